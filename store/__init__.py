@@ -1,0 +1,23 @@
+"""A dict on disk that several processes can share and that never runs somebody else's code.
+
+    from store import Store
+
+    with Store("app.db") as s:
+        s["settings"] = {"theme": "dark"}
+        with s.edit("settings") as settings:
+            settings["theme"] = "light"
+
+`import store as shelve` runs a program that was written for the standard library's `shelve`.
+"""
+
+import store.codecs.pickle
+from store import codecs, errors
+from store.allowlist import allow
+from store.errors import *
+from store.mapping import Store
+from store.record import Record
+from store.shelf import DbfilenameShelf, Shelf, open
+
+__version__ = "0.1.0"
+
+__all__ = ["Store", "Record", "allow", "codecs", "errors", *errors.__all__]

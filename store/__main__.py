@@ -1,0 +1,6 @@
+"""`python -m store`: the command line."""
+
+from store.cli import main
+
+if __name__ == "__main__":
+    main()

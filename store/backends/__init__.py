@@ -1,0 +1,131 @@
+"""The contract of a backend: where sealed rows are kept, and how they are found again.
+
+A backend sees bytes only; it knows nothing of values, codecs, keys and seals. It never reads the wall
+clock: `now`, in Unix seconds, comes from above, and a row whose `expires` is not after it is absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from store.record import Header, Identity, Row
+from store.registry import Registry
+
+
+class Transaction(AbstractContextManager["Transaction"], Protocol):
+    """All or nothing: commits when its `with` block ends, rolls back when an exception leaves it."""
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if what happens in this transaction is rolled back."""
+
+    def claim(self, namespace: str, name: str) -> bool:
+        """Take a record for this transaction's own; False where one around it has."""
+
+
+class Usage(Protocol):
+    """What a backend can say of the space that it takes, in bytes."""
+
+    @property
+    def file_bytes(self) -> int: ...
+
+    @property
+    def wal_bytes(self) -> int: ...
+
+    @property
+    def checkpoint_error(self) -> str | None:
+        """Why the last attempt to fold the log into the file failed, if it did."""
+
+
+class Backend(Protocol):
+    """Keeps rows. Safe across threads and processes; a fork is the backend's to survive."""
+
+    location: str
+    """The path or URL that opens it again, or ":memory:"."""
+    store_id: bytes
+    """Sixteen random bytes made with the file; part of every seal."""
+
+    def get(self, namespace: str, name: str, now: float) -> Row | None:
+        """The row of that name, or None."""
+
+    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        """The rows of those names that exist, as of one moment."""
+
+    def exists(self, namespace: str, name: str, now: float) -> bool: ...
+
+    def count(self, namespace: str, now: float) -> int: ...
+
+    def last(self, namespace: str, now: float) -> Row | None:
+        """The row that was inserted last."""
+
+    def last_id(self, namespace: str) -> int:
+        """No row of the namespace has a larger id; 0 where there is none."""
+
+    def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
+        """Some rows with `after < id <= until` in order of insertion (`reverse`: from `until` down); [] = no more."""
+
+    def name_page(
+        self, namespace: str, after: int, until: int, now: float, *, reverse: bool
+    ) -> list[tuple[int, str]]:
+        """The same, as pairs of id and name."""
+
+    def all_rows(self, namespace: str, now: float) -> list[Row]:
+        """Every row in order of insertion, as of one moment."""
+
+    def names(
+        self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
+    ) -> list[str]:
+        """Up to `limit` names in order of their code points; the first one comes after `after`."""
+
+    def header(self, namespace: str, name: str, now: float) -> Header | None:
+        """The row without its body, or None."""
+
+    def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]: ...
+
+    def identity(self, namespace: str, name: str, now: float) -> Identity | None:
+        """What tells this record from an earlier one of its name."""
+
+    def put(self, row: Row, now: float) -> None:
+        """Insert, or update in place: the row that was there keeps its id and `created`; revision + 1."""
+
+    def put_many(self, rows: Sequence[Row], now: float) -> None: ...
+
+    def delete(self, namespace: str, name: str, now: float) -> bool:
+        """Whether there was one to delete."""
+
+    def clear(self, namespace: str) -> None: ...
+
+    def purge(self, namespace: str, now: float) -> int:
+        """Delete what has expired; how many."""
+
+    def namespaces(self, now: float) -> list[str]: ...
+
+    def sealers(self) -> set[bytes]:
+        """The ids of all keys that ever sealed here."""
+
+    def add_sealer(self, key_id: bytes) -> None: ...
+
+    def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
+        """(codec, protocol, records, bytes of their bodies) for each pair of codec and protocol."""
+
+    def usage(self) -> Usage: ...
+
+    def transaction(self) -> Transaction:
+        """One writer at a time; nests."""
+
+    def in_transaction(self) -> bool:
+        """Whether this thread has a transaction open."""
+
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        """A lock between processes for the program's own purposes."""
+
+    def share(self) -> Backend:
+        """Another handle on the same store."""
+
+    def close(self) -> None: ...
+
+
+schemes = Registry("backend")
+"""URL scheme → `open(location, *, mode, timeout, durability)`."""
+schemes.register("sqlite", "store.backends.sqlite:open_sqlite")

@@ -1,0 +1,250 @@
+"""The SQLite backend: the contract of `store.backends`, one statement for each question."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from store.backends import sqlite_statements as sql
+from store.backends.sqlite_attach import attach, detach, retain
+from store.backends.sqlite_engine import SYNCHRONOUS, Engine
+from store.backends.sqlite_slot import Fetch, fetch_all, fetch_one, row_count
+from store.backends.sqlite_transaction import SqliteTransaction
+from store.errors import ReadOnly, StoreClosed
+from store.record import Header, Identity, Row
+
+PAGE_ROWS = 256
+PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the row that passes this
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteUsage:
+    """Sizes on disk, in bytes, and why the last checkpoint failed, if it did."""
+
+    file_bytes: int
+    wal_bytes: int
+    checkpoint_error: str | None
+
+
+class SqliteBackend:
+    """One `Store`'s handle on the engine of its file."""
+
+    def __init__(self, engine: Engine, location: str, *, read_only: bool, timeout: float) -> None:
+        self.location = location
+        self.read_only = read_only
+        self._engine = engine
+        self._timeout = timeout
+        self.store_id = self._store_id()
+
+    # -- reading
+
+    def get(self, namespace: str, name: str, now: float) -> Row | None:
+        row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
+        return None if row is None else Row._make(row)
+
+    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        return list(map(Row._make, self._read_many(sql.GET_MANY, namespace, names, now)))
+
+    def exists(self, namespace: str, name: str, now: float) -> bool:
+        return self._one(sql.EXISTS, (namespace, name, now), now) is not None
+
+    def count(self, namespace: str, now: float) -> int:
+        return int(self._one(sql.COUNT, (namespace, now), now)[0])
+
+    def last(self, namespace: str, now: float) -> Row | None:
+        page = self.page(namespace, 0, self.last_id(namespace), now, reverse=True)
+        return page[0] if page else None
+
+    def last_id(self, namespace: str) -> int:
+        return self._one(sql.LAST_ID, (namespace,), 0.0)[0] or 0
+
+    def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
+        statement = sql.PAGE_REVERSE if reverse else sql.PAGE
+        return self._engine.read(statement, (namespace, now, after, until), _take_page, now, self._timeout)
+
+    def name_page(
+        self, namespace: str, after: int, until: int, now: float, *, reverse: bool
+    ) -> list[tuple[int, str]]:
+        statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
+        return self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+
+    def all_rows(self, namespace: str, now: float) -> list[Row]:
+        rows = self._all(sql.PAGE, (namespace, now, 0, sql.LARGEST_ID), now)
+        return list(map(Row._make, rows))
+
+    def names(
+        self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
+    ) -> list[str]:
+        bound = _successor(prefix)
+        values: list[Any] = [namespace, now, prefix, after, limit]
+        if bound is not None:
+            values.append(bound)
+        return [name for (name,) in self._all(sql.NAMES[bound is not None, reverse], values, now)]
+
+    def header(self, namespace: str, name: str, now: float) -> Header | None:
+        row = self._one(sql.HEADER, (namespace, name, now), now)
+        return None if row is None else Header._make(row)
+
+    def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
+        return list(map(Header._make, self._read_many(sql.HEADERS, namespace, names, now)))
+
+    def identity(self, namespace: str, name: str, now: float) -> Identity | None:
+        row = self._one(sql.IDENTITY, (namespace, name, now), now)
+        return None if row is None else Identity._make(row)
+
+    def namespaces(self, now: float) -> list[str]:
+        return [namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
+
+    def sealers(self) -> set[bytes]:
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
+        self._engine.known_sealers |= found
+        return found
+
+    def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
+        return self._all(sql.TOTALS, (namespace, now), now)
+
+    def usage(self) -> SqliteUsage:
+        engine = self._engine
+        error = engine.checkpoint_error
+        return SqliteUsage(
+            file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
+            wal_bytes=0 if engine.shared else engine.wal_bytes(),
+            checkpoint_error=None if error is None else str(error),
+        )
+
+    # -- writing
+
+    def put(self, row: Row, now: float) -> None:
+        if not self._write(sql.PUT, row, row_count, len(row.body)):
+            self._replace(row, now)
+
+    def put_many(self, rows: Sequence[Row], now: float) -> None:
+        self._writable()
+        with self.transaction():
+            for namespace in {row.namespace for row in rows}:
+                self.purge(namespace, now)  # so that none of the rows meets one that has expired
+            self._engine.write_many(sql.PUT, rows, sum(len(row.body) for row in rows))
+
+    def delete(self, namespace: str, name: str, now: float) -> bool:
+        return bool(self._write(sql.DELETE, (namespace, name, now), row_count))
+
+    def clear(self, namespace: str) -> None:
+        self._write(sql.CLEAR, (namespace,), row_count)
+
+    def purge(self, namespace: str, now: float) -> int:
+        return int(self._write(sql.PURGE, (namespace, now), row_count))
+
+    def add_sealer(self, key_id: bytes) -> None:
+        known = self._engine.known_sealers
+        if key_id not in known:
+            self._write(sql.ADD_SEALER, (key_id,), row_count)
+            known.add(key_id)
+            transaction = self._engine.slot().current()
+            if transaction is not None:
+                transaction.on_rollback(lambda: known.discard(key_id))
+
+    # -- the rest
+
+    def transaction(self) -> SqliteTransaction:
+        self._writable()
+        return SqliteTransaction(self._engine, self._timeout)
+
+    def in_transaction(self) -> bool:
+        return self._engine.slot().current() is not None
+
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
+        return self._engine.named_locks.hold(name, timeout)
+
+    def share(self) -> SqliteBackend:
+        """Another handle on the same engine."""
+        return SqliteBackend(retain(self._engine), self.location, read_only=self.read_only, timeout=self._timeout)
+
+    def close(self) -> None:
+        if not isinstance(self._engine, _Closed):
+            engine, self._engine = self._engine, _Closed(self.location)  # type: ignore[assignment]
+            detach(engine)
+
+    def _store_id(self) -> bytes:
+        if not self._engine.store_id:
+            self._one("SELECT 1", (), 0.0)  # opens a connection, which reads it
+        return self._engine.store_id
+
+    def _one(self, statement: str, values: Sequence[Any], now: float) -> Any:
+        return self._engine.read(statement, values, fetch_one, now, self._timeout)
+
+    def _all(self, statement: str, values: Sequence[Any], now: float) -> list[Any]:
+        return self._engine.read(statement, values, fetch_all, now, self._timeout)
+
+    def _read_many(self, statement: str, namespace: str, names: Sequence[str], now: float) -> list[Any]:
+        """One statement for each MANY names; several of them in one snapshot."""
+        parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
+        statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
+        return self._engine.read_together(
+            [(text, (namespace, now, *part)) for text, part in statements], now, self._timeout
+        )
+
+    def _write(self, statement: str, values: Sequence[Any], fetch: Fetch[Any], size: int = 0) -> Any:
+        self._writable()
+        return self._engine.write(statement, values, fetch, size, self._timeout)
+
+    def _replace(self, row: Row, now: float) -> None:
+        """The slower way, for a row that may not be updated in place: it has expired."""
+        with self.transaction():
+            self._write(sql.DELETE_EXPIRED, (row.namespace, row.name, now), row_count)
+            self._write(sql.PUT, row, row_count, len(row.body))
+
+    def _writable(self) -> None:
+        if self.read_only:
+            raise ReadOnly(
+                f'{self.location} was opened with mode="r"; open it with mode="w" to write',
+                path=self.location,
+            )
+
+
+class _Closed:
+    """Stands where the engine of a closed handle was."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    def __getattr__(self, name: str) -> Any:
+        raise StoreClosed(f"the store on {self._location} was closed; open it again")
+
+
+def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) -> SqliteBackend:
+    """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS."""
+    if durability not in SYNCHRONOUS:
+        raise ValueError(f"unknown durability {durability!r}: one of {', '.join(SYNCHRONOUS)}")
+    engine = attach(location, mode=mode, timeout=timeout)
+    try:
+        if durability == "full":
+            engine.sync_fully()
+        return SqliteBackend(engine, location, read_only=mode == "r", timeout=timeout)
+    except BaseException:
+        detach(engine)
+        raise
+
+
+def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
+    rows, size = [], 0
+    for values in cursor:
+        row = Row._make(values)
+        rows.append(row)
+        size += len(row.body)
+        if len(rows) >= PAGE_ROWS or size > PAGE_BYTES:
+            break
+    cursor.close()  # ends the read transaction
+    return rows
+
+
+def _successor(prefix: str) -> str | None:
+    """The least text that is greater than every text with that prefix; None where there is none."""
+    for index in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[index]) + 1
+        if point <= 0x10FFFF:
+            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+    return None

@@ -1,0 +1,141 @@
+"""Opening one SQLite connection: its settings, and the ladder of ways to read a file without writing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable
+from contextlib import closing
+from urllib.parse import quote
+
+from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of, translate
+from store.errors import StorageError
+
+BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
+WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a WAL that once grew larger is cut back to when it is reset
+
+_CANTOPEN = 14
+
+Connect = Callable[[], sqlite3.Connection]
+
+
+def connect(path: str, query: str = "mode=rw") -> sqlite3.Connection:
+    """A bare connection to an existing file, usable from every thread, transactions begun by us."""
+    if path == ":memory:":
+        return _connect(path, uri=False)
+    return _connect(f"file:{quote(path)}?{query}", uri=True)
+
+
+def _connect(target: str, *, uri: bool) -> sqlite3.Connection:
+    conn = sqlite3.connect(target, uri=uri, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    # The file is hostile input: no function of ours runs from its schema, no cell is trusted.
+    conn.execute("PRAGMA trusted_schema = OFF")
+    conn.execute("PRAGMA cell_size_check = ON")
+    if sys.version_info >= (3, 12):
+        conn.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+    return conn
+
+
+def writer(path: str) -> Connect:
+    """Opens connections that read and write."""
+
+    def open_() -> sqlite3.Connection:
+        conn = connect(path)
+        conn.execute("PRAGMA wal_autocheckpoint = 0")  # checkpoints are the writer's, under its lock
+        conn.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        return conn
+
+    return open_
+
+
+def probe(path: str) -> sqlite3.Connection | None:
+    """A connection that can look at a file without changing it; None where only a writer can.
+
+    That is the case when a crash left a rollback journal: a database can be read only once it is applied.
+    """
+    try:
+        return _open_and_look(path, "mode=ro")
+    except sqlite3.OperationalError as exc:
+        if exc.sqlite_errorcode == READONLY_ROLLBACK:
+            return None
+        raise
+
+
+def reader(path: str) -> Connect:
+    """Opens connections that cannot change the database, by the first way that works:
+
+    1. Plainly read-only, where the WAL's index (`-shm`) exists or can be made.
+    2. Immutable, where the file system is mounted read-only and no WAL holds newer rows.
+    3. On a private copy of database and WAL. Never immutable where anybody can write: that ignores the WAL.
+
+    Raises:
+        NotAStore, StorageError: nothing worked.
+    """
+    try:
+        try:
+            _open_and_look(path, "mode=ro").close()
+            return lambda: connect(path, "mode=ro")
+        except sqlite3.OperationalError as exc:
+            if code_of(exc) != _CANTOPEN and exc.sqlite_errorcode != READONLY_ROLLBACK:
+                raise
+        if _mounted_read_only(path) and not _has_wal(path):
+            _open_and_look(path, "mode=ro&immutable=1").close()
+            return lambda: connect(path, "mode=ro&immutable=1")
+    except sqlite3.Error as exc:
+        raise translate(exc, path) from exc
+    return _on_private_copy(path)
+
+
+def _open_and_look(path: str, query: str) -> sqlite3.Connection:
+    conn = connect(path, query)
+    try:
+        conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _on_private_copy(path: str) -> Connect:
+    """Copied once, deleted with the function that opens it.
+
+    Copying closes descriptors of the database, which would drop the locks of SQLite connections of this
+    process; there are none: they would have made the `-shm` file whose absence brought us here.
+    """
+    folder = tempfile.mkdtemp(prefix="store-")
+    copy = os.path.join(folder, "copy.db")
+    try:
+        shutil.copyfile(path, copy)
+        for suffix in ("-wal", "-journal"):
+            if os.path.exists(path + suffix):
+                shutil.copyfile(path + suffix, copy + suffix)
+        with closing(connect(copy)) as conn:  # applies the journal, or recovers the WAL
+            conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+    except (OSError, sqlite3.Error) as exc:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise StorageError(
+            f"{path} cannot be read where it lies, nor copied: {exc}",
+            errno=getattr(exc, "errno", None),
+            path=path,
+        ) from exc
+
+    def open_() -> sqlite3.Connection:
+        return connect(copy, "mode=ro")
+
+    weakref.finalize(open_, shutil.rmtree, folder, ignore_errors=True)
+    return open_
+
+
+def _mounted_read_only(path: str) -> bool:
+    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _has_wal(path: str) -> bool:
+    try:
+        return os.stat(path + "-wal").st_size > 0
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,313 @@
+"""The engine of one file in one process: its connections, its writer's lock, its checkpoints.
+
+Lock order: an engine's `_slots_lock`, then a slot's guard. The writer's lock is taken before either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from store.backends import sqlite_statements as sql
+from store.backends.sqlite_connection import Connect
+from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
+from store.backends.sqlite_slot import Fetch, Slot, row_count
+from store.errors import NotAStore, StorageError, StoreClosed, StoreError
+from store.locking import Hold, NamedLocks, WriterLock
+
+T = TypeVar("T")
+Inode = tuple[int, int]
+
+CHECKPOINT_PAGES = 1000  # SQLite's own default; counted in what this process wrote
+FORCED_CHECKPOINT_BYTES = 64 * 1024 * 1024  # a WAL this large is worth waiting for readers, briefly
+LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
+
+SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
+
+
+class Engine:
+    """Runs statements for all `Store`s of this process that are on one file.
+
+    Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
+    in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_not_lost`).
+    With `shared` there is one connection for all threads, used under the writer's lock for reads too.
+    """
+
+    def __init__(self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool) -> None:
+        self.path = path
+        self.inode = inode
+        self.read_only = read_only
+        self.shared = path == ":memory:"
+        self.full_sync = False
+        self.handles = 0
+        self.checkpoint_error: sqlite3.Error | None = None
+        self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
+        self.named_locks = NamedLocks(None if self.shared else path + "-locks")
+        self.known_sealers: set[bytes] = set()
+        self.store_id = b""
+        self._connect = connect
+        self._slots: list[Slot] = []
+        self._slots_lock = threading.RLock()
+        self._local = threading.local()
+        self._looked = 0.0
+        self._pages_written = 0
+        self._closed = False
+        self._lost: list[Slot] = []
+        if self.shared:
+            self._shared_slot = self._new_slot()
+
+    # -- statements
+
+    def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
+        """Run a statement that changes nothing; no lock is taken."""
+        if not 0 <= now - self._looked < LOOK_SECONDS:
+            self._look(now)
+        slot = self.slot()
+        if self.shared and slot.current() is None:
+            return self._exclusively(slot, statement, params, fetch, timeout)
+        if slot.transaction is not None:
+            slot.current()
+        return slot.run(statement, params, fetch, timeout)
+
+    def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float) -> list[Any]:
+        """All rows of several statements, as of one moment."""
+        inside = self.slot().current() is not None
+
+        def fetch(cursor: sqlite3.Cursor) -> list[Any]:
+            conn = cursor.connection
+            try:
+                return [row for text, values in statements for row in conn.execute(text, values)]
+            finally:
+                if not inside:
+                    conn.rollback()
+
+        return self.read("SELECT 1" if inside else "BEGIN", (), fetch, now, timeout)
+
+    def write(self, statement: str, params: Sequence[Any], fetch: Fetch[T], size: int, timeout: float) -> T:
+        """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one."""
+        slot = self.slot()
+        if slot.current() is not None:
+            self._pages_written += 1 + size // 4096
+            return slot.run(statement, params, fetch, timeout)
+        hold = Hold()
+        self.take(hold, slot, timeout)
+        try:
+            result = slot.run(statement, params, fetch, timeout)
+            self._pages_written += 1 + size // 4096
+            if self._pages_written >= CHECKPOINT_PAGES:
+                self._checkpoint(slot)
+            return result
+        finally:
+            self.give(hold)
+
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> None:
+        """Run a statement for each row, inside the transaction that is open."""
+        self.slot().run_many(statement, rows)
+        self._pages_written += len(rows) + size // 4096
+
+    def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+        hold = Hold()
+        self.take(hold, slot, timeout)
+        try:
+            return slot.run(statement, params, fetch, timeout)
+        finally:
+            self.give(hold)
+
+    # -- the writer
+
+    def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
+        """Take the writer's lock, and make sure that what will be written is still what the path names."""
+        self.check_not_lost()
+        self.writer_lock.acquire(hold, slot.roll_back, timeout)
+        try:
+            self._check_in_place()
+        except BaseException:
+            self.give(hold)
+            raise
+
+    def give(self, hold: Hold) -> None:
+        """Give the writer's lock back."""
+        self.writer_lock.release(hold)
+
+    def begin(self, slot: Slot, timeout: float) -> None:
+        """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
+        slot.run("BEGIN IMMEDIATE", (), row_count, timeout)
+
+    def committed(self, slot: Slot) -> None:
+        """After each commit, the writer's lock still held."""
+        if self._pages_written >= CHECKPOINT_PAGES:
+            self._checkpoint(slot)
+
+    def _checkpoint(self, slot: Slot) -> None:
+        """Move the WAL into the database. The writes in it are safe already: a failure is kept for `stats`."""
+        self._pages_written = 0
+        if self.shared:
+            return
+        mode = "TRUNCATE" if self.wal_bytes() > FORCED_CHECKPOINT_BYTES else "PASSIVE"
+        try:
+            with slot.guard:
+                slot.ready().execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            self.checkpoint_error = None
+        except sqlite3.Error as exc:
+            self.checkpoint_error = exc
+
+    def wal_bytes(self) -> int:
+        """The size of the write-ahead log."""
+        with suppress(FileNotFoundError):
+            return os.stat(self.path + "-wal").st_size
+        return 0
+
+    # -- the file
+
+    def _look(self, now: float) -> None:
+        self._check_in_place()
+        self._looked = now
+
+    def _check_in_place(self) -> None:
+        if self.inode is None:
+            return
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            found = None
+        else:
+            found = (status.st_dev, status.st_ino)
+        if found != self.inode:
+            raise _moved(self.path, "replaced" if found else "deleted")
+
+    # -- connections
+
+    def slot(self) -> Slot:
+        """This thread's connection."""
+        if self.shared:
+            return self._shared_slot
+        try:
+            return self._local.slot  # type: ignore[no-any-return]
+        except AttributeError:
+            slot = self._local.slot = self._new_slot()
+            return slot
+
+    def _new_slot(self) -> Slot:
+        slot = Slot(self.path, self._open)
+        with self._slots_lock:
+            for old in [old for old in self._slots if not old.thread.is_alive()]:
+                old.close()
+                self._slots.remove(old)
+            self._slots.append(slot)
+        return slot
+
+    def _open(self, slot: Slot) -> sqlite3.Connection:
+        self.check_not_lost()
+        if self._closed:
+            raise StoreClosed(f"{self.path} is closed; open the store again")
+        self._check_in_place()
+        conn = self._connect()
+        try:
+            conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
+            self._check_identity(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
+
+    def _check_identity(self, conn: sqlite3.Connection) -> None:
+        """An inode comes back once nobody has it open: the id made with the file does not."""
+        try:
+            found: bytes = conn.execute(sql.STORE_ID).fetchone()[0]
+        except (sqlite3.OperationalError, TypeError) as exc:
+            if isinstance(exc, sqlite3.Error) and code_of(exc) != NO_SUCH_TABLE:
+                raise
+            raise NotAStore(
+                f"{self.path} is marked as a store and lacks its tables ({exc}); restore a backup",
+                path=self.path,
+            ) from exc
+        self.store_id = self.store_id or found
+        if found != self.store_id:
+            raise _moved(self.path, "replaced")
+
+    def sync_fully(self) -> None:
+        """From now on a commit returns when the disk has it (`durability="full"`), on every connection."""
+        with self._slots_lock:
+            if not self.full_sync:
+                self.full_sync = True
+                for slot in self._slots:
+                    slot.outdated = True
+
+    def close_idle(self, seconds: float) -> None:
+        """Close the connections that no thread is using; they open again on next use."""
+        for slot in list(self._slots):
+            if not self.shared and slot.guard.acquire(timeout=seconds):
+                with slot.guard:
+                    if slot.is_idle():
+                        slot.close()
+                slot.guard.release()
+
+    def close(self) -> None:
+        """Close all connections; a transaction that is open on one is rolled back."""
+        with self._slots_lock:
+            self._closed = True
+            for slot in self._slots:
+                slot.close()
+            self._slots.clear()
+        self.writer_lock.close()
+
+    # -- fork
+
+    def park(self, seconds: float) -> None:
+        """Before a fork: close every connection that is idle, and keep all of them from opening."""
+        self._slots_lock.acquire()
+        for slot in self._slots:
+            if slot.guard.acquire(timeout=seconds) and slot.is_idle() and not self.shared:
+                slot.close()
+
+    def unpark(self) -> None:
+        """After it, in the parent."""
+        for slot in self._slots:
+            with suppress(RuntimeError):  # one whose guard we did not get
+                slot.guard.release()
+        self._slots_lock.release()
+
+    def renew(self) -> Iterator[sqlite3.Connection]:
+        """After it, in the child: start anew. Yields the connections that were in use, which must live on."""
+        self._lost += [slot for slot in self._slots if slot.conn is not None]
+        yield from [slot.conn for slot in self._lost if slot.conn is not None]
+        self._slots_lock = threading.RLock()
+        self._local = threading.local()
+        self._slots = []
+        self.writer_lock.forget()
+        self.named_locks.forget()
+        if self.shared:
+            self._renew_shared()
+
+    def _renew_shared(self) -> None:
+        """An in-memory database is copied by the fork, with its connection."""
+        slot = self._shared_slot
+        slot.guard = threading.RLock()
+        slot.thread = threading.current_thread()
+        self._lost = [] if slot.is_idle() else [slot]
+        self._slots = [slot]
+
+    def is_lost(self) -> bool:
+        """Whether a fork in the middle of a transaction made the file unusable in this process."""
+        return bool(self._lost)
+
+    def check_not_lost(self) -> None:
+        """Raises: StoreError: this process was forked while the file was in a transaction."""
+        if self._lost:
+            raise StoreError(
+                f"{self.path} was in a transaction when this process was forked from another, and cannot be "
+                'used here: fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
+            )
+
+
+def _moved(path: str, what: str) -> StorageError:
+    return StorageError(
+        f"{path} was {what} while it was open, so a write would go nowhere; open the store again",
+        errno=errno.ENOENT if what == "deleted" else errno.ESTALE,
+        path=path,
+    )

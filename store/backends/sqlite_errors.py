@@ -1,0 +1,61 @@
+"""SQLite's errors as ours: the one place that translates them."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
+
+# Primary result codes, https://www.sqlite.org/rescode.html
+_BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try again
+_READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
+NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
+READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """The primary result code, or 0 where the error comes from the module and not from SQLite."""
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds a lock, so that trying again is the answer."""
+    return code_of(error) in _BUSY
+
+
+def timed_out(path: str, timeout: float) -> LockTimeout:
+    """A foreign program held SQLite's own lock for too long."""
+    return LockTimeout(
+        f"{path}: another program held the database locked for {timeout:g} seconds; try again, or open the "
+        "store with a longer timeout",
+        path=path,
+    )
+
+
+def translate(error: sqlite3.Error, path: str) -> StoreError:
+    """The error of ours that says what happened and what to do next."""
+    code = code_of(error)
+    if code == _FULL:
+        return _storage(error, path, errno.ENOSPC, "the disk is full: free space and try again")
+    if code in (_IOERR, _CANTOPEN):
+        return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
+    if code == _TOOBIG or isinstance(error, sqlite3.DataError):
+        return _storage(error, path, errno.EFBIG, "a value may have 1,000,000,000 bytes: split it up")
+    if code == _READONLY:
+        return ReadOnly(f"{path} cannot be written: {error}", path=path)
+    if code == _NOTADB:
+        return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
+    if code == _CORRUPT or "Could not decode to UTF-8" in str(error):
+        return Corrupt(
+            f"{path} is damaged ({error}); records on other pages can still be read: copy them to a new "
+            "store, or restore a backup"
+        )
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return StoreClosed(f"{path} was closed while it was used; open the store again")
+    return _storage(error, path, None, "SQLite failed")
+
+
+def _storage(error: sqlite3.Error, path: str, number: int | None, advice: str) -> StorageError:
+    detail = f"{error} [{getattr(error, 'sqlite_errorname', type(error).__name__)}]"
+    return StorageError(f"{path}: {advice} ({detail}); what was stored before stands", errno=number, path=path)

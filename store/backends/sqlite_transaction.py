@@ -1,0 +1,149 @@
+"""A transaction: the writer's lock, `BEGIN IMMEDIATE`, and savepoints for those inside it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from store.backends.sqlite_slot import Slot, row_count
+from store.errors import StoreError
+from store.locking import Hold
+
+if TYPE_CHECKING:
+    from store.backends.sqlite_engine import Engine
+
+ENTERING, ACTIVE, LEAVING = "entering", "active", "leaving"
+
+
+class SqliteTransaction(Hold):
+    """All or nothing on one thread's connection; itself the token that holds the writer's lock.
+
+    The slot refers to it weakly, and `state` says how far it came: whatever an interrupt leaves half-way is
+    recognised by the next operation and rolled back (`Slot.current`, `WriterLock`).
+    """
+
+    __slots__ = ("claims", "engine", "outer", "savepoint", "slot", "state", "timeout", "undo")
+
+    def __init__(self, engine: Engine, timeout: float) -> None:
+        super().__init__()
+        self.engine = engine
+        self.timeout = timeout
+        self.slot: Slot = engine.slot()
+        self.state = ENTERING
+        self.outer: SqliteTransaction | None = None
+        self.savepoint = 0  # how deep; 0 is the transaction itself
+        self.claims: set[tuple[str, str]] = set()
+        self.undo: list[Callable[[], None]] = []
+
+    def __enter__(self) -> SqliteTransaction:
+        outer = self.slot.current()
+        if outer is not None:
+            self.outer, self.savepoint = outer, outer.savepoint + 1
+            self._execute(f"SAVEPOINT nested_{self.savepoint}")
+            self.slot.transaction = ref(self)
+        else:
+            self.engine.take(self, self.slot, self.timeout)
+            try:
+                self._begin()
+            except BaseException:
+                self._give_up()
+                raise
+        self.state = ACTIVE
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.state = LEAVING
+        if self.outer is not None:
+            self._leave_nested(self.outer, failed=kind is not None)
+        elif kind is not None:
+            self._give_up()
+        else:
+            self._commit()
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Call `undo` if this transaction, or one around it, is rolled back."""
+        self.undo.append(undo)
+
+    def claim(self, namespace: str, name: str) -> bool:
+        """Take a record for this transaction's own; False where one around it has."""
+        transaction: SqliteTransaction | None = self
+        while transaction is not None:
+            if (namespace, name) in transaction.claims:
+                return False
+            transaction = transaction.outer
+        self.claims.add((namespace, name))
+        return True
+
+    def was_left(self) -> bool:
+        """Whether an interrupt ended the `with` block without `__exit__` having done its work."""
+        if self.state is not ACTIVE:
+            return True
+        # An interrupt may strike at the very first instruction of __exit__, of ours or of what wraps us; the
+        # exception that is being handled then tells.
+        trace = sys.exc_info()[2]
+        while trace is not None:
+            if trace.tb_frame.f_code.co_name in ("__enter__", "__exit__"):
+                owner = trace.tb_frame.f_locals.get("self")
+                if owner is self or getattr(owner, "transaction", None) is self:
+                    return True
+            trace = trace.tb_next
+        return False
+
+    def _begin(self) -> None:
+        self.engine.begin(self.slot, self.timeout)
+        self.slot.transaction = ref(self)
+
+    def _commit(self) -> None:
+        try:
+            self._check_alive()
+            self._execute("COMMIT")
+        except BaseException:
+            self._give_up()
+            raise
+        self.slot.transaction = None
+        try:
+            self.engine.committed(self.slot)
+        finally:
+            self.engine.give(self)
+
+    def _give_up(self) -> None:
+        if not self.engine.is_lost():  # in a forked child the connection is the parent's
+            self.slot.roll_back()
+            self.engine.give(self)
+        self._undo()
+
+    def _leave_nested(self, outer: SqliteTransaction, *, failed: bool) -> None:
+        if not failed:
+            self._check_alive()
+            self._execute(f"RELEASE nested_{self.savepoint}")
+            outer.undo += self.undo
+        elif self._is_open():  # an error such as a full disk may have ended the whole transaction
+            self._execute(f"ROLLBACK TO nested_{self.savepoint}")
+            self._execute(f"RELEASE nested_{self.savepoint}")
+        self.slot.transaction = ref(outer)
+        if failed:
+            self._undo()
+
+    def _check_alive(self) -> None:
+        self.engine.check_not_lost()
+        if not self._is_open():
+            raise StoreError(
+                f"{self.engine.path}: the transaction had ended before its block did (a failed write or "
+                "an interrupt rolled it back); nothing of it was kept, run it again"
+            )
+
+    def _is_open(self) -> bool:
+        conn = self.slot.conn
+        return not self.engine.is_lost() and conn is not None and conn.in_transaction
+
+    def _execute(self, sql: str) -> None:
+        self.slot.run(sql, (), row_count, self.timeout)
+
+    def _undo(self) -> None:
+        while self.undo:
+            self.undo.pop()()

@@ -1,0 +1,49 @@
+"""The contract of a codec: a value as bytes, and back, in full or with restraint.
+
+A codec knows nothing of keys, seals and records. `pipeline` decides which way back a record deserves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from store.allowlist import Allowed
+from store.registry import Registry
+
+
+class Codec(Protocol):
+    """Encodes values. Stateless, hence safe across threads and processes."""
+
+    name: str
+    """What records call it; on disk, never to change."""
+    protocols: range
+    """The format versions that this program can read and write."""
+    default_protocol: int
+
+    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+        """The value in that format version; large buffers go to `buffer_callback`, where one is given.
+
+        Raises:
+            NotSerializable: the value, or something in it, cannot be encoded.
+        """
+
+    def decode(self, body: bytes, buffers: Iterable[Any] = ()) -> Any:
+        """The value, whatever it takes: may run code that the bytes name.
+
+        Raises:
+            Corrupt: the bytes cannot be decoded.
+        """
+
+    def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
+        """The value, made of plain data, standard types and the classes in `allow` and of nothing else.
+
+        Raises:
+            Untrusted: it takes something else. Corrupt: the bytes cannot be decoded.
+        """
+
+
+codecs = Registry("codec")
+"""Codec name → `Codec`."""
+codecs.register("pickle", "store.codecs.pickle:codec")
+codecs.register("json", "store.codecs.json:codec")

@@ -1,0 +1,160 @@
+"""Every error that `store` raises, as one tree; each also is the builtin that callers already catch.
+
+    StoreError
+    ├── RecordError                                    a record, by .name and .namespace
+    │   ├── NotSerializable  (PicklingError, TypeError)      the value cannot be encoded
+    │   ├── Untrusted        (UnpicklingError)               somebody else's record wants a class
+    │   ├── Tampered         (ValueError)                    the seal is ours and does not match
+    │   ├── Corrupt          (UnpicklingError, ValueError)   the bytes cannot be decoded
+    │   ├── UnknownProtocol  (ValueError)                    written by a newer Python or codec
+    │   └── Conflict         (RuntimeError)                  the record moved on
+    ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
+    │   └── StoreNotFound    (FileNotFoundError)
+    ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
+    ├── LockTimeout          (TimeoutError)
+    ├── ReadOnly             (PermissionError)
+    ├── StoreClosed          (ValueError)
+    └── NotAStore            (ValueError)                    a database of something else, or none
+
+A missing name is a plain `KeyError`. A call that can never be right (an unknown codec, a negative ttl)
+is a plain `TypeError` or `ValueError`: those say that the program is wrong, these that the world is.
+"""
+
+from __future__ import annotations
+
+from pickle import PicklingError, UnpicklingError
+from typing import Any
+
+__all__ = [
+    "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "UnknownProtocol",
+    "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "LockTimeout", "ReadOnly", "StoreClosed",
+    "NotAStore",
+]  # fmt: skip
+
+
+class StoreError(Exception):
+    """The base of all errors of this package. `message` says what happened and what to do next."""
+
+    evidence: tuple[str, ...] = ()  # the attributes that carry the facts, kept through pickling
+
+    def __init__(self, message: str = "", **evidence: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        for field in self.evidence:
+            setattr(self, field, evidence.pop(field, None))
+        if evidence:
+            raise TypeError(f"{type(self).__name__}() has no attribute {', '.join(evidence)}")
+
+    def __str__(self) -> str:
+        return self.message  # OSError and ImportError would build a text of their own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {field: getattr(self, field) for field in self.evidence}
+        return _rebuild, (type(self), self.message, facts, getattr(self, "__notes__", None))
+
+
+def _rebuild(cls: type[StoreError], message: str, facts: dict[str, Any], notes: list[str] | None) -> StoreError:
+    error = cls(message, **facts)
+    for note in notes or ():
+        error.add_note(note)
+    return error
+
+
+class RecordError(StoreError):
+    """An error about one record: `.name` and `.namespace`, None where no record is known."""
+
+    evidence: tuple[str, ...] = ("name", "namespace")
+    name: str | None
+    namespace: str | None
+
+    def about(self, name: str, namespace: str) -> RecordError:
+        """The same error, naming its record; one that already does is returned unchanged."""
+        if self.name is None:
+            self.name, self.namespace = name, namespace
+            self.message = f"{label(name, namespace)}: {self.message}"
+            self.args = (self.message,)
+        return self
+
+
+def label(name: str, namespace: str = "") -> str:
+    """How messages name a record: `record 'user:1'`, long names cut, with the namespace where it has one."""
+    shown = repr(name if len(name) <= 80 else name[:77] + "...")
+    return f"record {shown}" + (f" in namespace {namespace[:80]!r}" if namespace else "")
+
+
+class NotSerializable(RecordError, PicklingError, TypeError):
+    """The value cannot be encoded by its codec; nothing was written."""
+
+
+class Untrusted(RecordError, UnpicklingError):
+    """A record of somebody else needs a class that was not allowed: `.missing` is its dotted name.
+
+    The record stays as it is; its metadata can be read, and the message ends in the line that allows it.
+    """
+
+    evidence = (*RecordError.evidence, "missing")
+    missing: str | None
+
+
+class Tampered(RecordError, ValueError):
+    """The record names a key that we hold, and its seal does not match its bytes."""
+
+
+class Corrupt(RecordError, UnpicklingError, ValueError):
+    """The stored bytes cannot be decoded, or SQLite found the file damaged."""
+
+
+class UnknownProtocol(RecordError, ValueError):
+    """Written by a newer Python or a newer codec: `.codec` and `.protocol` say which."""
+
+    evidence = (*RecordError.evidence, "codec", "protocol")
+    codec: str | None
+    protocol: int | None
+
+
+class Conflict(RecordError, RuntimeError):
+    """The record is no longer the one that the caller had read."""
+
+
+class StorageError(StoreError, OSError):
+    """The disk, the file system or SQLite failed: `.errno` and `.path`. The old value still stands."""
+
+    evidence = ("errno", "path")
+    errno: int | None
+    path: str | None
+
+
+class StoreNotFound(StorageError, FileNotFoundError):
+    """There is no store at that path, and the mode does not make one."""
+
+
+class CodecUnavailable(StoreError, ImportError):
+    """A record's codec is not registered here, or its library is not installed: `.codec`."""
+
+    evidence = ("codec",)
+    codec: str | None
+
+
+class LockTimeout(StoreError, TimeoutError):
+    """Somebody else held the lock for longer than `timeout` seconds: `.path`."""
+
+    evidence = ("path",)
+    path: str | None
+
+
+class ReadOnly(StoreError, PermissionError):
+    """A write to a store that was opened for reading, or whose file does not permit it: `.path`."""
+
+    evidence = ("path",)
+    path: str | None
+
+
+class StoreClosed(StoreError, ValueError):
+    """The store was closed; open it again."""
+
+
+class NotAStore(StoreError, ValueError):
+    """The file is something else than a store, or one of a later release; it was not touched: `.path`."""
+
+    evidence = ("path",)
+    path: str | None

@@ -1,0 +1,258 @@
+"""What every part of a `Store` stands on: its backend, its pipeline, its options, opening and closing."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from store.backends import Backend, schemes
+from store.errors import StoreClosed, StoreError
+from store.pipeline import Pipeline
+from store.record import Row
+from store.trust.keys import UNKEYED, Keyring, KeySource
+from store.trust.seal import Sealer
+from store.writeback import Writeback
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+V = TypeVar("V")
+
+MODES = ("r", "w", "c", "n")
+DEFAULT_TIMEOUT_SECONDS = 60.0
+
+
+class Handle(Generic[V]):
+    """Opens, packs, unpacks and closes. `Store` adds the methods; see there for the arguments."""
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        *,
+        namespace: str = "",
+        codec: str = "pickle",
+        protocol: int | None = None,
+        ttl: float | None = None,
+        mode: str = "c",
+        writeback: bool = False,
+        trust: str = "data",
+        allow: Iterable[type | str] = (),
+        key: KeySource = None,
+        durability: str = "normal",
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._closed = True  # until it is open: __del__ also sees what failed on the way
+        if mode not in MODES:
+            raise ValueError(f"unknown mode {mode!r}: one of {', '.join(MODES)}, as dbm has them")
+        self._namespace = check_name(namespace, "namespace")
+        self._ttl = check_ttl(ttl)
+        self._timeout = check_timeout(timeout)
+        self._clock = clock
+        self._options: dict[str, Any] = {
+            "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
+            "allow": allow, "durability": durability, "timeout": timeout,
+        }  # fmt: skip
+        keyring = Keyring(key)
+        self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
+        try:
+            self._pipeline = Pipeline(
+                Sealer(keyring, self._backend.store_id),
+                codec=codec, protocol=protocol, trust=trust, allow=allow,
+            )  # fmt: skip
+            if mode == "n":
+                self._backend.clear(self._namespace)
+            self._warn_of_foreign_keys()
+        except BaseException:
+            self._backend.close()
+            raise
+        self._mode = mode
+        self._writeback = Writeback() if writeback else None
+        self._closed = False
+
+    @property
+    def namespace(self) -> str:
+        """The namespace whose records this mapping holds."""
+        return self._namespace
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the file, or ":memory:"."""
+        return self._backend.location
+
+    def within(self, namespace: str) -> Self:
+        """Another mapping in the same file, with the same options; it is closed on its own.
+
+        Namespaces do not nest: the name is taken as it is.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._closed = True
+        other._namespace = check_name(namespace, "namespace")
+        other._backend = self._backend.share()
+        other._writeback = Writeback() if self._writeback is not None else None
+        other._closed = False
+        return other
+
+    def sync(self) -> None:
+        """With `writeback=True`, write back the values that changed since they were read.
+
+        Raises:
+            NotSerializable: one cannot be encoded; the others were written.
+        """
+        if self._writeback is not None:
+            self._check_open()
+            self._writeback.flush(self._pack_again, self._store_if_alive)
+
+    def close(self) -> None:
+        """Write back what `writeback=True` holds, and close; a second call does nothing.
+
+        Raises:
+            StoreError: this thread is in a transaction of the store.
+        """
+        if self._closed:
+            return
+        if self._backend.in_transaction():
+            raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
+        try:
+            self.sync()
+        finally:
+            self._closed = True
+            self._backend.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()
+
+    def __repr__(self) -> str:
+        where = f"<{type(self).__name__} {self._backend.location!r} namespace={self._namespace!r}"
+        if self._closed:
+            return f"{where} closed>"
+        try:
+            return f"{where} {self._backend.count(self._namespace, self._clock())} records>"
+        except StoreError as exc:  # a repr is for people who look for the fault
+            return f"{where} unreadable: {type(exc).__name__}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Opens the same file again, with the same options but never with the key."""
+        if self._backend.location == ":memory:":
+            raise TypeError("an in-memory store cannot be pickled: it lives in this process only")
+        mode = "r" if self._mode == "r" else "w"
+        options = {**self._options, "namespace": self._namespace, "mode": mode}
+        return _reopen, (type(self), self._backend.location, options)
+
+    def _find(self, name: str) -> Row | None:
+        """The row of a name, or None where there is no such record."""
+        return self._backend.get(self._namespace, name, self._clock())
+
+    def _value(self, row: Row) -> V:
+        """The value of a row: with `writeback=True` the live object, where there is one."""
+        if self._writeback is None:
+            value: V = self._pipeline.unpack(row)
+            return value
+        return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
+
+    def _pack(
+        self, name: str, value: V, ttl: float | None, codec: str | None = None, protocol: int | None = None
+    ) -> Row:
+        now = self._clock()
+        expires = None if ttl is None else now + ttl
+        return self._pipeline.pack(self._namespace, name, value, now, expires, codec, protocol)
+
+    def _pack_again(self, value: V, row: Row) -> Row:
+        """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
+        now = self._clock()
+        return self._pipeline.pack(row.namespace, row.name, value, now, row.expires, row.codec, row.protocol)
+
+    def _store(self, row: Row) -> None:
+        """Write a row, as one statement."""
+        self._backend.add_sealer(row.seal[: len(UNKEYED)])
+        self._backend.put(row, row.modified)
+
+    def _store_if_alive(self, row: Row) -> None:
+        """Write a row back, unless it expired while its value was live."""
+        if row.expires is None or row.expires > row.modified:
+            self._store(row)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"the store on {self._backend.location} was closed; open it again")
+
+    def _warn_of_foreign_keys(self) -> None:
+        ring = self._pipeline.sealer.keyring
+        unknown = [key_id for key_id in self._backend.sealers() if key_id != UNKEYED and not ring.find(key_id)]
+        if unknown and self._pipeline.trust != "all":
+            ids = ", ".join(key_id.hex() for key_id in unknown[:3])
+            warnings.warn(
+                f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
+                f"keys from {ring.where()}): they read as plain data, and classes only if declared with "
+                "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE",
+                stacklevel=3,
+            )
+
+
+def _reopen(cls: type[Any], location: str, options: dict[str, Any]) -> Any:
+    return cls(location, **options)
+
+
+def _open_backend(location: str | os.PathLike[str], **options: Any) -> Backend:
+    """The backend for a path, ":memory:" or a URL."""
+    if isinstance(location, bytes):
+        location = os.fsdecode(location)
+    if not isinstance(location, str | os.PathLike):
+        raise TypeError(f"a store's location is a path or a URL, not {location!r}")
+    path = os.fspath(location)
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        scheme, rest = "sqlite", path
+    elif scheme not in schemes:
+        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
+    else:
+        rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
+    if not rest:
+        raise ValueError("a store's location may not be empty")
+    if rest != ":memory:":
+        rest = os.path.abspath(rest)
+    backend: Backend = schemes.load(scheme)(rest, **options)
+    return backend
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """The name as a plain `str`. Raises: TypeError: it is something else."""
+    if type(name) is str:
+        return name
+    if isinstance(name, str):
+        return str.__str__(name)
+    raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
+
+
+def check_ttl(ttl: float | None) -> float | None:
+    """The ttl in seconds. Raises: TypeError, ValueError: no number, not above 0, not finite."""
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"ttl is a number of seconds or None, not {ttl!r}")
+    if not (ttl > 0 and math.isfinite(ttl)):
+        raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
+    return ttl
+
+
+def check_timeout(timeout: float) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout is a number of seconds from 0 up, not {timeout!r}")
+    return min(timeout, 1e9)

@@ -1,0 +1,236 @@
+"""`Store`: a dict on disk. The mapping's own methods; what else it can do is in the classes it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from itertools import islice
+from typing import Any, Self, TypeVar, overload
+
+from store.handle import check_name
+from store.maintenance import Maintenance
+from store.record import Row
+from store.records import Records
+from store.transaction import MISSING, Transactions
+from store.views import Items, Names, Values
+
+V = TypeVar("V")
+D = TypeVar("D")
+
+BATCH = 500  # records that `update` packs before it writes them
+
+
+class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V]):
+    """A mapping from names to Python objects in one file, shared by threads and processes.
+
+    Safe across threads, processes and forks; each single operation is atomic. What you get is always a fresh
+    object: change it and assign it again, or use `edit`.
+
+    Args:
+        location: a path, ":memory:", or a URL such as "sqlite:///app.db".
+        namespace: which of the mappings in the file; see `within`.
+        codec: how values are encoded: "pickle" or "json". Records remember theirs.
+        protocol: the codec's format version; None is its default (5 for pickle).
+        ttl: seconds that a record lives from its assignment; None is for ever.
+        mode: "r" reads only, "w" opens what exists, "c" makes it, "n" starts the namespace empty.
+        writeback: keep values that were read alive, and write back on `sync` and `close` what changed.
+        trust: "own" reads only what a key of yours sealed; "data" also plain data and allowed classes of
+            others; "all" runs whatever the file says.
+        allow: classes, or dotted names of classes, that load whoever wrote the record; see `store.allow`.
+        key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
+            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own.
+        durability: "normal" survives any crash of any process, "full" a power cut too.
+        timeout: seconds to wait for another writer.
+        clock: what tells the time in Unix seconds; for tests.
+
+    Raises:
+        StoreNotFound: mode "r" or "w", or no such directory. NotAStore: the file is something else.
+        ReadOnly: it cannot be written. StorageError: it cannot be opened.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # -- one record
+
+    def __getitem__(self, name: str) -> V:
+        row = self._find(check_name(name))
+        if row is None:
+            raise KeyError(name)
+        return self._value(row)
+
+    def __setitem__(self, name: str, value: V) -> None:
+        if self._writeback is not None:
+            self.put(name, value)
+        else:
+            self._store(self._pack(check_name(name), value, self._ttl))
+
+    def __delitem__(self, name: str) -> None:
+        if not self._delete(check_name(name)):
+            raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        if not isinstance(name, str):
+            return False
+        return self._backend.exists(self._namespace, check_name(name), self._clock())
+
+    @overload
+    def get(self, name: str, /) -> V | None: ...
+    @overload
+    def get(self, name: str, default: V | D, /) -> V | D: ...
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """The value of that name, or `default` where there is no such record."""
+        row = self._find(check_name(name))
+        return default if row is None else self._value(row)
+
+    @overload
+    def pop(self, name: str, /) -> V: ...
+    @overload
+    def pop(self, name: str, default: V | D, /) -> V | D: ...
+    def pop(self, name: str, default: Any = MISSING, /) -> Any:
+        """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
+        name = check_name(name)
+        with self._backend.transaction():
+            row = self._find(name)
+            if row is not None:
+                value = self._value(row)
+                self._delete(name)
+                return value
+        if default is MISSING:
+            raise KeyError(name)
+        return default
+
+    def popitem(self) -> tuple[str, V]:
+        """Deletes the record that was inserted last and returns name and value, as one step."""
+        with self._backend.transaction():
+            row = self._backend.last(self._namespace, self._clock())
+            if row is None:
+                raise KeyError("popitem(): the store is empty")
+            value = self._value(row)
+            self._delete(row.name)
+            return row.name, value
+
+    def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
+        """The value of that name; where there is none, `default` is stored and returned. One step."""
+        name = check_name(name)
+        row = self._find(name)
+        if row is not None:
+            return self._value(row)
+        with self._backend.transaction():
+            row = self._find(name)
+            if row is not None:
+                return self._value(row)
+            self[name] = default
+            return default
+
+    # -- many
+
+    def update(self, other: Any = (), /, **named: V) -> None:
+        """Stores all of a mapping, of pairs, or of the keyword arguments, as one transaction."""
+        pairs = iter(_pairs_of(other, named))
+        with self._backend.transaction() as transaction:
+            while batch := list(islice(pairs, BATCH)):
+                rows = [self._pack(check_name(name), value, self._ttl) for name, value in batch]
+                self._backend.add_sealer(rows[0].seal[:8])
+                self._backend.put_many(rows, self._clock())
+                if self._writeback is not None:
+                    for row in rows:
+                        self._writeback.forget(row.name)
+                    transaction.on_rollback(self._writeback.clear)
+
+    def clear(self) -> None:
+        """Deletes all records of this namespace."""
+        self._backend.clear(self._namespace)
+        if self._writeback is not None:
+            self._writeback.clear()
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def __or__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return {**self._snapshot(), **other}
+
+    def __ror__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return {**other, **self._snapshot()}
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        mine = self._snapshot()
+        return mine == (other._snapshot() if isinstance(other, Store) else dict(other.items()))
+
+    # -- all
+
+    def __len__(self) -> int:
+        return self._backend.count(self._namespace, self._clock())
+
+    def __bool__(self) -> bool:
+        return len(self) > 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self._names()
+
+    def __reversed__(self) -> Iterator[str]:
+        return self._names(reverse=True)
+
+    def keys(self) -> Names:
+        """A live view of the names, set-like."""
+        return Names(self)
+
+    def values(self) -> Values[V]:
+        """A live view of the values."""
+        return Values(self)
+
+    def items(self) -> Items[V]:
+        """A live view of the pairs of name and value, set-like."""
+        return Items(self)
+
+    # -- how it is done
+
+    def _names(self, reverse: bool = False) -> Iterator[str]:
+        """The names there were when the iteration began, less those deleted since."""
+        after, until = 0, self._backend.last_id(self._namespace)
+        while page := self._backend.name_page(self._namespace, after, until, self._clock(), reverse=reverse):
+            for _, name in page:
+                yield name
+            after, until = _rest(after, until, page[-1][0], reverse)
+
+    def _rows(self, reverse: bool = False) -> Iterator[Row]:
+        after, until = 0, self._backend.last_id(self._namespace)
+        while page := self._backend.page(self._namespace, after, until, self._clock(), reverse=reverse):
+            yield from page
+            after, until = _rest(after, until, page[-1].id or 0, reverse)
+
+    def _pairs(self, reverse: bool = False) -> Iterator[tuple[str, V]]:
+        for row in self._rows(reverse):
+            yield row.name, self._value(row)
+
+    def _snapshot(self) -> dict[str, V]:
+        """All of it as of one moment; the rows are read before the first one is decoded."""
+        return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
+
+    def _delete(self, name: str) -> bool:
+        deleted = self._backend.delete(self._namespace, name, self._clock())
+        self._drop_live(name)
+        return deleted
+
+
+def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:
+    """The range of row ids that a page which ended at `last` leaves."""
+    return (after, last - 1) if reverse else (last, until)
+
+
+def _pairs_of(other: Any, named: Mapping[str, V]) -> Iterable[tuple[str, V]]:
+    if isinstance(other, Mapping):
+        yield from other.items()
+    elif hasattr(other, "keys"):
+        for name in other.keys():  # noqa: SIM118
+            yield name, other[name]
+    else:
+        yield from other
+    yield from named.items()

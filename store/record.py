@@ -1,0 +1,102 @@
+"""A record as the caller sees it (`Record`) and as it travels between layers (`Row`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One row of the table `records`, in the order of its columns; times are Unix seconds.
+
+    `revision`, `id` and `created` are the backend's to give: a row that is on its way in carries 1, None
+    and the time of the write, which hold unless the name exists already.
+    """
+
+    id: int | None
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    type: str | None
+    python: str | None
+    body: bytes
+    spill: str | None
+    seal: bytes
+    crc: int
+    revision: int
+    created: float
+    modified: float
+    expires: float | None
+
+
+class Header(NamedTuple):
+    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal."""
+
+    id: int
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    type: str | None
+    python: str | None
+    size: int
+    revision: int
+    created: float
+    modified: float
+    expires: float | None
+    key_id: bytes
+
+
+class Identity(NamedTuple):
+    """What makes a record the one that was read: a row id alone comes back after a delete."""
+
+    id: int
+    created: float
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a record without decoding its value. Times are UTC; `size` is in bytes.
+
+    `type` is the qualified name of the value's class, `python` the version that wrote it, `revision` 1 at
+    the first write and one more at each later one, `sealed_by` the id of the key that sealed it (None for
+    a record that was written where no key could be had).
+    """
+
+    id: int
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    type: str | None
+    python: str | None
+    size: int
+    revision: int
+    created: datetime
+    modified: datetime
+    expires: datetime | None
+    sealed_by: str | None
+
+    @classmethod
+    def from_header(cls, header: Header) -> Record:
+        """The public view of what the backend read."""
+        return cls(
+            *header[:9],
+            created=_utc(header.created),
+            modified=_utc(header.modified),
+            expires=None if header.expires is None else _utc(header.expires),
+            sealed_by=header.key_id.hex() if any(header.key_id) else None,
+        )
+
+    def is_same_as(self, identity: Identity) -> bool:
+        """Whether `identity` is still the record that this one was read from."""
+        return (self.id, self.created, self.revision) == (
+            identity.id, _utc(identity.created), identity.revision,
+        )  # fmt: skip
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

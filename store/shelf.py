@@ -1,0 +1,52 @@
+"""The names of the standard library's `shelve`: `import store as shelve` moves a program over."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from store.backends.sqlite_attach import is_store
+from store.errors import NotAStore
+from store.mapping import Store
+
+Shelf = Store
+DbfilenameShelf = Store
+
+_SUFFIXES = (".dat", ".dir", ".bak", ".db")  # what dbm's modules put behind the name they are given
+
+
+def open(
+    filename: str | os.PathLike[str], flag: str = "c", protocol: int | None = None, writeback: bool = False
+) -> Store[Any]:
+    """Opens a `Store` as `shelve.open` opens a shelf; the file has exactly the name that is given.
+
+    Raises:
+        NotAStore: a shelf of the standard library stands there; it is not touched.
+    """
+    if flag != "n":
+        _refuse_old_shelf(os.fsdecode(filename))
+    try:
+        return Store(filename, mode=flag, protocol=protocol, writeback=writeback)
+    except NotAStore as exc:
+        exc.add_note(_how_to_copy(os.fsdecode(filename)))
+        raise
+
+
+def _refuse_old_shelf(path: str) -> None:
+    """Starting empty beside a shelf that is full would look like a loss."""
+    if os.path.exists(path):
+        return
+    for suffix in _SUFFIXES:
+        if os.path.exists(path + suffix) and not is_store(path + suffix):
+            raise NotAStore(
+                f"{path}{suffix} looks like a shelf of the standard library, and was not touched. "
+                + _how_to_copy(path),
+                path=path + suffix,
+            )
+
+
+def _how_to_copy(path: str) -> str:
+    return (
+        "To move a shelf over, copy it to a new file: import shelve, store; "
+        f"store.open({path + '.store'!r}).update(shelve.open({path!r}, 'r'))"
+    )

@@ -1,0 +1,180 @@
+"""Read, change, write back as one step: `transaction`, `edit`, `modify`, and locks by name."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import fractions
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from enum import Enum
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from store.errors import Conflict, StoreError, label
+from store.handle import Handle, check_name, check_timeout
+from store.record import Identity, Row
+
+V = TypeVar("V")
+
+MISSING: Any = object()
+
+_IMMUTABLE = (
+    int, float, complex, str, bytes, type(None), type(Ellipsis), type, Enum, range, slice, uuid.UUID,
+    decimal.Decimal, fractions.Fraction,
+    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo,
+)  # fmt: skip
+
+
+class Transactions(Handle[V]):
+    """The part of `Store` that makes several steps one."""
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
+
+        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs
+        to the thread that began it: do not await inside.
+
+        Raises:
+            LockTimeout: another writer took longer than `timeout` seconds.
+        """
+        return self._backend.transaction()
+
+    def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
+        """Decodes the value, gives it, and writes it back if it changed: one atomic step.
+
+        Atomic across threads and processes; expiry, codec and protocol stay. Where the record is missing
+        `default` is given, and stored. An exception that leaves the block writes nothing.
+
+        Raises:
+            KeyError: no such record, and no default. TypeError: the value is immutable: use `modify`.
+            StoreError: this thread is editing the record already. Conflict: it was assigned inside.
+        """
+        return Edit(self, check_name(name), default)
+
+    def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
+        """Stores `fn(value)` in place of the value, as one atomic step, and returns it.
+
+        Works for any value; `fn` must return the new one. It is given `default` where the record is missing.
+        Expiry, codec and protocol stay. On engines that must retry `fn` may run again.
+
+        Raises:
+            KeyError: no such record, and no default; and whatever `fn` raises, with nothing written.
+        """
+        name = check_name(name)
+        with self._backend.transaction() as transaction:
+            self._settle(name, transaction.on_rollback)
+            row = self._find(name)
+            value = fn(self._value_or(row, name, default))
+            self._replace(name, value, row)
+            return value
+
+    def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
+        """A lock of that name, for the program's own purposes, between threads and processes.
+
+        It does not hold up writers. `timeout` is in seconds; None is the store's.
+
+        Raises:
+            LockTimeout: somebody else held it for that long. StoreError: this thread holds it already, or is
+                inside `edit` or `transaction`, where waiting could deadlock.
+        """
+        name = check_name(name)
+        self._check_open()
+        if self._backend.in_transaction():
+            raise StoreError(
+                f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
+                "take the lock first, then begin the transaction"
+            )
+        seconds = self._timeout if timeout is None else check_timeout(timeout)
+        return self._backend.lock(name, seconds)
+
+    def _value_or(self, row: Row | None, name: str, default: V) -> V:
+        if row is not None:
+            return cast(V, self._pipeline.unpack(row))
+        if default is MISSING:
+            raise KeyError(name)
+        return default
+
+    def _replace(self, name: str, value: V, row: Row | None) -> None:
+        """Store a value in place of that of `row`, or as a new record."""
+        self._store(self._pack(name, value, self._ttl) if row is None else self._pack_again(value, row))
+        if self._writeback is not None:
+            self._writeback.forget(name)
+
+    def _settle(self, name: str, on_rollback: Callable[[Callable[[], None]], None]) -> None:
+        """Write back a live value of `writeback=True`, so that the record is what the program sees."""
+        writeback = self._writeback
+        if writeback is not None:
+            writeback.flush(self._pack_again, self._store, only=name)
+            on_rollback(lambda: writeback.forget(name))
+
+
+class Edit(Generic[V]):
+    """The context manager that `Store.edit` returns."""
+
+    def __init__(self, store: Transactions[V], name: str, default: V) -> None:
+        self._store = store
+        self._name = name
+        self._default = default
+        self.transaction = store._backend.transaction()  # by this name an interrupted one is recognised
+
+    def __enter__(self) -> V:
+        self.transaction.__enter__()
+        try:
+            return self._begin()
+        except BaseException:
+            self.transaction.__exit__(*sys.exc_info())
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            try:
+                self._finish()
+            except BaseException:
+                self.transaction.__exit__(*sys.exc_info())
+                raise
+        self.transaction.__exit__(kind, error, trace)
+
+    def _begin(self) -> V:
+        store, name = self._store, self._name
+        if not self.transaction.claim(store._namespace, name):
+            raise StoreError(f"{self._label()} is being edited by this thread already")
+        store._settle(name, self.transaction.on_rollback)
+        self._now = store._clock()
+        self._row = store._backend.get(store._namespace, name, self._now)
+        self._value = store._value_or(self._row, name, self._default)
+        if not _is_mutable(self._value):
+            raise TypeError(
+                f"{self._label()} holds {type(self._value).__name__}, which cannot be changed in place: use "
+                f"modify({name!r}, lambda value: …)"
+            )
+        self._before = None if self._row is None else store._pipeline.fingerprint(self._value, self._row)
+        return self._value
+
+    def _finish(self) -> None:
+        store, row = self._store, self._row
+        if row is not None and store._pipeline.fingerprint(self._value, row) == self._before:
+            return
+        found = store._backend.identity(store._namespace, self._name, self._now)
+        if found != (None if row is None else Identity(row.id or 0, row.created, row.revision)):
+            raise Conflict(
+                f"{self._label()} was assigned or deleted inside its own edit; change the value that edit gave "
+                "instead",
+                name=self._name,
+                namespace=store._namespace,
+            )
+        store._replace(self._name, self._value, row)
+
+    def _label(self) -> str:
+        return label(self._name, self._store._namespace)
+
+
+def _is_mutable(value: Any) -> bool:
+    """Whether anything in the value can change in place."""
+    if isinstance(value, tuple | frozenset):
+        return any(map(_is_mutable, value))
+    return not isinstance(value, _IMMUTABLE)

@@ -1,0 +1,101 @@
+"""What holds for every test: no key of the user is touched, nothing leaks, the store is sound afterwards."""
+
+from __future__ import annotations
+
+import gc
+import glob
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store.backends import sqlite_attach
+from store.backends import sqlite_statements as sql
+from store.record import Row
+from store.trust.keys import Keyring
+from store.trust.seal import Sealer
+
+
+class Clock:
+    """A clock that stands still until it is told to go on; Unix seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def own_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home and a data directory of the test's own, which child processes inherit."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.delenv("STORE_KEY", raising=False)
+    monkeypatch.delenv("STORE_KEY_FILE", raising=False)
+    return home / "data" / "sealed-store" / "keys"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test keeps its store."""
+    return tmp_path / "app.db"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path) -> Iterator[None]:
+    """Descriptors, threads, engines and temporary folders are as before; stores are sound.
+
+    A test that damages a store on purpose, or keeps one that no key here seals, is marked `damaged`.
+    """
+    before = _descriptors(), set(threading.enumerate()), _left_folders()
+    yield
+    gc.collect()
+    assert not sqlite_attach._engines, f"stores left open: {[e.path for e in sqlite_attach._engines.values()]}"
+    assert _descriptors() - before[0] == set()
+    assert set(threading.enumerate()) - before[1] == set()
+    assert _left_folders() - before[2] == set()
+    if request.node.get_closest_marker("damaged") is None:
+        for file in tmp_path.rglob("*.db"):
+            check_sound(file)
+
+
+def check_sound(file: Path) -> None:
+    """The database passes SQLite's check, and every seal that is ours holds."""
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as conn:
+        if not conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'records'").fetchone():
+            return
+        assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (store_id,) = conn.execute("SELECT id FROM identity").fetchone()
+        sealer = Sealer(Keyring(), store_id)
+        for values in conn.execute(f"SELECT {sql._COLUMNS} FROM records"):
+            sealer.check(Row._make(values))
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    """The files and sockets that this process has open: (descriptor, what it is)."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            found.add((number, os.readlink(f"/proc/self/fd/{number}")))
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def _left_folders() -> set[str]:
+    return set(glob.glob(os.path.join(tempfile.gettempdir(), "store-*")))

@@ -1,0 +1,7 @@
+from store import Store
+
+
+def test_store_round_trip(path):
+    with Store(path) as s:
+        s["a"] = {"x": 1}
+        assert s["a"] == {"x": 1}
