@@ -10,9 +10,9 @@
 `import store as shelve` runs a program that was written for the standard library's `shelve`.
 """
 
-import store.codecs.pickle
 from store import codecs, errors
 from store.allowlist import allow
+from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
 from store.errors import *
 from store.mapping import Store
 from store.record import Record

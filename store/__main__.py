@@ -1,6 +1,8 @@
 """`python -m store`: the command line."""
 
+import sys
+
 from store.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

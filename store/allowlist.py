@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
+from types import ModuleType
 from typing import Any, TypeVar
 
 Allowed = dict[tuple[str, str], Any]
@@ -39,11 +40,25 @@ def allowed(extra: Iterable[type | str] = ()) -> Allowed:
     Raises:
         TypeError: an entry is neither. ValueError: a dotted name names no class.
     """
-    if not extra:
+    entries = entries_of(extra)
+    if not entries:
         return _declared
-    if isinstance(extra, str | type):
-        raise TypeError(f"allow takes a sequence of classes, not {extra!r}: write allow=[{extra!r}]")
-    return {**_declared, **{key_of(cls): cls for cls in map(_resolve, extra)}}
+    found = dict(_declared)
+    for entry in entries:
+        found.update(_resolve(entry))
+    return found
+
+
+def entries_of(extra: Iterable[type | str]) -> tuple[type | str, ...]:
+    """What `allow=` was given. Raises: TypeError: it is not a sequence."""
+    if isinstance(extra, str):
+        raise TypeError(f"allow takes a sequence of classes, not a str: write allow=[{extra!r}]")
+    if isinstance(extra, type):
+        raise TypeError(f"allow takes a sequence of classes, not one: write allow=[{extra.__qualname__}]")
+    try:
+        return tuple(extra)
+    except TypeError:
+        raise TypeError(f"allow takes a sequence of classes and dotted names, not {extra!r}") from None
 
 
 def key_of(cls: type) -> tuple[str, str]:
@@ -51,16 +66,33 @@ def key_of(cls: type) -> tuple[str, str]:
     return cls.__module__, cls.__qualname__
 
 
-def _resolve(entry: type | str) -> type:
+def _resolve(entry: type | str) -> Allowed:
+    """A class under the name that pickles give it, and under the dotted name it was asked for by.
+
+    The two differ where a class was moved and its old module still offers it: older records have the old name.
+    """
     if isinstance(entry, type):
-        return entry
+        return {key_of(entry): entry}
     if not isinstance(entry, str):
         raise TypeError(f"allow takes classes and dotted names, not {entry!r}")
-    module, _, name = entry.rpartition(".")
-    try:
-        found = getattr(import_module(module), name) if module else None
-    except (ImportError, AttributeError) as exc:
-        raise ValueError(f"allow={entry!r}: there is no such class here ({exc})") from exc
+    module, name = _imported(entry)
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
     if not isinstance(found, type):
-        raise ValueError(f"allow={entry!r} is not the dotted name of a class")
-    return found
+        raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; write it as module.Class")
+    return {key_of(found): found, (module.__name__, name): found}
+
+
+def _imported(dotted: str) -> tuple[ModuleType, str]:
+    """The longest part of a dotted name that is a module, imported, and the rest: the class may be a nested one."""
+    module, _, name = dotted.rpartition(".")
+    while module and all(map(str.isidentifier, module.split("."))):
+        try:
+            return import_module(module), name
+        except ModuleNotFoundError as exc:
+            if not f"{module}.".startswith(f"{exc.name}."):
+                raise  # the module is there, and lacks one that it needs
+            module, _, outer = module.rpartition(".")
+            name = f"{outer}.{name}"
+    raise ValueError(f"allow={dotted!r}: there is no such module here; write it as module.Class")

@@ -78,6 +78,7 @@ class RecordError(StoreError):
 
 def label(name: str, namespace: str = "") -> str:
     """How messages name a record: `record 'user:1'`, long names cut, with the namespace where it has one."""
+    name, namespace = str(name), str(namespace)  # a damaged file can have anything in its columns
     shown = repr(name if len(name) <= 80 else name[:77] + "...")
     return f"record {shown}" + (f" in namespace {namespace[:80]!r}" if namespace else "")
 

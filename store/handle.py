@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from store.pipeline import Pipeline
 from store.record import Row
 from store.trust.keys import UNKEYED, Keyring, KeySource
 from store.trust.seal import Sealer
-from store.writeback import Writeback
+from store.writeback import Writeback, close_at_exit
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -64,6 +64,7 @@ class Handle(Generic[V]):
                 Sealer(keyring, self._backend.store_id),
                 codec=codec, protocol=protocol, trust=trust, allow=allow,
             )  # fmt: skip
+            self._options["allow"] = self._pipeline.allow  # what was given may have been an iterator
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()
@@ -71,7 +72,7 @@ class Handle(Generic[V]):
             self._backend.close()
             raise
         self._mode = mode
-        self._writeback = Writeback() if writeback else None
+        self._writeback = self._new_writeback() if writeback else None
         self._closed = False
 
     @property
@@ -94,7 +95,7 @@ class Handle(Generic[V]):
         other._closed = True
         other._namespace = check_name(namespace, "namespace")
         other._backend = self._backend.share()
-        other._writeback = Writeback() if self._writeback is not None else None
+        other._writeback = other._new_writeback() if self._writeback is not None else None
         other._closed = False
         return other
 
@@ -104,19 +105,19 @@ class Handle(Generic[V]):
         Raises:
             NotSerializable: one cannot be encoded; the others were written.
         """
+        self._check_open()
         if self._writeback is not None:
-            self._check_open()
-            self._writeback.flush(self._pack_again, self._store_if_alive)
+            self._writeback.flush(self._pack_again, self._write_back)
 
     def close(self) -> None:
         """Write back what `writeback=True` holds, and close; a second call does nothing.
 
         Raises:
-            StoreError: this thread is in a transaction of the store.
+            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open.
         """
         if self._closed:
             return
-        if self._backend.in_transaction():
+        if self._backend.in_transaction() and not self._backend.is_shared():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
         try:
             self.sync()
@@ -182,10 +183,17 @@ class Handle(Generic[V]):
         self._backend.add_sealer(row.seal[: len(UNKEYED)])
         self._backend.put(row, row.modified)
 
-    def _store_if_alive(self, row: Row) -> None:
-        """Write a row back, unless it expired while its value was live."""
-        if row.expires is None or row.expires > row.modified:
-            self._store(row)
+    def _write_back(self, row: Row) -> None:
+        """Write a live value back, unless its record expired meanwhile."""
+        assert self._writeback is not None
+        with self._backend.transaction() as transaction:
+            self._writeback.restore_after(transaction, row.name)
+            if row.expires is None or row.expires > row.modified:
+                self._store(row)
+
+    def _new_writeback(self) -> Writeback:
+        close_at_exit(self)
+        return Writeback()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -196,9 +204,10 @@ class Handle(Generic[V]):
         unknown = [key_id for key_id in self._backend.sealers() if key_id != UNKEYED and not ring.find(key_id)]
         if unknown and self._pipeline.trust != "all":
             ids = ", ".join(key_id.hex() for key_id in unknown[:3])
+            problem = f"; {ring.problem}" if ring.problem else ""
             warnings.warn(
                 f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
-                f"keys from {ring.where()}): they read as plain data, and classes only if declared with "
+                f"keys from {ring.where()}{problem}): they read as plain data, and classes only if declared with "
                 "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE",
                 stacklevel=3,
             )
@@ -223,20 +232,41 @@ def _open_backend(location: str | os.PathLike[str], **options: Any) -> Backend:
     else:
         rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
     if not rest:
-        raise ValueError("a store's location may not be empty")
+        raise ValueError("a store's location may not be empty; name a file, or ':memory:'")
+    try:
+        valid = b"\0" not in os.fsencode(rest)
+    except UnicodeEncodeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
     if rest != ":memory:":
         rest = os.path.abspath(rest)
     backend: Backend = schemes.load(scheme)(rest, **options)
     return backend
 
 
+def is_store(path: str) -> bool:
+    """Whether the file at `path` is a store; it is not changed."""
+    from store.backends.sqlite_attach import is_store as bears_our_mark  # only who asks imports the backend
+
+    return bears_our_mark(path)
+
+
 def check_name(name: str, what: str = "name") -> str:
-    """The name as a plain `str`. Raises: TypeError: it is something else."""
-    if type(name) is str:
-        return name
-    if isinstance(name, str):
-        return str.__str__(name)
-    raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
+    """The name as a plain `str`. Raises: TypeError: it is something else. ValueError: it is not valid text."""
+    if type(name) is not str:
+        if not isinstance(name, str):
+            raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
+        name = str.__str__(name)
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(
+                f"a {what} must be valid text, and {name[exc.start : exc.end]!r} at position {exc.start} is half of "
+                "a surrogate pair; for bytes from a file name use os.fsencode(name).hex(), for example"
+            ) from exc
+    return name
 
 
 def check_ttl(ttl: float | None) -> float | None:
@@ -245,7 +275,7 @@ def check_ttl(ttl: float | None) -> float | None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise TypeError(f"ttl is a number of seconds or None, not {ttl!r}")
-    if not (ttl > 0 and math.isfinite(ttl)):
+    if not 0 < ttl <= sys.float_info.max:
         raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
     return ttl
 

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
-from weakref import ref
+from weakref import WeakSet, ref
 
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 
 FIRST_DELAY = 0.0001  # seconds between two attempts, doubled up to LAST_DELAY: filelock's own waiting
 LAST_DELAY = 0.002  # sleeps 50 ms, and lost 17,284 to 1 against a process that never slept
@@ -37,12 +37,15 @@ class Hold:
         self.thread = threading.get_ident()
 
 
+_writer_locks: WeakSet[WriterLock] = WeakSet()
+
+
 class WriterLock:
     """Mutual exclusion of the writers of one file: threads of this process, and other processes.
 
     Between threads ownership is a field under a mutex; between processes it is a lock on one descriptor of
     the lock file, taken in a loop of our own. Not reentrant: nesting is the business of transactions.
-    Without a path it excludes threads only. After a fork the child calls `forget`.
+    Without a path it excludes threads only. In a forked child nobody holds it, and the parent's stands.
     """
 
     def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,12 +59,14 @@ class WriterLock:
         self._flock: Callable[..., bool] = _never
         self._funlock: Callable[[int], Any] = _never
         self._dropped = self._on_dropped
+        self._closed = False
+        _writer_locks.add(self)
 
     def acquire(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
         """Take the lock for `hold`, waiting up to `timeout` seconds; `clean` undoes what it leaves behind.
 
         Raises:
-            LockTimeout: somebody else kept it for that long. ReadOnly, StorageError: no lock file.
+            LockTimeout: somebody else kept it for that long. ReadOnly, StorageError: no lock file. StoreClosed.
         """
         try:
             if self._attempt(hold, clean):
@@ -73,6 +78,13 @@ class WriterLock:
 
     def release(self, hold: Hold) -> None:
         """Give the lock back; nothing happens where `hold` does not have it."""
+        try:
+            self._release(hold)
+        except BaseException:  # an interrupt: finish what it kept us from
+            self._release(hold)
+            raise
+
+    def _release(self, hold: Hold) -> None:
         with self._mutex:
             if self._holder is not None and self._holder() is hold:
                 self._unlock()
@@ -89,8 +101,9 @@ class WriterLock:
         self._close()
 
     def close(self) -> None:
-        """Give up the descriptor; the next `acquire` opens one again."""
+        """Give up the descriptor, and with it the lock, for good."""
         with self._mutex:
+            self._closed = True
             self._close()
 
     def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
@@ -137,6 +150,8 @@ class WriterLock:
         from filelock import lock_descriptor, unlock_descriptor
 
         assert self.path is not None
+        if self._closed:
+            raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
@@ -200,7 +215,9 @@ class NamedLocks:
         take, give = self._lock(name)
         if not take(timeout):
             raise LockTimeout(
-                f"the lock {name!r} was held by somebody else for {timeout:g} seconds", path=self.folder
+                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
+                f"lock({name!r}, timeout=…)",
+                path=self.folder,
             )
         try:
             held.add(name)
@@ -247,10 +264,20 @@ def _inode_at(path: str | None) -> tuple[int, int] | None:
     assert path is not None
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
 
 
 def _never(*_: Any, **__: Any) -> bool:
     raise AssertionError("no descriptor was opened")
+
+
+def _forget_all() -> None:
+    """In a forked child: the descriptors are copies, and an unlock through one would be the parent's too."""
+    for lock in list(_writer_locks):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

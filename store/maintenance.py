@@ -40,7 +40,7 @@ class Maintenance(Handle[V]):
         """
         name = check_name(name)
         ttl = check_ttl(ttl)
-        with self._backend.transaction():
+        with self._backend.transaction() as transaction:
             row = self._find(name)
             if row is None:
                 raise KeyError(name)
@@ -53,7 +53,10 @@ class Maintenance(Handle[V]):
                     namespace=self._namespace,
                 )
             now = self._clock()
-            self._store(sealer.seal(row._replace(expires=None if ttl is None else now + ttl, modified=now)))
+            expires = None if ttl is None else now + ttl
+            self._store(sealer.seal(row._replace(expires=expires, modified=now)))
+            if self._writeback is not None:
+                self._writeback.keep_until(name, expires, transaction)
             header = self._backend.header(self._namespace, name, now)
         assert header is not None
         return Record.from_header(header)
@@ -75,7 +78,7 @@ class Maintenance(Handle[V]):
         for codec, protocol, records, bytes_ in self._backend.totals(self._namespace, now):
             codecs[codec] = codecs.get(codec, 0) + records
             protocols[f"{codec} {protocol}"] = records
-            size += bytes_
+            size += bytes_ or 0  # NULL where the file is damaged
         usage = self._backend.usage()
         return Stats(
             records=sum(codecs.values()),

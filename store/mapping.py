@@ -133,14 +133,16 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
                 self._backend.put_many(rows, self._clock())
                 if self._writeback is not None:
                     for row in rows:
-                        self._writeback.forget(row.name)
-                    transaction.on_rollback(self._writeback.clear)
+                        self._writeback.forget(row.name, transaction)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""
-        self._backend.clear(self._namespace)
-        if self._writeback is not None:
-            self._writeback.clear()
+        if self._writeback is None:
+            self._backend.clear(self._namespace)
+            return
+        with self._backend.transaction() as transaction:
+            self._backend.clear(self._namespace)
+            self._writeback.clear(transaction)
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
         self.update(other)
@@ -215,9 +217,11 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
         return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
 
     def _delete(self, name: str) -> bool:
-        deleted = self._backend.delete(self._namespace, name, self._clock())
-        self._drop_live(name)
-        return deleted
+        if self._writeback is None:
+            return self._backend.delete(self._namespace, name, self._clock())
+        with self._backend.transaction() as transaction:
+            self._writeback.forget(name, transaction)
+            return self._backend.delete(self._namespace, name, self._clock())
 
 
 def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:

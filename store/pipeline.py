@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any
 
-from store.allowlist import allowed
+from store.allowlist import allowed, entries_of
 from store.codecs import Codec, codecs
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
 from store.record import Row
@@ -46,7 +46,7 @@ class Pipeline:
             raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
         self.sealer = sealer
         self.trust = trust
-        self.allow = tuple(allow) if not isinstance(allow, str | type) else allow
+        self.allow = entries_of(allow)
         allowed(self.allow)  # a class that is not there is told at once
         self.codec = codec_called(codec)
         self.protocol = _protocol_of(self.codec, protocol)
@@ -93,6 +93,10 @@ class Pipeline:
         """
         try:
             return self._decoder_for(row)(row.body)
+        except Untrusted as exc:
+            if self.sealer.keyring.problem:
+                exc.message += f". No key was used: {self.sealer.keyring.problem}"
+            raise exc.about(row.name, row.namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
 
@@ -142,7 +146,7 @@ class Pipeline:
 
 def codec_called(name: str) -> Codec:
     """The codec of that name. Raises: ValueError: there is none. CodecUnavailable: it is not installed."""
-    if name not in codecs:
+    if not isinstance(name, str) or name not in codecs:
         raise ValueError(f"unknown codec {name!r}: one of {', '.join(codecs.names())}")
     return codecs.load(name)  # type: ignore[no-any-return]
 

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from store.errors import Corrupt
+
+_FIRST_SECOND = datetime.min.replace(tzinfo=UTC).timestamp()
+_LAST_SECOND = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
+
 
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
@@ -82,14 +87,18 @@ class Record:
 
     @classmethod
     def from_header(cls, header: Header) -> Record:
-        """The public view of what the backend read."""
-        return cls(
-            *header[:9],
-            created=_utc(header.created),
-            modified=_utc(header.modified),
-            expires=None if header.expires is None else _utc(header.expires),
-            sealed_by=header.key_id.hex() if any(header.key_id) else None,
-        )
+        """The public view of what the backend read. Raises: Corrupt: the columns hold something else."""
+        try:
+            return cls(
+                *header[:9],
+                created=_utc(header.created),
+                modified=_utc(header.modified),
+                expires=None if header.expires is None else _utc(header.expires),
+                sealed_by=header.key_id.hex() if any(header.key_id) else None,
+            )
+        except (TypeError, AttributeError) as exc:
+            error = Corrupt("its metadata is damaged; restore the store from a backup")
+            raise error.about(header.name, header.namespace) from exc
 
     def is_same_as(self, identity: Identity) -> bool:
         """Whether `identity` is still the record that this one was read from."""
@@ -99,4 +108,5 @@ class Record:
 
 
 def _utc(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+    """A ttl of ten thousand years, or a damaged file, must not make the metadata unreadable."""
+    return datetime.fromtimestamp(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), UTC)

@@ -46,8 +46,7 @@ class Records(Handle[V]):
             self._store(row)
             header = self._backend.header(self._namespace, name, row.modified)
             if self._writeback is not None:
-                self._writeback.learn(value, row, self._pipeline)
-                transaction.on_rollback(lambda: self._drop_live(name))
+                self._writeback.learn(value, row, transaction)
         assert header is not None
         return Record.from_header(header)
 
@@ -87,8 +86,10 @@ class Records(Handle[V]):
 
         To page: `page = s.names(limit=100)`, then `s.names(after=page[-1], limit=100)`.
         """
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit is a number of names from 0 up, or None, not {limit!r}")
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise TypeError(f"limit is a number of names, or None for all, not {limit!r}")
+        if limit is not None and not 0 <= limit < 2**63:
+            raise ValueError(f"limit is a number of names from 0 up, or None for all, not {limit!r}")
         after = None if after is None else check_name(after)
         return self._backend.names(
             self._namespace, check_name(prefix, "prefix"), after, -1 if limit is None else limit,
@@ -110,7 +111,3 @@ class Records(Handle[V]):
                 name=name,
                 namespace=self._namespace,
             )
-
-    def _drop_live(self, name: str) -> None:
-        if self._writeback is not None:
-            self._writeback.forget(name)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from store.backends.sqlite_attach import is_store
 from store.errors import NotAStore
+from store.handle import is_store
 from store.mapping import Store
 
 Shelf = Store

@@ -7,12 +7,13 @@ import decimal
 import fractions
 import sys
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
+from store.backends import Transaction
 from store.errors import Conflict, StoreError, label
 from store.handle import Handle, check_name, check_timeout
 from store.record import Identity, Row
@@ -65,10 +66,10 @@ class Transactions(Handle[V]):
         """
         name = check_name(name)
         with self._backend.transaction() as transaction:
-            self._settle(name, transaction.on_rollback)
+            self._settle(name, transaction)
             row = self._find(name)
             value = fn(self._value_or(row, name, default))
-            self._replace(name, value, row)
+            self._replace(name, value, row, transaction)
             return value
 
     def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
@@ -80,15 +81,19 @@ class Transactions(Handle[V]):
             LockTimeout: somebody else held it for that long. StoreError: this thread holds it already, or is
                 inside `edit` or `transaction`, where waiting could deadlock.
         """
-        name = check_name(name)
+        seconds = self._timeout if timeout is None else check_timeout(timeout)
         self._check_open()
+        return self._hold(check_name(name), seconds)
+
+    @contextmanager
+    def _hold(self, name: str, seconds: float) -> Iterator[None]:
         if self._backend.in_transaction():
             raise StoreError(
                 f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
                 "take the lock first, then begin the transaction"
             )
-        seconds = self._timeout if timeout is None else check_timeout(timeout)
-        return self._backend.lock(name, seconds)
+        with self._backend.lock(name, seconds):
+            yield
 
     def _value_or(self, row: Row | None, name: str, default: V) -> V:
         if row is not None:
@@ -97,18 +102,17 @@ class Transactions(Handle[V]):
             raise KeyError(name)
         return default
 
-    def _replace(self, name: str, value: V, row: Row | None) -> None:
+    def _replace(self, name: str, value: V, row: Row | None, transaction: Transaction) -> None:
         """Store a value in place of that of `row`, or as a new record."""
         self._store(self._pack(name, value, self._ttl) if row is None else self._pack_again(value, row))
         if self._writeback is not None:
-            self._writeback.forget(name)
+            self._writeback.forget(name, transaction)
 
-    def _settle(self, name: str, on_rollback: Callable[[Callable[[], None]], None]) -> None:
+    def _settle(self, name: str, transaction: Transaction) -> None:
         """Write back a live value of `writeback=True`, so that the record is what the program sees."""
-        writeback = self._writeback
-        if writeback is not None:
-            writeback.flush(self._pack_again, self._store, only=name)
-            on_rollback(lambda: writeback.forget(name))
+        if self._writeback is not None:
+            self._writeback.restore_after(transaction, name)
+            self._writeback.flush(self._pack_again, self._write_back, only=name)
 
 
 class Edit(Generic[V]):
@@ -143,7 +147,7 @@ class Edit(Generic[V]):
         store, name = self._store, self._name
         if not self.transaction.claim(store._namespace, name):
             raise StoreError(f"{self._label()} is being edited by this thread already")
-        store._settle(name, self.transaction.on_rollback)
+        store._settle(name, self.transaction)
         self._now = store._clock()
         self._row = store._backend.get(store._namespace, name, self._now)
         self._value = store._value_or(self._row, name, self._default)
@@ -167,7 +171,7 @@ class Edit(Generic[V]):
                 name=self._name,
                 namespace=store._namespace,
             )
-        store._replace(self._name, self._value, row)
+        store._replace(self._name, self._value, row, self.transaction)
 
     def _label(self) -> str:
         return label(self._name, self._store._namespace)

@@ -40,6 +40,10 @@ def own_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    # Temporary files too: what a test leaves behind is then its own, whoever runs beside it.
+    (home / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(home / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(home / "tmp"))
     monkeypatch.delenv("STORE_KEY", raising=False)
     monkeypatch.delenv("STORE_KEY_FILE", raising=False)
     return home / "data" / "sealed-store" / "keys"

@@ -123,6 +123,9 @@ class Backend(Protocol):
     def share(self) -> Backend:
         """Another handle on the same store."""
 
+    def is_shared(self) -> bool:
+        """Whether there are other handles, which keep it open when this one is closed."""
+
     def close(self) -> None: ...
 
 

@@ -14,7 +14,7 @@ from store.backends.sqlite_attach import attach, detach, retain
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine
 from store.backends.sqlite_slot import Fetch, fetch_all, fetch_one, row_count
 from store.backends.sqlite_transaction import SqliteTransaction
-from store.errors import ReadOnly, StoreClosed
+from store.errors import Corrupt, ReadOnly, StoreClosed
 from store.record import Header, Identity, Row
 
 PAGE_ROWS = 256
@@ -53,11 +53,11 @@ class SqliteBackend:
         return self._one(sql.EXISTS, (namespace, name, now), now) is not None
 
     def count(self, namespace: str, now: float) -> int:
-        return int(self._one(sql.COUNT, (namespace, now), now)[0])
+        return int(self._one(sql.COUNT, (namespace, namespace, now), now)[0])
 
     def last(self, namespace: str, now: float) -> Row | None:
-        page = self.page(namespace, 0, self.last_id(namespace), now, reverse=True)
-        return page[0] if page else None
+        row = self._one(sql.LAST, (namespace, now, 0, sql.LARGEST_ID), now)
+        return None if row is None else Row._make(row)
 
     def last_id(self, namespace: str) -> int:
         return self._one(sql.LAST_ID, (namespace,), 0.0)[0] or 0
@@ -70,7 +70,8 @@ class SqliteBackend:
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
-        return self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+        rows = self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+        return [(id_, self._text(name)) for id_, name in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         rows = self._all(sql.PAGE, (namespace, now, 0, sql.LARGEST_ID), now)
@@ -79,11 +80,10 @@ class SqliteBackend:
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
     ) -> list[str]:
-        bound = _successor(prefix)
-        values: list[Any] = [namespace, now, prefix, after, limit]
-        if bound is not None:
-            values.append(bound)
-        return [name for (name,) in self._all(sql.NAMES[bound is not None, reverse], values, now)]
+        lower, upper = _bounds(prefix, after, reverse)
+        ends = (lower,) if upper is None else (lower, upper)
+        statement = sql.NAMES[upper is not None, reverse]
+        return [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
         row = self._one(sql.HEADER, (namespace, name, now), now)
@@ -97,15 +97,15 @@ class SqliteBackend:
         return None if row is None else Identity._make(row)
 
     def namespaces(self, now: float) -> list[str]:
-        return [namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
+        return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
 
     def sealers(self) -> set[bytes]:
-        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0) if isinstance(key_id, bytes)}
         self._engine.known_sealers |= found
         return found
 
     def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        return self._all(sql.TOTALS, (namespace, now), now)
+        return [(self._text(codec), *rest) for codec, *rest in self._all(sql.TOTALS, (namespace, now), now)]
 
     def usage(self) -> SqliteUsage:
         engine = self._engine
@@ -163,6 +163,9 @@ class SqliteBackend:
         """Another handle on the same engine."""
         return SqliteBackend(retain(self._engine), self.location, read_only=self.read_only, timeout=self._timeout)
 
+    def is_shared(self) -> bool:
+        return self._engine.handles > 1
+
     def close(self) -> None:
         if not isinstance(self._engine, _Closed):
             engine, self._engine = self._engine, _Closed(self.location)  # type: ignore[assignment]
@@ -172,6 +175,12 @@ class SqliteBackend:
         if not self._engine.store_id:
             self._one("SELECT 1", (), 0.0)  # opens a connection, which reads it
         return self._engine.store_id
+
+    def _text(self, found: Any) -> str:
+        """What a column of text held: anything, where somebody rewrote the schema by hand."""
+        if isinstance(found, str):
+            return found
+        raise Corrupt(f"{self.location} is damaged: {found!r:.80} stands where a name should; restore a backup")
 
     def _one(self, statement: str, values: Sequence[Any], now: float) -> Any:
         return self._engine.read(statement, values, fetch_one, now, self._timeout)
@@ -217,7 +226,7 @@ class _Closed:
 
 def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) -> SqliteBackend:
     """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS."""
-    if durability not in SYNCHRONOUS:
+    if not isinstance(durability, str) or durability not in SYNCHRONOUS:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(SYNCHRONOUS)}")
     engine = attach(location, mode=mode, timeout=timeout)
     try:
@@ -234,11 +243,25 @@ def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
     for values in cursor:
         row = Row._make(values)
         rows.append(row)
-        size += len(row.body)
+        if isinstance(row.body, bytes):  # always, but in a damaged file; the check of the seal says so
+            size += len(row.body)
         if len(rows) >= PAGE_ROWS or size > PAGE_BYTES:
             break
     cursor.close()  # ends the read transaction
     return rows
+
+
+def _bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
+    """The least name of a page, and the name that it ends before, None where nothing bounds it.
+
+    `after` is made part of them, not a condition beside them: by the index SQLite goes straight to the page.
+    """
+    upper = _successor(prefix)
+    if after is None:
+        return prefix, upper
+    if reverse:
+        return prefix, after if upper is None else min(after, upper)
+    return max(prefix, after + "\0"), upper  # with \0 begins the first text that comes after it
 
 
 def _successor(prefix: str) -> str | None:

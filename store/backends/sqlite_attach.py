@@ -8,20 +8,26 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from typing import TypeVar
 
 from store.backends import sqlite_schema as schema
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
-from store.backends.sqlite_engine import Engine, Inode
-from store.backends.sqlite_errors import is_busy, timed_out, translate
+from store.backends.sqlite_engine import Engine, Inode, lost
+from store.backends.sqlite_slot import wait
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.locking import Hold, WriterLock
 
-FORK_SECONDS = 1.0  # how long a fork waits for another thread's statement to end
+T = TypeVar("T")
+
+FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
-_engines_lock = threading.RLock()
+_engines_lock = threading.RLock()  # also held while a connection is open that no engine knows: no fork then
+_closing: list[Engine] = []  # no longer in _engines, their connections not all closed yet
+_lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
@@ -39,6 +45,8 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
         inode = _inode(path)
         if inode is None and mode in "rw":
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
+        if inode in _lost_files:
+            raise lost(path)
         engine = _known(inode, read_only) if inode is not None else None
         if engine is not None:
             return engine
@@ -61,19 +69,22 @@ def detach(engine: Engine) -> None:
         engine.handles -= 1
         if engine.handles > 0:
             return
+        _closing.append(engine)
         for key in [key for key, known in _engines.items() if known is engine]:
             del _engines[key]
     engine.close()
+    _closing.remove(engine)
 
 
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
-        conn = probe(path)
-        if conn is None:
-            return False
-        with closing(conn):
-            return schema.read_mark(conn)[0] == schema.APPLICATION_ID
+        with _engines_lock:
+            conn = probe(path)
+            if conn is None:
+                return False
+            with closing(conn):
+                return schema.read_mark(conn)[0] == schema.APPLICATION_ID
     except sqlite3.Error:
         return False
 
@@ -82,7 +93,6 @@ def _known(inode: Inode, read_only: bool) -> Engine | None:
     with _engines_lock:
         engine = _engines.get((inode, read_only))
         if engine is not None:
-            engine.check_not_lost()
             engine.handles += 1
         return engine
 
@@ -118,33 +128,57 @@ def _prepare(path: str, *, read_only: bool, timeout: float) -> Connect:
     """Make the file a store of this release, and say how to open connections to it."""
     _check_place(path)
     if read_only:
-        connect_ = reader(path)
-        if not _is_current(path, connect_):
+        connect_ = _patiently(path, timeout, lambda: reader(path))
+        if not _patiently(path, timeout, lambda: _is_current(path, connect_)):
             raise NotAStore(f"{path} is empty; open it for writing once to make it a store", path=path)
         return connect_
-    if not (_size(path) and _is_current(path, lambda: probe(path))):
+    if _size(path):
+        _check_writable(path)
+    if not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
         _make(path, timeout)
     _check_writable(path)
     return writer(path)
 
 
-def _is_current(path: str, connect_: Callable[[], sqlite3.Connection | None]) -> bool:
+def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
+    """What `look` makes of the file, once no other process is making, recovering or closing it.
+
+    Raises:
+        StoreError: what SQLite raised, translated.
+    """
+    deadline = None
+    while True:
+        try:
+            with _engines_lock:
+                return look()
+        except sqlite3.Error as exc:
+            deadline = wait(exc, path, deadline, timeout)
+
+
+def _is_complete(path: str) -> bool:
+    """Whether the file is a store of the current schema, in WAL mode: its maker may have been killed before."""
+    conn = probe(path)
+    if conn is None:  # a crash left a journal: only a writer can tell
+        return False
+    with closing(conn):
+        return _has_schema(conn, path) and conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def _is_current(path: str, connect_: Connect) -> bool:
+    with closing(connect_()) as conn:
+        return _has_schema(conn, path)
+
+
+def _has_schema(conn: sqlite3.Connection, path: str) -> bool:
     """Whether the file is a store of the current schema; False where it is yet to be made one.
 
     Raises:
         NotAStore: it is something else.
     """
-    try:
-        conn = connect_()
-        if conn is None:  # a crash left a journal: only a writer can tell
-            return False
-        with closing(conn):
-            mark = schema.read_mark(conn)
-            if not any(mark) and schema.is_blank(conn):
-                return False
-            return schema.check_mark(path, *mark)
-    except sqlite3.Error as exc:
-        raise translate(exc, path) from exc
+    mark = schema.read_mark(conn)
+    if not any(mark) and schema.is_blank(conn):
+        return False
+    return schema.check_mark(path, *mark)
 
 
 def _make(path: str, timeout: float) -> None:
@@ -152,18 +186,20 @@ def _make(path: str, timeout: float) -> None:
     lock, hold = WriterLock(path + ".lock"), Hold()
     lock.acquire(hold, lambda: None, timeout)
     try:
-        with closing(connect(path, "mode=rwc")) as conn:
-            schema.migrate(conn, path)
-            conn.execute("PRAGMA journal_mode = WAL").fetchone()
-    except sqlite3.Error as exc:
-        raise (timed_out(path, timeout) if is_busy(exc) else translate(exc, path)) from exc
+        _patiently(path, timeout, lambda: _create(path))
     finally:
         lock.release(hold)
         lock.close()
 
 
+def _create(path: str) -> None:
+    with closing(connect(path, "mode=rwc")) as conn:
+        schema.migrate(conn, path)
+        conn.execute("PRAGMA journal_mode = WAL").fetchone()
+
+
 def _check_place(path: str) -> None:
-    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file."""
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise StoreNotFound(
@@ -172,9 +208,10 @@ def _check_place(path: str) -> None:
             path=path,
         )
     try:
-        mode = os.stat(path).st_mode
+        status = os.stat(path)
     except FileNotFoundError:
         return
+    mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise StorageError(
             f"{path} is a directory; a store is a file, for example {os.path.join(path, 'app.db')}",
@@ -182,7 +219,9 @@ def _check_place(path: str) -> None:
             path=path,
         )
     if not stat.S_ISREG(mode):
-        raise StorageError(f"{path} is not a regular file", errno=errno.EINVAL, path=path)
+        raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
+        raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
 
 
 def _check_writable(path: str) -> None:
@@ -205,6 +244,8 @@ def _inode(path: str) -> Inode | None:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as exc:  # a directory that may not be searched, a name that is too long
+        raise StorageError(f"{path} cannot be reached: {exc.strerror}", errno=exc.errno, path=path) from exc
     return status.st_dev, status.st_ino
 
 
@@ -214,22 +255,36 @@ def _inode(path: str) -> Inode | None:
 def _before_fork() -> None:
     """SQLite's table of locks survives a fork: a connection that does must not be opened beside again."""
     _engines_lock.acquire()
-    for engine in _engines.values():
-        engine.park(FORK_SECONDS)
+    deadline = time.monotonic() + FORK_SECONDS
+    parked = [engine.park(deadline) for engine in _every_engine()]
+    if not all(parked):
+        import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
 
 
 def _after_fork_in_parent() -> None:
-    for engine in _engines.values():
+    for engine in _every_engine():
         engine.unpark()
-    _engines_lock.release()
+    with suppress(RuntimeError):
+        _engines_lock.release()
 
 
 def _after_fork_in_child() -> None:
     global _engines_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _engines_lock = threading.RLock()
-    for engine in _engines.values():
+    engines = _every_engine()
+    _closing.clear()
+    for engine in engines:
         for conn in engine.renew():
             _keep_for_ever(conn)
+        if engine.is_lost() and engine.inode is not None:
+            _lost_files.add(engine.inode)
+    for engine in engines:  # SQLite's table of locks is one for all connections to a file
+        if engine.inode in _lost_files:
+            engine.lose()
+
+
+def _every_engine() -> list[Engine]:
+    return [*_engines.values(), *_closing]
 
 
 def _keep_for_ever(conn: sqlite3.Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,13 +13,16 @@ from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import quote
 
-from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of, translate
+from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.errors import StorageError
 
 BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a WAL that once grew larger is cut back to when it is reset
 
-_CANTOPEN = 14
+COPY_ATTEMPTS = 10
+
+_SUFFIXES = ("", "-wal", "-journal")
+_READONLY, _CANTOPEN = 8, 14
 
 Connect = Callable[[], sqlite3.Connection]
 
@@ -27,7 +31,7 @@ def connect(path: str, query: str = "mode=rw") -> sqlite3.Connection:
     """A bare connection to an existing file, usable from every thread, transactions begun by us."""
     if path == ":memory:":
         return _connect(path, uri=False)
-    return _connect(f"file:{quote(path)}?{query}", uri=True)
+    return _connect(f"file:{quote(os.fsencode(path))}?{query}", uri=True)
 
 
 def _connect(target: str, *, uri: bool) -> sqlite3.Connection:
@@ -73,20 +77,17 @@ def reader(path: str) -> Connect:
     3. On a private copy of database and WAL. Never immutable where anybody can write: that ignores the WAL.
 
     Raises:
-        NotAStore, StorageError: nothing worked.
+        sqlite3.Error, StorageError: nothing worked.
     """
     try:
-        try:
-            _open_and_look(path, "mode=ro").close()
-            return lambda: connect(path, "mode=ro")
-        except sqlite3.OperationalError as exc:
-            if code_of(exc) != _CANTOPEN and exc.sqlite_errorcode != READONLY_ROLLBACK:
-                raise
-        if _mounted_read_only(path) and not _has_wal(path):
-            _open_and_look(path, "mode=ro&immutable=1").close()
-            return lambda: connect(path, "mode=ro&immutable=1")
-    except sqlite3.Error as exc:
-        raise translate(exc, path) from exc
+        _open_and_look(path, "mode=ro").close()
+        return lambda: connect(path, "mode=ro")
+    except sqlite3.OperationalError as exc:
+        if code_of(exc) not in (_READONLY, _CANTOPEN):  # READONLY: a journal to apply, or no place for `-shm`
+            raise
+    if _mounted_read_only(path) and not _has_wal(path):
+        _open_and_look(path, "mode=ro&immutable=1").close()
+        return lambda: connect(path, "mode=ro&immutable=1")
     return _on_private_copy(path)
 
 
@@ -109,10 +110,7 @@ def _on_private_copy(path: str) -> Connect:
     folder = tempfile.mkdtemp(prefix="store-")
     copy = os.path.join(folder, "copy.db")
     try:
-        shutil.copyfile(path, copy)
-        for suffix in ("-wal", "-journal"):
-            if os.path.exists(path + suffix):
-                shutil.copyfile(path + suffix, copy + suffix)
+        _copy_whole(path, copy)
         with closing(connect(copy)) as conn:  # applies the journal, or recovers the WAL
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except (OSError, sqlite3.Error) as exc:
@@ -126,8 +124,40 @@ def _on_private_copy(path: str) -> Connect:
     def open_() -> sqlite3.Connection:
         return connect(copy, "mode=ro")
 
-    weakref.finalize(open_, shutil.rmtree, folder, ignore_errors=True)
+    weakref.finalize(open_, _remove, folder, os.getpid())
     return open_
+
+
+def _copy_whole(path: str, copy: str) -> None:
+    """Copy database and logs, all as of one moment: there is no lock here that would keep a writer out."""
+    for _ in range(COPY_ATTEMPTS):
+        before = _stamps(path)
+        for suffix, stamp in zip(_SUFFIXES, before, strict=True):
+            if stamp is not None:
+                shutil.copyfile(path + suffix, copy + suffix)
+            elif os.path.exists(copy + suffix):
+                os.unlink(copy + suffix)
+        if _stamps(path) == before:
+            return
+    raise OSError(errno.EBUSY, "it is being written all the time; try again")
+
+
+def _stamps(path: str) -> list[tuple[int, ...] | None]:
+    return [_stamp(path + suffix) for suffix in _SUFFIXES]
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _remove(folder: str, owner: int) -> None:
+    """Remove a private copy: its maker does, and not a child that was forked from it."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mounted_read_only(path: str) -> bool:

@@ -9,7 +9,8 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -34,7 +35,7 @@ class Engine:
     """Runs statements for all `Store`s of this process that are on one file.
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
-    in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_not_lost`).
+    in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
     With `shared` there is one connection for all threads, used under the writer's lock for reads too.
     """
 
@@ -57,7 +58,7 @@ class Engine:
         self._looked = 0.0
         self._pages_written = 0
         self._closed = False
-        self._lost: list[Slot] = []
+        self._lost = False
         if self.shared:
             self._shared_slot = self._new_slot()
 
@@ -65,7 +66,7 @@ class Engine:
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
         """Run a statement that changes nothing; no lock is taken."""
-        if not 0 <= now - self._looked < LOOK_SECONDS:
+        if now and not 0 <= now - self._looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
         if self.shared and slot.current() is None:
@@ -91,7 +92,9 @@ class Engine:
     def write(self, statement: str, params: Sequence[Any], fetch: Fetch[T], size: int, timeout: float) -> T:
         """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one."""
         slot = self.slot()
-        if slot.current() is not None:
+        transaction = slot.current()
+        if transaction is not None:
+            transaction.check_alive()  # else the statement would be a transaction of its own
             self._pages_written += 1 + size // 4096
             return slot.run(statement, params, fetch, timeout)
         hold = Hold()
@@ -107,7 +110,11 @@ class Engine:
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> None:
         """Run a statement for each row, inside the transaction that is open."""
-        self.slot().run_many(statement, rows)
+        slot = self.slot()
+        transaction = slot.current()
+        assert transaction is not None
+        transaction.check_alive()
+        slot.run_many(statement, rows)
         self._pages_written += len(rows) + size // 4096
 
     def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
@@ -122,7 +129,7 @@ class Engine:
 
     def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
         """Take the writer's lock, and make sure that what will be written is still what the path names."""
-        self.check_not_lost()
+        self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
         try:
             self._check_in_place()
@@ -151,7 +158,8 @@ class Engine:
         mode = "TRUNCATE" if self.wal_bytes() > FORCED_CHECKPOINT_BYTES else "PASSIVE"
         try:
             with slot.guard:
-                slot.ready().execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+                if slot.conn is not None:  # else closed by another thread, which folds in the WAL as well
+                    slot.conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
             self.checkpoint_error = None
         except sqlite3.Error as exc:
             self.checkpoint_error = exc
@@ -173,8 +181,12 @@ class Engine:
             return
         try:
             status = os.stat(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             found = None
+        except OSError as exc:
+            raise StorageError(
+                f"{self.path} cannot be reached any more: {exc.strerror}", errno=exc.errno, path=self.path
+            ) from exc
         else:
             found = (status.st_dev, status.st_ino)
         if found != self.inode:
@@ -202,9 +214,7 @@ class Engine:
         return slot
 
     def _open(self, slot: Slot) -> sqlite3.Connection:
-        self.check_not_lost()
-        if self._closed:
-            raise StoreClosed(f"{self.path} is closed; open the store again")
+        self.check_open()
         self._check_in_place()
         conn = self._connect()
         try:
@@ -226,6 +236,8 @@ class Engine:
                 f"{self.path} is marked as a store and lacks its tables ({exc}); restore a backup",
                 path=self.path,
             ) from exc
+        if not isinstance(found, bytes):
+            raise NotAStore(f"{self.path} is marked as a store and has no identity; restore a backup", path=self.path)
         self.store_id = self.store_id or found
         if found != self.store_id:
             raise _moved(self.path, "replaced")
@@ -258,51 +270,67 @@ class Engine:
 
     # -- fork
 
-    def park(self, seconds: float) -> None:
-        """Before a fork: close every connection that is idle, and keep all of them from opening."""
-        self._slots_lock.acquire()
-        for slot in self._slots:
-            if slot.guard.acquire(timeout=seconds) and slot.is_idle() and not self.shared:
-                slot.close()
+    def park(self, deadline: float) -> bool:
+        """Before a fork: close every connection once it is idle, and keep all of them from opening.
+
+        Whether that was done by the deadline.
+        """
+        self._slots_lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        slots = list(self._slots)
+        for slot in slots:
+            slot.park(deadline, close=not self.shared)
+        return all(slot.parked for slot in slots)
 
     def unpark(self) -> None:
         """After it, in the parent."""
-        for slot in self._slots:
-            with suppress(RuntimeError):  # one whose guard we did not get
-                slot.guard.release()
-        self._slots_lock.release()
+        for slot in list(self._slots):
+            slot.unpark()
+        with suppress(RuntimeError):  # the lock was not to be had
+            self._slots_lock.release()
 
-    def renew(self) -> Iterator[sqlite3.Connection]:
-        """After it, in the child: start anew. Yields the connections that were in use, which must live on."""
-        self._lost += [slot for slot in self._slots if slot.conn is not None]
-        yield from [slot.conn for slot in self._lost if slot.conn is not None]
+    def renew(self) -> list[sqlite3.Connection]:
+        """After it, in the child: start anew. Returns the connections that were in use, which must live on."""
+        in_use = [slot for slot in self._slots if not slot.parked]
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._slots = []
-        self.writer_lock.forget()
         self.named_locks.forget()
         if self.shared:
             self._renew_shared()
+        if in_use:
+            self.lose()
+        return [slot.conn for slot in in_use if slot.conn is not None]
 
     def _renew_shared(self) -> None:
         """An in-memory database is copied by the fork, with its connection."""
         slot = self._shared_slot
         slot.guard = threading.RLock()
-        slot.thread = threading.current_thread()
-        self._lost = [] if slot.is_idle() else [slot]
+        slot.thread, slot.owner = threading.current_thread(), threading.get_ident()
+        slot.parked = False
         self._slots = [slot]
+
+    def lose(self) -> None:
+        """In a forked child: a connection to the file was in use in the parent, and must not be touched."""
+        self._lost = True
 
     def is_lost(self) -> bool:
         """Whether a fork in the middle of a transaction made the file unusable in this process."""
-        return bool(self._lost)
+        return self._lost
 
-    def check_not_lost(self) -> None:
-        """Raises: StoreError: this process was forked while the file was in a transaction."""
+    def check_open(self) -> None:
+        """Raises: StoreError: this process was forked while the file was in use. StoreClosed."""
         if self._lost:
-            raise StoreError(
-                f"{self.path} was in a transaction when this process was forked from another, and cannot be "
-                'used here: fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
-            )
+            raise lost(self.path)
+        if self._closed:
+            raise StoreClosed(f"{self.path} is closed; open the store again")
+
+
+def lost(path: str) -> StoreError:
+    """What a forked child is told of a file that its parent was using at that moment."""
+    return StoreError(
+        f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
+        'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
+    )
 
 
 def _moved(path: str, what: str) -> StorageError:

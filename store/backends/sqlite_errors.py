@@ -43,13 +43,13 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
     if code == _TOOBIG or isinstance(error, sqlite3.DataError):
         return _storage(error, path, errno.EFBIG, "a value may have 1,000,000,000 bytes: split it up")
     if code == _READONLY:
-        return ReadOnly(f"{path} cannot be written: {error}", path=path)
+        return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
     if code == _CORRUPT or "Could not decode to UTF-8" in str(error):
         return Corrupt(
-            f"{path} is damaged ({error}); records on other pages can still be read: copy them to a new "
-            "store, or restore a backup"
+            f"{path} is damaged ({error}): restore a backup, or copy what can still be read to a new store "
+            "(where it does not open at all, the sqlite3 program's .recover gets at it)"
         )
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreClosed(f"{path} was closed while it was used; open the store again")

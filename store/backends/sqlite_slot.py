@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
@@ -32,7 +33,10 @@ class Slot:
     a fork can tell an idle connection from one in use.
     """
 
-    __slots__ = ("conn", "connect", "guard", "outdated", "path", "running", "thread", "transaction")
+    __slots__ = (
+        "conn", "connect", "guard", "outdated", "outermost", "owner", "parked", "path", "running", "thread",
+        "transaction",
+    )  # fmt: skip
 
     def __init__(self, path: str, connect: Callable[[Slot], sqlite3.Connection]) -> None:
         self.path = path
@@ -42,7 +46,10 @@ class Slot:
         self.conn: sqlite3.Connection | None = None
         self.running = False
         self.outdated = False  # to be opened again with other settings
+        self.parked = False  # closed, and its guard kept, for a fork
+        self.owner = threading.get_ident()  # whose `transaction` is; an in-memory store has one slot for all
         self.transaction: ref[SqliteTransaction] | None = None
+        self.outermost: ref[SqliteTransaction] | None = None
 
     def run(self, sql: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """What `fetch` makes of the statement's cursor; waits while another program holds SQLite's lock.
@@ -57,13 +64,11 @@ class Slot:
                     conn = self.ready()
                     self.running = True
                     try:
-                        return fetch(conn.execute(sql, params))
+                        return _fetched(conn.execute(sql, params), fetch)
                     finally:
                         self.running = False
             except sqlite3.Error as exc:
-                if not is_busy(exc):
-                    raise translate(exc, self.path) from exc
-                deadline = self._wait(deadline, timeout, exc)
+                deadline = wait(exc, self.path, deadline, timeout)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """One statement for each row, inside a transaction."""
@@ -91,16 +96,22 @@ class Slot:
         return conn
 
     def current(self) -> SqliteTransaction | None:
-        """The transaction that this thread is in; what an interrupt left of one is undone."""
-        if self.transaction is None:
+        """The transaction that this thread is in; what an interrupt left of one is undone.
+
+        Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
+        ended as well: its next write says so.
+        """
+        if self.transaction is None or self.owner != threading.get_ident():
             return None
         transaction = self.transaction()
-        if transaction is not None and transaction.thread != threading.get_ident():
-            return None  # an in-memory store: one connection for all threads
-        if transaction is None or transaction.was_left():
-            self.roll_back()
+        if transaction is not None and not transaction.was_left():
+            return transaction
+        self.roll_back()
+        outermost = None if self.outermost is None else self.outermost()
+        if outermost is None or outermost.was_left():
             return None
-        return transaction
+        self.transaction = self.outermost
+        return outermost
 
     def roll_back(self) -> None:
         """End whatever is open on the connection; never raises: a connection that cannot is closed."""
@@ -120,15 +131,57 @@ class Slot:
             if conn is not None:
                 conn.close()
 
+    def park(self, deadline: float, *, close: bool) -> None:
+        """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
+
+        Statements of other threads end soon, and most transactions too. The caller's own does not.
+        """
+        mine = self.owner == threading.get_ident()
+        if mine and self.current() is None:
+            self.roll_back()  # what an interrupt left
+        while self.guard.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            if self.is_idle():
+                if close:
+                    self.close()
+                self.parked = True
+                return
+            if mine or time.monotonic() >= deadline:
+                return
+            self.guard.release()
+            time.sleep(RETRY_SECONDS)
+
+    def unpark(self) -> None:
+        """After it, in the parent."""
+        self.parked = False
+        with suppress(RuntimeError):  # the guard was not to be had
+            self.guard.release()
+
     def is_idle(self) -> bool:
         """Whether the connection is in no statement and no transaction. Under the guard."""
         return not self.running and not (self.conn is not None and self.conn.in_transaction)
 
-    def _wait(self, deadline: float | None, timeout: float, error: sqlite3.Error) -> float:
-        now = time.monotonic()
-        if deadline is None:
-            return now + timeout
-        if now >= deadline:
-            raise timed_out(self.path, timeout) from error
-        time.sleep(RETRY_SECONDS)
-        return deadline
+
+def wait(error: sqlite3.Error, path: str, deadline: float | None, timeout: float) -> float:
+    """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
+
+    Raises:
+        StoreError: it is another error, translated, or the deadline has passed.
+    """
+    if not is_busy(error):
+        raise translate(error, path) from error
+    now = time.monotonic()
+    if deadline is None:
+        deadline = now + timeout
+    if now >= deadline:
+        raise timed_out(path, timeout) from error
+    time.sleep(RETRY_SECONDS)
+    return deadline
+
+
+def _fetched(cursor: sqlite3.Cursor, fetch: Fetch[T]) -> T:
+    try:
+        return fetch(cursor)
+    except BaseException:
+        # The traceback may keep the cursor: its statement would keep the connection in an old snapshot.
+        cursor.close()
+        raise

@@ -1,4 +1,7 @@
-"""Every statement that runs against the tables of a store; only values are ever bound in."""
+"""Every statement that runs against the tables of a store; only values are ever bound in.
+
+Placeholders have no numbers: Python 3.12.0 to 3.12.3 takes `?1` for a name and warns (gh-117995).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
     "revision, created, modified, expires, substr(seal, 1, 8)"
 )
-_ONE = "FROM records WHERE namespace = ?1 AND name = ?2 AND (expires IS NULL OR expires > ?3)"
-_ALIVE = "(expires IS NULL OR expires > ?2)"
+_ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
+_ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
 
@@ -21,33 +24,34 @@ EXISTS = f"SELECT 1 {_ONE}"
 
 # {} becomes a list of "?": SQLite takes 32,766 of them, we use MANY at a time.
 MANY = 500
-GET_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ?1 AND {_ALIVE} AND name IN ({{}})"
-HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ?1 AND {_ALIVE} AND name IN ({{}}) ORDER BY name"
+GET_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}})"
+HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}}) ORDER BY name"
 
 # A subtraction of two index scans: testing `expires` on each record would read every row.
 COUNT = (
-    "SELECT (SELECT count(*) FROM records INDEXED BY records_by_namespace WHERE namespace = ?1) - "
-    "(SELECT count(*) FROM records INDEXED BY records_by_expiry WHERE namespace = ?1 AND expires <= ?2)"
+    "SELECT (SELECT count(*) FROM records INDEXED BY records_by_namespace WHERE namespace = ?) - "
+    "(SELECT count(*) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?)"
 )
-LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE namespace = ?1"
+LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
 
 # INDEXED BY, because by the unique index each page would sort the namespace: 129 ms instead of 0.3 ms
 # a page in a million records.
 _PAGE = (
     "FROM records INDEXED BY records_by_namespace "
-    f"WHERE namespace = ?1 AND {_ALIVE} AND id > ?3 AND id <= ?4 ORDER BY id"
+    f"WHERE namespace = ? AND {_ALIVE} AND id > ? AND id <= ? ORDER BY id"
 )
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
 PAGE_REVERSE = f"SELECT {_COLUMNS} {_PAGE} DESC"
-NAME_PAGE = f"SELECT id, name {_PAGE} LIMIT ?5"
-NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?5"
+LAST = f"{PAGE_REVERSE} LIMIT 1"
+NAME_PAGE = f"SELECT id, name {_PAGE} LIMIT ?"
+NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 
-_NAMES = f"SELECT name FROM records WHERE namespace = ?1 AND {_ALIVE} AND name >= ?3"
-NAMES = {  # (is there an upper bound, reverse) → statement; ?4 = after, ?5 = limit, ?6 = upper bound
-    (False, False): f"{_NAMES} AND (?4 IS NULL OR name > ?4) ORDER BY name LIMIT ?5",
-    (True, False): f"{_NAMES} AND (?4 IS NULL OR name > ?4) AND name < ?6 ORDER BY name LIMIT ?5",
-    (False, True): f"{_NAMES} AND (?4 IS NULL OR name < ?4) ORDER BY name DESC LIMIT ?5",
-    (True, True): f"{_NAMES} AND (?4 IS NULL OR name < ?4) AND name < ?6 ORDER BY name DESC LIMIT ?5",
+_NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
+NAMES = {  # (is there an upper bound, reverse) → statement
+    (False, False): f"{_NAMES} ORDER BY name LIMIT ?",
+    (True, False): f"{_NAMES} AND name < ? ORDER BY name LIMIT ?",
+    (False, True): f"{_NAMES} ORDER BY name DESC LIMIT ?",
+    (True, True): f"{_NAMES} AND name < ? ORDER BY name DESC LIMIT ?",
 }
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is not updated
@@ -61,10 +65,10 @@ ON CONFLICT (namespace, name) DO UPDATE SET
 WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)
 """
 
-DELETE = "DELETE FROM records WHERE namespace = ?1 AND name = ?2 AND (expires IS NULL OR expires > ?3)"
-DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ?1 AND name = ?2 AND expires <= ?3"
-CLEAR = "DELETE FROM records WHERE namespace = ?1"
-PURGE = "DELETE FROM records INDEXED BY records_by_expiry WHERE namespace = ?1 AND expires <= ?2"
+DELETE = "DELETE FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
+DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ? AND name = ? AND expires <= ?"
+CLEAR = "DELETE FROM records WHERE namespace = ?"
+PURGE = "DELETE FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?"
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it.
 NAMESPACES = """
@@ -75,14 +79,14 @@ WITH RECURSIVE step (namespace) AS (
     FROM step WHERE step.namespace IS NOT NULL
 )
 SELECT namespace FROM step WHERE namespace IS NOT NULL AND EXISTS (
-    SELECT 1 FROM records WHERE records.namespace = step.namespace AND (expires IS NULL OR expires > ?1)
+    SELECT 1 FROM records WHERE records.namespace = step.namespace AND (expires IS NULL OR expires > ?)
 )
 """
 TOTALS = f"""
 SELECT codec, protocol, count(*), sum(length(body)) FROM records
-WHERE namespace = ?1 AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protocol
+WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protocol
 """
 
 STORE_ID = "SELECT id, format FROM identity"
 SEALERS = "SELECT key_id FROM sealers"
-ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?1)"
+ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -39,8 +39,11 @@ class SqliteTransaction(Hold):
         self.undo: list[Callable[[], None]] = []
 
     def __enter__(self) -> SqliteTransaction:
+        if self.state is not ENTERING:
+            raise StoreError("a transaction is entered once; call transaction() again for another one")
         outer = self.slot.current()
         if outer is not None:
+            outer.check_alive()
             self.outer, self.savepoint = outer, outer.savepoint + 1
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
             self.slot.transaction = ref(self)
@@ -83,24 +86,41 @@ class SqliteTransaction(Hold):
         """Whether an interrupt ended the `with` block without `__exit__` having done its work."""
         if self.state is not ACTIVE:
             return True
-        # An interrupt may strike at the very first instruction of __exit__, of ours or of what wraps us; the
-        # exception that is being handled then tells.
-        trace = sys.exc_info()[2]
-        while trace is not None:
-            if trace.tb_frame.f_code.co_name in ("__enter__", "__exit__"):
-                owner = trace.tb_frame.f_locals.get("self")
-                if owner is self or getattr(owner, "transaction", None) is self:
-                    return True
-            trace = trace.tb_next
+        # An interrupt may strike at the very first instruction of __exit__, of ours or of what wraps us. The
+        # exception that is being handled then tells, or the one that an interactive session keeps.
+        return any(map(self._passed, (sys.exc_info()[1], getattr(sys, "last_value", None))))
+
+    def check_alive(self) -> None:
+        """Raises: StoreError: nothing may be written in this transaction: it has ended already."""
+        self.engine.check_open()
+        if not self._is_open():
+            raise StoreError(
+                f"{self.engine.path}: the transaction had ended before its block did (a failed write or "
+                "an interrupt rolled it back); nothing of it was kept, run it again"
+            )
+
+    def _passed(self, error: BaseException | None) -> bool:
+        """Whether an exception, or one that it was raised in the handling of, left our `with` block."""
+        while error is not None:
+            trace = error.__traceback__
+            while trace is not None:
+                frame = trace.tb_frame
+                if frame.f_code.co_name in ("__enter__", "__exit__") and _is_ours(frame):
+                    owner = frame.f_locals.get("self")
+                    if owner is self or getattr(owner, "transaction", None) is self:
+                        return True
+                trace = trace.tb_next
+            error = error.__context__
         return False
 
     def _begin(self) -> None:
+        self.slot.owner = self.thread
         self.engine.begin(self.slot, self.timeout)
-        self.slot.transaction = ref(self)
+        self.slot.outermost = self.slot.transaction = ref(self)
 
     def _commit(self) -> None:
         try:
-            self._check_alive()
+            self.check_alive()
             self._execute("COMMIT")
         except BaseException:
             self._give_up()
@@ -119,7 +139,7 @@ class SqliteTransaction(Hold):
 
     def _leave_nested(self, outer: SqliteTransaction, *, failed: bool) -> None:
         if not failed:
-            self._check_alive()
+            self.check_alive()
             self._execute(f"RELEASE nested_{self.savepoint}")
             outer.undo += self.undo
         elif self._is_open():  # an error such as a full disk may have ended the whole transaction
@@ -128,14 +148,6 @@ class SqliteTransaction(Hold):
         self.slot.transaction = ref(outer)
         if failed:
             self._undo()
-
-    def _check_alive(self) -> None:
-        self.engine.check_not_lost()
-        if not self._is_open():
-            raise StoreError(
-                f"{self.engine.path}: the transaction had ended before its block did (a failed write or "
-                "an interrupt rolled it back); nothing of it was kept, run it again"
-            )
 
     def _is_open(self) -> bool:
         conn = self.slot.conn
@@ -147,3 +159,7 @@ class SqliteTransaction(Hold):
     def _undo(self) -> None:
         while self.undo:
             self.undo.pop()()
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("store.")

@@ -24,7 +24,10 @@ class JsonCodec:
             try:
                 return text.encode()
             except UnicodeEncodeError:  # a lone surrogate: JSON can only write it escaped
-                return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+                text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+                if json.loads(text) != value:  # two halves side by side come back as one character
+                    raise ValueError("a str in it has surrogates that JSON would join") from None
+                return text.encode()
         except (ValueError, RecursionError) as exc:
             raise NotSerializable(f"JSON cannot hold the value: {exc}; use the codec 'pickle'") from exc
 

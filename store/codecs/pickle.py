@@ -12,6 +12,7 @@ https://docs.python.org/3/library/pickle.html
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle as _stdlib
 from collections.abc import Callable, Iterable
@@ -68,6 +69,14 @@ class Unpickler(_stdlib.Unpickler):
             return super().find_class(module, name)
         return find_allowed(module, name, self._allow)
 
+    def load(self) -> Any:
+        """The next value of the file."""
+        if self._allow is not None:
+            # What `copyreg.add_extension` registered and somebody loaded before comes from this cache, past
+            # `find_class`; emptied, it asks.
+            copyreg.clear_extension_cache()
+        return super().load()
+
 
 def load(
     file: IO[bytes],
@@ -105,9 +114,8 @@ def loads(
     }  # fmt: skip
     if _is_all(trust):
         return _stdlib.loads(data, **options)
-    if isinstance(data, str):
-        raise TypeError("Can't load pickle from unicode string")
-    return Unpickler(io.BytesIO(data), **options, allow=allow).load()
+    stream = io.BytesIO(data if type(data) is bytes else memoryview(data))  # a str is a TypeError here
+    return Unpickler(stream, **options, allow=allow).load()
 
 
 def _is_all(trust: str) -> bool:
@@ -144,19 +152,16 @@ class PickleCodec:
     def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
         try:
             return _Restricted(io.BytesIO(body), allow, buffers).load()
-        except (MemoryError, StoreError):
+        except StoreError:
             raise
-        except Exception as exc:
+        except Exception as exc:  # MemoryError too: a few bytes of somebody else's can claim any length
             raise _corrupt(exc) from exc
 
 
-class _Restricted(_stdlib.Unpickler):
+class _Restricted(Unpickler):
     def __init__(self, file: IO[bytes], allow: Allowed, buffers: Iterable[Any]) -> None:
-        super().__init__(file, buffers=buffers)
+        _stdlib.Unpickler.__init__(self, file, buffers=buffers)
         self._allow = allow
-
-    def find_class(self, module: str, name: str, /) -> Any:
-        return find_allowed(module, name, self._allow)
 
 
 def _corrupt(exc: Exception) -> Corrupt:

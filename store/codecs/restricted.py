@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import importlib
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from types import MappingProxyType
 from typing import Any
 
 from store.allowlist import Allowed
@@ -90,6 +89,3 @@ def _latin_1(text: str, encoding: str = "") -> bytes:
     if not isinstance(text, str) or encoding not in _LATIN_1:
         raise refusal("_codecs", "encode")
     return text.encode(encoding)
-
-
-NOTHING: Allowed = MappingProxyType({})  # type: ignore[assignment]

@@ -24,6 +24,7 @@ ID_BYTES = 8
 UNKEYED = bytes(ID_BYTES)  # the key id of a seal that was made without a key: a checksum
 APP_NAME = "sealed-store"  # the folder in the user's data directory
 
+_HOMELESS = "this user has no home directory to keep a key in"
 _HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`"
 
 KeySource = bytes | str | os.PathLike[str] | Sequence["bytes | str | os.PathLike[str]"] | None
@@ -128,7 +129,7 @@ class Keyring:
 
     def _own_keys(self, file: Path) -> list[Key]:
         """Those of the user's own file, unless somebody else could have written or read it."""
-        self.problem = _why_unsafe(file)
+        self.problem = _why_unsafe(file) if file.is_absolute() else _HOMELESS
         if self.problem or self._stamp is None:
             return []
         return read_key_file(file)
@@ -152,14 +153,17 @@ class Keyring:
             status = os.stat(file) if file is not None else None
         except OSError:
             return None
-        return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def default_key_file() -> Path:
-    """Where the user's own keys are kept."""
+    """Where the user's own keys are kept; a relative path where the user has no home."""
     from platformdirs import user_data_path  # 25 ms that only the default source has to pay
 
-    return user_data_path(APP_NAME, appauthor=False) / "keys"
+    try:
+        return user_data_path(APP_NAME, appauthor=False) / "keys"
+    except RuntimeError:  # no home; older releases of platformdirs leave the "~" as it is
+        return Path("~", APP_NAME, "keys")
 
 
 def read_key_file(file: Path) -> list[Key]:
@@ -201,11 +205,10 @@ def create_key_file(file: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     """Make the data directory below a home that exists; a home that does not is nobody's to make."""
-    if not folder.is_absolute():  # "~" that nothing could expand
-        raise FileNotFoundError(errno.ENOENT, "this user has no home directory")
-    home = Path.home()
-    if folder.is_relative_to(home) and not home.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"the home directory {home} does not exist")
+    with suppress(RuntimeError):  # no home at all: then XDG_DATA_HOME named the folder
+        home = Path.home()
+        if folder.is_relative_to(home) and not home.is_dir():
+            raise FileNotFoundError(errno.ENOENT, f"the home directory {home} does not exist")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

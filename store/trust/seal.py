@@ -3,6 +3,9 @@
 Layout, on disk: 8 bytes key id, 16 bytes BLAKE2b (RFC 7693) in keyed mode over the store's id and then,
 each with its length in front, namespace, name, codec, protocol, expiry, spill list and body. A CRC-32 over
 the same bytes tells a reader without the key bit rot from a foreign record. Both are FORMAT_VERSION 1.
+
+Not covered, since nothing that decodes a value depends on them: id, type, python, revision, created, modified
+and the checksum itself. Who can write the file can change those, delete records, and put back older ones.
 """
 
 from __future__ import annotations
@@ -54,8 +57,16 @@ class Sealer:
         Raises:
             Tampered: the seal names a key of ours and does not match. Corrupt: damaged, or no seal.
         """
+        try:
+            return self._verdict(row)
+        except (TypeError, AttributeError, struct.error) as exc:
+            # STRICT and NOT NULL bind those who write: in a damaged file, or one made by hand, any column can
+            # hold anything.
+            raise Corrupt("its columns do not hold what those of a record do; restore it from a backup") from exc
+
+    def _verdict(self, row: Row) -> Verdict:
         if len(row.seal) != ID_BYTES + DIGEST_BYTES:
-            raise Corrupt("its seal is damaged; the record stays as it is")
+            raise Corrupt("its seal is damaged; restore it from a backup, or delete it")
         header = _context(row)
         key_id = row.seal[:ID_BYTES]
         key = None if key_id == UNKEYED else self.keyring.find(key_id)

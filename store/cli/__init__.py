@@ -1,0 +1,40 @@
+"""The command line: `store`, also `python -m store`. One file for each group of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+import store
+from store.cli import demo, info, listing, records
+from store.cli.exits import EXIT_USAGE, run
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(store.__version__, prog_name="store", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Python objects on disk under a name, shared by several processes.
+
+    Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 where the world
+    refused (no such record, a damaged file), 2 where the call was wrong.
+
+    \b
+    Examples:
+      store demo
+      store set app.db settings '{"theme": "dark"}'
+      store get app.db settings
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(EXIT_USAGE)
+
+
+for command in (demo.demo, listing.ls, records.get, records.set_, records.rm, info.info):
+    cli.add_command(command)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs a command (that of `sys.argv` by default); returns its exit code."""
+    return run(cli, args)

@@ -1,0 +1,82 @@
+"""How a command ends: every error and every warning as one line on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from store.cli.terminal import on_one_line
+from store.errors import StoreError
+
+EXIT_ERROR = 1  # the world refused: no such record, a damaged file, a full disk
+EXIT_USAGE = 2  # the call was wrong; click's own number
+EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
+
+
+def run(command: click.Command, args: Sequence[str] | None = None) -> int:
+    """Runs a command and returns its exit code; nothing that `store` or the system raises gets past."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            return _run(command, args)
+        except click.ClickException as exc:
+            _complain(exc.format_message().rstrip(".") + _where_to_look(exc))
+            return exc.exit_code
+        except click.Abort:
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:  # `| head` has read enough
+            return EXIT_ERROR
+        except (StoreError, Warning) as exc:  # a warning is raised under `python -W error`
+            _complain(str(exc))
+            return EXIT_ERROR
+        except MemoryError:
+            _complain("there is not enough memory for this")
+            return EXIT_ERROR
+        except OSError as exc:
+            _complain(": ".join(str(part) for part in (exc.filename, exc.strerror or exc) if part))
+            return EXIT_ERROR
+        finally:
+            _let_go_of_stdout()
+
+
+def _run(command: click.Command, args: Sequence[str] | None) -> int:
+    """Without click's standalone mode, which prints errors over several lines."""
+    try:
+        code = command.main(None if args is None else list(args), prog_name="store", standalone_mode=False)
+    except SystemExit:  # all that is left to click there: a broken pipe
+        return EXIT_ERROR
+    return code if isinstance(code, int) else 0
+
+
+def _where_to_look(error: click.ClickException) -> str:
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"; see '{error.ctx.command_path} --help'"
+    return ""
+
+
+def _complain(message: str) -> None:
+    try:
+        click.echo(f"store: {on_one_line(message)}", err=True)
+    except OSError:  # nobody is there to be told
+        pass
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    _complain(f"warning: {message}")
+
+
+def _let_go_of_stdout() -> None:
+    """What could not be written now must not be tried again at exit: that prints an error of Python's own."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())

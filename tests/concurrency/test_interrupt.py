@@ -1,0 +1,173 @@
+"""Ctrl-C at any moment: the store heals itself, nothing is half-written, and nobody is locked out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from store import Store
+
+
+
+class Interrupter:
+    """Raises KeyboardInterrupt at the n-th moment at which CPython would run a signal handler in our code.
+
+    Those are the entry of a Python function and the return of a C function, which is just where a profile
+    function is called, and where it may raise. (Lines, as a trace function sees them, are not: no signal is
+    looked for between leaving a `with` block and the call of `__exit__`.)
+    """
+
+    def __init__(self, moment: int) -> None:
+        self.left = moment
+        self.where = ""
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
+        if event not in ("call", "c_return") or not _is_ours(frame):
+            return
+        self.left -= 1
+        if self.left == 0:
+            sys.setprofile(None)
+            self.where = f"{frame.f_code.co_qualname} line {frame.f_lineno}, {event} {getattr(arg, '__name__', '')}"
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> None:
+        sys.setprofile(self)
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+
+def _is_ours(frame: FrameType | None) -> bool:
+    """Whether it is a function of the package, or one of contextlib that it or this test called."""
+    module = "" if frame is None else frame.f_globals.get("__name__", "")
+    if module == "contextlib":
+        return frame.f_back.f_globals["__name__"] == __name__ or _is_ours(frame.f_back)
+    return module.startswith("store.")
+
+
+def op_set(s: Store) -> None:
+    s["a"] = "new"
+
+
+def op_first_set(s: Store) -> None:
+    s._backend._engine.known_sealers.clear()  # as with the first write of all
+    s["a"] = "new"
+
+
+def op_delete(s: Store) -> None:
+    del s["a"]
+
+
+def op_pop(s: Store) -> None:
+    s.pop("a")
+
+
+def op_put(s: Store) -> None:
+    s.put("a", "new", if_revision=s.record("a"))
+
+
+def op_modify(s: Store) -> None:
+    s.modify("a", lambda value: "new")
+
+
+def op_edit(s: Store) -> None:
+    with s.edit("a") as value:
+        value["x"] = "new"
+
+
+def op_transaction(s: Store) -> None:
+    with s.transaction():
+        s["a"] = "new"
+        s["b"] = "new"
+
+
+def op_nested(s: Store) -> None:
+    with s.transaction():
+        s["a"] = "new"
+        with s.transaction():
+            s["b"] = "new"
+
+
+def op_update(s: Store) -> None:
+    s.update(a="new", b="new")
+
+
+def op_lock(s: Store) -> None:
+    with s.lock("job"):
+        s["a"] = "new"
+
+
+def op_read(s: Store) -> None:
+    assert s["a"] == OLD_A
+    assert len(s.get_many(["a", "b"])) == 2
+    assert len(list(s.items())) == len(s)
+    assert s == dict(s)
+
+
+OLD_A = {"x": "old"}
+NEW = {  # operation → what "a" and "b" are when it is through
+    op_set: ("new", "old"),
+    op_first_set: ("new", "old"),
+    op_delete: (None, "old"),
+    op_pop: (None, "old"),
+    op_put: ("new", "old"),
+    op_modify: ("new", "old"),
+    op_edit: ({"x": "new"}, "old"),
+    op_transaction: ("new", "new"),
+    op_nested: ("new", "new"),
+    op_update: ("new", "new"),
+    op_lock: ("new", "old"),
+    op_read: (OLD_A, "old"),
+}
+
+
+@pytest.fixture(params=["file", "memory"])
+def store(request, path) -> Iterator[Store]:
+    with Store(path if request.param == "file" else ":memory:", timeout=2) as s:
+        s.update({str(i): i for i in range(4)})
+        yield s
+
+
+def interrupted(s: Store, operation: Callable[[Store], None], after: Callable[[Interrupter], None]) -> int:
+    """Interrupts the operation at every moment it has; how many there were. `after` checks each time."""
+    moment = 0
+    while True:
+        moment += 1
+        s.update(a=OLD_A, b="old")
+        interrupter = Interrupter(moment)
+        kept = _strike(s, operation, interrupter, after)
+        if interrupter.left > 0:
+            return moment - 1
+        del kept
+
+
+def check_free(s: Store, where: str) -> None:
+    """Nobody is kept out: the writer's lock is free, and SQLite's own."""
+    if s.location == ":memory:":
+        return
+    with open(f"{s.location}.lock", "rb+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.fail(f"the writer's lock was kept after an interrupt at {where}")
+    with closing(sqlite3.connect(s.location, timeout=0, isolation_level=None)) as conn:
+        try:
+            conn.execute("BEGIN IMMEDIATE").close()
+            conn.execute("ROLLBACK")
+        except sqlite3.OperationalError as exc:
+            pytest.fail(f"{exc} after an interrupt at {where}")
+
+
+def check_whole(s: Store, operation: Callable[[Store], None], where: str) -> None:
+    """The records are the old ones, or the new ones."""
+    found = s.get("a"), s.get("b")
+    assert found in ((OLD_A, "old"), NEW[operation]), where

@@ -1,0 +1,142 @@
+"""Each command, used wrongly, or on files that are not what they seem; in this process."""
+
+import os
+import shlex
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from store import Store
+
+WRONG = [
+    ("frob", 2, "No such command 'frob'; see 'store --help'"),
+    ("--frob", 2, "No such option"),
+    ("ls", 2, "Missing argument 'PATH'; see 'store ls --help'"),
+    ("ls NOTHING", 1, "there is no store at"),
+    ("ls TEXT", 1, "no SQLite database"),
+    ("ls FOLDER", 1, "is a directory"),
+    ("ls PATH --limit -1", 2, "--limit"),
+    ("ls PATH --limit many", 2, "--limit"),
+    ("ls PATH --frob", 2, "No such option"),
+    ("ls PATH more", 2, "unexpected extra argument"),
+    ("ls :memory:", 2, "ends with the command"),
+    ("ls nosuch://x", 2, "unknown scheme"),
+    ("ls ''", 2, "may not be empty"),
+    ("get PATH", 2, "Missing argument 'NAME'"),
+    ("get PATH nobody", 1, "no record 'nobody'; `store ls`"),
+    ("get NOTHING nobody", 1, "there is no store at"),
+    ("get PATH a b", 2, "unexpected extra argument"),
+    ("get PATH \udcff", 2, "not text in UTF-8"),
+    ("set PATH name", 2, "Missing argument 'VALUE'"),
+    ("set PATH name 1 --ttl 0", 2, "above 0"),
+    ("set PATH name 1 --ttl -3", 2, "above 0"),
+    ("set PATH name 1 --ttl nan", 2, "above 0"),
+    ("set PATH name 1 --ttl soon", 2, "--ttl"),
+    ("set PATH name 1 --codec frob", 2, "--codec"),
+    ("set PATH name 1 --tll 5", 2, "unexpected extra argument"),
+    ("set PATH name @NOTHING", 1, "No such file or directory"),
+    ("set PATH name (1,) --codec json", 1, "JSON has no tuple"),
+    ("set FOLDER name 1", 1, "is a directory"),
+    ("set TEXT name 1", 1, "no SQLite database"),
+    ("set NOTHING/x.db name 1", 1, "there is no directory"),
+    ("rm PATH", 2, "Missing argument 'NAME...'"),
+    ("rm PATH nobody", 1, "no record 'nobody'"),
+    ("rm NOTHING nobody", 1, "there is no store at"),
+    ("rm PATH -x", 2, "No such option"),
+    ("info", 2, "Missing argument 'PATH'"),
+    ("info NOTHING", 1, "there is no store at"),
+    ("info PATH nobody", 1, "no record 'nobody'"),
+    ("info PATH a b", 2, "unexpected extra argument"),
+    ("demo PATH", 1, "exists already"),
+    ("demo a b", 2, "unexpected extra argument"),
+    ("demo --frob", 2, "No such option"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "words"), WRONG, ids=[line for line, _, _ in WRONG])
+def test_wrong_use_is_one_line_and_changes_nothing(fails, filled, tmp_path, line, code, words):
+    (tmp_path / "text").write_text("not a database, but text of some length\n" * 200)
+    places = {"PATH": filled, "NOTHING": tmp_path / "nothing", "TEXT": tmp_path / "text", "FOLDER": tmp_path}
+    for word, place in places.items():
+        line = line.replace(word, str(place))
+    besides = {f"{filled.name}{suffix}" for suffix in ("-shm", "-wal", ".lock")}  # any reader may make them
+    before = _contents(tmp_path, besides)
+    fails(code, words, *shlex.split(line))
+    assert _contents(tmp_path, besides) == before
+
+
+def _contents(folder: Path, besides: set[str]) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name not in besides}
+
+
+def test_no_command_shows_the_help_and_is_wrong_use(run):
+    result = run()
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Usage: store ")
+
+
+@pytest.mark.parametrize("variable", ["STORE_KEY", "STORE_KEY_FILE"])
+def test_bad_key_in_the_environment(fails, filled, monkeypatch, variable):
+    with monkeypatch.context() as patch:  # the check after the test needs the real one
+        patch.setenv(variable, "frob")
+        result = fails(2 if variable == "STORE_KEY" else 1, "key", "ls", filled)
+    assert "frob" not in result.err or variable == "STORE_KEY_FILE"  # a key is never shown
+
+
+# -- foreign and damaged files
+
+
+class Evil:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+@pytest.mark.filterwarnings("always")
+def test_get_of_a_foreign_object_runs_nothing(run, path, tmp_path):
+    trace = tmp_path / "trace"
+    with Store(path, key="somebody else's") as s:
+        s.update({"evil": Evil(trace), "plain": [1]})
+    warning, error = run("get", path, "evil").err.splitlines()
+    assert warning.startswith("store: warning: ") and "a key this program does not hold" in warning
+    assert error.startswith("store: record 'evil': it was not sealed with a key of yours")
+    result = run("get", path, "plain")
+    assert (result.code, result.out) == (0, "[1]\n")
+    for args in (["ls", path, "--long"], ["info", path], ["info", path, "evil"], ["rm", path, "evil"]):
+        assert run(*args).code == 0
+    assert not trace.exists()
+
+
+COLUMNS = "name codec protocol type python body spill seal crc revision created modified expires"
+LOOSEN = """
+UPDATE sqlite_schema SET sql = replace(replace(sql, 'STRICT', ''), 'NOT NULL', '') WHERE name = 'records'
+"""
+
+
+@pytest.mark.damaged
+@pytest.mark.filterwarnings("always")
+@pytest.mark.parametrize("column", COLUMNS.split())
+def test_columns_that_hold_anything(run, filled, column):
+    """Of a file that somebody made by hand: what cannot be shown is told in one line."""
+    with Store(filled) as s:
+        s["last"] = 1
+    with closing(sqlite3.connect(filled)) as conn:
+        conn.execute("PRAGMA writable_schema = ON")
+        conn.execute(LOOSEN)
+        conn.commit()
+    for value in (b"\x1b", "\x1b", -1, 1e300, None):
+        with closing(sqlite3.connect(filled)) as conn:
+            conn.execute(f"UPDATE records SET {column} = ? WHERE id = (SELECT max(id) FROM records)", [value])
+            conn.commit()
+        for line in (
+            "ls PATH", "ls PATH --long", "ls PATH --json", "ls PATH --after a", "info PATH", "info PATH --json",
+            "info PATH last", "info PATH last --json", "get PATH last", "set PATH last 1", "rm PATH last",
+            "set PATH last 1",
+        ):  # fmt: skip
+            result = run(*shlex.split(line.replace("PATH", str(filled))))
+            assert result.code in (0, 1) and (result.code == 0) == (result.err == ""), line
+            assert result.err.count("\n") <= 1 and "\x1b" not in result.out + result.err

@@ -1,0 +1,221 @@
+"""The command line as a process: pipes, signals, encodings, other processes, `store demo`."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import termios
+from importlib.metadata import entry_points
+
+import pytest
+
+import store
+from store import Store
+from store.cli import main
+
+STORE = [sys.executable, "-m", "store"]
+SECONDS = 60  # no command takes that long; one that hangs must not hold up the tests
+
+
+def run(*args, command=STORE, **options):
+    options = {"stdout": subprocess.PIPE, **options}
+    return subprocess.run(
+        [*command, *map(str, args)], stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=False, **options
+    )
+
+
+@pytest.fixture
+def filled(path):
+    with Store(path) as s:
+        s.update({f"a name of some length {number:06}": number for number in range(5000)})
+    return path
+
+
+def test_version_and_exit_codes(path):
+    version = run("--version")
+    assert (version.returncode, version.stdout, version.stderr) == (0, f"store {store.__version__}\n", "")
+    assert run("set", path, "a", "[1]").returncode == 0
+    assert run("get", path, "a").stdout == "[1]\n"
+    missing = run("get", path, "b")
+    assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (1, "", 1)
+    assert run("get", path).returncode == 2
+
+
+def test_console_script_is_main():
+    (script,) = entry_points(group="console_scripts", name="store")
+    assert script.load() is main
+
+
+def test_set_is_seen_by_a_store_that_is_open(path):
+    with Store(path) as s:
+        s["visits"] = 1
+        assert run("set", path, "visits", "2").returncode == 0
+        assert s["visits"] == 2
+        assert run("rm", path, "visits").returncode == 0
+        assert "visits" not in s
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_broken_pipe_is_quiet(filled, form):
+    with subprocess.Popen(
+        [*STORE, "ls", filled, *form], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()  # with more than a pipe holds still to come
+        assert process.stderr.read() == ""
+        assert process.wait(SECONDS) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_full_disk_behind_stdout_is_one_line(filled):
+    with open("/dev/full", "w") as full:
+        done = run("ls", filled, stdout=full)
+    assert (done.returncode, done.stderr) == (1, "store: No space left on device\n")
+
+
+# Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
+INTERRUPTIBLE = [
+    sys.executable,
+    "-c",
+    "import signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from store.cli import main\n"
+    "sys.exit(main())",
+]
+
+
+def test_interrupt_is_quiet(path):
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, "set", path, "a", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdin.write(b" " * 1_000_000)  # more than a pipe holds: it is inside the command, and reads
+        process.stdin.flush()
+        _wait_until_it_waits(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS) == 130
+        assert process.stderr.read().strip() == b""
+    assert not path.exists()
+
+
+def test_interrupt_while_another_process_writes(path):
+    """What waits for the lock of the store can be interrupted too."""
+    with Store(path) as s:
+        s["a"] = 1
+        with s.transaction():
+            with subprocess.Popen(
+                [*INTERRUPTIBLE, "set", path, "a", "2"], stderr=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as process:
+                _wait_until_it_has_open(process.pid, str(path))
+                process.send_signal(signal.SIGINT)
+                assert process.wait(SECONDS) == 130
+                assert process.stderr.read().strip() == b""
+        assert s["a"] == 1
+
+
+def _wait_until_it_waits(process: subprocess.Popen) -> None:
+    """It has read all there is, and sleeps until there is more."""
+    unread = bytearray(4)
+    while True:  # bounded by the test's own time limit
+        fcntl.ioctl(process.stdin.fileno(), termios.FIONREAD, unread)
+        with open(f"/proc/{process.pid}/stat") as stat:
+            state = stat.read().rpartition(")")[2].split()[0]
+        if not any(unread) and state == "S":
+            return
+
+
+def _wait_until_it_has_open(pid: int, path: str) -> None:
+    while True:  # bounded by the test's own time limit
+        for number in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                if os.readlink(f"/proc/{pid}/fd/{number}") == path:
+                    return
+            except FileNotFoundError:
+                pass
+
+
+def test_streams_that_are_closed(path):
+    closed = ["sh", "-c", 'exec "$0" -m store "$@" <&- >&-', sys.executable]
+    done = run("set", path, "a", "-", command=closed)
+    assert done.returncode == 2
+    assert done.stderr.startswith("store: what stdin gave is neither")
+    assert run("set", path, "a", "1", command=closed).returncode == 0
+    assert run("get", path, "a", command=closed).returncode == 0
+    mute = ["sh", "-c", 'exec "$0" -m store "$@" 2>&-', sys.executable]
+    assert run("get", path, "b", command=mute).returncode == 1
+
+
+def test_stdout_and_arguments_that_are_not_utf8(path):
+    ascii_ = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    assert run("set", path, "é", '{"é": "☃\U0001f600"}', env=ascii_).returncode == 0
+    with Store(path) as s:
+        assert dict(s) == {"é": {"é": "☃\U0001f600"}}
+    assert run("get", path, "é", env=ascii_).stdout == r'{"\u00e9": "\u2603\ud83d\ude00"}' + "\n"
+    assert run("ls", path, env=ascii_).stdout == r'"\u00e9"' + "\n"
+
+
+def test_warning_is_one_line_and_obeys_the_filters(path):
+    with Store(path, key="somebody else's") as s:
+        s["a"] = 1
+    done = run("get", path, "a")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "1\n", 1)
+    assert done.stderr.startswith(f"store: warning: {path} has records that were sealed with a key")
+    assert run("get", path, "a", command=[sys.executable, "-W", "ignore", "-m", "store"]).stderr == ""
+    done = run("get", path, "a", command=[sys.executable, "-W", "error", "-m", "store"])
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_reading_makes_no_key(path, own_key):
+    with Store(path, key="somebody else's") as s:
+        s["a"] = 1
+    for command in (["get", path, "a"], ["ls", path], ["info", path]):
+        assert run(*command).returncode == 0
+    assert not own_key.exists()
+
+
+# -- demo
+
+
+def test_demo_shows_what_it_does_and_leaves_nothing(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = run("demo", env={**os.environ, "TMPDIR": str(scratch)}, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == [scratch] and not list(scratch.iterdir())
+    _assert_demo(done.stdout)
+
+
+def _assert_demo(text: str) -> None:
+    for shown in (
+        ">>> @dataclass\n... class User:\n",
+        ">>> s[\"user:1\"]\nUser(name='Alice', email='alice@example.org')\n",
+        ">>> with s.edit(\"settings\") as settings:\n...     settings[\"theme\"] = \"light\"\n",
+        ">>> s[\"settings\"]\n{'theme': 'light', 'font_size': 14}\n",
+        ">>> session.expires - session.modified\ndatetime.timedelta(seconds=1800)\n",
+        ">>> s.names(\"session:\")\n['session:4f2a']\n",
+        '>>> "user:1" in s\nTrue\n',
+    ):  # fmt: skip
+        assert shown in text
+    (other,) = re.findall(r"^process (\d+) sees \d+ records$", text, re.MULTILINE)
+    after = re.search(r"^\((\d+), \{'theme': 'light', 'font_size': 16\}, 2\)$", text, re.MULTILINE)
+    assert after and after[1] != other
+
+
+@pytest.mark.parametrize("place", ["kept.db", ""])
+def test_demo_in_a_place_keeps_the_store(tmp_path, place):
+    done = run("demo", tmp_path / place)
+    path = tmp_path / (place or "demo.db")
+    assert done.returncode == 0
+    assert done.stdout.endswith(f"# The store is kept. Look into it: store ls {path} --long\n")
+    assert run("get", path, "user:1").stdout == "User(name='Alice', email='alice@example.org')\n"
+    again = run("demo", tmp_path / place)
+    assert (again.returncode, again.stdout, again.stderr.count("\n")) == (1, "", 1)
+
+
+def test_demo_imports_nothing_from_where_it_is_run(tmp_path):
+    """The console script does not have the current directory on its path, and the other process must not."""
+    (tmp_path / "store.py").write_text("raise SystemExit('this is not the package')")
+    script = [sys.executable, "-P", "-c", "import sys, store.cli; sys.exit(store.cli.main())"]
+    done = run("demo", command=script, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

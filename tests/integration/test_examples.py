@@ -1,0 +1,121 @@
+"""Every program in `examples/`, as its reader would run it, with warnings as errors."""
+
+import ast
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from store import Store
+
+EXAMPLES = Path(__file__, "../../../examples").resolve()
+
+# Options that keep the run short, and what it prints, in this order.
+EXPECTED = {
+    "quickstart.py": (
+        [],
+        r"Alice's friend Bob is a friend of Alice",
+        r"__main__\.User \d+ bytes",
+        r"settings: {'theme': 'light', 'font_size': 14}",
+        r"sessions that live: \['session:4f2a'\]",
+        r"before the other process ran: \(0, 14\) and after: \(1, 16\)",
+        r"4 records> with user:1, settings, session:4f2a, visits",
+    ),
+    "stdlib_index.py": (
+        ["--limit", "60"],
+        r"^60 modules of Python 3",
+        r"^first run: (\d+) parsed, 0 unchanged, 0 removed, .*; \d+\.\d\d s$",
+        r"^second run: 0 parsed, 60 unchanged, 0 removed, .*; \d+\.\d\d s$",
+        r"^\w+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ ms$",
+    ),
+}
+
+
+def run(name, *args, cwd, scratch):
+    scratch.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, *map(str, args)],
+        capture_output=True, text=True, timeout=100, check=False, cwd=cwd,
+        env={**os.environ, "TMPDIR": str(scratch)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not list(scratch.iterdir())
+    return done
+
+
+def test_every_example_is_tested():
+    assert {file.name for file in EXAMPLES.glob("*.py")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
+    options, *patterns = EXPECTED[name]
+    done = run(name, *options, cwd=tmp_path, scratch=tmp_path / "scratch")
+    assert done.stderr.strip() in ("", "parsing\nparsing")  # what is left of the progress bar without a terminal
+    assert re.search(".*".join(f"(?m:{pattern})" for pattern in patterns), done.stdout, re.DOTALL), done.stdout
+    assert list(tmp_path.iterdir()) == [tmp_path / "scratch"]
+
+
+def test_quickstart_on_a_file_that_is_kept(tmp_path, path):
+    for visits in (1, 2):
+        done = run("quickstart.py", path, cwd=tmp_path, scratch=tmp_path / "scratch")
+        assert f"and after: ({visits}, {14 + 2 * visits})" in done.stdout
+    with Store(path) as s:
+        assert (s["visits"], s["settings"]) == (2, {"theme": "light", "font_size": 18})
+        assert s.record("session:4f2a").expires is not None
+
+
+def test_stdlib_index_loads_only_what_changed(tmp_path, path):
+    source = tmp_path / "source"
+    (source / "package").mkdir(parents=True)
+    (source / "site-packages").mkdir()
+    (source / "package" / "__init__.py").write_text("class A:\n    def f(self): pass\n")
+    (source / "package" / "module.py").write_bytes(b"# coding: latin-1\nx = '\xe9'\n")
+    (source / "changes.py").write_text("x = 1\n")
+    (source / "goes.py").write_text("x = 1\n")
+    (source / "breaks.py").write_text("x = 1\n")
+    (source / "broken.py").write_text("def f(:\n")
+    (source / "site-packages" / "other.py").write_text("x = 1\n")
+
+    def index():
+        return run("stdlib_index.py", path, "--source", source, cwd=tmp_path, scratch=tmp_path / "scratch").stdout
+
+    text = index()
+    assert "first run: 5 parsed, 0 unchanged, 0 removed, skipped: 1 that are not valid Python" in text
+    assert "second run: 0 parsed, 6 unchanged, 0 removed" in text
+    with Store(path, namespace="trees") as trees:
+        assert set(trees) == {"package", "package.module", "changes", "goes", "breaks"}
+        assert ast.unparse(trees["package.module"]) == "x = 'é'"
+        first = trees.record("package")
+
+    (source / "changes.py").write_text("x = 12\n")
+    (source / "breaks.py").write_text("x = = 1\n")
+    (source / "goes.py").unlink()
+    (source / "comes.py").write_text("x = 1\n")
+    assert "first run: 2 parsed, 3 unchanged, 1 removed, skipped: 1 that are not valid Python" in index()
+    with Store(path, namespace="trees") as trees:
+        assert set(trees) == {"package", "package.module", "changes", "comes"}
+        assert ast.unparse(trees["changes"]) == "x = 12"
+        assert trees.record("package") == first
+
+
+def test_stdlib_index_counts_trees_that_are_too_deep(path):
+    spec = importlib.util.spec_from_file_location("stdlib_index", EXAMPLES / "stdlib_index.py")
+    example = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = example  # dataclasses look there for their module
+    try:
+        spec.loader.exec_module(example)
+    finally:
+        del sys.modules[spec.name]
+    deep = ast.Name("x", ast.Load())
+    for _ in range(20_000):
+        deep = ast.UnaryOp(ast.Not(), deep)
+    done = example.Run()
+    with Store(path) as trees:
+        example.keep(trees, "it", ast.parse("x"), done)
+        example.keep(trees, "it", ast.Module([ast.Expr(deep)], []), done)
+        assert (done.parsed, done.too_deep, list(trees)) == (1, 1, [])

@@ -1,0 +1,225 @@
+"""Each kind of error, provoked: its message names what it is about, and what to do next."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store, errors
+from store.errors import (
+    CodecUnavailable,
+    Conflict,
+    Corrupt,
+    LockTimeout,
+    NotAStore,
+    NotSerializable,
+    ReadOnly,
+    RecordError,
+    StorageError,
+    StoreClosed,
+    StoreError,
+    StoreNotFound,
+    Tampered,
+    UnknownProtocol,
+    Untrusted,
+)
+from store.registry import Registry
+
+
+class Secret:
+    """What takes more than plain data."""
+
+
+def read_only(path: Path) -> None:
+    with Store(path, mode="r") as s:
+        s["x"] = 2
+
+
+def conflict(path: Path) -> None:
+    with Store(path) as s:
+        seen = s.record("x")
+        s["x"] = 2
+        s.put("x", 3, if_revision=seen)
+
+
+def conflict_inside_edit(path: Path) -> None:
+    with Store(path) as s:
+        s["x"] = [1]
+        with s.edit("x") as value:
+            value.append(2)
+            s["x"] = []
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    """Another process is inside `with` that."""
+    program = f"import sys, store\nwith store.Store(sys.argv[1]) as s, {what}: print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "held\n"
+            yield
+        finally:
+            process.communicate("\n", timeout=60)
+
+
+def lock_timeout(path: Path) -> None:
+    with held(path, "s.lock('job')"), Store(path) as s, s.lock("job", timeout=0.0):
+        pass
+
+
+def writer_timeout(path: Path) -> None:
+    with held(path, "s.transaction()"), Store(path, timeout=0.0) as s:
+        s["x"] = 2
+
+
+def closed(path: Path) -> None:
+    s: Store[Any] = Store(path)
+    s.close()
+    s["x"]
+
+
+def not_serializable(path: Path) -> None:
+    with Store(path) as s:
+        s["x"] = lambda: None
+
+
+def untrusted(path: Path) -> None:
+    with Store(path, key="theirs") as s:
+        s["x"] = Secret()
+    with Store(path) as s:
+        s["x"]
+
+
+def foreign_only(path: Path) -> None:
+    with Store(path, key="theirs") as s:
+        s["x"] = 1
+    with Store(path, trust="own") as s:
+        s["x"]
+
+
+def tampered(path: Path) -> None:
+    with Store(path) as s:
+        row = s._find("x")
+        assert row is not None
+        s._backend.put(row._replace(id=None, body=b"K\x02."), row.modified)
+        s["x"]
+
+
+def corrupt(path: Path) -> None:
+    with Store(path) as s:
+        row = s._find("x")
+        assert row is not None
+        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
+        s["x"]
+
+
+def unknown_protocol(path: Path) -> None:
+    with Store(path) as s:
+        row = s._find("x")
+        assert row is not None
+        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
+        s["x"]
+
+
+def unknown_codec(path: Path) -> None:
+    with Store(path) as s:
+        row = s._find("x")
+        assert row is not None
+        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
+        s["x"]
+
+
+def codec_not_installed(path: Path) -> None:
+    registry = Registry("codec")
+    registry.register("frob", "frobnicate_it.codec:codec", install="frobnicate-it")
+    registry.load("frob")
+
+
+def deleted(path: Path) -> None:
+    with Store(path) as s:
+        path.unlink()
+        s["x"] = 2
+
+
+def replaced(path: Path) -> None:
+    with Store(path) as s:
+        path.rename(path.with_suffix(".old"))
+        path.write_text("something else")
+        s["x"] = 2
+
+
+def nested_edit(path: Path) -> None:
+    with Store(path) as s:
+        s["x"] = [1]
+        with s.edit("x"), s.edit("x"):
+            pass
+
+
+def lock_in_transaction(path: Path) -> None:
+    with Store(path) as s, s.transaction(), s.lock("job"):
+        pass
+
+
+PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
+    (not_serializable, NotSerializable, "record 'x'", "__getstate__"),
+    (untrusted, Untrusted, "record 'x'", "@store.allow"),
+    (foreign_only, Untrusted, "record 'x'", "STORE_KEY_FILE"),
+    (tampered, Tampered, "record 'x'", "restore it from a backup, or delete it"),
+    (corrupt, Corrupt, "record 'x'", "the record stays as it is"),
+    (unknown_protocol, UnknownProtocol, "record 'x'", "upgrade"),
+    (unknown_codec, CodecUnavailable, "record 'x'", "upgrade sealed-store, or register the codec"),
+    (codec_not_installed, CodecUnavailable, "the codec 'frob'", "pip install frobnicate-it"),
+    (conflict, Conflict, "record 'x'", "read it again and retry"),
+    (conflict_inside_edit, Conflict, "record 'x'", "change the value that edit gave instead"),
+    (nested_edit, StoreError, "record 'x'", "already"),
+    (lock_in_transaction, StoreError, "lock('job')", "take the lock first"),
+    (deleted, StorageError, "app.db", "open the store again"),
+    (replaced, StorageError, "app.db", "open the store again"),
+    (lambda path: Store(path.parent), StorageError, "is a directory", "a store is a file, for example"),
+    (lambda path: Store(path.with_name("y.db"), mode="r"), StoreNotFound, "y.db", 'mode="c" makes one'),
+    (lambda path: Store(path.with_name("y") / "z.db"), StoreNotFound, "there is no directory", "make it first"),
+    (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
+    (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
+    (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
+    (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
+    (closed, StoreClosed, "app.db", "open it again"),
+]
+
+
+@pytest.mark.parametrize("provoke, kind, what, remedy", PROVOKED, ids=lambda part: getattr(part, "__name__", "")[:30])
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+@pytest.mark.damaged
+def test_message_names_what_it_is_about_and_a_remedy(
+    path: Path, provoke: Callable[[Path], None], kind: type[StoreError], what: str, remedy: str
+) -> None:
+    with Store(path) as s:
+        s["x"] = 1
+    with pytest.raises(kind) as caught:
+        provoke(path)
+    error = caught.value
+    assert type(error) is kind
+    assert what in str(error)
+    assert remedy in str(error)
+    assert "pip install store" not in str(error)
+    if isinstance(error, RecordError):
+        assert (error.name, error.namespace) == ("x", "")
+    if isinstance(error, StorageError):
+        assert error.errno is not None
+    if "path" in error.evidence:
+        assert error.path  # type: ignore[attr-defined]
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (type(error), str(error))
+
+
+def test_every_kind_of_error_was_provoked() -> None:
+    assert {kind.__name__ for _, kind, _, _ in PROVOKED} == set(errors.__all__) - {"RecordError"}

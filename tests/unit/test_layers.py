@@ -1,0 +1,203 @@
+"""Imports go down: each module of the package against its rank, and what a fresh interpreter loads."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import store
+
+PACKAGE = Path(store.__file__).parent
+
+# DESIGN section 2. A package name stands for all modules in it.
+RANKS = {
+    "store.errors": 0,
+    "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1,
+    "store.codecs": 2, "store.trust": 2, "store.backends": 2,
+    "store.pipeline": 3,
+    "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
+    "store.maintenance": 4, "store.records": 4,
+    "store.shelf": 5,
+    "store.cli": 6, "store.__main__": 6,
+}  # fmt: skip
+REGISTERED = re.compile(r"store(\.\w+)+:\w+")  # "module:attribute", which a registry imports late
+FRONT = "store"  # store/__init__.py: shows what the ranks below the command line offer
+
+# Third-party library → the modules that may import it.
+LIBRARIES = {
+    "filelock": {"store.locking"},
+    "sqlite_utils": {"store.backends.sqlite_schema"},
+    "platformdirs": {"store.trust.keys"},
+    "click": {"store.cli"},
+    "rich": {"store.cli"},
+}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for file in PACKAGE.rglob("*.py"):
+        parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+MODULES = modules()
+
+
+def unit_of(module: str) -> str:
+    """The entry of RANKS that a module falls under: its own, or that of the package it is in."""
+    if module == FRONT:
+        return FRONT
+    for unit in RANKS:
+        if module == unit or module.startswith(unit + "."):
+            return unit
+    pytest.fail(f"{module} has no rank: give it one here, and in the design")
+
+
+def imports(module: str, tree: ast.AST | None = None) -> Iterator[tuple[str, int]]:
+    """What a module imports at any place, but for type checkers alone: (dotted name, line)."""
+    for node in ast.iter_child_nodes(tree or ast.parse(MODULES[module].read_text())):
+        yield from imports_at(module, node)
+
+
+def imports_at(module: str, node: ast.AST) -> Iterator[tuple[str, int]]:
+    if isinstance(node, ast.Import):
+        yield from ((alias.name, node.lineno) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module}:{node.lineno}: relative import"
+        for alias in node.names:
+            dotted = f"{node.module}.{alias.name}"
+            yield dotted if dotted in MODULES else str(node.module), node.lineno
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+        for branch in node.orelse:
+            yield from imports_at(module, branch)
+    elif isinstance(node, ast.Constant) and REGISTERED.fullmatch(str(node.value)):
+        yield str(node.value).partition(":")[0], node.lineno
+    else:
+        yield from imports(module, node)
+
+
+def complaints(module: str, found: Iterator[tuple[str, int]]) -> list[str]:
+    """What of a module's imports goes up or sideways."""
+    mine = unit_of(module)
+    return [
+        f"{module}:{line} imports {dotted}"
+        for dotted, line in found
+        if dotted.partition(".")[0] == "store" and not may_import(mine, unit_of(dotted))
+    ]
+
+
+def may_import(mine: str, theirs: str) -> bool:
+    if mine == theirs:
+        return True
+    if mine == FRONT:
+        return RANKS[theirs] < 6
+    rank = RANKS[mine]
+    if theirs == FRONT:
+        return rank == 6
+    if rank == 5:
+        return RANKS[theirs] in (0, 4)  # each on the public Store and the errors alone
+    return RANKS[theirs] < rank or rank == RANKS[theirs] in (4, 6)  # one class in several files; one program
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_go_down(module: str) -> None:
+    assert complaints(module, imports(module)) == []
+
+
+def test_every_rank_is_of_a_module_that_exists() -> None:
+    assert set(RANKS) <= set(MODULES) | {"store.cli"}
+
+
+@pytest.mark.parametrize(
+    "module, source",
+    [
+        ("store.errors", "import store.record"),
+        ("store.record", "from store.locking import Hold"),
+        ("store.codecs.json", "from store.trust import keys"),
+        ("store.trust.seal", "def f():\n    from store.codecs.pickle import codec"),
+        ("store.backends.sqlite", "try:\n    import store.codecs\nexcept ImportError: pass"),
+        ("store.backends.sqlite", "from store.pipeline import Pipeline"),
+        ("store.pipeline", "import store.mapping"),
+        ("store.pipeline", "from store import Store"),
+        ("store.handle", "from store.shelf import open"),
+        ("store.mapping", "import store.cli"),
+        ("store.shelf", "from store.backends.sqlite_attach import is_store"),
+        ("store.shelf", "from store import pipeline"),
+        ("store", "if True:\n    import store.cli"),
+        ("store.trust.keys", "where = 'store.codecs.pickle:codec'"),
+        ("store.errors", "if TYPE_CHECKING:\n    pass\nelse:\n    import store.record"),
+    ],
+)
+def test_import_that_goes_up_is_found(module: str, source: str) -> None:
+    assert len(complaints(module, imports(module, ast.parse(source)))) == 1
+
+
+@pytest.mark.parametrize(
+    "module, source",
+    [
+        ("store.codecs.json", "from store.errors import Corrupt"),
+        ("store.codecs.json", "from store.codecs import Codec"),
+        ("store.handle", "from store.trust import keys"),
+        ("store.mapping", "from store.views import Items"),
+        ("store.shelf", "from store.mapping import Store"),
+        ("store", "from store.shelf import open"),
+        ("store.errors", "if TYPE_CHECKING:\n    import store.record"),
+    ],
+)
+def test_import_that_goes_down_is_fine(module: str, source: str) -> None:
+    assert complaints(module, imports(module, ast.parse(source))) == []
+
+
+def test_module_without_a_rank_is_found() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"store\.utils has no rank"):
+        unit_of("store.utils")
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_each_library_has_its_one_place(module: str) -> None:
+    for dotted, line in imports(module):
+        library = dotted.partition(".")[0]
+        if library == "store" or library in sys.stdlib_module_names:
+            continue
+        assert library in LIBRARIES, f"{module}:{line} imports {library}, which no module may"
+        places = LIBRARIES[library]
+        assert module in places or unit_of(module) in places, f"{module}:{line} imports {library}"
+
+
+HEAVY = ("click", "sqlite_utils", "filelock", "platformdirs", "numpy", "rich")
+
+
+def loaded(program: str, *arguments: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after a program."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)", *arguments],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return {name.partition(".")[0] for name in run.stdout.splitlines()[-1].split()}
+
+
+def test_import_of_the_package_loads_no_library() -> None:
+    found = loaded("import store")
+    assert "store" in found
+    assert found & set(HEAVY) == set()
+
+
+def test_reading_an_existing_store_loads_few_libraries(path: Path) -> None:
+    with store.Store(path) as s:
+        s["x"] = [1]
+    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: assert s['x'] == [1]", str(path))
+    assert found & set(HEAVY) <= {"platformdirs"}  # a record that says whose it is needs the keys
+
+
+def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
+    store.Store(path).close()
+    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
+    assert "filelock" in found
+    assert found & {"click", "sqlite_utils", "numpy", "rich"} == set()

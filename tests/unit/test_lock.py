@@ -1,0 +1,197 @@
+"""`lock`: named locks between threads and processes, for the program's own purposes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+from store.errors import LockTimeout, StoreClosed, StoreError
+
+HOLDER = """
+    import sys
+    from store import Store
+    with Store(sys.argv[1]) as s, s.lock(sys.argv[2]):
+        print("inside", flush=True)
+        input()
+    print("1")
+    """
+
+
+@pytest.fixture(params=["file", "memory"])
+def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
+    with Store[Any](path if request.param == "file" else ":memory:") as opened:
+        yield opened
+
+
+def in_thread(call: Any) -> BaseException | None:
+    """What the call raises in a thread of its own."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as exc:
+            raised.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    return raised[0] if raised else None
+
+
+def take(s: Store[Any], name: str, timeout: float | None = 0) -> None:
+    with s.lock(name, timeout):
+        pass
+
+
+def test_excludes_other_threads(s: Store[Any]) -> None:
+    with s.lock("job"):
+        error = in_thread(lambda: take(s, "job"))
+        assert isinstance(error, LockTimeout)
+        assert isinstance(error, TimeoutError)
+        assert "'job'" in str(error)
+        assert in_thread(lambda: take(s, "another job")) is None
+    assert in_thread(lambda: take(s, "job")) is None
+
+
+def test_is_waited_for(s: Store[Any]) -> None:
+    asked, order = threading.Event(), []
+
+    def other() -> None:
+        asked.set()
+        with s.lock("job", timeout=20):
+            order.append("second")
+
+    thread = threading.Thread(target=other)
+    with s.lock("job"):
+        thread.start()
+        assert asked.wait(10)
+        order.append("first")
+    thread.join(20)
+    assert order == ["first", "second"]
+
+
+def test_is_given_back_after_an_exception(s: Store[Any]) -> None:
+    with pytest.raises(RuntimeError), s.lock("job"):
+        raise RuntimeError
+    assert in_thread(lambda: take(s, "job")) is None
+
+
+def test_taken_twice_by_one_thread_raises_at_once(s: Store[Any]) -> None:
+    with s.lock("job"):
+        with pytest.raises(StoreError, match="holds the lock 'job' already"), s.lock("job", timeout=1000):
+            pytest.fail("got in")
+        assert isinstance(in_thread(lambda: take(s, "job")), LockTimeout), "the first one holds still"
+        with s.lock("other job"):
+            pass
+    take(s, "job")
+
+
+def test_inside_a_transaction_or_edit_raises_at_once(s: Store[Any]) -> None:
+    s["a"] = []
+    before = s.lock("job")
+    with s.transaction():
+        with pytest.raises(StoreError, match="take the lock first"), s.lock("job"):
+            pytest.fail("got in")
+        with pytest.raises(StoreError, match="take the lock first"), before:
+            pytest.fail("got in")
+    with s.edit("a"), pytest.raises(StoreError, match="take the lock first"), s.lock("job"):
+        pytest.fail("got in")
+    with s.lock("job"), s.transaction():
+        s["b"] = 1
+    assert s["b"] == 1
+
+
+def test_default_timeout_is_that_of_the_store(path: Path) -> None:
+    with Store[Any](path, timeout=0) as s, s.lock("job"):
+        assert isinstance(in_thread(lambda: take(s, "job", None)), LockTimeout)
+
+
+@pytest.mark.parametrize("name", ["", "../../escape", "/root", "a/b", "é\0", "x" * 65536, ".", "con"])
+def test_any_text_is_a_name(path: Path, name: str) -> None:
+    with Store[Any](path) as s:
+        with s.lock(name):
+            assert isinstance(in_thread(lambda: take(s, name)), LockTimeout)
+        folder = Path(f"{path}-locks")
+        assert len(list(folder.iterdir())) == 1
+        assert {child.name for child in path.parent.iterdir()} >= {path.name, folder.name}
+
+
+def test_refuses_what_makes_no_sense(s: Store[Any]) -> None:
+    with pytest.raises(TypeError, match="int"):
+        s.lock(1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timeout"):
+        s.lock("job", -1)
+    with pytest.raises(ValueError, match="timeout"):
+        s.lock("job", float("nan"))
+    with pytest.raises(TypeError, match="timeout"):
+        s.lock("job", "1")  # type: ignore[arg-type]
+    s.close()
+    with pytest.raises(StoreClosed):
+        s.lock("job")
+
+
+def test_excludes_other_processes(path: Path, start: Any) -> None:
+    with Store[Any](path) as s:
+        holder = start(HOLDER, path, "job")
+        holder.hear()
+        with pytest.raises(LockTimeout):
+            take(s, "job", 0.02)
+        take(s, "another job")
+        s["a"] = "writers are not held up"
+        holder.say()
+        assert holder.result() == 1
+        take(s, "job")
+
+
+def test_of_a_process_that_is_killed_is_free(path: Path, start: Any) -> None:
+    holder = start(HOLDER, path, "job")
+    holder.hear()
+    holder.kill()
+    with Store[Any](path) as s:
+        take(s, "job", 20)
+
+
+def test_is_apart_from_the_lock_of_writers(path: Path, start: Any) -> None:
+    writer = start(
+        """
+        import sys
+        from store import Store
+        with Store(sys.argv[1]) as s, s.transaction():
+            s["a"] = 1
+            print("inside", flush=True)
+            input()
+        """,
+        path,
+    )
+    writer.hear()
+    with Store[Any](path) as s:
+        take(s, "job")
+        take(s, "a")
+    writer.kill()
+
+
+def test_makes_steps_of_the_program_one_between_processes(path: Path, tmp_path: Path, crowd: Any) -> None:
+    counter = tmp_path / "counter.txt"
+    counter.write_text("0")
+    crowd(
+        4,
+        """
+        from pathlib import Path
+        counter = Path(sys.argv[2])
+        with Store(sys.argv[1]) as s:
+            for _ in range(50):
+                with s.lock("counter"):
+                    counter.write_text(str(int(counter.read_text()) + 1))
+        print("null")
+        """,
+        path,
+        counter,
+    )
+    assert counter.read_text() == "200"

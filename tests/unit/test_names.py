@@ -1,0 +1,184 @@
+"""`names` with prefix, paging and direction; namespaces beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+
+# Around the ends of what a prefix's range can be: the last code point, the gap of the surrogates, and those
+# whose UTF-16 order is another than that of code points.
+NAMES = [
+    "", "\0", "a", "a\0", "a\0b", "a\x7f", "a\x80", "aa", "ab", "aé", "b", "é", "éa", "\u07ff", "\u0800",
+    "\ud7ff", "\ud7ff\U0010ffff", "\ud7ffz", "\ue000", "\uffff", "\uffffa", "\U00010000", "\U0010fffe",
+    "\U0010fffez", "\U0010ffff", "\U0010ffffa", "\U0010ffff\U0010ffff", "%", "_", "*", "?", "[a]", "A", "Ab",
+]  # fmt: skip
+PREFIXES = [*NAMES, "zz", "a\0bc", "\U0010ffff\U0010ffff\U0010ffff", "\ud7ff\U0010ffff\U0010ffff"]
+
+
+@pytest.fixture(scope="module")
+def model() -> list[str]:
+    return sorted(NAMES)
+
+
+@pytest.fixture
+def s(path: Path) -> Iterator[Store[Any]]:
+    with Store[Any](path) as opened:
+        opened.update({name: 1 for name in reversed(NAMES)})  # noqa: C420
+        with opened.within("other") as other:
+            other.update(a=1, zz=1)
+        yield opened
+
+
+def test_names_are_in_order_of_code_points(s: Store[Any], model: list[str]) -> None:
+    assert s.names() == model
+    assert s.names(reverse=True) == model[::-1]
+
+
+def test_names_with_prefix(s: Store[Any], model: list[str]) -> None:
+    for prefix in PREFIXES:
+        expected = [name for name in model if name.startswith(prefix)]
+        assert s.names(prefix) == expected, repr(prefix)
+        assert s.names(prefix, reverse=True) == expected[::-1], repr(prefix)
+        assert [record.name for record in s.records(prefix)] == expected, repr(prefix)
+
+
+def test_names_after_and_limit(s: Store[Any], model: list[str]) -> None:
+    for after in PREFIXES:
+        for prefix in ("", "a", "\ud7ff", "\U0010ffff"):
+            ahead = [name for name in model if name.startswith(prefix) and name > after]
+            behind = [name for name in reversed(model) if name.startswith(prefix) and name < after]
+            for limit in (None, 0, 1, 3, 1000):
+                assert s.names(prefix, after=after, limit=limit) == ahead[:limit]
+                assert s.names(prefix, after=after, limit=limit, reverse=True) == behind[:limit]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 33, 34, 35])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_paging_gives_each_name_once(s: Store[Any], model: list[str], limit: int, reverse: bool) -> None:
+    found: list[str] = []
+    after = None
+    while page := s.names(after=after, limit=limit, reverse=reverse):
+        assert len(page) <= limit
+        found += page
+        after = page[-1]
+    assert found == (model[::-1] if reverse else model)
+
+
+def test_paging_goes_on_behind_a_name_that_was_deleted(s: Store[Any], model: list[str]) -> None:
+    page = s.names(limit=5)
+    del s[page[-1]]
+    assert s.names(after=page[-1], limit=5) == model[5:10]
+
+
+def test_names_refuses_what_makes_no_sense(s: Store[Any]) -> None:
+    for error, arguments in (
+        (ValueError, {"limit": -1}),
+        (TypeError, {"limit": 1.5}),
+        (TypeError, {"limit": "1"}),
+        (TypeError, {"limit": True}),
+        (TypeError, {"prefix": 1}),
+        (TypeError, {"prefix": None}),
+        (TypeError, {"after": 1}),
+    ):
+        with pytest.raises(error):
+            s.names(**arguments)  # type: ignore[arg-type]
+
+
+class TestNamespaces:
+    def test_do_not_see_each_other(self, path: Path) -> None:
+        with Store[Any](path) as s, s.within("x") as x, s.within("y") as y:
+            s["a"], x["a"], y["b"] = 0, 1, 2
+            assert (dict(s), dict(x), dict(y)) == ({"a": 0}, {"a": 1}, {"b": 2})
+            assert (len(s), len(x), len(y)) == (1, 1, 1)
+            assert (s.names(), x.names(), y.names()) == (["a"], ["a"], ["b"])
+            x.clear()
+            assert (dict(s), dict(x), dict(y)) == ({"a": 0}, {}, {"b": 2})
+            assert y.popitem() == ("b", 2)
+            with pytest.raises(KeyError):
+                y.popitem()
+            del s["a"]
+            assert "a" not in s
+
+    def test_are_listed_while_they_have_records(self, path: Path) -> None:
+        with Store[Any](path) as s:
+            assert s.namespaces() == []
+            names = ["b", "", "a\0", "é", "\U0010ffff", "a", "x" * 5000]
+            for name in names:
+                with s.within(name) as other:
+                    other["n"] = 1
+            assert s.namespaces() == sorted(names)
+            with s.within("b") as b:
+                assert b.namespaces() == sorted(names)
+                b.clear()
+            assert s.namespaces() == sorted(set(names) - {"b"})
+
+    def test_within_is_the_same_as_namespace(self, path: Path) -> None:
+        with Store[Any](path) as s, s.within("x") as x, Store[Any](path, namespace="x") as same:
+            x["a"] = 1
+            assert same["a"] == 1
+            assert (s.namespace, x.namespace, same.namespace) == ("", "x", "x")
+
+    def test_within_takes_the_name_as_it_is(self, path: Path) -> None:
+        with Store[Any](path, namespace="x") as x, x.within("y") as y, x.within("") as outer:
+            assert (y.namespace, outer.namespace) == ("y", "")
+            y["a"] = 1
+            outer["a"] = 2
+            assert x.namespaces() == ["", "y"]
+
+    def test_within_has_the_same_options(self, path: Path, clock: Any) -> None:
+        with Store[Any](path, clock=clock, ttl=10, codec="json", trust="own") as s, s.within("x") as x:
+            record = x.put("a", 1)
+            assert record.codec == "json"
+            assert record.expires is not None
+            clock.advance(11)
+            assert "a" not in x
+
+    def test_within_is_closed_on_its_own(self, path: Path) -> None:
+        s = Store[Any](path)
+        x = s.within("x")
+        s.close()
+        x["a"] = 1
+        assert x["a"] == 1
+        x.close()
+        with pytest.raises(ValueError, match="closed"):
+            x["a"]
+        with pytest.raises(ValueError, match="closed"):
+            s.within("y")
+
+    def test_within_may_be_closed_inside_a_transaction(self, path: Path) -> None:
+        with Store[Any](path) as s:
+            with s.transaction():
+                with s.within("x") as x:
+                    x["a"] = 1
+                s.within("y")["b"] = 2  # closed when it is collected
+            assert s.namespaces() == ["x", "y"]
+
+    def test_transaction_spans_namespaces(self, path: Path) -> None:
+        with Store[Any](path) as s, s.within("x") as x:
+            with pytest.raises(RuntimeError), s.transaction():
+                s["a"] = x["a"] = 1
+                raise RuntimeError
+            assert s.namespaces() == []
+
+    def test_of_a_memory_store_share_it(self) -> None:
+        with Store[Any](":memory:") as s, s.within("x") as x:
+            x["a"] = 1
+            assert s.namespaces() == ["x"]
+            assert "a" not in s
+
+    def test_name_that_is_no_str(self, path: Path) -> None:
+        with pytest.raises(TypeError, match="namespace"):
+            Store[Any](path, namespace=1)  # type: ignore[arg-type]
+        with Store[Any](path) as s, pytest.raises(TypeError, match="namespace"):
+            s.within(None)  # type: ignore[arg-type]
+
+    def test_mode_n_empties_its_own_only(self, path: Path) -> None:
+        with Store[Any](path) as s, s.within("x") as x:
+            s["a"] = x["a"] = 1
+        with Store[Any](path, namespace="x", mode="n") as x, x.within("") as s:
+            assert (len(x), len(s)) == (0, 1)

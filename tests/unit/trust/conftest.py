@@ -1,0 +1,71 @@
+"""What the tests of trust use: a file that is changed behind the store's back, and keys."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Change = Callable[..., None]
+
+
+@pytest.fixture
+def change(path: Path) -> Change:
+    """Runs statements on the file as any program that can write it may: `change(sql, *values)`."""
+
+    def change(statement: str, *values: Any, file: Path = path) -> None:
+        with closing(sqlite3.connect(file)) as conn:
+            changed = conn.execute(statement, values).rowcount
+            conn.commit()
+        assert changed, "the statement changed nothing"
+
+    return change
+
+
+@pytest.fixture
+def loosen_schema(path: Path) -> Callable[[], None]:
+    """Takes types and NOT NULL from the table `records`, so that a column can hold anything."""
+
+    def loosen_schema() -> None:
+        with closing(sqlite3.connect(path)) as conn:
+            ((schema,),) = conn.execute("SELECT sql FROM sqlite_schema WHERE name = 'records'").fetchall()
+            loose = re.sub(r" (TEXT|INTEGER(?! PRIMARY)|REAL|BLOB|NOT NULL|STRICT)\b", "", schema)
+            conn.execute("PRAGMA writable_schema = ON")
+            conn.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'records'", (loose,))
+            conn.commit()
+
+    return loosen_schema
+
+
+@pytest.fixture
+def key_file() -> Callable[..., Path]:
+    """Makes a key file with those lines: `key_file(path, line, …)`."""
+
+    def write(file: Path, *lines: str) -> Path:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{line}\n" for line in lines))
+        file.chmod(0o600)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def shows_no_secret() -> Callable[[BaseException, str], None]:
+    """Fails where a secret is in the message of an error, or in anything that a log prints of it."""
+
+    def check(error: BaseException, secret: str) -> None:
+        """Neither in the message nor in anything that a log prints of the error."""
+        if len(secret.strip()) < 16:
+            return
+        shown = "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)) + str(error.args)
+        assert secret.strip() not in shown
+        assert secret.strip()[:16] not in shown
+
+    return check

@@ -1,0 +1,134 @@
+"""`store.allow` and `allow=`: classes that load whoever wrote the record."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import store
+from store import Store, allowlist
+from store.errors import Untrusted
+
+MINE = b"the key of these tests"
+THEIRS = b"the key of somebody else"
+FOREIGN_KEY = "ignore:.*sealed with a key"
+
+pytestmark = pytest.mark.damaged
+
+
+class Point:
+    """A class that nobody allowed."""
+
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Point and other.x == self.x
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Outer:
+    class Inner:
+        """Its dotted name has a class where others have a module."""
+
+
+@store.allow
+class Decorated:
+    """One that its program declared."""
+
+
+class Below(Decorated):
+    """One that inherits from it."""
+
+
+@pytest.fixture
+def declared() -> Iterator[None]:
+    """What a test declares with `store.allow` holds for that test only."""
+    before = dict(allowlist._declared)
+    yield
+    allowlist._declared.clear()
+    allowlist._declared.update(before)
+
+
+def outcome(s: Store[Any], name: str) -> Any:
+    try:
+        return s[name]
+    except Untrusted as exc:
+        return type(exc)
+
+
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+def test_message_ends_in_the_line_that_allows_it(path: Path) -> None:
+    with Store(path, key=THEIRS) as s:
+        s["instance"] = Outer.Inner()
+    with Store(path, key=MINE) as s, pytest.raises(Untrusted) as caught:
+        s["instance"]
+    dotted = f"{__name__}.Outer.Inner"
+    assert caught.value.missing == dotted
+    line = f"allow=[{dotted!r}]"
+    for part in ("record 'instance': ", line, "@store.allow", "STORE_KEY_FILE"):
+        assert part in str(caught.value)
+    with Store(path, key=MINE, **eval(f"dict({line})")) as s:
+        assert type(s["instance"]) is Outer.Inner
+
+
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+@pytest.mark.parametrize("how", ["class", "dotted name", "generator", "declared before", "declared later"])
+def test_allowed_class_of_a_foreign_record(path: Path, declared: None, how: str) -> None:
+    with Store(path, key=THEIRS) as s:
+        s["instance"] = Point(3)
+    ways: dict[str, Any] = {
+        "class": [Point], "dotted name": [f"{__name__}.Point"], "generator": (cls for cls in [Point]),
+    }  # fmt: skip
+    allow = ways.get(how, ())
+    if how == "declared before":
+        store.allow(Point)
+    with Store(path, key=MINE, allow=allow) as s:
+        if how == "declared later":
+            assert outcome(s, "instance") is Untrusted
+            store.allow(Point)
+        for _ in range(2):
+            assert s["instance"] == Point(3)
+
+
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+def test_class_declared_by_decorator(path: Path, declared: None) -> None:
+    with Store(path, key=THEIRS) as s:
+        s["x"] = Decorated()
+    with Store(path, key=MINE) as s:
+        assert type(s["x"]) is Decorated
+
+
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+def test_subclass_of_an_allowed_class_is_not_allowed_with_it(path: Path, declared: None) -> None:
+    with Store(path, key=THEIRS) as s:
+        s["x"] = Below()
+    with Store(path, key=MINE, allow=[Point, Decorated]) as s:
+        assert outcome(s, "x") is Untrusted
+
+
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+def test_class_that_moved_is_allowed_by_its_old_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = sys.modules[__name__]
+    old = type("OldPoint", (Point,), {"__module__": __name__})
+    monkeypatch.setattr(here, "OldPoint", old, raising=False)
+    with Store(path, key=THEIRS) as s:
+        s["instance"] = old(3)
+    monkeypatch.setattr(here, "OldPoint", Point)  # it has another name now, and the old one still leads to it
+    with Store(path, key=MINE, allow=[Point]) as s:
+        assert outcome(s, "instance") is Untrusted
+    with Store(path, key=MINE, allow=[f"{__name__}.OldPoint"]) as s:
+        assert s["instance"] == Point(3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [len, "store.Store", None, Point(1), [Point]], ids=["function", "name", "None", "instance", "list"]
+)
+def test_allow_takes_a_class(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"store\.allow takes a class, not "):
+        store.allow(wrong)

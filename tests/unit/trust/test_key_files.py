@@ -1,0 +1,331 @@
+"""Key files: how one is made, which are not used, and what is done where there can be none."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from store import Store
+from store.errors import StorageError, Untrusted
+from store.trust import keys
+from store.trust.keys import Key, create_key_file, default_key_file, read_key_file
+
+GIVEN, NAMED, INLINE, OWN = ((f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4))
+FOREIGN_KEY = "ignore:.*sealed with a key"
+KeyFile = Callable[..., Path]
+ShowsNoSecret = Callable[[BaseException, str], None]
+
+
+class Thing:
+    """What takes more than plain data to read."""
+
+
+# -- making one
+
+
+def test_reader_makes_no_key(path: Path, own_key: Path) -> None:
+    Store(path).close()
+    with Store(path) as s:
+        assert dict(s) == {}
+        assert "x" not in s
+    with Store(path, mode="r") as s:
+        assert s.get("x") is None
+    assert not own_key.exists()
+    assert not own_key.parent.exists()
+
+
+def test_writer_makes_a_key_that_only_the_user_can_read(path: Path, own_key: Path) -> None:
+    old_umask = os.umask(0)
+    try:
+        with Store(path) as s:
+            s["x"] = Thing()
+    finally:
+        os.umask(old_umask)
+    assert stat.S_IMODE(own_key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(own_key.parent.stat().st_mode) == 0o700
+    assert os.listdir(own_key.parent) == ["keys"]
+    assert len(own_key.read_text().strip()) == 64
+    assert own_key.read_bytes().strip() not in path.read_bytes()
+    assert sorted(os.listdir(path.parent)) == ["app.db", "app.db.lock"]
+
+
+def test_key_file_that_exists_is_never_replaced(key_file: KeyFile, own_key: Path) -> None:
+    key_file(own_key, OWN)
+    create_key_file(own_key)
+    assert own_key.read_text() == OWN + "\n"
+    assert os.listdir(own_key.parent) == ["keys"]
+
+
+def test_failed_creation_leaves_nothing(own_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keys.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        create_key_file(own_key)
+    assert os.listdir(own_key.parent) == []
+
+
+TAKE_PART = """
+import sys
+from store.trust.keys import Keyring
+ring = Keyring()
+print("ready", flush=True)
+sys.stdin.readline()
+print(ring.sealing_key().id.hex(), flush=True)
+"""
+
+
+def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    for turn in range(3):
+        environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / str(turn))}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", TAKE_PART],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+            )
+            for _ in range(8)
+        ]  # fmt: skip
+        try:
+            for process in processes:
+                assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write("\n")
+                process.stdin.flush()
+            ids = [process.communicate(timeout=60)[0].strip() for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+        folder = tmp_path / str(turn) / keys.APP_NAME
+        assert os.listdir(folder) == ["keys"]
+        (key,) = read_key_file(folder / "keys")
+        assert ids == [key.id.hex()] * 8
+
+
+# -- bad ones
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ("", "^STORE_KEY holds no key: a key is 64 hexadecimal digits"),
+        ("  \n", "^STORE_KEY holds no key"),
+        (INLINE[:-1], "^STORE_KEY, line 1: a key is 64 hexadecimal digits"),
+        (INLINE + "a", "^STORE_KEY, line 1:"),
+        (INLINE[:-1] + "g", "^STORE_KEY, line 1:"),
+        ("schlüssel" * 8, "^STORE_KEY, line 1:"),
+        (f"{INLINE},{NAMED[:-1]}", "^STORE_KEY, line 2:"),
+        ("/run/secrets/key", "^STORE_KEY, line 1:"),
+    ],
+)
+def test_bad_key_in_the_environment(
+    shows_no_secret: ShowsNoSecret, path: Path, monkeypatch: pytest.MonkeyPatch, value: str, message: str
+) -> None:
+    monkeypatch.setenv("STORE_KEY", value)
+    with pytest.raises(ValueError, match=message) as caught:
+        Store(path)
+    assert "openssl rand -hex 32" in str(caught.value)
+    shows_no_secret(caught.value, value)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "holds no key"),
+        ("# only a comment\n\n", "holds no key"),
+        (f"# newest first\n{NAMED}\n\n{INLINE[:-2]}\n", ", line 4: a key is 64"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n", ", line 1: a key is 64"),
+        ("\ufeff" + NAMED, ", line 1: a key is 64"),
+    ],
+)
+@pytest.mark.parametrize("source", ["STORE_KEY_FILE", "key=", "own"])
+def test_bad_key_file(
+    shows_no_secret: ShowsNoSecret,
+    key_file: KeyFile,
+    path: Path,
+    tmp_path: Path,
+    own_key: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    content: str,
+    message: str,
+) -> None:
+    file = key_file(own_key if source == "own" else tmp_path / "secret", content.removesuffix("\n"))
+    if source == "STORE_KEY_FILE":
+        monkeypatch.setenv("STORE_KEY_FILE", str(file))
+    with pytest.raises(ValueError, match=message) as caught, Store(path, key=file if source == "key=" else None) as s:
+        s["x"] = 1
+    assert str(caught.value).startswith(f"the key file {file}")
+    for line in content.split():
+        shows_no_secret(caught.value, line)
+    assert file.read_text() == content.removesuffix("\n") + "\n"
+
+
+@pytest.mark.parametrize("source", ["STORE_KEY_FILE", "key="])
+@pytest.mark.parametrize("what", ["missing", "directory"])
+def test_key_file_that_cannot_be_read(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, what: str
+) -> None:
+    file = tmp_path / "keys"
+    if what == "directory":
+        file.mkdir()
+    if source == "STORE_KEY_FILE":
+        monkeypatch.setenv("STORE_KEY_FILE", str(file))
+    with pytest.raises(StorageError, match=r"the key file .* cannot be read: ") as caught:
+        with Store(path, key=file if source == "key=" else None) as s:
+            s["x"] = 1
+    assert caught.value.path == str(file)
+    assert not file.is_file()  # a name that leads nowhere is not an invitation to make a key there
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o601])
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+@pytest.mark.damaged
+def test_own_key_file_that_others_can_open(path: Path, own_key: Path, mode: int) -> None:
+    with Store(path) as s:
+        s["old"] = Thing()
+    own_key.chmod(mode)
+    remedy = f"{own_key} is open to other users and was not used: chmod 600 {own_key}"
+    cannot_be_used(path, remedy)
+    assert stat.S_IMODE(own_key.stat().st_mode) == mode  # ours to name, not to change
+    own_key.chmod(0o600)
+    with Store(path) as s:
+        assert type(s["old"]) is Thing
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+@pytest.mark.damaged
+def test_own_key_file_of_another_user(path: Path, own_key: Path) -> None:
+    with Store(path) as s:
+        s["old"] = Thing()
+    os.chown(own_key, 65534, -1)
+    cannot_be_used(path, f"{own_key} belongs to another user and was not used: chown it, or name a file in")
+
+
+@pytest.mark.parametrize("what", ["link", "directory"])
+@pytest.mark.filterwarnings(FOREIGN_KEY)
+@pytest.mark.damaged
+def test_own_key_file_that_is_no_file(path: Path, tmp_path: Path, own_key: Path, what: str) -> None:
+    with Store(path) as s:
+        s["old"] = Thing()
+    own_key.rename(tmp_path / "elsewhere")
+    if what == "link":
+        own_key.symlink_to(tmp_path / "elsewhere")
+    else:
+        own_key.mkdir()
+    cannot_be_used(path, f"{own_key} is not a regular file and was not used: remove it")
+
+
+def cannot_be_used(path: Path, remedy: str) -> None:
+    """Plain data is written and read with a checksum for a seal; whatever needs a key says why there is none."""
+    with pytest.warns(UserWarning) as warned, Store(path) as s:
+        s["plain"] = [1]
+        assert s["plain"] == [1]
+        assert s.record("plain").sealed_by is None
+        with pytest.raises(Untrusted) as at_read:
+            s["old"]
+        with pytest.raises(Untrusted) as at_write:
+            s["new"] = Thing()
+        assert "new" not in s
+    for said in (str(warned[0].message), str(at_read.value), str(at_write.value)):
+        assert remedy in said
+    for error in (at_read.value, at_write.value):
+        assert error.missing == f"{__name__}.Thing"
+
+
+def test_key_file_of_the_environment_is_used_as_it_is(
+    key_file: KeyFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = key_file(tmp_path / "mounted secret", NAMED)
+    file.chmod(0o644)
+    monkeypatch.setenv("STORE_KEY_FILE", str(file))
+    with Store(path) as s:
+        s["x"] = Thing()
+        assert s.record("x").sealed_by == Key(bytes.fromhex(NAMED)).id.hex()
+
+
+# -- where none can be had
+
+
+def no_home(path: Path, problem: str) -> None:
+    with Store(path) as s:
+        s["plain"] = {"a": [1, "b"]}
+        assert s["plain"] == {"a": [1, "b"]}
+        assert s.record("plain").sealed_by is None
+        with pytest.raises(Untrusted) as caught:
+            s["instance"] = Thing()
+        assert "instance" not in s
+    for part in ("record 'instance' cannot be sealed", problem, "STORE_KEY_FILE", "pass key=", "@store.allow"):
+        assert part in str(caught.value)
+    with Store(path, mode="r") as s:
+        assert s["plain"] == {"a": [1, "b"]}
+    with Store(path, allow=[Thing]) as s:  # what reads back for everybody may be written
+        s["instance"] = Thing()
+        assert type(s["instance"]) is Thing
+    with Store(path, key=b"a key") as s:
+        s["instance"] = Thing()
+
+
+def test_home_that_does_not_exist(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = tmp_path / "nonexistent"
+    monkeypatch.setenv("HOME", str(missing))
+    monkeypatch.delenv("XDG_DATA_HOME")
+    no_home(path, f"the home directory {missing} does not exist")
+    assert not missing.exists()
+
+
+def test_user_without_a_home(key_file: KeyFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with a number for a user: `~` is left as it is."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.chdir(tmp_path)
+    key_file(tmp_path / default_key_file(), GIVEN)  # found by the current directory, it is nobody's key
+    no_home(path, "this user has no home directory")
+
+
+def test_user_without_a_home_whose_data_folder_is_named(
+    path: Path, own_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with Store(path) as s:
+        s["x"] = Thing()
+    assert own_key.exists()
+
+
+def test_data_folder_that_cannot_be_made(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
+    no_home(path, "no key can be kept in ")
+
+
+@pytest.mark.parametrize("how", ["put", "update", "modify", "edit", "setdefault"])
+def test_every_write_that_could_not_be_read_back_raises(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nowhere" / "x"))
+    (tmp_path / "nowhere").write_text("")
+    with Store(path) as s:
+        s["list"] = [1]
+        with pytest.raises(Untrusted, match="cannot be sealed"):
+            if how == "put":
+                s.put("list", Thing())
+            elif how == "update":
+                s.update({"a": 1, "list": Thing()})
+            elif how == "modify":
+                s.modify("list", lambda _: Thing())
+            elif how == "setdefault":
+                s.setdefault("new", Thing())
+            else:
+                with s.edit("list") as value:
+                    value.append(Thing())
+        assert dict(s) == {"list": [1]}

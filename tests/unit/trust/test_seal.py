@@ -1,0 +1,263 @@
+"""What a seal covers: whatever is altered behind the store's back is told, and never decoded."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+from store.backends import sqlite_statements as sql
+from store.errors import Corrupt, RecordError, Tampered
+from store.record import Row
+from store.trust import seal
+from store.trust.keys import UNKEYED, Keyring
+from store.trust.seal import Sealer, Verdict
+
+pytestmark = pytest.mark.damaged
+
+MINE = b"the key of these tests"
+THEIRS = b"the key of somebody else"
+VALUE = {"amount": 10, "to": "Alice"}
+FAR = 4_000_000_000.0
+
+# column → SQL expression that alters it
+COVERED = {
+    "namespace": "'elsewhere'",
+    "name": "'renamed'",
+    "codec": "'json'",
+    "protocol": "4",
+    "expires": f"{FAR} + 1",
+    "expires removed": "NULL",
+    "spill": "'[]'",
+    "spill empty": "''",
+    "body": "CAST(x'8004' || substr(body, 3) AS BLOB)",
+    "body longer": "CAST(body || x'00' AS BLOB)",
+    "body shorter": "substr(body, 1, length(body) - 1)",
+    "body empty": "x''",
+    "seal": "CAST(substr(seal, 1, 8) || zeroblob(16) AS BLOB)",
+    "seal zero": "zeroblob(24)",
+}
+NOT_COVERED = {
+    "type": "'os.system'",
+    "python": "'2.7'",
+    "revision": "7",
+    "created": "1.0",
+    "modified": "2.0",
+    "crc": "crc + 1",
+}
+
+
+def write(path: Path, key: bytes = MINE) -> None:
+    with Store(path, key=key) as s:
+        s.put("payment", VALUE, ttl=FAR - s._clock())
+        s._store(s._pipeline.pack("", "payment", VALUE, s._clock(), FAR))
+
+
+def find(s: Store[Any]) -> Any:
+    """The one record that there is, wherever it was moved to."""
+    (namespace,) = s.namespaces()
+    with s.within(namespace) as inner:
+        (name,) = inner
+        return inner[name]
+
+
+@pytest.mark.parametrize("what", COVERED)
+def test_altered_field_of_an_own_record(path: Path, change: Callable[..., None], what: str) -> None:
+    write(path)
+    change(f"UPDATE records SET {what.split()[0]} = {COVERED[what]}")
+    for trust in ("own", "data", "all"):
+        with Store(path, key=MINE, trust=trust) as s:
+            with pytest.raises((Tampered, Corrupt), match="restore it from a backup") as caught:
+                find(s)
+            assert isinstance(caught.value, Corrupt if what == "seal zero" else Tampered)
+            assert caught.value.name == ("renamed" if what == "name" else "payment")
+            assert len(list(s.within(s.namespaces()[0]).records())) == 1  # the metadata still reads
+
+
+@pytest.mark.parametrize("what", [what for what in COVERED if not what.startswith("seal")])
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_altered_field_of_a_foreign_record(path: Path, change: Callable[..., None], what: str) -> None:
+    """Without the key the checksum tells damage; it stops nobody who can compute one."""
+    write(path, THEIRS)
+    change(f"UPDATE records SET {what.split()[0]} = {COVERED[what]}")
+    for trust in ("data", "all"):
+        with Store(path, key=MINE, trust=trust) as s, pytest.raises(Corrupt, match="do not match their checksum"):
+            find(s)
+
+
+@pytest.mark.parametrize("what", NOT_COVERED)
+def test_altered_field_that_no_decoder_depends_on(path: Path, change: Callable[..., None], what: str) -> None:
+    write(path)
+    change(f"UPDATE records SET {what} = {NOT_COVERED[what]}")
+    with Store(path, key=MINE, trust="own") as s:
+        assert s["payment"] == VALUE
+    assert seal.__doc__ is not None
+    assert ("the checksum itself" if what == "crc" else what) in seal.__doc__.partition("Not covered")[2]
+
+
+def test_every_column_is_either_covered_or_said_not_to_be() -> None:
+    assert {what.split()[0] for what in COVERED} | set(NOT_COVERED) | {"id"} == set(Row._fields)
+
+
+def test_bodies_swapped_between_names(path: Path, change: Callable[..., None]) -> None:
+    with Store(path, key=MINE) as s:
+        s["admin"], s["guest"] = {"may": "all"}, {"may": "some"}
+    change("UPDATE records SET name = name || '.'")
+    change("UPDATE records SET name = CASE name WHEN 'admin.' THEN 'guest' ELSE 'admin' END")
+    with Store(path, key=MINE) as s:
+        for name in ("admin", "guest"):
+            with pytest.raises(Tampered, match=r"its checksum still fits|nor does its checksum"):
+                s[name]
+
+
+def test_row_moved_between_namespaces(path: Path, change: Callable[..., None]) -> None:
+    with Store(path, key=MINE, namespace="test") as s:
+        s["user"] = 1
+    change("UPDATE records SET namespace = 'live'")
+    with Store(path, key=MINE, namespace="live") as s, pytest.raises(Tampered, match="in namespace 'live'"):
+        s["user"]
+
+
+def test_row_moved_between_stores(path: Path, tmp_path: Path, change: Callable[..., None]) -> None:
+    other = tmp_path / "other.db"
+    for file in (path, other):
+        with Store(file, key=MINE) as s:
+            s["balance"] = 100 if file == path else 1
+    with closing(sqlite3.connect(path)) as conn:
+        row = conn.execute(f"SELECT {sql._COLUMNS} FROM records").fetchone()
+    columns = [column for column in Row._fields if column != "id"]
+    change(
+        f"UPDATE records SET {', '.join(f'{column} = ?' for column in columns)}",
+        *(row[Row._fields.index(column)] for column in columns), file=other,
+    )  # fmt: skip
+    with Store(other, key=MINE) as s, pytest.raises(Tampered):
+        s["balance"]
+    with Store(path, key=MINE) as s:
+        assert s["balance"] == 100
+
+
+def test_copied_file_is_the_same_store(path: Path, tmp_path: Path) -> None:
+    write(path)
+    shutil.copy(path, tmp_path / "copy.db")
+    with Store(tmp_path / "copy.db", key=MINE, trust="own") as s:
+        assert s["payment"] == VALUE
+
+
+@pytest.mark.parametrize(
+    "key, trust", [(MINE, "own"), (MINE, "data"), (MINE, "all"), (THEIRS, "data"), (THEIRS, "all")]
+)
+@pytest.mark.parametrize("column", ["body", "seal"])
+def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> None:
+    """Of body and seal, as bit rot does it; a seal's bits are our own to check only with the key."""
+    write(path)
+    with Store(path, key=MINE) as s:
+        row = s._find("payment")
+        assert row is not None
+        pipeline = s._pipeline
+        pipeline.sealer, pipeline.trust = Sealer(Keyring(key), s._backend.store_id), trust
+        whole: bytes = getattr(row, column)
+        kept = []
+        for bit in range(8 * len(whole)):
+            flipped = bytearray(whole)
+            flipped[bit // 8] ^= 1 << bit % 8
+            try:
+                pipeline.unpack(row._replace(**{column: bytes(flipped)}))
+            except RecordError:
+                continue
+            kept.append(bit)
+    if column == "body":
+        assert kept == []
+    elif key == THEIRS:
+        assert kept != []  # who has no key cannot check the seal: the checksum, which still fits, is all there is
+    else:
+        # A flipped key id names a key that nobody has: a foreign record, whose bytes the checksum vouches for.
+        assert all(bit < 64 for bit in kept)
+        assert trust != "own" or kept == []
+
+
+def test_flipped_bit_of_the_checksum_of_a_foreign_record(path: Path) -> None:
+    write(path, THEIRS)
+    with Store(path, key=THEIRS) as s:
+        row = s._find("payment")
+        assert row is not None
+        stranger = Sealer(Keyring(MINE), s._backend.store_id)
+        assert stranger.check(row) is Verdict.FOREIGN
+        for bit in range(32):
+            with pytest.raises(Corrupt, match="do not match their checksum"):
+                stranger.check(row._replace(crc=row.crc ^ 1 << bit))
+
+
+def test_unkeyed_seal_is_a_checksum_of_sixteen_bytes() -> None:
+    ring = Keyring(MINE)
+    ring._given = ring._keys = []
+    sealer = Sealer(ring, b"store")
+    draft = Row(None, "", "n", "pickle", 5, None, None, b"body", None, b"", 0, 1, 0.0, 0.0, None)
+    row = sealer.seal(draft)
+    assert row.seal.startswith(UNKEYED)
+    assert sealer.check(row) is Verdict.FOREIGN
+    for bit in range(64, 192):
+        flipped = bytearray(row.seal)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Corrupt):
+            sealer.check(row._replace(seal=bytes(flipped)))
+
+
+def test_contexts_that_would_read_alike_are_told_apart() -> None:
+    sealer = Sealer(Keyring(MINE), b"store")
+    draft = Row(None, "a", "bc", "pickle", 5, None, None, b"de", None, b"", 0, 1, 0.0, 0.0, None)
+    rows = [
+        draft,
+        draft._replace(namespace="ab", name="c"),
+        draft._replace(namespace="", name="abc"),
+        draft._replace(name="bcpickle", codec=""),
+        draft._replace(codec="pickl", spill="e"),
+        draft._replace(spill=""),
+        draft._replace(expires=0.0),
+        draft._replace(expires=-0.0),
+        draft._replace(body=b"d", spill="e"),
+        draft._replace(body=b""),
+        draft._replace(protocol=0),
+        draft._replace(protocol=-5),
+    ]
+    assert len({sealer.seal(row).seal for row in rows}) == len(rows)
+    assert len({Sealer(Keyring(MINE), other).seal(draft).seal for other in (b"store", b"stor", b"")}) == 3
+
+
+GOLDEN_SEAL = "daa0b8befc22c7c1ca06df197580b0a891d5a173190f74a1"  # of hashlib, struct and zlib alone
+GOLDEN_CRC = 3049812766
+
+
+def test_seal_on_disk_never_changes() -> None:
+    """What a released version has written must verify for ever."""
+    draft = Row(None, "ns", "имя", "pickle", 5, None, None, b"\x80\x05N.", None, b"", 0, 1, 0.0, 0.0, 12.5)
+    row = Sealer(Keyring(MINE), bytes(range(16))).seal(draft)
+    assert row.seal.hex() == GOLDEN_SEAL
+    assert row.crc == GOLDEN_CRC
+
+
+COLUMNS = [column for column in Row._fields if column not in ("id", "namespace", "name")]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_column_of_another_type(
+    path: Path, change: Callable[..., None], loosen_schema: Callable[[], None], column: str
+) -> None:
+    """A damaged file, or one made by hand, can hold anything anywhere: no TypeError comes of it."""
+    with Store(path, key=MINE) as s:
+        s["x"] = VALUE
+    loosen_schema()
+    for value in ("NULL", "17", "1.5", "'text'", "x'00'"):
+        change(f"UPDATE records SET {column} = {value}")
+        for key in (MINE, THEIRS):
+            with Store(path, key=key, trust="all") as s:
+                for read in (lambda: s["x"], lambda: list(s.items()), lambda: s.record("x"), s.stats, s.__repr__):
+                    try:
+                        read()
+                    except (RecordError, KeyError):  # KeyError: `expires` has passed
+                        pass
