@@ -16,7 +16,9 @@ from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is t
 from store.errors import *
 from store.mapping import Store
 from store.record import Record
-from store.shelf import DbfilenameShelf, Shelf, open
+from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
+from store.shelf import Shelf as Shelf
+from store.shelf import open as open
 
 __version__ = "0.1.0"
 

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet, ref
 
@@ -200,7 +200,7 @@ class NamedLocks:
     def __init__(self, folder: str | None) -> None:
         self.folder = folder
         self._mine = threading.local()
-        self._in_process: dict[str, threading.Lock] = {}
+        self._in_process: dict[str, WriterLock] = {}
 
     @contextmanager
     def hold(self, name: str, timeout: float) -> Iterator[None]:
@@ -223,8 +223,10 @@ class NamedLocks:
             held.add(name)
             yield
         finally:
-            held.discard(name)
-            give()
+            try:
+                held.discard(name)
+            finally:  # an interrupt may come between the two
+                give()
 
     def forget(self) -> None:
         """In a forked child: the locks that threads of the parent hold are not ours (filelock closes its own)."""
@@ -233,9 +235,20 @@ class NamedLocks:
 
     def _lock(self, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
         if self.folder is None:
-            lock = self._in_process.setdefault(name, threading.Lock())
-            return (lambda timeout: lock.acquire(timeout=timeout)), lock.release
+            return self._thread_lock(self._in_process.setdefault(name, WriterLock(None)))
         return self._file_lock(self.folder, name)
+
+    def _thread_lock(self, lock: WriterLock) -> tuple[Callable[[float], bool], Callable[[], None]]:
+        hold = Hold()
+
+        def take(timeout: float) -> bool:
+            try:
+                lock.acquire(hold, _nothing, timeout)
+            except LockTimeout:
+                return False
+            return True
+
+        return take, lambda: lock.release(hold)
 
     def _file_lock(self, folder: str, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
         import filelock
@@ -252,10 +265,11 @@ class NamedLocks:
         lock = filelock.FileLock(os.path.join(folder, file + ".lock"), poll_interval=NAMED_POLL)
 
         def take(timeout: float) -> bool:
-            with suppress(filelock.Timeout):
+            try:
                 lock.acquire(timeout=timeout)
-                return True
-            return False
+            except filelock.Timeout:
+                return False
+            return True
 
         return take, lock.release
 
@@ -267,6 +281,10 @@ def _inode_at(path: str | None) -> tuple[int, int] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return status.st_dev, status.st_ino
+
+
+def _nothing() -> None:
+    """What a lock that guards no transaction has to undo."""
 
 
 def _never(*_: Any, **__: Any) -> bool:

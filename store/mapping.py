@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from store.handle import check_name
 from store.maintenance import Maintenance
@@ -13,7 +13,12 @@ from store.records import Records
 from store.transaction import MISSING, Transactions
 from store.views import Items, Names, Values
 
-V = TypeVar("V")
+if TYPE_CHECKING:  # a `Store("app.db")` that nobody annotated holds anything (PEP 696; in typing since 3.13)
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    V = TypeVarWithDefault("V", default=Any)
+else:
+    V = TypeVar("V")
 D = TypeVar("D")
 
 BATCH = 500  # records that `update` packs before it writes them

@@ -14,7 +14,8 @@ from store.allowlist import Allowed
 from store.errors import Untrusted
 
 _STANDARD = {
-    "builtins": "bool bytearray bytes complex dict float frozenset int list object range set slice str tuple",
+    "builtins": "Ellipsis NotImplemented bool bytearray bytes complex dict float frozenset int list object range set "
+    "slice str tuple",
     "collections": "OrderedDict Counter deque defaultdict",
     "datetime": "date datetime time timedelta timezone",
     "decimal": "Decimal",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
-
+from store.errors import StoreError
 
 
 class Interrupter:
@@ -137,19 +138,6 @@ def store(request, path) -> Iterator[Store]:
         yield s
 
 
-def interrupted(s: Store, operation: Callable[[Store], None], after: Callable[[Interrupter], None]) -> int:
-    """Interrupts the operation at every moment it has; how many there were. `after` checks each time."""
-    moment = 0
-    while True:
-        moment += 1
-        s.update(a=OLD_A, b="old")
-        interrupter = Interrupter(moment)
-        kept = _strike(s, operation, interrupter, after)
-        if interrupter.left > 0:
-            return moment - 1
-        del kept
-
-
 def check_free(s: Store, where: str) -> None:
     """Nobody is kept out: the writer's lock is free, and SQLite's own."""
     if s.location == ":memory:":
@@ -171,3 +159,130 @@ def check_whole(s: Store, operation: Callable[[Store], None], where: str) -> Non
     """The records are the old ones, or the new ones."""
     found = s.get("a"), s.get("b")
     assert found in ((OLD_A, "old"), NEW[operation]), where
+
+
+def moments(s: Store, operation: Callable[[Store], None]) -> Iterator[Interrupter]:
+    """An interrupter for every moment of the operation, each with the records as they were."""
+    for moment in itertools.count(1):
+        s.update(a=OLD_A, b="old")
+        interrupter = Interrupter(moment)
+        yield interrupter
+        if interrupter.left > 0:
+            assert moment > 20  # it did strike
+            return
+
+
+@pytest.mark.parametrize("operation", NEW, ids=lambda operation: operation.__name__)
+def test_interrupt_at_any_moment(store, operation):
+    for interrupter in moments(store, operation):
+        try:
+            with interrupter:
+                operation(store)
+        except KeyboardInterrupt:
+            pass
+        check_free(store, interrupter.where)  # before anything else could heal it
+        check_whole(store, operation, interrupter.where)
+        store["next"] = interrupter.where
+        with store.lock("job", timeout=0):
+            pass
+
+
+@pytest.mark.parametrize("operation", NEW, ids=lambda operation: operation.__name__)
+def test_next_operation_while_the_interrupt_is_being_handled(store, operation):
+    for interrupter in moments(store, operation):
+        try:
+            with interrupter:
+                operation(store)
+        except KeyboardInterrupt:
+            try:
+                raise KeyError  # another exception on top, as clean-up code has them
+            except KeyError:
+                store["next"] = interrupter.where
+            check_free(store, interrupter.where)
+            assert store["next"] == interrupter.where
+        check_whole(store, operation, interrupter.where)
+        check_free(store, interrupter.where)
+
+
+@pytest.mark.parametrize("operation", NEW, ids=lambda operation: operation.__name__)
+def test_next_operation_in_an_interactive_session(store, operation):
+    for interrupter in moments(store, operation):
+        try:
+            with interrupter:
+                operation(store)
+        except KeyboardInterrupt as exc:
+            sys.last_value = exc  # kept, with all the frames that it passed
+        store["next"] = interrupter.where
+        check_free(store, interrupter.where)
+        check_whole(store, operation, interrupter.where)
+        sys.last_value = None
+
+
+def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
+    with Store(path) as s:
+        s["a"] = 1
+        moment = 0
+        struck = True
+        while struck:
+            moment += 1
+            struck = False
+            interrupter = Interrupter(moment)
+            try:
+                with s.transaction():
+                    s["a"] = moment
+                    try:
+                        with interrupter, s.transaction():
+                            s["b"] = moment
+                    except KeyboardInterrupt:
+                        struck = True
+                    s["c"] = moment
+            except StoreError as exc:
+                assert "nothing of it was kept" in str(exc)
+                found = s["a"], s.get("b"), s.get("c")
+                assert moment not in found, (found, interrupter.where)
+            else:
+                assert (s["a"], s["c"]) == (moment, moment)
+            check_free(s, interrupter.where)
+        assert dict(s) == {"a": moment, "b": moment, "c": moment}
+        assert moment > 20
+
+
+WAIT = """
+    import sys, time
+    from store import Store
+
+    sleep = time.sleep
+    def tell(seconds):
+        print("waits", flush=True)
+        time.sleep = sleep
+        sleep(seconds)
+
+    with Store(sys.argv[1], timeout=600) as s:
+        assert s["a"] == 1
+        time.sleep = tell
+        try:
+            s["a"] = 2
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        sys.stdin.readline()
+        s["b"] = 2
+"""
+
+
+@pytest.mark.parametrize("held", ["lock file", "database"])
+def test_waiting_writer_is_interrupted_promptly(path, program, held):
+    with Store(path) as s:
+        s["a"] = 1
+    with open(f"{path}.lock", "rb+") as lock, closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        if held == "lock file":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        else:  # by a program that knows nothing of the lock file
+            conn.execute("BEGIN IMMEDIATE").close()
+        child = program(WAIT, path)
+        assert child.line() == "waits"
+        os.kill(child.process.pid, signal.SIGINT)
+        assert child.line() == "interrupted"  # bounded by the fixture: a tenth of its own timeout
+    child.tell()
+    assert child.output() == ""
+    with Store(path) as s:
+        assert dict(s) == {"a": 1, "b": 2}

@@ -78,7 +78,7 @@ def test_each_record_is_popped_by_one_thread(place):
                 except KeyError:
                     return mine
 
-        assert sorted(sum(together(8, work), [])) == list(range(100))
+        assert sorted(value for mine in together(8, work) for value in mine) == list(range(100))
 
 
 def test_transaction_of_one_thread_keeps_others_out(path):

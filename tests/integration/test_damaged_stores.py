@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -82,3 +83,38 @@ def test_truncated_store(sound: Path, tmp_path: Path, cut: float, mode: str, mon
         attempt(s.stats)
         if mode != "r":
             attempt(lambda: s.put("name 0", "new"))
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.damaged
+def test_store_with_damaged_bytes(sound: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anywhere in the file, the tables' own pages and the schema included: our errors, and no wrong value."""
+    monkeypatch.setenv("STORE_KEY", "5a" * 32)
+    chance = random.Random(seed)
+    path = tmp_path / "damaged.db"
+    content = bytearray(sound.read_bytes())
+    first = 0 if seed % 4 else 100  # in three of four the header of the database may be hit too
+    end = len(content) if seed % 2 else 40_000  # schema, indexes and the first records, or everywhere
+    for _ in range(chance.choice([1, 10, 100, 1000])):
+        content[chance.randrange(first, end)] = chance.randrange(256)
+    path.write_bytes(content)
+    try:
+        s: Store[Any] = Store(path)
+    except StoreError:
+        return
+    with s:
+        reads: list[Any] = [lambda n=n: {f"name {n}": s.get(f"name {n}")} for n in range(0, 300, 7)]
+        reads += [lambda: dict(s), lambda: dict(reversed(s.items())), lambda: s.get_many(["name 1", "name 2"])]
+        for read in reads:
+            try:
+                found = read()
+            except StoreError:
+                continue
+            for name, value in found.items():
+                assert value in (None, {"n": int(name[5:]), "text": "x" * 900})
+        for other in (s.stats, s.namespaces, s.names, s.purge, lambda: len(s), lambda: list(s.records()),
+                      lambda: s.put("name 1", 1), lambda: s.update(a=1, b=2), lambda: s.popitem(), s.clear):  # fmt: skip
+            try:
+                other()
+            except (StoreError, KeyError):
+                pass

@@ -19,10 +19,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+EVERYBODYS = tempfile.gettempdir()  # the machine's; each test has a temporary folder of its own
+
+
 @pytest.fixture
 def reachable() -> Iterator[Path]:
     """A folder that every user of the machine can reach; pytest's own are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="bad-input-"))
+    folder = Path(tempfile.mkdtemp(prefix="bad-input-", dir=EVERYBODYS))
     folder.chmod(0o755)
     yield folder
     folder.chmod(0o755)

@@ -116,8 +116,10 @@ class StoreAndDict(RuleBasedStateMachine):
             del found[name]
         return found
 
-    def assign(self, found: dict[str, Entry], name: str, value: Any, ttl: float | None = None) -> None:
+    def assign(self, s: Store[Any], name: str, value: Any, ttl: float | None = None) -> None:
+        found = self.model[s.namespace]
         old = found.get(name)
+        ttl = s._ttl if ttl is None else ttl
         expires = None if ttl is None else self.now + ttl
         value = copy.deepcopy(value)
         if old is None:
@@ -129,15 +131,15 @@ class StoreAndDict(RuleBasedStateMachine):
 
     @rule(number=handles, name=names, value=leaves)
     def set(self, number: int, name: str, value: Any) -> None:
-        s, found = self.pick(number)
+        s, _ = self.pick(number)
         s[name] = value
-        self.assign(found, name, value)
+        self.assign(s, name, value)
 
     @rule(number=handles, name=names, value=values, ttl=ttls)
     def put(self, number: int, name: str, value: Any, ttl: float | None) -> None:
         s, found = self.pick(number)
         record = s.put(name, value, ttl=ttl)
-        self.assign(found, name, value, ttl)
+        self.assign(s, name, value, ttl)
         assert record.revision == found[name].revision
         self.remembered.append((record, s.namespace, found[name]))
 
@@ -152,7 +154,7 @@ class StoreAndDict(RuleBasedStateMachine):
         now_is = found.get(record.name)
         if now_is is not None and (now_is.birth, now_is.revision) == (entry.birth, entry.revision):
             s.put(record.name, value, if_revision=record)
-            self.assign(found, record.name, value)
+            self.assign(s, record.name, value)
         else:
             with pytest.raises(Conflict):
                 s.put(record.name, value, if_revision=record)
@@ -163,19 +165,7 @@ class StoreAndDict(RuleBasedStateMachine):
                 s.put(name, value, if_revision=0)
         else:
             s.put(name, value, if_revision=0)
-            self.assign(found, name, value)
-
-    @rule(number=handles, name=names)
-    def get(self, number: int, name: str) -> None:
-        s, found = self.pick(number)
-        assert (name in s) == (name in found)
-        if name in found:
-            assert s[name] == s.get(name) == found[name].value
-            assert type(s[name]) is type(found[name].value)
-        else:
-            with pytest.raises(KeyError):
-                s[name]
-            assert s.get(name, "default") == "default"
+            self.assign(s, name, value)
 
     # One rule for all that removes, else the stores would be empty most of the time.
     @rule(number=handles, name=names, how=st.sampled_from(["del", "pop", "pop", "popitem", "purge", "clear"]))
@@ -203,7 +193,7 @@ class StoreAndDict(RuleBasedStateMachine):
     def setdefault(self, number: int, name: str, value: Any) -> None:
         s, found = self.pick(number)
         if name not in found:
-            self.assign(found, name, value)
+            self.assign(s, name, value)
         assert s.setdefault(name, value) == found[name].value
 
     @rule(number=handles, name=names, really=st.booleans(), fail=st.booleans())
@@ -225,7 +215,7 @@ class StoreAndDict(RuleBasedStateMachine):
         except RuntimeError:
             return
         if entry is None:
-            self.assign(found, name, new if really else [])
+            self.assign(s, name, new if really else [])
         elif really:
             found[name] = replace(entry, value=new, revision=entry.revision + 1)
 
@@ -235,7 +225,7 @@ class StoreAndDict(RuleBasedStateMachine):
         entry = found.get(name)
         assert s.modify(name, lambda value: [value], default=0) == [entry.value if entry else 0]
         if entry is None:
-            self.assign(found, name, [0])
+            self.assign(s, name, [0])
         else:
             found[name] = replace(entry, value=[entry.value], revision=entry.revision + 1)
 
@@ -255,7 +245,7 @@ class StoreAndDict(RuleBasedStateMachine):
 
     @rule(number=handles, other=st.dictionaries(names, values, max_size=4), how=st.integers(0, 2))
     def update(self, number: int, other: dict[str, Any], how: int) -> None:
-        s, found = self.pick(number)
+        s, _ = self.pick(number)
         if how == 0:
             s.update(other)
         elif how == 1:
@@ -263,7 +253,7 @@ class StoreAndDict(RuleBasedStateMachine):
         else:
             s |= other
         for name, value in other.items():
-            self.assign(found, name, value)
+            self.assign(s, name, value)
 
     @rule(number=handles, other=st.dictionaries(names, values, min_size=1, max_size=4))
     def update_that_fails(self, number: int, other: dict[str, Any]) -> None:
@@ -271,32 +261,39 @@ class StoreAndDict(RuleBasedStateMachine):
         with pytest.raises(TypeError):
             s.update({**other, "unserializable": lambda: 0})
 
-    @rule(number=handles, wanted=st.lists(names, max_size=4))
-    def get_many(self, number: int, wanted: list[str]) -> None:
-        s, found = self.pick(number)
-        expected = {name: found[name].value for name in wanted if name in found}
-        assert list(s.get_many(wanted).items()) == list(expected.items())
+    # -- reading; one rule for all, since the invariant below reads after every step
 
     @rule(
-        number=handles, prefix=names, after=st.none() | names, limit=st.none() | st.integers(0, 3), back=st.booleans()
-    )
-    def list_names(self, number: int, prefix: str, after: str | None, limit: int | None, back: bool) -> None:
-        s, found = self.pick(number)
-        expected = [name for name in sorted(found, reverse=back) if name.startswith(prefix)]
-        if after is not None:
-            expected = [name for name in expected if (name < after if back else name > after)]
-        assert s.names(prefix, after, limit, back) == expected[:limit]
-
-    @rule(number=handles, other=st.dictionaries(names, values, max_size=3))
-    def compare(self, number: int, other: dict[str, Any]) -> None:
+        number=handles, name=names, other=st.dictionaries(names, leaves, max_size=3), after=st.none() | names,
+        limit=limits, back=st.booleans(),
+    )  # fmt: skip
+    def read(
+        self, number: int, name: str, other: dict[str, Any], after: str | None, limit: int | None, back: bool
+    ) -> None:
         s, found = self.pick(number)
         plain = {name: entry.value for name, entry in found.items()}
+        self.read_one(s, plain, name)
+        assert list(s.get_many(other).items()) == [(name, plain[name]) for name in other if name in plain]
+        matching = [found for found in sorted(plain, reverse=back) if found.startswith(name)]
+        if after is not None:
+            matching = [found for found in matching if (found < after if back else found > after)]
+        assert s.names(name, after, limit, back) == matching[:limit]
         assert s == plain
         assert (s == other) == (plain == other)
         assert list((s | other).items()) == list((plain | other).items())
         assert list((other | s).items()) == list((other | plain).items())
         assert s.keys() & other.keys() == plain.keys() & other.keys()
         assert s.keys() - other.keys() == plain.keys() - other.keys()
+
+    def read_one(self, s: Store[Any], plain: dict[str, Any], name: str) -> None:
+        assert (name in s) == (name in plain)
+        if name in plain:
+            assert s[name] == s.get(name) == plain[name]
+            assert type(s[name]) is type(plain[name])
+        else:
+            with pytest.raises(KeyError):
+                s[name]
+            assert s.get(name, "default") == "default"
 
     # -- time, transactions, handles
 
@@ -327,14 +324,14 @@ class StoreAndDict(RuleBasedStateMachine):
 
     @initialize()
     def open_two(self) -> None:
-        self.open_one("")
-        self.open_one("x")
+        self.open_one("", None)
+        self.open_one("x", None)
 
     @precondition(lambda self: len(self.open) < 4)
-    @rule(namespace=st.sampled_from(NAMESPACES))
-    def open_one(self, namespace: str) -> None:
+    @rule(namespace=st.sampled_from(NAMESPACES), ttl=ttls)
+    def open_one(self, namespace: str, ttl: float | None) -> None:
         path = self.folder / "app.db"
-        self.open.append(Store(path, namespace=namespace, key=b"model", clock=lambda: self.now, timeout=5))
+        self.open.append(Store(path, namespace=namespace, ttl=ttl, key=b"model", clock=lambda: self.now, timeout=5))
 
     @precondition(lambda self: len(self.open) < 4)
     @rule(number=handles, namespace=st.sampled_from(NAMESPACES))
@@ -390,8 +387,8 @@ def test_store_and_dict_stay_the_same() -> None:
     run_state_machine_as_test(
         StoreAndDict,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
+            max_examples=120,
+            stateful_step_count=50,
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -270,6 +270,12 @@ def test_standard_type_needs_no_configuration(index: int) -> None:
             assert found[0].maxlen == value.maxlen
 
 
+def test_path_of_python_3_13_needs_no_configuration() -> None:
+    for name in ("PurePosixPath", "PosixPath"):
+        data = b"cpathlib._local\n" + name.encode() + b"\n(Va\ntR."
+        assert pickle.loads(data) == getattr(pathlib, name)("a")
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_exception_keeps_its_attributes_and_notes(protocol: int) -> None:
     error = OSError(28, "full", "/disk")

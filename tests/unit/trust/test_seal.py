@@ -218,6 +218,8 @@ def test_contexts_that_would_read_alike_are_told_apart() -> None:
         draft._replace(name="bcpickle", codec=""),
         draft._replace(codec="pickl", spill="e"),
         draft._replace(spill=""),
+        draft._replace(spill="[1]"),
+        draft._replace(spill="[2]"),
         draft._replace(expires=0.0),
         draft._replace(expires=-0.0),
         draft._replace(body=b"d", spill="e"),

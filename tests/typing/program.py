@@ -1,0 +1,84 @@
+"""Not run: what a type checker must make of a program that uses `store`. Checked by test_typing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, assert_type
+
+import store
+from store import Record, Store
+from store.errors import RecordError, StorageError
+
+
+class User:
+    name: str
+
+
+def mapping(s: Store[int]) -> None:
+    assert_type(s["a"], int)
+    assert_type(s.get("a"), int | None)
+    assert_type(s.get("a", 5), int)
+    assert_type(s.get("a", "default"), int | str)
+    assert_type(s.pop("a"), int)
+    assert_type(s.pop("a", None), int | None)
+    assert_type(s.popitem(), tuple[str, int])
+    assert_type(s.setdefault("a", 1), int)
+    assert_type(list(s), list[str])
+    assert_type(list(s.keys()), list[str])
+    assert_type(list(s.values()), list[int])
+    assert_type(list(s.items()), list[tuple[str, int]])
+    assert_type(list(reversed(s)), list[str])
+    assert_type(s | {"b": "text"}, dict[str, int | str])
+    assert_type(dict(s), dict[str, int])
+    assert_type(len(s), int)
+    s["a"] = 1
+    s |= {"b": 2}
+    s.update({"a": 1}, b=2)
+    s.update([("a", 1)])
+    plain: MutableMapping[str, int] = s
+    plain["a"] = 2
+
+
+def records(s: Store[User]) -> None:
+    assert_type(s.put("a", User(), ttl=5, codec="json", protocol=1, if_revision=0), Record)
+    assert_type(s.record("a"), Record)
+    assert_type(s.records("prefix"), Iterator[Record])
+    assert_type(s.record("a").expires is None, bool)
+    assert_type(s.names(limit=5), list[str])
+    assert_type(s.get_many(["a"]), dict[str, User])
+    assert_type(s.touch("a", None), Record)
+    assert_type(s.purge(), int)
+    assert_type(s.namespaces(), list[str])
+
+
+def steps(s: Store[dict[str, int]], n: Store[int]) -> None:
+    with s.edit("a", default={}) as value:
+        assert_type(value, dict[str, int])
+        value["x"] = 1
+    assert_type(n.modify("n", lambda value: value + 1, 0), int)
+    with s.transaction(), s.within("x") as x:
+        assert_type(x, Store[dict[str, int]])
+    with s.lock("job", timeout=5):
+        pass
+
+
+def opening() -> None:
+    with Store[int]("app.db") as s:
+        assert_type(s, Store[int])
+    declared: Store[list[str]] = Store(Path("app.db"), namespace="x", ttl=5.0, trust="own", key=b"secret")
+    assert_type(declared["a"], list[str])
+    with store.open("shelf", "c", None, True) as shelf:
+        assert_type(shelf, Store[Any])
+    assert_type(store.Shelf is Store, bool)
+
+
+@store.allow
+class Allowed:
+    x: int
+
+
+def errors(error: RecordError, disk: StorageError) -> None:
+    assert_type(Allowed().x, int)
+    assert_type(error.name, str | None)
+    assert_type(disk.errno, int | None)

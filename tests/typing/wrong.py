@@ -1,0 +1,23 @@
+"""Not run: what a type checker must refuse. Checked by test_typing: each marked line, and no other, is an error."""
+
+from __future__ import annotations
+
+import store
+from store import Store
+
+
+def wrong(s: Store[int], users: Store[list[str]]) -> None:
+    s["a"] = "text"  # error
+    s[1]  # error
+    s["a"].append(1)  # error
+    s.update({"a": "text"})  # fine to the checker: `update` takes what dict takes
+    s.put("a", "text")  # error
+    s.put("a", 1, 5)  # error
+    s.modify("a", str)  # error
+    with users.edit("a") as value:
+        value.append(5)  # error
+    users.names(5)  # error
+    Store("app.db", "namespace")  # error
+    Store[int]("app.db", timeout="5")  # error
+    store.allow(5)  # error
+    users.record("a").revision = 5  # error
