@@ -16,6 +16,7 @@ from typing import TypeVar
 from store.backends import sqlite_schema as schema
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
 from store.backends.sqlite_engine import Engine, Inode, lost
+from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_slot import wait
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.locking import Hold, WriterLock
@@ -85,7 +86,7 @@ def is_store(path: str) -> bool:
                 return False
             with closing(conn):
                 return schema.read_mark(conn)[0] == schema.APPLICATION_ID
-    except sqlite3.Error:
+    except SQLITE_ERRORS:
         return False
 
 
@@ -151,7 +152,7 @@ def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
         try:
             with _engines_lock:
                 return look()
-        except sqlite3.Error as exc:
+        except SQLITE_ERRORS as exc:
             deadline = wait(exc, path, deadline, timeout)
 
 

@@ -266,6 +266,7 @@ class Engine:
             for slot in self._slots:
                 slot.close()
             self._slots.clear()
+        self._connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 
     # -- fork
@@ -323,6 +324,10 @@ class Engine:
             raise lost(self.path)
         if self._closed:
             raise StoreClosed(f"{self.path} is closed; open the store again")
+
+
+def _nowhere() -> sqlite3.Connection:
+    raise AssertionError("a closed engine opens no connection")
 
 
 def lost(path: str) -> StoreError:

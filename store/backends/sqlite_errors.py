@@ -13,13 +13,17 @@ _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13,
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
 
+SqliteError = sqlite3.Error | UnicodeDecodeError
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement can raise: a message of SQLite may quote damaged bytes, which the module then cannot decode."""
 
-def code_of(error: sqlite3.Error) -> int:
+
+def code_of(error: SqliteError) -> int:
     """The primary result code, or 0 where the error comes from the module and not from SQLite."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: SqliteError) -> bool:
     """Whether somebody else holds a lock, so that trying again is the answer."""
     return code_of(error) in _BUSY
 
@@ -33,7 +37,7 @@ def timed_out(path: str, timeout: float) -> LockTimeout:
     )
 
 
-def translate(error: sqlite3.Error, path: str) -> StoreError:
+def translate(error: SqliteError, path: str) -> StoreError:
     """The error of ours that says what happened and what to do next."""
     code = code_of(error)
     if code == _FULL:
@@ -46,7 +50,7 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
-    if code == _CORRUPT or "Could not decode to UTF-8" in str(error):
+    if code == _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return Corrupt(
             f"{path} is damaged ({error}): restore a backup, or copy what can still be read to a new store "
             "(where it does not open at all, the sqlite3 program's .recover gets at it)"
@@ -56,6 +60,6 @@ def translate(error: sqlite3.Error, path: str) -> StoreError:
     return _storage(error, path, None, "SQLite failed")
 
 
-def _storage(error: sqlite3.Error, path: str, number: int | None, advice: str) -> StorageError:
+def _storage(error: SqliteError, path: str, number: int | None, advice: str) -> StorageError:
     detail = f"{error} [{getattr(error, 'sqlite_errorname', type(error).__name__)}]"
     return StorageError(f"{path}: {advice} ({detail}); what was stored before stands", errno=number, path=path)

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
-from store.backends.sqlite_errors import is_busy, timed_out, translate
+from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, timed_out, translate
 
 if TYPE_CHECKING:
     from store.backends.sqlite_transaction import SqliteTransaction
@@ -67,7 +67,7 @@ class Slot:
                         return _fetched(conn.execute(sql, params), fetch)
                     finally:
                         self.running = False
-            except sqlite3.Error as exc:
+            except SQLITE_ERRORS as exc:
                 deadline = wait(exc, self.path, deadline, timeout)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -75,7 +75,7 @@ class Slot:
         try:
             with self.guard:
                 self.ready().executemany(sql, rows)
-        except sqlite3.Error as exc:
+        except SQLITE_ERRORS as exc:
             raise translate(exc, self.path) from exc
 
     def ready(self) -> sqlite3.Connection:
@@ -161,7 +161,7 @@ class Slot:
         return not self.running and not (self.conn is not None and self.conn.in_transaction)
 
 
-def wait(error: sqlite3.Error, path: str, deadline: float | None, timeout: float) -> float:
+def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
     """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
 
     Raises:

@@ -85,7 +85,8 @@ def test_truncated_store(sound: Path, tmp_path: Path, cut: float, mode: str, mon
             attempt(lambda: s.put("name 0", "new"))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
 @pytest.mark.damaged
 def test_store_with_damaged_bytes(sound: Path, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anywhere in the file, the tables' own pages and the schema included: our errors, and no wrong value."""
@@ -108,12 +109,12 @@ def test_store_with_damaged_bytes(sound: Path, tmp_path: Path, seed: int, monkey
         for read in reads:
             try:
                 found = read()
-            except StoreError:
+            except (StoreError, KeyError):  # `dict(s)` looks up the names, and a damaged index finds none
                 continue
             for name, value in found.items():
                 assert value in (None, {"n": int(name[5:]), "text": "x" * 900})
-        for other in (s.stats, s.namespaces, s.names, s.purge, lambda: len(s), lambda: list(s.records()),
-                      lambda: s.put("name 1", 1), lambda: s.update(a=1, b=2), lambda: s.popitem(), s.clear):  # fmt: skip
+        others = [s.stats, s.namespaces, s.names, s.purge, s.__len__, lambda: list(s.records()), s.popitem, s.clear]
+        for other in (*others, lambda: s.put("name 1", 1), lambda: s.update(a=1, b=2)):
             try:
                 other()
             except (StoreError, KeyError):

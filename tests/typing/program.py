@@ -66,6 +66,8 @@ def steps(s: Store[dict[str, int]], n: Store[int]) -> None:
 def opening() -> None:
     with Store[int]("app.db") as s:
         assert_type(s, Store[int])
+    with Store("app.db") as anything:
+        assert_type(anything, Store[Any])
     declared: Store[list[str]] = Store(Path("app.db"), namespace="x", ttl=5.0, trust="own", key=b"secret")
     assert_type(declared["a"], list[str])
     with store.open("shelf", "c", None, True) as shelf:

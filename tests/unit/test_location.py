@@ -1,0 +1,164 @@
+"""Which file a store is on, however that is spelled, and the modes in which it is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+from store.errors import ReadOnly, StoreNotFound
+
+
+def engine_of(s: Store[Any]) -> object:
+    return s._backend._engine  # type: ignore[attr-defined]
+
+
+class TestLocation:
+    def test_in_many_spellings_is_one_file(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(path.parent)
+        (path.parent / "link.db").symlink_to("app.db")
+        (path.parent / "folder").symlink_to(path.parent)
+        spellings: list[Any] = [
+            path,
+            str(path),
+            "app.db",
+            "./app.db",
+            Path("app.db"),
+            os.fsencode(path),
+            "sqlite:///app.db",
+            f"sqlite:///{path}",
+            "link.db",
+            "folder/app.db",
+        ]
+        with Store[Any](path) as s:
+            s["a"] = 1
+            for spelling in spellings:
+                with Store[Any](spelling) as other:
+                    assert engine_of(other) is engine_of(s), spelling
+                    assert other["a"] == 1
+        assert {file.name for file in path.parent.iterdir()} <= {
+            "app.db", "app.db-wal", "app.db-shm", "app.db.lock", "link.db", "folder",
+        }  # fmt: skip
+
+    def test_is_absolute_from_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "elsewhere").mkdir()
+        with Store[Any]("app.db") as s:
+            s["a"] = 1
+            monkeypatch.chdir(tmp_path / "elsewhere")
+            s["b"] = 2
+            assert s.location == str(tmp_path / "app.db")
+            assert s == {"a": 1, "b": 2}
+        assert list((tmp_path / "elsewhere").iterdir()) == []
+
+    def test_in_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        for spelling in (":memory:", "sqlite://", "sqlite:///:memory:"):
+            with Store[Any](spelling) as s, Store[Any](spelling) as other:
+                s["a"] = 1
+                assert s.location == ":memory:"
+                assert dict(other) == {}, "each one is its own"
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "name", ["with space.db", "quote'.db", "100%.db", "a?mode=ro", "#", "名前.db", "a;b&c"]
+    )
+    def test_may_have_any_name(self, tmp_path: Path, name: str) -> None:
+        with Store[Any](tmp_path / name) as s:
+            s["a"] = 1
+        assert (tmp_path / name).is_file()
+        with Store[Any](tmp_path / name, mode="r") as s:
+            assert s["a"] == 1
+
+    def test_of_another_kind_is_refused(self) -> None:
+        for wrong in (None, 5, ["a"], object()):
+            with pytest.raises(TypeError, match="location"):
+                Store[Any](wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="unknown scheme 'ftp'"):
+            Store[Any]("ftp://host/app.db")
+        with pytest.raises(ValueError, match="empty"):
+            Store[Any]("")
+
+    def test_two_handles_see_each_other_at_once(self, path: Path) -> None:
+        with Store[Any](path) as one, Store[Any](path) as two:
+            one["a"] = 1
+            assert two["a"] == 1
+            two["a"] = 2
+            assert one["a"] == 2
+            one.close()
+            assert two["a"] == 2
+
+
+class TestMode:
+    def test_c_makes_and_opens(self, path: Path) -> None:
+        with Store[Any](path, mode="c") as s:
+            s["a"] = 1
+        with Store[Any](path, mode="c") as s:
+            assert s["a"] == 1
+
+    def test_n_starts_empty(self, path: Path) -> None:
+        with Store[Any](path, mode="n") as s:
+            s["a"] = 1
+        with Store[Any](path, mode="n") as s:
+            assert dict(s) == {}
+
+    @pytest.mark.parametrize("mode", ["r", "w"])
+    def test_r_and_w_need_a_store(self, path: Path, mode: str) -> None:
+        with pytest.raises(StoreNotFound) as caught:
+            Store[Any](path, mode=mode)
+        assert isinstance(caught.value, FileNotFoundError)
+        assert list(path.parent.iterdir()) == []
+
+    def test_w_writes(self, path: Path) -> None:
+        Store[Any](path).close()
+        with Store[Any](path, mode="w") as s:
+            s["a"] = 1
+            assert s["a"] == 1
+
+    def test_r_reads_and_writes_nothing(self, path: Path) -> None:
+        with Store[Any](path) as s:
+            s["a"] = [1]
+        before = path.read_bytes()
+        with Store[Any](path, mode="r") as s:
+            assert (s["a"], len(s), list(s), s.names()) == ([1], 1, ["a"], ["a"])
+            writes: list[Callable[[], Any]] = [
+                lambda: s.__setitem__("b", 1),
+                lambda: s.__delitem__("a"),
+                lambda: s.pop("a"),
+                s.popitem,
+                lambda: s.setdefault("b", 1),
+                lambda: s.update(b=1),
+                s.clear,
+                lambda: s.put("b", 1),
+                lambda: s.touch("a", 5),
+                s.purge,
+                lambda: s.modify("a", lambda value: value),
+                lambda: s.edit("a").__enter__(),
+                lambda: s.transaction().__enter__(),
+            ]
+            for write in writes:
+                with pytest.raises(ReadOnly) as caught:
+                    write()
+                assert isinstance(caught.value, PermissionError)
+            assert s.setdefault("a", 5) == [1], "nothing to write"
+        assert path.read_bytes() == before
+
+    def test_r_sees_what_others_write(self, path: Path) -> None:
+        with Store[Any](path) as s, Store[Any](path, mode="r") as reader:
+            s["a"] = 1
+            assert reader["a"] == 1
+
+    @pytest.mark.parametrize("mode", ["x", "", "rw", None, 5, "R"])
+    def test_unknown(self, path: Path, mode: Any) -> None:
+        with pytest.raises(ValueError, match="unknown mode"):
+            Store[Any](path, mode=mode)
+        assert not path.exists()
+
+
+def test_options_are_by_keyword(path: Path) -> None:
+    with pytest.raises(TypeError):
+        Store[Any](path, "x")  # type: ignore[misc]
