@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
 from store.errors import StoreClosed, StoreError
-from store.pipeline import Pipeline
+from store.pipeline import Pipeline, choose
 from store.record import Row
 from store.trust.keys import UNKEYED, Keyring, KeySource
 from store.trust.seal import Sealer
@@ -53,18 +53,15 @@ class Handle(Generic[V]):
         self._ttl = check_ttl(ttl)
         self._timeout = check_timeout(timeout)
         self._clock = clock
+        choices = choose(codec, protocol, trust, allow)  # before a file is made for what can never be right
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
-            "allow": allow, "durability": durability, "timeout": timeout,
+            "allow": choices.allow, "durability": durability, "timeout": timeout,
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
-            self._pipeline = Pipeline(
-                Sealer(keyring, self._backend.store_id),
-                codec=codec, protocol=protocol, trust=trust, allow=allow,
-            )  # fmt: skip
-            self._options["allow"] = self._pipeline.allow  # what was given may have been an iterator
+            self._pipeline = Pipeline(Sealer(keyring, self._backend.store_id), choices)
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()

@@ -78,13 +78,6 @@ class WriterLock:
 
     def release(self, hold: Hold) -> None:
         """Give the lock back; nothing happens where `hold` does not have it."""
-        try:
-            self._release(hold)
-        except BaseException:  # an interrupt: finish what it kept us from
-            self._release(hold)
-            raise
-
-    def _release(self, hold: Hold) -> None:
         with self._mutex:
             if self._holder is not None and self._holder() is hold:
                 self._unlock()

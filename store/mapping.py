@@ -137,8 +137,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
                 self._backend.add_sealer(rows[0].seal[:8])
                 self._backend.put_many(rows, self._clock())
                 if self._writeback is not None:
-                    for row in rows:
-                        self._writeback.forget(row.name, transaction)
+                    for (_, value), row in zip(batch, rows, strict=True):
+                        self._writeback.learn(value, row, transaction)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""

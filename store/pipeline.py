@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterable
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.allowlist import allowed, entries_of
 from store.codecs import Codec, codecs
@@ -23,33 +23,38 @@ TRUST = ("own", "data", "all")
 PYTHON = platform.python_version()
 
 
-class Pipeline:
-    """Packs and unpacks the values of one store.
+class Choices(NamedTuple):
+    """What a store was opened with: how it encodes new records, and which of others it decodes.
 
-    Args:
-        codec, protocol: for new records; the protocol None is the codec's default.
-        trust: "own" decodes only what a key of ours sealed; "data" the rest too, with restraint; "all"
-            everything in full.
-        allow: classes that restraint lets pass, beside those declared with `store.allow`.
+    `trust`: "own" decodes only what a key of ours sealed; "data" the rest too, with restraint; "all" everything
+    in full. `allow`: classes that restraint lets pass, beside those declared with `store.allow`.
     """
 
-    def __init__(
-        self,
-        sealer: Sealer,
-        *,
-        codec: str,
-        protocol: int | None,
-        trust: str,
-        allow: Iterable[type | str],
-    ) -> None:
-        if trust not in TRUST:
-            raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
+    codec: Codec
+    protocol: int
+    trust: str
+    allow: tuple[type | str, ...]
+
+
+def choose(codec: str, protocol: int | None, trust: str, allow: Iterable[type | str]) -> Choices:
+    """The choices, checked; the protocol None is the codec's default.
+
+    Raises:
+        TypeError, ValueError: one of them can never be right. CodecUnavailable.
+    """
+    if trust not in TRUST:
+        raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
+    chosen, entries = codec_called(codec), entries_of(allow)
+    allowed(entries)  # a class that is not there is told at once
+    return Choices(chosen, _protocol_of(chosen, protocol), trust, entries)
+
+
+class Pipeline:
+    """Packs and unpacks the values of one store."""
+
+    def __init__(self, sealer: Sealer, choices: Choices) -> None:
         self.sealer = sealer
-        self.trust = trust
-        self.allow = entries_of(allow)
-        allowed(self.allow)  # a class that is not there is told at once
-        self.codec = codec_called(codec)
-        self.protocol = _protocol_of(self.codec, protocol)
+        self.codec, self.protocol, self.trust, self.allow = choices
 
     def pack(
         self,

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -88,7 +89,7 @@ def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]])
 
 def check_sound(file: Path) -> None:
     """The database passes SQLite's check, and every seal that is ours holds."""
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as conn:
+    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as conn:
         if not conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'records'").fetchone():
             return
         assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

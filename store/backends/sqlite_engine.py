@@ -110,11 +110,7 @@ class Engine:
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> None:
         """Run a statement for each row, inside the transaction that is open."""
-        slot = self.slot()
-        transaction = slot.current()
-        assert transaction is not None
-        transaction.check_alive()
-        slot.run_many(statement, rows)
+        self.slot().run_many(statement, rows)
         self._pages_written += len(rows) + size // 4096
 
     def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:

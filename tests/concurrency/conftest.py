@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import select
@@ -11,6 +12,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +131,15 @@ def program() -> Iterator[Callable[..., Program]]:
 def forked() -> Callable[[Callable[[], Any]], Forked]:
     """`forked(function)` calls a function in a fork of this process."""
     return Forked
+
+
+@pytest.fixture
+def seen(path: Path, program: Callable[..., Program]) -> Callable[[], dict[str, Any]]:
+    """`seen()` is what a third process, started now, finds in the store."""
+    source = """
+        import sys
+        from store import Store
+        with Store(sys.argv[1], mode="r") as s:
+            print(dict(s))
+    """
+    return lambda: ast.literal_eval(program(source, path).output())

@@ -5,23 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-import threading
 import warnings
 from contextlib import closing
 
-import pytest
-
 from store import Store
-from store.errors import LockTimeout
 
-TIMEOUT = 60.0  # seconds
-
-READ = """
-    import sys
-    from store import Store
-    with Store(sys.argv[1], mode="r") as s:
-        print(dict(s))
-"""
 WRITE = """
     import sys
     from store import Store
@@ -30,15 +18,16 @@ WRITE = """
 """
 
 
-@pytest.fixture
-def seen(path, program):
-    """What a third process, started now, finds in the store."""
-    return lambda: eval(program(READ, path).output())
-
-
 def write(store: Store, name: str, value: object) -> str:
     store[name] = value
     return "written"
+
+
+def told(call) -> str:
+    try:
+        return str(call())
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}"
 
 
 # -- idle
@@ -114,13 +103,13 @@ def test_fork_in_a_transaction(path, forked, program, seen):
 
             def work() -> list[str]:
                 return [
-                    _told(lambda: s["a"]),
-                    _told(lambda: write(s, "child", 1)),
-                    _told(lambda: s.modify("a", lambda value: value)),
-                    _told(lambda: len(s)),
-                    _told(lambda: Store(path)),
-                    _told(lambda: Store(path, mode="r")),
-                    _told(lambda: forked(lambda: _told(lambda: s["a"])).result()),
+                    told(lambda: s["a"]),
+                    told(lambda: write(s, "child", 1)),
+                    told(lambda: s.modify("a", lambda value: value)),
+                    told(lambda: len(s)),
+                    told(lambda: Store(path)),
+                    told(lambda: Store(path, mode="r")),
+                    told(lambda: forked(lambda: told(lambda: s["a"])).result()),
                 ]
 
             answers = forked(work).result()
@@ -129,13 +118,6 @@ def test_fork_in_a_transaction(path, forked, program, seen):
         s["after"] = 4
         assert program(WRITE, path).output() == ""
         assert dict(s) == seen() == {"a": 2, "b": 3, "after": 4, "third": 3}
-
-
-def _told(call) -> str:
-    try:
-        return str(call())
-    except Exception as exc:
-        return f"{type(exc).__name__}: {exc}"
 
 
 def test_child_that_leaves_the_inherited_transaction(path, forked, program, seen):
@@ -198,199 +180,6 @@ def test_child_that_exits_inside_the_inherited_transaction(path, program):
     assert "Traceback" not in err
     with Store(path) as s:
         assert list(s) == ["a", "b", "c"]
-
-
-# -- while other things go on
-
-
-def test_fork_while_iterating(path, forked, seen):
-    with Store(path) as s:
-        s.update({str(i): i for i in range(700)})  # several pages
-        items = iter(s.items())
-        first = [next(items) for _ in range(10)]
-
-        def work() -> int:
-            s["child"] = 1
-            return len(list(items))
-
-        child = forked(work)
-        s["parent"] = 2
-        assert child.result() == 690
-        assert len(first + list(items)) == 700
-        assert seen() == dict(s)
-        assert len(s) == 702
-
-
-def test_fork_from_a_second_thread(path, forked, seen):
-    with Store(path) as s:
-        s["a"] = 1
-        answers = []
-
-        def fork() -> None:
-            child = forked(lambda: write(s, "child", s["a"]))
-            s["thread"] = 2
-            answers.append(child.result())
-
-        thread = threading.Thread(target=fork)
-        thread.start()
-        thread.join(TIMEOUT)
-        s["parent"] = 3
-        assert answers == ["written"]
-        assert dict(s) == seen() == {"a": 1, "child": 1, "thread": 2, "parent": 3}
-
-
-@pytest.mark.parametrize("how", ["set", "get", "modify", "transaction"])
-def test_fork_while_other_threads_work_in_a_loop(path, forked, how):
-    with Store(path) as s:
-        s["count"] = s["tries"] = 0
-        begun, stop = threading.Barrier(3), threading.Event()
-        counts = [0, 0]
-
-        def loop(number: int) -> None:
-            begun.wait(TIMEOUT)
-            while not stop.is_set():
-                if how == "set":
-                    s[f"thread {number}"] = counts[number]
-                elif how == "get":
-                    assert s["tries"] == 0
-                elif how == "modify":
-                    s.modify("count", lambda value: value + 1)
-                else:
-                    with s.transaction():
-                        s["count"] = s["count"] + 1
-                        s[f"thread {number}"] = counts[number]
-                counts[number] += 1
-
-        threads = [threading.Thread(target=loop, args=(number,)) for number in range(2)]
-        for thread in threads:
-            thread.start()
-        begun.wait(TIMEOUT)
-        try:
-            answers = [forked(lambda i=i: write(s, f"child {i}", i)).result() for i in range(10)]
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join(TIMEOUT)
-        assert answers == ["written"] * 10  # the fork waited until they were between two writes
-        assert [s[f"child {i}"] for i in range(10)] == list(range(10))
-        if how in ("modify", "transaction"):
-            assert s["count"] == sum(counts)
-
-
-def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkeypatch, program):
-    monkeypatch.setattr("store.backends.sqlite_attach.FORK_SECONDS", 0.05)
-    entered, leave = threading.Event(), threading.Event()
-    with Store(path) as s:
-        s["a"] = 1
-
-        def hold() -> None:
-            with s.transaction():
-                s["a"] = 2
-                entered.set()
-                assert leave.wait(TIMEOUT)
-
-        thread = threading.Thread(target=hold)
-        thread.start()
-        assert entered.wait(TIMEOUT)
-        answer = forked(lambda: s["a"]).result()
-        leave.set()
-        thread.join(TIMEOUT)
-        assert "use spawn" in answer
-        assert program(WRITE, path).output() == ""
-        assert dict(s) == {"a": 2, "third": 3}
-
-
-def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
-    stop, begun = threading.Event(), threading.Event()
-
-    def loop() -> None:
-        number = 0
-        while not stop.is_set():
-            number += 1
-            with Store(tmp_path / f"{number % 3}.db") as other:
-                other["a"] = number
-            begun.set()
-
-    with Store(path) as s:
-        thread = threading.Thread(target=loop)
-        thread.start()
-        assert begun.wait(TIMEOUT)
-
-        def work() -> list[str]:
-            for number in range(3):
-                with Store(tmp_path / f"{number}.db") as other:
-                    other["child"] = number
-            return list(s)
-
-        try:
-            answers = [forked(work).result() for _ in range(10)]
-        finally:
-            stop.set()
-            thread.join(TIMEOUT)
-        assert answers == [[]] * 10
-
-
-# -- locks
-
-
-def test_holder_that_is_killed_while_its_child_lives_blocks_nobody(path, program):
-    source = """
-        import os, sys
-        from store import Store
-        s = Store(sys.argv[1])
-        s["a"] = 1
-        with s.transaction(), Store(sys.argv[2]) as other, other.lock("job"):
-            s["a"] = 2
-            if not os.fork():
-                print("child lives", flush=True)
-                os.read(0, 1)  # until the test ends
-                os._exit(0)
-            os.read(0, 1)
-    """
-    other = path.with_name("other.db")
-    holder = program(source, path, other)
-    assert holder.line() == "child lives"
-    holder.kill()
-    with Store(path, timeout=10) as s, Store(other) as named:
-        s["b"] = 2
-        assert dict(s) == {"a": 1, "b": 2}
-        with named.lock("job", timeout=10):
-            pass
-
-
-def test_named_lock_held_at_a_fork(path, forked):
-    with Store(path) as s:
-        job = s.lock("job")
-        with job:
-
-            def work() -> list[str]:
-                told = [_told(lambda: s.lock("job", timeout=0.05).__enter__())]
-                s["child"] = 1  # it holds up no writer
-                return [*told, _told(lambda: job.__exit__(None, None, None))]
-
-            answers = forked(work).result()
-            assert answers[0].startswith("LockTimeout: ")  # it is the parent's
-            with closing(Store(path)) as other:  # and still is, after the child left the block
-                with pytest.raises(LockTimeout):
-                    in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
-        assert forked(lambda: s.lock("job", timeout=10).__enter__()).result() is None
-        assert s["child"] == 1
-
-
-def in_thread(call) -> None:
-    errors = []
-
-    def run() -> None:
-        try:
-            call()
-        except Exception as exc:
-            errors.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(TIMEOUT)
-    for error in errors:
-        raise error
 
 
 # -- the rest

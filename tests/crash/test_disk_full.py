@@ -26,7 +26,11 @@ def small_disk(tmp_path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)], capture_output=True, text=True, timeout=TIMEOUT
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"SKIPPED WITHOUT A TEST: a small file system may not be mounted here ({done.stderr.strip()})")
@@ -164,7 +168,7 @@ LIMITED = """
 def test_write_past_the_limit_of_a_file(path, how, size):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), how, str(size)],
-        capture_output=True, text=True, timeout=TIMEOUT,
+        capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["StorageError True True"] * 2 + ["{'a': 'new', 'list': [1]}"]
@@ -201,7 +205,11 @@ CHECKPOINTS = """
 
 def test_checkpoint_that_fails_does_not_fail_the_write(path):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(CHECKPOINTS), str(path)], capture_output=True, text=True, timeout=TIMEOUT
+        [sys.executable, "-c", textwrap.dedent(CHECKPOINTS), str(path)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["True True", "True", "None", "True"]

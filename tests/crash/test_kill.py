@@ -91,8 +91,11 @@ class _Nothing:
 def acknowledged(child: subprocess.Popen[bytes], enough: int) -> int:
     """How many writes returned before the child was killed, which is done after `enough` of them."""
     assert child.stdout is not None
-    seen = len(child.stdout.read(enough))
-    assert seen == enough, child.stderr.read() if child.stderr else ""
+    seen = 0
+    while seen < enough:  # not by `read`: what that keeps in its buffer `communicate` does not see
+        found = os.read(child.stdout.fileno(), enough - seen)
+        assert found, child.stderr.read() if child.stderr else ""
+        seen += len(found)
     child.kill()
     rest, _ = child.communicate(timeout=TIMEOUT)
     return seen + len(rest)

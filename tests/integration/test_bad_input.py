@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,9 @@ def test_option_that_is_unknown(s: Store[Any], option: str, value: Any, kind: ty
         Store(s.location, **{option: value})
     assert not isinstance(caught.value, StoreError)  # the program is wrong, not the world
     assert s["kept"] == "as it was"
+    with pytest.raises(kind, match=message):
+        Store(f"{s.location}.new", **{option: value})
+    assert not os.path.exists(f"{s.location}.new")  # no file is made for what can never be right
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ WRITEBACK = """
         d.setdefault("set by default", []).append(2)
         d.sync()
         d["list"].append(3)
+        mine = {"assigned": [], "updated": []}
+        d["assigned"] = mine["assigned"]
+        d.update(updated=mine["updated"])
+        for value in mine.values():
+            value.append("after it was given")
         for value in d.values():
             if isinstance(value, list):
                 value.append("by values")

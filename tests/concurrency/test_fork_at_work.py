@@ -1,0 +1,227 @@
+"""Forks while an iteration, other threads or locks are under way."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import closing
+
+import pytest
+
+from store import Store
+from store.errors import LockTimeout
+
+TIMEOUT = 60.0  # seconds
+
+WRITE = """
+    import sys
+    from store import Store
+    with Store(sys.argv[1], timeout=10) as s:
+        s["third"] = 3
+"""
+
+
+def write(store: Store, name: str, value: object) -> str:
+    store[name] = value
+    return "written"
+
+
+def told(call) -> str:
+    try:
+        return str(call())
+    except Exception as exc:
+        return f"{type(exc).__name__}: {exc}"
+
+
+def in_thread(call) -> None:
+    errors = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as exc:
+            errors.append(exc)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(TIMEOUT)
+    for error in errors:
+        raise error
+
+
+# -- while other things go on
+
+
+def test_fork_while_iterating(path, forked, seen):
+    with Store(path) as s:
+        s.update({str(i): i for i in range(700)})  # several pages
+        items = iter(s.items())
+        first = [next(items) for _ in range(10)]
+
+        def work() -> int:
+            s["child"] = 1
+            return len(list(items))
+
+        child = forked(work)
+        s["parent"] = 2
+        assert child.result() == 690
+        assert len(first + list(items)) == 700
+        assert seen() == dict(s)
+        assert len(s) == 702
+
+
+def test_fork_from_a_second_thread(path, forked, seen):
+    with Store(path) as s:
+        s["a"] = 1
+        answers = []
+
+        def fork() -> None:
+            child = forked(lambda: write(s, "child", s["a"]))
+            s["thread"] = 2
+            answers.append(child.result())
+
+        thread = threading.Thread(target=fork)
+        thread.start()
+        thread.join(TIMEOUT)
+        s["parent"] = 3
+        assert answers == ["written"]
+        assert dict(s) == seen() == {"a": 1, "child": 1, "thread": 2, "parent": 3}
+
+
+@pytest.mark.parametrize("how", ["set", "get", "modify", "transaction"])
+def test_fork_while_other_threads_work_in_a_loop(path, forked, how):
+    with Store(path) as s:
+        s["count"] = s["tries"] = 0
+        begun, stop = threading.Barrier(3), threading.Event()
+        counts = [0, 0]
+
+        def loop(number: int) -> None:
+            begun.wait(TIMEOUT)
+            while not stop.is_set():
+                if how == "set":
+                    s[f"thread {number}"] = counts[number]
+                elif how == "get":
+                    assert s["tries"] == 0
+                elif how == "modify":
+                    s.modify("count", lambda value: value + 1)
+                else:
+                    with s.transaction():
+                        s["count"] = s["count"] + 1
+                        s[f"thread {number}"] = counts[number]
+                counts[number] += 1
+
+        threads = [threading.Thread(target=loop, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        begun.wait(TIMEOUT)
+        try:
+            answers = [forked(lambda i=i: write(s, f"child {i}", i)).result() for i in range(10)]
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(TIMEOUT)
+        assert answers == ["written"] * 10  # the fork waited until they were between two writes
+        assert [s[f"child {i}"] for i in range(10)] == list(range(10))
+        if how in ("modify", "transaction"):
+            assert s["count"] == sum(counts)
+
+
+def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkeypatch, program):
+    monkeypatch.setattr("store.backends.sqlite_attach.FORK_SECONDS", 0.05)
+    entered, leave = threading.Event(), threading.Event()
+    with Store(path) as s:
+        s["a"] = 1
+
+        def hold() -> None:
+            with s.transaction():
+                s["a"] = 2
+                entered.set()
+                assert leave.wait(TIMEOUT)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        assert entered.wait(TIMEOUT)
+        answer = forked(lambda: s["a"]).result()
+        leave.set()
+        thread.join(TIMEOUT)
+        assert "use spawn" in answer
+        assert program(WRITE, path).output() == ""
+        assert dict(s) == {"a": 2, "third": 3}
+
+
+def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
+    stop, begun = threading.Event(), threading.Event()
+
+    def loop() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with Store(tmp_path / f"{number % 3}.db") as other:
+                other["a"] = number
+            begun.set()
+
+    with Store(path) as s:
+        thread = threading.Thread(target=loop)
+        thread.start()
+        assert begun.wait(TIMEOUT)
+
+        def work() -> list[str]:
+            files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+            for number in range(3):
+                with Store(tmp_path / f"{number}.db") as other:
+                    other["child"] = number
+            return [file for file in files if file.startswith(str(tmp_path)) and not file.endswith(".lock")]
+
+        try:
+            answers = [forked(work).result() for _ in range(20)]
+        finally:
+            stop.set()
+            thread.join(TIMEOUT)
+        assert answers == [[]] * 20  # no connection was inherited: it would hold locks that SQLite believes in
+
+
+# -- locks
+
+
+def test_holder_that_is_killed_while_its_child_lives_blocks_nobody(path, program):
+    source = """
+        import os, sys
+        from store import Store
+        s = Store(sys.argv[1])
+        s["a"] = 1
+        with s.transaction(), Store(sys.argv[2]) as other, other.lock("job"):
+            s["a"] = 2
+            if not os.fork():
+                print("child lives", flush=True)
+                os.read(0, 1)  # until the test ends
+                os._exit(0)
+            os.read(0, 1)
+    """
+    other = path.with_name("other.db")
+    holder = program(source, path, other)
+    assert holder.line() == "child lives"
+    holder.kill()
+    with Store(path, timeout=10) as s, Store(other) as named:
+        s["b"] = 2
+        assert dict(s) == {"a": 1, "b": 2}
+        with named.lock("job", timeout=10):
+            pass
+
+
+def test_named_lock_held_at_a_fork(path, forked):
+    with Store(path) as s:
+        job = s.lock("job")
+        with job:
+
+            def work() -> list[str]:
+                answers = [told(lambda: s.lock("job", timeout=0.05).__enter__())]
+                s["child"] = 1  # it holds up no writer
+                return [*answers, told(lambda: job.__exit__(None, None, None))]
+
+            answers = forked(work).result()
+            assert answers[0].startswith("LockTimeout: ")  # it is the parent's
+            with closing(Store(path)) as other:  # and still is, after the child left the block
+                with pytest.raises(LockTimeout):
+                    in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
+        assert forked(lambda: s.lock("job", timeout=10).__enter__()).result() is None
+        assert s["child"] == 1
