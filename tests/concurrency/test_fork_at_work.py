@@ -160,7 +160,7 @@ def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
                 other["a"] = number
             begun.set()
 
-    with Store(path) as s:
+    with Store(path):
         thread = threading.Thread(target=loop)
         thread.start()
         assert begun.wait(TIMEOUT)
