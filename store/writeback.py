@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from store.backends import Transaction
 from store.errors import RecordError
@@ -33,9 +34,14 @@ class Writeback:
 
     Safe across threads, except that two threads must not change one live value at once. No lock is held
     while a value is encoded or written: that waits for the writer's lock, whose holder may be reading here.
+    A forked child begins with none.
     """
 
     def __init__(self) -> None:
+        self._begin()
+        _all.add(self)
+
+    def _begin(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
@@ -119,6 +125,19 @@ class Writeback:
                 else:
                     self._entries.pop(name, None)
             return self._entries.get(name)
+
+
+_all: WeakSet[Writeback] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """What was live in the parent is the parent's to write back: written by both, the later one would win."""
+    for writeback in _all:
+        writeback._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Closable(Protocol):

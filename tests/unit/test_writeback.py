@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,3 +213,22 @@ def test_close_inside_its_transaction_is_refused(path: Path) -> None:
     s.close()
     with Store[Any](path) as seen:
         assert seen["a"] == [1, 2]
+
+
+def test_forked_child_leaves_live_values_to_its_parent(path):
+    with Store(path, writeback=True) as s, Store(path) as beside:
+        s["a"] = [1]
+        s["a"].append(2)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                assert s["a"] == [1]  # what is stored, not what the parent has changed
+                s.close()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert beside["a"] == [1]
+        s.sync()
+        assert beside["a"] == [1, 2]
