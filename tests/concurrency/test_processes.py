@@ -235,13 +235,17 @@ def test_other_handles_of_the_process_do_not_drop_its_locks(path, tmp_path, prog
 def locks_on(path) -> list[tuple[str, ...]]:
     """The locks of this process on the files of a store: (kind, mode, inode, first byte, last byte)."""
     inodes = {os.stat(f"{path}{suffix}").st_ino for suffix in ("", "-shm", ".lock")}
-    with open("/proc/locks") as lines:
-        fields = [line.split() for line in lines if "->" not in line]
-    return sorted(
+    # The kernel hands the list out a page at a time, and other processes change it meanwhile: one reading may miss a
+    # line that is there, but never invents one.
+    fields = []
+    for _ in range(20):
+        with open("/proc/locks") as lines:
+            fields += [line.split() for line in lines if "->" not in line]
+    return sorted({
         (kind, mode, place, first, last)
         for _, kind, _, mode, pid, place, first, last in fields
         if int(pid) == os.getpid() and int(place.rpartition(":")[2]) in inodes
-    )
+    })
 
 
 def test_stores_on_one_file_share_one_engine(path, tmp_path, monkeypatch):
