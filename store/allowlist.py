@@ -16,6 +16,20 @@ Allowed = dict[tuple[str, str], Any]
 
 T = TypeVar("T", bound=type)
 
+# With an object of these a record could call functions, run code or reach the system: never allowed, not even by
+# a program that asks for it. Exceptions defined there are harmless, and so are the classes excepted by name.
+_NEVER_FROM = set("""
+    _ctypes _frozen_importlib _frozen_importlib_external _operator _pickle _posixsubprocess _thread asyncio bdb code
+    codeop concurrent copyreg ctypes dis functools importlib inspect linecache marshal multiprocessing nt operator os
+    pdb pickle pickletools pkgutil posix pty runpy shelve shutil signal site socket subprocess sys sysconfig tempfile
+    threading timeit trace types webbrowser zipimport
+""".split())  # fmt: skip
+_NEVER = {
+    ("builtins", name) for name in ("type", "super", "property", "classmethod", "staticmethod", "map", "filter")
+}
+_NEVER |= {("_io", "FileIO"), ("_io", "TextIOWrapper")}
+_HARMLESS = {("types", "SimpleNamespace")}
+
 _declared: Allowed = {}
 
 
@@ -26,10 +40,11 @@ def allow(cls: T) -> T:
     written, so it should not do more with it than keep it.
 
     Raises:
-        TypeError: `cls` is not a class.
+        TypeError: `cls` is not a class. ValueError: it is one of those that no record may ever use.
     """
     if not isinstance(cls, type):
         raise TypeError(f"store.allow takes a class, not {cls!r}")
+    _refuse_dangerous(cls)
     _declared[key_of(cls)] = cls
     return cls
 
@@ -37,8 +52,10 @@ def allow(cls: T) -> T:
 def allowed(extra: Iterable[type | str] = ()) -> Allowed:
     """Everything declared with `allow`, and `extra`: classes, or exact dotted names of classes.
 
+    "package.module.*" stands for the classes that are defined in that module, and for nothing else.
+
     Raises:
-        TypeError: an entry is neither. ValueError: a dotted name names no class.
+        TypeError: an entry is neither. ValueError: a dotted name names no class, or one that is never allowed.
     """
     entries = entries_of(extra)
     if not entries:
@@ -72,16 +89,43 @@ def _resolve(entry: type | str) -> Allowed:
     The two differ where a class was moved and its old module still offers it: older records have the old name.
     """
     if isinstance(entry, type):
+        _refuse_dangerous(entry)
         return {key_of(entry): entry}
     if not isinstance(entry, str):
         raise TypeError(f"allow takes classes and dotted names, not {entry!r}")
+    if entry.endswith(".*"):
+        return _all_of_module(entry)
     module, name = _imported(entry)
     found: Any = module
     for part in name.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, type):
         raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; write it as module.Class")
+    _refuse_dangerous(found)
     return {key_of(found): found, (module.__name__, name): found}
+
+
+def _all_of_module(entry: str) -> Allowed:
+    """The classes that a module defines; what it imported from elsewhere stays out."""
+    module, rest = _imported(entry)
+    if rest != "*":
+        raise ValueError(f"allow={entry!r}: only a module can stand before the star, and {rest[:-2]!r} is none")
+    classes = [
+        found for found in vars(module).values() if isinstance(found, type) and found.__module__ == module.__name__
+    ]
+    for found in classes:
+        _refuse_dangerous(found)
+    return {key_of(found): found for found in classes}
+
+
+def _refuse_dangerous(cls: type) -> None:
+    """Raises: ValueError: with an object of this class a record could do more than be data."""
+    module = cls.__module__
+    listed = (module, cls.__qualname__) in _NEVER or module.partition(".")[0] in _NEVER_FROM
+    if listed and not issubclass(cls, BaseException) and key_of(cls) not in _HARMLESS:
+        raise ValueError(
+            f"{module}.{cls.__qualname__} is never allowed: with it a record could call functions or reach the system"
+        )
 
 
 def _imported(dotted: str) -> tuple[ModuleType, str]:

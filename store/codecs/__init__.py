@@ -42,6 +42,13 @@ class Codec(Protocol):
             Untrusted: it takes something else. Corrupt: the bytes cannot be decoded.
         """
 
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        """What decoding in full would do, found without doing it; never raises for what the bytes are.
+
+        The classes and functions that it would name, as `module.name`; the bytes as text; why they could not be
+        read to their end (there may be more of the former then), or None.
+        """
+
 
 codecs = Registry("codec")
 """Codec name → `Codec`."""

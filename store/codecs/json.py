@@ -9,6 +9,8 @@ from typing import Any
 from store.allowlist import Allowed
 from store.errors import Corrupt, NotSerializable
 
+MAX_SHOWN = 100_000
+
 
 class JsonCodec:
     """Text in UTF-8 without blanks. Holds None, bool, int, finite float, str, list and dict with str keys."""
@@ -39,6 +41,15 @@ class JsonCodec:
 
     def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
         return self.decode(body)
+
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        text = str(body, "utf-8", "backslashreplace")
+        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+        try:
+            self.decode(body)
+        except Corrupt as exc:
+            return (), shown, str(exc)
+        return (), shown, None
 
 
 _LEAVES = frozenset({type(None), bool, int, float, str})

@@ -12,8 +12,6 @@ https://docs.python.org/3/library/pickle.html
 
 from __future__ import annotations
 
-import copyreg
-import io
 import pickle as _stdlib
 from collections.abc import Callable, Iterable
 from pickle import (
@@ -27,10 +25,12 @@ from pickle import (
     dump,
     dumps,
 )
+from types import BuiltinMethodType
 from typing import IO, Any
 
 from store.allowlist import Allowed, allowed
-from store.codecs.restricted import find_allowed
+from store.codecs.restricted import Machine
+from store.codecs.restricted_globals import find
 from store.errors import Corrupt, NotSerializable, StoreError
 
 __all__ = [
@@ -40,13 +40,14 @@ __all__ = [
 
 
 class Unpickler(_stdlib.Unpickler):
-    """The stdlib's `Unpickler`, whose `find_class` knows only what is harmless or allowed.
+    """The stdlib's `Unpickler`, which makes nothing but plain data, standard types and what is allowed.
 
-    `trust="all"` lifts that. A subclass may override `find_class` and `persistent_load` as ever: it is
-    the program's own code.
+    With `trust="all"` it is the stdlib's, subclassable as ever. Else the restricted decoder does the work; what
+    a subclass overrides, `find_class` and `persistent_load`, is the program's own code and is honoured: what
+    its `find_class` returns may be called.
 
     Raises:
-        Untrusted: the pickle names something else. UnpicklingError, EOFError…: as the stdlib.
+        Untrusted: the pickle names something else. Corrupt: malformed. EOFError: nothing is left to read.
     """
 
     def __init__(
@@ -61,21 +62,31 @@ class Unpickler(_stdlib.Unpickler):
         allow: Iterable[type | str] = (),
     ) -> None:
         super().__init__(file, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers)
-        self._allow = None if _is_all(trust) else allowed(allow)
+        self._allow: Allowed = {}
+        self._machine: Machine | None = None
+        if not _is_all(trust):
+            self._allow = allowed(allow)
+            self._machine = Machine(
+                file, allow=self._allow, buffers=buffers, fix_imports=fix_imports, encoding=encoding, errors=errors
+            )
 
     def find_class(self, module: str, name: str, /) -> Any:
         """The global called `module.name`."""
-        if self._allow is None:
+        if self._machine is None:
             return super().find_class(module, name)
-        return find_allowed(module, name, self._allow)
+        return find(module, name, self._allow)
 
     def load(self) -> Any:
         """The next value of the file."""
-        if self._allow is not None:
-            # What `copyreg.add_extension` registered and somebody loaded before comes from this cache, past
-            # `find_class`; emptied, it asks.
-            copyreg.clear_extension_cache()
-        return super().load()
+        machine = self._machine
+        if machine is None:
+            return super().load()
+        if type(self).find_class is not Unpickler.find_class:
+            machine.find = _passing(self.find_class)
+        load = getattr(self, "persistent_load", None)
+        if load is not None and not (isinstance(load, BuiltinMethodType) and load.__self__ is self):
+            machine.persistent_load = _passing(load)
+        return _run(machine)
 
 
 def load(
@@ -114,8 +125,15 @@ def loads(
     }  # fmt: skip
     if _is_all(trust):
         return _stdlib.loads(data, **options)
-    stream = io.BytesIO(data if type(data) is bytes else memoryview(data))  # a str is a TypeError here
-    return Unpickler(stream, **options, allow=allow).load()
+    return _run(Machine(_as_bytes(data), allow=allowed(allow), **options))
+
+
+def _as_bytes(data: Any) -> bytes:
+    """The bytes of any buffer. Raises: TypeError: it is none."""
+    if type(data) is bytes:
+        return data
+    with memoryview(data) as view:
+        return bytes(view)
 
 
 def _is_all(trust: str) -> bool:
@@ -150,18 +168,49 @@ class PickleCodec:
             raise _corrupt(exc) from exc
 
     def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
+        machine = Machine(_as_bytes(body), allow=allow, buffers=buffers)
         try:
-            return _Restricted(io.BytesIO(body), allow, buffers).load()
-        except StoreError:
-            raise
-        except Exception as exc:  # MemoryError too: a few bytes of somebody else's can claim any length
+            value = _run(machine)
+        except EOFError as exc:
             raise _corrupt(exc) from exc
+        if machine.left_over:
+            raise Corrupt("bytes follow its end; the record stays as it is")
+        return value
+
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        from store.codecs import pickle_description  # pickletools is only for those who look closely
+
+        return pickle_description.describe(body)
 
 
-class _Restricted(Unpickler):
-    def __init__(self, file: IO[bytes], allow: Allowed, buffers: Iterable[Any]) -> None:
-        _stdlib.Unpickler.__init__(self, file, buffers=buffers)
-        self._allow = allow
+class _FromProgram(Exception):
+    """Carries what a program's own `find_class` or `persistent_load` raised past the decoder."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _passing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except Exception as exc:
+            raise _FromProgram(exc) from exc
+
+    return call
+
+
+def _run(machine: Machine) -> Any:
+    """The value. Raises: EOFError, Untrusted, Corrupt, and what the program's own code raises; nothing else."""
+    try:
+        return machine.run()
+    except _FromProgram as exc:
+        raise exc.error from None
+    except (StoreError, EOFError):
+        raise
+    except Exception as exc:  # MemoryError and RecursionError too: they are of somebody else's making
+        raise _corrupt(exc) from exc
 
 
 def _corrupt(exc: Exception) -> Corrupt:

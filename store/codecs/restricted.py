@@ -1,92 +1,510 @@
-"""Which globals a pickle of somebody else may name: harmless standard types, and what was allowed.
+"""The restricted decoder: a pickle machine that can make plain data and what was allowed, and nothing else.
 
-Used by `find_class`, so the C unpickler does the decoding.
+It is the parser: no scanner beside it could read the same bytes differently. It knows the opcodes of protocols
+0 to 5 that the standard library's pickler writes for such values; what it does not know is an error. A global
+is looked up in a table (`restricted_globals`), never imported. It is slow, 100–200 µs per KB, and only ever meets
+records of other people.
+
+Opcodes: https://docs.python.org/3/library/pickletools.html and CPython's Lib/pickletools.py.
 """
 
 from __future__ import annotations
 
-import builtins
-import importlib
+import collections
+import enum
+import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from types import MemberDescriptorType
+from typing import IO, Any
 
 from store.allowlist import Allowed
-from store.errors import Untrusted
+from store.codecs.restricted_globals import Global, check_arguments, is_factory, refusal, standard
+from store.codecs.restricted_limits import Budget, too_much
+from store.codecs.restricted_opcodes import COSTS, STEPS
+from store.codecs.restricted_reader import Reader, truncated
+from store.errors import Corrupt, Untrusted
 
-_STANDARD = {
-    "builtins": "Ellipsis NotImplemented bool bytearray bytes complex dict float frozenset int list object range set "
-    "slice str tuple",
-    "collections": "OrderedDict Counter deque defaultdict",
-    "datetime": "date datetime time timedelta timezone",
-    "decimal": "Decimal",
-    "fractions": "Fraction",
-    "ipaddress": "IPv4Address IPv4Interface IPv4Network IPv6Address IPv6Interface IPv6Network",
-    "pathlib": "PurePath PurePosixPath PureWindowsPath Path PosixPath WindowsPath",
-    "uuid": "UUID SafeUUID",
-    "copyreg": "_reconstructor",
-}
-# Functions that do nothing to anything but their arguments.
-_HARMLESS_FUNCTIONS = (
-    "abs all any ascii bin callable chr divmod hash hex id len max min oct ord pow repr round sorted sum"
-)
-_LATIN_1 = ("latin1", "latin-1")
+Find = Callable[[str, str], Any]
+
+_BASES = (object, list, dict, tuple, set, frozenset, int, float, complex, str, bytes, bytearray)
+_EXCEPTION_FIELDS = ("args", "name", "path", "obj", "name_from", "msg")  # kept by the C types, not in a dict
+_DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 
 
-def find_allowed(module: str, name: str, allow: Allowed) -> Any:
-    """The global called `module.name`: looked up, never imported.
+class Machine:
+    """Decodes one pickle.
 
-    Raises:
-        Untrusted: it is none of the allowed ones; `.missing` names it.
+    Args:
+        allow: the classes that may be made, called and given state.
+        find: what a program's own `Unpickler` subclass looks globals up with; its results are the program's.
+        persistent_load: as the stdlib's.
     """
-    for key in _spellings(module, name):
-        found = allow.get(key)
+
+    def __init__(
+        self,
+        source: bytes | IO[bytes],
+        *,
+        allow: Allowed,
+        buffers: Iterable[Any] | None = None,
+        fix_imports: bool = True,
+        encoding: str = "ASCII",
+        errors: str = "strict",
+        find: Find | None = None,
+        persistent_load: Callable[[Any], Any] | None = None,
+    ) -> None:
+        self.budget = Budget()
+        self.reader: Reader = Reader(source, self.budget)
+        self.allow = allow
+        self.buffers: Iterator[Any] | None = None if buffers is None else iter(buffers)
+        self.fix_imports = fix_imports
+        self.encoding, self.errors = encoding, errors
+        self.find = find
+        self.persistent_load = persistent_load
+        self.protocol = 0
+        self.stack: list[Any] = []
+        self.marks: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+        self.calls: dict[int, Global] = {}  # id of a loaded global → what calling it means
+        self.named: dict[int, Any] = {}  # id → the loaded global, so that its id stays its own
+        self.classes: set[type] = set(allow.values())  # whose instances may be given state
+        self.left_over = 0  # bytes that follow the end of the pickle
+        self.unbuilt: dict[int, Any] = {}  # made by NEWOBJ and useless before BUILD
+        self.asking = False  # the program's `find_class` or `persistent_load` runs
+        self.running: type | None = None  # the allowed class whose code runs
+
+    def run(self) -> Any:
+        """The value.
+
+        Raises:
+            EOFError: there is no pickle at all. Untrusted, Corrupt; and what the program's own `find_class` and
+                `persistent_load` raise.
+        """
+        self.protocol, self.asking, self.running = 0, False, None
+        self.stack, self.marks, self.unbuilt = [], [], {}
+        self.budget.renew()
+        opcode = self.reader.opcode()
+        try:
+            return self._decode(opcode)
+        except (Untrusted, Corrupt):
+            raise
+        except Exception as exc:  # MemoryError and RecursionError too: they are of somebody else's making
+            if self.asking:
+                raise
+            # What our own constructors and Python's say of a value quotes it; a class's own code is the program's.
+            raise self._corrupt(exc) from (exc if self.running else None)
+
+    def _decode(self, opcode: int) -> Any:
+        budget, next_opcode = self.budget, self.reader.opcode
+        try:
+            while opcode != 0x2E:  # STOP
+                budget.left -= COSTS[opcode]
+                if budget.left < 0:
+                    budget.charge(0)
+                STEPS[opcode](self)
+                opcode = next_opcode()
+            return self._stop()
+        except EOFError:
+            if self.asking or self.running:
+                raise
+            raise truncated() from None
+
+    def _corrupt(self, exc: Exception) -> Corrupt:
+        """The error for whatever went wrong inside; it does not say what the values were."""
+        if self.running is not None:
+            return Corrupt(
+                f"an object in it could not be made: {self.running.__qualname__[:80]!r} raised "
+                f"{type(exc).__name__}; the record stays as it is"
+            )
+        if isinstance(exc, MemoryError):
+            return too_much("it takes more memory than there is")
+        if isinstance(exc, IndexError):
+            return Corrupt("an opcode takes more from the stack than there is")
+        return Corrupt(f"its bytes cannot be decoded ({type(exc).__name__}); the record stays as it is")
+
+    def _stop(self) -> Any:
+        value = self.stack.pop()
+        if self.stack or self.marks:
+            raise Corrupt("it ends with values left over on the stack")
+        if self.unbuilt:
+            raise Corrupt("an object in it never got its state")
+        self.left_over = self.reader.end()
+        return value
+
+    def pop_mark(self) -> list[Any]:
+        """What was pushed since the last mark."""
+        items = self.stack
+        self.stack = self.marks.pop()
+        return items
+
+    # -- globals
+
+    def load_global(self, module: str, name: str) -> Any:
+        """The value of a global, whose calls are then known."""
+        found = self._found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
+        self.named[id(found.value)] = found.value
+        if found.construct is not None:
+            self.calls[id(found.value)] = found
+        return found.value
+
+    def _renamed(self, module: str, name: str) -> tuple[str, str]:
+        """How Python 3 calls what a protocol that Python 2 knew may have named."""
+        if self.protocol < 3 and self.fix_imports:
+            return NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        return module, name
+
+    def _found_by_us(self, module: str, name: str) -> Global:
+        module, name = self._renamed(module, name)
+        found = standard(module, name) or _SPECIAL.get((module, name))
+        allowed = self.allow.get((module, name))
+        if allowed is not None and (found is None or found.construct is None):
+            return Global(allowed, allowed)
         if found is None:
-            found = _standard(*key)
-        if found is not None:
-            return found
-    raise refusal(module, name)
+            raise refusal(module, name)
+        return found
+
+    def _found_by_program(self, module: str, name: str) -> Global:
+        value = self.ask(self.find, module, name)
+        ours = standard(*self._renamed(module, name))
+        if ours is not None and ours.value is value:
+            return self._found_by_us(module, name)
+        if isinstance(value, type):
+            self.classes.add(value)
+        return Global(value, value if callable(value) else None)
+
+    def ask(self, function: Any, *args: Any) -> Any:
+        """What the program's own function says; what it raises is its own too."""
+        self.asking = True
+        answer = function(*args)
+        self.asking = False
+        return answer
+
+    # -- making objects
+
+    def call(self, function: Any, args: Any) -> Any:
+        """REDUCE: only what a global was found to mean."""
+        if type(args) is not tuple:
+            raise Corrupt("arguments are not a tuple")
+        found = self.calls.get(id(function))
+        if found is None:
+            raise self.not_callable(function)
+        self.budget.charge(64 + found.cost + found.factor * sum(map(_size, args)))
+        if self.is_class(function):
+            made = self.run_class(function, args, function, *args)
+        else:
+            construct: Any = getattr(self, found.construct) if isinstance(found.construct, str) else found.construct
+            made = construct(*args)
+        self.made(made, args)
+        if self.find is not None and found.construct is function and not isinstance(function, type):
+            self.classes.add(type(made))  # the program's own function made it
+        return made
+
+    def is_class(self, cls: Any) -> bool:
+        """Whether it is an allowed class that the stream has named."""
+        return id(cls) in self.calls and isinstance(cls, type) and cls in self.classes
+
+    def run_class(
+        self, cls: type, args: tuple[Any, ...], function: Callable[..., Any], *given: Any, **named: Any
+    ) -> Any:
+        """What code of an allowed class returns, for arguments that were checked."""
+        if args or named:
+            check_arguments(cls, (*args, *named.values()), self.budget)
+            self.rehearse(cls, args)
+        self.running = cls
+        made = function(*given, **named)
+        self.running = None
+        return made
+
+    def rehearse(self, cls: type, args: tuple[Any, ...]) -> None:
+        """Hash what a set or dict of the program would hash of its arguments, charged."""
+        for arg in args:
+            if isinstance(arg, list | tuple | collections.deque):
+                if issubclass(cls, set | frozenset):
+                    self.make_frozenset(list(arg))
+                elif issubclass(cls, dict):
+                    self.make_frozenset([pair[0] for pair in arg if isinstance(pair, list | tuple) and pair])
+
+    def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
+        """NEWOBJ, NEWOBJ_EX: `cls.__new__(cls, *args, **named)`."""
+        if type(args) is not tuple or type(named) is not dict:
+            raise Corrupt("arguments are not a tuple")
+        self.budget.charge(64 + sum(map(_size, args)))
+        if cls is object and not args and not named:
+            return object()
+        if self.is_class(cls):
+            made = self.run_class(cls, args, cls.__new__, cls, *args, **named)
+            self.made(made, (*args, *named.values()))
+            return made
+        if _is_uuid(cls) and not args and not named:
+            made = object.__new__(cls)
+            self.unbuilt[id(made)] = made
+            return made
+        raise self.not_callable(cls)
+
+    def made(self, made: Any, args: tuple[Any, ...]) -> None:
+        """Note what must be known of a new object."""
+        if isinstance(made, tuple | frozenset):
+            self.budget.track(made)
+        self.budget.nest(made, args)
+
+    def not_callable(self, function: Any) -> Untrusted:
+        """The error for a call of something that is a value, and no class that was allowed."""
+        module = getattr(function, "__module__", None)
+        name = getattr(function, "__qualname__", None)
+        if isinstance(module, str) and isinstance(name, str):
+            return refusal(module, name)
+        return Untrusted("it was not sealed with a key of yours, and calls what is no class")
+
+    def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
+        """`copyreg._reconstructor`: how protocols 0 and 1 make instances."""
+        if base is object and state is None and not self.is_class(cls):
+            return self.new(cls, (), {})
+        if not self.is_class(cls) or not any(base is known for known in _BASES) or not issubclass(cls, base):
+            raise self.not_callable(cls)
+        if issubclass(cls, enum.Enum):
+            raise Corrupt("a member of an enum in it is not one")
+        if base is object and state is None:
+            return object.__new__(cls)
+        if type(state) is not base or (base is tuple and len(state) != len(getattr(cls, "_fields", state))):
+            raise Corrupt("an object's base does not fit its class")
+        return self._based(cls, base, state)
+
+    def _based(self, cls: Any, base: Any, state: Any) -> Any:
+        made = self.budget.timed(_length(state), lambda: base.__new__(cls, state))
+        if base.__init__ is not object.__init__:
+            self.budget.timed(_length(state), lambda: base.__init__(made, state))
+        return made
+
+    def attribute(self, owner: Any, name: Any) -> Any:
+        """`getattr`: how a class in a class, and `ZoneInfo`, are named; a look-up in the tables all the same."""
+        if not isinstance(owner, type) or type(name) is not str or id(owner) not in self.named:
+            raise refusal("builtins", "getattr")
+        if self.is_class(owner) and issubclass(owner, enum.Enum) and name in owner.__members__:
+            return owner.__members__[name]  # enum.pickle_by_enum_name
+        return self.load_global(owner.__module__, f"{owner.__qualname__}.{name}")
+
+    def make_set(self, *args: Any) -> set[Any]:
+        """`set([…])`: how protocols below 4 make sets."""
+        made: set[Any] = set()
+        self.fill_set(made, _only_list(args))
+        return made
+
+    def make_frozenset(self, *args: Any) -> frozenset[Any]:
+        """`frozenset([…])`."""
+        members = self.make_set(*args)
+        self.budget.forget(members)
+        made: frozenset[Any] = self.budget.timed(len(members), lambda: frozenset(members))
+        return made
+
+    def make_counter(self, *args: Any) -> Any:
+        """`Counter({…})`: its keys are hashed and compared again."""
+        if len(args) > 1 or not all(type(arg) is dict for arg in args):
+            raise Corrupt("its arguments for Counter do not fit")
+        made: collections.Counter[Any] = collections.Counter()
+        for counts in args:
+            self.fill_dict(made, [part for pair in counts.items() for part in pair])
+        return made
+
+    def make_ordered(self, *args: Any) -> Any:
+        """`OrderedDict()`; Python 2 gave it a list of lists."""
+        pairs = _only_list(args)
+        if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
+            raise Corrupt("its arguments for OrderedDict do not fit")
+        made: collections.OrderedDict[Any, Any] = collections.OrderedDict()
+        self.fill_dict(made, [part for pair in pairs for part in pair])
+        return made
+
+    def make_deque(self, items: Any = (), maxlen: Any = None) -> Any:
+        """`deque((), maxlen)`; Python 2 gave it its items."""
+        if type(items) not in (tuple, list) or type(maxlen) not in (int, type(None)):
+            raise Corrupt("its arguments for deque do not fit")
+        made: collections.deque[Any] = collections.deque(maxlen=maxlen)
+        self.fill_list(made, list(items))
+        return made
+
+    def make_default(self, factory: Any = None) -> Any:
+        """`defaultdict(factory)`: an allowed class may be one."""
+        if factory is not None and not is_factory(factory) and not self.is_class(factory):
+            raise self.not_callable(factory)
+        return collections.defaultdict(factory)
+
+    # -- filling objects
+
+    def fill_list(self, target: Any, items: list[Any]) -> None:
+        """APPEND, APPENDS: lists, deques, and what an allowed class makes of it."""
+        self.budget.nest(target, items)
+        if type(target) is list or type(target) is collections.deque:
+            target.extend(items)
+        elif type(target) in self.classes:
+            self.running = type(target)
+            extend = getattr(target, "extend", None)
+            if extend is not None:
+                extend(items)
+            else:
+                for item in items:
+                    target.append(item)
+            self.running = None
+        else:
+            raise Corrupt(f"it appends to something that is no list but {type(target).__qualname__[:80]!r}")
+
+    def fill_dict(self, target: Any, items: list[Any]) -> None:
+        """SETITEM, SETITEMS: key and value in turns."""
+        if len(items) % 2:
+            raise Corrupt("a key has no value")
+        self.budget.nest(target, items)
+        if type(target) in _DICTS:
+            for piece in self.budget.pieces(target, items, 2):
+                self._set_items(target, piece)
+        elif type(target) in self.classes:
+            self.running = type(target)
+            self._set_items(target, items)
+            self.running = None
+        else:
+            raise Corrupt(f"it sets items of something that is no dict but {type(target).__qualname__[:80]!r}")
+
+    def _set_items(self, target: Any, items: list[Any]) -> None:
+        for index in range(0, len(items), 2):
+            self.budget.charge_key(target, items[index])
+            target[items[index]] = items[index + 1]
+
+    def fill_set(self, target: set[Any], items: list[Any]) -> None:
+        """ADDITEMS, and what makes sets from lists."""
+        self.budget.nest(target, items)
+        for piece in self.budget.pieces(target, items):
+            for item in piece:
+                self.budget.charge_key(target, item)
+                target.add(item)
+
+    def build(self, target: Any, state: Any) -> None:
+        """BUILD: state for an instance of an allowed class; never for a class or a function."""
+        self.budget.charge(64 + _size(state))
+        self.budget.nest(target, _values_of(state))
+        if self.unbuilt.pop(id(target), None) is not None:
+            _build_uuid(target, state)
+        elif type(target) not in self.classes and isinstance(target, BaseException) and _is_standard(type(target)):
+            self._build_dict(target, state)
+        elif isinstance(target, type) or type(target) not in self.classes:
+            kind = type(target)
+            raise refusal(str(kind.__module__), kind.__qualname__)
+        elif isinstance(target, enum.Enum):
+            raise Corrupt("it gives state to a member of an enum, which everybody shares")
+        elif _setstate_of(type(target)) is not None:
+            self.budget.charge_arguments((state, *_values_of(state)))
+            self.running = type(target)
+            target.__setstate__(state)
+            self.running = None
+        else:
+            self._build_slots(target, state)
+
+    def _build_slots(self, target: Any, state: Any) -> None:
+        """The stdlib's default: a dict for `__dict__`, and perhaps one for slots."""
+        slots = None
+        if type(state) is tuple and len(state) == 2:
+            state, slots = state
+        if state:
+            self._build_dict(target, state)
+        if slots:
+            self._build_members(target, slots)
+
+    def _build_dict(self, target: Any, state: Any) -> None:
+        _check_names(state)
+        own = target.__dict__
+        is_exception = isinstance(target, BaseException)
+        for name, value in state.items():
+            if is_exception and name in _EXCEPTION_FIELDS and hasattr(type(target), name):
+                if name == "args" and type(value) is not tuple:  # it takes any sequence, a range of billions too
+                    raise Corrupt("an exception's arguments are not a tuple")
+                setattr(target, name, value)
+            elif is_exception and name.startswith("__") and name != "__notes__":
+                raise Corrupt("it sets a special attribute of an exception")
+            else:
+                own[sys.intern(name)] = value
+
+    def _build_members(self, target: Any, slots: Any) -> None:
+        _check_names(slots)
+        for name, value in slots.items():
+            member = _attribute_of(type(target), name)
+            if isinstance(member, MemberDescriptorType):
+                member.__set__(target, value)
+            elif member is None and hasattr(target, "__dict__"):
+                target.__dict__[sys.intern(name)] = value
+            else:
+                raise Corrupt(f"{type(target).__qualname__[:80]!r} has no slot {name[:80]!r}")
 
 
-def refusal(module: str, name: str) -> Untrusted:
-    """The error for a global that is not allowed, with the line that would allow it."""
-    dotted = f"{module}.{name}"
-    shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
-    return Untrusted(
-        f"it was not sealed with a key of yours, and loading it takes {shown}, which is not plain data. If that "
-        f"is a class of yours, put @store.allow above it, or open the store with allow=[{shown}]; if the "
-        "record is yours, bring the key it was sealed with (STORE_KEY_FILE)",
-        missing=dotted[:200],
-    )
+def _check_names(state: Any) -> None:
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        raise Corrupt("an object's state is no dict of attributes")
 
 
-def _spellings(module: str, name: str) -> list[tuple[str, str]]:
-    """As it stands, and by its name in Python 3 where the pickle is of a protocol below 3."""
-    found = [(module, name)]
-    if (module, name) in NAME_MAPPING:
-        found.append(NAME_MAPPING[module, name])
-    if module in IMPORT_MAPPING:
-        found.append((IMPORT_MAPPING[module], name))
-    if module == "pathlib._local":  # how Python 3.13 spells it
-        found.append(("pathlib", name))
-    return found
+def _values_of(state: Any) -> Iterable[Any]:
+    """The attributes that a state holds, as far as can be told."""
+    parts = state if type(state) is tuple else (state,)
+    return [value for part in parts for value in (part.values() if type(part) is dict else (part,))]
 
 
-def _standard(module: str, name: str) -> Any:
-    if (module, name) == ("_codecs", "encode"):
-        return _latin_1
-    if name in _STANDARD.get(module, "").split():
-        return getattr(importlib.import_module(module), name)
-    if module == "builtins":
-        if name in _HARMLESS_FUNCTIONS.split():
-            return getattr(builtins, name)
-        found = getattr(builtins, name, None)
-        if isinstance(found, type) and issubclass(found, BaseException):
-            return found
-    return None
+def _setstate_of(cls: type) -> Any:
+    """The class's own `__setstate__`, or None where the default is wanted."""
+    found = getattr(cls, "__setstate__", None)
+    return None if found is getattr(BaseException, "__setstate__", None) else found
 
 
-def _latin_1(text: str, encoding: str = "") -> bytes:
-    """How protocols 0 to 2 write bytes; no other encoding may be asked for."""
-    if not isinstance(text, str) or encoding not in _LATIN_1:
-        raise refusal("_codecs", "encode")
-    return text.encode(encoding)
+def _attribute_of(cls: type, name: str) -> Any:
+    """What the class or one of its bases defines under that name, untouched."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, dict | set | frozenset) else 0
+
+
+def _only_list(args: tuple[Any, ...]) -> list[Any]:
+    if not args:
+        return []
+    if len(args) != 1 or type(args[0]) is not list:
+        raise Corrupt("its arguments for a set do not fit")
+    return args[0]
+
+
+def _size(value: Any) -> int:
+    """What copying or parsing a value may cost, in bytes."""
+    if isinstance(value, str | bytes | bytearray):
+        return len(value)
+    if isinstance(value, list | tuple | dict | set | frozenset):
+        return 64 * len(value)
+    return value.bit_length() // 4 if type(value) is int else 8
+
+
+def _is_uuid(cls: Any) -> bool:
+    return isinstance(cls, type) and cls is getattr(sys.modules.get("uuid"), "UUID", None)
+
+
+def _is_standard(cls: type) -> bool:
+    found = standard(cls.__module__, cls.__qualname__)
+    return found is not None and found.value is cls
+
+
+def _build_uuid(target: Any, state: Any) -> None:
+    _check_names(state)
+    number, safe = state.get("int"), state.get("is_safe")
+    if type(number) is not int or not 0 <= number < 1 << 128 or not set(state) <= {"int", "is_safe"}:
+        raise Corrupt("a UUID's state does not fit")
+    if safe not in (None, 0, -1):
+        raise Corrupt("a UUID's state does not fit")
+    target.__setstate__(state)
+
+
+def _reconstructor(*args: Any) -> Any:
+    """Stands for `copyreg._reconstructor` on the stack, where only `Machine.reconstruct` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+def _getattr(*args: Any) -> Any:
+    """Stands for `getattr` on the stack, where only `Machine.attribute` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+_SPECIAL = {
+    ("copyreg", "_reconstructor"): Global(_reconstructor, "reconstruct"),
+    ("builtins", "getattr"): Global(_getattr, "attribute"),
+}

@@ -24,7 +24,7 @@ import pytest
 import store
 from store import allowlist
 from store.codecs import pickle
-from store.errors import Untrusted
+from store.errors import Corrupt, Untrusted
 
 PROTOCOLS = range(6)
 
@@ -186,9 +186,8 @@ def test_extension_codes_ask_as_names_do(tmp_path: Path) -> None:
         pickle.loads(data, trust="all")
         (tmp_path / "marker").rmdir()
         for reader in READERS.values():
-            with pytest.raises(Untrusted) as caught:
+            with pytest.raises(Untrusted, match="extension code"):
                 reader(data)
-            assert caught.value.missing == "posix.mkdir"
             assert not (tmp_path / "marker").exists()
             stdlib.loads(data)
             (tmp_path / "marker").rmdir()
@@ -207,7 +206,7 @@ def test_no_module_is_imported_for_a_name() -> None:
 def test_encoding_helper_of_old_protocols_encodes_nothing_else() -> None:
     assert pickle.loads(stdlib.dumps(b"\xff\0", 0)) == b"\xff\0"
     for argument in (b"Vrot13\n", b"Vzlib_codec\n", b"Vidna\n", b""):
-        with pytest.raises(Untrusted, match=r"_codecs\.encode"):
+        with pytest.raises(Corrupt, match="arguments for bytes"):
             pickle.loads(b"c_codecs\nencode\n(Vtext\n" + argument + b"tR.")
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import io
+import operator
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -132,3 +136,38 @@ def test_class_that_moved_is_allowed_by_its_old_name(path: Path, monkeypatch: py
 def test_allow_takes_a_class(wrong: Any) -> None:
     with pytest.raises(TypeError, match=r"store\.allow takes a class, not "):
         store.allow(wrong)
+
+
+NEVER = [functools.partial, operator.attrgetter, operator.methodcaller, subprocess.Popen, type, map, io.FileIO]
+
+
+@pytest.mark.parametrize("cls", NEVER, ids=lambda cls: cls.__qualname__)
+def test_class_that_is_never_allowed(path: Path, cls: type) -> None:
+    for attempt in (lambda: store.allow(cls), lambda: allowlist.allowed([cls])):
+        with pytest.raises(ValueError, match=f"{cls.__module__}.{cls.__qualname__} is never allowed"):
+            attempt()
+    with pytest.raises(ValueError, match="is never allowed"):
+        Store(path, allow=[f"{cls.__module__}.{cls.__qualname__}"])
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["builtins.eval", "builtins.getattr", "importlib.import_module", "pickle.loads"])
+def test_function_is_not_allowed(path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="there is no class of that dotted name"):
+        Store(path, allow=[name])
+
+
+def test_exception_of_a_dangerous_module_is_allowed() -> None:
+    key = ("subprocess", "CalledProcessError")
+    assert allowlist.allowed([subprocess.CalledProcessError])[key] is subprocess.CalledProcessError
+
+
+def test_star_stands_for_the_classes_that_a_module_defines() -> None:
+    found = allowlist.allowed([f"{__name__}.*"])
+    assert found[__name__, "Point"] is Point
+    assert found[__name__, "Below"] is Below
+    assert ("pathlib", "Path") not in found  # imported here, defined elsewhere
+    assert not any(value is pytest for value in found.values())
+    for wrong in ("decimal.Decimal.*", "no.such.module.*", ".*", "*"):
+        with pytest.raises(ValueError):
+            allowlist.allowed([wrong])

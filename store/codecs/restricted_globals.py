@@ -1,0 +1,329 @@
+"""The globals that plain data needs, and what may be called of them, with arguments that are checked.
+
+A pair (module, qualified name) is looked up here exactly; nothing is ever imported because a stream says so.
+Each entry is the object itself, as a value, and the constructor that stands in for calling it: ours, with the
+checks that the C types leave out. An entry without one can be loaded and not called.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import datetime
+import enum
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from store.allowlist import Allowed
+from store.codecs.restricted_limits import Budget
+from store.errors import Corrupt, Untrusted
+
+Construct = Callable[..., Any] | str
+
+_TEXT_LIMIT = 100_000  # characters of a Decimal
+_FRACTION_LIMIT = 10_000  # characters of a Fraction: it is reduced in quadratic time
+_FRACTION_BITS = 1 << 15
+
+
+class Global(NamedTuple):
+    """An object that a stream may name, and what calling it means; None: it may not be called.
+
+    A construct that is a text names a method of the machine: the keys it hashes must be charged. `cost` is what a
+    call is charged beside the usual, in bytes (see `restricted_limits`), and `factor` what each byte of the
+    arguments is.
+    """
+
+    value: Any
+    construct: Construct | None = None
+    cost: int = 0
+    factor: int = 1
+
+
+def refusal(module: str, name: str) -> Untrusted:
+    """The error for a global that is not allowed, with the line that would allow it."""
+    dotted = f"{module}.{name}"
+    shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
+    return Untrusted(
+        f"it was not sealed with a key of yours, and loading it takes {shown}, which is not plain data. If that "
+        f"is a class of yours, put @store.allow above it, or open the store with allow=[{shown}]; if the "
+        "record is yours, bring the key it was sealed with (STORE_KEY_FILE)",
+        missing=dotted[:200],
+    )
+
+
+def standard(module: str, name: str) -> Global | None:
+    """The standard global of that name, or None."""
+    if module == "pathlib._local":  # how Python 3.13 spells it
+        module = "pathlib"
+    found = _fixed().get((module, name))
+    if found is None and module in _LATE:
+        found = _late(module).get(name)
+    return found
+
+
+def find(module: str, name: str, allow: Allowed) -> Any:
+    """The value of an allowed or standard global. Raises: Untrusted."""
+    found = allow.get((module, name))
+    if found is not None:
+        return found
+    entry = standard(module, name)
+    if entry is None:
+        raise refusal(module, name)
+    return entry.value
+
+
+# -- the table
+
+_VALUES = (
+    "bool dict float int list object str tuple type map filter zip enumerate reversed "  # classes
+    "abs all any ascii bin callable chr divmod hash hex id iter len max min next oct ord pow repr round sorted sum "
+    "Ellipsis NotImplemented"
+)
+
+
+@cache
+def _fixed() -> dict[tuple[str, str], Global]:
+    """The modules that every program has loaded."""
+    table = {("builtins", name): Global(getattr(builtins, name)) for name in _VALUES.split()}
+    for name, construct in _BUILTINS.items():
+        table["builtins", name] = Global(getattr(builtins, name), construct)
+    for name, value in vars(builtins).items():
+        if isinstance(value, type) and issubclass(value, BaseException):
+            table["builtins", value.__name__] = Global(value, _exception(value))
+            table["builtins", name] = Global(value, _exception(value))
+    for name, construct in _COLLECTIONS.items():
+        table["collections", name] = Global(getattr(collections, name), construct, _COSTS.get(name, 0))
+    for name, construct in _DATETIME.items():
+        table["datetime", name] = Global(getattr(datetime, name), construct)
+    table["_codecs", "encode"] = Global(_latin_1, _latin_1)
+    return table
+
+
+_LATE = {"decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
+
+
+@cache
+def _late(module: str) -> dict[str, Global]:
+    """The modules of the standard library that are imported when a record needs one of them."""
+    if module == "decimal":
+        from decimal import Decimal
+
+        return {"Decimal": Global(Decimal, lambda text: Decimal(_text(text, _TEXT_LIMIT)), factor=2)}
+    if module == "fractions":
+        from fractions import Fraction
+
+        return {"Fraction": Global(Fraction, _fraction, factor=16)}
+    if module == "ipaddress":
+        import ipaddress
+
+        names = [f"IPv{version}{kind}" for version in "46" for kind in ("Address", "Interface", "Network")]
+        return {name: Global(cls, _address(cls), 400) for name in names for cls in [getattr(ipaddress, name)]}
+    if module == "pathlib":
+        import pathlib
+
+        names = ["PurePath", "PurePosixPath", "PureWindowsPath", "Path", "PosixPath", "WindowsPath"]
+        return {name: Global(cls, _path(cls), 400, 16) for name in names for cls in [getattr(pathlib, name)]}
+    if module == "uuid":
+        from uuid import UUID
+
+        return {"UUID": Global(UUID)}  # made by NEWOBJ and BUILD
+    from zoneinfo import ZoneInfo
+
+    return {"ZoneInfo": Global(ZoneInfo), "ZoneInfo._unpickle": Global(make_zone, make_zone, _COSTS["ZoneInfo"])}
+
+
+# -- constructors: each raises Corrupt, TypeError, ValueError or OverflowError for arguments that do not fit
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise Corrupt(f"its arguments for {what} do not fit")
+
+
+def _text(value: Any, limit: int) -> str:
+    _require(type(value) is str and len(value) <= limit, "a text")
+    return value  # type: ignore[no-any-return]
+
+
+def _all_of(kind: type, values: tuple[Any, ...], what: str) -> None:
+    _require(all(type(value) is kind for value in values), what)
+
+
+def _latin_1(text: Any, encoding: Any = "") -> bytes:
+    """How protocols 0 to 2 write bytes; no other encoding may be asked for."""
+    _require(type(text) is str and encoding in ("latin1", "latin-1"), "bytes")
+    return text.encode("latin-1")  # type: ignore[no-any-return]
+
+
+def _bytes(*args: Any) -> bytes:
+    _require(not args, "bytes")
+    return b""
+
+
+def _bytearray(*args: Any) -> bytearray:
+    if len(args) == 2:
+        return bytearray(_latin_1(*args))
+    _require(not args or (len(args) == 1 and type(args[0]) is bytes), "bytearray")
+    return bytearray(*args)
+
+
+def _complex(real: Any, imag: Any) -> complex:
+    _require(all(type(part) in (int, float) for part in (real, imag)), "complex")
+    return complex(real, imag)
+
+
+def _range(*args: Any) -> range:
+    _all_of(int, args, "range")
+    return range(*args)
+
+
+def _slice(start: Any, stop: Any, step: Any) -> slice:
+    return slice(start, stop, step)
+
+
+def _type(value: Any) -> Any:
+    """How pickle writes the types of None, NotImplemented and Ellipsis."""
+    _require(value is None or value is NotImplemented or value is Ellipsis, "type")
+    return type(value)
+
+
+def _exception(cls: type[BaseException]) -> Construct:
+    def construct(*args: Any) -> BaseException:
+        check_exception(cls, args)
+        return cls(*args)
+
+    return construct
+
+
+def check_arguments(cls: type, args: tuple[Any, ...], budget: Budget) -> None:
+    """What an allowed class that is built on one of Python's own would be harmed by. Raises: Corrupt."""
+    if issubclass(cls, enum.Enum):
+        _require(len(args) == 1, "an enum")  # more would make a new class of it
+    if issubclass(cls, BaseException):
+        check_exception(cls, args)
+    if issubclass(cls, str) and cls.__new__ is str.__new__:
+        _require(len(args) <= 1, "a text")  # more would ask for a codec by name
+    if issubclass(cls, _GREEDY) and not hasattr(cls, "_fields"):
+        budget.charge(sum(map(_claimed, args)))
+    budget.charge_arguments(args)
+
+
+_GREEDY = (list, tuple, dict, set, frozenset, bytes, bytearray, collections.deque)
+
+
+def _claimed(arg: Any) -> int:
+    """What a builtin container would make of it, in bytes: all of a range, so many zeros."""
+    if isinstance(arg, range):
+        return 64 * max(0, (arg.stop - arg.start) // arg.step)
+    return arg if type(arg) is int and arg > 0 else 0
+
+
+def check_exception(cls: type[BaseException], args: tuple[Any, ...]) -> None:
+    """What the C types leave out. Raises: Corrupt."""
+    if issubclass(cls, UnicodeError):  # a negative position reads memory before the text when it is printed
+        _require(all(number >= 0 for number in args if type(number) is int), "UnicodeError")
+    if issubclass(cls, BaseExceptionGroup):  # takes any sequence, a range of billions too
+        _require(all(type(arg) in (str, list, tuple) for arg in args), "ExceptionGroup")
+
+
+def is_factory(factory: Any) -> bool:
+    """Whether a defaultdict may call it: it makes something empty, without arguments."""
+    return any(factory is known for known in _FACTORIES)
+
+
+_FACTORIES = (
+    list, dict, set, tuple, frozenset, int, float, complex, bool, str, bytes, bytearray, object,
+    collections.OrderedDict, collections.Counter, collections.deque, collections.defaultdict,
+)  # fmt: skip
+
+
+def _date(packed: Any) -> datetime.date:
+    """From the four bytes that `date` packs itself into; the C type checks only the month."""
+    packed = _packed(packed, 4)
+    return datetime.date(packed[0] << 8 | packed[1], packed[2], packed[3])
+
+
+def _time(packed: Any, zone: Any = None) -> datetime.time:
+    packed = _packed(packed, 6)
+    _require(_is_zone(zone), "time")
+    return datetime.time(
+        packed[0] & 0x7F, packed[1], packed[2], int.from_bytes(packed[3:6], "big"), zone, fold=packed[0] >> 7
+    )
+
+
+def _datetime(packed: Any, zone: Any = None) -> datetime.datetime:
+    packed = _packed(packed, 10)
+    _require(_is_zone(zone), "datetime")
+    return datetime.datetime(
+        packed[0] << 8 | packed[1], packed[2] & 0x7F, packed[3], packed[4], packed[5], packed[6],
+        int.from_bytes(packed[7:10], "big"), zone, fold=packed[2] >> 7,
+    )  # fmt: skip
+
+
+def _packed(value: Any, size: int) -> bytes:
+    """The bytes of a date or time; a Python 2 wrote them as text, which `encoding="latin1"` brings back."""
+    if type(value) is str and len(value) == size:
+        value = value.encode("latin-1")
+    _require(type(value) is bytes and len(value) == size, "a date or time")
+    return value  # type: ignore[no-any-return]
+
+
+def _is_zone(zone: Any) -> bool:
+    return zone is None or isinstance(zone, datetime.tzinfo)
+
+
+def _timedelta(*args: Any) -> datetime.timedelta:
+    _all_of(int, args, "timedelta")
+    return datetime.timedelta(*args)
+
+
+def _timezone(offset: Any, *name: Any) -> datetime.timezone:
+    _require(type(offset) is datetime.timedelta and len(name) <= 1, "timezone")
+    _all_of(str, name, "timezone")
+    return datetime.timezone(offset, *name)
+
+
+def _fraction(*args: Any) -> Any:
+    from fractions import Fraction
+
+    if len(args) == 1:
+        text = _text(args[0], _FRACTION_LIMIT)
+        _require("e" not in text and "E" not in text, "Fraction")  # an exponent is a power to compute
+        return Fraction(text)
+    _all_of(int, args, "Fraction")
+    _require(len(args) == 2, "Fraction")
+    _require(all(number.bit_length() <= _FRACTION_BITS for number in args), "Fraction")
+    return Fraction(*args)
+
+
+def _address(cls: Any) -> Construct:
+    """Addresses write themselves as numbers, interfaces and networks as text."""
+    return lambda value: cls(value if type(value) is int else _text(value, 200))
+
+
+def _path(cls: Any) -> Construct:
+    def construct(*parts: Any) -> Any:
+        _all_of(str, parts, cls.__name__)
+        return cls(*parts)
+
+    return construct
+
+
+def make_zone(key: Any, from_cache: Any) -> Any:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(_text(key, 200)) if from_cache else ZoneInfo.no_cache(_text(key, 200))
+
+
+_BUILTINS: dict[str, Construct] = {
+    "bytes": _bytes, "bytearray": _bytearray, "complex": _complex, "range": _range, "slice": _slice, "type": _type,
+    "set": "make_set", "frozenset": "make_frozenset",
+}  # fmt: skip
+_COLLECTIONS: dict[str, Construct] = {
+    "OrderedDict": "make_ordered", "Counter": "make_counter", "deque": "make_deque", "defaultdict": "make_default",
+}  # fmt: skip
+_COSTS = {"deque": 640, "ZoneInfo": 24_000}  # a block of 64 places; a table read from a file
+_DATETIME: dict[str, Construct] = {
+    "date": _date, "time": _time, "datetime": _datetime, "timedelta": _timedelta, "timezone": _timezone,
+}  # fmt: skip

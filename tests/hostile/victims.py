@@ -1,0 +1,145 @@
+"""The classes of a program that reads hostile records: those it allows, and those that would do harm."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import enum
+import os  # so that a dotted name can walk from here to `os.system`
+from typing import Any
+
+SECRET = "not to be told"
+
+
+def danger(*args: Any) -> int:
+    """Leaves the marker; nobody allowed it."""
+    with open(os.environ["HOSTILE_MARKER"], "w"):
+        return 0
+
+
+class Trap:
+    """Does harm in every way a pickle can make it; nobody allowed it."""
+
+    def __new__(cls, *args: Any, **named: Any) -> Trap:
+        danger()
+        return object.__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        danger()
+
+
+class Plain:
+    """An allowed class with an ordinary state."""
+
+    def method(self) -> str:
+        return "as it was written"
+
+    @staticmethod
+    def danger(*args: Any) -> int:
+        return danger()
+
+    class Inner:
+        """Nested, and allowed as well."""
+
+
+class Guarded:
+    """Its attribute is set with care, and not by a record."""
+
+    @property
+    def attribute(self) -> None:
+        return None
+
+    @attribute.setter
+    def attribute(self, value: Any) -> None:
+        danger()
+
+
+class Slotted:
+    __slots__ = ("here",)
+
+
+class Point(collections.namedtuple("Point", "x y")):
+    __slots__ = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """Hashed by what it holds."""
+
+    part: Any = None
+
+
+class Choice(enum.IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Bare(enum.Enum):
+    """Without members: calling it with two arguments makes a class."""
+
+
+class AList(list):
+    pass
+
+
+class ADict(dict):
+    pass
+
+
+class ASet(set):
+    pass
+
+
+class ATuple(tuple):
+    __slots__ = ()
+
+
+class SomeBytes(bytes):
+    pass
+
+
+class SomeText(str):
+    __slots__ = ()
+
+
+class AnError(ValueError):
+    pass
+
+
+class ManyErrors(ExceptionGroup):
+    pass
+
+
+class ReadError(UnicodeDecodeError):
+    pass
+
+
+class Tagged:
+    """Hashes what it is given."""
+
+    def __init__(self, tags: Any) -> None:
+        self.tags = frozenset(tags)
+
+
+ALLOWED: tuple[type, ...] = (
+    Plain, Plain.Inner, Guarded, Slotted, Point, Frozen, Choice, Colour, Bare, AList, ADict, ASet, ATuple, SomeBytes,
+    SomeText, AnError, ManyErrors, ReadError, Tagged,
+)  # fmt: skip
+_METHOD = Plain.method
+
+
+def intact() -> bool:
+    """Nothing that everybody shares was changed."""
+    return (
+        Plain.method is _METHOD
+        and [(member.name, member.value) for member in Choice] == [("ONE", 1), ("TWO", 2)]
+        and [(member.name, member.value) for member in Colour] == [("RED", "red"), ("BLUE", "blue")]
+        and Choice(1) is Choice.ONE
+        and len("four") == 4
+        and len(Bare) == 0
+    )
