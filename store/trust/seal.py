@@ -19,7 +19,8 @@ from zlib import crc32
 
 from store.errors import Corrupt, Tampered
 from store.record import Row
-from store.trust.keys import ID_BYTES, UNKEYED, Key, Keyring
+from store.trust.key import ID_BYTES, UNKEYED, Key
+from store.trust.keys import Keyring
 
 DIGEST_BYTES = 16
 _PURPOSE = b"store.seal.v1"  # on disk in every seal: never change
@@ -45,7 +46,13 @@ class Sealer:
 
     def seal(self, row: Row) -> Row:
         """The row with its seal and its checksum."""
-        key = self.keyring.sealing_key()
+        return self._sealed(row, self.keyring.sealing_key())
+
+    def seal_unkeyed(self, row: Row) -> Row:
+        """The row with a seal that no key made: a checksum, which makes it nobody's."""
+        return self._sealed(row, None)
+
+    def _sealed(self, row: Row, key: Key | None) -> Row:
         header = _context(row)
         digest = self._digest(key, header, row.body)
         key_id = UNKEYED if key is None else key.id
@@ -57,14 +64,8 @@ class Sealer:
         Raises:
             Tampered: the seal names a key of ours and does not match. Corrupt: damaged, or no seal.
         """
-        try:
-            return self._verdict(row)
-        except (TypeError, AttributeError, struct.error) as exc:
-            # STRICT and NOT NULL bind those who write: in a damaged file, or one made by hand, any column can
-            # hold anything.
-            raise Corrupt("its columns do not hold what those of a record do; restore it from a backup") from exc
-
-    def _verdict(self, row: Row) -> Verdict:
+        if not row.has_types():
+            raise Corrupt("its columns do not hold what those of a record do; restore it from a backup")
         if len(row.seal) != ID_BYTES + DIGEST_BYTES:
             raise Corrupt("its seal is damaged; restore it from a backup, or delete it")
         header = _context(row)

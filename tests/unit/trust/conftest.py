@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import traceback
 from collections.abc import Callable
@@ -26,21 +25,6 @@ def change(path: Path) -> Change:
         assert changed, "the statement changed nothing"
 
     return change
-
-
-@pytest.fixture
-def loosen_schema(path: Path) -> Callable[[], None]:
-    """Takes types and NOT NULL from the table `records`, so that a column can hold anything."""
-
-    def loosen_schema() -> None:
-        with closing(sqlite3.connect(path)) as conn:
-            ((schema,),) = conn.execute("SELECT sql FROM sqlite_schema WHERE name = 'records'").fetchall()
-            loose = re.sub(r" (TEXT|INTEGER(?! PRIMARY)|REAL|BLOB|NOT NULL|STRICT)\b", "", schema)
-            conn.execute("PRAGMA writable_schema = ON")
-            conn.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'records'", (loose,))
-            conn.commit()
-
-    return loosen_schema
 
 
 @pytest.fixture

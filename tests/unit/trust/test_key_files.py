@@ -13,8 +13,11 @@ import pytest
 
 from store import Store
 from store.errors import StorageError, Untrusted
+from store.trust import key_file as key_files
 from store.trust import keys
-from store.trust.keys import Key, create_key_file, default_key_file, read_key_file
+from store.trust.key import Key
+from store.trust.key_file import create_key_file, read_key_file
+from store.trust.keys import default_key_file
 
 GIVEN, NAMED, INLINE, OWN = ((f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4))
 FOREIGN_KEY = "ignore:.*sealed with a key"
@@ -66,7 +69,7 @@ def test_failed_creation_leaves_nothing(own_key: Path, monkeypatch: pytest.Monke
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keys.os, "fsync", full)
+    monkeypatch.setattr(key_files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         create_key_file(own_key)
     assert os.listdir(own_key.parent) == []
@@ -132,7 +135,8 @@ def test_bad_key_in_the_environment(
     monkeypatch.setenv("STORE_KEY", value)
     with pytest.raises(ValueError, match=message) as caught:
         Store(path)
-    assert "openssl rand -hex 32" in str(caught.value)
+    for remedy in ("openssl rand -hex 32", "store key new"):
+        assert remedy in str(caught.value)
     shows_no_secret(caught.value, value)
     assert not path.exists()
 
@@ -209,7 +213,8 @@ def test_own_key_file_of_another_user(path: Path, own_key: Path) -> None:
     with Store(path) as s:
         s["old"] = Thing()
     os.chown(own_key, 65534, -1)
-    cannot_be_used(path, f"{own_key} belongs to another user and was not used: chown it, or name a file in")
+    remedy = f"chown it if it is yours; to use it as it is, set STORE_KEY_FILE={own_key}"
+    cannot_be_used(path, f"{own_key} belongs to another user and was not used: {remedy}")
 
 
 @pytest.mark.parametrize("what", ["link", "directory"])

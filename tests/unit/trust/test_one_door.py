@@ -1,0 +1,283 @@
+"""One door: short of trust="all" and a verified seal, nothing in the package reaches the C unpickler."""
+
+from __future__ import annotations
+
+import _pickle
+import ast
+import copy
+import io
+import os
+import pickle
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+import store
+from store import Store
+from store.cli import main
+from store.codecs import pickle as our_pickle
+from store.errors import StoreError
+from store.raw import export_raw, import_raw
+
+MINE = b"the key of these tests"
+THEIRS = b"the key of somebody else"
+
+pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
+
+
+class Trapped(BaseException):
+    """No `except Exception` on the way can swallow it, and what did is seen in `calls`."""
+
+
+class Marker:
+    """Unpickled in full it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.folder,)
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    return tmp_path / "code has run"
+
+
+@pytest.fixture
+def trap(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every way into an unpickler that runs what it reads; the calls that were made."""
+    calls: list[str] = []
+
+    def spring(name: str) -> Callable[..., NoReturn]:
+        def sprung(*args: Any, **named: Any) -> NoReturn:
+            calls.append(name)
+            raise Trapped(name)
+
+        return sprung
+
+    for module in (pickle, _pickle, our_pickle._stdlib):
+        for name in ("loads", "load", "_loads", "_load", "Unpickler", "_Unpickler"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, spring(f"{module.__name__}.{name}"))
+    return calls
+
+
+@pytest.fixture
+def foreign(path: Path, marker: Path) -> Iterator[Path]:
+    """A store with a record of somebody else that would run code, and one that is plain data."""
+    fill(path, marker)
+    yield path
+    assert not marker.exists()
+
+
+def fill(path: Path, marker: Path) -> None:
+    with Store[Any](path, key=THEIRS) as s, s.within("more") as more:
+        s["plain"] = [1, {"a": (2.5, None)}]
+        s["evil"] = Marker(marker)
+        s.put("short", Marker(marker), ttl=1000)
+        more["evil"] = Marker(marker)
+
+
+def edit(s: Store[Any], name: str) -> None:
+    with s.edit(name) as value:
+        value.append(1)
+
+
+def views(s: Store[Any]) -> Iterator[Callable[[], Any]]:
+    for view in (s.keys, s.values, s.items):
+        yield partial(lambda view: list(view()), view)
+        yield partial(lambda view: list(reversed(view())), view)
+        yield partial(lambda view: repr(view()), view)
+        yield partial(lambda view: 1 in view(), view)
+        yield partial(lambda view: ("evil", 1) in view(), view)
+    yield lambda: s.items() & {("evil", 1)}
+    yield lambda: s.items() == {("evil", 1)}
+    yield lambda: s.keys() | {"a"}
+
+
+def uses(s: Store[Any], name: str) -> Iterator[Callable[[], Any]]:
+    """Every way to use a record."""
+    yield from views(s)
+    yield lambda: s[name]
+    yield lambda: s.get(name)
+    yield lambda: name in s
+    yield lambda: s.setdefault(name, 1)
+    yield lambda: s.get_many([name])
+    yield lambda: list(s)
+    yield lambda: list(reversed(s))
+    yield lambda: (len(s), bool(s), repr(s), str(s))
+    yield lambda: s == {}
+    yield lambda: s != {}
+    yield lambda: s == s.within("more")
+    yield lambda: s | {}
+    yield lambda: {} | s
+    yield lambda: dict(s)
+    yield lambda: {**s}
+    yield lambda: copy.copy(s).close()
+    yield lambda: copy.deepcopy(s).close()
+    yield lambda: edit(s, name)
+    yield lambda: s.modify(name, lambda value: value)
+    yield lambda: s.record(name)
+    yield lambda: list(s.records())
+    yield s.names
+    yield s.namespaces
+    yield s.stats
+    yield lambda: s.inspect(name)
+    yield lambda: repr(s.inspect(name))
+    yield s.verify
+    yield lambda: s.touch(name, 5)
+    yield s.purge
+    yield lambda: list(export_raw(s))
+    yield lambda: list(import_raw(s, list(export_raw(s))))
+    yield s.sync
+    yield lambda: s.within("more")["evil"]
+    yield lambda: s.pop(name)
+    yield s.popitem
+    yield lambda: s.put(name, 1, if_revision=s.record(name))
+    yield lambda: s.update({name: 1})
+    yield lambda: s.__delitem__(name)
+    yield s.clear
+
+
+@pytest.mark.parametrize("name", ["evil", "plain"])
+@pytest.mark.parametrize("options", [{}, {"trust": "own"}, {"writeback": True}, {"on_unreadable": "skip"}], ids=str)
+def test_foreign_record_never_reaches_it(
+    foreign: Path, marker: Path, trap: list[str], name: str, options: dict[str, Any]
+) -> None:
+    number, done = 0, 0
+    while True:
+        with Store[Any](foreign, key=MINE, **options) as s:
+            use = next(islice(uses(s, name), number, None), None)
+            if use is None:
+                break
+            try:
+                use()
+                done += 1
+            except (StoreError, KeyError, AttributeError, TypeError):
+                pass
+            assert trap == []
+        fill(foreign, marker)  # what was plain data may be the program's own by now
+        number += 1
+    assert number > 50 and done > 25
+
+
+@pytest.mark.parametrize("key", [THEIRS, MINE], ids=["altered", "damaged"])
+@pytest.mark.parametrize("trust", ["own", "data", "all"])
+def test_altered_record_never_reaches_it(path: Path, marker: Path, trap: list[str], key: bytes, trust: str) -> None:
+    with Store[Any](path, key=THEIRS) as s:
+        s["it"] = [1]
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("UPDATE records SET body = ?", (pickle.dumps(Marker(marker)),))
+        conn.commit()
+    with Store[Any](path, key=key, trust=trust) as s:
+        for use in list(uses(s, "it")):
+            try:
+                use()
+            except (StoreError, KeyError, AttributeError, TypeError):
+                pass
+            assert trap == []
+    assert not marker.exists()
+
+
+LINES = [
+    "ls PATH", "ls PATH --long", "ls PATH --json", "get PATH evil", "get PATH plain", "info PATH", "info PATH evil",
+    "info PATH evil --json", "inspect PATH evil", "verify PATH", "verify PATH --json", "export --raw PATH",
+    "export --raw PATH OUT", "import --raw OUT COPY", "get COPY evil", "import --raw OUT PATH", "set PATH other 1",
+    "rm PATH plain", "admit PATH evil", "admit PATH --all --yes",
+]  # fmt: skip
+
+
+def test_command_line_never_reaches_it(foreign: Path, tmp_path: Path, trap: list[str]) -> None:
+    for line in LINES:
+        words = {"PATH": foreign, "OUT": tmp_path / "out", "COPY": tmp_path / "copy.db"}
+        code = main([str(words.get(word, word)) for word in line.split()])
+        assert code in (0, 1), line
+        assert trap == [], line
+
+
+def test_our_own_module_never_reaches_it(marker: Path, trap: list[str]) -> None:
+    for value in (Marker(marker), [1]):
+        body = pickle.dumps(value)
+        for load in (
+            lambda body=body: our_pickle.loads(body),
+            lambda body=body: our_pickle.load(io.BytesIO(body)),
+            lambda body=body: our_pickle.Unpickler(io.BytesIO(body)).load(),
+            lambda body=body: our_pickle.codec.decode_restricted(body, allow={}),
+            lambda body=body: our_pickle.codec.describe(body),
+        ):
+            try:
+                load()
+            except StoreError:
+                pass
+    assert trap == []
+    assert not marker.exists()
+
+
+# -- the trap works
+
+
+def test_own_record_springs_it(path: Path, trap: list[str]) -> None:
+    with Store[Any](path, key=MINE) as s:
+        s["it"] = [1]
+        with pytest.raises(Trapped):
+            s["it"]
+        assert len(trap) == 1
+        for use in (lambda: list(s.values()), lambda: edit(s, "it"), lambda: s | {}, lambda: s == {"it": [1]}):
+            with pytest.raises(Trapped):
+                use()
+        assert len(trap) == 5
+
+
+def test_trust_all_springs_it(foreign: Path, trap: list[str]) -> None:
+    with Store[Any](foreign, key=MINE, trust="all") as s, pytest.raises(Trapped):
+        s["plain"]
+    with pytest.raises(Trapped):
+        our_pickle.loads(b"N.", trust="all")
+    with pytest.raises(Trapped):
+        our_pickle.load(io.BytesIO(b"N."), trust="all")
+    assert len(trap) == 3
+
+
+def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
+    with Store[Any](foreign, key=MINE) as s:
+        s.admit(s.inspect("plain"))
+        assert trap == []
+        with pytest.raises(Trapped):
+            s["plain"]
+
+
+# -- and there is no other way
+
+
+DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "copyreg"}
+DOOR = {"store.codecs.pickle"}
+NAMES_OF_PICKLE = {"store.errors": {"PicklingError", "UnpicklingError"}}
+
+
+def test_no_other_module_imports_an_unpickler() -> None:
+    package = Path(store.__file__).parent
+    for file in package.rglob("*.py"):
+        module = ".".join(file.relative_to(package.parent).with_suffix("").parts)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                found = {alias.name.partition(".")[0] for alias in node.names} & DANGEROUS
+            elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in DANGEROUS:
+                found = {alias.name for alias in node.names} - NAMES_OF_PICKLE.get(module, set())
+            else:
+                continue
+            assert not found or module in DOOR, f"{module}:{node.lineno} imports {found}"
+
+
+def test_modules_of_python_that_unpickle_are_not_loaded() -> None:
+    program = "import store, sys; print({'shelve', 'multiprocessing', 'dbm'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"
