@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from typing import NamedTuple
 
 from store.errors import Corrupt
@@ -35,6 +36,27 @@ class Row(NamedTuple):
     modified: float
     expires: float | None
 
+    def has_types(self) -> bool:
+        """Whether each column holds a value of its type; in a file made by hand it may not. Each read asks this."""
+        return tuple(map(type, self)) in _ROW_TYPES
+
+    def has_column_types(self) -> bool:
+        """The same of a row from elsewhere: whether its numbers are some that SQLite can hold, too."""
+        return self.has_types() and all(
+            (type(value) is not int or _LEAST_INT <= value <= _LARGEST_INT)
+            and value == value  # not NaN, which SQLite has no place for
+            for value in self
+        )
+
+
+_LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_NONE = type(None)
+_COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
+    (int, _NONE), (str,), (str,), (str,), (int,), (str, _NONE), (str, _NONE), (bytes,), (str, _NONE), (bytes,),
+    (int,), (int,), (float, int), (float, int), (float, int, _NONE),
+)  # fmt: skip
+_ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
+
 
 class Header(NamedTuple):
     """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal."""
@@ -53,6 +75,13 @@ class Header(NamedTuple):
     expires: float | None
     key_id: bytes
 
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return tuple(map(type, self)) in _HEADER_TYPES
+
+
+_HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
+
 
 class Identity(NamedTuple):
     """What makes a record the one that was read: a row id alone comes back after a delete."""
@@ -60,6 +89,10 @@ class Identity(NamedTuple):
     id: int
     created: float
     revision: int
+
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +121,16 @@ class Record:
     @classmethod
     def from_header(cls, header: Header) -> Record:
         """The public view of what the backend read. Raises: Corrupt: the columns hold something else."""
-        try:
-            return cls(
-                *header[:9],
-                created=_utc(header.created),
-                modified=_utc(header.modified),
-                expires=None if header.expires is None else _utc(header.expires),
-                sealed_by=header.key_id.hex() if any(header.key_id) else None,
-            )
-        except (TypeError, AttributeError) as exc:
+        if not header.has_types():
             error = Corrupt("its metadata is damaged; restore the store from a backup")
-            raise error.about(header.name, header.namespace) from exc
+            raise error.about(header.name, header.namespace)
+        return cls(
+            *header[:9],
+            created=_utc(header.created),
+            modified=_utc(header.modified),
+            expires=None if header.expires is None else _utc(header.expires),
+            sealed_by=header.key_id.hex() if any(header.key_id) else None,
+        )
 
     def is_same_as(self, identity: Identity) -> bool:
         """Whether `identity` is still the record that this one was read from."""

@@ -6,7 +6,7 @@ clock: `now`, in Unix seconds, comes from above, and a row whose `expires` is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -73,6 +73,15 @@ class Backend(Protocol):
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         """Every row in order of insertion, as of one moment."""
 
+    def every_row(self) -> Iterator[Row]:
+        """Every row of every namespace, those that have expired too, in order of insertion, page by page.
+
+        As of when it begins, less what is deleted meanwhile; nothing is held open between two pages.
+        """
+
+    def damage(self) -> list[str]:
+        """What the engine's own check finds wrong with what it stores on; [] where nothing is."""
+
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
     ) -> list[str]:
@@ -87,7 +96,10 @@ class Backend(Protocol):
         """What tells this record from an earlier one of its name."""
 
     def put(self, row: Row, now: float) -> None:
-        """Insert, or update in place: the row that was there keeps its id and `created`; revision + 1."""
+        """Insert, or update in place: the row that was there keeps its id and `created`; revision + 1.
+
+        One of that name that has expired is replaced; no row of another name is touched.
+        """
 
     def put_many(self, rows: Sequence[Row], now: float) -> None: ...
 
@@ -96,8 +108,11 @@ class Backend(Protocol):
 
     def clear(self, namespace: str) -> None: ...
 
-    def purge(self, namespace: str, now: float) -> int:
-        """Delete what has expired; how many."""
+    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
+        """Some rows that have expired, the oldest expiry first; those that come after `after`. [] = no more."""
+
+    def delete_rows(self, rows: Sequence[Row]) -> None:
+        """Delete those rows, which the open transaction has read."""
 
     def namespaces(self, now: float) -> list[str]: ...
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, retain
@@ -16,6 +17,8 @@ from store.backends.sqlite_slot import Fetch, fetch_all, fetch_one, row_count
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import Corrupt, ReadOnly, StoreClosed
 from store.record import Header, Identity, Row
+
+Found = TypeVar("Found", Row, Header)
 
 PAGE_ROWS = 256
 PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the row that passes this
@@ -44,38 +47,56 @@ class SqliteBackend:
 
     def get(self, namespace: str, name: str, now: float) -> Row | None:
         row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
-        return None if row is None else Row._make(row)
+        return None if row is None else self._asked_for(Row._make(row), namespace, name)
 
     def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        return list(map(Row._make, self._read_many(sql.GET_MANY, namespace, names, now)))
+        return self._all_in(namespace, list(map(Row._make, self._read_many(sql.GET_MANY, namespace, names, now))))
 
     def exists(self, namespace: str, name: str, now: float) -> bool:
         return self._one(sql.EXISTS, (namespace, name, now), now) is not None
 
     def count(self, namespace: str, now: float) -> int:
-        return int(self._one(sql.COUNT, (namespace, namespace, now), now)[0])
+        count: int = self._one(sql.COUNT, (namespace, namespace, now), now)[0]
+        if count < 0:  # more have expired than there are
+            raise self._bad_index()
+        return count
 
     def last(self, namespace: str, now: float) -> Row | None:
         row = self._one(sql.LAST, (namespace, now, 0, sql.LARGEST_ID), now)
-        return None if row is None else Row._make(row)
+        return None if row is None else self._asked_for(Row._make(row), namespace)
 
     def last_id(self, namespace: str) -> int:
         return self._one(sql.LAST_ID, (namespace,), 0.0)[0] or 0
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
         statement = sql.PAGE_REVERSE if reverse else sql.PAGE
-        return self._engine.read(statement, (namespace, now, after, until), _take_page, now, self._timeout)
+        rows = self._engine.read(statement, (namespace, now, after, until), _take_page, now, self._timeout)
+        if rows:
+            self._moves_on(after < (rows[-1].id or 0) <= until)
+        return self._all_in(namespace, rows)
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
         rows = self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+        if rows:
+            self._moves_on(after < rows[-1][0] <= until)
         return [(id_, self._text(name)) for id_, name in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         rows = self._all(sql.PAGE, (namespace, now, 0, sql.LARGEST_ID), now)
-        return list(map(Row._make, rows))
+        return self._all_in(namespace, list(map(Row._make, rows)))
+
+    def every_row(self) -> Iterator[Row]:
+        after, until = 0, self._one(sql.LAST_ID_OF_ALL, (), 0.0)[0] or 0
+        while page := self._engine.read(sql.EVERY, (after, until), _take_page, 0.0, self._timeout):
+            yield from page
+            after = page[-1].id or 0
+
+    def damage(self) -> list[str]:
+        found = [text for (text,) in self._all(sql.QUICK_CHECK, (), 0.0)]
+        return [] if found == ["ok"] else [str(text) for text in found]
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
@@ -83,29 +104,48 @@ class SqliteBackend:
         lower, upper = _bounds(prefix, after, reverse)
         ends = (lower,) if upper is None else (lower, upper)
         statement = sql.NAMES[upper is not None, reverse]
-        return [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
+        found = [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
+        if found and after is not None:
+            self._moves_on(found[-1] < after if reverse else found[-1] > after)
+        return found
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
         row = self._one(sql.HEADER, (namespace, name, now), now)
-        return None if row is None else Header._make(row)
+        return None if row is None else self._asked_for(Header._make(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
         return list(map(Header._make, self._read_many(sql.HEADERS, namespace, names, now)))
 
     def identity(self, namespace: str, name: str, now: float) -> Identity | None:
         row = self._one(sql.IDENTITY, (namespace, name, now), now)
-        return None if row is None else Identity._make(row)
+        if row is None:
+            return None
+        identity = Identity._make(row)
+        if not identity.has_types():
+            raise Corrupt("its metadata is damaged; restore the store from a backup").about(name, namespace)
+        return identity
 
     def namespaces(self, now: float) -> list[str]:
         return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
 
     def sealers(self) -> set[bytes]:
-        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0) if isinstance(key_id, bytes)}
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
         self._engine.known_sealers |= found
         return found
 
     def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        return [(self._text(codec), *rest) for codec, *rest in self._all(sql.TOTALS, (namespace, now), now)]
+        totals: list[tuple[str, int, int, int]] = self._all(sql.TOTALS, (namespace, now), now)
+        for figures in totals:
+            if tuple(map(type, figures)) != (str, int, int, int):
+                raise self._damaged(figures, "codec, protocol and size of records")
+        return totals
+
+    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
+        position = (-math.inf, -sql.LARGEST_ID) if after is None else (after.expires, after.id)
+        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position), _take_page, now, self._timeout)
+        if rows:
+            self._moves_on((rows[-1].expires, rows[-1].id) > position)
+        return self._all_in(namespace, rows)
 
     def usage(self) -> SqliteUsage:
         engine = self._engine
@@ -120,14 +160,21 @@ class SqliteBackend:
 
     def put(self, row: Row, now: float) -> None:
         if not self._write(sql.PUT, row, row_count, len(row.body)):
-            self._replace(row, now)
+            self._replace(row)
 
     def put_many(self, rows: Sequence[Row], now: float) -> None:
         self._writable()
+        size = sum(len(row.body) for row in rows)
         with self.transaction():
-            for namespace in {row.namespace for row in rows}:
-                self.purge(namespace, now)  # so that none of the rows meets one that has expired
-            self._engine.write_many(sql.PUT, rows, sum(len(row.body) for row in rows))
+            try:
+                with self.transaction():
+                    if self._engine.write_many(sql.PUT, rows, size) < len(rows):
+                        raise _SomeWereLeft
+            except _SomeWereLeft:
+                # Undone, so that those that must be replaced take their place among the others.
+                for row in rows:
+                    self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), row_count)
+                self._engine.write_many(sql.PUT, rows, size)
 
     def delete(self, namespace: str, name: str, now: float) -> bool:
         return bool(self._write(sql.DELETE, (namespace, name, now), row_count))
@@ -135,8 +182,10 @@ class SqliteBackend:
     def clear(self, namespace: str) -> None:
         self._write(sql.CLEAR, (namespace,), row_count)
 
-    def purge(self, namespace: str, now: float) -> int:
-        return int(self._write(sql.PURGE, (namespace, now), row_count))
+    def delete_rows(self, rows: Sequence[Row]) -> None:
+        self._writable()
+        with self.transaction():
+            self._engine.write_many(sql.DELETE_ROW, [(row.id, row.namespace, row.name) for row in rows], 0)
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._engine.known_sealers
@@ -180,7 +229,33 @@ class SqliteBackend:
         """What a column of text held: anything, where somebody rewrote the schema by hand."""
         if isinstance(found, str):
             return found
-        raise Corrupt(f"{self.location} is damaged: {found!r:.80} stands where a name should; restore a backup")
+        raise self._damaged(found, "a name")
+
+    def _damaged(self, found: Any, what: str) -> Corrupt:
+        return Corrupt(f"{self.location} is damaged: {found!r:.80} stands where {what} should; restore a backup")
+
+    def _moves_on(self, moves: bool) -> None:
+        """A page ends past its beginning, or whoever asks for page after page never comes to an end."""
+        if not moves:
+            raise self._bad_index()
+
+    def _asked_for(self, found: Found, namespace: str, name: str | None = None) -> Found:
+        """What was found is what was looked for: by a damaged or planted index it can be any row of the table."""
+        if found.namespace != namespace or (name is not None and found.name != name):
+            raise self._bad_index()
+        return found
+
+    def _all_in(self, namespace: str, rows: list[Row]) -> list[Row]:
+        for row in rows:
+            if row.namespace != namespace:
+                raise self._bad_index()
+        return rows
+
+    def _bad_index(self) -> Corrupt:
+        return Corrupt(
+            f"{self.location} is damaged: an index of it leads to other records than it says; restore a backup, or "
+            "let the sqlite3 program REINDEX it"
+        )
 
     def _one(self, statement: str, values: Sequence[Any], now: float) -> Any:
         return self._engine.read(statement, values, fetch_one, now, self._timeout)
@@ -200,10 +275,10 @@ class SqliteBackend:
         self._writable()
         return self._engine.write(statement, values, fetch, size, self._timeout)
 
-    def _replace(self, row: Row, now: float) -> None:
-        """The slower way, for a row that may not be updated in place: it has expired."""
+    def _replace(self, row: Row) -> None:
+        """The slower way, for a row that PUT left, since what is there may not be updated in place."""
         with self.transaction():
-            self._write(sql.DELETE_EXPIRED, (row.namespace, row.name, now), row_count)
+            self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), row_count)
             self._write(sql.PUT, row, row_count, len(row.body))
 
     def _writable(self) -> None:
@@ -212,6 +287,10 @@ class SqliteBackend:
                 f'{self.location} was opened with mode="r"; open it with mode="w" to write',
                 path=self.location,
             )
+
+
+class _SomeWereLeft(Exception):
+    """Rows that may not be updated in place stand in the way of some."""
 
 
 class _Closed:
@@ -243,7 +322,7 @@ def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
     for values in cursor:
         row = Row._make(values)
         rows.append(row)
-        if isinstance(row.body, bytes):  # always, but in a damaged file; the check of the seal says so
+        if isinstance(row.body, bytes):  # always, but in a file made by hand; the check of the seal says so
             size += len(row.body)
         if len(rows) >= PAGE_ROWS or size > PAGE_BYTES:
             break

@@ -179,7 +179,10 @@ def _has_schema(conn: sqlite3.Connection, path: str) -> bool:
     mark = schema.read_mark(conn)
     if not any(mark) and schema.is_blank(conn):
         return False
-    return schema.check_mark(path, *mark)
+    current = schema.check_mark(path, *mark)
+    if current:
+        schema.check_structure(conn, path)
+    return current
 
 
 def _make(path: str, timeout: float) -> None:

@@ -28,6 +28,8 @@ CHECKPOINT_PAGES = 1000  # SQLite's own default; counted in what this process wr
 FORCED_CHECKPOINT_BYTES = 64 * 1024 * 1024  # a WAL this large is worth waiting for readers, briefly
 LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
 
+ID_BYTES = 16
+
 SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 
 
@@ -108,10 +110,11 @@ class Engine:
         finally:
             self.give(hold)
 
-    def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> None:
-        """Run a statement for each row, inside the transaction that is open."""
-        self.slot().run_many(statement, rows)
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> int:
+        """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
+        changed = self.slot().run_many(statement, rows)
         self._pages_written += len(rows) + size // 4096
+        return changed
 
     def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         hold = Hold()
@@ -232,7 +235,7 @@ class Engine:
                 f"{self.path} is marked as a store and lacks its tables ({exc}); restore a backup",
                 path=self.path,
             ) from exc
-        if not isinstance(found, bytes):
+        if not isinstance(found, bytes) or len(found) != ID_BYTES:
             raise NotAStore(f"{self.path} is marked as a store and has no identity; restore a backup", path=self.path)
         self.store_id = self.store_id or found
         if found != self.store_id:

@@ -7,8 +7,9 @@ imported only when there is something to migrate, which costs 250–700 ms once 
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from store.errors import NotAStore
 
@@ -18,6 +19,53 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x53746F72  # "Stor"; on disk in every store: never change
 SCHEMA_VERSION = 1  # PRAGMA user_version
 FORMAT_VERSION = 1  # what `seal` covers and how; in the table `identity`
+
+IDENTITY = "CREATE TABLE identity (id BLOB NOT NULL, format INTEGER NOT NULL) STRICT"
+SEALERS = "CREATE TABLE sealers (key_id BLOB PRIMARY KEY NOT NULL) STRICT"
+RECORDS = """
+CREATE TABLE records (
+    id INTEGER PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    codec TEXT NOT NULL,
+    protocol INTEGER NOT NULL,
+    type TEXT,
+    python TEXT,
+    body BLOB NOT NULL,
+    spill TEXT,
+    seal BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    created REAL NOT NULL,
+    modified REAL NOT NULL,
+    expires REAL,
+    UNIQUE (namespace, name)
+) STRICT
+"""
+RECORDS_BY_NAMESPACE = "CREATE INDEX records_by_namespace ON records (namespace)"
+RECORDS_BY_EXPIRY = "CREATE INDEX records_by_expiry ON records (namespace, expires) WHERE expires IS NOT NULL"
+GARBAGE = "CREATE TABLE garbage (file TEXT PRIMARY KEY NOT NULL) STRICT"
+
+_Object = tuple[str, str, str]  # type, name and table, as in `sqlite_schema`
+_STRUCTURE: dict[_Object, str | None] = {  # → its text; SQLite keeps none of the indexes it makes itself
+    ("table", "identity", "identity"): IDENTITY,
+    ("table", "sealers", "sealers"): SEALERS,
+    ("index", "sqlite_autoindex_sealers_1", "sealers"): None,
+    ("table", "records", "records"): RECORDS,
+    ("index", "sqlite_autoindex_records_1", "records"): None,
+    ("index", "records_by_namespace", "records"): RECORDS_BY_NAMESPACE,
+    ("index", "records_by_expiry", "records"): RECORDS_BY_EXPIRY,
+    ("table", "garbage", "garbage"): GARBAGE,
+    ("index", "sqlite_autoindex_garbage_1", "garbage"): None,
+}
+# SQLite reads these columns as C strings: of a blob, or of text with a NUL in it, it takes what an ordinary
+# comparison does not see. It makes neither itself, so whose they are need not be asked.
+_FIND_STRUCTURE = """
+SELECT type, name, tbl_name, sql FROM sqlite_schema
+WHERE lower(tbl_name) IN ('identity', 'sealers', 'records', 'garbage')
+    OR typeof(tbl_name) <> 'text' OR instr(CAST(tbl_name AS BLOB), x'00')
+"""
+_SPACES = re.compile(r"[ \t\n\f\r]+")  # SQLite's own; str.split() would also take a no-break space for one
 
 
 def check_mark(path: str, application_id: int, version: int) -> bool:
@@ -31,6 +79,8 @@ def check_mark(path: str, application_id: int, version: int) -> bool:
             f"{path} is an SQLite database of another program, and was not touched; choose another file",
             path=path,
         )
+    if version < 1:  # mark and tables come in one transaction
+        raise _altered(path, "it has no schema version")
     if version > SCHEMA_VERSION:
         raise NotAStore(
             f"{path} was written by a later release (schema {version}, this one knows {SCHEMA_VERSION}), "
@@ -38,6 +88,39 @@ def check_mark(path: str, application_id: int, version: int) -> bool:
             path=path,
         )
     return version == SCHEMA_VERSION
+
+
+def check_structure(conn: sqlite3.Connection, path: str) -> None:
+    """Make sure that our tables are what we create, with our indexes and nothing else on them.
+
+    The texts are compared, which SQLite keeps as they were given and makes the tables from at each open: none of
+    ours has a quote or a comment in it, so equal but for white space is equal. One that means the same in other
+    words is refused, which errs on the safe side. That an entry is filed under what its text says (no trigger on
+    `records` passes for one on another table) SQLite checks itself as it opens a file.
+
+    Raises:
+        NotAStore: something is missing, altered or added. Other people's tables are left alone.
+    """
+    missing = dict(_STRUCTURE)
+    for kind, name, table, text in conn.execute(_FIND_STRUCTURE):
+        if (kind, name, table) not in missing:  # or not any more: it is there twice
+            raise _altered(path, f"it has what no store has, {kind!s:.20} {name!r:.80} on {table!r:.80}")
+        if _normal(text) != _normal(missing.pop((kind, name, table))):
+            raise _altered(path, f"its {kind} {name!r} is not that of a store")
+    for kind, name, _ in missing:
+        raise _altered(path, f"it lacks the {kind} {name!r}")
+
+
+def _normal(text: Any) -> Any:
+    return _SPACES.sub(" ", text).strip(" ") if isinstance(text, str) else text
+
+
+def _altered(path: str, what: str) -> NotAStore:
+    return NotAStore(
+        f"{path} is marked as a store, but {what}; it was not touched. If that was your doing, undo it with the "
+        "sqlite3 program; if not, take the file for hostile and restore a backup",
+        path=path,
+    )
 
 
 def is_blank(conn: sqlite3.Connection) -> bool:
@@ -66,6 +149,7 @@ def migrate(conn: sqlite3.Connection, path: str) -> None:
     try:
         application_id, version = read_mark(conn)
         if (application_id or not is_blank(conn)) and check_mark(path, application_id, version):
+            check_structure(conn, path)
             conn.execute("ROLLBACK")
             return
         _apply(conn)
@@ -87,31 +171,7 @@ def _apply(conn: sqlite3.Connection) -> None:
 
 
 def _create_tables(db: Database) -> None:
-    db.execute("CREATE TABLE identity (id BLOB NOT NULL, format INTEGER NOT NULL) STRICT")
+    db.execute(IDENTITY)
     db.execute("INSERT INTO identity VALUES (?, ?)", [os.urandom(16), FORMAT_VERSION])
-    db.execute("CREATE TABLE sealers (key_id BLOB PRIMARY KEY NOT NULL) STRICT")
-    db.execute(
-        """
-        CREATE TABLE records (
-            id INTEGER PRIMARY KEY,
-            namespace TEXT NOT NULL,
-            name TEXT NOT NULL,
-            codec TEXT NOT NULL,
-            protocol INTEGER NOT NULL,
-            type TEXT,
-            python TEXT,
-            body BLOB NOT NULL,
-            spill TEXT,
-            seal BLOB NOT NULL,
-            crc INTEGER NOT NULL,
-            revision INTEGER NOT NULL,
-            created REAL NOT NULL,
-            modified REAL NOT NULL,
-            expires REAL,
-            UNIQUE (namespace, name)
-        ) STRICT
-        """
-    )
-    db.execute("CREATE INDEX records_by_namespace ON records (namespace)")
-    db.execute("CREATE INDEX records_by_expiry ON records (namespace, expires) WHERE expires IS NOT NULL")
-    db.execute("CREATE TABLE garbage (file TEXT PRIMARY KEY NOT NULL) STRICT")
+    for statement in (SEALERS, RECORDS, RECORDS_BY_NAMESPACE, RECORDS_BY_EXPIRY, GARBAGE):
+        db.execute(statement)

@@ -70,11 +70,11 @@ class Slot:
             except SQLITE_ERRORS as exc:
                 deadline = wait(exc, self.path, deadline, timeout)
 
-    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """One statement for each row, inside a transaction."""
+    def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """One statement for each row, inside a transaction; how many rows that changed."""
         try:
             with self.guard:
-                self.ready().executemany(sql, rows)
+                return self.ready().executemany(sql, rows).rowcount
         except SQLITE_ERRORS as exc:
             raise translate(exc, self.path) from exc
 

@@ -46,6 +46,11 @@ LAST = f"{PAGE_REVERSE} LIMIT 1"
 NAME_PAGE = f"SELECT id, name {_PAGE} LIMIT ?"
 NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 
+# By row id, which is the table itself: no index takes part that a damaged file could have wrong.
+LAST_ID_OF_ALL = "SELECT max(id) FROM records"
+EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
+QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
+
 _NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
 NAMES = {  # (is there an upper bound, reverse) → statement
     (False, False): f"{_NAMES} ORDER BY name LIMIT ?",
@@ -54,8 +59,8 @@ NAMES = {  # (is there an upper bound, reverse) → statement
     (True, True): f"{_NAMES} AND name < ? ORDER BY name DESC LIMIT ?",
 }
 
-# The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is not updated
-# but left for REPLACE: the one has files to give up, the other is absent and must come back at the end.
+# The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is not updated but
+# left for DELETE_LEFT: the one has files to give up, the other is absent and must come back at the end.
 PUT = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
@@ -66,15 +71,24 @@ WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)
 """
 
 DELETE = "DELETE FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
-DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ? AND name = ? AND expires <= ?"
+# The rows that PUT left, and no others.
+DELETE_LEFT = (
+    "DELETE FROM records WHERE namespace = ? AND name = ? "
+    "AND NOT (spill IS NULL AND (expires IS NULL OR expires > ?))"
+)
+DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
-PURGE = "DELETE FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?"
+EXPIRED = (
+    f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
+    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id"
+)
 
-# Steps from one namespace to the next by the index; DISTINCT would read all of it.
+# Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
+# damaged index a step can lead back.
 NAMESPACES = """
 WITH RECURSIVE step (namespace) AS (
     SELECT min(namespace) FROM records
-    UNION ALL
+    UNION
     SELECT (SELECT min(namespace) FROM records WHERE namespace > step.namespace)
     FROM step WHERE step.namespace IS NOT NULL
 )
@@ -88,5 +102,5 @@ WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protoc
 """
 
 STORE_ID = "SELECT id, format FROM identity"
-SEALERS = "SELECT key_id FROM sealers"
+SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"

@@ -186,7 +186,7 @@ def test_writer_of_a_read_only_mount_is_told_to_read(mounted: Path) -> None:
         lambda s: s.modify("a", lambda n: n + 1), lambda s: s.edit("a").__enter__(), lambda s: s.touch("a", 1),
         lambda s: s.purge(), lambda s: s.transaction(),
     ],
-    ids="set del put clear pop popitem setdefault update modify edit touch purge transaction".split(),
+    ids=["set", "del", "put", "clear", "pop", "popitem", "setdefault", "update", "modify", "edit", "touch", "purge", "transaction"],
 )  # fmt: skip
 def test_reader_cannot_write(path: Path, write: Callable[[Store[int]], Any]) -> None:
     with Store[int](path) as s:

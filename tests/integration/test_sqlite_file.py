@@ -137,7 +137,7 @@ def test_mark_without_tables_is_refused(path):
         conn.execute(f"PRAGMA application_id = {0x53746F72}")
         conn.execute("PRAGMA user_version = 1")
         conn.execute("PRAGMA journal_mode = WAL").fetchone()
-    with pytest.raises(NotAStore, match="lacks its tables"):
+    with pytest.raises(NotAStore, match="lacks the table"):
         Store(path)
 
 

@@ -42,7 +42,7 @@ PLANS = {
     "last id": (sql.LAST_ID, "records_by_namespace (namespace=?)"),
     "count": (sql.COUNT, "records_by_namespace (namespace=?)"),
     "count of the expired": (sql.COUNT, "records_by_expiry (namespace=? AND expires<?)"),
-    "purge": (sql.PURGE, "records_by_expiry (namespace=? AND expires<?)"),
+    "expired": (sql.EXPIRED, "records_by_expiry (namespace=? AND expires>? AND expires<?)"),
     "namespaces": (sql.NAMESPACES, "(namespace>?)"),
     **{
         f"names {key}": (statement, "sqlite_autoindex_records_1 (namespace=? AND name>?")
