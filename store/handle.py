@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
-from store.errors import StoreClosed, StoreError
+from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
 from store.pipeline import Pipeline, choose
 from store.record import Row
-from store.trust.keys import UNKEYED, Keyring, KeySource
+from store.trust.key import UNKEYED
+from store.trust.keys import Keyring, KeySource
 from store.trust.seal import Sealer
 from store.writeback import Writeback, close_at_exit
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 V = TypeVar("V")
+
+OnUnreadable = Callable[[str, StoreError], Any]
 
 MODES = ("r", "w", "c", "n")
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -42,6 +45,7 @@ class Handle(Generic[V]):
         trust: str = "data",
         allow: Iterable[type | str] = (),
         key: KeySource = None,
+        on_unreadable: str | OnUnreadable = "raise",
         durability: str = "normal",
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.time,
@@ -52,11 +56,12 @@ class Handle(Generic[V]):
         self._namespace = check_name(namespace, "namespace")
         self._ttl = check_ttl(ttl)
         self._timeout = check_timeout(timeout)
+        self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
         choices = choose(codec, protocol, trust, allow)  # before a file is made for what can never be right
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
-            "allow": choices.allow, "durability": durability, "timeout": timeout,
+            "allow": choices.allow, "on_unreadable": on_unreadable, "durability": durability, "timeout": timeout,
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
@@ -163,6 +168,17 @@ class Handle(Generic[V]):
             return value
         return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
 
+    def _pair(self, row: Row) -> tuple[tuple[str, V], ...]:
+        """The name and value of a row as one pair; what `on_unreadable` puts in its place; or nothing."""
+        try:
+            return ((row.name, self._value(row)),)
+        except (RecordError, CodecUnavailable) as exc:
+            if callable(self._on_unreadable):
+                return ((row.name, self._on_unreadable(row.name, exc)),)
+            if self._on_unreadable == "skip":
+                return ()
+            raise
+
     def _pack(
         self, name: str, value: V, ttl: float | None, codec: str | None = None, protocol: int | None = None
     ) -> Row:
@@ -205,7 +221,8 @@ class Handle(Generic[V]):
             warnings.warn(
                 f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
                 f"keys from {ring.where()}{problem}): they read as plain data, and classes only if declared with "
-                "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE",
+                "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE; if it is lost, "
+                f"look at them and take them over: `store admit {self.location} --all`",
                 stacklevel=3,
             )
 
@@ -275,6 +292,15 @@ def check_ttl(ttl: float | None) -> float | None:
     if not 0 < ttl <= sys.float_info.max:
         raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
     return ttl
+
+
+def check_on_unreadable(choice: str | OnUnreadable) -> str | OnUnreadable:
+    if isinstance(choice, str):
+        if choice not in ("raise", "skip"):
+            raise ValueError(f'unknown on_unreadable {choice!r}: "raise", "skip", or a function of name and error')
+    elif not callable(choice):
+        raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')
+    return choice
 
 
 def check_timeout(timeout: float) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
-from store.errors import Untrusted, label
+from store.errors import RecordError, Untrusted, label
 from store.handle import Handle, check_name, check_ttl
-from store.record import Record
+from store.record import Record, Row
 from store.trust.seal import Verdict
 
 V = TypeVar("V")
@@ -45,7 +45,11 @@ class Maintenance(Handle[V]):
             if row is None:
                 raise KeyError(name)
             sealer = self._pipeline.sealer
-            if sealer.check(row) is not Verdict.OWN:
+            try:
+                verdict = sealer.check(row)
+            except RecordError as exc:
+                raise exc.about(name, self._namespace) from None
+            if verdict is not Verdict.OWN:
                 raise Untrusted(
                     f"{label(name, self._namespace)} was not sealed with a key of yours, so its lifetime is not "
                     "yours to change; assign the value again to make the record yours",
@@ -54,7 +58,7 @@ class Maintenance(Handle[V]):
                 )
             now = self._clock()
             expires = None if ttl is None else now + ttl
-            self._store(sealer.seal(row._replace(expires=expires, modified=now)))
+            self._store(self._pipeline.reseal(row._replace(expires=expires, modified=now)))
             if self._writeback is not None:
                 self._writeback.keep_until(name, expires, transaction)
             header = self._backend.header(self._namespace, name, now)
@@ -62,8 +66,28 @@ class Maintenance(Handle[V]):
         return Record.from_header(header)
 
     def purge(self) -> int:
-        """Deletes what has expired in this namespace; how many records that were."""
-        return self._backend.purge(self._namespace, self._clock())
+        """Deletes the expired records of this namespace that a key of yours sealed; how many those were.
+
+        Anybody who can write the file can make a record of yours look expired: one whose seal does not hold stays,
+        and `verify` names it. Those of other keys stay as well; no one here can tell when they were to expire.
+        """
+        now, deleted = self._clock(), 0
+        last: Row | None = None
+        while True:
+            with self._backend.transaction():  # for each page, so that other writers get their turn
+                rows = self._backend.expired(self._namespace, last, now)
+                if not rows:
+                    return deleted
+                own = [row for row in rows if self._is_own(row)]
+                self._backend.delete_rows(own)
+            deleted += len(own)
+            last = rows[-1]
+
+    def _is_own(self, row: Row) -> bool:
+        try:
+            return self._pipeline.sealer.check(row) is Verdict.OWN
+        except RecordError:
+            return False
 
     def namespaces(self) -> list[str]:
         """The namespaces of the file that have records, in order."""
@@ -78,7 +102,7 @@ class Maintenance(Handle[V]):
         for codec, protocol, records, bytes_ in self._backend.totals(self._namespace, now):
             codecs[codec] = codecs.get(codec, 0) + records
             protocols[f"{codec} {protocol}"] = records
-            size += bytes_ or 0  # NULL where the file is damaged
+            size += bytes_
         usage = self._backend.usage()
         return Stats(
             records=sum(codecs.values()),

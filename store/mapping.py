@@ -7,10 +7,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from store.handle import check_name
+from store.inspection import Inspecting
 from store.maintenance import Maintenance
 from store.record import Row
 from store.records import Records
 from store.transaction import MISSING, Transactions
+from store.verification import Verifying
 from store.views import Items, Names, Values
 
 if TYPE_CHECKING:  # a `Store("app.db")` that nobody annotated holds anything (PEP 696; in typing since 3.13)
@@ -24,7 +26,7 @@ D = TypeVar("D")
 BATCH = 500  # records that `update` packs before it writes them
 
 
-class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V]):
+class Store(Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifying[V], MutableMapping[str, V]):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
     Safe across threads, processes and forks; each single operation is atomic. What you get is always a fresh
@@ -43,6 +45,9 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
         allow: classes, or dotted names of classes, that load whoever wrote the record; see `store.allow`.
         key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
             is STORE_KEY_FILE, STORE_KEY, or a key of the user's own.
+        on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be
+            decoded: "raise", "skip", or a function of its name and the error, which gives the value to put in
+            its place. `s[name]` and `==` always raise.
         durability: "normal" survives any crash of any process, "full" a power cut too.
         timeout: seconds to wait for another writer.
         clock: what tells the time in Unix seconds; for tests.
@@ -168,8 +173,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
             return True
         if not isinstance(other, Mapping):
             return NotImplemented
-        mine = self._snapshot()
-        return mine == (other._snapshot() if isinstance(other, Store) else dict(other.items()))
+        mine = self._whole()
+        return mine == (other._whole() if isinstance(other, Store) else dict(other.items()))
 
     # -- all
 
@@ -215,10 +220,15 @@ class Store(Records[V], Transactions[V], Maintenance[V], MutableMapping[str, V])
 
     def _pairs(self, reverse: bool = False) -> Iterator[tuple[str, V]]:
         for row in self._rows(reverse):
-            yield row.name, self._value(row)
+            yield from self._pair(row)
 
     def _snapshot(self) -> dict[str, V]:
         """All of it as of one moment; the rows are read before the first one is decoded."""
+        rows = self._backend.all_rows(self._namespace, self._clock())
+        return dict(pair for row in rows for pair in self._pair(row))
+
+    def _whole(self) -> dict[str, V]:
+        """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""
         return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
 
     def _delete(self, name: str) -> bool:

@@ -16,7 +16,7 @@ from store.allowlist import allowed, entries_of
 from store.codecs import Codec, codecs
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
 from store.record import Row
-from store.trust.keys import UNKEYED
+from store.trust.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 
 TRUST = ("own", "data", "all")
@@ -99,11 +99,29 @@ class Pipeline:
         try:
             return self._decoder_for(row)(row.body)
         except Untrusted as exc:
-            if self.sealer.keyring.problem:
+            if self.sealer.keyring.problem and not self.sealer.keyring.keys():
                 exc.message += f". No key was used: {self.sealer.keyring.problem}"
             raise exc.about(row.name, row.namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
+
+    def reseal(self, row: Row) -> Row:
+        """The row sealed with a key of ours; whether it deserves that is the caller's to know.
+
+        Raises:
+            Untrusted: there is no key to seal with, and without one it would stay as foreign as it is.
+        """
+        sealed = self.sealer.seal(row)
+        if sealed.seal.startswith(UNKEYED):
+            ring = self.sealer.keyring
+            raise Untrusted(
+                f"{label(row.name, row.namespace)} cannot be sealed: "
+                f"{ring.problem or f'no key can be had from {ring.where()}'}. Name a key file in STORE_KEY_FILE, "
+                "or pass key=",
+                name=row.name,
+                namespace=row.namespace,
+            )
+        return sealed
 
     def fingerprint(self, value: Any, row: Row) -> bytes:
         """The digest of the value, encoded as in `row`: it changes when the value does."""

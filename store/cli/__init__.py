@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 import store
-from store.cli import demo, info, listing, records
+from store.cli import demo, info, keys, listing, raw, records, trust
 from store.cli.exits import EXIT_USAGE, run
 
 
@@ -31,7 +31,12 @@ def cli(context: click.Context) -> None:
         context.exit(EXIT_USAGE)
 
 
-for command in (demo.demo, listing.ls, records.get, records.set_, records.rm, info.info):
+_COMMANDS = (
+    demo.demo, listing.ls, records.get, records.set_, records.rm, info.info,
+    trust.inspect, trust.admit, trust.verify, raw.export, raw.import_,
+    keys.key,
+)  # fmt: skip
+for command in _COMMANDS:
     cli.add_command(command)
 
 

@@ -93,6 +93,9 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "within": lambda s: s.within("x"),
     "namespaces": lambda s: s.namespaces(),
     "stats": lambda s: s.stats(),
+    "inspect": lambda s: s.inspect("a"),
+    "admit": lambda s: s.admit(None),
+    "verify": lambda s: s.verify(),
     "sync": lambda s: s.sync(),
 }
 FINE_WHEN_CLOSED = {"close", "namespace", "location"}

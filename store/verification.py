@@ -1,0 +1,63 @@
+"""`verify`: whether every record of the file is what was written, without decoding any."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from store.errors import Corrupt, StorageError
+from store.handle import Handle
+from store.inspection import verdict_of
+from store.record import Row
+
+V = TypeVar("V")
+
+
+@dataclass(slots=True)
+class Verification:
+    """What `verify` found in the whole file; records are (namespace, name).
+
+    `sealed` counts those that a key of ours sealed; `foreign` ones are sealed by a key that is not here, `tampered`
+    ones do not match the seal of ours they bear, `corrupt` ones do not match their checksum. `damage` is what
+    SQLite's own check says of the file.
+    """
+
+    sealed: int = 0
+    foreign: list[tuple[str, str]] = field(default_factory=list)
+    tampered: list[tuple[str, str]] = field(default_factory=list)
+    corrupt: list[tuple[str, str]] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all records are ours and sound, and the file is."""
+        return not (self.foreign or self.tampered or self.corrupt or self.damage)
+
+    def add(self, row: Row, verdict: str) -> None:
+        """Count one record."""
+        if verdict == "own":
+            self.sealed += 1
+        else:
+            getattr(self, verdict).append((str(row.namespace), str(row.name)))
+
+
+class Verifying(Handle[V]):
+    """The part of `Store` that checks the file."""
+
+    def verify(self) -> Verification:
+        """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
+
+        Page by page: in memory are one page, and the names of what is not ours or not sound.
+        """
+        self._check_open()
+        found = Verification()
+        try:
+            found.damage += self._backend.damage()
+        except (Corrupt, StorageError) as exc:  # the file cannot be read further, and that is what was asked
+            found.damage.append(str(exc))
+        try:
+            for row in self._backend.every_row():
+                found.add(row, verdict_of(self, row)[0] if row.has_column_types() else "corrupt")
+        except (Corrupt, StorageError) as exc:
+            found.damage.append(str(exc))
+        return found

@@ -1,0 +1,314 @@
+"""Records out of one store and into another, undecoded: whose they were they stay."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+from store.errors import Corrupt, ReadOnly, Tampered, Untrusted
+from store.raw import BATCH, export_raw, import_raw
+from store.trust.key import UNKEYED
+
+OTHER = b"the key of somebody else"
+
+pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
+
+
+class Marker:
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (self.folder,)
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "target.db"
+
+
+def execute(path: Path, statement: str, *values: Any) -> None:
+    with closing(sqlite3.connect(path)) as conn:
+        assert conn.execute(statement, values).rowcount > 0
+        conn.commit()
+
+
+def exported(path: Path, **options: Any) -> list[str]:
+    with Store[Any](path, mode="r") as s:
+        return list(export_raw(s, **options))
+
+
+def imported(path: Path, lines: Any, **options: Any) -> list[tuple[str, str, str]]:
+    with Store[Any](path, **options) as s:
+        return list(import_raw(s, lines))
+
+
+def rows(path: Path) -> dict[tuple[str, str], Any]:
+    with Store[Any](path, mode="r") as s:
+        return {(row.namespace, row.name): row for row in s._backend.every_row()}
+
+
+def changed(line: str, **fields: Any) -> str:
+    return json.dumps({**json.loads(line), **fields})
+
+
+def verdict(s: Store[Any], name: str) -> str:
+    return s.inspect(name).verdict
+
+
+def test_own_records_are_own_there(path: Path, target: Path, clock: Any) -> None:
+    with Store[Any](path, clock=clock) as s, s.within("more") as more:
+        s["set"] = {1, 2}
+        s["set"] = {1, 2, 3}
+        s.put("session", (1,), ttl=100)
+        more["json"] = None
+        more.put("json", [1], codec="json")
+    lines = exported(path)
+    clock.advance(10)
+    assert imported(target, lines, clock=clock) == [
+        ("", "set", "own"),
+        ("", "session", "own"),
+        ("more", "json", "own"),
+    ]
+    with Store[Any](target, clock=clock) as s, s.within("more") as more:
+        assert s | {} == {"set": {1, 2, 3}, "session": (1,)}
+        assert more["json"] == [1]
+        assert s.verify().sealed == 3 and s.verify().ok
+    before, after = rows(path), rows(target)
+    for place, row in before.items():
+        there = after[place]
+        assert there._replace(seal=b"", crc=0) == row._replace(seal=b"", crc=0)
+        assert there.seal[:8] == row.seal[:8] and there.seal != row.seal
+
+
+def test_each_record_stays_what_it_was(path: Path, target: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "code has run"
+    with Store[Any](path) as s:
+        s.update({"own": 1, "tampered": 2})
+    with Store[Any](path, key=OTHER) as s:
+        s.update({"foreign": 3, "corrupt": 4, "evil": Marker(marker)})
+    for name in ("tampered", "corrupt"):
+        execute(path, "UPDATE records SET body = ? WHERE name = ?", pickle.dumps("x"), name)
+    was = {
+        "own": "own", "tampered": "tampered", "foreign": "foreign", "corrupt": "corrupt", "evil": "foreign",
+    }  # fmt: skip
+    for goes_to in (target, path):
+        assert imported(goes_to, exported(path)) == [("", name, what) for name, what in was.items()]
+        with Store[Any](goes_to) as s:
+            assert {name: verdict(s, name) for name in s} == was
+            assert s["own"] == 1 and s["foreign"] == 3
+            with pytest.raises(Tampered):
+                s["tampered"]
+            with pytest.raises(Corrupt):
+                s["corrupt"]
+            with pytest.raises(Untrusted):
+                s["evil"]
+    assert not marker.exists()
+    with Store[Any](target, key=OTHER) as s:  # a seal covers its store: there it is not what was sealed here
+        assert verdict(s, "foreign") == "tampered"
+
+
+def test_owner_of_foreign_records_imports_them_as_own(path: Path, target: Path) -> None:
+    with Store[Any](path, key=OTHER) as s:
+        s["it"] = 1
+    assert imported(target, exported(path), key=OTHER) == [("", "it", "own")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"body": base64.b64encode(pickle.dumps("x")).decode()},
+        {"name": "another"},
+        {"namespace": "another"},
+        {"expires": 1e12},
+        {"codec": "json"},
+        {"protocol": 2},
+        {"store": "00" * 16},
+        {"spill": "x"},
+    ],
+)
+def test_altered_line_is_tampered_for_good(path: Path, target: Path, fields: dict[str, Any]) -> None:
+    with Store[Any](path) as s:
+        s["it"] = 1
+    (line,) = exported(path)
+    for goes_to in (target, path):  # also where it came from
+        ((namespace, name, what),) = imported(goes_to, [changed(line, **fields)])
+        assert what == "tampered"
+        with Store[Any](goes_to, namespace=namespace) as s:
+            with pytest.raises(Tampered):
+                s[name]
+
+
+def test_record_of_this_store_in_a_line_of_another_does_not_become_own(path: Path, target: Path) -> None:
+    """Its seal fits here, but the line says that it was sealed elsewhere: somebody put the two together."""
+    with Store[Any](target) as s:
+        s["it"] = "an older value"
+    (line,) = exported(target)
+    with Store[Any](target) as s:
+        s["it"] = "the newer value"
+    with Store[Any](path) as s:
+        origin = s._backend.store_id.hex()
+    assert imported(target, [changed(line, store=origin)]) == [("", "it", "tampered")]
+    with Store[Any](target) as s:
+        assert verdict(s, "it") == "tampered"
+        with pytest.raises(Tampered):
+            s["it"]
+
+
+def test_record_without_a_key_stays_without(path: Path, target: Path, own_key: Path) -> None:
+    own_key.parent.mkdir(parents=True)
+    own_key.write_text("00" * 32)
+    own_key.chmod(0o644)  # open to others: not used
+    with Store[Any](path) as s:
+        s["it"] = [1]
+    lines = exported(path)
+    assert imported(target, lines) == [("", "it", "foreign")]
+    own_key.chmod(0o600)
+    for key in (None, OTHER):
+        with Store[Any](target, key=key) as s:
+            assert verdict(s, "it") == "foreign"
+            assert s["it"] == [1]
+    assert rows(target)["", "it"].seal.startswith(UNKEYED)
+    assert imported(target, lines) == [("", "it", "foreign")]  # a key that is there now does not make it ours
+    assert rows(target)["", "it"].seal.startswith(UNKEYED)
+
+
+def test_expired_records_go_over_too(path: Path, target: Path, clock: Any) -> None:
+    with Store[Any](path, clock=clock) as s:
+        s.put("it", 1, ttl=5)
+    clock.advance(10)
+    assert imported(target, exported(path), clock=clock) == [("", "it", "own")]
+    with Store[Any](target, clock=clock) as s:
+        assert "it" not in s
+        assert s.verify().sealed == 1
+        assert s.purge() == 1
+
+
+def test_one_namespace(path: Path) -> None:
+    with Store[Any](path) as s, s.within("more") as more:
+        s["a"] = more["b"] = 1
+    assert [json.loads(line)["name"] for line in exported(path, namespace="more")] == ["b"]
+    assert [json.loads(line)["name"] for line in exported(path, namespace="")] == ["a"]
+
+
+def test_name_that_is_there_is_replaced(path: Path, target: Path) -> None:
+    with Store[Any](path) as s:
+        s.update(a=1, b=2)
+    with Store[Any](target, writeback=True) as s:
+        s.update(b=["there"], c=3)
+        assert s["b"] == ["there"]
+        assert list(import_raw(s, exported(path))) == [("", "a", "own"), ("", "b", "own")]
+        assert s["b"] == 2  # not the live value of before
+    with Store[Any](target) as s:
+        assert s | {} == {"b": 2, "c": 3, "a": 1}
+
+
+def test_names_of_any_text(path: Path, target: Path) -> None:
+    names = ["", "\n", "é☃\U0001f600", "\x00", '"', "\u2028", "a" * 10_000]
+    with Store[Any](path) as s:
+        s.update(dict.fromkeys(names, b"\x00\xff"))
+    lines = exported(path)
+    assert all(line.isascii() and "\n" not in line for line in lines)
+    imported(target, "".join(line + "\n" for line in lines).encode().splitlines())
+    with Store[Any](target) as s:
+        assert s | {} == dict.fromkeys(names, b"\x00\xff")
+
+
+def test_more_than_a_batch_and_blank_lines(path: Path, target: Path) -> None:
+    many = {f"n{number}": number for number in range(2 * BATCH + 3)}
+    with Store[Any](path) as s:
+        s.update(many)
+    lines = exported(path)
+    assert len(imported(target, [*lines[:5], "", "  \n", *lines[5:]])) == len(many)
+    with Store[Any](target) as s:
+        assert s | {} == many
+
+
+MALFORMED: list[Callable[[str], str]] = [
+    lambda line: "{",
+    lambda line: "[]",
+    lambda line: "17",
+    lambda line: "[" * 100_000,
+    lambda line: "{}",
+    lambda line: line[:-5],
+    lambda line: changed(line, more=1),
+    lambda line: changed(line, id=7),
+    lambda line: changed(line, store="00"),
+    lambda line: changed(line, store=17),
+    lambda line: changed(line, body="!"),
+    lambda line: changed(line, body=None),
+    lambda line: changed(line, name=None),
+    lambda line: changed(line, name="\ud800"),
+    lambda line: changed(line, codec="\udfff"),
+    lambda line: changed(line, protocol=True),
+    lambda line: changed(line, protocol=2**63),
+    lambda line: changed(line, revision="1"),
+    lambda line: changed(line, created=float("nan")),
+    lambda line: changed(line, modified=None),
+    lambda line: changed(line, expires="never"),
+]
+
+
+@pytest.mark.parametrize("alter", MALFORMED)
+def test_malformed_line_is_told_and_the_ones_before_it_are_kept(
+    path: Path, target: Path, alter: Callable[[str], str]
+) -> None:
+    with Store[Any](path) as s:
+        s.update(a=1, b=2, c=3)
+    lines = exported(path)
+    lines[1] = alter(lines[1])
+    with Store[Any](target) as s:
+        done = []
+        with pytest.raises(Corrupt, match="line 2 is not a raw record"):
+            done.extend(import_raw(s, lines))
+        assert s | {} == {"a": 1}
+
+
+@pytest.mark.parametrize("seal", [b"", b"x" * 7, b"x" * 23, b"x" * 500])
+def test_seal_of_another_length_stays_corrupt(path: Path, target: Path, seal: bytes) -> None:
+    with Store[Any](path) as s:
+        s["it"] = 1
+    (line,) = exported(path)
+    bad = changed(line, seal=base64.b64encode(seal).decode())
+    assert imported(target, [bad]) == [("", "it", "corrupt")]
+    with Store[Any](target) as s:
+        assert s.verify().corrupt == [("", "it")]
+    assert json.loads(exported(target)[0])["seal"] == json.loads(bad)["seal"]
+
+
+def test_column_that_holds_something_else_is_told_at_the_end(path: Path) -> None:
+    with Store[Any](path) as s:
+        s.update(a=1, b=2, c=3)
+        with closing(sqlite3.connect(path)) as conn:
+            ((schema,),) = conn.execute("SELECT sql FROM sqlite_schema WHERE name = 'records'").fetchall()
+            conn.execute("PRAGMA writable_schema = ON")
+            loose = schema.replace("STRICT", "").replace(" BLOB NOT NULL", "")
+            conn.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'records'", (loose,))
+            conn.commit()
+        execute(path, "UPDATE records SET body = 17 WHERE name = 'b'")
+        found = []
+        with pytest.raises(Corrupt, match=r"1 of the records.*'b'"):
+            found.extend(export_raw(s))
+        lines: list[str] = []
+        with pytest.raises(Corrupt):
+            for line in export_raw(s):
+                lines.append(json.loads(line)["name"])
+        assert lines == ["a", "c"]
+
+
+def test_import_into_a_store_that_is_read_only(path: Path) -> None:
+    with Store[Any](path) as s:
+        s["it"] = 1
+    lines = exported(path)
+    with Store[Any](path, mode="r") as s, pytest.raises(ReadOnly):
+        list(import_raw(s, lines))

@@ -1,0 +1,178 @@
+"""`on_unreadable`: one record that cannot be decoded does not lock up the others."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from store import Store
+from store.errors import CodecUnavailable, Corrupt, StoreError, Tampered, UnknownProtocol, Untrusted
+
+pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
+
+OTHER = b"the key of somebody else"
+GOOD = {"first": 1, "last": [2]}
+
+
+class Calls:
+    """Names a function that nobody may call."""
+
+    def __reduce__(self) -> Any:
+        return eval, ("0",)
+
+
+def bad(error: type[StoreError], statement: str = "", *values: Any, key: Any = None, value: Any = 0) -> Any:
+    def spoil(path: Path) -> None:
+        with Store[Any](path, key=key) as s:
+            s["bad"] = value
+        if statement:
+            with closing(sqlite3.connect(path)) as conn:
+                assert conn.execute(f"{statement} WHERE name = 'bad'", values).rowcount == 1
+                conn.commit()
+
+    return pytest.param((error, spoil), id=error.__name__)
+
+
+BROKEN = [
+    bad(Untrusted, key=OTHER, value=Calls()),
+    bad(Tampered, "UPDATE records SET body = ?", pickle.dumps(1)),
+    bad(Corrupt, "UPDATE records SET body = ?", pickle.dumps(1), key=OTHER),
+    bad(UnknownProtocol, "UPDATE records SET protocol = 99, seal = zeroblob(24), crc = 1", key=OTHER),
+    bad(CodecUnavailable, "UPDATE records SET codec = 'frob'", key=OTHER),
+]
+
+
+def make(path: Path, spoil: Callable[[Path], None]) -> None:
+    with Store[Any](path) as s:
+        s["first"] = GOOD["first"]
+    spoil(path)
+    with Store[Any](path) as s:
+        s["last"] = GOOD["last"]
+
+
+def reseal(path: Path) -> None:
+    """The checksum of a foreign record is anybody's to write: make it fit, so that the seal is not what is wrong."""
+    with Store[Any](path, key=OTHER) as s:
+        row = s._find("bad")
+        assert row is not None
+        sealed = s._pipeline.sealer.seal(row)
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", (sealed.seal, sealed.crc))
+        conn.commit()
+
+
+@pytest.fixture(params=BROKEN)
+def broken(request: pytest.FixtureRequest, path: Path) -> type[StoreError]:
+    error, spoil = request.param
+    make(path, spoil)
+    if error in (UnknownProtocol, CodecUnavailable):
+        reseal(path)
+    return error  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("options", [{}, {"on_unreadable": "raise"}])
+def test_raise_is_the_default(path: Path, broken: type[StoreError], options: dict[str, Any]) -> None:
+    with Store[Any](path, **options) as s:
+        for use in (lambda: list(s.values()), lambda: list(s.items()), lambda: s | {}, lambda: {} | s):
+            with pytest.raises(broken):
+                use()
+        for use in (lambda: list(reversed(s.values())), lambda: list(reversed(s.items())), lambda: s == {}):
+            with pytest.raises(broken):
+                use()
+
+
+@pytest.mark.parametrize("writeback", [False, True])
+def test_skip_leaves_it_out(path: Path, broken: type[StoreError], writeback: bool) -> None:
+    with Store[Any](path, on_unreadable="skip", writeback=writeback) as s:
+        assert list(s.values()) == list(GOOD.values())
+        assert list(reversed(s.values())) == list(reversed(GOOD.values()))
+        assert list(s.items()) == list(GOOD.items())
+        assert list(reversed(s.items())) == list(reversed(GOOD.items()))
+        assert s | {} == GOOD and {} | s == GOOD
+        assert [2] in s.values() and 0 not in s.values()
+        assert len(s) == 3 and list(s) == ["first", "bad", "last"]  # it is there, and stays
+        assert s.inspect("bad").record.name == "bad"
+
+
+def test_function_gives_the_value(path: Path, broken: type[StoreError]) -> None:
+    calls = []
+
+    def instead(name: str, error: StoreError) -> Any:
+        calls.append((name, type(error)))
+        return f"no {name}"
+
+    with Store[Any](path, on_unreadable=instead) as s:
+        assert list(s.items()) == [("first", 1), ("bad", "no bad"), ("last", [2])]
+        assert list(reversed(s.values())) == [[2], "no bad", 1]
+        assert s | {"more": 1} == {"first": 1, "bad": "no bad", "last": [2], "more": 1}
+    assert calls == [("bad", broken)] * 3
+
+
+@pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
+def test_asking_for_the_record_itself_always_raises(path: Path, broken: type[StoreError], choice: Any) -> None:
+    with Store[Any](path, on_unreadable=choice) as s:
+        uses: list[Callable[[], Any]] = [
+            lambda: s["bad"],
+            lambda: s.get("bad"),
+            lambda: s.pop("bad"),
+            lambda: s.setdefault("bad", 1),
+            lambda: s.get_many(["first", "bad"]),
+            lambda: s.modify("bad", lambda value: value),
+            lambda: ("bad", 0) in s.items(),
+            lambda: s == GOOD,  # what was left out must not make it equal
+            lambda: s != GOOD,
+            lambda: dict(s),
+        ]
+        for use in uses:
+            with pytest.raises(broken):
+                use()
+        assert len(s) == 3
+
+
+def test_error_of_the_function_is_raised(path: Path) -> None:
+    make(path, BROKEN[0].values[0][1])
+
+    def give_up(name: str, error: StoreError) -> Any:
+        raise ZeroDivisionError(name)
+
+    with Store[Any](path, on_unreadable=give_up) as s, pytest.raises(ZeroDivisionError, match="bad") as caught:
+        list(s.values())
+    assert isinstance(caught.value.__context__, Untrusted)
+
+
+def test_other_namespaces_have_the_option_too(path: Path) -> None:
+    with Store[Any](path, key=OTHER, namespace="more") as s:
+        s["bad"] = Calls()
+    with Store[Any](path, on_unreadable="skip") as s, s.within("more") as more:
+        assert list(more.values()) == []
+
+
+def test_pickled_store_keeps_it(path: Path) -> None:
+    make(path, BROKEN[0].values[0][1])
+    with Store[Any](path, on_unreadable="skip") as s, pickle.loads(pickle.dumps(s)) as again:
+        assert list(again.values()) == list(GOOD.values())
+
+
+@pytest.mark.parametrize(
+    ("choice", "error"),
+    [("frob", ValueError), ("", ValueError), (None, TypeError), (True, TypeError), (3, TypeError)],
+)
+def test_bad_choice_is_told_before_a_file_is_made(path: Path, choice: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="on_unreadable"):
+        Store[Any](path, on_unreadable=choice)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
+def test_only_the_record_is_forgiven_not_the_store(path: Path, choice: Any) -> None:
+    s = Store[Any](path, on_unreadable=choice)
+    s["a"] = 1
+    s.close()
+    with pytest.raises(StoreError, match="closed"):
+        list(s.values())
