@@ -7,9 +7,10 @@ need it, and neither of those packages may import the other.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
+
+from store.dotted import imported
 
 Allowed = dict[tuple[str, str], Any]
 """(module, qualified name) → the object itself: a global is looked up here, never imported."""
@@ -128,15 +129,9 @@ def _refuse_dangerous(cls: type) -> None:
         )
 
 
-def _imported(dotted: str) -> tuple[ModuleType, str]:
-    """The longest part of a dotted name that is a module, imported, and the rest: the class may be a nested one."""
-    module, _, name = dotted.rpartition(".")
-    while module and all(map(str.isidentifier, module.split("."))):
-        try:
-            return import_module(module), name
-        except ModuleNotFoundError as exc:
-            if not f"{module}.".startswith(f"{exc.name}."):
-                raise  # the module is there, and lacks one that it needs
-            module, _, outer = module.rpartition(".")
-            name = f"{outer}.{name}"
-    raise ValueError(f"allow={dotted!r}: there is no such module here; write it as module.Class")
+def _imported(entry: str) -> tuple[ModuleType, str]:
+    """The module of a dotted name, and the rest: the class may be a nested one."""
+    found = imported(entry)
+    if found is None:
+        raise ValueError(f"allow={entry!r}: there is no such module here; write it as module.Class")
+    return found

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from store.allowlist import Allowed
+from store.lookup import AS_WRITTEN, Lookup
 from store.registry import Registry
 
 
@@ -28,15 +29,19 @@ class Codec(Protocol):
             NotSerializable: the value, or something in it, cannot be encoded.
         """
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = ()) -> Any:
-        """The value, whatever it takes: may run code that the bytes name.
+    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+        """The value, whatever it takes: may run code that the bytes name. `lookup` is how names are found.
 
         Raises:
             Corrupt: the bytes cannot be decoded.
         """
 
-    def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
+    def decode_restricted(
+        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
         """The value, made of plain data, standard types and the classes in `allow` and of nothing else.
+
+        In bounded time and memory, whatever the bytes are.
 
         Raises:
             Untrusted: it takes something else. Corrupt: the bytes cannot be decoded.
@@ -54,3 +59,12 @@ codecs = Registry("codec")
 """Codec name → `Codec`."""
 codecs.register("pickle", "store.codecs.pickle:codec")
 codecs.register("json", "store.codecs.json:codec")
+codecs.register("msgpack", "store.codecs.msgpack:codec", install="msgpack")
+codecs.register("numpy", "store.codecs.numpy:codec", install="numpy")
+codecs.register("cloudpickle", "store.codecs.cloudpickle:codec", install="cloudpickle")
+codecs.register("dill", "store.codecs.dill:codec", install="dill")
+codecs.register("joblib", "store.codecs.joblib:codec", install="joblib")
+codecs.register("protobuf", "store.codecs.protobuf:codec", install="protobuf")
+codecs.register("avro", "store.codecs.avro:codec", install="fastavro")
+codecs.register("toml", "store.codecs.toml:codec", install="tomli-w")
+codecs.register("yaml", "store.codecs.yaml:codec", install="pyyaml")

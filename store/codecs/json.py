@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.allowlist import Allowed
+from store.codecs.plain import Plain
 from store.errors import Corrupt, NotSerializable
+from store.lookup import AS_WRITTEN, Lookup
 
 MAX_SHOWN = 100_000
+_PLAIN = Plain("JSON", dict.fromkeys((type(None), bool, int, float, str)), {str: None})
 
 
 class JsonCodec:
@@ -21,7 +24,7 @@ class JsonCodec:
 
     def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         try:
-            _check(value, "value")
+            _PLAIN.check(value)
             text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             try:
                 return text.encode()
@@ -33,13 +36,15 @@ class JsonCodec:
         except (ValueError, RecursionError) as exc:
             raise NotSerializable(f"JSON cannot hold the value: {exc}; use the codec 'pickle'") from exc
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = ()) -> Any:
+    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         try:
             return json.loads(str(body, "utf-8"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as exc:
             raise Corrupt(f"the bytes are not JSON: {exc}") from exc
 
-    def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
+    def decode_restricted(
+        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
         return self.decode(body)
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
@@ -50,29 +55,6 @@ class JsonCodec:
         except Corrupt as exc:
             return (), shown, str(exc)
         return (), shown, None
-
-
-_LEAVES = frozenset({type(None), bool, int, float, str})
-
-
-def _check(value: Any, path: str) -> None:
-    """Raises: NotSerializable: something in `value` would come back as another type, or not at all."""
-    kind = type(value)
-    if kind in _LEAVES:
-        return
-    if kind is list:
-        for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]")
-    elif kind is dict:
-        for key, item in value.items():
-            if type(key) is not str:
-                raise NotSerializable(f"{path}: JSON keys are str, not {key!r}; use the codec 'pickle'")
-            _check(item, f"{path}[{key!r}]")
-    else:
-        raise NotSerializable(
-            f"{path}: JSON has no {kind.__qualname__}, it would come back as something else; convert it, or "
-            "use the codec 'pickle'"
-        )
 
 
 def _refuse_constant(name: str) -> Any:

@@ -32,6 +32,7 @@ from store.allowlist import Allowed, allowed
 from store.codecs.restricted import Machine
 from store.codecs.restricted_globals import find
 from store.errors import Corrupt, NotSerializable, StoreError
+from store.lookup import AS_WRITTEN, Lookup
 
 __all__ = [
     "dump", "dumps", "load", "loads", "Pickler", "Unpickler", "PickleBuffer", "HIGHEST_PROTOCOL",
@@ -159,7 +160,7 @@ class PickleCodec:
                 f"{_described(exc)}; give the class that holds it a __getstate__ that leaves it out"
             ) from exc
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = ()) -> Any:
+    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         try:
             return _stdlib.loads(body, buffers=buffers)
         except (MemoryError, StoreError):
@@ -167,7 +168,9 @@ class PickleCodec:
         except Exception as exc:
             raise _corrupt(exc) from exc
 
-    def decode_restricted(self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed) -> Any:
+    def decode_restricted(
+        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
         machine = Machine(_as_bytes(body), allow=allow, buffers=buffers)
         try:
             value = _run(machine)

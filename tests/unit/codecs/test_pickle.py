@@ -8,7 +8,9 @@ import inspect
 import io
 import operator
 import pickle as stdlib
+import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -358,3 +360,34 @@ def test_everything_is_what_the_stdlib_does(reducer: Any) -> None:
     assert type(pickle.loads(data, trust="all")) is type(stdlib.loads(data))
     with pytest.raises(Untrusted):
         pickle.loads(data)
+
+
+class Raises:
+    """What an ordinary bug in a class looks like: its own error, of a kind that callers have other uses for."""
+
+    def __reduce__(self) -> Any:
+        return Raises, (), {"a": 1}
+
+
+def test_error_of_a_decoder_does_not_pass_for_a_missing_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = pickle.codec
+    key = (Raises.__module__, Raises.__qualname__)
+    monkeypatch.setitem(sys.modules, Raises.__module__, SimpleNamespace(Raises=Raises))
+    for kind in (KeyError, LookupError, EOFError, StopIteration, OSError, RecursionError):
+
+        def raises(self: Raises, state: Any, kind: type[Exception] = kind) -> None:
+            raise kind("a bug in __setstate__")
+
+        monkeypatch.setattr(Raises, "__setstate__", raises, raising=False)
+        body = codec.encode(Raises(), 5)
+        for decode in (codec.decode, lambda body: codec.decode_restricted(body, allow={key: Raises})):
+            with pytest.raises(Corrupt, match=kind.__name__) as caught:
+                decode(body)
+            assert isinstance(caught.value.__cause__, kind)
+
+
+def test_memo_index_out_of_proportion_is_no_error_where_it_is_only_large() -> None:
+    for body in (b"Nr\xff\xff\x00\x00.", b"N."):
+        assert pickle.codec.decode_restricted(body, allow={}) is None
+    with pytest.raises(Corrupt, match="out of all proportion"):
+        pickle.codec.decode_restricted(b"Nr\xff\xff\xff\x7f.", allow={})

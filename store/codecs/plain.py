@@ -1,0 +1,53 @@
+"""Which plain values a format holds: anything else would come back as something else, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from store.errors import NotSerializable
+
+Problem = Callable[[Any], str | None]
+"""What is wrong with a value of a type that the format holds in general; None where nothing is."""
+
+
+class Plain(NamedTuple):
+    """The plain values of a format. Types are exact: a subclass would come back as its base.
+
+    `leaves` and `keys`: type → what may be wrong with a value of it, or None where nothing can be; `containers`:
+    which of list, dict and set it has.
+    """
+
+    format: str
+    leaves: Mapping[type, Problem | None]
+    keys: Mapping[type, Problem | None]
+    containers: frozenset[type] = frozenset({list, dict})
+
+    def check(self, value: Any, path: str = "value") -> None:
+        """Nothing. Raises: NotSerializable: what it cannot hold, and where that is. RecursionError."""
+        kind = type(value)
+        if kind in self.leaves:
+            self._check_one(value, self.leaves[kind], path)
+        elif kind not in self.containers:
+            raise NotSerializable(
+                f"{path}: {self.format} has no {kind.__qualname__}, it would come back as something else; convert "
+                "it, or use the codec 'pickle'"
+            )
+        elif kind is dict:
+            for key, item in value.items():
+                self._check_key(key, path)
+                self.check(item, f"{path}[{key!r}]")
+        else:
+            for index, item in enumerate(value):
+                self.check(item, f"{path}[{index}]")
+
+    def _check_key(self, key: Any, path: str) -> None:
+        if type(key) not in self.keys:
+            names = ", ".join(kind.__name__ for kind in self.keys)
+            raise NotSerializable(f"{path}: {self.format} keys are {names}, not {key!r:.80}; use the codec 'pickle'")
+        self._check_one(key, self.keys[type(key)], f"{path}, the key {key!r:.80}")
+
+    def _check_one(self, value: Any, problem: Problem | None, path: str) -> None:
+        found = problem and problem(value)
+        if found:
+            raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'")
