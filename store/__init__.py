@@ -13,7 +13,9 @@
 from store import codecs, errors
 from store.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
+from store.codecs.placeholder import Placeholder
 from store.errors import *
+from store.evolution import versioned
 from store.mapping import Store
 from store.record import Record
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
@@ -22,4 +24,4 @@ from store.shelf import open as open
 
 __version__ = "0.1.0"
 
-__all__ = ["Store", "Record", "allow", "codecs", "errors", *errors.__all__]
+__all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "codecs", "errors", *errors.__all__]

@@ -84,7 +84,10 @@ def label(name: str, namespace: str = "") -> str:
 
 
 class NotSerializable(RecordError, PicklingError, TypeError):
-    """The value cannot be encoded by its codec; nothing was written."""
+    """The value cannot be encoded by its codec; nothing was written. `.path` is where in it the trouble lies."""
+
+    evidence = (*RecordError.evidence, "path")
+    path: str | None
 
 
 class Untrusted(RecordError, UnpicklingError):
@@ -106,7 +109,7 @@ class Corrupt(RecordError, UnpicklingError, ValueError):
 
 
 class UnknownProtocol(RecordError, ValueError):
-    """Written by a newer Python or a newer codec: `.codec` and `.protocol` say which."""
+    """Written by a newer Python or codec (`.codec` and `.protocol` say which), or by a newer version of a class."""
 
     evidence = (*RecordError.evidence, "codec", "protocol")
     codec: str | None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
 from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
+from store.lookup import Renames
 from store.pipeline import Pipeline, choose
 from store.record import Row
 from store.trust.key import UNKEYED
@@ -37,13 +38,15 @@ class Handle(Generic[V]):
         location: str | os.PathLike[str],
         *,
         namespace: str = "",
-        codec: str = "pickle",
+        codec: Any = "pickle",
         protocol: int | None = None,
         ttl: float | None = None,
         mode: str = "c",
         writeback: bool = False,
         trust: str = "data",
         allow: Iterable[type | str] = (),
+        renames: Renames | None = None,
+        on_missing: str = "raise",
         key: KeySource = None,
         on_unreadable: str | OnUnreadable = "raise",
         durability: str = "normal",
@@ -58,10 +61,13 @@ class Handle(Generic[V]):
         self._timeout = check_timeout(timeout)
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
-        choices = choose(codec, protocol, trust, allow)  # before a file is made for what can never be right
+        choices = choose(
+            codec, protocol, trust, allow, renames, on_missing
+        )  # before a file is made for what can never be right
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
-            "allow": choices.allow, "on_unreadable": on_unreadable, "durability": durability, "timeout": timeout,
+            "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
+            "durability": durability, "timeout": timeout,
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
@@ -179,17 +185,14 @@ class Handle(Generic[V]):
                 return ()
             raise
 
-    def _pack(
-        self, name: str, value: V, ttl: float | None, codec: str | None = None, protocol: int | None = None
-    ) -> Row:
+    def _pack(self, name: str, value: V, ttl: float | None, codec: Any = None, protocol: int | None = None) -> Row:
         now = self._clock()
         expires = None if ttl is None else now + ttl
         return self._pipeline.pack(self._namespace, name, value, now, expires, codec, protocol)
 
     def _pack_again(self, value: V, row: Row) -> Row:
         """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
-        now = self._clock()
-        return self._pipeline.pack(row.namespace, row.name, value, now, row.expires, row.codec, row.protocol)
+        return self._pipeline.pack_again(value, row, self._clock())
 
     def _store(self, row: Row) -> None:
         """Write a row, as one statement."""

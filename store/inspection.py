@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 from store.errors import CodecUnavailable, Conflict, Corrupt, RecordError, Tampered, label
 from store.handle import Handle, check_name
-from store.pipeline import codec_of
 from store.record import Header, Record, Row
 from store.trust.seal import Verdict
 
@@ -83,7 +82,7 @@ class Inspecting(Handle[V]):
         names: tuple[str, ...] = ()
         text = ""
         try:
-            names, text, trouble = codec_of(row).describe(row.body)
+            names, text, trouble = self._pipeline.codec_of(row).describe(row.body)
             problem = problem or trouble
         except (RecordError, CodecUnavailable) as exc:
             problem = problem or str(exc)

@@ -35,7 +35,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifyin
     Args:
         location: a path, ":memory:", or a URL such as "sqlite:///app.db".
         namespace: which of the mappings in the file; see `within`.
-        codec: how values are encoded: "pickle" or "json". Records remember theirs.
+        codec: how values are encoded: "pickle", "json", another of `store.codecs`, "auto" (numpy for arrays, pickle
+            for all else), or an object of yours with `name`, `encode` and `decode`. Records remember theirs.
         protocol: the codec's format version; None is its default (5 for pickle).
         ttl: seconds that a record lives from its assignment; None is for ever.
         mode: "r" reads only, "w" opens what exists, "c" makes it, "n" starts the namespace empty.
@@ -43,6 +44,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifyin
         trust: "own" reads only what a key of yours sealed; "data" also plain data and allowed classes of
             others; "all" runs whatever the file says.
         allow: classes, or dotted names of classes, that load whoever wrote the record; see `store.allow`.
+        renames: old dotted name → new one, for classes and modules that moved since records were written.
+        on_missing: what a record whose class is gone does: "raise", or load with a "placeholder" in its place.
         key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
             is STORE_KEY_FILE, STORE_KEY, or a key of the user's own.
         on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be

@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 
 from store.allowlist import allowed, entries_of
 from store.codecs import Codec, codecs
+from store.codecs.adapted import adapt
+from store.codecs.auto import AUTO, CHOICES, Auto
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
+from store.lookup import Lookup, Renames
 from store.record import Row
 from store.trust.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 
 TRUST = ("own", "data", "all")
+ON_MISSING = ("raise", "placeholder")
 PYTHON = platform.python_version()
 
 
@@ -27,16 +31,25 @@ class Choices(NamedTuple):
     """What a store was opened with: how it encodes new records, and which of others it decodes.
 
     `trust`: "own" decodes only what a key of ours sealed; "data" the rest too, with restraint; "all" everything
-    in full. `allow`: classes that restraint lets pass, beside those declared with `store.allow`.
+    in full. `allow`: classes that restraint lets pass, beside those declared with `store.allow`. `lookup`: how
+    classes that moved, or are gone, are found.
     """
 
-    codec: Codec
+    codec: Codec | Auto
     protocol: int
     trust: str
     allow: tuple[type | str, ...]
+    lookup: Lookup
 
 
-def choose(codec: str, protocol: int | None, trust: str, allow: Iterable[type | str]) -> Choices:
+def choose(
+    codec: Any,
+    protocol: int | None,
+    trust: str,
+    allow: Iterable[type | str],
+    renames: Renames | None = None,
+    on_missing: str = "raise",
+) -> Choices:
     """The choices, checked; the protocol None is the codec's default.
 
     Raises:
@@ -44,9 +57,12 @@ def choose(codec: str, protocol: int | None, trust: str, allow: Iterable[type | 
     """
     if trust not in TRUST:
         raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
+    if on_missing not in ON_MISSING:
+        raise ValueError(f"unknown on_missing {on_missing!r}: one of {', '.join(ON_MISSING)}")
+    lookup = Lookup(renames, placeholders=on_missing == "placeholder")
     chosen, entries = codec_called(codec), entries_of(allow)
     allowed(entries)  # a class that is not there is told at once
-    return Choices(chosen, _protocol_of(chosen, protocol), trust, entries)
+    return Choices(chosen, _protocol_of(chosen, protocol), trust, entries, lookup)
 
 
 class Pipeline:
@@ -54,7 +70,10 @@ class Pipeline:
 
     def __init__(self, sealer: Sealer, choices: Choices) -> None:
         self.sealer = sealer
-        self.codec, self.protocol, self.trust, self.allow = choices
+        self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
+        self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
+        if not isinstance(self.codec, Auto) and codecs.load(self.codec.name) is not self.codec:
+            self._known[self.codec.name] = self.codec
 
     def pack(
         self,
@@ -63,7 +82,7 @@ class Pipeline:
         value: Any,
         now: float,
         expires: float | None,
-        codec: str | None = None,
+        codec: Any = None,
         protocol: int | None = None,
     ) -> Row:
         """The sealed row of a value.
@@ -72,13 +91,11 @@ class Pipeline:
             NotSerializable: the codec cannot hold it.
             Untrusted: there is no key to seal with, and without one it could not be read back.
         """
-        chosen = self.codec if codec is None else codec_called(codec)
-        if protocol is not None:
-            protocol = _protocol_of(chosen, protocol)
-        else:
-            protocol = self.protocol if chosen is self.codec else chosen.default_protocol
+        chosen, protocol = self._choice(value, codec, protocol)
         try:
             body = chosen.encode(value, protocol)
+        except NotSerializable as exc:
+            raise exc.about(name, namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(name, namespace) from exc.__cause__
         draft = Row(
@@ -89,6 +106,18 @@ class Pipeline:
         if row.seal.startswith(UNKEYED):
             self._check_readable(row, chosen)
         return row
+
+    def pack_again(self, value: Any, row: Row, now: float) -> Row:
+        """The sealed row of a value that takes the place of that of `row`: expiry, codec and protocol stay.
+
+        Where the store chooses by the value, it chooses again.
+        """
+        codec, protocol = row.codec, row.protocol
+        if isinstance(self.codec, Auto) and codec in CHOICES:
+            again, number = self._choice(value, AUTO, None)
+            if again.name != codec:
+                codec, protocol = again.name, number
+        return self.pack(row.namespace, row.name, value, now, row.expires, codec, protocol)
 
     def unpack(self, row: Row) -> Any:
         """The value of a row.
@@ -104,6 +133,23 @@ class Pipeline:
             raise exc.about(row.name, row.namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
+
+    def codec_of(self, row: Row) -> Codec:
+        """The codec that reads a row.
+
+        Raises:
+            CodecUnavailable: it is not known here, or not installed. UnknownProtocol: its format version is not.
+        """
+        codec = self._known.get(row.codec) or _registered(row)
+        if row.protocol not in codec.protocols:
+            raise UnknownProtocol(
+                f"it was written with {row.codec} protocol {row.protocol}, and this program knows "
+                f"{codec.protocols[0]} to {codec.protocols[-1]}; the record is intact: upgrade Python or "
+                "sealed-store to read it",
+                codec=row.codec,
+                protocol=row.protocol,
+            )
+        return codec
 
     def reseal(self, row: Row) -> Row:
         """The row sealed with a key of ours; whether it deserves that is the caller's to know.
@@ -126,7 +172,7 @@ class Pipeline:
     def fingerprint(self, value: Any, row: Row) -> bytes:
         """The digest of the value, encoded as in `row`: it changes when the value does."""
         try:
-            return self.digest(codec_of(row).encode(value, row.protocol))
+            return self.digest(self.codec_of(row).encode(value, row.protocol))
         except NotSerializable as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
 
@@ -135,18 +181,38 @@ class Pipeline:
         """Sixteen bytes that stand for an encoded value."""
         return blake2b(body, digest_size=16).digest()
 
+    def _choice(self, value: Any, codec: Any, protocol: int | None) -> tuple[Codec, int]:
+        """The codec and protocol for a value, where the caller asks for these; None is the store's."""
+        asked = self.codec if codec is None else self._called(codec)
+        if protocol is not None:
+            protocol = _protocol_of(asked, protocol)
+        else:
+            protocol = self.protocol if asked is self.codec else asked.default_protocol
+        if not isinstance(asked, Auto):
+            return asked, protocol
+        chosen = asked.codec_for(value)
+        return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
+
+    def _called(self, codec: Any) -> Codec | Auto:
+        """The codec of that name, or that object, which is known from now on."""
+        if isinstance(codec, str):
+            return self._known.get(codec) or codec_called(codec)
+        found: Codec = adapt(codec)
+        self._known[found.name] = found
+        return found
+
     def _decoder_for(self, row: Row) -> Any:
         """What the row deserves to be decoded by."""
         verdict = self.sealer.check(row)
-        codec = codec_of(row)
+        codec = self.codec_of(row)
         if verdict is Verdict.OWN or self.trust == "all":
-            return codec.decode
+            return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
         if self.trust == "own":
             raise Untrusted(
                 "it was not sealed with a key of yours, and this store reads nothing else "
                 '(trust="own"); bring the key it was sealed with (STORE_KEY_FILE)'
             )
-        return partial(codec.decode_restricted, allow=allowed(self.allow))
+        return partial(codec.decode_restricted, allow=allowed(self.allow), lookup=self.lookup)
 
     def _check_readable(self, row: Row, codec: Codec) -> None:
         if self.trust == "all":
@@ -154,7 +220,7 @@ class Pipeline:
         try:
             if self.trust == "own":
                 raise Untrusted('it could not be read back with trust="own"')
-            codec.decode_restricted(row.body, allow=allowed(self.allow))
+            codec.decode_restricted(row.body, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
             problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
             raise Untrusted(
@@ -167,35 +233,36 @@ class Pipeline:
             ) from exc
 
 
-def codec_called(name: str) -> Codec:
-    """The codec of that name. Raises: ValueError: there is none. CodecUnavailable: it is not installed."""
-    if not isinstance(name, str) or name not in codecs:
-        raise ValueError(f"unknown codec {name!r}: one of {', '.join(codecs.names())}")
-    return codecs.load(name)  # type: ignore[no-any-return]
-
-
-def codec_of(row: Row) -> Codec:
-    """The codec that reads a row.
+def codec_called(codec: Any) -> Codec | Auto:
+    """The codec of that name, or the one that an object of the program's own makes.
 
     Raises:
-        CodecUnavailable: the codec is not known here. UnknownProtocol: its format version is not.
+        TypeError, ValueError: there is none, or it is none. CodecUnavailable: it is not installed.
     """
+    if not isinstance(codec, str):
+        return adapt(codec)  # type: ignore[no-any-return]
+    if codec == AUTO:
+        return Auto()
+    if codec not in codecs:
+        raise ValueError(f"unknown codec {codec!r}: one of {', '.join([*codecs.names(), AUTO])}")
+    return codecs.load(codec)  # type: ignore[no-any-return]
+
+
+def _registered(row: Row) -> Codec:
+    """The codec of the name that a row has."""
     if row.codec not in codecs:
         raise CodecUnavailable(
             f"{label(row.name, row.namespace)} was written with the codec {row.codec[:80]!r}, which this program "
-            "does not know; the record is intact: upgrade sealed-store, or register the codec",
+            "does not know; the record is intact: upgrade sealed-store, or make the codec known "
+            "(store.codecs.register)",
             codec=row.codec,
         )
-    codec: Codec = codecs.load(row.codec)
-    if row.protocol not in codec.protocols:
-        raise UnknownProtocol(
-            f"it was written with {row.codec} protocol {row.protocol}, and this program knows "
-            f"{codec.protocols[0]} to {codec.protocols[-1]}; the record is intact: upgrade Python or "
-            "sealed-store to read it",
-            codec=row.codec,
-            protocol=row.protocol,
-        )
-    return codec
+    try:
+        return codecs.load(row.codec)  # type: ignore[no-any-return]
+    except CodecUnavailable as exc:
+        raise CodecUnavailable(
+            f"{label(row.name, row.namespace)} cannot be read here, and is intact: {exc}", codec=row.codec
+        ) from exc.__cause__
 
 
 def type_name(value: Any) -> str:
@@ -204,7 +271,7 @@ def type_name(value: Any) -> str:
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _protocol_of(codec: Codec, protocol: int | None) -> int:
+def _protocol_of(codec: Codec | Auto, protocol: int | None) -> int:
     if protocol is None:
         return codec.default_protocol
     if not isinstance(protocol, int) or isinstance(protocol, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from store.errors import Conflict, label
 from store.handle import Handle, check_name, check_ttl
@@ -23,7 +23,7 @@ class Records(Handle[V]):
         value: V,
         *,
         ttl: float | None = None,
-        codec: str | None = None,
+        codec: Any = None,
         protocol: int | None = None,
         if_revision: Record | int | None = None,
     ) -> Record:

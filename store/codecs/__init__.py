@@ -68,3 +68,18 @@ codecs.register("protobuf", "store.codecs.protobuf:codec", install="protobuf")
 codecs.register("avro", "store.codecs.avro:codec", install="fastavro")
 codecs.register("toml", "store.codecs.toml:codec", install="tomli-w")
 codecs.register("yaml", "store.codecs.yaml:codec", install="pyyaml")
+
+
+def register(codec: Any, name: str | None = None) -> None:
+    """Make a codec of the program's own known to every store, under its `name`: records of it can then be read.
+
+    `codec` is an object, or a class of such, with `encode(value)`, which gives bytes, and `decode(bytes)`; see
+    `store.codecs.adapted`. What is encoded by it must stay readable for as long as there are records of it.
+
+    Raises:
+        TypeError: it is no codec. ValueError: the name is taken by one of another class.
+    """
+    from store.codecs.adapted import adapt
+
+    found = adapt(codec, name)
+    codecs.register(found.name, found)

@@ -29,9 +29,11 @@ from types import BuiltinMethodType
 from typing import IO, Any
 
 from store.allowlist import Allowed, allowed
+from store.codecs.pickled import Buffers, Pickled, undecodable
+from store.codecs.pickled import loads as stdlib_loads
+from store.codecs.placeholder import HoldsPlaceholder, with_placeholders
 from store.codecs.restricted import Machine
-from store.codecs.restricted_globals import find
-from store.errors import Corrupt, NotSerializable, StoreError
+from store.errors import Corrupt, StoreError
 from store.lookup import AS_WRITTEN, Lookup
 
 __all__ = [
@@ -63,19 +65,17 @@ class Unpickler(_stdlib.Unpickler):
         allow: Iterable[type | str] = (),
     ) -> None:
         super().__init__(file, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers)
-        self._allow: Allowed = {}
         self._machine: Machine | None = None
         if not _is_all(trust):
-            self._allow = allowed(allow)
             self._machine = Machine(
-                file, allow=self._allow, buffers=buffers, fix_imports=fix_imports, encoding=encoding, errors=errors
+                file, allow=allowed(allow), buffers=buffers, fix_imports=fix_imports, encoding=encoding, errors=errors
             )
 
     def find_class(self, module: str, name: str, /) -> Any:
         """The global called `module.name`."""
         if self._machine is None:
             return super().find_class(module, name)
-        return find(module, name, self._allow)
+        return self._machine.found_by_us(module, name).value
 
     def load(self) -> Any:
         """The next value of the file."""
@@ -143,47 +143,31 @@ def _is_all(trust: str) -> bool:
     return trust == "all"
 
 
-class PickleCodec:
-    """The codec `pickle`. The default protocol is 5 by constant: a newer Python's would shut older ones out."""
+class PickleCodec(Pickled):
+    """The codec `pickle`: whatever has a name that can be imported, and what is made of such."""
 
     name = "pickle"
-    protocols = range(6)
-    default_protocol = 5
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+    def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
         try:
             return dumps(value, protocol, buffer_callback=buffer_callback)
-        except MemoryError:
-            raise
-        except Exception as exc:
-            raise NotSerializable(
-                f"{_described(exc)}; give the class that holds it a __getstate__ that leaves it out"
-            ) from exc
+        except HoldsPlaceholder:
+            return with_placeholders(value, protocol)
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
-        try:
-            return _stdlib.loads(body, buffers=buffers)
-        except (MemoryError, StoreError):
-            raise
-        except Exception as exc:
-            raise _corrupt(exc) from exc
+    def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
+        return stdlib_loads(body, buffers, lookup)
 
     def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
-        machine = Machine(_as_bytes(body), allow=allow, buffers=buffers)
+        machine = Machine(_as_bytes(body), allow=allow, buffers=buffers, lookup=lookup)
         try:
             value = _run(machine)
         except EOFError as exc:
-            raise _corrupt(exc) from exc
+            raise undecodable(exc) from exc
         if machine.left_over:
             raise Corrupt("bytes follow its end; the record stays as it is")
         return value
-
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        from store.codecs import pickle_description  # pickletools is only for those who look closely
-
-        return pickle_description.describe(body)
 
 
 class _FromProgram(Exception):
@@ -213,21 +197,7 @@ def _run(machine: Machine) -> Any:
     except (StoreError, EOFError):
         raise
     except Exception as exc:  # MemoryError and RecursionError too: they are of somebody else's making
-        raise _corrupt(exc) from exc
-
-
-def _corrupt(exc: Exception) -> Corrupt:
-    """Any error of a decoder: a KeyError that a `__setstate__` raised must not pass for a missing name."""
-    if isinstance(exc, AttributeError | ImportError):
-        return Corrupt(
-            f"the class or function it was made of is not there any more ({_described(exc)}); the record is "
-            "intact: make the name importable again"
-        )
-    return Corrupt(f"its bytes cannot be decoded ({_described(exc)}); the record stays as it is")
-
-
-def _described(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {exc}"[:500]
+        raise undecodable(exc) from exc
 
 
 codec = PickleCodec()

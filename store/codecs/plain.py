@@ -31,7 +31,8 @@ class Plain(NamedTuple):
         elif kind not in self.containers:
             raise NotSerializable(
                 f"{path}: {self.format} has no {kind.__qualname__}, it would come back as something else; convert "
-                "it, or use the codec 'pickle'"
+                "it, or use the codec 'pickle'",
+                path=path,
             )
         elif kind is dict:
             for key, item in value.items():
@@ -44,10 +45,12 @@ class Plain(NamedTuple):
     def _check_key(self, key: Any, path: str) -> None:
         if type(key) not in self.keys:
             names = ", ".join(kind.__name__ for kind in self.keys)
-            raise NotSerializable(f"{path}: {self.format} keys are {names}, not {key!r:.80}; use the codec 'pickle'")
+            raise NotSerializable(
+                f"{path}: {self.format} keys are {names}, not {key!r:.80}; use the codec 'pickle'", path=path
+            )
         self._check_one(key, self.keys[type(key)], f"{path}, the key {key!r:.80}")
 
     def _check_one(self, value: Any, problem: Problem | None, path: str) -> None:
         found = problem and problem(value)
         if found:
-            raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'")
+            raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'", path=path)

@@ -13,17 +13,19 @@ from __future__ import annotations
 import collections
 import enum
 import sys
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterable, Iterator
 from types import MemberDescriptorType
 from typing import IO, Any
 
 from store.allowlist import Allowed
+from store.codecs.finding import in_python_3
 from store.codecs.restricted_globals import Global, check_arguments, is_factory, refusal, standard
 from store.codecs.restricted_limits import Budget, too_much
 from store.codecs.restricted_opcodes import COSTS, STEPS
 from store.codecs.restricted_reader import Reader, truncated
-from store.errors import Corrupt, Untrusted
+from store.dotted import splits
+from store.errors import Corrupt, StoreError, Untrusted
+from store.lookup import AS_WRITTEN, Lookup
 
 Find = Callable[[str, str], Any]
 
@@ -39,6 +41,7 @@ class Machine:
         allow: the classes that may be made, called and given state.
         find: what a program's own `Unpickler` subclass looks globals up with; its results are the program's.
         persistent_load: as the stdlib's.
+        lookup: the new names of classes that moved.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Machine:
         errors: str = "strict",
         find: Find | None = None,
         persistent_load: Callable[[Any], Any] | None = None,
+        lookup: Lookup = AS_WRITTEN,
     ) -> None:
+        self.lookup = lookup
         self.budget = Budget()
         self.reader: Reader = Reader(source, self.budget)
         self.allow = allow
@@ -86,7 +91,7 @@ class Machine:
         opcode = self.reader.opcode()
         try:
             return self._decode(opcode)
-        except (Untrusted, Corrupt):
+        except StoreError:  # ours, and what `versioned` says of a class
             raise
         except Exception as exc:  # MemoryError and RecursionError too: they are of somebody else's making
             if self.asking:
@@ -141,7 +146,7 @@ class Machine:
 
     def load_global(self, module: str, name: str) -> Any:
         """The value of a global, whose calls are then known."""
-        found = self._found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
+        found = self.found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
         self.named[id(found.value)] = found.value
         if found.construct is not None:
             self.calls[id(found.value)] = found
@@ -149,12 +154,22 @@ class Machine:
 
     def _renamed(self, module: str, name: str) -> tuple[str, str]:
         """How Python 3 calls what a protocol that Python 2 knew may have named."""
-        if self.protocol < 3 and self.fix_imports:
-            return NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        return module, name
+        return in_python_3(module, name) if self.protocol < 3 and self.fix_imports else (module, name)
 
-    def _found_by_us(self, module: str, name: str) -> Global:
-        module, name = self._renamed(module, name)
+    def found_by_us(self, module: str, name: str) -> Global:
+        """What a name means. Raises: Untrusted: nothing that is allowed."""
+        new = self.lookup.renamed(module, name)
+        if new is None:
+            module, name = self._renamed(module, name)
+            new = self.lookup.renamed(module, name)
+        if new is None:
+            return self._found(module, name)
+        for module, name in splits(new):  # the one that can be found: nothing is imported to tell which is meant
+            if (module, name) in self.allow or standard(module, name) is not None:
+                break
+        return self._found(module, name)
+
+    def _found(self, module: str, name: str) -> Global:
         found = standard(module, name) or _SPECIAL.get((module, name))
         allowed = self.allow.get((module, name))
         if allowed is not None and (found is None or found.construct is None):
@@ -167,7 +182,7 @@ class Machine:
         value = self.ask(self.find, module, name)
         ours = standard(*self._renamed(module, name))
         if ours is not None and ours.value is value:
-            return self._found_by_us(module, name)
+            return self.found_by_us(module, name)
         if isinstance(value, type):
             self.classes.add(value)
         return Global(value, value if callable(value) else None)

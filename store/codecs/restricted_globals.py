@@ -15,7 +15,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
-from store.allowlist import Allowed
 from store.codecs.restricted_limits import Budget
 from store.errors import Corrupt, Untrusted
 
@@ -60,17 +59,6 @@ def standard(module: str, name: str) -> Global | None:
     if found is None and module in _LATE:
         found = _late(module).get(name)
     return found
-
-
-def find(module: str, name: str, allow: Allowed) -> Any:
-    """The value of an allowed or standard global. Raises: Untrusted."""
-    found = allow.get((module, name))
-    if found is not None:
-        return found
-    entry = standard(module, name)
-    if entry is None:
-        raise refusal(module, name)
-    return entry.value
 
 
 # -- the table

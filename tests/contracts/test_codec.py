@@ -226,7 +226,7 @@ def test_value_as_a_whole_may_be_small(case: Case) -> None:
 def test_value_that_it_cannot_hold(case: Case) -> None:
     assert case.never
     for value in case.never:
-        for wrapped in (value, *case.inside(value)):
+        for wrapped in (value, *case.inside(value)):  # as it is, and further inside
             for protocol in case.codec.protocols:
                 with pytest.raises(NotSerializable, match=case.remedy):
                     case.codec.encode(wrapped, protocol)

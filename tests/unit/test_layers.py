@@ -20,7 +20,7 @@ RANKS = {
     "store.errors": 0, "store.dotted": 0,
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2,
-    "store.pipeline": 3,
+    "store.pipeline": 3, "store.evolution": 3,
     "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.raw": 4,  # raw: rows and seals, as the Store itself has
@@ -37,6 +37,9 @@ LIBRARIES = {
     "platformdirs": {"store.trust.keys"},
     "click": {"store.cli"},
     "rich": {"store.cli"},
+    "cloudpickle": {"store.codecs.cloudpickle"},
+    "dill": {"store.codecs.dill"},
+    "joblib": {"store.codecs.joblib"},
 }
 
 
@@ -172,7 +175,7 @@ def test_each_library_has_its_one_place(module: str) -> None:
         assert module in places or unit_of(module) in places, f"{module}:{line} imports {library}"
 
 
-HEAVY = ("click", "sqlite_utils", "filelock", "platformdirs", "numpy", "rich")
+HEAVY = ("click", "sqlite_utils", "filelock", "platformdirs", "numpy", "rich", "cloudpickle", "dill", "joblib")
 
 
 def loaded(program: str, *arguments: str) -> set[str]:

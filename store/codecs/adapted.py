@@ -1,0 +1,114 @@
+"""Codecs of the program's own: a class with `encode` and `decode` is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from store.allowlist import Allowed
+from store.codecs import codecs
+from store.codecs.pickled import described, no_restraint
+from store.errors import CodecUnavailable, Corrupt, NotSerializable, StoreError
+from store.lookup import AS_WRITTEN, Lookup
+
+MAX_SHOWN = 100_000
+_CONTRACT = ("name", "protocols", "default_protocol", "encode", "decode", "decode_restricted", "describe")
+
+
+class SimpleCodec(Protocol):
+    """What a program's own codec must have. It may raise anything for what it cannot encode or decode."""
+
+    name: str
+    """What records call it; on disk, never to change."""
+
+    def encode(self, value: Any) -> bytes:
+        """The value as bytes, the same for the same value."""
+
+    def decode(self, body: bytes) -> Any:
+        """The value that those bytes are."""
+
+
+class Adapted:
+    """The contract of a codec for one that has `name`, `encode` and `decode` alone.
+
+    With an attribute `plain = True` it says that its `decode` makes nothing but data, in bounded time, whatever the
+    bytes are: then records of others are decoded too.
+    """
+
+    protocols = range(1, 2)
+    default_protocol = 1
+
+    def __init__(self, codec: SimpleCodec, name: str) -> None:
+        self.codec = codec
+        self.name = name
+
+    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+        try:
+            body = self.codec.encode(value)
+        except (MemoryError, StoreError):
+            raise
+        except Exception as exc:
+            raise NotSerializable(f"the codec {self.name!r} cannot hold the value ({described(exc)})") from exc
+        if not isinstance(body, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"encode of the codec {self.name!r} returned {type(body).__name__}, and must return bytes"
+            )
+        return bytes(body)
+
+    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+        try:
+            return self.codec.decode(bytes(body))
+        except (MemoryError, StoreError):
+            raise
+        except Exception as exc:
+            raise Corrupt(f"the codec {self.name!r} cannot decode its bytes ({described(exc)})") from exc
+
+    def decode_restricted(
+        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
+        if not getattr(self.codec, "plain", False):
+            raise no_restraint(self.name)
+        return self.decode(body)
+
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        problem = None
+        if not getattr(self.codec, "plain", False):
+            problem = f"what decoding would do is known to the codec {self.name!r} of the program alone"
+        shown = repr(bytes(body[:MAX_SHOWN])) + ("..." if len(body) > MAX_SHOWN else "")
+        return (), shown, problem
+
+
+def adapt(codec: Any, name: str | None = None) -> Any:
+    """A codec that keeps the whole contract, made of one that the program gave: an object, or a class of such.
+
+    Raises:
+        TypeError: it is none. ValueError: its name cannot be used, or is that of a codec of another class.
+    """
+    if isinstance(codec, type):
+        codec = codec()
+    if not callable(getattr(codec, "encode", None)) or not callable(getattr(codec, "decode", None)):
+        raise TypeError(
+            f"a codec is the name of one, or an object with a name and the methods encode(value) → bytes and "
+            f"decode(bytes) → value, not {codec!r:.80}"
+        )
+    called = getattr(codec, "name", None) if name is None else name
+    if not isinstance(called, str) or not called:
+        raise TypeError(f"the codec {codec!r:.80} needs an attribute `name`, a str: records keep it")
+    if called == "auto" or not called.isprintable():
+        raise ValueError(f"no codec can be called {called!r}")
+    if called in codecs and not _is_successor(codec, called):
+        raise ValueError(f"there is a codec {called!r} already: give yours another name")
+    if not all(hasattr(codec, part) for part in _CONTRACT):
+        return Adapted(codec, called)
+    if codec.name != called:
+        raise ValueError(f"the codec calls itself {codec.name!r}, and cannot be registered as {called!r}")
+    return codec
+
+
+def _is_successor(codec: Any, name: str) -> bool:
+    """Whether a codec is of the class that the known one of its name is of: with other settings, perhaps."""
+    try:
+        known = codecs.load(name)
+    except CodecUnavailable:
+        return False
+    return type(codec) is type(known.codec if isinstance(known, Adapted) else known)

@@ -1,0 +1,33 @@
+"""The choice that `codec="auto"` stands for; records have the codec that was chosen."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from store.codecs import Codec, codecs
+
+AUTO = "auto"
+CHOICES = ("numpy", "pickle")
+
+
+class Auto:
+    """`numpy` for arrays and NumPy's scalars, `pickle` for all else."""
+
+    name = AUTO
+    protocols = range(6)  # of pickle; numpy has one only
+    default_protocol = 5
+
+    def codec_for(self, value: Any) -> Codec:
+        """The codec for a value. NumPy is not imported for it: where it was not, there is no array."""
+        chosen: Codec = codecs.load("numpy" if _is_array(value) else "pickle")
+        return chosen
+
+
+def _is_array(value: Any) -> bool:
+    """Whether the codec numpy holds it: a subclass, or objects in an array, would be lost."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return False
+    is_array = type(value) is numpy.ndarray or isinstance(value, numpy.generic)
+    return is_array and not value.dtype.hasobject

@@ -1,0 +1,134 @@
+"""What the codecs have in common whose bodies are pickles, or are read by an unpickler."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable
+from functools import partial
+from io import BytesIO
+from typing import Any, NoReturn
+
+from store.allowlist import Allowed
+from store.codecs.finding import Finding
+from store.codecs.placeholder import Origin
+from store.dotted import imported
+from store.errors import Corrupt, NotSerializable, StoreError, Untrusted
+from store.lookup import AS_WRITTEN, Lookup
+
+Buffers = Iterable[Any]
+
+
+class Pickled:
+    """A codec on a pickler and an unpickler: subclasses give `dumps` and `loads`, which may raise anything."""
+
+    name: str
+    protocols = range(6)
+    default_protocol = 5  # by constant: a newer Python's would shut older ones out
+
+    def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
+        raise NotImplementedError
+
+    def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
+        raise NotImplementedError
+
+    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+        try:
+            return self.dumps(value, protocol, buffer_callback)
+        except MemoryError:
+            raise
+        except Exception as exc:
+            raise NotSerializable(
+                f"{described(exc)}; give the class that holds it a __getstate__ that leaves it out"
+            ) from exc
+
+    def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+        try:
+            return self.loads(body, buffers, lookup)
+        except (MemoryError, StoreError):
+            raise
+        except (ImportError, AttributeError) as exc:
+            raise missing(self.describe(body)[0], lookup, exc) from exc
+        except Exception as exc:
+            raise undecodable(exc) from exc
+
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        from store.codecs import pickle_description  # pickletools is only for those who look closely
+
+        return pickle_description.describe(body)
+
+
+class Unrestrained(Pickled):
+    """A codec that stores code, and so cannot be decoded with restraint: records of others are refused."""
+
+    protocols = range(2, 6)  # those below write a lock, say, and read it back as an object without one
+
+    def decode_restricted(
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> NoReturn:
+        raise no_restraint(self.name)
+
+
+def no_restraint(codec: str) -> Untrusted:
+    """The error for a record of somebody else whose codec could run any code."""
+    return Untrusted(
+        f"it was not sealed with a key of yours, and the codec {codec!r} cannot be decoded with restraint: it could "
+        "run any code. If the record is yours, bring the key it was sealed with (STORE_KEY_FILE); if you trust who "
+        "wrote it, take it over: `store admit`"
+    )
+
+
+def undecodable(exc: Exception) -> Corrupt:
+    """Any error of a decoder: a KeyError that a `__setstate__` raised must not pass for a missing name."""
+    return Corrupt(f"its bytes cannot be decoded ({described(exc)}); the record stays as it is")
+
+
+def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> Corrupt:
+    """The error for a class that is not there, if it is that; `named` are the globals that the pickle names."""
+    for dotted in named:
+        why = _why_missing(dotted, lookup)
+        if why is not None:
+            return Corrupt(
+                f"it is made of {dotted[:200]!r}, which is not there any more ({described(why)}); the record is "
+                f'intact: say where it is now, Store(…, renames={{{dotted[:200]!r}: "new.module.Name"}}), or make it '
+                'importable again, or look at what is left with on_missing="placeholder"'
+            )
+    return undecodable(exc)
+
+
+def _why_missing(dotted: str, lookup: Lookup) -> Exception | None:
+    """What is raised by looking for a global; None where it is there."""
+    module, _, name = dotted.rpartition(".")
+    try:
+        new = lookup.renamed(module, name)
+        if new is not None:
+            lookup.find(new)
+        elif (found := imported(dotted)) is None:
+            return ModuleNotFoundError(f"No module named {module!r}")
+        else:
+            _attribute(*found)
+    except (ImportError, AttributeError) as exc:
+        return exc
+    return None
+
+
+def _attribute(found: Any, rest: str) -> None:
+    for part in rest.split("."):
+        found = getattr(found, part)
+
+
+def described(exc: Exception) -> str:
+    return f"{type(exc).__name__}: {exc}"[:500]
+
+
+def unpickled(base: Any, body: bytes, lookup: Lookup, *args: Any, **options: Any) -> Any:
+    """The value of a pickle, by an unpickler class that takes names from `lookup`."""
+    unpickler = type("Unpickler", (Finding, base), {})(*args, BytesIO(body), **options)
+    unpickler.look_up(lookup, Origin(body, partial(unpickled, base, body, lookup, *args, **options)))
+    return unpickler.load()
+
+
+def loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
+    """The value, by the stdlib's unpickler, at C speed where no name has to be looked up anew."""
+    if lookup.is_plain:
+        return pickle.loads(body, buffers=buffers)
+    return unpickled(pickle.Unpickler, body, lookup, buffers=buffers)

@@ -1,0 +1,201 @@
+"""Placeholders for what a pickle names and this program does not have any more.
+
+A decode under `placeholders` puts a class of its own in the place of each such name. Its instances keep how they
+were made and what state they were given, and are written back as what they stand for: byte for byte, where the
+value was left as it was.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+from collections.abc import Callable
+from reprlib import recursive_repr
+from typing import Any, ClassVar
+
+_NOTHING: Any = object()
+_InPython: Any = pickle._Pickler
+
+
+class HoldsPlaceholder(pickle.PicklingError):
+    """The C pickler met a placeholder, which only `encode` here can write."""
+
+
+class StandIn(type):
+    """The class of the classes that stand for those that are gone. Equal where they stand for the same."""
+
+    stands_for: tuple[str, str]
+    origin: Origin
+
+    def __repr__(cls) -> str:
+        return f"<placeholder for the class {'.'.join(cls.stands_for)}>"
+
+    def __eq__(cls, other: object) -> bool:
+        return isinstance(other, StandIn) and cls.stands_for == other.stands_for
+
+    def __hash__(cls) -> int:
+        return hash(cls.stands_for)
+
+    def __getattr__(cls, name: str) -> Any:
+        """A class inside the class, which protocols below 4 ask for by `getattr`."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        module, outer = cls.stands_for
+        return cls.origin.stand_in(module, f"{outer}.{name}")
+
+
+class Placeholder:
+    """Stands for an object whose class is not there any more.
+
+    `class_name` is the dotted name of the class, `args` and `named_args` what it was made with, `state` what
+    `__setstate__` would be given, or else its attributes; `list_items` and `dict_items` what it held as a list or
+    dict.
+    """
+
+    class_name = ""
+    args: tuple[Any, ...] = ()
+    named_args: dict[str, Any]
+    state: Any = None
+    list_items: list[Any]
+    dict_items: list[tuple[Any, Any]]
+    _made_by = "new"
+    _state: Any
+
+    def __new__(cls, *args: Any, **named: Any) -> Placeholder:
+        made = object.__new__(cls)
+        made.args, made.named_args = args, named
+        made.list_items, made.dict_items = [], []
+        made._state = _NOTHING
+        return made
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self._made_by = "call"  # NEWOBJ calls `__new__` alone
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = self._state = state
+
+    def append(self, item: Any) -> None:
+        self.list_items.append(item)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.dict_items.append((key, value))
+
+    @recursive_repr("<placeholder …>")
+    def __repr__(self) -> str:
+        parts = [f"args {self.args!r}"] if self.args else []
+        parts += [f"named_args {self.named_args!r}"] if self.named_args else []
+        parts += [f"state {self.state!r}"] if self._state is not _NOTHING else []
+        parts += [f"list_items {self.list_items!r}"] if self.list_items else []
+        parts += [f"dict_items {dict(self.dict_items)!r}"] if self.dict_items else []
+        return f"<placeholder for {self.class_name}{''.join(', ' + part for part in parts)}>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise HoldsPlaceholder(f"a placeholder for {self.class_name} can be written by the codec 'pickle' only")
+
+    def rebuilt(self) -> tuple[Any, ...]:
+        """What the object that it stands for would have said in its `__reduce_ex__`."""
+        cls = type(self)
+        if self._made_by == "call":
+            how: tuple[Any, ...] = (cls, self.args)
+        elif self._made_by == "reconstruct":
+            how = (copyreg._reconstructor, (cls, *self.args))  # type: ignore[attr-defined]
+        elif self.named_args:
+            how = (copyreg.__newobj_ex__, (cls, self.args, self.named_args))  # type: ignore[attr-defined]
+        else:
+            how = (copyreg.__newobj__, (cls, *self.args))  # type: ignore[attr-defined]
+        state = None if self._state is _NOTHING else self._state
+        items = iter(self.list_items) if self.list_items else None
+        pairs = iter(self.dict_items) if self.dict_items else None
+        return (*how, state, items, pairs)
+
+
+def reconstruct(cls: Any, base: Any, state: Any) -> Any:
+    """`copyreg._reconstructor` for placeholders too: how protocols 0 and 1 make instances."""
+    if not isinstance(cls, StandIn):
+        return copyreg._reconstructor(cls, base, state)  # type: ignore[attr-defined]
+    made: Any = Placeholder.__new__(cls, base, state)  # type: ignore[arg-type]
+    made._made_by = "reconstruct"
+    return made
+
+
+class Origin:
+    """The pickle that placeholders came from, and how to decode it once more."""
+
+    def __init__(self, body: bytes, again: Callable[[], Any]) -> None:
+        self.body = bytes(body)
+        self.again = again
+        self._stand_ins: dict[tuple[str, str], StandIn] = {}
+
+    def stand_in(self, module: str, name: str) -> StandIn:
+        """The class that stands for a global that is not there."""
+        found = self._stand_ins.get((module, name))
+        if found is None:
+            about = {"stands_for": (module, name), "origin": self, "class_name": f"{module}.{name}"}
+            found = self._stand_ins[module, name] = StandIn(name.rpartition(".")[2], (Placeholder,), about)
+        return found
+
+    def has_protocol(self, protocol: int) -> bool:
+        """Whether the pickle is of that protocol; 0 and 1 do not say which they are."""
+        return self.body[1] == protocol if self.body.startswith(pickle.PROTO) else protocol < 2
+
+
+def with_placeholders(value: Any, protocol: int) -> bytes:
+    """The pickle of a value that holds placeholders: that which they came from, where nothing was changed."""
+    body, origins = _written(value, protocol)
+    if len(origins) == 1:
+        (origin,) = origins
+        if origin.has_protocol(protocol) and _written(origin.again(), protocol)[0] == body:
+            return origin.body
+    return body
+
+
+def _written(value: Any, protocol: int) -> tuple[bytes, set[Origin]]:
+    """The pickle of a value that holds placeholders, and where those came from."""
+    file = io.BytesIO()
+    writer = _Writer(file, protocol)
+    writer.dump(value)
+    return file.getvalue(), writer.origins
+
+
+class _Writer(_InPython):  # type: ignore[misc]
+    """The stdlib's pickler in Python, which can be told to write the name of something that is not there."""
+
+    # The import of dill puts functions of its own there.
+    dispatch: ClassVar[dict[type, Any]] = {
+        kind: save for kind, save in _InPython.dispatch.items() if save.__module__ == pickle.__name__
+    }
+
+    def __init__(self, file: Any, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.origins: set[Origin] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, Placeholder):
+            return value.rebuilt()
+        return NotImplemented
+
+    def save_stand_in(self, cls: StandIn) -> None:
+        """As `save_global`, which would look it up."""
+        self.origins.add(cls.origin)
+        module, name = cls.stands_for
+        outer, _, inner = name.rpartition(".")
+        if self.proto >= 4:
+            self.save(module)
+            self.save(name)
+            self.write(pickle.STACK_GLOBAL)
+        elif outer:
+            self.save_reduce(getattr, (cls.origin.stand_in(module, outer), inner))
+        else:
+            encoding = "utf-8" if self.proto >= 3 else "ascii"
+            self.write(pickle.GLOBAL + f"{module}\n{name}\n".encode(encoding))
+        self.memoize(cls)
+
+    dispatch[StandIn] = save_stand_in
+
+
+def _refuse(cls: StandIn) -> Any:
+    raise HoldsPlaceholder(f"a placeholder for {'.'.join(cls.stands_for)} can be written by the codec 'pickle' only")
+
+
+copyreg.pickle(StandIn, _refuse)

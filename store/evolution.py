@@ -1,0 +1,224 @@
+"""Classes that grow: a version that is stored with their state, and a way forward for older state.
+
+    @store.versioned(2)
+    class User:
+        @classmethod
+        def __upgrade__(cls, state, from_version):
+            if from_version < 2:
+                state["email"] = None
+            return state
+
+The version stands in the state itself, so it travels with an object wherever that goes: in containers, through
+`pickle`, `copy` and every codec that pickles. A class that is not versioned pays nothing.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from inspect import getattr_static
+from types import MemberDescriptorType
+from typing import Any, TypeVar
+
+from store.allowlist import allow, allowed, key_of
+from store.errors import Corrupt, UnknownProtocol
+
+T = TypeVar("T", bound=type)
+
+# On disk in the state of every versioned object: never change.
+_VERSION, _STATE = "store:version", "store:state"
+_UNVERSIONED = 1  # the version of state that was written before its class had one
+
+_ATTRIBUTE = "__store_version__"
+_IMMUTABLE = (tuple, frozenset, str, bytes, int, float, complex)
+
+
+def versioned(version: int) -> Callable[[T], T]:
+    """A class decorator: stores `version` with the state of each instance, and upgrades older state on reading.
+
+    Where the stored version is lower, `__upgrade__(cls, state, from_version)`, a classmethod of the class, is
+    called and returns state of this version; it may change `state` and return it. `state` is a dict of the
+    attributes, slots included; for a class with a `__getstate__` of its own, what that returned. State that was
+    written before the class was versioned counts as version 1. The class is declared with `store.allow` too.
+
+    Put it above `@dataclass`. A subclass shares the version of its base, unless it has one of its own, which then
+    stands for the base as well: raise it when either changes. State that was written without a version by a class
+    that had no attributes cannot be upgraded: pickle stores none then.
+
+    Raises:
+        TypeError: it is no class, has a `__reduce__` of its own, or no classmethod `__upgrade__` (from version 2 on).
+        ValueError: the version is not 1 or more.
+    """
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise TypeError(f"a version is an int, not {version!r}: write @store.versioned(2)")
+    if not 1 <= version < 2**31:
+        raise ValueError(f"a version is 1 or more, not {version}")
+
+    def decorate(cls: T) -> T:
+        _check(cls, version)
+        getstate, setstate = _own(cls, "__getstate__"), _own(cls, "__setstate__")
+        if getstate is None and setstate is not None:
+            getstate = object.__getstate__  # what it expects is what Python would store
+        methods = {
+            _ATTRIBUTE: version,
+            "__getstate__": _getstate(getstate),
+            "__setstate__": _setstate(setstate, is_free=getstate is not None),
+        }
+        for name, method in methods.items():
+            setattr(cls, name, method)
+        return allow(cls)
+
+    return decorate
+
+
+@contextmanager
+def upgrades() -> Iterator[list[str]]:
+    """A list of what was upgraded in this thread inside the block, a line each."""
+    before, _seen.lines = _seen.lines, []
+    try:
+        yield _seen.lines
+    finally:
+        _seen.lines = before
+
+
+class _Seen(threading.local):
+    lines: list[str] | None = None
+
+
+_seen = _Seen()
+
+
+def _check(cls: Any, version: int) -> None:
+    if not isinstance(cls, type):
+        raise TypeError(f"store.versioned({version}) decorates a class, not {cls!r}")
+    if any(getattr_static(cls, name) is not vars(object)[name] for name in ("__reduce__", "__reduce_ex__")):
+        raise TypeError(
+            f"{cls.__qualname__} says in a __reduce__ of its own how it is pickled, so no version can be stored with "
+            "its state: use __getstate__ and __setstate__ instead"
+        )
+    if issubclass(cls, _IMMUTABLE):
+        raise TypeError(f"{cls.__qualname__} keeps what it holds where no state can change it: it is immutable")
+    upgrade = getattr_static(cls, "__upgrade__", None)
+    if upgrade is None and version > _UNVERSIONED:
+        raise TypeError(
+            f"{cls.__qualname__} is at version {version}, and has nothing to bring older state there: give it a "
+            "classmethod __upgrade__(cls, state, from_version) that returns the state"
+        )
+    if upgrade is not None and not isinstance(upgrade, classmethod):
+        raise TypeError(f"{cls.__qualname__}.__upgrade__ must be a classmethod: no object is there yet")
+
+
+def _own(cls: type, name: str) -> Any:
+    """The method that the class or a base wrote, without what was put around it here; None for Python's defaults."""
+    found = getattr(cls, name, None)
+    found = getattr(found, "__store_original__", found)
+    is_default = found is getattr(object, name, None) or getattr(found, "__module__", None) == "dataclasses"
+    return None if is_default else found
+
+
+def _getstate(original: Any) -> Any:
+    def __getstate__(self: Any) -> dict[str, Any]:
+        cls = type(self)
+        if _ATTRIBUTE in vars(cls) and allowed().get(key_of(cls)) is not cls:
+            raise TypeError(
+                f"@store.versioned was given another class than this {cls.__qualname__}: put it above @dataclass and "
+                "whatever else makes a new class of one"
+            )
+        return {_VERSION: getattr(cls, _ATTRIBUTE), _STATE: _attributes(self) if original is None else original(self)}
+
+    __getstate__.__store_original__ = original  # type: ignore[attr-defined]
+    return __getstate__
+
+
+def _setstate(original: Any, *, is_free: bool) -> Any:
+    def __setstate__(self: Any, stored: Any) -> None:
+        state = _upgraded(type(self), stored, is_free)
+        if original is None:
+            _give(self, state)
+        elif state is not None:  # for which unpickling calls nothing
+            original(self, state)
+
+    __setstate__.__store_original__ = original  # type: ignore[attr-defined]
+    return __setstate__
+
+
+def _upgraded(cls: Any, stored: Any, is_free: bool) -> Any:
+    """The state at the version of the class. `is_free`: it need not be a dict of attributes."""
+    version, state = _UNVERSIONED, stored
+    if type(stored) is dict and stored.keys() == {_VERSION, _STATE}:
+        version, state = stored[_VERSION], stored[_STATE]
+    known = getattr(cls, _ATTRIBUTE)
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    if type(version) is not int or version < _UNVERSIONED:
+        raise Corrupt(f"the version of a {name} in it is {version!r:.40}, which is no version")
+    if version > known:
+        raise UnknownProtocol(
+            f"it holds a {name} of version {version}, and this program knows versions up to {known}; the record is "
+            "intact: upgrade the program to read it"
+        )
+    if not is_free:
+        state = _as_dict(state)
+    if version == known:
+        return state
+    return _called(cls, name, state, version, is_free)
+
+
+def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any:
+    """What `__upgrade__` makes of a state."""
+    try:
+        new = cls.__upgrade__(state, version)
+    except Exception as exc:
+        raise Corrupt(
+            f"{name}.__upgrade__ could not bring version {version} to {getattr(cls, _ATTRIBUTE)} "
+            f"({type(exc).__name__}: {exc}); the record is intact: mend __upgrade__"
+        ) from exc
+    if new is None or (not is_free and type(new) is not dict):
+        raise Corrupt(
+            f"{name}.__upgrade__ returned {type(new).__name__} and must return the new state, a dict of attributes "
+            "unless the class has a __getstate__; the record is intact: mend __upgrade__"
+        )
+    if _seen.lines is not None:
+        _seen.lines.append(f"{name} {version} → {getattr(cls, _ATTRIBUTE)}")
+    return new
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """All attributes of an object, in slots too, as one dict."""
+    found = dict(getattr(value, "__dict__", {}))
+    for name in copyreg._slotnames(type(value)):  # type: ignore[attr-defined]
+        try:
+            found[name] = getattr(value, name)
+        except AttributeError:
+            pass  # the slot is empty
+    return found
+
+
+def _as_dict(state: Any) -> Any:
+    """Python's own ways to write attributes, as one dict: a dict, one and another for slots, or nothing."""
+    if state is None:
+        return {}
+    if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
+        return {**(state[0] or {}), **(state[1] or {})}
+    return state
+
+
+def _give(value: Any, state: Any) -> None:
+    """Set attributes as unpickling does: no `__setattr__` and no property of the class has a say."""
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        raise Corrupt(
+            f"the state of a {type(value).__qualname__} in it is {type(state).__name__}, no dict of attributes: "
+            "it was written before the class was versioned; make a dict of it in __upgrade__"
+        )
+    for name, item in state.items():
+        member = getattr_static(type(value), name, None)
+        if isinstance(member, MemberDescriptorType):
+            member.__set__(value, item)
+        elif hasattr(value, "__dict__"):
+            value.__dict__[name] = item
+        else:
+            raise Corrupt(
+                f"{type(value).__qualname__} has no slot for the attribute {name[:80]!r} that was stored: drop it in "
+                "__upgrade__, or bring the slot back"
+            )
