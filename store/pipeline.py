@@ -91,7 +91,7 @@ class Pipeline:
             NotSerializable: the codec cannot hold it.
             Untrusted: there is no key to seal with, and without one it could not be read back.
         """
-        chosen, protocol = self._choice(value, codec, protocol)
+        chosen, protocol = self.choice(value, codec, protocol)
         try:
             body = chosen.encode(value, protocol)
         except NotSerializable as exc:
@@ -114,7 +114,7 @@ class Pipeline:
         """
         codec, protocol = row.codec, row.protocol
         if isinstance(self.codec, Auto) and codec in CHOICES:
-            again, number = self._choice(value, AUTO, None)
+            again, number = self.choice(value, AUTO, None)
             if again.name != codec:
                 codec, protocol = again.name, number
         return self.pack(row.namespace, row.name, value, now, row.expires, codec, protocol)
@@ -181,7 +181,7 @@ class Pipeline:
         """Sixteen bytes that stand for an encoded value."""
         return blake2b(body, digest_size=16).digest()
 
-    def _choice(self, value: Any, codec: Any, protocol: int | None) -> tuple[Codec, int]:
+    def choice(self, value: Any, codec: Any, protocol: int | None) -> tuple[Codec, int]:
         """The codec and protocol for a value, where the caller asks for these; None is the store's."""
         asked = self.codec if codec is None else self._called(codec)
         if protocol is not None:
@@ -253,7 +253,7 @@ def _registered(row: Row) -> Codec:
     if row.codec not in codecs:
         raise CodecUnavailable(
             f"{label(row.name, row.namespace)} was written with the codec {row.codec[:80]!r}, which this program "
-            "does not know; the record is intact: upgrade sealed-store, or make the codec known "
+            "does not know; the record is intact: upgrade sealed-store, or register the codec "
             "(store.codecs.register)",
             codec=row.codec,
         )

@@ -23,7 +23,7 @@ RANKS = {
     "store.pipeline": 3, "store.evolution": 3,
     "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.records": 4,
-    "store.inspection": 4, "store.verification": 4, "store.raw": 4,  # raw: rows and seals, as the Store itself has
+    "store.inspection": 4, "store.verification": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
     "store.shelf": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
