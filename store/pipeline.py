@@ -72,7 +72,7 @@ class Pipeline:
         self.sealer = sealer
         self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
         self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
-        if not isinstance(self.codec, Auto) and codecs.load(self.codec.name) is not self.codec:
+        if not isinstance(self.codec, Auto):
             self._known[self.codec.name] = self.codec
 
     def pack(

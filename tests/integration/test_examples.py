@@ -16,6 +16,12 @@ EXAMPLES = Path(__file__, "../../../examples").resolve()
 
 # Options that keep the run short, and what it prints, in this order.
 EXPECTED = {
+    "models.py": (
+        [],
+        r"^array +numpy +8\.00 ", r"^table +pickle +\d", r"^model +joblib +\d",
+        r"^auto: {'array': 'numpy', 'table': 'pickle', 'model': 'pickle'}",
+        r"array: ndarray", r"table: refused, it takes ", r"model: refused, it takes ",
+    ),
     "quickstart.py": (
         [],
         r"Alice's friend Bob is a friend of Alice",
@@ -33,6 +39,10 @@ EXPECTED = {
         r"^\w+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ ms$",
     ),
 }
+
+
+# Programs that need more than the package; without it they are skipped, and say so.
+NEEDS = {"models.py": ["numpy", "pandas", "sklearn", "joblib"]}
 
 
 def run(name, *args, cwd, scratch):
@@ -53,6 +63,8 @@ def test_every_example_is_tested():
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
+    for library in NEEDS.get(name, ()):
+        pytest.importorskip(library, reason=f"{library} is not installed: {name} is not tested")
     options, *patterns = EXPECTED[name]
     done = run(name, *options, cwd=tmp_path, scratch=tmp_path / "scratch")
     assert done.stderr.strip() in ("", "parsing\nparsing")  # what is left of the progress bar without a terminal

@@ -43,6 +43,19 @@ def test_readme_allow_example_makes_the_class_loadable(monkeypatch):
     assert pickle.loads(body).name == "alice"
 
 
+def test_readme_versioned_example_brings_older_state_forward(monkeypatch):
+    from store.codecs import pickle
+
+    module = ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", module)
+    (source,) = (block for block in blocks("python") if "versioned" in block)
+    exec("class Member:\n    def __init__(self, name): self.name = name", module.__dict__)
+    body = pickle.dumps([module.Member("alice")])
+    exec(compile(source, "README", "exec"), module.__dict__)
+    (member,) = pickle.loads(body)
+    assert (member.name, member.email) == ("alice", "")
+
+
 def test_readme_has_exactly_the_two_commands():
     commands = blocks("sh")[0].strip().splitlines()
     assert len(commands) == 2

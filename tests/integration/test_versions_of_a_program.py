@@ -169,8 +169,9 @@ def run(folder: Path, *args: object, program: tuple[str, ...] = ("program.py",))
     where = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-W", "error", *program, *map(str, args)]
     return subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": where}, capture_output=True, text=True, timeout=60
-    )
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": where}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
 
 
 def result(folder: Path, *args: object) -> Any:

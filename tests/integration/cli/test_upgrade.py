@@ -126,13 +126,14 @@ def test_killed_at_any_moment_nothing_is_lost(path):
     done = 0
     for kill_after in (0, 1, 6, 7, 8, 13):
         run = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(SLOW), str(path), str(kill_after)], capture_output=True, timeout=60
-        )
+            [sys.executable, "-c", textwrap.dedent(SLOW), str(path), str(kill_after)], capture_output=True, timeout=60,
+            check=False,
+        )  # fmt: skip
         assert run.returncode == -9
         with Store(path) as s:
             now = [record.protocol for record in s.records()]
             assert s | {} == {f"n{i:02}": [i] * i for i in range(30)}
         done += kill_after - kill_after % 7
         assert now == [5] * done + [2] * (30 - done)  # whole batches, and none twice
-    run = subprocess.run([sys.executable, "-m", "store", "upgrade", str(path)], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-m", "store", "upgrade", str(path)], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout == f"upgraded {30 - done}, current {done}, left 0, failed 0\n"
