@@ -162,6 +162,18 @@ class Keyring:
         return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+class NoKeys(Keyring):
+    """A ring that holds no key, looks for none and makes none: what it seals is a checksum."""
+
+    def __init__(self) -> None:
+        super().__init__(b"-")  # a key in place of the environment's and the user's, which then goes too
+        self._given = []
+
+    def where(self) -> str:
+        """Where the keys come from, for messages."""
+        return "nowhere"
+
+
 def default_key_file() -> Path:
     """Where the user's own keys are kept; a relative path where the user has no home."""
     from platformdirs import user_data_path  # 25 ms that only the default source has to pay

@@ -36,10 +36,14 @@ class Verdict(Enum):
 
 
 class Sealer:
-    """Seals and checks the rows of one store. Safe across threads: hashes are copied before use."""
+    """Seals and checks the rows of one store. Safe across threads: hashes are copied before use.
 
-    def __init__(self, keyring: Keyring, store_id: bytes) -> None:
+    `purpose`, 16 bytes at most, says what the seals are for: those of one purpose never hold for another.
+    """
+
+    def __init__(self, keyring: Keyring, store_id: bytes, purpose: bytes = _PURPOSE) -> None:
         self.keyring = keyring
+        self._purpose = purpose
         self._store_id = store_id
         self._hashes: dict[bytes, Any] = {}
         self._unkeyed = self._hash_with(None)
@@ -94,8 +98,8 @@ class Sealer:
         return state.digest()  # type: ignore[no-any-return]
 
     def _hash_with(self, key: Key | None) -> Any:
-        secret = b"" if key is None else key.derive(_PURPOSE)
-        state = blake2b(key=secret, digest_size=DIGEST_BYTES, person=_PURPOSE)
+        secret = b"" if key is None else key.derive(self._purpose)
+        state = blake2b(key=secret, digest_size=DIGEST_BYTES, person=self._purpose)
         state.update(self._store_id)
         return state
 

@@ -16,6 +16,16 @@ EXAMPLES = Path(__file__, "../../../examples").resolve()
 
 # Options that keep the run short, and what it prints, in this order.
 EXPECTED = {
+    "messages.py": (
+        [],
+        r"^the worker says: {'count': 3, 'sum': 6}$",
+        r"^the worker says: {'count': 100000, 'sum': 4999950000}$",
+        r"^the worker ended with 0$",
+        r"^without a key: __main__\.Job was not made$",
+        r"^allowed: Job\(name='clean up'\)$",
+        r"^with a key: Job\(name='clean up'\)$",
+        r"^altered on its way: Tampered$",
+    ),
     "models.py": (
         [],
         r"^array +numpy +8\.00 ", r"^table +pickle +\d", r"^model +joblib +\d",

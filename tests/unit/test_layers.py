@@ -24,7 +24,8 @@ RANKS = {
     "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
-    "store.shelf": 5,
+    "store.message_frame": 4, "store.message_pipeline": 4,
+    "store.shelf": 5, "store.messages": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
 REGISTERED = re.compile(r"store(\.\w+)+:\w+")  # "module:attribute", which a registry imports late
@@ -134,6 +135,8 @@ def test_every_rank_is_of_a_module_that_exists() -> None:
         ("store.mapping", "import store.cli"),
         ("store.shelf", "from store.backends.sqlite_attach import is_store"),
         ("store.shelf", "from store import pipeline"),
+        ("store.messages", "from store.pipeline import choose"),
+        ("store.messages", "from store import Store"),
         ("store", "if True:\n    import store.cli"),
         ("store.trust.keys", "where = 'store.codecs.pickle:codec'"),
         ("store.errors", "if TYPE_CHECKING:\n    pass\nelse:\n    import store.record"),
@@ -152,6 +155,7 @@ def test_import_that_goes_up_is_found(module: str, source: str) -> None:
         ("store.mapping", "from store.views import Items"),
         ("store.shelf", "from store.mapping import Store"),
         ("store", "from store.shelf import open"),
+        ("store.messages", "from store.message_frame import Incoming"),
         ("store.errors", "if TYPE_CHECKING:\n    import store.record"),
     ],
 )

@@ -121,7 +121,7 @@ def test_two_stores_with_other_settings_of_one_codec(tmp_path: Path) -> None:
 
 
 def test_what_it_raises_is_translated(s: Store[Any]) -> None:
-    with pytest.raises(NotSerializable, match="record 'a': the codec 'upper' cannot hold the value.*not a text"):
+    with pytest.raises(NotSerializable, match=r"record 'a': the codec 'upper' cannot hold the value.*not a text"):
         s.put("a", 1, codec=Upper())
     assert "a" not in s
 
@@ -132,7 +132,7 @@ def test_what_it_raises_is_translated(s: Store[Any]) -> None:
             raise KeyError("a bug")
 
     s.put("a", "x", codec=Broken())
-    with pytest.raises(Corrupt, match="record 'a': the codec 'broken' cannot decode its bytes .KeyError"):
+    with pytest.raises(Corrupt, match=r"record 'a': the codec 'broken' cannot decode its bytes .KeyError"):
         s["a"]
 
 
@@ -196,7 +196,7 @@ def test_record_of_somebody_else(path: Path) -> None:
         s.put("data", "x", codec=PlainUpper())
     with Store[Any](path, codec=Upper()) as s:
         codecs.register(PlainUpper)
-        with pytest.raises(Untrusted, match="record 'any'.*the codec 'upper' cannot be decoded with restraint"):
+        with pytest.raises(Untrusted, match=r"record 'any'.*the codec 'upper' cannot be decoded with restraint"):
             s["any"]
         assert s["data"] == "X"
         seen = s.inspect("any")
