@@ -183,7 +183,7 @@ _PHRASES = (
         "take it over: `store admit`",
         "Give both sides the same key=",
     ),
-    ("it was not sealed with a key of yours, and the codec", "it came without a key, and the codec"),
+    ("it was not sealed with a key of yours, and the codec", "no key= was given that sealed it, and the codec"),
     ("if the record is yours, bring the key it was sealed with", "or give both sides the same key="),
     ("the key= of the store", "key="),
     ("the record", "the message"),

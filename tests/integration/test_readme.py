@@ -56,6 +56,12 @@ def test_readme_versioned_example_brings_older_state_forward(monkeypatch):
     assert (member.name, member.email) == ("alice", "")
 
 
+def test_readme_messages_example_gives_what_was_sent(capsys):
+    (source,) = (block for block in blocks("python") if "socketpair" in block)
+    exec(compile(source, "README", "exec"), {})
+    assert capsys.readouterr().out == "{'job': 7}\n"
+
+
 def test_readme_has_exactly_the_two_commands():
     commands = blocks("sh")[0].strip().splitlines()
     assert len(commands) == 2
