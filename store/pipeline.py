@@ -10,12 +10,15 @@ import platform
 from collections.abc import Iterable
 from functools import partial
 from hashlib import blake2b
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from store.allowlist import allowed, entries_of
 from store.codecs import Codec, codecs
 from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
+from store.codecs.pickled import Pickled
+from store.codecs.placeholder import HoldsPlaceholder
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
 from store.lookup import Lookup, Renames
 from store.record import Row
@@ -95,7 +98,7 @@ class Pipeline:
         try:
             body = chosen.encode(value, protocol)
         except NotSerializable as exc:
-            raise exc.about(name, namespace) from exc.__cause__
+            raise _located(exc, value, chosen, protocol).about(name, namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(name, namespace) from exc.__cause__
         draft = Row(
@@ -171,10 +174,11 @@ class Pipeline:
 
     def fingerprint(self, value: Any, row: Row) -> bytes:
         """The digest of the value, encoded as in `row`: it changes when the value does."""
+        codec = self.codec_of(row)
         try:
-            return self.digest(self.codec_of(row).encode(value, row.protocol))
+            return self.digest(codec.encode(value, row.protocol))
         except NotSerializable as exc:
-            raise exc.about(row.name, row.namespace) from exc.__cause__
+            raise _located(exc, value, codec, row.protocol).about(row.name, row.namespace) from exc.__cause__
 
     @staticmethod
     def digest(body: bytes) -> bytes:
@@ -263,6 +267,19 @@ def _registered(row: Row) -> Codec:
         raise CodecUnavailable(
             f"{label(row.name, row.namespace)} cannot be read here, and is intact: {exc}", codec=row.codec
         ) from exc.__cause__
+
+
+def _located(exc: NotSerializable, value: Any, codec: Codec, protocol: int) -> NotSerializable:
+    """The error, saying where in the value the trouble is and what to do; looked for only now."""
+    if exc.path is not None or not isinstance(codec, Pickled) or isinstance(exc.__cause__, HoldsPlaceholder):
+        return exc
+    from store import culprit
+
+    found = culprit.find(value, lambda part: codec.encode(part, protocol), protocol)
+    if found is None:
+        return exc
+    what_to_do = culprit.remedy(found, codec.name, lambda library: find_spec(library) is not None)
+    return NotSerializable(f"{culprit.explain(found)}; {what_to_do}", path=found.path)
 
 
 def type_name(value: Any) -> str:

@@ -171,7 +171,7 @@ def lock_in_transaction(path: Path) -> None:
 
 
 PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
-    (not_serializable, NotSerializable, "record 'x'", "__getstate__"),
+    (not_serializable, NotSerializable, "record 'x'", "use the codec 'cloudpickle'"),
     (untrusted, Untrusted, "record 'x'", "@store.allow"),
     (foreign_only, Untrusted, "record 'x'", "STORE_KEY_FILE"),
     (tampered, Tampered, "record 'x'", "restore it from a backup, or delete it"),

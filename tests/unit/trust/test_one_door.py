@@ -260,7 +260,7 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 
 DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "copyreg"}
 DOOR = {f"store.codecs.{name}" for name in ("pickle", "pickled", "cloudpickle", "dill", "joblib")}
-NAMES_OF_PICKLE = {"store.errors": {"PicklingError", "UnpicklingError"}}
+NAMES_OF_PICKLE = {"store.errors": {"PicklingError", "UnpicklingError"}, "store.culprit": {"HIGHEST_PROTOCOL"}}
 # Modules that import one of these, and what of it they may use: nothing that reads a pickle.
 USED = {
     "store.codecs.placeholder": {
@@ -269,6 +269,7 @@ USED = {
     },
     "store.codecs.finding": {"copyreg": {"_reconstructor"}},
     "store.evolution": {"copyreg": {"_slotnames"}},
+    "store.culprit_parts": {"copyreg": {"dispatch_table", "_slotnames"}},
 }
 
 

@@ -1,0 +1,270 @@
+"""Culprits in what codecs store by value, and in random nests of everything, with real codecs."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import socket
+import threading
+from abc import ABC
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from store.culprit import Culprit, find
+
+PROTOCOLS = (0, 2, 5)
+LOCK = threading.Lock()
+PROBLEM: Any = (1 for _ in ())  # a generator: no codec can hold one
+
+
+class Held:
+    """Holds `held`, as most objects do."""
+
+    def __init__(self, held: Any = None, **others: Any) -> None:
+        self.__dict__.update(others, held=held)
+
+
+@dataclass
+class Data:
+    held: Any
+    other: int = 1
+
+
+class Slots:
+    __slots__ = ("__private", "held", "never_set")
+
+    def __init__(self, held: Any, private: Any = None) -> None:
+        self.held, self.__private = held, private
+
+
+class WithState(Held):
+    def __getstate__(self) -> dict[str, Any]:
+        return {"attribute": self.held, "other": 1}
+
+
+class MakesState(Held):
+    def __getstate__(self) -> dict[str, Any]:
+        return {"made": [1, {"x": self.held}]}
+
+    held_by_property = property(lambda self: self.__dict__["held"])
+
+
+class Reduced(Held):
+    def __reduce__(self) -> Any:
+        return Reduced, (1, self.held)
+
+
+class MakesArguments:
+    def __init__(self, held: Any) -> None:
+        self.box = [held]
+
+    def __reduce__(self) -> Any:
+        return MakesArguments, (1, [0, self.box[:]])
+
+    def __repr__(self) -> str:
+        raise AssertionError("nobody asks for this")
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+class ListLike(list):
+    pass
+
+
+def pickled_with(dumps: Callable[..., Any], protocol: int) -> Callable[[Any], Any]:
+    return lambda part: dumps(part, protocol=protocol)
+
+
+def found(value: Any, protocol: int = 5, dumps: Callable[..., Any] = pickle.dumps) -> Culprit:
+    culprit = find(value, pickled_with(dumps, protocol), protocol)
+    assert culprit is not None
+    return culprit
+
+
+# Codecs that store functions and classes by value
+
+BY_VALUE = ("cloudpickle", "dill")
+
+
+@pytest.fixture(params=BY_VALUE)
+def dumps(request: pytest.FixtureRequest) -> Any:
+    return pytest.importorskip(request.param, reason=f"{request.param} is not installed: its paths are untested").dumps
+
+
+def using_a_global() -> Any:
+    return lambda: [PROBLEM for _ in ()]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_path_into_a_function(dumps: Callable[..., Any], protocol: int) -> None:
+    def enclosing(held: Any) -> Any:
+        return lambda: held
+
+    def with_defaults(a: Any = 1, b: Any = PROBLEM, *, c: Any = 1) -> None: ...
+    def with_named(a: Any = 1, *, c: Any = PROBLEM) -> None: ...
+
+    assert found({"f": enclosing([PROBLEM])}, protocol, dumps).path == "value['f'].__closure__['held'][0]"
+    assert found([enclosing(enclosing(PROBLEM))], protocol, dumps).value is PROBLEM
+    assert found([with_defaults], protocol, dumps).path == "value[0].__defaults__[1]"
+    assert found([with_named], protocol, dumps).path == "value[0].__kwdefaults__['c']"
+    with_named.__kwdefaults__.clear()
+    with_named.attribute = [PROBLEM]  # type: ignore[attr-defined]
+    assert found([with_named], protocol, dumps).path == "value[0].attribute[0]"
+
+
+def test_path_to_a_global_that_a_function_uses() -> None:
+    cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: its paths are untested")
+    culprit = found([using_a_global()], 5, cloudpickle.dumps)
+    assert culprit.path == "value[0].__globals__['PROBLEM']"
+    assert culprit.value is PROBLEM
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_path_into_a_class(dumps: Callable[..., Any], protocol: int) -> None:
+    def enclosing(held: Any) -> Any:
+        class Local(ABC):  # noqa: B024
+            __slots__ = ("x",)
+            attribute = MappingProxyType({"a": 1})
+            problem = held
+
+        return Local
+
+    culprit = found([enclosing(PROBLEM)()], protocol or 2, dumps)
+    assert culprit.path == "value[0].__class__.problem"
+    assert found(enclosing([1, PROBLEM]), protocol, dumps).path == "value.problem[1]"
+
+
+def test_path_into_a_method_that_its_name_gives_otherwise(dumps: Callable[..., Any]) -> None:
+    def enclosing(held: Any) -> Any:
+        class Local:
+            @staticmethod
+            def static() -> Any:
+                return held
+
+            @property
+            def computed(self) -> Any:
+                return held
+
+        return Local
+
+    path = found(enclosing(PROBLEM), 5, dumps).path
+    assert path == "value.__dict__['static'].__func__.__closure__['held']"
+
+
+def test_part_of_what_the_codec_encodes_in_a_way_of_its_own_is_no_culprit() -> None:
+    cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: no by-value codec to test")
+
+    class Codec(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
+        def reducer_override(self, obj: Any) -> Any:
+            return (Held, (1,)) if type(obj) is Reduced else super().reducer_override(obj)
+
+    def encode(part: Any) -> None:
+        Codec(io.BytesIO()).dump(part)
+
+    encode(Reduced(LOCK))
+    culprit = find([Reduced(LOCK), Held([[Reduced((LOCK,))]]), {"a": [[[PROBLEM]]]}], encode, 5)
+    assert culprit is not None
+    assert culprit.path == "value[2]['a'][0][0][0]"
+
+
+# Random nests
+
+
+def content(function: Any) -> Any:
+    return function.__closure__[0].cell_contents
+
+
+def only(container: Any) -> Any:
+    (member,) = container
+    return member
+
+
+# What of a path is no Python: a closure, a member, a key. Each is made a call on all that is left of it.
+NOT_PYTHON = re.compile(r"\.__closure__\['held'\]|\.(?:member|key)\(<[\w.]+\.Held object>\)")
+
+
+def reach(path: str, value: Any) -> Any:
+    """What a path leads to."""
+    expression, end = "", 0
+    for step in NOT_PYTHON.finditer(path):
+        function = "content" if "closure" in step[0] else "only"
+        expression, end = f"{function}({expression}{path[end : step.start()]})", step.end()
+    return eval(expression + path[end:], {"value": value, "content": content, "only": only})
+
+
+
+class Layer(NamedTuple):
+    wrap: Callable[[Any, Any], Any]  # what is inside, and something harmless beside it
+    step: str
+
+
+def closure(held: Any, beside: Any) -> Any:
+    return lambda: held
+
+
+HELD = f"<{__name__}.Held object>"
+LAYERS = {
+    "dict": Layer(lambda x, beside: {0: beside, "k": x, "z": beside}, "['k']"),
+    "list": Layer(lambda x, beside: [beside, x, beside], "[1]"),
+    "tuple": Layer(lambda x, beside: (beside, beside, x), "[2]"),
+    "deque": Layer(lambda x, beside: deque([beside, x]), "[1]"),
+    "attribute": Layer(lambda x, beside: Held(x, beside=beside), ".held"),
+    "dataclass": Layer(Data, ".held"),
+    "state": Layer(lambda x, beside: WithState(x, beside=beside), ".held"),
+    "made state": Layer(lambda x, beside: MakesState(Held(x)), ".held.held"),
+    "reduce": Layer(lambda x, beside: Reduced(x), ".held"),
+    "arguments": Layer(lambda x, beside: MakesArguments(x), ".__reduce__()[1][1][1][0]"),
+    "named tuple": Layer(Pair, ".left"),
+    "list's class": Layer(lambda x, beside: ListLike([beside, x]), "[1]"),
+    "set": Layer(lambda x, beside: {Held(x, beside=beside)}, f".member({HELD}).held"),
+    "key": Layer(lambda x, beside: {Held(x): beside}, f".key({HELD}).held"),
+    "partial": Layer(lambda x, beside: partial(print, beside, x), ".args[1]"),
+    "slots": Layer(Slots, ".held"),
+    "closure": Layer(closure, ".__closure__['held']"),
+}
+CULPRITS = {"pickle": ("lock", "lambda", "socket"), "cloudpickle": ("socket", "generator"), "dill": ("socket", "generator")}
+HARMLESS = st.sampled_from([0, "text", None]) | st.builds(list, st.lists(st.integers(), max_size=3)) | st.builds(
+    lambda: Held({"x": [1, Data(2)]})
+)  # fmt: skip
+
+
+@pytest.fixture(params=sorted(CULPRITS))
+def codec(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed: its paths are untested")
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def problems() -> Iterator[dict[str, Any]]:
+    with closing(socket.socket()) as open_socket:
+        yield {"lock": LOCK, "lambda": lambda: 1, "socket": open_socket, "generator": PROBLEM}
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_path_in_a_random_nest(codec: str, problems: dict[str, Any], data: st.DataObject) -> None:
+    protocol = data.draw(st.sampled_from(PROTOCOLS))
+    unfit = {"slots"} if protocol < 2 else set()
+    unfit |= {"closure"} if codec == "pickle" else set()
+    names = data.draw(st.lists(st.sampled_from(sorted(set(LAYERS) - unfit)), max_size=7))
+    problem = problems[data.draw(st.sampled_from(CULPRITS[codec]))]
+    value, path = problem, ""
+    for name in names:
+        value, path = LAYERS[name].wrap(value, data.draw(HARMLESS)), LAYERS[name].step + path
+    culprit = found(value, protocol, pytest.importorskip(codec).dumps)
+    assert culprit.path == "value" + path
+    assert culprit.value is problem
+    assert reach(culprit.path, value) is problem
