@@ -103,7 +103,7 @@ def test_class_that_no_longer_exists(
         with Store(path) as s:
             for name, what in (("lost", "Gone"), ("function", "function"), ("nested", "Inner")):
                 for read in (lambda name=name: s[name], lambda name=name: s.get(name, "a default")):
-                    with pytest.raises(Corrupt, match="the record is intact: say where it is now, .*renames") as caught:
+                    with pytest.raises(Corrupt, match=r"the record is intact: say where it is now, .*renames") as caught:
                         read()
                     assert caught.value.name == name
                     assert ("gone" if remains is None else what) in str(caught.value)
