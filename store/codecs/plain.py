@@ -37,7 +37,7 @@ class Plain(NamedTuple):
         elif kind is dict:
             for key, item in value.items():
                 self._check_key(key, path)
-                self.check(item, f"{path}[{key!r}]")
+                self.check(item, f"{path}[{_shown(key)}]")
         else:
             for index, item in enumerate(value):
                 self.check(item, f"{path}[{index}]")
@@ -46,11 +46,18 @@ class Plain(NamedTuple):
         if type(key) not in self.keys:
             names = ", ".join(kind.__name__ for kind in self.keys)
             raise NotSerializable(
-                f"{path}: {self.format} keys are {names}, not {key!r:.80}; use the codec 'pickle'", path=path
+                f"{path}: {self.format} keys are {names}, not {_shown(key)}; use the codec 'pickle'", path=path
             )
-        self._check_one(key, self.keys[type(key)], f"{path}, the key {key!r:.80}")
+        self._check_one(key, self.keys[type(key)], f"{path}, the key {_shown(key)}")
 
     def _check_one(self, value: Any, problem: Problem | None, path: str) -> None:
         found = problem and problem(value)
         if found:
             raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'", path=path)
+
+
+def _shown(key: Any) -> str:
+    try:
+        return f"{key!r:.80}"
+    except Exception as exc:  # an integer of more digits than Python writes, or a class's own fault
+        return f"<{type(key).__qualname__} without a repr: {type(exc).__name__}>"

@@ -208,7 +208,7 @@ def test_deep_value_round_trips(case: Case) -> None:
     value: list[Any] = []
     for _ in range(100):
         value = [value]
-    if [] not in case.whole:
+    if not any(type(value) is list for value in case.whole):
         pytest.skip(f"{case.codec.name} holds no lists")
     assert same(case.codec.decode(case.codec.encode(value, case.codec.default_protocol)), value)
 

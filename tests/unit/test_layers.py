@@ -39,6 +39,8 @@ LIBRARIES = {
     "platformdirs": {"store.trust.keys"},
     "click": {"store.cli"},
     "rich": {"store.cli"},
+    "msgpack": {"store.codecs.msgpack"},
+    "numpy": {"store.codecs.numpy", "store.codecs.numpy_dtype"},
     "cloudpickle": {"store.codecs.cloudpickle"},
     "dill": {"store.codecs.dill"},
     "joblib": {"store.codecs.joblib"},
@@ -180,7 +182,7 @@ def test_each_library_has_its_one_place(module: str) -> None:
         assert module in places or unit_of(module) in places, f"{module}:{line} imports {library}"
 
 
-HEAVY = ("click", "sqlite_utils", "filelock", "platformdirs", "numpy", "rich", "cloudpickle", "dill", "joblib")
+HEAVY = ("click", "sqlite_utils", "filelock", "platformdirs", "numpy", "msgpack", "rich", "cloudpickle", "dill", "joblib")
 
 
 def loaded(program: str, *arguments: str) -> set[str]:

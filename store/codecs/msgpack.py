@@ -1,0 +1,316 @@
+"""MessagePack: compact, and read by other programs; values as JSON has them, and bytes, datetimes and large integers.
+
+Datetimes in UTC are timestamps of the format's own. What it has no notion of is an extension type of ours.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+import msgpack
+
+from store.allowlist import Allowed
+from store.codecs.plain import Plain
+from store.codecs.restricted_limits import Budget
+from store.errors import Corrupt, NotSerializable
+from store.lookup import AS_WRITTEN, Lookup
+
+# Extension types, on disk, never to change. The data of the first is two's complement, the highest byte first, in
+# as few bytes as there can be; that of the others ISO 8601 in ASCII, as Python's `isoformat` writes it.
+INTEGER = 1  # beyond 64 bits
+DATETIME = 2  # naive, or with an offset other than that of UTC
+DATE = 3
+TIMESTAMP = -1  # the format's own: a moment in UTC
+
+MAX_NESTING = 1024  # what the packer of the library can write; older versions of it write half of that
+MAX_SHOWN = 100_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LONG = 10_000  # bits of an integer that is shown in base 16: base 10 takes quadratic time, and Python refuses it
+
+
+class MsgpackCodec:
+    """Holds None, bool, int of any size, float, str, bytes, date, datetime, list, and dict with scalars as keys."""
+
+    name = "msgpack"
+    protocols = range(1, 2)
+    default_protocol = 1
+
+    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+        try:
+            _PLAIN.check(value)
+            body: bytes = msgpack.packb(value, default=_extension, use_bin_type=True, strict_types=True)
+        except (ValueError, RecursionError, OverflowError) as exc:  # too deep, or longer than 32 bits can say
+            raise NotSerializable(f"MessagePack cannot hold the value: {exc}; use the codec 'pickle'") from exc
+        return body
+
+    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+        try:
+            return msgpack.unpackb(body, timestamp=3, ext_hook=_of_extension, strict_map_key=False)
+        except (ValueError, TypeError, OverflowError, RecursionError) as exc:
+            raise _corrupt(exc) from exc
+
+    def decode_restricted(
+        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
+        try:
+            return _Reader(bytes(body)).read()
+        except (ValueError, OverflowError) as exc:
+            raise _corrupt(exc) from exc
+
+    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+        try:
+            return (), _cut(_pieces(self.decode_restricted(body, allow={}))), None
+        except Corrupt as exc:
+            return (), _cut((repr(bytes(body[:MAX_SHOWN])),)), str(exc)
+
+
+def _corrupt(exc: Exception) -> Corrupt:
+    return Corrupt(f"the bytes are not MessagePack as this codec writes it: {exc or type(exc).__name__}")
+
+
+# -- what it holds
+
+
+def _surrogate(text: str) -> str | None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as exc:
+            return str(exc)
+    return None
+
+
+def _variable(moment: datetime) -> str | None:
+    """What of a datetime neither a timestamp nor ISO 8601 can say."""
+    if moment.fold:
+        return "its fold is 1"
+    zone = moment.tzinfo
+    if zone is None:
+        return None
+    if type(zone) is not timezone:
+        return f"its tzinfo is a {type(zone).__qualname__}, not a datetime.timezone; use astimezone(timezone.utc)"
+    if zone.utcoffset(None).microseconds:
+        return "its offset has a fraction of a second"  # Python 3.11 reads some of them as UTC
+    if zone.tzname(None) != timezone(zone.utcoffset(None)).tzname(None):
+        return "its timezone has a name"
+    return None
+
+
+_SCALARS: dict[type, Callable[[Any], str | None] | None] = {
+    type(None): None, bool: None, int: None, float: None, str: _surrogate, bytes: None, date: None,
+    datetime: _variable,
+}  # fmt: skip
+_PLAIN = Plain("MessagePack", _SCALARS, _SCALARS)
+
+
+# -- extension types
+
+
+def _extension(value: Any) -> Any:
+    """What the packer is to write for a value that the format itself does not have."""
+    if type(value) is int:
+        return msgpack.ExtType(INTEGER, _integer_bytes(value))
+    if type(value) is date:
+        return msgpack.ExtType(DATE, value.isoformat().encode())
+    if value.tzinfo is None or value.utcoffset():
+        return msgpack.ExtType(DATETIME, value.isoformat().encode())
+    since = value - _EPOCH
+    return msgpack.Timestamp(since.days * 86400 + since.seconds, since.microseconds * 1000)
+
+
+def _integer_bytes(value: int) -> bytes:
+    return value.to_bytes(((value if value >= 0 else ~value).bit_length() + 8) // 8, "big", signed=True)
+
+
+def _of_extension(code: int, data: bytes) -> Any:
+    """The value of an extension type of ours. Raises: ValueError: it is none, or not as `_extension` writes it."""
+    if code == INTEGER:
+        number = int.from_bytes(data, "big", signed=True)
+        if -(2**63) <= number < 2**64 or _integer_bytes(number) != data:
+            raise ValueError("a large integer in it is not in its shortest form")
+        return number
+    if code not in (DATETIME, DATE):
+        raise ValueError(f"it has the extension type {code}, which is none of this codec's")
+    text = str(data, "ascii")
+    moment = (date if code == DATE else datetime).fromisoformat(text)
+    if moment.isoformat() != text or getattr(moment, "tzinfo", None) is UTC:
+        raise ValueError(f"{text[:80]!r} in it is not how a date or time is written")
+    return moment
+
+
+def _of_timestamp(data: bytes) -> datetime:
+    stamp = msgpack.Timestamp.from_bytes(data)
+    return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanoseconds // 1000)
+
+
+# -- reading with restraint
+
+
+class _Open(NamedTuple):
+    """A container that is being read: its items so far, or its keys and values in turn, and how many it will have."""
+
+    items: list[Any]
+    wanted: int
+    is_map: bool
+
+
+class _Reader:
+    """Reads the bytes of strangers: in a loop, so that no nesting fills the stack, and appending what is there.
+
+    The library's unpacker makes each list as long as is announced before it reads an item: 500 lists in one another
+    that each announce all the bytes that follow take 4,000 times the bytes. And it hashes the keys of a dict before
+    anybody can look at them. Here memory is in proportion to the bytes (no byte makes more than an empty dict), and
+    keys are charged to a budget.
+    """
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at = 0
+        self._budget = Budget()
+        self._budget.grow(len(body))
+
+    def read(self) -> Any:
+        """The value. Raises: ValueError, OverflowError, Corrupt."""
+        open_ = [_Open([], 1, False)]
+        while True:
+            top = open_[-1]
+            if len(top.items) < top.wanted:
+                code = self._take(1)[0]
+                inner = self._container(code)
+                if inner is None:
+                    top.items.append(self._leaf(code))
+                elif len(open_) > MAX_NESTING:
+                    raise ValueError(f"it nests containers more than {MAX_NESTING} deep")
+                else:
+                    open_.append(inner)
+                continue
+            open_.pop()
+            if not open_:
+                break
+            open_[-1].items.append(self._dict(top.items) if top.is_map else top.items)
+        if self._at < len(self._body):
+            raise ValueError(f"{len(self._body) - self._at} bytes follow its end")
+        return top.items[0]
+
+    def _take(self, size: int) -> bytes:
+        if size > len(self._body) - self._at:
+            raise ValueError("it ends too early")
+        self._at += size
+        return self._body[self._at - size : self._at]
+
+    def _number(self, form: struct.Struct) -> Any:
+        return form.unpack(self._take(form.size))[0]
+
+    def _container(self, code: int) -> _Open | None:
+        """What begins with this byte; None where it is no container."""
+        if 0x80 <= code <= 0x9F:
+            is_map, count = code < 0x90, code & 15
+        elif code in _CONTAINERS:
+            is_map, count = code >= 0xDE, self._number(_CONTAINERS[code])
+        else:
+            return None
+        wanted = 2 * count if is_map else count
+        if wanted > len(self._body) - self._at:
+            raise ValueError("it ends too early")
+        return _Open([], wanted, is_map)
+
+    def _leaf(self, code: int) -> Any:
+        if code <= 0x7F or code >= 0xE0:
+            return code if code <= 0x7F else code - 256
+        if 0xA0 <= code <= 0xBF:
+            return str(self._take(code & 31), "utf-8")
+        if code in _NUMBERS:
+            return self._number(_NUMBERS[code])
+        if code in _STRINGS:
+            return str(self._take(self._number(_STRINGS[code])), "utf-8")
+        if code in _BYTES:
+            return self._take(self._number(_BYTES[code]))
+        if code in _CONSTANTS:
+            return _CONSTANTS[code]
+        if code == 0xC1:
+            raise ValueError("it has the byte 0xc1, which is never used")
+        size = self._number(_EXTENSIONS[code]) if code in _EXTENSIONS else 1 << (code - 0xD4)
+        kind = self._number(_INT8)
+        data = self._take(size)
+        return _of_timestamp(data) if kind == TIMESTAMP else _of_extension(kind, data)
+
+    def _dict(self, items: list[Any]) -> dict[Any, Any]:
+        made: dict[Any, Any] = {}
+        for piece in self._budget.pieces(made, items, 2):
+            for index in range(0, len(piece), 2):
+                key = piece[index]
+                if type(key) not in _SCALARS:
+                    raise ValueError(f"a key in it is a {type(key).__name__}")
+                self._budget.charge_key(made, key)
+                if key in made:
+                    raise ValueError("a dict in it has a key twice")
+                made[key] = piece[index + 1]
+        self._budget.forget(made)
+        return made
+
+
+# https://github.com/msgpack/msgpack/blob/master/spec.md
+_UINT8, _UINT16, _UINT32, _INT8 = map(struct.Struct, (">B", ">H", ">I", ">b"))
+_CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
+_NUMBERS = {0xCA + index: struct.Struct(">" + form) for index, form in enumerate("fdBHIQbhiq")}
+_BYTES = {0xC4: _UINT8, 0xC5: _UINT16, 0xC6: _UINT32}
+_EXTENSIONS = {0xC7: _UINT8, 0xC8: _UINT16, 0xC9: _UINT32}
+_STRINGS = {0xD9: _UINT8, 0xDA: _UINT16, 0xDB: _UINT32}
+_CONTAINERS = {0xDC: _UINT16, 0xDD: _UINT32, 0xDE: _UINT16, 0xDF: _UINT32}
+
+
+# -- describing
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """The text of a value, bit by bit, and in a loop for the same reason as above."""
+    open_: list[Iterator[str | tuple[Any]]] = [iter([(value,)])]
+    while open_:
+        for part in open_[-1]:
+            if isinstance(part, str):
+                yield part
+            elif type(part[0]) in (list, dict):
+                open_.append(_container_parts(part[0]))
+                break
+            else:
+                yield _leaf_text(part[0])
+        else:
+            open_.pop()
+
+
+def _container_parts(value: Any) -> Iterator[str | tuple[Any]]:
+    """Texts, and the values in between, each in a tuple."""
+    is_dict = type(value) is dict
+    yield "{" if is_dict else "["
+    for index, item in enumerate(value):
+        if index:
+            yield ", "
+        yield (item,)
+        if is_dict:
+            yield ": "
+            yield (value[item],)
+    yield "}" if is_dict else "]"
+
+
+def _leaf_text(value: Any) -> str:
+    if type(value) is int and value.bit_length() > _LONG:
+        return hex(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return repr(value[:MAX_SHOWN] if type(value) in (str, bytes) else value)
+
+
+def _cut(pieces: Iterable[str]) -> str:
+    shown, length = [], 0
+    for piece in pieces:
+        shown.append(piece)
+        length += len(piece)
+        if length > MAX_SHOWN:
+            return f"{''.join(shown)[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+    return "".join(shown)
+
+
+codec = MsgpackCodec()
