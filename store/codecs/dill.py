@@ -28,7 +28,8 @@ class DillCodec(Unrestrained):
     name = "dill"
 
     def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
-        return dill.dumps(value, protocol)  # type: ignore[no-any-return]
+        # recurse: else a function of `__main__` looks for its globals in the program that reads it.
+        return dill.dumps(value, protocol, recurse=True)  # type: ignore[no-any-return]
 
     def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
         return unpickled(dill.Unpickler, body, lookup)
