@@ -18,6 +18,7 @@ import copyreg
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any, TypeVar
@@ -118,15 +119,33 @@ def _own(cls: type, name: str) -> Any:
     return None if is_default else found
 
 
+def _is_ours(method: Any) -> bool:
+    return hasattr(method, "__store_original__")
+
+
+def _check_is_decorated(cls: Any) -> None:
+    """Raises: TypeError: the version would be left out, or would be that of another class."""
+    if not _is_ours(cls.__getstate__):
+        raise TypeError(
+            f"{cls.__qualname__} has a __getstate__ of its own, which leaves the version out that its base stores: "
+            "put @store.versioned above it too"
+        )
+    declared: Any = allowed().get(key_of(cls), cls)
+    if declared is not cls and vars(declared).get("__getstate__") is vars(cls).get("__getstate__", cls):
+        raise TypeError(  # it has the very methods of the class that was decorated: it was made of that
+            f"@store.versioned was given another class than this {cls.__qualname__}: put it above @dataclass and "
+            "whatever else makes a new class of one"
+        )
+
+
 def _getstate(original: Any) -> Any:
-    def __getstate__(self: Any) -> dict[str, Any]:
-        cls = type(self)
-        if _ATTRIBUTE in vars(cls) and allowed().get(key_of(cls)) is not cls:
-            raise TypeError(
-                f"@store.versioned was given another class than this {cls.__qualname__}: put it above @dataclass and "
-                "whatever else makes a new class of one"
-            )
-        return {_VERSION: getattr(cls, _ATTRIBUTE), _STATE: _attributes(self) if original is None else original(self)}
+    def __getstate__(self: Any) -> Any:
+        cls: Any = type(self)
+        state = _attributes(self) if original is None else original(self)
+        if cls.__getstate__ is not __getstate__ and _is_ours(cls.__getstate__):
+            return state  # asked for by `super()`, from that of a versioned class
+        _check_is_decorated(cls)
+        return {_VERSION: getattr(cls, _ATTRIBUTE), _STATE: state}
 
     __getstate__.__store_original__ = original  # type: ignore[attr-defined]
     return __getstate__
@@ -134,9 +153,13 @@ def _getstate(original: Any) -> Any:
 
 def _setstate(original: Any, *, is_free: bool) -> Any:
     def __setstate__(self: Any, stored: Any) -> None:
-        state = _upgraded(type(self), stored, is_free)
+        cls: Any = type(self)
+        if cls.__setstate__ is not __setstate__ and _is_ours(cls.__setstate__):
+            state = stored  # handed on by `super()`, upgraded
+        else:
+            state = _upgraded(cls, stored, is_free)
         if original is None:
-            _give(self, state)
+            _give(self, _as_dict(state))
         elif state is not None:  # for which unpickling calls nothing
             original(self, state)
 
@@ -161,7 +184,7 @@ def _upgraded(cls: Any, stored: Any, is_free: bool) -> Any:
     if not is_free:
         state = _as_dict(state)
     if version == known:
-        return state
+        return _fields(cls, state) if type(state) is list and not is_free else state
     return _called(cls, name, state, version, is_free)
 
 
@@ -202,6 +225,12 @@ def _as_dict(state: Any) -> Any:
     if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
         return {**(state[0] or {}), **(state[1] or {})}
     return state
+
+
+def _fields(cls: type, state: list[Any]) -> Any:
+    """What a frozen dataclass with slots wrote before it was versioned: its values, in the order of its fields."""
+    names = [field.name for field in fields(cls)] if is_dataclass(cls) else []
+    return dict(zip(names, state, strict=True)) if len(names) == len(state) else state
 
 
 def _give(value: Any, state: Any) -> None:

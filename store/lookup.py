@@ -25,13 +25,15 @@ class Lookup:
     def __init__(self, renames: Renames | None = None, *, placeholders: bool = False) -> None:
         self.placeholders = placeholders
         self._given = _checked({} if renames is None else renames)
-        self._renames = {old: self._followed(old) for old in self._given}
-        self.is_plain = not self._renames and not placeholders
+        for old in self._given:
+            self._followed(old)
+        self.is_plain = not self._given and not placeholders
         """Whether every name is found as it was written."""
 
     def renamed(self, module: str, name: str) -> str | None:
         """The new dotted name of a global; None where it keeps its own."""
-        return self._step(f"{module}.{name}", self._renames) if self._renames else None
+        names = self._followed(f"{module}.{name}") if self._given else []
+        return names[-1] if len(names) > 1 else None
 
     def find(self, dotted: str) -> Any:
         """The object of a new name. Raises: ImportError, AttributeError: it is not there, either."""
@@ -46,25 +48,26 @@ class Lookup:
     def __repr__(self) -> str:
         return f"Lookup({self._given!r}, placeholders={self.placeholders})"
 
-    def _followed(self, old: str) -> str:
-        """Where a name is now, when it moved more than once."""
-        left, seen, name = dict(self._given), [old], old
-        while (new := self._step(name, left)) is not None:
-            if new in seen:
-                raise ValueError(f"renames go round in a circle: {' → '.join([*seen, new])}")
-            left = {key: value for key, value in left.items() if key != _fitting(name, left)}
-            seen.append(new)
-            name = new
-        return name
+    def _followed(self, dotted: str) -> list[str]:
+        """A name, and where it was after each move. Raises: ValueError: they go round in a circle."""
+        names, used = [dotted], set()
+        while (old := _fitting(dotted, self._given)) is not None:
+            new = self._given[old]
+            # Where "app" became "app.old", records that were written since have the new name already.
+            if _is_in(new, old) and _is_in(dotted, new):
+                break
+            dotted = new + dotted[len(old) :]
+            if dotted in names or (old in used and not _is_in(old, new)):
+                raise ValueError(f"renames go round in a circle: {' → '.join([*names, dotted])}")
+            if old in used:  # "app.app.User", where "app.app" became "app"
+                break
+            used.add(old)
+            names.append(dotted)
+        return names
 
-    @staticmethod
-    def _step(dotted: str, renames: Mapping[str, str]) -> str | None:
-        old = _fitting(dotted, renames)
-        if old is None:
-            return None
-        new = renames[old]
-        # Where "app" became "app.old", records that were written since have the new name already.
-        return None if f"{dotted}.".startswith(f"{new}.") else new + dotted[len(old) :]
+
+def _is_in(dotted: str, outer: str) -> bool:
+    return f"{dotted}.".startswith(f"{outer}.")
 
 
 def _fitting(dotted: str, renames: Mapping[str, str]) -> str | None:

@@ -7,7 +7,7 @@ import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from typing import Any
 
-from store.codecs.placeholder import Origin, reconstruct
+from store.codecs.placeholder import Origin, Placeholder, reconstruct
 from store.lookup import Lookup
 
 
@@ -17,24 +17,46 @@ class Finding:
     lookup: Lookup
     origin: Origin
 
+    named: dict[int, tuple[Any, str, str]]
+
     def look_up(self, lookup: Lookup, origin: Origin) -> None:
         """Set how names are found, and what placeholders will say they came from."""
         self.lookup, self.origin = lookup, origin
+        self.named = {}  # id → what was found, so that its id stays its own, and the name it was written under
 
     def find_class(self, module: str, name: str, /) -> Any:
         """The global, under its new name where it has one; a placeholder where that is asked for."""
+        found = self._found(module, name)
+        if found is getattr and (self.lookup.placeholders or self.origin.protocol < 4):
+            return self._attribute
+        if self.lookup.placeholders and found is _RECONSTRUCTOR:
+            return reconstruct
+        self.named[id(found)] = found, module, name
+        return found
+
+    def _found(self, module: str, name: str) -> Any:
         new = renamed(self.lookup, module, name)
         try:
             if new is not None:
                 sys.audit("pickle.find_class", module, name)
                 return self.lookup.find(new)
-            found = super().find_class(module, name)  # type: ignore[misc]
+            return super().find_class(module, name)  # type: ignore[misc]
         except (ImportError, AttributeError):
             if not self.lookup.placeholders:
                 raise
-            return self.origin.stand_in(*((module, name) if new is None else new.rpartition(".")[::2]))
-        if self.lookup.placeholders and found is _RECONSTRUCTOR:
-            return reconstruct
+            # Under the name that was written: a new one does not tell where its module ends.
+            return self.origin.stand_in(*(in_python_3(module, name) if self.origin.protocol < 3 else (module, name)))
+
+    def _attribute(self, owner: Any, name: str) -> Any:
+        """`getattr`, which is how protocols below 4 name a class in a class; that one may have moved."""
+        _, module, outer = self.named.get(id(owner), (None, "", ""))
+        if outer and renamed(self.lookup, module, f"{outer}.{name}") is not None:
+            return self.find_class(module, f"{outer}.{name}")
+        if isinstance(owner, Placeholder):  # a method of an object whose class is gone
+            return self.origin.stand_in("builtins", "getattr")(owner, name)
+        found = getattr(owner, name)
+        if outer:
+            self.named[id(found)] = found, module, f"{outer}.{name}"
         return found
 
 

@@ -41,7 +41,10 @@ def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
 class _Inert:
     """Stands for every class, every function, and all that they make; it can be filled, and keeps nothing."""
 
-    __slots__ = ()
+    __slots__ = ("dotted",)
+
+    def __init__(self, dotted: str = "") -> None:
+        self.dotted = dotted  # the name of a global, else empty
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """As a dict's."""
@@ -61,16 +64,23 @@ class _Describer(Machine):
     def load_global(self, module: str, name: str) -> Any:
         if self.protocol < 3 and self.fix_imports:  # so that it tells what the full decoder would take
             module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        dotted = f"{module}.{name}"
+        return self._note(f"{module}.{name}")
+
+    def _note(self, dotted: str) -> _Inert:
         if len(dotted) > MAX_NAME:
             raise Corrupt(f"the name of a global in it has more than {MAX_NAME} characters: {dotted[:100]!r}...")
         if dotted not in self.found:
             self.budget.charge(64 + 4 * len(dotted))
             self.found[dotted] = None
-        return _Inert()
+        return _Inert(dotted)
 
     def call(self, function: Any, args: Any) -> Any:
-        return self._inert(function, args)
+        made = self._inert(function, args)
+        if function.dotted == "builtins.getattr" and type(args) is tuple and len(args) == 2:
+            owner, name = args
+            if type(owner) is _Inert and owner.dotted and type(name) is str:
+                return self._note(f"{owner.dotted}.{name}")  # how protocols below 4 name a class in a class
+        return made
 
     def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
         return self._inert(cls, args)

@@ -85,30 +85,33 @@ def undecodable(exc: Exception) -> Corrupt:
 def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> Corrupt:
     """The error for a class that is not there, if it is that; `named` are the globals that the pickle names."""
     for dotted in named:
-        why = _why_missing(dotted, lookup)
+        why, new = _why_missing(dotted, lookup)
         if why is not None:
+            where = f" under its new name {new[:200]!r} either" if new else " any more"
             return Corrupt(
-                f"it is made of {dotted[:200]!r}, which is not there any more ({described(why)}); the record is "
+                f"it is made of {dotted[:200]!r}, which is not there{where} ({described(why)}); the record is "
                 f'intact: say where it is now, Store(…, renames={{{dotted[:200]!r}: "new.module.Name"}}), or make it '
                 'importable again, or look at what is left with on_missing="placeholder"'
             )
     return undecodable(exc)
 
 
-def _why_missing(dotted: str, lookup: Lookup) -> Exception | None:
-    """What is raised by looking for a global; None where it is there."""
+def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | None]:
+    """What is raised by looking for a global, or None where it is there; and its new name, if it has one."""
     module, _, name = dotted.rpartition(".")
+    new = lookup.renamed(module, name)
     try:
-        new = lookup.renamed(module, name)
         if new is not None:
             lookup.find(new)
         elif (found := imported(dotted)) is None:
-            return ModuleNotFoundError(f"No module named {module!r}")
+            return ModuleNotFoundError(f"No module named {module!r}"), None
         else:
             _attribute(*found)
     except (ImportError, AttributeError) as exc:
-        return exc
-    return None
+        return exc, new
+    except Exception:  # a module that decoding did not come to cannot be imported: not what is to be told
+        pass
+    return None, new
 
 
 def _attribute(found: Any, rest: str) -> None:

@@ -11,7 +11,10 @@ import copyreg
 import io
 import pickle
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from reprlib import recursive_repr
+from types import FunctionType
 from typing import Any, ClassVar
 
 _NOTHING: Any = object()
@@ -20,6 +23,12 @@ _InPython: Any = pickle._Pickler
 
 class HoldsPlaceholder(pickle.PicklingError):
     """The C pickler met a placeholder, which only `encode` here can write."""
+
+
+def _refusal(class_name: str) -> HoldsPlaceholder:
+    return HoldsPlaceholder(
+        f"a placeholder for {class_name} can be written by the codec 'pickle' only, and cannot be copied"
+    )
 
 
 class StandIn(type):
@@ -59,18 +68,23 @@ class Placeholder:
     state: Any = None
     list_items: list[Any]
     dict_items: list[tuple[Any, Any]]
+    origin: ClassVar[Origin]
     _made_by = "new"
     _state: Any
+    _number: int
 
     def __new__(cls, *args: Any, **named: Any) -> Placeholder:
         made = object.__new__(cls)
         made.args, made.named_args = args, named
         made.list_items, made.dict_items = [], []
         made._state = _NOTHING
+        made._number = next(cls.origin.numbers)
         return made
 
     def __init__(self, *args: Any, **named: Any) -> None:
         self._made_by = "call"  # NEWOBJ calls `__new__` alone
+        if len(args) == 2:
+            type(self).origin.called.append(self)
 
     def __setstate__(self, state: Any) -> None:
         self.state = self._state = state
@@ -90,16 +104,24 @@ class Placeholder:
         parts += [f"dict_items {dict(self.dict_items)!r}"] if self.dict_items else []
         return f"<placeholder for {self.class_name}{''.join(', ' + part for part in parts)}>"
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise HoldsPlaceholder(f"a placeholder for {self.class_name} can be written by the codec 'pickle' only")
+    def __hash__(self) -> int:
+        """By its place in the pickle: a set that is decoded once more then has the same order."""
+        return hash((self.class_name, self._number))
 
-    def rebuilt(self) -> tuple[Any, ...]:
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _refusal(self.class_name)
+
+    def rebuilt(self, protocol: int) -> tuple[Any, ...]:
         """What the object that it stands for would have said in its `__reduce_ex__`."""
-        cls = type(self)
+        cls: Any = type(self)
         if self._made_by == "call":
             how: tuple[Any, ...] = (cls, self.args)
         elif self._made_by == "reconstruct":
             how = (copyreg._reconstructor, (cls, *self.args))  # type: ignore[attr-defined]
+        elif self.named_args and protocol < 4:  # as pickle does it, with the `__new__` of the class that is gone
+            module, name = cls.stands_for
+            new = cls.origin.stand_in(module, f"{name}.__new__")
+            how = (partial(new, cls, *self.args, **self.named_args), ())
         elif self.named_args:
             how = (copyreg.__newobj_ex__, (cls, self.args, self.named_args))  # type: ignore[attr-defined]
         else:
@@ -125,7 +147,12 @@ class Origin:
     def __init__(self, body: bytes, again: Callable[[], Any]) -> None:
         self.body = bytes(body)
         self.again = again
+        self.numbers = count()
+        self.called: list[Placeholder] = []  # by two arguments, as what gives state to the first one is
         self._stand_ins: dict[tuple[str, str], StandIn] = {}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise _refusal("a class that is gone")  # what stores classes by value comes here
 
     def stand_in(self, module: str, name: str) -> StandIn:
         """The class that stands for a global that is not there."""
@@ -135,44 +162,74 @@ class Origin:
             found = self._stand_ins[module, name] = StandIn(name.rpartition(".")[2], (Placeholder,), about)
         return found
 
-    def has_protocol(self, protocol: int) -> bool:
-        """Whether the pickle is of that protocol; 0 and 1 do not say which they are."""
-        return self.body[1] == protocol if self.body.startswith(pickle.PROTO) else protocol < 2
+    @property
+    def protocol(self) -> int:
+        """The protocol of the pickle; 0 and 1 do not say which they are, and are 0."""
+        return self.body[1] if self.body.startswith(pickle.PROTO) else 0
 
 
 def with_placeholders(value: Any, protocol: int) -> bytes:
-    """The pickle of a value that holds placeholders: that which they came from, where nothing was changed."""
-    body, origins = _written(value, protocol)
-    if len(origins) == 1:
-        (origin,) = origins
-        if origin.has_protocol(protocol) and _written(origin.again(), protocol)[0] == body:
+    """The pickle of a value that holds placeholders: that which they came from, where nothing was changed.
+
+    Raises:
+        HoldsPlaceholder: something in that pickle would be lost.
+    """
+    body, writer = _written(value, protocol)
+    for origin in writer.origins:
+        before, whole = _written(origin.again(), protocol)
+        if before == body and origin.protocol == (protocol if protocol > 1 else 0):
             return origin.body
+        whole.check_nothing_was_dropped()
     return body
 
 
-def _written(value: Any, protocol: int) -> tuple[bytes, set[Origin]]:
-    """The pickle of a value that holds placeholders, and where those came from."""
+def _written(value: Any, protocol: int) -> tuple[bytes, _Writer]:
+    """The pickle of a value that holds placeholders, and what wrote it."""
     file = io.BytesIO()
     writer = _Writer(file, protocol)
     writer.dump(value)
-    return file.getvalue(), writer.origins
+    return file.getvalue(), writer
 
 
 class _Writer(_InPython):  # type: ignore[misc]
     """The stdlib's pickler in Python, which can be told to write the name of something that is not there."""
 
-    # The import of dill puts functions of its own there.
+    # Not the stdlib's own table: the import of dill puts functions of its own there.
     dispatch: ClassVar[dict[type, Any]] = {
-        kind: save for kind, save in _InPython.dispatch.items() if save.__module__ == pickle.__name__
-    }
+        type(None): _InPython.save_none, bool: _InPython.save_bool, int: _InPython.save_long,
+        float: _InPython.save_float, bytes: _InPython.save_bytes, bytearray: _InPython.save_bytearray,
+        pickle.PickleBuffer: _InPython.save_picklebuffer, tuple: _InPython.save_tuple, list: _InPython.save_list,
+        dict: _InPython.save_dict, set: _InPython.save_set, frozenset: _InPython.save_frozenset,
+        FunctionType: _InPython.save_global, type: _InPython.save_type,
+    }  # fmt: skip
 
     def __init__(self, file: Any, protocol: int) -> None:
         super().__init__(file, protocol)
         self.origins: set[Origin] = set()
+        self._texts: dict[str, str] = {}
+
+    def check_nothing_was_dropped(self) -> None:
+        """Raises: HoldsPlaceholder: a function that is gone gave an object its state; the call left no value."""
+        for made in (made for origin in self.origins for made in origin.called):
+            if id(made.args[0]) in self.memo and id(made) not in self.memo:
+                raise HoldsPlaceholder(
+                    f"it was changed, and the state that {made.class_name} gave to an object in it would be lost: "
+                    "make that function importable again"
+                )
+
+    def save_text(self, text: str) -> None:
+        """Equal texts as one: which of them are one object depends on what was interned before the decode."""
+        text = self._texts.setdefault(text, text)
+        if id(text) in self.memo:
+            self.write(self.get(self.memo[id(text)][0]))
+        else:
+            self.save_str(text)
+
+    dispatch[str] = save_text
 
     def reducer_override(self, value: Any) -> Any:
         if isinstance(value, Placeholder):
-            return value.rebuilt()
+            return value.rebuilt(self.proto)
         return NotImplemented
 
     def save_stand_in(self, cls: StandIn) -> None:
@@ -195,7 +252,7 @@ class _Writer(_InPython):  # type: ignore[misc]
 
 
 def _refuse(cls: StandIn) -> Any:
-    raise HoldsPlaceholder(f"a placeholder for {'.'.join(cls.stands_for)} can be written by the codec 'pickle' only")
+    raise _refusal(".".join(cls.stands_for))
 
 
 copyreg.pickle(StandIn, _refuse)

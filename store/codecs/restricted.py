@@ -72,6 +72,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
         self.calls: dict[int, Global] = {}  # id of a loaded global → what calling it means
         self.named: dict[int, Any] = {}  # id → the loaded global, so that its id stays its own
+        self.written: dict[int, tuple[str, str]] = {}  # id → the name that it was loaded by
         self.classes: set[type] = set(allow.values())  # whose instances may be given state
         self.left_over = 0  # bytes that follow the end of the pickle
         self.unbuilt: dict[int, Any] = {}  # made by NEWOBJ and useless before BUILD
@@ -148,6 +149,7 @@ class Machine:
         """The value of a global, whose calls are then known."""
         found = self.found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
         self.named[id(found.value)] = found.value
+        self.written[id(found.value)] = module, name
         if found.construct is not None:
             self.calls[id(found.value)] = found
         return found.value
@@ -158,16 +160,18 @@ class Machine:
 
     def found_by_us(self, module: str, name: str) -> Global:
         """What a name means. Raises: Untrusted: nothing that is allowed."""
-        new = self.lookup.renamed(module, name)
+        new = self._moved(module, name)
         if new is None:
-            module, name = self._renamed(module, name)
-            new = self.lookup.renamed(module, name)
-        if new is None:
-            return self._found(module, name)
+            return self._found(*self._renamed(module, name))
         for module, name in splits(new):  # the one that can be found: nothing is imported to tell which is meant
             if (module, name) in self.allow or standard(module, name) is not None:
-                break
-        return self._found(module, name)
+                return self._found(module, name)
+        raise refusal(*new.rpartition(".")[::2])
+
+    def _moved(self, module: str, name: str) -> str | None:
+        """The new name of a global, by the name it was written under or by what Python 3 calls that."""
+        new = self.lookup.renamed(module, name)
+        return self.lookup.renamed(*self._renamed(module, name)) if new is None else new
 
     def _found(self, module: str, name: str) -> Global:
         found = standard(module, name) or _SPECIAL.get((module, name))
@@ -296,6 +300,9 @@ class Machine:
             raise refusal("builtins", "getattr")
         if self.is_class(owner) and issubclass(owner, enum.Enum) and name in owner.__members__:
             return owner.__members__[name]  # enum.pickle_by_enum_name
+        module, outer = self.written[id(owner)]
+        if self._moved(module, f"{outer}.{name}") is not None:
+            return self.load_global(module, f"{outer}.{name}")
         return self.load_global(owner.__module__, f"{owner.__qualname__}.{name}")
 
     def make_set(self, *args: Any) -> set[Any]:
