@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.allowlist import Allowed
-from store.codecs.plain import Plain
+from store.codecs.plain import Plain, describe_text
 from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
 
-MAX_SHOWN = 100_000
 _PLAIN = Plain("JSON", dict.fromkeys((type(None), bool, int, float, str)), {str: None})
 
 
@@ -48,13 +47,7 @@ class JsonCodec:
         return self.decode(body)
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        text = str(body, "utf-8", "backslashreplace")
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        try:
-            self.decode(body)
-        except Corrupt as exc:
-            return (), shown, str(exc)
-        return (), shown, None
+        return describe_text(body, self.decode)
 
 
 def _refuse_constant(name: str) -> Any:

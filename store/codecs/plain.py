@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from store.errors import NotSerializable
+from store.errors import Corrupt, NotSerializable
+
+MAX_SHOWN = 100_000
 
 Problem = Callable[[Any], str | None]
 """What is wrong with a value of a type that the format holds in general; None where nothing is."""
@@ -54,6 +56,17 @@ class Plain(NamedTuple):
         found = problem and problem(value)
         if found:
             raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'", path=path)
+
+
+def describe_text(body: bytes, decode: Callable[[bytes], Any]) -> tuple[tuple[str, ...], str, str | None]:
+    """The description of a body that is text, as `Codec.describe` gives it; `decode` finds what is wrong with it."""
+    text = str(body, "utf-8", "backslashreplace")
+    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+    try:
+        decode(body)
+    except Corrupt as exc:
+        return (), shown, str(exc)
+    return (), shown, None
 
 
 def _shown(key: Any) -> str:

@@ -6,19 +6,19 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
+from functools import partial
 from typing import Any
 
 import tomli_w
 
 from store.allowlist import Allowed
-from store.codecs.plain import Plain
+from store.codecs.plain import Plain, describe_text
 from store.codecs.plain_problems import fixed_offset, no_surrogates
 from store.codecs.restricted_limits import BASE_BYTES, too_much
 from store.codecs.sameness import same
 from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
 
-MAX_SHOWN = 100_000
 MAX_DOTS = 64  # in one key, with restraint: tomllib takes quadratic time and memory for them
 DOT_BYTES = 800  # what tomllib takes in memory for one table that a dot makes
 BYTES_PER_BYTE = 64  # of such tables, for each byte of text
@@ -101,13 +101,7 @@ class TomlCodec:
             raise too_much("it takes more memory than there is") from exc
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        text = str(body, "utf-8", "backslashreplace")
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        try:
-            self.decode_restricted(body, allow={})
-        except Corrupt as exc:
-            return (), shown, str(exc)
-        return (), shown, None
+        return describe_text(body, partial(self.decode_restricted, allow={}))
 
 
 def _check_cost(text: str) -> None:

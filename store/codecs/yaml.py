@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import yaml
 
 from store.allowlist import Allowed
-from store.codecs.plain import Plain
+from store.codecs.plain import Plain, describe_text
 from store.codecs.plain_problems import fixed_offset, no_surrogates
 from store.codecs.restricted_limits import Budget, too_much
 from store.codecs.sameness import same
@@ -21,7 +22,6 @@ from store.codecs.yaml_events import Reading, events_of
 from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
 
-MAX_SHOWN = 100_000
 # libyaml where PyYAML was built with it; records of others are parsed in Python, where no pointer can go astray.
 FAST_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 FAST_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -77,13 +77,7 @@ class YamlCodec:
             raise too_much("it takes more memory than there is") from exc
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        text = str(body, "utf-8", "backslashreplace")
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        try:
-            self.decode_restricted(body, allow={})
-        except Corrupt as exc:
-            return (), shown, str(exc)
-        return (), shown, None
+        return describe_text(body, partial(self.decode_restricted, allow={}))
 
 
 def _read(text: str, kind: Any, budget: Budget | None = None) -> Any:

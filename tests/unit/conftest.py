@@ -11,10 +11,21 @@ from typing import Any
 
 import pytest
 
+from store import allowlist
+
 WAIT_SECONDS = 60
 
 Start = Callable[..., "Child"]
 Crowd = Callable[..., list[Any]]
+
+
+@pytest.fixture(autouse=True)
+def declared() -> Iterator[None]:
+    """What a test declares with `store.allow` holds for that test only."""
+    before = dict(allowlist._declared)
+    yield
+    allowlist._declared.clear()
+    allowlist._declared.update(before)
 
 
 class Child:

@@ -4,53 +4,29 @@ from __future__ import annotations
 
 import copyreg
 import pickle
-import threading
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
+from holders import (
+    LOCK,
+    PROBLEM,
+    PROTOCOLS,
+    Data,
+    Held,
+    ListLike,
+    MakesArguments,
+    MakesState,
+    Pair,
+    Reduced,
+    Slots,
+    WithState,
+    found,
+)
 
-from store.culprit import Culprit, find
-
-PROTOCOLS = (0, 2, 5)
-LOCK = threading.Lock()
-PROBLEM: Any = (1 for _ in ())  # a generator: no codec can hold one
-
-
-class Held:
-    """Holds `held`, as most objects do."""
-
-    def __init__(self, held: Any = None, **others: Any) -> None:
-        self.__dict__.update(others, held=held)
-
-
-@dataclass
-class Data:
-    held: Any
-    other: int = 1
-
-
-class Slots:
-    __slots__ = ("__private", "held", "never_set")
-
-    def __init__(self, held: Any, private: Any = None) -> None:
-        self.held, self.__private = held, private
-
-
-class WithState(Held):
-    def __getstate__(self) -> dict[str, Any]:
-        return {"attribute": self.held, "other": 1}
-
-
-class MakesState(Held):
-    def __getstate__(self) -> dict[str, Any]:
-        return {"made": [1, {"x": self.held}]}
-
-    held_by_property = property(lambda self: self.__dict__["held"])
+from store.culprit import find
 
 
 class OddState(Held):
@@ -58,37 +34,12 @@ class OddState(Held):
         return (1, [self.held])
 
 
-class Reduced(Held):
-    def __reduce__(self) -> Any:
-        return Reduced, (1, self.held)
-
-
-class MakesArguments:
-    def __init__(self, held: Any) -> None:
-        self.box = [held]
-
-    def __reduce__(self) -> Any:
-        return MakesArguments, (1, [0, self.box[:]])
-
-    def __repr__(self) -> str:
-        raise AssertionError("nobody asks for this")
-
-
 class ReducedEx(Held):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return ReducedEx, (), None, iter([1, self.held]), None
 
 
-class Pair(NamedTuple):
-    left: Any
-    right: Any
-
-
 class TupleLike(tuple):
-    pass
-
-
-class ListLike(list):
     pass
 
 
@@ -115,16 +66,6 @@ class Registered(Held):
 
 class Failing(ValueError):
     pass
-
-
-def pickled_with(dumps: Callable[..., Any], protocol: int) -> Callable[[Any], Any]:
-    return lambda part: dumps(part, protocol=protocol)
-
-
-def found(value: Any, protocol: int = 5, dumps: Callable[..., Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, pickled_with(dumps, protocol), protocol)
-    assert culprit is not None
-    return culprit
 
 
 STEPS: list[tuple[Any, str]] = [

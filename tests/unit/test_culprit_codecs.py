@@ -3,96 +3,36 @@
 from __future__ import annotations
 
 import io
-import pickle
 import re
 import socket
-import threading
 from abc import ABC
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from holders import (
+    LOCK,
+    PROBLEM,
+    PROTOCOLS,
+    Data,
+    Held,
+    ListLike,
+    MakesArguments,
+    MakesState,
+    Pair,
+    Reduced,
+    Slots,
+    WithState,
+    found,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.culprit import Culprit, find
-
-PROTOCOLS = (0, 2, 5)
-LOCK = threading.Lock()
-PROBLEM: Any = (1 for _ in ())  # a generator: no codec can hold one
-
-
-class Held:
-    """Holds `held`, as most objects do."""
-
-    def __init__(self, held: Any = None, **others: Any) -> None:
-        self.__dict__.update(others, held=held)
-
-
-@dataclass
-class Data:
-    held: Any
-    other: int = 1
-
-
-class Slots:
-    __slots__ = ("__private", "held", "never_set")
-
-    def __init__(self, held: Any, private: Any = None) -> None:
-        self.held, self.__private = held, private
-
-
-class WithState(Held):
-    def __getstate__(self) -> dict[str, Any]:
-        return {"attribute": self.held, "other": 1}
-
-
-class MakesState(Held):
-    def __getstate__(self) -> dict[str, Any]:
-        return {"made": [1, {"x": self.held}]}
-
-    held_by_property = property(lambda self: self.__dict__["held"])
-
-
-class Reduced(Held):
-    def __reduce__(self) -> Any:
-        return Reduced, (1, self.held)
-
-
-class MakesArguments:
-    def __init__(self, held: Any) -> None:
-        self.box = [held]
-
-    def __reduce__(self) -> Any:
-        return MakesArguments, (1, [0, self.box[:]])
-
-    def __repr__(self) -> str:
-        raise AssertionError("nobody asks for this")
-
-
-class Pair(NamedTuple):
-    left: Any
-    right: Any
-
-
-class ListLike(list):
-    pass
-
-
-def pickled_with(dumps: Callable[..., Any], protocol: int) -> Callable[[Any], Any]:
-    return lambda part: dumps(part, protocol=protocol)
-
-
-def found(value: Any, protocol: int = 5, dumps: Callable[..., Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, pickled_with(dumps, protocol), protocol)
-    assert culprit is not None
-    return culprit
-
+from store.culprit import find
 
 # Codecs that store functions and classes by value
 
@@ -215,7 +155,7 @@ def closure(held: Any, beside: Any) -> Any:
     return lambda: held
 
 
-HELD = f"<{__name__}.Held object>"
+HELD = f"<{Held.__module__}.Held object>"
 LAYERS = {
     "dict": Layer(lambda x, beside: {0: beside, "k": x, "z": beside}, "['k']"),
     "list": Layer(lambda x, beside: [beside, x, beside], "[1]"),

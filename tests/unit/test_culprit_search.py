@@ -6,41 +6,18 @@ import io
 import itertools
 import pickle
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from holders import Counting, Held, found_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from store import culprit as search
-from store.culprit import Culprit, explain, find
+from store.culprit import explain
 
 LOCK = threading.Lock()
 WIDE = 50_000
-
-
-class Held:
-    def __init__(self, **held: Any) -> None:
-        self.__dict__.update(held)
-
-
-class Counting:
-    """An encoder that counts its calls, and the objects it was given in lists to encode at once."""
-
-    def __init__(self, encode: Callable[[Any], Any] = pickle.dumps) -> None:
-        self.encode, self.calls, self.size = encode, 0, 0
-
-    def __call__(self, part: Any) -> None:
-        self.calls += 1
-        self.size += len(part) if isinstance(part, list | dict) else 1
-        self.encode(part)
-
-
-def found(value: Any, encode: Callable[[Any], Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, encode, 5)
-    assert culprit is not None
-    return culprit
 
 
 # Circles
@@ -51,15 +28,15 @@ def test_child_that_knows_its_parent_is_not_the_culprit() -> None:
     parent.child = Held(parent=parent)
     parent.children = [Held(parent=parent, sibling=parent.child)]
     parent.problem = LOCK
-    assert found(parent).path == "value.problem"
-    assert found({"a": [parent.child]}).path == "value['a'][0].parent.problem"
+    assert found_by(parent).path == "value.problem"
+    assert found_by({"a": [parent.child]}).path == "value['a'][0].parent.problem"
 
 
 def test_list_that_contains_itself() -> None:
     loop: list[Any] = []
     loop += [loop, {"loop": loop}, (1, LOCK), loop]
-    assert found(loop).path == "value[2][1]"
-    assert found([loop, loop]).path == "value[0][2][1]"
+    assert found_by(loop).path == "value[2][1]"
+    assert found_by([loop, loop]).path == "value[0][2][1]"
 
 
 def test_one_child_of_many_that_all_know_their_parent() -> None:
@@ -67,7 +44,7 @@ def test_one_child_of_many_that_all_know_their_parent() -> None:
     parent.children = [Held(parent=parent, number=[n]) for n in range(1000)]
     parent.children[777].problem = LOCK
     encode = Counting()
-    assert found(parent, encode).path == "value.children[777].problem"
+    assert found_by(parent, encode).path == "value.children[777].problem"
     assert encode.calls < 60
 
 
@@ -76,7 +53,7 @@ def test_culprit_beside_many_children_that_all_know_their_parent() -> None:
     parent.children = [Held(parent=parent, number=[n]) for n in range(200)]
     parent.problem = LOCK
     encode = Counting()
-    assert found(parent, encode).path == "value.problem"
+    assert found_by(parent, encode).path == "value.problem"
     assert encode.calls < 10
 
 
@@ -86,7 +63,7 @@ def test_linked_list_is_not_walked_link_by_link() -> None:
         this.following, following.before = following, this
     links[50].problem = LOCK
     encode = Counting()
-    assert found(links, encode).path == "value[50].problem"
+    assert found_by(links, encode).path == "value[50].problem"
     assert encode.calls < 40
 
 
@@ -99,7 +76,7 @@ def test_circle_in_which_one_fails_of_itself() -> None:
         if b"second" in pickle.dumps(part):
             raise TypeError("no second")
 
-    assert found([[first]], encode).path == "value[0][0].other.name"
+    assert found_by([[first]], encode).path == "value[0][0].other.name"
 
 
 class Refused(Held):
@@ -119,7 +96,7 @@ def test_object_that_is_refused_beside_a_circle(monkeypatch: pytest.MonkeyPatch)
     first = Held()
     first.way_round = Held(further=Held(back=first))
     first.problem = Refused(held=[[1]])
-    culprit = found([first, Held(), Held(), Held()], lambda part: Refusing(io.BytesIO()).dump(part))
+    culprit = found_by([first, Held(), Held(), Held()], lambda part: Refusing(io.BytesIO()).dump(part))
     assert culprit.path == "value[0].problem"
 
 
@@ -133,7 +110,7 @@ def test_culprit_in_a_random_graph_is_reached_by_its_path(size: int, data: st.Da
         here.links.append(there)
     culprit_of = data.draw(st.sampled_from(nodes))
     culprit_of.problem = LOCK
-    culprit = found(nodes[0])
+    culprit = found_by(nodes[0])
     assert culprit.path.endswith(".problem")
     assert eval(culprit.path, {"value": nodes[0]}) is LOCK
     assert eval(culprit.path.removesuffix(".problem"), {"value": nodes[0]}) is culprit_of
@@ -147,7 +124,7 @@ def test_wide_container_costs_a_few_times_its_size(at: int) -> None:
     wide: list[Any] = [[n] for n in range(WIDE)]
     wide[at] = [LOCK]
     encode = Counting()
-    assert found({"x": wide}, encode).path == f"value['x'][{at}][0]"
+    assert found_by({"x": wide}, encode).path == f"value['x'][{at}][0]"
     assert encode.calls <= 2 * WIDE.bit_length() + 10
     assert encode.size <= 4 * WIDE
 
@@ -156,14 +133,14 @@ def test_wide_dict_of_plain_values_costs_a_few_times_its_size() -> None:
     wide: dict[int, Any] = dict.fromkeys(range(WIDE), 0)
     wide[WIDE - 1] = LOCK
     encode = Counting()
-    assert found(wide, encode).path == f"value[{WIDE - 1}]"
+    assert found_by(wide, encode).path == f"value[{WIDE - 1}]"
     assert encode.calls <= 6
     assert encode.size <= 2 * WIDE + 10
 
 
 def test_first_of_many_culprits_costs_no_more() -> None:
     encode = Counting()
-    assert found([threading.Lock() for _ in range(10_000)], encode).path == "value[0]"
+    assert found_by([threading.Lock() for _ in range(10_000)], encode).path == "value[0]"
     assert encode.calls <= 30
     assert encode.size <= 5 * 10_000
 
@@ -186,7 +163,7 @@ def nested(innermost: Any, depth: int) -> Any:
 def test_search_minds_no_depth() -> None:
     depth = 100_000
     encode = Counting(walk)
-    culprit = found(nested(LOCK, depth), encode)
+    culprit = found_by(nested(LOCK, depth), encode)
     assert culprit.value is LOCK
     assert culprit.path == "value" + "[0]" * depth
     assert encode.calls < search.PROBES
@@ -200,7 +177,7 @@ def test_deep_and_wide_costs_its_size_per_level() -> None:
     for _ in range(depth):
         value = [*([n] for n in range(width)), value]
     encode = Counting()
-    assert found(value, encode).path == "value" + f"[{width}]" * depth
+    assert found_by(value, encode).path == "value" + f"[{width}]" * depth
     assert encode.size <= 5 * width * depth
     assert encode.calls < search.PROBES
 
@@ -208,7 +185,7 @@ def test_deep_and_wide_costs_its_size_per_level() -> None:
 def test_value_that_nests_too_deep_is_not_searched() -> None:
     encode = Counting()
     value = nested(LOCK, 100_000)
-    culprit = found(value, encode)
+    culprit = found_by(value, encode)
     assert (culprit.path, encode.calls) == ("value", 1)
     assert culprit.value is value
     assert explain(culprit) == "value: nests too deep to be encoded"
@@ -219,7 +196,7 @@ def test_search_without_probes_gives_the_deepest_it_knows(probes: int, monkeypat
     monkeypatch.setattr(search, "PROBES", probes)
     monkeypatch.setattr(search, "LOOK_AHEAD", 1)
     encode = Counting()
-    culprit = found([[1], [[2], [[LOCK]]]], encode)
+    culprit = found_by([[1], [[2], [[LOCK]]]], encode)
     assert "value[1][1][0][0]".startswith(culprit.path)
     assert eval(culprit.path, {"value": [[1], [[2], [[LOCK]]]]}) is LOCK or probes < 11
     assert len(culprit.path) >= len("value") + 3 * (probes // 4)

@@ -11,35 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from holders import Counting, Held, found_by
 
 from store import culprit as search
 from store import culprit_parts
-from store.culprit import Culprit, find
+from store.culprit import find
 
 LOCK = threading.Lock()
-
-
-class Held:
-    def __init__(self, **held: Any) -> None:
-        self.__dict__.update(held)
-
-
-class Counting:
-    """An encoder that counts its calls, and the objects it was given in lists to encode at once."""
-
-    def __init__(self, encode: Callable[[Any], Any] = pickle.dumps) -> None:
-        self.encode, self.calls, self.size = encode, 0, 0
-
-    def __call__(self, part: Any) -> None:
-        self.calls += 1
-        self.size += len(part) if isinstance(part, list | dict) else 1
-        self.encode(part)
-
-
-def found(value: Any, encode: Callable[[Any], Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, encode, 5)
-    assert culprit is not None
-    return culprit
 
 
 class Endless:
@@ -62,7 +40,7 @@ def test_endless_objects_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None
             raise TypeError("no")
 
     encode_counting = Counting(encode)
-    assert found(Endless(), encode_counting).path.startswith("value")
+    assert found_by(Endless(), encode_counting).path.startswith("value")
     assert encode_counting.calls <= 100 + 3
     assert Endless.made < 100 * 256
 
@@ -106,14 +84,14 @@ NONSENSE: list[Any] = [
 
 @pytest.mark.parametrize("value", NONSENSE)
 def test_reduce_that_returns_nonsense(value: Any) -> None:
-    culprit = found({"a": [1, Unruly(lambda: value)]})
+    culprit = found_by({"a": [1, Unruly(lambda: value)]})
     assert culprit.path.startswith("value['a'][1]")
     assert (culprit.value is LOCK) is ("lock" in repr(value))
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError(), RecursionError(), StopIteration(), LookupError(LOCK)])
 def test_method_that_raises(error: Exception) -> None:
-    culprit = found([1, Unruly(raising(error))])
+    culprit = found_by([1, Unruly(raising(error))])
     assert culprit.error is error or isinstance(error, RecursionError | StopIteration)
     assert culprit.path == ("value" if isinstance(error, RecursionError) else "value[1]")
 
@@ -132,7 +110,7 @@ def test_object_that_fails_only_at_first() -> None:
             raise KeyError("early")
         return int, ()
 
-    assert found([[Unruly(act)]]).path.startswith("value")
+    assert found_by([[Unruly(act)]]).path.startswith("value")
 
 
 def test_iterator_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +120,7 @@ def test_iterator_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         def __reduce__(self) -> Any:
             return Held, (), None, itertools.chain([LOCK], itertools.repeat(0))
 
-    assert found([Forever()]).path == "value[0][0]"
+    assert found_by([Forever()]).path == "value[0][0]"
 
 
 def test_value_that_changes_while_it_is_searched() -> None:
@@ -153,7 +131,7 @@ def test_value_that_changes_while_it_is_searched() -> None:
         return int, (), [LOCK]
 
     value["x"] = Unruly(act)
-    assert found(value).path.startswith("value")
+    assert found_by(value).path.startswith("value")
 
 
 class Made(Held):
@@ -193,7 +171,7 @@ def test_objects_made_on_the_fly_are_kept(monkeypatch: pytest.MonkeyPatch) -> No
         value = Making(next=value)
     gc.freeze()
     try:
-        culprit = found(value, encode)
+        culprit = found_by(value, encode)
     finally:
         gc.unfreeze()
     assert culprit.path == "value" + ".next" * 6

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
+from shapes import Text, cyclic, nested
 
 from store.codecs.avro_file import packed
 
@@ -24,25 +25,8 @@ whole = [
 ]  # fmt: skip
 
 
-class Text(str):
-    """A str, and not quite."""
-
-
 class Whole(int):
     """An int, and not quite."""
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def cyclic() -> list[Any]:
-    value: list[Any] = []
-    value.append(value)
-    return value
 
 
 never = [

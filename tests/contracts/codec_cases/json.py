@@ -7,33 +7,16 @@ from collections import OrderedDict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
+from shapes import Text, cyclic, nested
 
 text = st.text()
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | text
 values = st.recursive(
     leaves, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(text, inner, max_size=5), max_leaves=25
 )
-
-
-class Text(str):
-    """A str, and not quite: JSON would give back a plain one."""
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def cyclic() -> list[Any]:
-    value: list[Any] = []
-    value.append(value)
-    return value
 
 
 never = [

@@ -14,6 +14,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
+from shapes import Text, cyclic, nested
 
 offsets = st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)).map(
     lambda offset: timezone(timedelta(seconds=offset // timedelta(seconds=1)))
@@ -29,10 +30,6 @@ values = st.recursive(
 )
 
 
-class Text(str):
-    """A str, and not quite: MessagePack would give back a plain one."""
-
-
 class Colour(IntEnum):
     RED = 1
 
@@ -45,19 +42,6 @@ class Summer(tzinfo):
 
 
 Point = namedtuple("Point", "x y")
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def cyclic() -> list[Any]:
-    value: list[Any] = []
-    value.append(value)
-    return value
 
 
 never = [

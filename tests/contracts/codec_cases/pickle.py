@@ -8,6 +8,7 @@ from collections import Counter, OrderedDict, deque
 from typing import Any
 
 from hypothesis import strategies as st
+from shapes import Raises, nested
 
 anything_in_unicode = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 text = st.text()
@@ -39,20 +40,6 @@ values = st.recursive(
     ),
     max_leaves=25,
 )
-
-
-class Raises:
-    """What an ordinary bug in a class looks like: its own error, of a kind that callers have other uses for."""
-
-    def __reduce__(self) -> Any:
-        raise KeyError("a bug in __reduce__")
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
 
 
 never = [lambda: None, threading.Lock(), (x for x in "x"), Raises(), nested(100_000)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
+from shapes import Text, cyclic, nested
 
 LOOKALIKES = [
     "", " ", "~", "null", "yes", "No", "on", "1", "-1", "0o7", "017", "0x1F", "0b1", "1_000", "1e5", "1.0e+5", ".inf", ".nan",
@@ -32,23 +32,6 @@ values = st.recursive(
     max_leaves=20,
 )
 whole = [None, "", [], {}, set(), 0, False, b"", -0.0, *LOOKALIKES, {word: word for word in LOOKALIKES}, [[[]], [{}], {"a": set()}]]
-
-
-class Text(str):
-    """A str, and not quite."""
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-def cyclic() -> list[Any]:
-    value: list[Any] = []
-    value.append(value)
-    return value
 
 
 never = [

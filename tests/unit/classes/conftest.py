@@ -146,15 +146,6 @@ def values() -> dict[str, str]:
     return VALUES
 
 
-@pytest.fixture(autouse=True)
-def declared() -> Iterator[None]:
-    """What a test declares with `store.allow` holds for that test only."""
-    before = dict(allowlist._declared)
-    yield
-    allowlist._declared.clear()
-    allowlist._declared.update(before)
-
-
 Decode = Callable[..., Any]
 
 

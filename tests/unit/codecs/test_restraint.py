@@ -10,7 +10,7 @@ import pathlib
 import pickle as stdlib
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -57,15 +57,6 @@ class Calls:
 
     def __reduce__(self) -> Any:
         return self.call
-
-
-@pytest.fixture(autouse=True)
-def declared() -> Iterator[None]:
-    """What a test declares with `store.allow` holds for that test only."""
-    before = dict(allowlist._declared)
-    yield
-    allowlist._declared.clear()
-    allowlist._declared.update(before)
 
 
 READERS: dict[str, Callable[..., Any]] = {
