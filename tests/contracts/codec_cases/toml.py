@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
-from shapes import Text, cyclic, nested
+from shapes import Text
 
 from store.codecs.sameness import same as same_in_order
 
@@ -42,6 +42,19 @@ class Whole(int):
 
 def inside(value: Any) -> tuple[Any, ...]:
     return {"key": [value]}, {"a": {"b": [[{"c": value}]]}}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+def cyclic() -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    value["a"] = [value]
+    return value
 
 
 whole: list[Any] = [{}, {"": 0}, {"a": {}}, nested(100)]
