@@ -29,7 +29,7 @@ EXPECTED = {
     "models.py": (
         [],
         r"^array +numpy +8\.00 ", r"^table +pickle +\d", r"^model +joblib +\d",
-        r"^auto: {'array': 'numpy', 'table': 'pickle', 'model': 'pickle'}",
+        r"^auto: {'array': 'numpy', 'model': 'pickle', 'table': 'pickle'}",
         r"array: ndarray", r"table: refused, it takes ", r"model: refused, it takes ",
     ),
     "quickstart.py": (

@@ -260,11 +260,15 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 
 DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "copyreg"}
 DOOR = {f"store.codecs.{name}" for name in ("pickle", "pickled", "cloudpickle", "dill", "joblib")}
-NAMES_OF_PICKLE = {"store.errors": {"PicklingError", "UnpicklingError"}, "store.culprit": {"HIGHEST_PROTOCOL"}}
+NAMES_OF_PICKLE = {
+    "store.errors": {"PicklingError", "UnpicklingError"},
+    "store.culprit": {"HIGHEST_PROTOCOL"},
+    "store.codecs.numpy": {"PickleBuffer"},
+}
 # Modules that import one of these, and what of it they may use: nothing that reads a pickle.
 USED = {
     "store.codecs.placeholder": {
-        "pickle": {"_Pickler", "PicklingError", "PROTO", "STACK_GLOBAL", "GLOBAL", "__name__"},
+        "pickle": {"_Pickler", "PicklingError", "PROTO", "STACK_GLOBAL", "GLOBAL", "PickleBuffer"},
         "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__", "pickle"},
     },
     "store.codecs.finding": {"copyreg": {"_reconstructor"}},
