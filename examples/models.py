@@ -5,7 +5,7 @@
 
 - `numpy` for an array: its bytes as they are, and it loads for anybody, since nothing in it can be code.
 - `pickle`, the default, for a DataFrame, and for all that has a name which can be imported.
-- `joblib` holds what pickle holds, and writes large arrays inside a model as they are: the table says whether it pays.
+- `joblib` holds what pickle holds, and writes arrays inside a model as they are: the table says whether it pays.
 - `auto` where both come: numpy for arrays, pickle for the rest.
 
 Times are of one run on whatever else this machine does; only their order says something.
