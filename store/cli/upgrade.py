@@ -76,8 +76,10 @@ def _tell(s: Store[object], results: Iterable[Upgraded], namespace: str | None, 
         for result in bar:
             counts[result.outcome] += 1
             where = shown_name(result.name) + (f" ({shown_name(result.namespace)})" if result.namespace else "")
-            if result.outcome in ("failed", "left"):
+            if result.outcome == "left":
                 click.echo(f"store: {where} is left as it is: {on_one_line(result.why)}", err=True)
+            elif result.outcome == "failed":
+                click.echo(f"store: {on_one_line(result.why)}", err=True)  # which names the record
             elif result.outcome == "upgraded" and dry_run:
                 click.echo(f"{where}: {shown(result.why)}")
     return counts
