@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
+from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
@@ -38,7 +39,7 @@ class Handle(Generic[V]):
         location: str | os.PathLike[str],
         *,
         namespace: str = "",
-        codec: Any = "pickle",
+        codec: CodecChoice = "pickle",
         protocol: int | None = None,
         ttl: float | None = None,
         mode: str = "c",
@@ -185,7 +186,9 @@ class Handle(Generic[V]):
                 return ()
             raise
 
-    def _pack(self, name: str, value: V, ttl: float | None, codec: Any = None, protocol: int | None = None) -> Row:
+    def _pack(
+        self, name: str, value: V, ttl: float | None, codec: CodecChoice | None = None, protocol: int | None = None
+    ) -> Row:
         now = self._clock()
         expires = None if ttl is None else now + ttl
         return self._pipeline.pack(self._namespace, name, value, now, expires, codec, protocol)

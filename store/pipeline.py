@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 from store.allowlist import allowed, entries_of
-from store.codecs import Codec, codecs
+from store.codecs import Codec, CodecChoice, codecs
 from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.pickled import Pickled
@@ -46,7 +46,7 @@ class Choices(NamedTuple):
 
 
 def choose(
-    codec: Any,
+    codec: CodecChoice,
     protocol: int | None,
     trust: str,
     allow: Iterable[type | str],
@@ -85,7 +85,7 @@ class Pipeline:
         value: Any,
         now: float,
         expires: float | None,
-        codec: Any = None,
+        codec: CodecChoice | None = None,
         protocol: int | None = None,
     ) -> Row:
         """The sealed row of a value.
@@ -185,7 +185,7 @@ class Pipeline:
         """Sixteen bytes that stand for an encoded value."""
         return blake2b(body, digest_size=16).digest()
 
-    def choice(self, value: Any, codec: Any, protocol: int | None) -> tuple[Codec, int]:
+    def choice(self, value: Any, codec: CodecChoice | None, protocol: int | None) -> tuple[Codec, int]:
         """The codec and protocol for a value, where the caller asks for these; None is the store's."""
         asked = self.codec if codec is None else self._called(codec)
         if protocol is not None:
@@ -197,7 +197,7 @@ class Pipeline:
         chosen = asked.codec_for(value)
         return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
 
-    def _called(self, codec: Any) -> Codec | Auto:
+    def _called(self, codec: CodecChoice) -> Codec | Auto:
         """The codec of that name, or that object, which is known from now on."""
         if isinstance(codec, str):
             return self._known.get(codec) or codec_called(codec)
@@ -237,7 +237,7 @@ class Pipeline:
             ) from exc
 
 
-def codec_called(codec: Any) -> Codec | Auto:
+def codec_called(codec: CodecChoice) -> Codec | Auto:
     """The codec of that name, or the one that an object of the program's own makes.
 
     Raises:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from store.codecs import CodecChoice
 from store.errors import Conflict, label
 from store.handle import Handle, check_name, check_ttl
 from store.record import Record
@@ -23,7 +24,7 @@ class Records(Handle[V]):
         value: V,
         *,
         ttl: float | None = None,
-        codec: Any = None,
+        codec: CodecChoice | None = None,
         protocol: int | None = None,
         if_revision: Record | int | None = None,
     ) -> Record:

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from store.backends import Transaction
+from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, RecordError
 from store.evolution import upgrades
 from store.handle import Handle
@@ -39,7 +40,7 @@ class Upgraded:
 def upgrade(
     store: Handle[Any],
     *,
-    codec: Any = None,
+    codec: CodecChoice | None = None,
     protocol: int | None = None,
     namespace: str | None = None,
     dry_run: bool = False,
@@ -72,7 +73,7 @@ class _Upgrade:
 
     _transaction: Transaction
 
-    def __init__(self, store: Handle[Any], codec: Any, protocol: int | None) -> None:
+    def __init__(self, store: Handle[Any], codec: CodecChoice | None, protocol: int | None) -> None:
         self._store = store
         self._pipeline = store._pipeline
         self._codec, self._protocol = codec, protocol

@@ -55,6 +55,22 @@ class Codec(Protocol):
         """
 
 
+class SimpleCodec(Protocol):
+    """What a program's own codec must have. It may raise anything for what it cannot encode or decode."""
+
+    name: str
+    """What records call it; on disk, never to change."""
+
+    def encode(self, value: Any) -> bytes:
+        """The value as bytes, the same for the same value."""
+
+    def decode(self, body: bytes) -> Any:
+        """The value that those bytes are."""
+
+
+CodecChoice = str | Codec | SimpleCodec | type[SimpleCodec]
+"""What `codec=` takes: the name of one, "auto", or a codec of the program's own."""
+
 codecs = Registry("codec")
 """Codec name → `Codec`."""
 codecs.register("pickle", "store.codecs.pickle:codec")
@@ -70,11 +86,11 @@ codecs.register("toml", "store.codecs.toml:codec", install="tomli-w")
 codecs.register("yaml", "store.codecs.yaml:codec", install="pyyaml")
 
 
-def register(codec: Any, name: str | None = None) -> None:
+def register(codec: Codec | SimpleCodec | type[SimpleCodec], name: str | None = None) -> None:
     """Make a codec of the program's own known to every store, under its `name`: records of it can then be read.
 
-    `codec` is an object, or a class of such, with `encode(value)`, which gives bytes, and `decode(bytes)`; see
-    `store.codecs.adapted`. What is encoded by it must stay readable for as long as there are records of it.
+    `codec` is an object, or a class of such, with `encode(value)`, which gives bytes, and `decode(bytes)`: see
+    `SimpleCodec`. What is encoded by it must stay readable for as long as there are records of it.
 
     Raises:
         TypeError: it is no codec. ValueError: the name is taken by one of another class.

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from store.allowlist import Allowed
-from store.codecs import codecs
+from store.codecs import SimpleCodec, codecs
 from store.codecs.pickled import described, no_restraint
 from store.errors import CodecUnavailable, Corrupt, NotSerializable, StoreError
 from store.lookup import AS_WRITTEN, Lookup
 
 MAX_SHOWN = 100_000
 _CONTRACT = ("name", "protocols", "default_protocol", "encode", "decode", "decode_restricted", "describe")
-
-
-class SimpleCodec(Protocol):
-    """What a program's own codec must have. It may raise anything for what it cannot encode or decode."""
-
-    name: str
-    """What records call it; on disk, never to change."""
-
-    def encode(self, value: Any) -> bytes:
-        """The value as bytes, the same for the same value."""
-
-    def decode(self, body: bytes) -> Any:
-        """The value that those bytes are."""
 
 
 class Adapted:

@@ -15,6 +15,34 @@ class User:
     name: str
 
 
+class Upper:
+    name = "upper"
+
+    def encode(self, value: Any) -> bytes:
+        return str(value).upper().encode()
+
+    def decode(self, body: bytes) -> str:
+        return body.decode()
+
+
+@store.versioned(2)
+class Member:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @classmethod
+    def __upgrade__(cls, state: dict[str, Any], from_version: int) -> dict[str, Any]:
+        return state
+
+
+def codecs() -> None:
+    s = Store[str]("app.db", codec=Upper(), renames={"old.User": "new.User", "old.Other": User}, on_missing="placeholder")
+    assert_type(s.put("a", "x", codec=Upper), Record)
+    assert_type(Member("a"), Member)
+    store.codecs.register(Upper())
+    store.codecs.register(Upper, "other")
+
+
 def mapping(s: Store[int]) -> None:
     assert_type(s["a"], int)
     assert_type(s.get("a"), int | None)

@@ -6,6 +6,13 @@ import store
 from store import Store
 
 
+class NoCodec:
+    name = "none"
+
+    def encode(self, value: object) -> bytes:
+        return b""
+
+
 def wrong(s: Store[int], users: Store[list[str]]) -> None:
     s["a"] = "text"  # error
     s[1]  # error
@@ -17,6 +24,10 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     with users.edit("a") as value:
         value.append(5)  # error
     users.names(5)  # error
+    s.put("a", 1, codec=5)  # error
+    Store[int]("app.db", codec=NoCodec())  # error
+    Store[int]("app.db", renames=["a.A"])  # error
+    store.versioned("2")  # error
     Store("app.db", "namespace")  # error
     Store[int]("app.db", timeout="5")  # error
     store.allow(5)  # error
