@@ -1,0 +1,186 @@
+"""`sessions`: the sessions of a web application, without their ids: the file holds only hashes of those."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+import click
+
+from store import Record, Store
+from store.cli.listing import as_json, to_json
+from store.cli.options import open_store, path_argument, text
+from store.cli.terminal import shown_name
+from store.cli.values import read_text
+from store.sessions import Sessions
+
+DIGITS = 16  # of a hash are shown, which is enough to tell 2**32 sessions apart
+LEAST_DIGITS = 8  # of a hash must be given to delete its session
+HASH_LENGTH = 64
+PAGE_LINES = 500
+
+_COLUMNS = "{:<16}  {:>6}  {:>10}  {:>10}"
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+_namespace_option = click.option(
+    "--namespace",
+    metavar="NS",
+    type=text,
+    default="sessions",
+    show_default=True,
+    help="The namespace that holds the sessions.",
+)
+
+
+@click.group()
+def sessions() -> None:
+    """Counts, lists and deletes the sessions of a web application.
+
+    Ids are never shown: the file does not hold them. A session goes by the first digits of the hash of its id.
+
+    \b
+    Examples:
+      store sessions count app.db
+      store sessions ls app.db
+      store sessions clear app.db
+    """
+
+
+@sessions.command()
+@path_argument
+@_namespace_option
+def count(path: str, namespace: str) -> None:
+    """Shows how many sessions are alive.
+
+    \b
+    Examples:
+      store sessions count app.db
+      store sessions count app.db --namespace sessions
+    """
+    with open_store(path, mode="r", namespace=namespace) as s:
+        click.echo(len(s))
+
+
+@sessions.command()
+@path_argument
+@click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N sessions.")
+@click.option("--json", "as_array", is_flag=True, help="All metadata, as a JSON array of objects.")
+@_namespace_option
+def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
+    """Lists the sessions that are alive.
+
+    By hash, of which the first digits are shown, with age, time left and size in bytes. Data are not decoded.
+
+    \b
+    Examples:
+      store sessions ls app.db
+      store sessions ls app.db --limit 100
+      store sessions ls app.db --json
+    """
+    with open_store(path, mode="r", namespace=namespace) as s:
+        records = islice(s.records(), limit)
+        if as_array:
+            _print_json(records)
+        else:
+            _print_table(records)
+
+
+@sessions.command()
+@path_argument
+@_namespace_option
+def clear(path: str, namespace: str) -> None:
+    """Deletes the sessions that have expired.
+
+    In small batches, so that the application's own writes get their turn.
+
+    \b
+    Examples:
+      store sessions clear app.db
+    """
+    with open_store(path, mode="w", namespace=namespace) as s:
+        click.echo(f"cleared {s.purge()}")
+
+
+# An id may begin with "-": click would take it for an option, and show it in its error.
+@sessions.command(context_settings={"ignore_unknown_options": True})
+@path_argument
+@click.argument("session", type=text)
+@_namespace_option
+def rm(path: str, session: str, namespace: str) -> None:
+    """Deletes a session.
+
+    SESSION is at least eight digits of its hash, as `store sessions ls` shows them, or `-` to read its id from
+    stdin: on the command line other users and the shell's history would see it.
+
+    \b
+    Examples:
+      store sessions rm app.db 9f86d081884c7d65
+    """
+    if session == "-":
+        _delete_id(path, read_text("-").strip(), namespace)
+        return
+    digits = session.lower()
+    if not LEAST_DIGITS <= len(digits) <= HASH_LENGTH or set(digits) - set("0123456789abcdef"):
+        raise click.UsageError(  # what was given may be an id: it is not shown
+            f"a session is named by {LEAST_DIGITS} to {HASH_LENGTH} hexadecimal digits of its hash, as `store "
+            "sessions ls` shows them; give an id on stdin, with - in its place",
+            click.get_current_context(),
+        )
+    with open_store(path, mode="w", namespace=namespace) as s:
+        _delete_hash(s, digits, path)
+
+
+def _print_table(records: Iterator[Record]) -> None:
+    lines = map(_line, records)
+    heading = [_COLUMNS.format("hash", "age", "expires in", "bytes")]
+    while page := list(islice(lines, PAGE_LINES)):  # one write for many lines: each one is flushed
+        click.echo("\n".join(heading + page))
+        heading = []
+
+
+def _print_json(records: Iterator[Record]) -> None:
+    items = (to_json(as_json(record)) for record in records)
+    separator = "["
+    while page := list(islice(items, PAGE_LINES)):
+        click.echo(separator + ",\n ".join(page), nl=False)
+        separator = ",\n "
+    click.echo("[]" if separator == "[" else "]")
+
+
+def _delete_id(path: str, id: str, namespace: str) -> None:
+    with open_store(path, mode="w") as s, Sessions(s, namespace=namespace) as found:
+        if not found.delete(id):
+            raise click.ClickException(f"{path} has no session of that id in namespace {namespace!r}")
+
+
+def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
+    with s.transaction():
+        names = s.names(digits, limit=2)
+        if not names:
+            raise click.ClickException(
+                f"{path} has no session whose hash begins with {digits} in namespace {s.namespace!r}; "
+                "`store sessions ls` shows those it has"
+            )
+        if len(names) > 1:
+            raise click.ClickException(
+                f"several sessions of {path} have a hash that begins with {digits}; give more of its digits "
+                "(`store sessions ls --json` shows all)"
+            )
+        del s[names[0]]
+
+
+def _line(record: Record) -> str:
+    now = datetime.now(UTC)
+    left = "never" if record.expires is None else _span((record.expires - now).total_seconds())
+    age = _span((now - record.created).total_seconds())
+    return _COLUMNS.format(shown_name(record.name[:DIGITS]), age, left, record.size)
+
+
+def _span(seconds: float) -> str:
+    """A span of time by its largest unit: "45s", "12m", "3h", "14d"."""
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"
