@@ -16,6 +16,15 @@ EXAMPLES = Path(__file__, "../../../examples").resolve()
 
 # Options that keep the run short, and what it prints, in this order.
 EXPECTED = {
+    "memo.py": (
+        [],
+        r"^computing Oslo$", r"^computing Bergen$", r"^5 calls: \['Bergen: 6 letters', 'Oslo: 4 letters'\]$",
+        r"^hits=3 misses=2 stored=2$",
+        r"^4 threads: 1 of them computed$",
+        r"^4 tasks: 1 of them computed$",
+        r"^another process: 'Oslo: 4 letters'$",
+        r"^forgotten: True, and all others: 3$",
+    ),
     "messages.py": (
         [],
         r"^the worker says: {'count': 3, 'sum': 6}$",

@@ -9,6 +9,7 @@ from typing import Any, assert_type
 import store
 from store import Record, Store
 from store.errors import RecordError, StorageError
+from store.memo import CacheInfo, memo
 
 
 class User:
@@ -89,6 +90,33 @@ def steps(s: Store[dict[str, int]], n: Store[int]) -> None:
         assert_type(x, Store[dict[str, int]])
     with s.lock("job", timeout=5):
         pass
+
+
+@memo("cache.db", ttl=5)
+def load(city: str, *, day: int = 1) -> list[str]:
+    return [city] * day
+
+
+@memo(Path("cache.db"), exceptions=KeyError)
+async def fetch(city: str) -> bytes:
+    return city.encode()
+
+
+class Service:
+    @memo("cache.db", ignore="self")
+    def method(self, x: int) -> str:
+        return str(x)
+
+
+async def memoized(s: Service) -> None:
+    assert_type(load("Oslo", day=2), list[str])
+    assert_type(load.uncached("Oslo"), list[str])
+    assert_type(load.forget("Oslo", day=2), bool)
+    assert_type(load.cache_info(), CacheInfo)
+    assert_type(await fetch("Oslo"), bytes)
+    assert_type(s.method(1), str)
+    assert_type(s.method.forget(1), bool)
+    assert_type(Service.method(s, 1), str)
 
 
 def opening() -> None:

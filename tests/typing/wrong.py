@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import store
 from store import Store
+from store.memo import memo
 
 
 class NoCodec:
@@ -32,3 +33,15 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     Store[int]("app.db", timeout="5")  # error
     store.allow(5)  # error
     users.record("a").revision = 5  # error
+
+
+@memo("cache.db")
+def load(city: str) -> int:
+    return len(city)
+
+
+def wrong_calls() -> None:
+    load(5)  # error
+    load("Oslo").upper()  # error
+    load.forget()  # error
+    memo("cache.db", tll=5)  # error

@@ -26,7 +26,9 @@ RANKS = {
     "store.maintenance": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
     "store.message_frame": 4, "store.message_pipeline": 4,
-    "store.shelf": 5, "store.messages": 5, "store.sessions": 5,
+    "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
+    "store.memo_once": 4, "store.memo_async": 4,
+    "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
 REGISTERED = re.compile(r"store(\.\w+)+:\w+")  # "module:attribute", which a registry imports late
