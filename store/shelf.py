@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from shlex import quote
 from typing import Any
 
 from store.errors import NotAStore
@@ -47,6 +48,6 @@ def _refuse_old_shelf(path: str) -> None:
 
 def _how_to_copy(path: str) -> str:
     return (
-        "To move a shelf over, copy it to a new file: import shelve, store; "
-        f"store.open({path + '.store'!r}).update(shelve.open({path!r}, 'r'))"
+        f"To move a shelf over, copy it to a new file: `store import shelve {quote(path)} {quote(path + '.store')}`; "
+        "classes of yours that are in it: --allow module.Class"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 import store
-from store.cli import demo, info, keys, listing, raw, records, sessions, trust, upgrade
+from store.cli import demo, exporting, importing, info, keys, listing, records, sessions, trust, upgrade
 from store.cli.exits import EXIT_USAGE, run
 
 
@@ -33,7 +33,7 @@ def cli(context: click.Context) -> None:
 
 _COMMANDS = (
     demo.demo, listing.ls, records.get, records.set_, records.rm, info.info,
-    trust.inspect, trust.admit, trust.verify, raw.export, raw.import_, upgrade.upgrade,
+    trust.inspect, trust.admit, trust.verify, exporting.export, importing.import_, upgrade.upgrade,
     keys.key, sessions.sessions,
 )  # fmt: skip
 for command in _COMMANDS:

@@ -1,4 +1,4 @@
-"""`export`, `import`: records out of a store and into another as they are, undecoded."""
+"""`export --raw`, `import --raw`: records out of a store and into another as they are, undecoded."""
 
 from __future__ import annotations
 
@@ -13,51 +13,20 @@ from typing import IO
 import click
 
 from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, path_argument, text
+from store.cli.options import open_store
 from store.cli.terminal import shown_name
 from store.raw import export_raw, import_raw
 
-_raw_option = click.option("--raw", is_flag=True, help="As they are stored, undecoded: the only form so far.")
 
-
-@click.command()
-@_raw_option
-@path_argument
-@click.argument("file", metavar="[FILE]", default="-")
-@click.option("--namespace", metavar="NS", type=text, help="Only the records of this namespace.")
-def export(raw: bool, path: str, file: str, namespace: str | None) -> None:
-    """Writes all records to a file, undecoded.
-
-    One JSON object on a line, for `store import --raw`. FILE must not exist yet; it is stdout by default. Records
-    that are foreign or damaged are written as well: nothing is lost.
-
-    \b
-    Examples:
-      store export --raw app.db
-      store export --raw app.db records.jsonl
-    """
-    _require_raw(raw)
-    with open_store(path, mode="r") as s, _output(file) as write:
+def export_undecoded(path: str, file: str, namespace: str | None) -> None:
+    """Writes the records of a store to FILE, or with "-" to stdout."""
+    with open_store(path, mode="r") as s, output(file) as write:
         for line in export_raw(s, namespace):
             write(line)
 
 
-@click.command("import")
-@_raw_option
-@click.argument("file", metavar="FILE")
-@path_argument
-def import_(raw: bool, file: str, path: str) -> None:
-    """Reads records that were exported, undecoded.
-
-    Makes the store where there is none. What your key sealed is sealed anew for this store; foreign records stay
-    foreign, altered and damaged ones too, and then the exit code is 1. Records of the same name are replaced. FILE
-    `-` is stdin.
-
-    \b
-    Examples:
-      store import --raw records.jsonl copy.db
-    """
-    _require_raw(raw)
+def import_undecoded(file: str, path: str) -> None:
+    """Reads them back from FILE, or with "-" from stdin; the exit code is 1 if one is altered or damaged."""
     counts: Counter[str] = Counter()
     with _input(file) as lines, open_store(path, mode="c") as s:
         for namespace, name, verdict in import_raw(s, lines):
@@ -70,13 +39,23 @@ def import_(raw: bool, file: str, path: str) -> None:
         click.get_current_context().exit(EXIT_ERROR)
 
 
-def _require_raw(raw: bool) -> None:
-    if not raw:
-        raise click.UsageError("pass --raw: there is no other form yet", click.get_current_context())
+def words_of(words: tuple[str, ...], wanted: tuple[str, ...], default: str | None = None) -> list[str]:
+    """The arguments of a form of a command; `default` stands for the last one.
+
+    Raises:
+        click.UsageError: there are too few or too many.
+    """
+    given = [*words, default] if default is not None and len(words) == len(wanted) - 1 else list(words)
+    context = click.get_current_context()
+    if len(given) < len(wanted):
+        raise click.UsageError(f"Missing argument '{wanted[len(given)]}'", context)
+    if len(given) > len(wanted):
+        raise click.UsageError(f"Got unexpected extra argument ({' '.join(map(str, given[len(wanted) :]))})", context)
+    return [str(word) for word in given]
 
 
 @contextmanager
-def _output(file: str) -> Iterator[Callable[[str], object]]:
+def output(file: str) -> Iterator[Callable[[str], object]]:
     """Writes lines to stdout, or to a new file, which is there in full or not at all."""
     if file == "-":
         yield click.echo

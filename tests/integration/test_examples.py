@@ -25,6 +25,14 @@ EXPECTED = {
         r"^another process: 'Oslo: 4 letters'$",
         r"^forgotten: True, and all others: 3$",
     ),
+    "importing.py": (
+        [],
+        r"^  theme    imported$", r"^  alice    refused    loading it takes '__main__\.User'",
+        r"^  guest    refused    loading it takes 'posix\.system'",
+        r"^  theme    unchanged$", r"^  alice    imported$", r"^  guest    refused ",
+        r"^now here: {'theme': {'dark': True}, 'alice': User\(name='Alice'\)}$",
+        r"^in a shelf: {'theme': {'dark': True}, 'alice': User\(name='Alice'\)}$",
+    ),
     "messages.py": (
         [],
         r"^the worker says: {'count': 3, 'sum': 6}$",

@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import re
 import shelve
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_is_refused_and_untouched(shelf: Path, flag: str) -> None:
         with pytest.raises(NotAStore) as caught:
             store.open(filename, flag)  # type: ignore[arg-type]
         message = message_of(caught.value)
-        assert "shelve.open(" in message
+        assert "`store import shelve " in message
         assert "not touched" in message
         assert caught.value.path is not None
         assert caught.value.path.startswith(str(shelf))
@@ -76,9 +77,10 @@ def test_is_refused_and_untouched(shelf: Path, flag: str) -> None:
 def test_can_be_copied_as_the_message_says(shelf: Path) -> None:
     with pytest.raises(NotAStore) as caught:
         store.open(shelf)
-    recipe = re.search(r"(import shelve, store; .*)", message_of(caught.value))
+    recipe = re.search(r"`store (import shelve .*?)`;", message_of(caught.value))
     assert recipe is not None
-    subprocess.run([sys.executable, "-W", "error", "-c", recipe[1]], check=True, timeout=60)
+    command = [sys.executable, "-W", "error", "-m", "store", *shlex.split(recipe[1])]
+    subprocess.run(command, check=True, timeout=60)
     with store.open(f"{shelf}.store") as copied:
         assert copied == CONTENT
     with shelve.open(str(shelf), "r") as old:
@@ -94,7 +96,7 @@ def test_of_sqlite3_is_refused_where_this_python_cannot_make_one(path: Path) -> 
     for flag in "rwcn":
         with pytest.raises(NotAStore) as caught:
             store.open(path, flag)
-        assert "shelve.open(" in message_of(caught.value)
+        assert "`store import shelve " in message_of(caught.value)
     assert path.read_bytes() == before
 
 
@@ -103,7 +105,7 @@ def test_of_gdbm_is_refused_where_this_python_cannot_make_one(path: Path) -> Non
     for flag in "rwcn":
         with pytest.raises(NotAStore) as caught:
             store.open(path, flag)
-        assert "shelve.open(" in message_of(caught.value)
+        assert "`store import shelve " in message_of(caught.value)
     assert path.read_bytes() == b"\xcf\x9a\x57\x13" + bytes(4092)
     path.unlink()
 

@@ -1,6 +1,7 @@
 """The help of each command; its examples are run."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,8 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
         a_hash = ""
     if name == "import":
         run("export", "--raw", filled, "records.jsonl")
+        run("export", "shelve", filled, "old_shelf")
+        Path("settings.json").write_text('{"theme": "dark"}')
     lines = [line.strip() for line in ((COMMANDS[name] if name else cli).help or "").splitlines()]
     old_id = Key(bytes.fromhex(OLD_KEY)).id.hex()
     named = {"1f0c2a9be4d35578": old_id, "9f86d081884c7d65": a_hash[:16]}  # what an example says → what there is

@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from sources import PICKLED, Hostile, make
 
 import store
 from store import Store
 from store.cli import main
 from store.codecs import pickle as our_pickle
 from store.errors import StoreError
+from store.importers import import_into
 from store.raw import export_raw, import_raw
 
 MINE = b"the key of these tests"
@@ -55,6 +57,10 @@ def marker(tmp_path: Path) -> Path:
 @pytest.fixture
 def trap(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every way into an unpickler that runs what it reads; the calls that were made."""
+    return set_traps(monkeypatch)
+
+
+def set_traps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls: list[str] = []
 
     def spring(name: str) -> Callable[..., NoReturn]:
@@ -196,6 +202,35 @@ LINES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", PICKLED)
+def test_import_never_reaches_it(kind: str, tmp_path: Path, path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make(kind, tmp_path / "source", {"plain": [1], "evil": Hostile(marker)})
+    calls = set_traps(monkeypatch)  # the peers unpickle when they make their files
+    with Store[Any](path) as s:
+        for options in ({}, {"dry_run": True}, {"allow": ["collections.UserDict"], "on_conflict": "replace"}):
+            found = {one.name: one.outcome for one in import_into(s, kind, source, **options)}
+            assert found in ({"plain": "imported", "evil": "refused"}, {"plain": "unchanged", "evil": "refused"})
+    for words in ([], ["--dry-run"], ["--json"], ["--on-conflict", "replace"]):
+        assert main(["import", kind, str(source), str(path), *words]) == 1
+    assert calls == []
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PICKLED if kind != "joblib"])  # whose unpickler is a subclass
+def test_import_with_trust_springs_it(kind: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = make(kind, tmp_path / "source", {"plain": [1]})
+    calls = set_traps(monkeypatch)
+    with Store[Any](path) as s, pytest.raises(Trapped):
+        list(import_into(s, kind, source, trust="all"))
+    assert len(calls) == 1
+
+
+def test_export_never_reaches_it(foreign: Path, tmp_path: Path, trap: list[str]) -> None:
+    for kind in ("jsonl", "shelve", "pickles"):
+        assert main(["export", kind, str(foreign), str(tmp_path / kind)]) == 1
+    assert trap == []
+
+
 def test_command_line_never_reaches_it(foreign: Path, tmp_path: Path, trap: list[str]) -> None:
     for line in LINES:
         words = {"PATH": foreign, "OUT": tmp_path / "out", "COPY": tmp_path / "copy.db"}
@@ -258,7 +293,7 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 # -- and there is no other way
 
 
-DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "copyreg"}
+DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "sqlitedict", "diskcache", "pandas", "dill", "cloudpickle", "joblib", "copyreg"}
 DOOR = {f"store.codecs.{name}" for name in ("pickle", "pickled", "cloudpickle", "dill", "joblib")}
 NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
@@ -297,4 +332,20 @@ def test_no_other_module_imports_an_unpickler() -> None:
 def test_modules_of_python_that_unpickle_are_not_loaded() -> None:
     program = "import store, sys; print({'shelve', 'multiprocessing', 'dbm'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_reading_the_files_of_others_loads_none_of_their_programs(tmp_path: Path) -> None:
+    sources = [(kind, make(kind, tmp_path / kind, {"a": [1]})) for kind in PICKLED]
+    program = """
+import sys
+from store import Store, importers
+with Store(sys.argv[1]) as s:
+    for kind, path in zip(sys.argv[2::2], sys.argv[3::2]):
+        assert [r.outcome for r in importers.import_into(s, kind, path, prefix=kind)] == ["imported"]
+print({'shelve', 'sqlitedict', 'diskcache', 'joblib'} & set(sys.modules))
+"""
+    words = [str(word) for pair in sources for word in pair]
+    command = [sys.executable, "-c", program, str(tmp_path / "app.db"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set()\n"

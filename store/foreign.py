@@ -1,0 +1,116 @@
+"""Values that another program encoded, and how they compare with what a store has: what importers stand on.
+
+Bytes from elsewhere are decoded as the record of a stranger would be: by the pipeline, which picks the restricted
+decoder unless the caller trusts all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from store.codecs import codecs
+from store.errors import CodecUnavailable, RecordError
+from store.handle import Handle
+from store.pipeline import Pipeline, choose
+from store.record import Row
+from store.trust.keys import NoKeys
+from store.trust.seal import Sealer
+
+TRUST = ("data", "all")
+_STORE_ID = bytes(16)  # the rows made here are in no store
+_APPLICATION_ID = slice(68, 72)  # of SQLite's file header: https://sqlite.org/fileformat2.html#the_database_header
+
+
+class Foreign:
+    """Decodes bytes of other programs: with restraint, or with `trust="all"` running whatever they say.
+
+    Raises:
+        TypeError, ValueError: trust or allow can never be right.
+    """
+
+    def __init__(self, trust: str = "data", allow: Iterable[type | str] = ()) -> None:
+        if trust not in TRUST:
+            raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
+        self.trust = trust
+        self._pipeline = Pipeline(Sealer(NoKeys(), _STORE_ID), choose("pickle", None, trust, allow))
+
+    def value(self, codec: str, body: bytes, name: str = "") -> Any:
+        """The value of a body that `codec` can read.
+
+        Raises:
+            Untrusted: it takes a class that is not allowed, or the codec knows no restraint. Corrupt.
+            CodecUnavailable: the codec's library is not installed.
+        """
+        protocol = codecs.load(codec).default_protocol
+        row = Row(None, "", name, codec, protocol, None, None, body, None, b"", 0, 1, 0.0, 0.0, None)
+        return self._pipeline.unpack(self._pipeline.sealer.seal_unkeyed(row))
+
+
+def problem_of(codec: str, body: bytes) -> str | None:
+    """Why a body cannot be read to its end, with nothing of it run; None where it can."""
+    problem: str | None = codecs.load(codec).describe(body)[2]
+    return problem
+
+
+def bears_our_mark(header: bytes) -> bool:
+    """Whether the first 100 bytes of a file are those of a store."""
+    from store.backends.sqlite_schema import APPLICATION_ID  # only who asks imports the backend
+
+    return int.from_bytes(header[_APPLICATION_ID], "big") == APPLICATION_ID
+
+
+def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
+    """Whether the record of that name has that value; None where there is no record.
+
+    What cannot be told apart from another value without doubt counts as another one.
+    """
+    row = store._find(name)
+    if row is None:
+        return None
+    try:
+        if store._pipeline.fingerprint(value, row) == store._pipeline.digest(row.body):
+            return True
+        codec = store._pipeline.codec_of(row)
+        return _same(store._pipeline.unpack(row), value, lambda part: codec.encode(part, row.protocol))
+    except (RecordError, CodecUnavailable, RecursionError):
+        return False
+
+
+def check_storable(store: Handle[Any], name: str, value: Any) -> None:
+    """Does all of an assignment but the writing. Raises: NotSerializable, Untrusted, TypeError, ValueError."""
+    store._pack(name, value, None)
+
+
+def pickled(value: Any) -> bytes:
+    """The value as the standard library's pickle has it. Raises: NotSerializable."""
+    return codecs.load("pickle").encode(value, codecs.load("pickle").default_protocol)  # type: ignore[no-any-return]
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON that loses nothing. Raises: NotSerializable."""
+    return str(codecs.load("json").encode(value, 1), "utf-8")
+
+
+def _same(one: Any, other: Any, encode: Any) -> bool:
+    """Equal all the way down; containers that encode differently may differ in the order of a set alone.
+
+    Raises: NotSerializable, RecursionError.
+    """
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind in (list, tuple):
+        return len(one) == len(other) and all(_same(a, b, encode) for a, b in zip(one, other, strict=True))
+    if kind is dict:
+        return list(map(_typed, one)) == list(map(_typed, other)) and all(
+            _same(item, other[key], encode) for key, item in one.items()
+        )
+    if kind in (set, frozenset):
+        return set(map(_typed, one)) == set(map(_typed, other))
+    return bool(encode(one) == encode(other))
+
+
+def _typed(key: Any) -> tuple[type, Any]:
+    """1, True and 1.0 are equal, and not the same."""
+    return type(key), key

@@ -1,0 +1,50 @@
+"""The names that a store gives to the keys of others: a name is text, and keys may be anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SCALARS = (int, float, bool, type(None), str, bytes)
+
+
+def name_of(key: Any) -> str:
+    r"""The name for a key.
+
+    Text stays as it is. Bytes are taken as UTF-8, what is not becomes `\xff`. Numbers, True, False and None are
+    written as Python writes them (1 is "1"), and so are tuples of all these: ('a', 1) is "('a', 1)".
+
+    Raises:
+        ValueError: the key is something else, or text that no file could hold.
+    """
+    if type(key) is str:
+        return _checked(key)
+    if type(key) is bytes:
+        return key.decode("utf-8", "backslashreplace")
+    if is_plain(key):
+        return _checked(repr(key))
+    raise ValueError(
+        f"its key is a {type(key).__qualname__}, and names are text: only numbers, bytes and tuples become such"
+    )
+
+
+def is_plain(key: Any) -> bool:
+    """Whether a key is a scalar of Python's own, or a tuple of such; nothing of it has code of its own."""
+    if type(key) is tuple:
+        return all(map(is_plain, key))
+    return type(key) in _SCALARS
+
+
+def as_text(data: bytes) -> str | bytes:
+    """Text where the bytes are UTF-8: for sources whose keys are always bytes."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _checked(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"its key {name!r:.80} has half of a surrogate pair, which no file can hold") from exc
+    return name

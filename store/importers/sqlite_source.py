@@ -1,0 +1,134 @@
+"""SQLite databases of others, opened so that neither they nor their folder change.
+
+A reader of a database in WAL mode makes `-wal` and `-shm` files beside it, and `immutable=1` would ignore what is in
+the WAL. So such a database is copied, with its WAL, into a private folder and read there; any other one is opened
+read-only where it is. See https://sqlite.org/wal.html#read_only_databases
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from urllib.parse import quote
+
+from store.errors import Corrupt, StorageError
+from store.importers.files import SQLITE_MAGIC, header_of, unreadable
+
+BUSY_SECONDS = 5.0
+COPIES = 5  # attempts at a copy that nobody wrote to meanwhile
+_WAL_MODE = 2  # bytes 18 and 19 of the header
+_PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
+_COLUMNS = "SELECT name, type FROM pragma_table_info(?) ORDER BY cid"
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'create virtual%' ORDER BY rowid"
+
+
+def is_sqlite(path: str) -> bool:
+    """Whether it is an SQLite database."""
+    return header_of(path).startswith(SQLITE_MAGIC)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[sqlite3.Connection]:
+    """A connection that reads the database as of one moment.
+
+    Raises:
+        Corrupt: SQLite finds it damaged. StorageError: somebody writes to it, or it cannot be read.
+    """
+    try:
+        if _needs_copy(path):
+            with tempfile.TemporaryDirectory(prefix="store-") as folder:
+                with _connected(_copied(path, folder), "rw") as conn:
+                    yield conn
+        else:
+            with _connected(path, "ro") as conn:
+                yield conn
+    except sqlite3.Error as exc:
+        if "locked" in str(exc) or "busy" in str(exc):
+            raise StorageError(f"{path} is in use by another program; end that, then import it", path=path) from exc
+        raise Corrupt(f"{path} cannot be read on: SQLite says {exc}; what came before was read") from exc
+
+
+def tables_of(conn: sqlite3.Connection) -> dict[str, list[tuple[str, str]]]:
+    """The real tables, and their columns: (name, declared type)."""
+    names = [name for (name,) in conn.execute(_TABLES) if isinstance(name, str)]
+    return {name: conn.execute(_COLUMNS, (name,)).fetchall() for name in names}
+
+
+def looks_so(path: str, columns: list[tuple[str, str]], table: str | None = None) -> bool:
+    """Whether a database has a table of those columns, of that name where one is given. Raises: StorageError."""
+    if not is_sqlite(path):
+        return False
+    try:
+        with opened(path) as conn:
+            found = tables_of(conn)
+    except Corrupt:
+        return False
+    return any(has == columns for name, has in found.items() if table in (None, name))
+
+
+def quoted(name: str) -> str:
+    """A table's name for a statement: nothing else can stand in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
+    uri = f"file:{quote(path)}?mode={mode}"
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as conn:
+        conn.text_factory = _text
+        for pragma in _PRAGMAS:
+            conn.execute(f"PRAGMA {pragma}")
+        conn.execute("BEGIN")
+        yield conn
+
+
+def _text(data: bytes) -> str | bytes:
+    """Text, or what calls itself so as bytes: one bad record must not end the others."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+def _needs_copy(path: str) -> bool:
+    header = header_of(path)
+    return _WAL_MODE in header[18:20] or any(os.path.exists(path + suffix) for suffix in ("-wal", "-journal"))
+
+
+def _copied(path: str, folder: str) -> str:
+    """A copy of database and WAL or journal; made again where somebody wrote to them meanwhile."""
+    copy = os.path.join(folder, "copy.db")
+    try:
+        for _ in range(COPIES):
+            before = _state(path)
+            for suffix in ("", "-wal", "-journal"):
+                _copy(path + suffix, copy + suffix)
+            if _state(path) == before:
+                return copy
+    except OSError as exc:
+        raise unreadable(path, exc) from exc
+    raise StorageError(f"{path} is being written to by another program; end that, then import it", path=path)
+
+
+def _copy(source: str, target: str) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        if os.path.exists(target):  # of an attempt before
+            os.unlink(target)
+
+
+def _state(path: str) -> list[tuple[int, int] | None]:
+    return [_stamp(path + suffix) for suffix in ("", "-wal", "-journal")]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,154 @@
+"""`import KIND` and `export KIND`: what is said, where it goes, and the exit codes."""
+
+import collections
+import json
+import os
+import pty
+import shelve
+import subprocess
+import sys
+
+import pytest
+from sources import make, state_of
+
+from store import Store
+
+TAGS = {"a": 1, "ü": {"x": (1, 2)}}
+
+
+@pytest.fixture
+def old(tmp_path):
+    return make("shelve", tmp_path / "source", TAGS)
+
+
+def test_import_and_again(run, old, path):
+    before = state_of(old.parent)
+    assert run("import", "shelve", old, path) == (0, "imported 2\n", "")
+    assert run("import", "shelve", old, path) == (0, "imported 0, unchanged 2\n", "")
+    assert state_of(old.parent) == before
+    with Store(path) as s:
+        assert dict(s) == TAGS
+
+
+def test_import_tells_each_record_that_is_not_there(run, tmp_path, path):
+    source = make("shelve", tmp_path / "source", {**TAGS, "it": collections.UserDict(a=1)})
+    result = run("import", "shelve", source, path)
+    assert (result.code, result.out) == (1, "imported 2, refused 1\n")
+    assert result.err.startswith("store: it is refused: loading it takes 'collections.UserDict'")
+    assert result.err.count("\n") == 1 and "(--allow collections.UserDict)" in result.err
+    assert run("import", "shelve", source, path, "--allow", "collections.UserDict") == (0, "imported 1, unchanged 2\n", "")
+
+
+def test_import_trust_all(run, tmp_path, path):
+    source = make("shelve", tmp_path / "source", {"it": collections.UserDict(a=1)})
+    assert run("import", "shelve", source, path, "--trust", "all").out == "imported 1\n"
+
+
+def test_import_namespace_and_prefix(run, old, path):
+    run("import", "shelve", old, path, "--namespace", "web", "--prefix", "old:")
+    with Store(path, namespace="web") as s:
+        assert set(s) == {"old:a", "old:ü"} and s.namespaces() == ["web"]
+
+
+def test_import_conflicts(run, old, path):
+    with Store(path) as s:
+        s["a"] = "mine"
+    told = "store: a {} the store has another value under that name, and keeps it\n"
+    assert run("import", "shelve", old, path) == (0, "imported 1, kept 1\n", told.format("is kept:"))
+    assert run("import", "shelve", old, path, "--on-conflict", "fail") == (
+        1, "imported 0, unchanged 1, failed 1\n", told.format("has failed:"),
+    )  # fmt: skip
+    assert run("import", "shelve", old, path, "--on-conflict", "replace").out == "imported 0, replaced 1, unchanged 1\n"
+
+
+def test_import_dry_run(run, old, path):
+    assert run("import", "shelve", old, path, "--dry-run") == (0, "to be imported 2\n", "")
+    assert not path.exists()
+    with Store(path) as s:
+        s["a"] = 1
+    assert run("import", "shelve", old, path, "--dry-run").out == "to be imported 1, unchanged 1\n"
+    with Store(path) as s:
+        assert dict(s) == {"a": 1}
+
+
+def test_import_json(run, old, path):
+    with Store(path) as s:
+        s["a"] = "mine"
+    result = run("import", "shelve", old, path, "--json")
+    assert [(one["name"], one["outcome"]) for one in json.loads(result.out)] == [("a", "kept"), ("ü", "imported")]
+    assert result.err == ""
+
+
+def test_import_json_of_nothing(run, tmp_path, path):
+    assert run("import", "json", make("json", tmp_path / "source", {}), path, "--json").out == "[]\n"
+
+
+def test_import_that_breaks_off_ends_the_array(run, tmp_path, path):
+    source = tmp_path / "old.json"
+    source.write_text('{"a": 1')
+    result = run("import", "json", source, path, "--json")
+    assert (result.code, json.loads(result.out)) == (1, [])
+    assert "is not JSON" in result.err
+
+
+def test_import_counts_names_that_changed_when_there_are_many(run, tmp_path, path):
+    diskcache = pytest.importorskip("diskcache", reason="diskcache is not installed: its keys are not tested here")
+    with diskcache.Cache(str(tmp_path / "old")) as cache:
+        for number in range(15):
+            cache[number] = number
+    result = run("import", "diskcache", tmp_path / "old", path)
+    assert result.code == 0
+    assert "store: 3 is imported: its key was 3\n" in result.err
+    assert result.err.count("\n") == 11 and "5 more names were changed" in result.err
+
+
+def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, path):
+    fails(1, "there is nothing of the kind shelve", "import", "shelve", tmp_path / "nothing", path)
+    fails(2, "no such module", "import", "shelve", tmp_path / "nothing", path, "--allow", "no.such.Class")
+    assert not path.exists()
+
+
+def test_progress_is_shown_on_a_terminal_only(old, path):
+    command = [sys.executable, "-m", "store", "import", "shelve", str(old), str(path)]
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
+        os.close(theirs)
+        shown = os.read(ours, 10_000)
+    finally:
+        os.close(ours)
+    assert done.stdout == b"imported 2\n"
+    assert b"2" in shown
+    assert subprocess.run(command, capture_output=True, timeout=60, check=True).stderr == b""
+
+
+# -- and out
+
+
+def test_export_jsonl_to_stdout_and_file(run, filled, tmp_path, path):
+    lines = run("export", "jsonl", filled, "--prefix", "user:")
+    assert (lines.code, lines.err) == (0, "")
+    assert [json.loads(line) for line in lines.out.splitlines()] == [
+        {"name": "user:2", "value": {"name": "Bob"}}, {"name": "user:1", "value": {"name": "Alice"}},
+    ]  # fmt: skip
+    assert run("export", "jsonl", filled, tmp_path / "out.jsonl", "--prefix", "user:") == (0, "exported 2\n", "")
+    assert (tmp_path / "out.jsonl").read_text() == lines.out
+    assert run("import", "json", tmp_path / "out.jsonl", tmp_path / "copy.db").out == "imported 2\n"
+
+
+def test_export_tells_what_is_left_out(run, filled, tmp_path):
+    result = run("export", "jsonl", filled, tmp_path / "out", "--namespace", "settings")
+    assert (result.code, result.out) == (1, "exported 0, failed 1\n")
+    assert result.err.startswith("store: limits is left out (failed): value: JSON has no tuple")
+    assert result.err.endswith("; a shelf and pickles can hold it\n")
+
+
+@pytest.mark.parametrize("kind", ["shelve", "pickles"])
+def test_export_and_import_again(run, filled, tmp_path, kind):
+    assert run("export", kind, filled, tmp_path / "out", "--namespace", "settings") == (0, "exported 1\n", "")
+    assert run("import", kind, tmp_path / "out", tmp_path / "copy.db") == (0, "imported 1\n", "")
+    with Store(tmp_path / "copy.db") as s:
+        assert dict(s) == {"limits": (-5, 5)}
+    if kind == "shelve":
+        with shelve.open(str(tmp_path / "out"), "r") as shelf:
+            assert dict(shelf) == {"limits": (-5, 5)}
