@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import click
 
 import store
-from store.cli import demo, exporting, importing, info, keys, listing, records, sessions, trust, upgrade
+from store.cli import (
+    completion,
+    demo,
+    exporting,
+    importing,
+    info,
+    keys,
+    lifetimes,
+    listing,
+    records,
+    sessions,
+    trust,
+    upgrade,
+)
 from store.cli.exits import EXIT_USAGE, run
+from store.cli.sections import Sections
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Sections,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=f"\b\n{completion.HOW_TO}",
+)
 @click.version_option(store.__version__, prog_name="store", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -32,14 +52,16 @@ def cli(context: click.Context) -> None:
 
 
 _COMMANDS = (
-    demo.demo, listing.ls, records.get, records.set_, records.rm, info.info,
+    demo.demo, records.get, records.set_, records.rm, lifetimes.touch, lifetimes.purge,
+    listing.ls, listing.records, listing.namespaces, info.info, info.stats,
     trust.inspect, trust.admit, trust.verify, exporting.export, importing.import_, upgrade.upgrade,
     keys.key, sessions.sessions,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)
+completion.install()
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Runs a command (that of `sys.argv` by default); returns its exit code."""
-    return run(cli, args)
+def main(args: Sequence[str] | None = None, *, clock: Callable[[], float] = time.time) -> int:
+    """Runs a command (that of `sys.argv` by default); returns its exit code. `clock` tells the time, for tests."""
+    return run(cli, args, clock)

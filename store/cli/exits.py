@@ -18,16 +18,19 @@ EXIT_USAGE = 2  # the call was wrong; click's own number
 EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
-def run(command: click.Command, args: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code; nothing that `store` or the system raises gets past."""
+def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = None) -> int:
+    """Runs a command and returns its exit code; nothing that `store` or the system raises gets past.
+
+    `obj` is what the commands find in their context.
+    """
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return _run(command, args)
+            return _run(command, args, obj)
         except click.ClickException as exc:
             _complain(exc.format_message().rstrip(".") + _where_to_look(exc))
             return exc.exit_code
-        except click.Abort:
+        except (click.Abort, KeyboardInterrupt):
             return EXIT_INTERRUPTED
         except BrokenPipeError:  # `| head` has read enough
             return EXIT_ERROR
@@ -44,12 +47,12 @@ def run(command: click.Command, args: Sequence[str] | None = None) -> int:
             _let_go_of_stdout()
 
 
-def _run(command: click.Command, args: Sequence[str] | None) -> int:
+def _run(command: click.Command, args: Sequence[str] | None, obj: Any) -> int:
     """Without click's standalone mode, which prints errors over several lines."""
     try:
-        code = command.main(None if args is None else list(args), prog_name="store", standalone_mode=False)
-    except SystemExit:  # all that is left to click there: a broken pipe
-        return EXIT_ERROR
+        code = command.main(None if args is None else list(args), prog_name="store", standalone_mode=False, obj=obj)
+    except SystemExit as exc:  # all that is left to click there: a broken pipe, and a completion that was answered
+        return exc.code if isinstance(exc.code, int) else EXIT_ERROR
     return code if isinstance(code, int) else 0
 
 

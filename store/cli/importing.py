@@ -14,7 +14,7 @@ import click
 
 from store import Store
 from store.cli.exits import EXIT_ERROR
-from store.cli.listing import to_json
+from store.cli.json_output import to_json
 from store.cli.options import namespace_option, open_store, text
 from store.cli.raw import import_undecoded, words_of
 from store.cli.terminal import on_one_line, shown_name

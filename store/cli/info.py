@@ -1,27 +1,51 @@
-"""`info`: what is known of a store, or of one record, without decoding anything."""
+"""`info` and `stats`: what is known of a store, or of one record, without decoding anything."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import click
 
 from store import Store
-from store.cli.listing import as_json, to_json
-from store.cli.options import missing, namespace_option, open_store, path_argument, text
+from store.cli.completion import complete_names
+from store.cli.json_output import as_json, to_json
+from store.cli.options import (
+    any_namespace_option,
+    bytes_option,
+    clock,
+    color_option,
+    json_option,
+    missing,
+    namespace_option,
+    open_store,
+    path_argument,
+    text,
+)
+from store.cli.tables import Column, print_table
 from store.cli.terminal import shown, shown_name
+from store.cli.units import age_text, moment_text, size_text
+
+FACTS = (Column("fact", style="cyan"), Column("value"))
+SIZES = {"bytes": "size", "size": "size", "file_bytes": "file size", "wal_bytes": "WAL size"}
 
 
 @click.command()
 @path_argument
-@click.argument("name", type=text, required=False)
+@click.argument("name", type=text, required=False, shell_complete=complete_names)
 @namespace_option
-@click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
-def info(path: str, name: str | None, namespace: str, as_object: bool) -> None:
+@json_option
+@bytes_option
+@color_option
+def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bool, color: bool | None) -> None:
     """Shows what is known of a store or a record.
 
-    Without NAME, the figures of the store and of one of its namespaces. No value is decoded.
+    Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
+    The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
+    namespaces (their names), file_bytes, wal_bytes and checkpoint_error for a store.
 
     \b
     Examples:
@@ -30,31 +54,79 @@ def info(path: str, name: str | None, namespace: str, as_object: bool) -> None:
       store info app.db settings --json
     """
     with open_store(path, mode="r", namespace=namespace) as s:
-        facts = _of_store(s) if name is None else _of_record(s, name, path)
+        if name is None:
+            facts = {"path": s.location, "namespace": s.namespace, **asdict(s.stats()), "namespaces": s.namespaces()}
+            show_facts(facts, as_object, exact, color)
+            return
+        try:
+            record = s.record(name)
+        except KeyError:
+            raise missing(name, path, namespace) from None
+    show_facts(as_json(record) if as_object else asdict(record), as_object, exact, color)
+
+
+@click.command()
+@path_argument
+@any_namespace_option
+@json_option
+@bytes_option
+@color_option
+def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color: bool | None) -> None:
+    """Shows counts and sizes.
+
+    How many records there are, what they take, and how they are encoded; how large the file and its write-ahead
+    log (WAL) are. The keys with --json: path, namespace (null: every one), records, bytes, codecs (name → records),
+    protocols ("codec protocol" → records), namespaces (how many), file_bytes, wal_bytes, checkpoint_error (why the
+    log could not be folded into the file, or null).
+
+    \b
+    Examples:
+      store stats app.db
+      store stats app.db --namespace settings --bytes
+      store stats app.db --json
+    """
+    with open_store(path, mode="r", namespace=namespace or "") as s:
+        facts = _totals(s, s.namespaces() if namespace is None else [namespace])
+    show_facts({"path": s.location, "namespace": namespace, **facts}, as_object, exact, color)
+
+
+def show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: bool | None) -> None:
+    """Prints facts as a JSON object, or one on a line."""
     if as_object:
         click.echo(to_json(facts))
         return
-    width = max(map(len, facts))
-    for field, value in facts.items():
-        click.echo(f"{field.replace('_', ' '):<{width}}  {_text(field, value)}")
+    now = clock()()
+    rows = [
+        (SIZES[field], size_text(value, exact=exact)) if field in SIZES
+        else (field.replace("_", " "), _text(field, value, now))
+        for field, value in facts.items()
+    ]  # fmt: skip
+    print_table(FACTS, rows, color=color, heading=False)
 
 
-def _of_store(s: Store[Any]) -> dict[str, Any]:
-    return {"path": s.location, "namespace": s.namespace, **asdict(s.stats()), "namespaces": s.namespaces()}
+def _totals(s: Store[Any], namespaces: list[str]) -> dict[str, Any]:
+    """The figures of some namespaces together, and those of the file."""
+    facts = asdict(s.stats())
+    codecs: Counter[str] = Counter()
+    protocols: Counter[str] = Counter()
+    facts |= {"records": 0, "bytes": 0, "codecs": codecs, "protocols": protocols}
+    for namespace in namespaces:
+        with s.within(namespace) as inner:
+            found = inner.stats()
+        facts["records"] += found.records
+        facts["bytes"] += found.bytes
+        codecs.update(found.codecs)
+        protocols.update(found.protocols)
+    return facts
 
 
-def _of_record(s: Store[Any], name: str, path: str) -> dict[str, Any]:
-    try:
-        return as_json(s.record(name))
-    except KeyError:
-        raise missing(name, path, s.namespace) from None
-
-
-def _text(field: str, value: Any) -> str:
+def _text(field: str, value: Any, now: float) -> str:
+    if isinstance(value, datetime):
+        return f"{moment_text(value)} ({age_text(value, now)})"
     if value is None:
-        return "never" if field == "expires" else "-"
+        return {"expires": "never", "namespace": "every one", "sealed_by": "no key"}.get(field, "-")
     if isinstance(value, dict):
         return ", ".join(f"{shown(str(key))}: {count}" for key, count in value.items()) or "-"
     if isinstance(value, list):
-        return ", ".join(shown_name(item) for item in value) or "-"
+        return ", ".join(map(shown_name, value)) or "-"
     return shown_name(str(value))

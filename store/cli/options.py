@@ -1,13 +1,17 @@
-"""What the commands share: the arguments PATH and --namespace, and how a store is opened."""
+"""What the commands share: their arguments and options, and how a store is opened."""
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from store import Store
+from store.cli.completion import complete_names, complete_namespaces, complete_path
 from store.errors import StoreError, StoreNotFound, label
 
 
@@ -19,10 +23,52 @@ def text(argument: str) -> str:
         raise click.BadParameter("it is not text in UTF-8") from None
 
 
-path_argument = click.argument("path")
-namespace_option = click.option(
-    "--namespace", metavar="NS", type=text, default="", help="The namespace; the unnamed one by default."
+def seconds(argument: str) -> float:
+    """The type of lifetimes: a number of seconds, or of another unit (90, 0.5, 30m, 2h, 7d, 1w)."""
+    unit = _UNIT_SECONDS.get(argument[-1:], 0)
+    try:
+        amount = float(argument[:-1]) * unit if unit else float(argument)
+    except ValueError:
+        raise click.BadParameter(f"{argument!r} is no time: a number of seconds, or such as 30m, 2h, 7d") from None
+    if not 0 < amount < math.inf:
+        raise click.BadParameter(f"{argument!r} is not above 0")
+    return amount
+
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+path_argument = click.argument("path", shell_complete=complete_path)
+name_argument = click.argument("name", type=text, shell_complete=complete_names)
+names_argument = click.argument(
+    "names", metavar="NAME...", type=text, nargs=-1, required=True, shell_complete=complete_names
 )
+namespace_option = click.option(
+    "--namespace",
+    metavar="NS",
+    type=text,
+    default="",
+    shell_complete=complete_namespaces,
+    help="The namespace; the unnamed one by default.",
+)
+any_namespace_option = click.option(
+    "--namespace",
+    metavar="NS",
+    type=text,
+    shell_complete=complete_namespaces,
+    help="Only this namespace; every one by default.",
+)
+json_option = click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
+bytes_option = click.option("--bytes", "exact", is_flag=True, help="Sizes in bytes, without units.")
+color_option = click.option(
+    "--color/--no-color", default=None, help="Colours always, or never; by default on a terminal, with rich."
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def clock() -> Callable[[], float]:
+    """What tells the time to this command, in Unix seconds: what `main` was given."""
+    context = click.get_current_context(silent=True)
+    given = None if context is None else context.obj
+    return given if callable(given) else time.time
 
 
 def open_store(path: str, *, mode: str, **options: Any) -> Store[Any]:
@@ -34,7 +80,7 @@ def open_store(path: str, *, mode: str, **options: Any) -> Store[Any]:
     if path == ":memory:":
         raise click.UsageError("a store in memory ends with the command; give the path of a file")
     try:
-        return Store(path, mode=mode, **options)
+        return Store(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # it is the directory that is missing, and the message says so
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.listing import as_json, to_json
+from store.cli.json_output import as_json, to_json
 from store.cli.options import open_store, path_argument, text
 from store.cli.terminal import shown_name
 from store.cli.values import read_text

@@ -1,13 +1,18 @@
-"""Text that is safe to show: names and types come out of a file that anybody may have written.
+"""What is safe to show, and what stdout can take.
 
-A terminal obeys control characters, so those are shown as JSON writes them: `\\u001b`.
+Names and types come out of a file that anybody may have written. A terminal obeys control characters, so those
+are shown as JSON writes them: `\\u001b`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
+
+import click
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
@@ -17,7 +22,7 @@ def shown(text: str, keep: str = "") -> str:
 
     The result of `json.dumps` stays the same JSON: unprintable characters stand in its strings only.
     """
-    if not _fits(text):
+    if not fits(text):
         text = _NOT_ASCII.sub(lambda match: _escape(match[0]), text)
     if text.isprintable():
         return text
@@ -26,7 +31,7 @@ def shown(text: str, keep: str = "") -> str:
 
 def shown_name(name: str) -> str:
     """A name as it is, or as JSON where it would be mistaken: empty, blanks at its ends, unprintable."""
-    plain = name and name == name.strip() and name.isprintable() and not name.startswith('"') and _fits(name)
+    plain = name and name == name.strip() and name.isprintable() and not name.startswith('"') and fits(name)
     return name if plain else shown(json.dumps(name, ensure_ascii=False))
 
 
@@ -35,14 +40,47 @@ def on_one_line(text: str) -> str:
     return shown(" ".join(text.split()))
 
 
-def _escape(char: str) -> str:
-    return json.dumps(char)[1:-1]
+def is_terminal() -> bool:
+    """Whether somebody looks at stdout."""
+    try:
+        return sys.stdout is not None and sys.stdout.isatty()
+    except ValueError:  # it was closed
+        return False
 
 
-def _fits(text: str) -> bool:
+def width() -> int | None:
+    """The columns of the terminal (or COLUMNS); None where stdout is none, and nothing needs to be cut."""
+    return shutil.get_terminal_size().columns if is_terminal() else None
+
+
+def wants_color(asked: bool | None) -> bool:
+    """Whether to colour: as asked with --color or --no-color, else on a terminal, NO_COLOR and TERM permitting."""
+    if asked is not None:
+        return asked
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def confirm(question: str, unasked: str) -> bool:
+    """Asks on stderr; only "y" and "yes" are consent.
+
+    Raises: click.ClickException: nobody is there to say; `unasked` says how to go on without.
+    """
+    click.echo(f"{question} [y/N] ", nl=False, err=True)
+    answer = "" if sys.stdin is None else sys.stdin.readline()
+    if not answer:
+        click.echo(err=True)
+        raise click.ClickException(f"nobody answered; {unasked}")
+    return answer.strip().lower() in ("y", "yes")
+
+
+def fits(text: str) -> bool:
     """Whether stdout can carry the text: with LC_ALL=C and the like it may be ASCII only."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _escape(char: str) -> str:
+    return json.dumps(char)[1:-1]

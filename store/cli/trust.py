@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from store import Store
+from store.cli.completion import complete_names, complete_namespaces
 from store.cli.exits import EXIT_ERROR
-from store.cli.listing import to_json
-from store.cli.options import missing, namespace_option, open_store, path_argument, text
+from store.cli.json_output import to_json
+from store.cli.options import missing, name_argument, namespace_option, open_store, path_argument, text
 from store.cli.terminal import shown, shown_name
 from store.errors import CodecUnavailable, RecordError, label
 from store.inspection import Inspection, foreign_records
@@ -25,7 +26,7 @@ Answer = Callable[[tuple[str, ...]], bool]
 
 @click.command()
 @path_argument
-@click.argument("name", type=text)
+@name_argument
 @namespace_option
 def inspect(path: str, name: str, namespace: str) -> None:
     """Shows what is in a record, with nothing of it run.
@@ -52,11 +53,15 @@ def inspect(path: str, name: str, namespace: str) -> None:
 
 @click.command()
 @path_argument
-@click.argument("names", metavar="[NAME...]", type=text, nargs=-1)
+@click.argument("names", metavar="[NAME...]", type=text, nargs=-1, shell_complete=complete_names)
 @click.option("--all", "everything", is_flag=True, help="All records sealed by a key that is not here; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--namespace", metavar="NS", type=text, help="The namespace; the unnamed one by default, with --all every one."
+    "--namespace",
+    metavar="NS",
+    type=text,
+    shell_complete=complete_namespaces,
+    help="The namespace; the unnamed one by default, with --all every one.",
 )
 def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namespace: str | None) -> None:
     """Makes records of others yours.

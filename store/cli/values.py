@@ -1,4 +1,4 @@
-"""Values on the command line: JSON or a Python literal in, JSON or `repr` out."""
+"""Values on the command line: JSON, a Python literal, text or bytes in; JSON, `repr`, text or bytes out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import json
 import shlex
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from store.cli.terminal import shown
+from store.cli.terminal import is_terminal, shown
 from store.codecs import codecs
-from store.errors import NotSerializable
+from store.errors import NotSerializable, label
 
 
 def read_text(argument: str) -> str:
@@ -23,16 +24,19 @@ def read_text(argument: str) -> str:
     Raises:
         OSError: the file cannot be read. click.ClickException: it is not text.
     """
-    if argument == "-":
-        data = b"" if sys.stdin is None else sys.stdin.buffer.read()
-    elif argument.startswith("@"):
-        data = Path(argument[1:]).read_bytes()
-    else:
-        return argument
     try:
-        return data.decode()
+        return read_bytes(argument).decode()
     except UnicodeDecodeError as exc:
-        raise click.ClickException(f"{_source(argument)} is not text in UTF-8: {exc.reason}") from exc
+        raise click.ClickException(
+            f"{_source(argument)} is not text in UTF-8 ({exc.reason}); --bytes takes any content"
+        ) from exc
+
+
+def read_bytes(argument: str) -> bytes:
+    """The same as bytes, whatever they are. Raises: OSError: the file cannot be read."""
+    if argument == "-":
+        return b"" if sys.stdin is None else sys.stdin.buffer.read()
+    return Path(argument[1:]).read_bytes() if argument.startswith("@") else argument.encode()
 
 
 def parse_value(text: str, argument: str) -> Any:
@@ -52,7 +56,7 @@ def parse_value(text: str, argument: str) -> Any:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise click.UsageError(
             f"{_source(argument)} is neither JSON nor a Python literal; a string needs quotes of its own inside "
-            f"those of the shell: {_quoted(text)}",
+            f"those of the shell: {_quoted(text)}, or --text",
             click.get_current_context(silent=True),
         ) from None
 
@@ -74,6 +78,59 @@ def format_value(value: Any) -> str:
         raise click.ClickException(
             f"the value is there, but has no text to show ({type(exc).__name__}: {exc})"
         ) from exc
+
+
+def as_json_object(values: Mapping[str, Any]) -> str:
+    """Names and values as one line of JSON.
+
+    Raises:
+        click.ClickException: a value would come back as something else.
+    """
+    for name, value in values.items():
+        try:
+            codecs.load("json").encode(value, 1)
+        except NotSerializable as exc:
+            reason = str(exc).partition(";")[0]
+            raise click.ClickException(
+                f"{label(name)}: {reason}; leave --json out to see it as Python shows it"
+            ) from exc
+    return shown(json.dumps(values, ensure_ascii=False))
+
+
+def as_raw(name: str, value: Any) -> bytes:
+    """The bytes of text (UTF-8) or bytes. Raises: click.ClickException: the value is something else."""
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    if not isinstance(value, str):
+        raise click.ClickException(
+            f"{label(name)} is neither text nor bytes, but {type(value).__name__}: leave --raw out"
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError as exc:
+        raise click.ClickException(f"{label(name)} is text that UTF-8 cannot hold: leave --raw out") from exc
+
+
+def write_raw(data: bytes) -> None:
+    """Writes bytes to stdout as they are.
+
+    Raises:
+        click.ClickException: a terminal would obey what is in them.
+    """
+    if is_terminal() and not _is_harmless(data):
+        raise click.ClickException(
+            "a terminal would obey the control characters in this: send it to a file (> FILE), or leave --raw out"
+        )
+    if sys.stdout is not None:
+        sys.stdout.buffer.write(data)
+
+
+def _is_harmless(data: bytes) -> bool:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return shown(text, keep="\n\t") == text
 
 
 def _source(argument: str) -> str:

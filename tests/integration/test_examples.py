@@ -33,6 +33,16 @@ EXPECTED = {
         r"^now here: {'theme': {'dark': True}, 'alice': User\(name='Alice'\)}$",
         r"^in a shelf: {'theme': {'dark': True}, 'alice': User\(name='Alice'\)}$",
     ),
+    "command_line.py": (
+        [],
+        r"^\$ store set app\.db greeting hello --text$",
+        r"^size +rev +modified +expires +type +name$",
+        r"^ *\d.* in 30 min +dict +session:4f2a$",
+        r"^\{\"greeting\": \"hello\", \"settings\": \{\"theme\": \"dark\"\}\}$",
+        r"^store: .*app\.db has no record 'nobody'; `store ls` shows the names it has$",
+        r"^exit code 1$",
+        r"^deleted 1$",
+    ),
     "messages.py": (
         [],
         r"^the worker says: {'count': 3, 'sum': 6}$",

@@ -153,7 +153,6 @@ class Loaded(dict):  # type: ignore[type-arg]
         (iter([]), "a list_iterator"),
         (memoryview(b""), "a memoryview"),
     ],
-    ids=repr,
 )
 def test_what_has_no_form_is_named(value: Any, what: str) -> None:
     with pytest.raises(TypeError, match=re.escape(what) + ".* no canonical form"):

@@ -18,10 +18,10 @@ class Result(NamedTuple):
 
 @pytest.fixture
 def run(capsys):
-    """Runs a command and gives its exit code and what it printed."""
+    """Runs a command and gives its exit code and what it printed; `clock=` tells it the time."""
 
-    def run(*args):
-        code = main([str(arg) for arg in args])
+    def run(*args, **options):
+        code = main([str(arg) for arg in args], **options)
         return Result(code, *capsys.readouterr())
 
     return run

@@ -49,11 +49,15 @@ def test_ls_of_an_empty_namespace_tells_where_records_are(run, filled):
 
 def test_ls_long_shows_metadata(run, filled):
     heading, line, *_ = run("ls", filled, "--prefix", "user:", "--long").out.splitlines()
-    assert heading.split() == ["bytes", "rev", "modified", "expires", "type", "name"]
-    size, revision, day, _, expires, kind, name = line.split()
-    assert (revision, expires, kind, name) == ("1", "never", "dict", "user:1")
+    assert heading.split() == ["size", "rev", "modified", "expires", "type", "name"]
+    size, unit, revision, *age, expires, kind, name = line.split()
+    assert (unit, revision, expires, kind, name) == ("B", "1", "never", "dict", "user:1")
+    assert age == ["now"] or age[-1] == "ago"
     with Store(filled) as s:
-        assert (int(size), day) == (s.record("user:1").size, f"{s.record('user:1').modified:%Y-%m-%d}")
+        record = s.record("user:1")
+    assert int(size) == record.size
+    _, line, *_ = run("ls", filled, "--prefix", "user:", "--long", "--bytes", "--utc").out.splitlines()
+    assert line.split()[:4] == [str(record.size), "1", *f"{record.modified:%Y-%m-%d %H:%M:%SZ}".split()]
 
 
 def test_ls_json_has_all_metadata(run, filled):
@@ -116,12 +120,12 @@ def test_get_namespace(run, fails, filled):
 
 
 def test_get_without_enough_memory(fails, path, monkeypatch):
-    def refuse(self, name):
+    def refuse(self, names):
         raise MemoryError
 
     with Store(path) as s:
         s["it"] = 1
-    monkeypatch.setattr(Store, "__getitem__", refuse)
+    monkeypatch.setattr(Store, "get_many", refuse)
     fails(1, "not enough memory", "get", path, "it")
 
 
@@ -224,7 +228,9 @@ def test_info_of_a_store(run, filled):
     lines = dict(line.split("  ", 1) for line in run("info", filled, "--namespace", "settings").out.splitlines())
     assert lines["records"].strip() == "1"
     assert lines["namespaces"].strip() == '"", settings'
-    assert lines["file bytes"].strip() == str(facts["file_bytes"])
+    assert lines["file size"].strip().endswith("KiB")
+    lines = dict(line.split("  ", 1) for line in run("info", filled, "--bytes").out.splitlines())
+    assert lines["file size"].strip() == str(facts["file_bytes"])
 
 
 def test_info_of_a_record(run, filled):

@@ -1,12 +1,14 @@
-"""The help of each command; its examples are run."""
+"""The help of each command; its examples are run. And each command has tests."""
 
+import ast
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from store import Store
-from store.cli import cli
+from store.cli import cli, sections
 from store.sessions import Sessions
 from store.trust.key import Key
 
@@ -55,5 +57,76 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
     assert examples
     for example in examples:
         with Store(filled) as s:
-            s.update(dict.fromkeys(["greeting", "session:4f2a", "user:1"], 1))
+            s.update({"greeting": "hello", "session:4f2a": 1, "user:1": 1})
         assert run(*(named.get(word, word) for word in shlex.split(example)[1:])).code == 0, example
+
+
+def test_help_lists_every_command_under_a_heading(run):
+    lines = run("--help").out.splitlines()
+    for heading, names in sections.SECTIONS.items():
+        if set(names) & set(cli.commands):
+            assert f"{heading}:" in lines
+    listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].islower() and "  " in line[2:].strip()]
+    assert sorted(listed) == sorted(cli.commands)
+    assert max(map(len, lines)) <= 100
+    assert 'eval "$(_STORE_COMPLETE=bash_source store)"' in lines[-1]
+
+
+def test_help_of_a_command_in_no_section(run, monkeypatch):
+    monkeypatch.setattr(sections, "SECTIONS", {"Records": ("get", "frobnicate"), "None": ("frob",)})
+    out = run("--help").out
+    assert "\nMore:\n  admit " in out and "\nRecords:\n  get " in out and "frob" not in out and "None:" not in out
+
+
+# -- each command has a test of its use, and one of its wrong use
+
+
+def invocations(source: str) -> Iterator[tuple[str, list[str]]]:
+    """How the tests of a file call commands: ("right" or "wrong", the words that are known)."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id == "fails":
+                yield "wrong", words(node.args[2:])
+            elif node.func.id.startswith("run"):
+                yield "right", words(node.args)
+        elif isinstance(node, ast.List) and node.elts and isinstance(node.elts[0], ast.Starred):
+            yield "right", words(node.elts[1:])  # [*STORE, "ls", …], for a process
+        elif isinstance(node, ast.Tuple) and len(node.elts) == 3 and isinstance(node.elts[0], ast.Constant):
+            line, code, _ = node.elts
+            if isinstance(line.value, str) and isinstance(code, ast.Constant) and code.value in (1, 2):
+                yield "wrong", line.value.split()  # a table of ("ls NOTHING", 1, "there is no store")
+
+
+def words(nodes: list[ast.expr]) -> list[str]:
+    return [part.value for part in nodes if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+
+
+def untested(names: Iterator[str], sources: list[str]) -> list[str]:
+    """The commands that no test uses, or none uses wrongly."""
+    found = {(kind, tuple(said[:2])) for source in sources for kind, said in invocations(source)}
+    found |= {(kind, said[:1]) for kind, said in found}
+    return [
+        f"{name}: no test of its {kind} use"
+        for name in names
+        for kind in ("right", "wrong")
+        if (kind, tuple(name.split())) not in found
+    ]
+
+
+def test_every_command_has_tests():
+    """Those that call `run("NAME", …)` and `fails(code, words, "NAME", …)`; this file does not count."""
+    files = [file for file in Path(__file__).parent.glob("test_*.py") if file != Path(__file__)]
+    sources = [file.read_text(encoding="utf-8") for file in files]
+    commands = [name for name in sorted(COMMANDS) if name not in cli.commands or not hasattr(cli.commands[name], "commands")]
+    assert untested(commands, sources) == []
+
+
+def test_command_without_a_test_is_found():
+    tested = 'def test_a(run, fails):\n    run("ls", path)\n    fails(1, "ls", "get", path)\n'
+    assert untested(["ls"], [tested]) == ["ls: no test of its wrong use"]
+    assert untested(["get"], [tested]) == ["get: no test of its right use"]
+    assert untested(["ls", "key new"], [tested + 'WRONG = [("ls x", 2, "y"), ("key new x", 2, "z")]']) == [
+        "key new: no test of its right use"
+    ]
+    assert untested(["ls"], ['Popen([*STORE, "ls"])', 'WRONG = [("ls x", 2, "y")]']) == []
+    assert len(untested(["ls"], ['print("ls")'])) == 2

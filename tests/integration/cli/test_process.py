@@ -57,10 +57,10 @@ def test_set_is_seen_by_a_store_that_is_open(path):
         assert "visits" not in s
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_broken_pipe_is_quiet(filled, form):
+@pytest.mark.parametrize(("command", "form"), [("ls", []), ("ls", ["--json"]), ("records", []), ("records", ["--sort=size"])])
+def test_broken_pipe_is_quiet(filled, command, form):
     with subprocess.Popen(
-        [*STORE, "ls", filled, *form], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*STORE, command, filled, *form], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         process.stdout.readline()
         process.stdout.close()  # with more than a pipe holds still to come

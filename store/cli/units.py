@@ -1,0 +1,46 @@
+"""Sizes and times as people read them: `1.5 KiB`, `3 min ago`, `in 2 h`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_SIZES = ("KiB", "MiB", "GiB", "TiB")
+_STEPS = ((60, "s"), (60, "min"), (24, "h"), (365, "d"))  # how many make one of the next, and what it is called
+
+
+def size_text(size: object, *, exact: bool = False) -> str:
+    """A size in bytes with its unit; with `exact`, and for what is no size (in a damaged file), as it is."""
+    if exact or not isinstance(size, int):
+        return str(size)
+    if abs(size) < 1024:
+        return f"{size} B"
+    amount = float(size)
+    for unit in _SIZES:
+        amount /= 1024
+        if abs(amount) < 999.5 or unit == _SIZES[-1]:
+            break
+    return f"{amount:.1f} {unit}" if abs(amount) < 9.95 else f"{amount:.0f} {unit}"
+
+
+def age_text(moment: datetime | None, now: float) -> str:
+    """How long ago a moment was, or how far off it is, rounded to one unit; "never" for None."""
+    if moment is None:
+        return "never"
+    seconds = moment.timestamp() - now
+    amount = _rounded(abs(seconds))
+    if amount.startswith("0 "):
+        return "now"
+    return f"in {amount}" if seconds > 0 else f"{amount} ago"
+
+
+def moment_text(moment: datetime | None) -> str:
+    """A moment in UTC, to the second; "never" for None."""
+    return "never" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _rounded(amount: float) -> str:
+    for many, unit in _STEPS:
+        if round(amount) < many:
+            return f"{round(amount)} {unit}"
+        amount /= many
+    return f"{round(amount)} y"
