@@ -19,6 +19,7 @@ from store.cli import (
     listing,
     records,
     sessions,
+    settings,
     trust,
     upgrade,
 )
@@ -55,7 +56,7 @@ _COMMANDS = (
     demo.demo, records.get, records.set_, records.rm, lifetimes.touch, lifetimes.purge,
     listing.ls, listing.records, listing.namespaces, info.info, info.stats,
     trust.inspect, trust.admit, trust.verify, exporting.export, importing.import_, upgrade.upgrade,
-    keys.key, sessions.sessions,
+    keys.key, settings.settings, sessions.sessions,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

@@ -82,6 +82,15 @@ EXPECTED = {
         r"^or edit: there is no such session",
         r"^an hour later: 0 alive, 3 cleared$",
     ),
+    "settings.py": (
+        [],
+        r"^to begin with: Theme\.DARK 14 \[\]$",
+        r"^changed: {'theme': <Theme\.LIGHT: 'light'>, 'font_size': 16, 'recent': \['notes\.txt'\]}$",
+        r"^refused: Prefs\.font_size takes int, not 'large' \(str\)$",
+        r"^from the environment: 20 in the file: 16$",
+        r"^font size was 16 and is 18$",
+        r'^  "theme": "dark",$', r'^  "font_size": 18,$',
+    ),
     "stdlib_index.py": (
         ["--limit", "60"],
         r"^60 modules of Python 3",

@@ -10,6 +10,7 @@ import store
 from store import Record, Store
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
+from store.settings import Settings
 
 
 class User:
@@ -140,3 +141,19 @@ def errors(error: RecordError, disk: StorageError) -> None:
     assert_type(Allowed().x, int)
     assert_type(error.name, str | None)
     assert_type(disk.errno, int | None)
+
+
+def settings(store: Store[Any]) -> None:
+    with Settings(User, "app.db", namespace="x", env_prefix="X_", mode="r") as prefs:
+        assert_type(prefs, Settings[User])
+        prefs.name = "Alice"
+        assert_type(prefs.typed.name, str)
+        assert_type(prefs.as_object(), User)
+        assert_type(prefs.as_dict(with_env=True), dict[str, Any])
+        assert_type(prefs.export("toml"), str)
+        prefs.update({"name": "Bob"})
+        with prefs.on_change("name", lambda old, new: None) as handle:
+            handle.stop()
+    assert_type(Settings(User, store), Settings[User])
+    assert_type(Settings.for_app(User, "myapp"), Settings[User])
+    assert_type(Settings[User].for_app("myapp"), Settings[User])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import store
 from store import Store
 from store.memo import memo
+from store.settings import Settings
 
 
 class NoCodec:
@@ -45,3 +46,11 @@ def wrong_calls() -> None:
     load("Oslo").upper()  # error
     load.forget()  # error
     memo("cache.db", tll=5)  # error
+
+
+def settings(prefs: Settings[Store[int]]) -> None:
+    prefs.typed.nothing  # error
+    prefs.export()  # error
+    prefs.on_change("x", None)  # error
+    prefs.as_object() + 1  # error
+    Settings(5, "app.db")  # error

@@ -29,6 +29,9 @@ RANKS = {
     "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
     "store.memo_once": 4, "store.memo_async": 4,
     "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
+    "store.settings_types": 4, "store.settings_containers": 4, "store.settings_hints": 4, "store.settings_fields": 4,
+    "store.settings_pydantic": 4, "store.settings_text": 4, "store.settings_opening": 4, "store.settings_changes": 4,
+    "store.settings": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
 REGISTERED = re.compile(r"store(\.\w+)+:\w+")  # "module:attribute", which a registry imports late
@@ -38,7 +41,10 @@ FRONT = "store"  # store/__init__.py: shows what the ranks below the command lin
 LIBRARIES = {
     "filelock": {"store.locking"},
     "sqlite_utils": {"store.backends.sqlite_schema"},
-    "platformdirs": {"store.trust.keys"},
+    "platformdirs": {"store.trust.keys", "store.settings_opening"},
+    "attrs": {"store.settings_fields"},  # for a class that was made with it
+    "pydantic": {"store.settings_pydantic"},
+    "pydantic_core": {"store.settings_pydantic"},
     "click": {"store.cli"},
     "rich": {"store.cli"},
     "msgpack": {"store.codecs.msgpack"},
@@ -211,6 +217,28 @@ def test_import_of_the_package_loads_no_library() -> None:
     found = loaded("import store")
     assert "store" in found
     assert found & {*HEAVY, "pickletools"} == set()
+
+
+def test_settings_of_a_dataclass_load_no_library(path: Path) -> None:
+    store.Store(path).close()  # to make one takes sqlite-utils, and that takes click
+    found = loaded(
+        "from dataclasses import dataclass\nfrom store.settings import Settings\n"
+        "@dataclass\nclass Prefs: x: int = 1\n"
+        "with Settings(Prefs, sys.argv[1], env_prefix='A_') as prefs:\n"
+        "    prefs.x = 2\n    prefs.import_(prefs.export('json'), 'json')\n    assert prefs.x == 2",
+        str(path),
+    )
+    assert "filelock" in found
+    assert found & {"attrs", "attr", "pydantic", "pydantic_core", "yaml", "tomli_w", "click", "asyncio"} == set()
+
+
+def test_import_of_the_package_loads_no_settings() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, store\nprint(*(m for m in sys.modules if m.startswith('store.')))"],
+        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
+    ).stdout.split()  # fmt: skip
+    assert "store.mapping" in found
+    assert [name for name in found if name.startswith("store.settings")] == []
 
 
 def test_reading_an_existing_store_loads_few_libraries(path: Path) -> None:

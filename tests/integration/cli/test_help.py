@@ -46,6 +46,11 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
             (a_hash,) = (record.name for record in sessions.records())
     else:
         a_hash = ""
+    if name == "settings import":
+        Path("prefs.toml").write_text('theme = "dark"\n')
+    if name in ("settings", "settings export"):
+        for library in ("tomli_w", "yaml"):
+            pytest.importorskip(library, reason=f"{library} is not installed: the examples of {name!r} are not run")
     if name == "import":
         run("export", "--raw", filled, "records.jsonl")
         run("export", "shelve", filled, "old_shelf")

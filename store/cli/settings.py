@@ -1,0 +1,215 @@
+"""`settings`: what a program keeps with `store.settings`, shown, set, reset, and as text out and in.
+
+The command line does not know the program's class: it has the stored values alone, no defaults and no types.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from store import Store
+from store.cli.options import open_store, path_argument, text
+from store.cli.records import _TakesNegativeNumbers
+from store.cli.terminal import shown, shown_name
+from store.cli.values import format_value, parse_value, read_text
+from store.errors import StoreError
+from store.settings_containers import Anything
+from store.settings_opening import NAMESPACE, put_plain
+from store.settings_text import FORMATS, format_of, target_of, text_of, values_in
+
+_namespace_option = click.option(
+    "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
+)
+_format_option = click.option(
+    "--format", type=click.Choice(list(FORMATS)), help="The format; that of the file's suffix by default."
+)
+
+
+@click.group()
+def settings() -> None:
+    """Shows, sets and resets what a program keeps as settings.
+
+    That is the stored values: defaults, types and environment variables are the program's to know, and it checks
+    what is set here when it reads it.
+
+    \b
+    Examples:
+      store settings show app.db
+      store settings set app.db font_size 16
+      store settings export app.db prefs.toml
+    """
+
+
+@settings.command()
+@path_argument
+@_namespace_option
+@click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
+def show(path: str, namespace: str, as_object: bool) -> None:
+    """Shows the stored values; fields that have their default are not there.
+
+    \b
+    Examples:
+      store settings show app.db
+      store settings show app.db --json
+    """
+    with open_store(path, mode="r", namespace=namespace) as s:
+        values = {name: s[name] for name in s.names()}
+    if as_object:
+        click.echo(shown(json.dumps(_plain(values, "json"), ensure_ascii=False)))
+        return
+    if not values:
+        click.echo(f"{path} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
+    width = max(map(len, map(shown_name, values)), default=0)
+    for name, value in values.items():
+        click.echo(f"{shown_name(name):<{width}}  {format_value(value)}")
+
+
+@settings.command("set", cls=_TakesNegativeNumbers, context_settings={"ignore_unknown_options": True})
+@path_argument
+@click.argument("field", type=text)
+@click.argument("value", type=text)
+@_namespace_option
+def set_(path: str, field: str, value: str, namespace: str) -> None:
+    """Stores the value of a field, which the program checks when it reads it.
+
+    VALUE is JSON, or else a Python literal; a string needs quotes of its own inside those of the shell. `@FILE`
+    takes the text of a file, `-` that of stdin. Makes the store where there is none.
+
+    \b
+    Examples:
+      store settings set app.db font_size 16
+      store settings set app.db theme '"light"'
+    """
+    values = _checked({field: parse_value(read_text(value), value)})
+    with open_store(path, mode="c", namespace=namespace) as s:
+        _put_all(s, values)
+
+
+@settings.command()
+@path_argument
+@click.argument("fields", metavar="FIELD...", type=text, nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All fields, in place of FIELD.")
+@_namespace_option
+def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> None:
+    """Puts fields back to the program's defaults.
+
+    All of those named or, if one has no stored value, none.
+
+    \b
+    Examples:
+      store settings reset app.db theme
+      store settings reset app.db --all
+    """
+    if bool(fields) == every:
+        raise click.UsageError("name the fields, or pass --all", click.get_current_context())
+    with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
+        for field in dict.fromkeys(s.names() if every else fields):
+            if field not in s:
+                raise click.ClickException(
+                    f"{path} has no stored value for {field!r}; `store settings show` shows those it has"
+                )
+            del s[field]
+
+
+@settings.command()
+@path_argument
+@click.argument("file", metavar="[FILE]", default="-")
+@_format_option
+@_namespace_option
+def export(path: str, file: str, format: str | None, namespace: str) -> None:
+    """Writes the stored values as TOML, JSON or YAML.
+
+    FILE must not exist yet; it is stdout by default, and the format JSON then. TOML has no null: what is
+    None is named in the list `_none`. Comments of a file that was imported are lost.
+
+    \b
+    Examples:
+      store settings export app.db
+      store settings export app.db prefs.toml
+      store settings export app.db --format yaml
+    """
+    format = _format(file, format or ("json" if file == "-" else None))
+    with open_store(path, mode="r", namespace=namespace) as s:
+        values = {name: s[name] for name in s.names()}
+    try:
+        written = text_of(_plain(values, format), format)
+    except StoreError:
+        raise
+    except ValueError as exc:
+        raise click.ClickException(str(exc)) from exc
+    if file == "-":
+        click.echo(written, nl=False)
+        return
+    try:
+        with open(file, "x", encoding="utf-8", newline="\n") as out:
+            out.write(written)
+    except FileExistsError as exc:
+        raise click.ClickException(f"{file} exists already; name a new file, or remove it") from exc
+
+
+@settings.command("import")
+@click.argument("file", metavar="FILE")
+@path_argument
+@_format_option
+@_namespace_option
+def import_(file: str, path: str, format: str | None, namespace: str) -> None:
+    """Stores the values of a TOML, JSON or YAML file: all, or none.
+
+    Fields that the file does not name stay as they are; comments are lost. The program checks the values when it
+    reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
+
+    \b
+    Examples:
+      store settings import prefs.toml app.db
+    """
+    format = _format(file, format)
+    content = read_text("-" if file == "-" else f"@{file}")
+    try:
+        values = _checked(values_in(content, format))
+    except StoreError:
+        raise
+    except ValueError as exc:
+        raise click.ClickException(f"{'stdin' if file == '-' else file}: {exc}; nothing was stored") from exc
+    with open_store(path, mode="c", namespace=namespace) as s:
+        _put_all(s, values)
+    click.echo(f"imported {len(values)} field{'' if len(values) == 1 else 's'}")
+
+
+def _format(file: str, format: str | None) -> str:
+    """The format to use. Raises: click.UsageError: neither option nor suffix tells."""
+    if file == "-" and format is None:
+        raise click.UsageError("stdin has no suffix: pass --format", click.get_current_context())
+    try:
+        return format_of(file, format)
+    except ValueError as exc:
+        raise click.UsageError(f"{exc} (--format)", click.get_current_context()) from exc
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, all of them plain data under names that a field can have."""
+    for name in values:
+        if name.startswith("_") or not name.isidentifier():
+            raise click.UsageError(f"{shown_name(name)} is no name of a field", click.get_current_context())
+    try:
+        return {name: Anything().check(value, name) for name, value in values.items()}
+    except (TypeError, ValueError) as exc:
+        raise click.UsageError(str(exc), click.get_current_context()) from exc
+
+
+def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
+    """What a format can hold of the values. Raises: click.ClickException: one is no plain data."""
+    target, kind = target_of(format), Anything()
+    try:
+        return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
+    except (TypeError, ValueError) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _put_all(s: Store[Any], values: Mapping[str, Any]) -> None:
+    with s.transaction():
+        for name, value in values.items():
+            put_plain(s, name, value)

@@ -1,0 +1,269 @@
+"""The fields of a class: names, types, defaults, and what the class itself has to say about values.
+
+A dataclass, an attrs class or a pydantic model. A library is imported only for a class that was made with it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_type_hints
+
+from store.codecs.sameness import same
+from store.settings_containers import Nested, Part, near_miss
+from store.settings_hints import kind_of
+from store.settings_types import STORED, Kind, Target, shown
+
+Rule = Callable[[Any], None]
+"""Raises TypeError or ValueError for a value that a field's own validator refuses."""
+
+
+class Field(NamedTuple):
+    """One field. `where` is its name in messages; `default` gives a fresh one each time."""
+
+    name: str
+    where: str
+    kind: Kind
+    default: Callable[[], Any]
+    rule: Rule | None = None
+    converts: bool = False
+
+    def restored(self, plain: Any, strict: bool = False) -> Any:
+        """The value of a plain form. Raises: TypeError, ValueError: it does not fit."""
+        return self._ruled(self.kind.restore(plain, self.where, strict))
+
+    def parsed(self, text: str) -> Any:
+        """The value that a text spells. Raises: TypeError, ValueError."""
+        return self._ruled(self.kind.parse(text, self.where))
+
+    def plain(self, value: Any, target: Target = STORED) -> Any:
+        """The plain form of a value. Raises: ValueError: it would not come back as it is."""
+        found = self.kind.plain(value, target, self.where)
+        back = self.kind.restore(found, self.where)
+        if not _alike(back, value):
+            raise ValueError(
+                f"{self.where}: {shown(value)} would come back from {target.format} as {shown(back)}; give the "
+                f"field a type that tells them apart, {self.kind.name} does not"
+            )
+        return found
+
+    def is_default(self, plain: Any) -> bool:
+        """Whether a plain form is that of the default."""
+        try:
+            return same(plain, self.kind.plain(self.default(), STORED, self.where))
+        except (TypeError, ValueError):  # a default that its own type refuses, which pydantic permits
+            return False
+
+    def _ruled(self, value: Any) -> Any:
+        if self.rule is not None:
+            self.rule(value)
+        return value
+
+
+class Schema(NamedTuple):
+    """The fields of a class. `build` makes an object of values by name; `judges`: it may refuse, or alter, them."""
+
+    cls: type
+    fields: Mapping[str, Field]
+    build: Callable[[Mapping[str, Any]], Any]
+    judges: bool
+
+    def field(self, name: str) -> Field:
+        """Raises: AttributeError: there is none of that name; says which was meant."""
+        try:
+            return self.fields[name]
+        except (KeyError, TypeError):
+            if not isinstance(name, str):
+                raise TypeError(f"the name of a field is a str, not {shown(name)}") from None
+            raise AttributeError(
+                f"{self.cls.__name__} has no field {name!r}{near_miss(name, self.fields)}", name=name
+            ) from None
+
+    def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as they are to be held. Raises: AttributeError, TypeError, ValueError, naming each field."""
+        fields = {name: self.field(name) for name in values}
+        return each(values, lambda name, value: _checked(fields[name], value))
+
+    def judged(self, current: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+        """The new values as an object of the class has them, beside the current ones. Raises: as `checked`."""
+        found = self.built({**current, **new}, "would be refused with the new values")
+        return each(new, lambda name, _: self.fields[name].kind.check(getattr(found, name), self.fields[name].where))
+
+    def built(self, values: Mapping[str, Any], otherwise: str) -> Any:
+        """An object of the class. Raises: TypeError, ValueError: the class refuses the values."""
+        try:
+            return self.build(values)
+        except (TypeError, ValueError) as exc:
+            kind = TypeError if isinstance(exc, TypeError) else ValueError
+            raise kind(f"{self.cls.__name__} {otherwise}: {exc}") from exc
+
+
+def each(values: Mapping[str, Any], make: Callable[[str, Any], Any]) -> dict[str, Any]:
+    """What is made of each value. Raises: TypeError, ValueError: one error that tells of all that were refused."""
+    found, errors = {}, []
+    for name, value in values.items():
+        try:
+            found[name] = make(name, value)
+        except (TypeError, ValueError) as exc:
+            errors.append(exc)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        kind = TypeError if all(isinstance(exc, TypeError) for exc in errors) else ValueError
+        raise kind(f"{len(errors)} fields are refused: " + "; ".join(map(str, errors)))
+    return found
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether a value came back: NaN is NaN, and objects without an `==` are alike in their fields.
+
+    Never by their repr: that of a secret says nothing.
+    """
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is float:
+        return bool(one == other or (one != one and other != other))
+    if kind in (list, tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if kind is dict:
+        return one.keys() == other.keys() and all(_alike(item, other[key]) for key, item in one.items())
+    names = [field.name for field in getattr(kind, "__attrs_attrs__", ())]
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+    return bool(one == other) or (bool(names) and all(_alike(getattr(one, n), getattr(other, n)) for n in names))
+
+
+def _checked(field: Field, value: Any) -> Any:
+    return value if field.converts else field.kind.check(value, field.where)
+
+
+# -- the classes
+
+
+class _Raw(NamedTuple):
+    """A field as its class has it; `default` None: it has none."""
+
+    name: str
+    alias: str
+    default: Callable[[], Any] | None
+    rule: Rule | None = None
+    converts: bool = False
+
+
+def schema_of(cls: Any) -> Schema:
+    """The schema of a class. Raises: TypeError: it is none that Settings takes; says what is wrong with it."""
+    if isinstance(cls, type) and hasattr(cls, "__pydantic_validator__") and hasattr(cls, "model_fields"):
+        from store.settings_pydantic import schema_of_model
+
+        return schema_of_model(cls)
+    raw = _raw_fields(cls)
+    if raw is None:
+        advice = "did you forget @dataclass?" if isinstance(cls, type) else "the class itself comes first"
+        raise TypeError(f"Settings takes a dataclass, an attrs class or a pydantic model, not {shown(cls)}; {advice}")
+    hints = _hints_of(cls)
+    fields = {one.name: _field(cls, one, hints) for one in raw}
+    aliases = {one.name: one.alias for one in raw}
+    judges = hasattr(cls, "__post_init__") or hasattr(cls, "__attrs_attrs__")
+    return Schema(cls, fields, lambda values: cls(**{aliases[name]: values[name] for name in values}), judges)
+
+
+def nested(cls: type) -> Kind | None:
+    """The kind of the objects of a class that has fields; None where it has none."""
+    if hasattr(cls, "__pydantic_core_schema__") and hasattr(cls, "__pydantic_validator__"):
+        from store.settings_pydantic import Validated
+
+        return Validated(cls)
+    raw = _raw_fields(cls)
+    if raw is None:
+        return None
+    parts: dict[str, Part] = {}
+
+    def found() -> Mapping[str, Part]:
+        if not parts:
+            hints = _hints_of(cls)
+            for one in raw:
+                kind = kind_of(hints.get(one.name, Any), f"{cls.__name__}.{one.name}")
+                parts[one.name] = Part(kind, one.alias, one.default is None)
+        return parts
+
+    return Nested(cls, found)
+
+
+def _field(cls: type, raw: _Raw, hints: Mapping[str, Any]) -> Field:
+    where = f"{cls.__name__}.{raw.name}"
+    if raw.default is None:
+        raise TypeError(
+            f"{where} has no default, and Settings needs one for each field; for none at all write "
+            f"`{raw.name}: … | None = None`"
+        )
+    kind = kind_of(hints.get(raw.name, Any), where)
+    try:
+        value = raw.default()
+        kind.plain(value if raw.converts else kind.check(value, where), STORED, where)
+    except (TypeError, ValueError) as exc:
+        raise TypeError(f"the default of {where} is none of its own type: {exc}") from exc
+    return Field(raw.name, where, kind, raw.default, raw.rule, raw.converts)
+
+
+def _raw_fields(cls: Any) -> list[_Raw] | None:
+    if not isinstance(cls, type):
+        return None
+    if "__attrs_attrs__" in cls.__dict__:
+        return _attrs_fields(cls)
+    if not dataclasses.is_dataclass(cls):
+        return None
+    return [_Raw(one.name, one.name, _dataclass_default(one)) for one in dataclasses.fields(cls) if one.init]
+
+
+def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory
+    if field.default is dataclasses.MISSING:
+        return None
+    value = field.default
+    return lambda: value
+
+
+def _attrs_fields(cls: Any) -> list[_Raw]:
+    import attrs
+
+    found = []
+    for one in attrs.fields(cls):
+        if one.init:
+            default = None if one.default is attrs.NOTHING else _attrs_default(cls, one)
+            rule = None if one.validator is None else _attrs_rule(cls, one)
+            found.append(_Raw(one.name, one.alias, default, rule, one.converter is not None))
+    return found
+
+
+def _attrs_default(cls: Any, attribute: Any) -> Callable[[], Any]:
+    import attrs
+
+    if attribute.converter is not None or getattr(attribute.default, "takes_self", False):
+        return lambda: getattr(cls(), attribute.name)  # only the class can tell what it becomes
+    made: Any = attrs.Factory  # a class, which its types take for a function
+    if isinstance(attribute.default, made):
+        factory: Callable[[], Any] = attribute.default.factory
+        return factory
+    return lambda: attribute.default
+
+
+def _attrs_rule(cls: Any, attribute: Any) -> Rule:
+    def rule(value: Any) -> None:
+        try:
+            attribute.validator(cls.__new__(cls), attribute, value)
+        except AttributeError:  # it looks at other fields, which only a whole object has
+            pass
+
+    return rule
+
+
+def _hints_of(cls: type) -> dict[str, Any]:
+    try:
+        return get_type_hints(cls)
+    except NameError as exc:
+        raise TypeError(
+            f"the types of {cls.__name__} cannot be found: {exc}; define what they name where the class's module "
+            "can see it"
+        ) from exc

@@ -1,0 +1,100 @@
+"""Where settings are: the store that is opened, the folder of a program, the names of variables; and warnings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from store.errors import NotSerializable, StorageError
+from store.mapping import Store
+from store.settings_fields import Schema
+
+NAMESPACE = "settings"
+_HERE = os.path.dirname(__file__)
+
+
+def put_plain(store: Store[Any], name: str, plain: Any) -> None:
+    """Stores plain data for ever: as JSON where that holds it, else as a pickle that restraint reads."""
+    with store.transaction():
+        try:
+            record = store.put(name, plain, codec="json")
+        except NotSerializable:
+            record = store.put(name, plain, codec="pickle")
+        if record.expires is not None:  # the store that was given has a ttl, which is not for settings
+            store.touch(name, None)
+
+
+def config_file(app: str) -> Path:
+    """Where the settings of a program are kept; makes the folder. Raises: ValueError, StorageError."""
+    if app in ("", ".", "..") or any(char in app for char in "/\\\0"):
+        raise ValueError(f"a program's name is a plain word without slashes, not {app!r}")
+    from platformdirs import user_config_path
+
+    try:
+        folder = user_config_path(app, appauthor=False)
+    except RuntimeError as exc:
+        raise StorageError("this user has no home directory for settings; use Settings with a path") from exc
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StorageError(
+            f"the folder {folder} cannot be made: {exc.strerror}; use Settings with a path",
+            errno=exc.errno, path=str(folder),
+        ) from exc  # fmt: skip
+    return folder / "settings.db"
+
+
+def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, options: dict[str, Any]) -> Store[Any]:
+    if isinstance(location, Store):
+        if options:
+            raise TypeError(f"{', '.join(options)} are for a path: the Store that was given is open already")
+        if location._writeback is not None:
+            raise ValueError(
+                "a Store with writeback=True keeps what it has read, and would show stale settings: pass "
+                "its path instead"
+            )
+        return location.within(namespace)
+    wrong = set(options) - {"mode", "trust", "key", "durability", "timeout"}
+    if wrong:
+        raise TypeError(f"Settings has no option {', '.join(sorted(wrong))}")
+    if options.get("mode") == "n":
+        raise ValueError('mode "n" would empty the settings: use reset_all()')
+    return Store(location, namespace=namespace, **options)
+
+
+def usable(schema: Schema, owner: type) -> Schema:
+    """The schema. Raises: ValueError: a field has the name of a method of `owner`."""
+    for name, field in schema.fields.items():
+        if name.startswith("_") or hasattr(owner, name):
+            raise ValueError(
+                f"{field.where} cannot be a field: Settings has that name for itself; call it e.g. {name.strip('_')}_"
+            )
+    return schema
+
+
+def variables_of(schema: Schema, prefix: str) -> dict[str, str]:
+    """The variable of each field. Raises: TypeError, ValueError: two fields have the same."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"env_prefix is a str or None, not {prefix!r}")
+    found = {name: (prefix + name).upper() for name in schema.fields}
+    for name, variable in found.items():
+        twins = [other for other in found if found[other] == variable]
+        if len(twins) > 1:
+            raise ValueError(f"{' and '.join(twins)} would both be the variable {variable}; rename {name}")
+    return found
+
+
+def warn(message: str) -> None:
+    """Warns at the line outside this package that led here."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
+
+
+def _is_ours(file: str) -> bool:
+    return os.path.dirname(file) == _HERE or file == contextlib.__file__

@@ -1,0 +1,92 @@
+"""Fields of pydantic models, and of dataclasses of pydantic: its own validation (2.11 and newer).
+
+A write makes the whole model, so that validators of fields and of the model have their say. What is stored is what
+pydantic writes as JSON; a read checks it against the field's type and constraints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from store.settings_fields import Field, Schema
+from store.settings_types import Kind, Target, shown
+
+
+class Validated(Kind):
+    """What a type is to pydantic, with constraints."""
+
+    def __init__(self, hint: Any, config: Any = None) -> None:
+        try:
+            self.adapter: TypeAdapter[Any] = TypeAdapter(hint, config=config)
+        except PydanticUserError:  # a model has a configuration of its own
+            self.adapter = TypeAdapter(hint)
+        self.name = getattr(hint, "__name__", str(hint))
+
+    def check(self, value: Any, where: str) -> Any:
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as exc:
+            raise ValueError(_told(exc, where)) from exc
+
+    def plain(self, value: Any, target: Target, where: str) -> Any:
+        try:
+            return self.adapter.dump_python(value, mode="json", warnings="error")
+        except (PydanticSerializationError, ValueError) as exc:
+            raise ValueError(f"{where}: pydantic cannot write {shown(value)} as plain data: {exc}") from exc
+
+    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
+        try:
+            return self.adapter.validate_json(to_json(plain))
+        except (ValidationError, PydanticSerializationError) as exc:
+            raise ValueError(_told(exc, where)) from exc
+
+    def parse(self, text: str, where: str) -> Any:
+        try:
+            if text.lstrip()[:1] in ("[", "{"):
+                return self.adapter.validate_json(text)
+            return self.adapter.validate_strings(text)
+        except ValidationError as exc:
+            raise ValueError(_told(exc, where)) from exc
+
+
+def schema_of_model(cls: Any) -> Schema:
+    """The schema of a pydantic model. Raises: TypeError: a field has no default."""
+    fields = {name: _field(cls, name, info) for name, info in cls.model_fields.items()}
+    return Schema(cls, fields, lambda values: _built(cls, values), judges=True)
+
+
+def _field(cls: Any, name: str, info: Any) -> Field:
+    where = f"{cls.__name__}.{name}"
+    if info.is_required():
+        raise TypeError(
+            f"{where} has no default, and Settings needs one for each field; for none at all write "
+            f"`{name}: … | None = None`"
+        )
+    if getattr(info, "default_factory_takes_validated_data", False):
+        raise TypeError(f"the default of {where} is made of other fields, which Settings does not know yet")
+    hint = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    kind = Validated(hint, cls.model_config)
+    kind.name = getattr(info.annotation, "__name__", str(info.annotation))
+    return Field(name, where, kind, lambda: info.get_default(call_default_factory=True), converts=True)
+
+
+def _built(cls: Any, values: Mapping[str, Any]) -> Any:
+    try:
+        return cls.model_validate(dict(values), by_alias=False, by_name=True)
+    except ValidationError as exc:
+        raise ValueError(_told(exc, "")) from exc
+
+
+def _told(exc: ValidationError | PydanticSerializationError, where: str) -> str:
+    """What pydantic says, on one line, with the places that it names."""
+    if not isinstance(exc, ValidationError):
+        return f"{where}: {exc}"
+    told = []
+    for error in exc.errors(include_url=False, include_context=False):
+        place = ".".join([*([where] if where else []), *map(str, error["loc"])])
+        told.append(f"{place + ': ' if place else ''}{error['msg']}, not {shown(error['input'])}")
+    return "; ".join(told)

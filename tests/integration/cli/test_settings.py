@@ -1,0 +1,144 @@
+"""`settings show|set|reset|export|import`: stored values, and texts of them."""
+
+import json
+
+import pytest
+from preferences import Color, Prefs, Window
+
+from store import Store
+from store.errors import StorageError
+from store.settings import Settings
+
+
+@pytest.fixture
+def kept(path):
+    with Settings(Prefs, path) as prefs:
+        prefs.update(theme="light", font_size=20, window=Window(5), color=Color.BLUE)
+    return path
+
+
+def stored(path, namespace="settings"):
+    with Store(path, namespace=namespace) as s:
+        return dict(s)
+
+
+def test_show_has_the_stored_values(run, kept):
+    assert run("settings", "show", kept).out.splitlines() == [
+        "color      \"blue\"", "font_size  20", 'theme      "light"', 'window     {"width": 5, "title": null}',
+    ]  # fmt: skip
+    assert json.loads(run("settings", "show", kept, "--json").out) == stored(kept)
+    code, out, err = run("settings", "show", kept, "--namespace", "none")
+    assert (code, out) == (0, "") and "no settings in namespace 'none'" in err
+
+
+def test_set_is_what_the_program_reads(run, kept):
+    assert run("settings", "set", kept, "font_size", "33") == (0, "", "")
+    assert run("settings", "set", kept, "scale", "-1.5") == (0, "", "")
+    assert run("settings", "set", kept, "window", '{"width": 7}') == (0, "", "")
+    assert run("settings", "set", kept, "x", "(1, 2)", "--namespace", "other").code == 0
+    with Settings(Prefs, kept) as prefs:
+        assert (prefs.font_size, prefs.scale, prefs.window) == (33, -1.5, Window(7))
+    assert stored(kept, "other") == {"x": (1, 2)}
+
+
+def test_set_makes_the_store(run, path):
+    assert run("settings", "set", path, "theme", '"x"').code == 0
+    assert stored(path) == {"theme": "x"}
+
+
+def test_reset_deletes_all_that_are_named_or_none(run, fails, kept):
+    fails(1, "no stored value for 'themes'; `store settings show`", "settings", "reset", kept, "font_size", "themes")
+    assert len(stored(kept)) == 4
+    assert run("settings", "reset", kept, "font_size", "theme") == (0, "", "")
+    assert set(stored(kept)) == {"window", "color"}
+    assert run("settings", "reset", kept, "--all").code == 0
+    assert stored(kept) == {}
+
+
+def test_export_and_import_by_suffix(run, kept, tmp_path):
+    for suffix, library in (("toml", "tomli_w"), ("json", "json"), ("yaml", "yaml")):
+        pytest.importorskip(library, reason=f"{library} is not installed: {suffix} is not tested")
+        before = stored(kept)
+        file, copy = tmp_path / f"p.{suffix}", tmp_path / f"{suffix}.db"
+        assert run("settings", "export", kept, file) == (0, "", "")
+        assert run("settings", "import", file, copy) == (0, "imported 4 fields\n", "")
+        with Settings(Prefs, copy) as one, Settings(Prefs, kept) as two:
+            assert one.as_dict() == two.as_dict()
+        assert stored(kept) == before
+
+
+def test_export_to_stdout_and_import_from_stdin(run, kept, stdin, tmp_path):
+    text = run("settings", "export", kept).out
+    assert json.loads(text) == stored(kept)
+    assert run("settings", "export", kept, "-", "--format", "json").out == text
+    stdin(text.encode())
+    assert run("settings", "import", "-", tmp_path / "c.db", "--format", "json").out == "imported 4 fields\n"
+    assert stored(tmp_path / "c.db") == stored(kept)
+
+
+def test_export_reads_what_json_has_as_text(run, kept):
+    with Store(kept, namespace="settings") as s:
+        s["bytes"] = b"abc"
+        s["tuple"] = (1, 2)
+    found = json.loads(run("settings", "export", kept).out)
+    assert (found["bytes"], found["tuple"]) == ("YWJj", [1, 2])
+
+
+def test_import_keeps_what_the_file_does_not_name(run, kept, tmp_path):
+    file = tmp_path / "p.toml"
+    file.write_text('theme = "x" # why\n_none = ["proxy"]\n')
+    assert run("settings", "import", file, kept).out == "imported 2 fields\n"
+    assert stored(kept) == {"font_size": 20, "window": {"width": 5, "title": None}, "color": "blue", "theme": "x", "proxy": None}
+
+
+@pytest.mark.parametrize(
+    "code, words, args",
+    [
+        (1, "there is no store at", ("show", "none.db")),
+        (1, "there is no store at", ("reset", "none.db", "x")),
+        (2, "name the fields, or pass --all", ("reset", "app.db")),
+        (2, "name the fields, or pass --all", ("reset", "app.db", "x", "--all")),
+        (2, "neither JSON nor a Python literal", ("set", "app.db", "theme", "light")),
+        (2, "_x is no name of a field", ("set", "app.db", "_x", "1")),
+        (2, "two words is no name of a field", ("set", "app.db", "two words", "1")),
+        (2, "No such option '--ttl'", ("set", "app.db", "--ttl", "1")),
+        (2, "app.db does not end in .toml", ("export", "app.db", "app.db")),
+        (1, "p.json exists already; name a new file", ("export", "app.db", "p.json")),
+        (2, "stdin has no suffix: pass --format", ("import", "-", "app.db")),
+        (2, "p.ini does not end in .toml, .json, .yaml, .yml: name the format", ("import", "p.ini", "app.db")),
+        (1, "bad.json: the text is not JSON", ("import", "bad.json", "app.db")),
+        (1, "No such file", ("import", "none.json", "app.db")),
+        (2, "'xml' is not one of", ("export", "app.db", "--format", "xml")),
+    ],
+)
+def test_wrong_use_is_one_line_and_changes_nothing(fails, kept, monkeypatch, code, words, args):
+    monkeypatch.chdir(kept.parent)
+    (kept.parent / "p.json").write_text("old")
+    (kept.parent / "bad.json").write_text('{"theme": "x"')
+    (kept.parent / "p.ini").write_text("")
+    before = stored(kept)
+    fails(code, words, "settings", *args)
+    assert stored(kept) == before
+    assert (kept.parent / "p.json").read_text() == "old"
+    assert not (kept.parent / "none.db").exists()
+
+
+def test_value_that_is_no_plain_data_is_refused(fails, kept):
+    with Store(kept, namespace="settings") as s:
+        s["odd"] = Color
+    fails(1, "odd takes plain data", "settings", "export", kept)
+
+
+def test_import_that_fails_half_way_stores_nothing(fails, kept, tmp_path, monkeypatch):
+    put = Store.put
+
+    def failing(self, name, *args, **options):
+        if name == "font_size":
+            raise StorageError("the disk is full")
+        return put(self, name, *args, **options)
+
+    file, before = tmp_path / "p.json", stored(kept)
+    file.write_text('{"theme": "x", "font_size": 1}')
+    monkeypatch.setattr(Store, "put", failing)
+    fails(1, "the disk is full", "settings", "import", file, kept)
+    assert stored(kept) == before

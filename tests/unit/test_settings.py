@@ -1,0 +1,517 @@
+"""`Settings` of a dataclass: reading, writing, defaults, several fields at once, opening and closing."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from preferences import SOME, Color, Prefs, Window
+
+from store import Store
+from store.errors import ReadOnly, StorageError, StoreClosed, StoreNotFound, Untrusted
+from store.settings import Settings
+
+
+@pytest.fixture
+def prefs(path):
+    with Settings(Prefs, path) as prefs:
+        yield prefs
+
+
+def stored(path, namespace="settings"):
+    with Store(path, namespace=namespace) as s:
+        return dict(s)
+
+
+def test_field_that_nobody_set_has_its_default_and_is_not_stored(prefs, path):
+    assert (prefs.theme, prefs.font_size, prefs.recent) == ("dark", 14, [])
+    assert stored(path) == {}
+    assert prefs.changed() == {}
+
+
+def test_field_that_is_set_is_in_the_file_at_once(prefs, path):
+    prefs.theme = "light"
+    assert prefs.theme == "light"
+    assert stored(path) == {"theme": "light"}
+    with Settings(Prefs, path) as other:
+        assert other.theme == "light"
+        other.theme = "sepia"
+    assert prefs.theme == "sepia"
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_value_of_each_type_comes_back_as_it_is(prefs, path, name):
+    setattr(prefs, name, SOME[name])
+    found = getattr(prefs, name)
+    assert found == SOME[name] and type(found) is type(SOME[name])
+    assert prefs.changed() == {name: SOME[name]}
+
+
+def test_default_that_is_assigned_is_not_stored(prefs, path):
+    prefs.update(SOME)
+    assert len(stored(path)) == len(SOME)
+    prefs.update({name: getattr(Prefs(), name) for name in SOME})
+    assert stored(path) == {}
+
+
+def test_values_are_stored_as_plain_json(prefs, path):
+    prefs.update(SOME)
+    with Store(path, namespace="settings", trust="own") as s:
+        assert {record.name: record.codec for record in s.records() if record.codec != "json"} == {"since": "pickle"}
+        assert s["window"] == {"width": 300, "title": "x"}
+        assert (s["color"], s["tags"], s["position"], s["folder"]) == ("blue", ["p", "q"], [3, -4], "/x/y")
+
+
+@pytest.mark.damaged
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_file_of_somebody_else_is_read_and_runs_nothing(path):
+    with Settings(Prefs, path, key=b"somebody else's") as theirs:
+        theirs.update(SOME)
+        theirs._store.put("proxy", print, codec="pickle")
+    with Settings(Prefs, path) as prefs:
+        assert {name: getattr(prefs, name) for name in SOME if name != "proxy"} == {
+            name: SOME[name] for name in SOME if name != "proxy"
+        }
+        with pytest.raises(Untrusted):
+            prefs.proxy
+        prefs.proxy = "mine"  # as any value that cannot be read, it can be replaced
+        assert prefs.proxy == "mine"
+    with Settings(Prefs, path, trust="own") as strict, pytest.raises(Untrusted):
+        strict.theme
+
+
+def test_mutating_what_was_read_changes_nothing(prefs):
+    prefs.recent.append("a")
+    prefs.window.width = 5
+    assert (prefs.recent, prefs.window, prefs.changed()) == ([], Window(), {})
+    prefs.recent = given = ["x"]
+    given.append("y")
+    prefs.recent.append("z")
+    assert prefs.recent == ["x"]
+
+
+def test_unknown_field_names_the_one_that_was_meant(prefs, path):
+    for attempt in (
+        lambda: prefs.themes, lambda: setattr(prefs, "themes", 1), lambda: delattr(prefs, "themes"),
+        lambda: prefs.update(themes=1, font_size=20), lambda: prefs.reset("font_size", "themes"),
+        lambda: prefs.edit("themes").__enter__(), lambda: prefs.modify("themes", str),
+        lambda: prefs.on_change("themes", print),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError, match=r"^Prefs has no field 'themes'; did you mean 'theme'\?$"):
+            attempt()
+    with pytest.raises(AttributeError, match=r"^Prefs has no field 'zzz'$"):
+        prefs.zzz
+    assert not hasattr(prefs, "_private") and not hasattr(prefs, "__array__")
+    assert stored(path) == {}
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("font_size", "14", r"Prefs\.font_size takes int, not '14' \(str\)"),
+        ("font_size", True, r"Prefs\.font_size takes int, not True \(bool\)"),
+        ("font_size", 1.0, r"Prefs\.font_size takes int, not 1.0 \(float\)"),
+        ("beep", 1, r"Prefs\.beep takes bool, not 1 \(int\)"),
+        ("theme", None, r"Prefs\.theme takes str, not None \(NoneType\)"),
+        ("recent", ["a", 5], r"Prefs\.recent\[1\] takes str, not 5 \(int\)"),
+        ("recent", "abc", r"Prefs\.recent takes list\[str\], not 'abc' \(str\)"),
+        ("color", "red", r"Prefs\.color takes Color \(RED, BLUE\), not 'red' \(str\)"),
+        ("window", Window("wide"), r"Prefs\.window\.width takes int, not 'wide' \(str\)"),
+        ("window", {"width": 3}, r"Prefs\.window takes Window, not "),
+        ("folder", "/x", r"Prefs\.folder takes Path or None, not '/x' \(str\)"),
+        ("position", (1, 2, 3), r"Prefs\.position takes tuple\[int, int\], not \(1, 2, 3\) \(tuple\)"),
+        ("tags", ["a"], r"Prefs\.tags takes set\[str\], not \['a'\] \(list\)"),
+        ("level", "medium", r"Prefs\.level takes one of 'low', 'high', not 'medium'"),
+    ],
+)
+def test_value_of_a_wrong_type_is_refused_and_named(prefs, path, name, value, message):
+    with pytest.raises((TypeError, ValueError), match=f"^{message}"):
+        setattr(prefs, name, value)
+    assert stored(path) == {}
+
+
+def test_int_is_fine_for_float_and_becomes_one(prefs):
+    prefs.scale = 3
+    assert prefs.scale == 3.0 and type(prefs.scale) is float
+    with pytest.raises(ValueError, match=r"none is exactly"):
+        prefs.scale = 2**53 + 1
+    with pytest.raises(TypeError):
+        prefs.scale = True
+
+
+def test_update_is_all_or_nothing_and_names_each_bad_field(prefs, path):
+    with pytest.raises(TypeError, match=r"^2 fields are refused: Prefs\.theme takes str.*; Prefs\.beep takes bool"):
+        prefs.update(font_size=20, theme=5, beep="no")
+    assert stored(path) == {}
+    prefs.update({"theme": "light"}, font_size=20)
+    assert (prefs.theme, prefs.font_size) == ("light", 20)
+
+
+def test_update_that_fails_half_way_writes_nothing(prefs, path, monkeypatch):
+    put = Store.put
+
+    def failing(self, name, *args, **options):
+        if name == "font_size":
+            raise StorageError("the disk is full")
+        return put(self, name, *args, **options)
+
+    monkeypatch.setattr(Store, "put", failing)
+    with pytest.raises(StorageError):
+        prefs.update(theme="light", font_size=20)
+    assert stored(path) == {}
+
+
+def test_reset_and_del_put_the_default_back(prefs, path):
+    prefs.update(theme="light", font_size=20, beep=False, scale=2.0)
+    prefs.reset("theme", "recent")
+    del prefs.font_size
+    assert (prefs.theme, prefs.font_size) == ("dark", 14)
+    assert stored(path) == {"beep": False, "scale": 2.0}
+    prefs.reset()
+    assert len(prefs.changed()) == 2
+    prefs.reset_all()
+    assert stored(path) == {}
+
+
+def test_as_dict_is_all_fields_and_goes_back(prefs):
+    prefs.update(SOME)
+    found = prefs.as_dict()
+    assert found == SOME and list(found) == list(SOME)
+    prefs.reset_all()
+    assert prefs.as_dict() == vars(Prefs())
+    prefs.update(found)
+    assert prefs.as_dict() == SOME
+
+
+def test_as_object_is_one_of_the_class(prefs):
+    prefs.theme = "light"
+    assert prefs.as_object() == Prefs(theme="light")
+    assert prefs.typed is prefs
+
+
+def test_edit_writes_back_what_changed(prefs):
+    with prefs.edit("recent") as recent:
+        recent.append("a")
+    with prefs.edit("window") as window:
+        window.width = 5
+    assert (prefs.recent, prefs.window) == (["a"], Window(5))
+    with pytest.raises(ZeroDivisionError), prefs.edit("recent") as recent:
+        recent.append("b")
+        1 / 0
+    with pytest.raises(TypeError, match=r"recent\[1\] takes str"), prefs.edit("recent") as recent:
+        recent.append(5)
+    assert prefs.recent == ["a"]
+    with pytest.raises(TypeError, match=r"cannot be changed in place.*modify\('theme'"), prefs.edit("theme"):
+        pass
+
+
+def test_modify_returns_what_it_stored(prefs):
+    assert prefs.modify("font_size", lambda size: size + 1) == 15
+    assert prefs.font_size == 15
+    with pytest.raises(TypeError, match=r"Prefs\.font_size takes int"):
+        prefs.modify("font_size", str)
+    assert prefs.font_size == 15
+
+
+def test_settings_of_one_file_in_two_namespaces_are_apart(path):
+    with Settings(Prefs, path) as one, Settings(Prefs, path, namespace="other") as two:
+        one.theme = "light"
+        assert two.theme == "dark"
+    assert stored(path, "other") == {} and stored(path) == {"theme": "light"}
+
+
+def test_store_that_was_given_stays_open(path, clock):
+    with Store(path, ttl=5, codec="pickle", clock=clock) as s:
+        with Settings(Prefs, s) as prefs:
+            prefs.theme = "light"
+        with pytest.raises(StoreClosed):
+            prefs.theme
+        s["x"] = 1
+        assert list(s) == ["x"]
+        clock.advance(10)  # the ttl of the store is not for settings
+        assert dict(s.within("settings")) == {"theme": "light"}
+        with pytest.raises(TypeError, match=r"^mode are for a path"):
+            Settings(Prefs, s, mode="r")
+
+
+def test_in_memory_and_by_url(tmp_path):
+    with Settings(Prefs, ":memory:") as prefs:
+        prefs.theme = "light"
+        assert prefs.changed() == {"theme": "light"}
+    with Settings(Prefs, f"sqlite:///{tmp_path}/u.db") as prefs:
+        assert prefs.theme == "dark"
+
+
+def test_wrong_options_are_told(path):
+    with pytest.raises(TypeError, match="no option ttl"):
+        Settings(Prefs, path, ttl=5)
+    with pytest.raises(ValueError, match="reset_all"):
+        Settings(Prefs, path, mode="n")
+    with pytest.raises(StoreNotFound):
+        Settings(Prefs, path, mode="r")
+    for interval in (0, -1, "fast", True):
+        with pytest.raises(ValueError, match="interval is a number"):
+            Settings(Prefs, path, interval=interval)
+    assert not path.exists()
+
+
+def test_wrong_arguments_are_told(prefs):
+    with pytest.raises(TypeError, match="a callback is a function"):
+        prefs.on_change("theme", None)
+    with pytest.raises(TypeError, match="name of a field is a str, not 5"):
+        prefs.reset(5)
+    with pytest.raises(TypeError, match="the text is a str, not bytes"):
+        prefs.import_(b"x = 1", "toml")
+    prefs.update([("theme", "x")], font_size=3)
+    assert prefs.changed() == {"theme": "x", "font_size": 3}
+
+
+def test_settings_inside_a_transaction_of_the_store(path):
+    with Store(path) as s, Settings(Prefs, s) as prefs:
+        with pytest.raises(ZeroDivisionError), s.transaction():
+            prefs.theme = "light"
+            assert prefs.theme == "light"
+            1 / 0
+        assert prefs.theme == "dark"
+
+
+def test_store_with_writeback_is_refused(path):
+    with Store(path, writeback=True) as s, pytest.raises(ValueError, match="stale settings: pass its path"):
+        Settings(Prefs, s)
+
+
+def test_settings_that_are_only_read(prefs, path):
+    prefs.theme = "light"
+    with Settings(Prefs, path, mode="r") as reader:
+        assert reader.theme == "light"
+        for attempt in (lambda: setattr(reader, "theme", "x"), lambda: reader.reset("theme")):
+            with pytest.raises(ReadOnly):
+                attempt()
+
+
+def test_close_twice_and_use_after_close(path):
+    prefs = Settings(Prefs, path)
+    prefs.close()
+    prefs.close()
+    with pytest.raises(StoreClosed):
+        prefs.theme
+    with pytest.raises(StoreClosed):
+        prefs.theme = "light"
+
+
+def test_settings_are_not_copied_or_pickled(prefs):
+    for attempt in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="by their path"):
+            attempt(prefs)
+
+
+def test_fields_are_in_dir_and_values_not_in_repr(prefs):
+    prefs.theme = "a secret"
+    assert {"theme", "font_size", "reset"} <= set(dir(prefs))
+    assert "Settings of Prefs" in repr(prefs) and "secret" not in repr(prefs)
+
+
+# -- the folder of a program
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config" / "myapp" / "settings.db"
+
+
+def test_for_app_is_in_the_configuration_directory(config):
+    with Settings.for_app(Prefs, "myapp") as prefs:
+        prefs.theme = "light"
+        assert type(prefs) is Settings
+    assert stored(config) == {"theme": "light"}
+    with Settings[Prefs].for_app("myapp", env_prefix="MYAPP_") as prefs:
+        assert prefs.theme == "light"
+        assert isinstance(prefs, Settings)
+
+
+def test_for_app_without_a_class_says_how(config):
+    for attempt in (lambda: Settings.for_app("myapp"), lambda: Settings.for_app("myapp", Prefs)):
+        with pytest.raises(TypeError, match=r'Settings\.for_app\(Prefs, "myapp"\), or Settings\[Prefs\]'):
+            attempt()
+    for name in ("", "..", "a/b", "a\\b"):
+        with pytest.raises(ValueError, match="plain word"):
+            Settings.for_app(Prefs, name)
+    assert not config.parent.exists()
+
+
+def test_for_app_where_no_folder_can_be_made(config):
+    config.parent.parent.write_text("in the way")
+    with pytest.raises(StorageError, match=r"cannot be made.*use Settings with a path"):
+        Settings.for_app(Prefs, "myapp")
+
+
+def test_settings_of_a_class_know_it(path):
+    with Settings[Prefs](path) as prefs, Settings(Prefs, path) as other:
+        prefs.theme = "light"
+        assert other.theme == "light"
+        assert isinstance(prefs, Settings[Prefs]) and isinstance(other, Settings[Prefs])
+        assert not isinstance(other, Settings[Window])
+    with Settings[Prefs](Prefs, path) as prefs:
+        assert prefs.theme == "light"
+
+
+# -- the class
+
+
+def test_class_that_is_none_is_refused(path):
+    class Plain:
+        x: int = 1
+
+    for wrong, advice in ((Plain, "@dataclass"), (int, "@dataclass"), (Prefs(), "class itself"), ("app.db", "class itself")):
+        with pytest.raises(TypeError, match=rf"takes a dataclass, an attrs class or a pydantic model.*{advice}"):
+            Settings(wrong, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "name, hint, default, message",
+    [
+        ("host", str, ..., r"^C\.host has no default"),
+        ("update", int, 1, r"^C\.update cannot be a field"),
+        ("_x", int, 1, r"^C\._x cannot be a field"),
+        ("x", int, "one", r"^the default of C\.x is none of its own type: C\.x takes int, not 'one'"),
+        ("x", complex | Store, 1j, r"^C\.x is of type Store, which Settings cannot store"),
+        ("x", "Missing", 1, r"the types of C cannot be found: name 'Missing'"),
+    ],
+)
+def test_field_that_cannot_be_kept_is_told_at_once(path, name, hint, default, message):
+    made = make_dataclass("C", [(name, hint) if default is ... else (name, hint, field(default=default))])
+    with pytest.raises((TypeError, ValueError), match=message):
+        Settings(made, path)
+    assert not path.exists()
+
+
+def test_frozen_class_and_fields_that_are_no_arguments(path):
+    @dataclass(frozen=True, kw_only=True)
+    class Frozen:
+        x: int = 1
+        size: int = field(default=5, init=False)
+
+    with Settings(Frozen, path) as prefs:
+        prefs.x = 2
+        assert prefs.as_object() == Frozen(x=2)
+        assert prefs.as_dict() == {"x": 2}
+
+
+def test_class_has_the_last_word_on_a_write(path):
+    @dataclass
+    class Range:
+        low: int = 0
+        high: int = 10
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError("low is above high")
+            self.low = max(self.low, -100)
+
+    with Settings(Range, path) as prefs:
+        with pytest.raises(ValueError, match=r"^Range would be refused with the new values: low is above high$"):
+            prefs.low = 20
+        prefs.update(low=20, high=30)
+        with pytest.raises(ValueError, match="low is above high"):
+            prefs.high = 10  # beside the low that is stored
+        prefs.low = -500
+        assert prefs.low == -100
+
+
+# -- the class changes
+
+
+@dataclass
+class Later:
+    theme: Color = Color.RED  # str before
+    font_size: float = 10.0  # int before
+    recent: tuple[str, ...] = ()  # list before
+    beep: int = 3  # bool before: no number
+    added: str = "new"
+
+
+def test_fields_are_added_dropped_and_retyped(path):
+    with Settings(Prefs, path) as old:
+        old.update(theme="blue", font_size=20, recent=["a"], scale=2.0, level="high")
+    with Settings(Later, path) as prefs:
+        assert (prefs.theme, prefs.font_size, prefs.recent, prefs.added) == (Color.BLUE, 20.0, ("a",), "new")
+        assert type(prefs.font_size) is float
+        assert prefs.unknown() == ["level", "scale"]
+        prefs.theme = Color.BLUE
+        prefs.reset("scale")
+        assert prefs.unknown() == ["level"]
+    with Settings(Prefs, path) as old:
+        assert (old.theme, old.level, old.scale) == ("blue", "high", 1.0)
+
+
+def test_value_that_no_longer_fits_gives_the_default_and_one_warning(path):
+    with Settings(Prefs, path) as old:
+        old.update(theme="green", beep=False)
+    with Settings(Later, path) as prefs:
+        with pytest.warns(UserWarning, match=r"stored for Later\.theme does not fit .*'green'.*reset\('theme'\)") as told:
+            assert prefs.theme is Color.RED
+        assert told[0].filename == __file__
+        assert prefs.theme is Color.RED  # not told again
+        with pytest.warns(UserWarning, match=r"Later\.beep"):
+            assert prefs.changed() == {}
+        assert prefs.as_dict()["beep"] == 3
+        assert stored(path) == {"theme": "green", "beep": False}
+        prefs.theme = Color.BLUE
+        assert prefs.theme is Color.BLUE
+        prefs.beep = 3  # the default: what did not fit is gone
+    assert stored(path) == {"theme": "blue"}
+
+
+def test_default_that_changes_holds_for_what_nobody_set(path):
+    with Settings(make_dataclass("C", [("x", int, 1)]), path) as old:
+        old.x = 1
+    with Settings(make_dataclass("C", [("x", int, 2)]), path) as new:
+        assert new.x == 2
+
+
+def test_type_that_cannot_tell_two_values_apart_is_refused(path):
+    made = make_dataclass("C", [("x", str | Path, ""), ("y", Any, None), ("z", dict[int, str], field(default_factory=dict))])
+    with Settings(made, path) as prefs:
+        with pytest.raises(ValueError, match=r"^C\.x: .*Path\('a'\) would come back from the store as 'a'; give the"):
+            prefs.x = Path("a")
+        prefs.x = "a"
+        prefs.y = {"t": (1, {2}), 5: b"x", "d": None}
+        prefs.z = {1: "one"}
+        assert prefs.changed() == {"x": "a", "y": {"t": (1, {2}), 5: b"x", "d": None}, "z": {1: "one"}}
+        with pytest.raises(TypeError, match=r"^C\.y\['k'\] takes plain data .* not .*Window"):
+            prefs.y = {"k": Window()}
+
+
+def test_objects_without_an_equality_and_nan_are_stored(path):
+    with Settings(Odd, path) as prefs:
+        prefs.update(rates=[float("nan"), 1.0], point=Point(3))
+        assert str(prefs.rates) == "[nan, 1.0]" and prefs.point.x == 3
+
+
+@dataclass(eq=False)
+class Point:
+    x: int = 0
+
+
+@dataclass
+class Odd:
+    rates: list[float] = field(default_factory=list)
+    point: Point = field(default_factory=Point)
+
+
+def test_union_takes_a_value_as_it_is_before_it_converts_one(path):
+    with Settings(make_dataclass("C", [("n", float | int | str, 0.5)]), path) as prefs:
+        for value in (3, 3.0, "3"):
+            prefs.n = value
+            assert prefs.n == value and type(prefs.n) is type(value)
+
+
+def test_items_that_stand_twice_are_no_set(prefs):
+    with pytest.raises(ValueError, match=r"^Prefs\.tags takes set\[str\], and \['a', 'a'\] has items twice$"):
+        prefs.import_('tags = ["a", "a"]', "toml")

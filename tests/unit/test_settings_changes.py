@@ -1,0 +1,265 @@
+"""Callbacks for settings that change: which, when, in which thread, and how they end. No test waits for the clock."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from preferences import Prefs
+
+from store.errors import StorageError
+from store.settings import Settings
+
+BOUND_SECONDS = 30
+
+
+class Steps:
+    """Lets the watching thread look when a test says so, and tells when it has looked."""
+
+    def __init__(self) -> None:
+        self.ending = False
+        self._go, self._idle = threading.Semaphore(0), threading.Semaphore(0)
+
+    def wait(self, seconds: float) -> bool:
+        self._idle.release()
+        assert self._go.acquire(timeout=BOUND_SECONDS)
+        return self.ending
+
+    def look(self) -> None:
+        """One look, from beginning to end."""
+        assert self._idle.acquire(timeout=BOUND_SECONDS)
+        self._go.release()
+        assert self._idle.acquire(timeout=BOUND_SECONDS)
+        self._idle.release()
+
+    def end(self) -> None:
+        self.ending = True
+        self._go.release()
+
+
+@pytest.fixture
+def steps():
+    return Steps()
+
+
+@pytest.fixture
+def prefs(path, steps):
+    with Settings(Prefs, path, wait=steps.wait) as prefs:
+        yield prefs
+        steps.end()
+
+
+@pytest.fixture
+def other(path):
+    with Settings(Prefs, path) as other:
+        yield other
+
+
+@pytest.fixture
+def reported(monkeypatch):
+    found = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: found.append(repr(args.exc_value)))
+    return found
+
+
+def watching():
+    return [thread.name for thread in threading.enumerate() if thread.name == "store-settings"]
+
+
+def test_change_by_another_is_told_with_old_and_new(prefs, other, steps):
+    told = []
+    prefs.on_change("theme", lambda old, new: told.append((old, new, threading.current_thread().name)))
+    steps.look()
+    assert told == []
+    other.theme = "light"
+    other.font_size = 20
+    steps.look()
+    assert told == [("dark", "light", "store-settings")]
+    steps.look()
+    assert len(told) == 1
+
+
+def test_change_of_its_own_is_told_too(prefs, steps):
+    told = []
+    prefs.on_change("theme", lambda *change: told.append(change))
+    prefs.theme = "light"
+    steps.look()
+    assert told == [("dark", "light")]
+
+
+def test_reset_is_a_change_to_the_default(prefs, other, steps):
+    other.theme = "light"
+    told = []
+    prefs.on_change("theme", lambda *change: told.append(change))
+    other.reset("theme")
+    steps.look()
+    assert told == [("light", "dark")]
+
+
+def test_changes_between_two_looks_are_one(prefs, other, steps):
+    told = []
+    prefs.on_change("theme", lambda *change: told.append(change))
+    for theme in ("a", "b", "c"):
+        other.theme = theme
+    steps.look()
+    assert told == [("dark", "c")]
+    other.theme = "d"
+    other.theme = "c"
+    steps.look()
+    assert told == [("dark", "c")]  # nothing that could be seen
+
+
+def test_record_that_was_made_anew_is_a_change(prefs, other, steps):
+    other.theme = "a"
+    told = []
+    prefs.on_change("theme", lambda *change: told.append(change))
+    other.reset("theme")
+    other.theme = "b"  # the revision is 1 again
+    steps.look()
+    assert told == [("a", "b")]
+
+
+def test_value_that_is_equal_but_of_another_type_is_a_change(prefs, other, steps):
+    told = []
+    prefs.on_change("recent", lambda *change: told.append(change))
+    other.recent = ["x"]
+    steps.look()
+    with other.edit("recent") as recent:
+        recent.append("y")
+    steps.look()
+    assert told == [([], ["x"]), (["x"], ["x", "y"])]
+
+
+def test_callback_that_raises_is_reported_and_the_next_change_is_told(prefs, other, steps, reported):
+    told = []
+
+    def fails(old, new):
+        raise ZeroDivisionError(new)
+
+    prefs.on_change("theme", fails)
+    prefs.on_change("theme", lambda old, new: told.append(new))
+    for theme in ("a", "b"):
+        other.theme = theme
+        steps.look()
+    assert told == ["a", "b"]
+    assert reported == ["ZeroDivisionError('a')", "ZeroDivisionError('b')"]
+
+
+def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(path, steps, other):
+    with Settings(Prefs, path, wait=steps.wait) as prefs:
+        assert watching() == []
+        first, second = [], []
+        one = prefs.on_change("theme", lambda *change: first.append(change))
+        with prefs.on_change("theme", lambda *change: second.append(change)):
+            assert watching() == ["store-settings"]
+            one.stop()
+            one.stop()
+            other.theme = "light"
+            steps.look()
+            assert (first, second) == ([], [("dark", "light")])
+            steps.end()
+        assert watching() == []
+        steps.ending = False
+        prefs.on_change("theme", lambda *change: first.append(change))
+        assert watching() == ["store-settings"]
+        steps.end()
+    assert watching() == []
+
+
+def test_callback_may_stop_itself_and_close(path, steps, other):
+    prefs = Settings(Prefs, path, wait=steps.wait)
+    told = threading.Event()
+
+    def once(old, new):
+        handle.stop()
+        prefs.close()
+        told.set()
+
+    handle = prefs.on_change("theme", once)
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "store-settings"]
+    other.theme = "light"
+    assert steps._idle.acquire(timeout=BOUND_SECONDS)
+    steps._go.release()
+    assert told.wait(BOUND_SECONDS)
+    steps.end()
+    thread.join(BOUND_SECONDS)
+    assert not thread.is_alive()
+
+
+def test_callback_may_write(prefs, other, steps):
+    prefs.on_change("theme", lambda old, new: setattr(prefs, "font_size", len(new)))
+    told = []
+    prefs.on_change("font_size", lambda *change: told.append(change))
+    other.theme = "light"
+    steps.look()
+    steps.look()
+    assert other.font_size == 5
+    assert told == [(14, 5)]
+
+
+def test_variable_that_wins_hides_changes(path, monkeypatch, other):
+    monkeypatch.setenv("X_THEME", "fixed")
+    steps, told = Steps(), []
+    with Settings(Prefs, path, env_prefix="X_", wait=steps.wait) as prefs:
+        prefs.on_change("theme", lambda *change: told.append(change))
+        other.theme = "light"
+        steps.look()
+        monkeypatch.delenv("X_THEME")
+        other.theme = "sepia"
+        steps.look()
+        steps.end()
+    assert told == [("fixed", "sepia")]
+
+
+def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(prefs, other, steps, reported):
+    told = []
+    prefs.on_change("theme", lambda *change: told.append(change))
+    prefs.on_change("font_size", lambda *change: told.append(change))
+    bad = [True]
+    stored = prefs._changes._value_of
+
+    def value_of(name):
+        if name == "theme" and bad:
+            raise ValueError("bad record")
+        return stored(name)
+
+    prefs._changes._value_of = value_of
+    other.update(theme="light", font_size=20)
+    steps.look()
+    steps.look()
+    assert told == [(14, 20)] and reported == ["ValueError('bad record')"]
+    bad.clear()
+    other.theme = "sepia"
+    steps.look()
+    assert told[1:] == [("dark", "sepia")]
+
+
+def test_store_that_is_gone_is_reported_and_ends_the_thread(path, reported):
+    steps = Steps()
+    with Settings(Prefs, path, wait=steps.wait) as prefs:
+        prefs.on_change("theme", print)
+        thread = prefs._changes._thread
+
+        def gone():
+            raise StorageError("the file was replaced")
+
+        prefs._changes._stamps = gone
+        steps._go.release()
+        thread.join(BOUND_SECONDS)
+        assert not thread.is_alive()
+        assert len(reported) == 1 and "replaced" in reported[0]
+
+
+def test_wait_is_for_the_interval(path):
+    asked = []
+    ended = threading.Event()
+
+    def wait(seconds):
+        asked.append(seconds)
+        ended.set()
+        return True
+
+    with Settings(Prefs, path, interval=7.5, wait=wait) as prefs:
+        prefs.on_change("theme", print)
+        assert ended.wait(BOUND_SECONDS)
+    assert asked == [7.5]

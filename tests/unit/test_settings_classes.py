@@ -1,0 +1,227 @@
+"""`Settings` of attrs classes and pydantic models: their own validation is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, NewType, Optional
+
+import pytest
+from preferences import Color
+
+from store import Store
+from store.settings import Settings
+
+Port = NewType("Port", int)
+
+
+def stored(path):
+    with Store(path, namespace="settings") as s:
+        return dict(s)
+
+
+def test_annotated_newtype_and_optional_are_what_they_stand_for(path):
+    @dataclass
+    class C:
+        a: Annotated[int, "unit"] = 1
+        b: Port = Port(80)
+        c: Optional[Annotated[list[Port], "x"]] = None  # noqa: UP045
+
+    C.__annotations__.update(a=Annotated[int, "unit"], b=Port, c=Annotated[list[Port], "x"] | None)
+    with Settings(C, path) as prefs:
+        prefs.update(a=2, b=Port(81), c=[Port(5)])
+        assert prefs.as_dict() == {"a": 2, "b": 81, "c": [5]}
+        with pytest.raises(TypeError, match=r"C\.c takes list\[int\] or None, not \['x'\]"):
+            prefs.c = ["x"]
+
+
+def test_class_that_holds_itself(path):
+    with Settings(Tree, path) as prefs:
+        prefs.child = Tree("a", Tree("b"))
+        assert prefs.child == Tree("a", Tree("b"))
+        assert stored(path) == {"child": {"name": "a", "child": {"name": "b", "child": None}}}
+
+
+@dataclass
+class Tree:
+    name: str = ""
+    child: Tree | None = None
+
+
+# -- attrs
+
+
+@pytest.fixture
+def attrs():
+    return pytest.importorskip("attrs", reason="attrs is not installed: its classes are not tested")
+
+
+@pytest.fixture
+def attrs_class(attrs):
+    @attrs.define
+    class Inner:
+        _x: int = 0
+
+    @attrs.frozen
+    class C:
+        size: int = attrs.field(default=10, converter=int, validator=attrs.validators.le(72))
+        names: list = attrs.field(factory=list)
+        half: float = attrs.field()
+        inner: Inner = attrs.field(factory=Inner)
+        host: str = attrs.field(default="h", validator=attrs.validators.min_len(1), alias="server")
+        plain = attrs.field(default=None)
+        hidden: int = attrs.field(default=1, init=False)
+
+        @half.default
+        def _(self):
+            return self.size / 2
+
+    for cls, types in ((Inner, {"_x": int}), (C, {"size": int, "names": list, "half": float, "inner": Inner, "host": str, "hidden": int})):
+        cls.__annotations__ = types
+    return C, Inner
+
+
+def test_attrs_class(path, attrs_class):
+    C, Inner = attrs_class
+    with Settings(C, path) as prefs:
+        assert prefs.as_dict() == {"size": 10, "names": [], "half": 5.0, "inner": Inner(), "host": "h", "plain": None}
+        prefs.update(size="20", inner=Inner(3), names=[1], plain={"a": 1}, host="x")
+        assert prefs.size == 20 and prefs.inner == Inner(3) and prefs.host == "x"
+        assert prefs.as_object() == C(20, [1], 5.0, Inner(3), "x", {"a": 1})
+        assert stored(path)["inner"] == {"_x": 3}
+        for bad in ({"size": 100}, {"size": "big"}, {"host": ""}):
+            with pytest.raises(ValueError, match=r"^C would be refused with the new values: "):
+                prefs.update(bad)
+        with pytest.raises(TypeError, match=r"C\.host takes str, not 5"):
+            prefs.host = 5
+        with prefs.edit("names") as names:
+            names.append(2)
+        assert prefs.names == [1, 2]
+        prefs.import_('{"size": 30, "server": 1}'.replace('"server": 1', '"host": "y"'), "json")
+        assert (prefs.size, prefs.host) == (30, "y")
+
+
+def test_attrs_validator_holds_for_what_is_stored_and_for_variables(path, attrs_class, monkeypatch):
+    C, _ = attrs_class
+    with Store(path, namespace="settings") as s:
+        s["size"] = 100
+    with Settings(C, path, env_prefix="C_") as prefs:
+        with pytest.warns(UserWarning, match=r"C\.size does not fit"):
+            assert prefs.size == 10
+        monkeypatch.setenv("C_SIZE", "99")
+        with pytest.raises(ValueError, match="variable C_SIZE is refused"):
+            prefs.size
+
+
+# -- pydantic
+
+
+@pytest.fixture
+def pydantic():
+    return pytest.importorskip("pydantic", reason="pydantic is not installed: its models are not tested")
+
+
+@pytest.fixture
+def model(pydantic):
+    class Inner(pydantic.BaseModel):
+        x: int = 0
+
+    class M(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+        size: int = pydantic.Field(default=10, ge=1, le=72, alias="fontSize")
+        theme: str = "dark"
+        inner: Inner = Inner()
+        since: datetime | None = None
+        color: Color = Color.RED
+        names: list[str] = pydantic.Field(default_factory=list)
+        low: int = 0
+        high: int = 10
+        secret: pydantic.SecretStr | None = None
+
+        @pydantic.field_validator("theme")
+        @classmethod
+        def lower(cls, value):
+            if value == "bad":
+                raise ValueError("that is bad")
+            return value.lower()
+
+        @pydantic.model_validator(mode="after")
+        def ordered(self):
+            if self.low > self.high:
+                raise ValueError("low is above high")
+            return self
+
+    M.model_rebuild(_types_namespace={"Inner": Inner, "datetime": datetime, "Color": Color, "pydantic": pydantic})
+    return M, Inner
+
+
+def test_pydantic_model_validates_what_is_written(path, model):
+    M, Inner = model
+    with Settings(M, path) as prefs:
+        assert prefs.as_object() == M()
+        prefs.update(size="20", theme="LIGHT", inner=Inner(x=2), since=datetime(2020, 1, 1), color="blue", names=["a"])
+        assert (prefs.size, prefs.theme, prefs.inner, prefs.color) == (20, "light", Inner(x=2), Color.BLUE)
+        assert prefs.since == datetime(2020, 1, 1) and prefs.as_object().since == prefs.since
+        prefs.inner = {"x": 5}
+        assert prefs.inner == Inner(x=5)
+        for bad, message in (
+            ({"size": 100}, r"size: Input should be less than or equal to 72, not 100"),
+            ({"size": "big"}, "size: Input should be a valid integer.*not 'big'"),
+            ({"theme": "bad"}, "theme: Value error, that is bad, not 'bad'"), ({"low": 20}, "low is above high"),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=message):
+                prefs.update(bad)
+        prefs.update(low=20, high=30)
+        with pytest.raises(ValueError, match="low is above high"):
+            prefs.high = 15
+        with pytest.raises(AttributeError, match="did you mean 'theme'"):
+            prefs.thme = 1
+        with pytest.raises(ValueError, match=r"^M\.secret: .*would come back"):
+            prefs.secret = "hush"
+    with Store(path, namespace="settings") as s:
+        assert {record.codec for record in s.records()} == {"json"}
+        assert s["inner"] == {"x": 5} and s["since"] == "2020-01-01T00:00:00"
+
+
+def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path, model, monkeypatch):
+    M, Inner = model
+    with Store(path, namespace="settings") as s:
+        s["size"] = 100
+    with Settings(M, path, env_prefix="M_") as prefs:
+        with pytest.warns(UserWarning, match=r"M\.size does not fit \(M\.size: Input should be less"):
+            assert prefs.size == 10
+        prefs.import_('{"size": 30, "inner": {"x": 7}, "since": "2020-01-01"}', "json")
+        assert (prefs.size, prefs.inner) == (30, Inner(x=7))
+        with pytest.raises(ValueError, match=r"^2 fields are refused: M\.size: .*; M\.inner\.x: "):
+            prefs.import_('{"size": 300, "inner": {"x": "y"}}', "json")
+        text = prefs.export("json")
+        prefs.import_(text, "json")
+        assert prefs.export("json") == text
+        monkeypatch.setenv("M_SIZE", "40")
+        monkeypatch.setenv("M_INNER", '{"x": 9}')
+        assert (prefs.size, prefs.inner) == (40, Inner(x=9))
+        monkeypatch.setenv("M_SIZE", "400")
+        with pytest.raises(ValueError, match=r"^the environment variable M_SIZE is refused: M\.size: "):
+            prefs.size
+        prefs.reset_all()
+    assert stored(path) == {}
+
+
+def test_pydantic_model_without_a_default_is_refused(path, pydantic):
+    made = pydantic.create_model("M", host=(str, ...))
+    with pytest.raises(TypeError, match=r"^M\.host has no default"):
+        Settings(made, path)
+
+
+def test_pydantic_model_inside_a_dataclass(path, pydantic):
+    made = pydantic.create_model("Inner", x=(int, 0))
+
+    @dataclass
+    class C:
+        inner: object = field(default_factory=made)
+
+    C.__annotations__["inner"] = made
+    with Settings(C, path) as prefs:
+        prefs.inner = made(x=5)
+        assert prefs.inner == made(x=5)
+        assert stored(path) == {"inner": {"x": 5}}
