@@ -62,6 +62,20 @@ def test_readme_messages_example_gives_what_was_sent(capsys):
     assert capsys.readouterr().out == "{'job': 7}\n"
 
 
+@pytest.mark.parametrize("words, shown", [
+    ("class Prefs", ""), ("import Sessions", "{'cart': ['tea']} None\n"), ("import memo", "hits=0, misses=1"),
+])  # fmt: skip
+def test_readme_example_runs(tmp_path, monkeypatch, capsys, words, shown):
+    monkeypatch.chdir(tmp_path)
+    (source,) = (block for block in blocks("python") if words in block)
+    module = ModuleType("readme")
+    monkeypatch.setitem(sys.modules, "readme", module)
+    exec(compile(source, "README", "exec"), module.__dict__)
+    assert shown in capsys.readouterr().out
+    assert len(source.strip().splitlines()) <= 10
+    assert list(tmp_path.glob("*.db"))
+
+
 def test_readme_has_exactly_the_two_commands():
     commands = blocks("sh")[0].strip().splitlines()
     assert len(commands) == 2
