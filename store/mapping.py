@@ -14,6 +14,7 @@ from store.records import Records
 from store.transaction import MISSING, Transactions
 from store.verification import Verifying
 from store.views import Items, Names, Values
+from store.watch import Watching
 
 if TYPE_CHECKING:  # a `Store("app.db")` that nobody annotated holds anything (PEP 696; in typing since 3.13)
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -26,7 +27,9 @@ D = TypeVar("D")
 BATCH = 500  # records that `update` packs before it writes them
 
 
-class Store(Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifying[V], MutableMapping[str, V]):
+class Store(
+    Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifying[V], Watching[V], MutableMapping[str, V]
+):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
     Safe across threads, processes and forks; each single operation is atomic. What you get is always a fresh

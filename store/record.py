@@ -95,6 +95,27 @@ class Identity(NamedTuple):
         return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
 
 
+class Mark(NamedTuple):
+    """What tells whether a record is still the one that was seen: a change of it changes the mark.
+
+    The seal is part of it: what is deleted and written again within one tick of a coarse clock differs in no other.
+    """
+
+    name: str
+    id: int
+    created: float
+    revision: int
+    expires: float | None
+    seal: bytes
+
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return tuple(map(type, self)) in _MARK_TYPES
+
+
+_MARK_TYPES = frozenset(product((str,), (int,), (float, int), (int,), (float, int, _NONE), (bytes,)))
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What is known of a record without decoding its value. Times are UTC; `size` is in bytes.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from store.record import Header, Identity, Row
+from store.record import Header, Identity, Mark, Row
 from store.registry import Registry
 
 
@@ -36,6 +36,30 @@ class Usage(Protocol):
     @property
     def checkpoint_error(self) -> str | None:
         """Why the last attempt to fold the log into the file failed, if it did."""
+
+
+class Monitor(Protocol):
+    """Tells that something was committed, and which records there are now. Never waits, for no writer either.
+
+    Safe across threads; in a forked child it is not to be used.
+
+    Raises:
+        LockTimeout: just now it cannot be read; try again. StoreClosed: it was closed, or the store was.
+        StorageError: the file was replaced or deleted.
+    """
+
+    def version(self) -> object:
+        """Equal to the last one only if nobody has committed anything in between."""
+
+    def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
+        """Up to `limit` records in name order, the first one after `after`; those that have expired too."""
+
+    def marks_of(self, names: Sequence[str]) -> list[Mark]:
+        """Those of these names, in name order."""
+
+    def headers(self, names: Sequence[str], now: float) -> list[Header]: ...
+
+    def close(self) -> None: ...
 
 
 class Backend(Protocol):
@@ -134,6 +158,9 @@ class Backend(Protocol):
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """A lock between processes for the program's own purposes."""
+
+    def monitor(self, namespace: str) -> Monitor:
+        """What a watcher of that namespace asks. Raises: StorageError: here changes cannot be seen."""
 
     def share(self) -> Backend:
         """Another handle on the same store."""

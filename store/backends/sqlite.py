@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, retain
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine
+from store.backends.sqlite_monitor import SqliteMonitor
 from store.backends.sqlite_slot import Fetch, fetch_all, fetch_one, row_count
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import Corrupt, ReadOnly, StoreClosed
@@ -101,7 +102,7 @@ class SqliteBackend:
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
     ) -> list[str]:
-        lower, upper = _bounds(prefix, after, reverse)
+        lower, upper = sql.bounds(prefix, after, reverse)
         ends = (lower,) if upper is None else (lower, upper)
         statement = sql.NAMES[upper is not None, reverse]
         found = [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
@@ -207,6 +208,9 @@ class SqliteBackend:
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         return self._engine.named_locks.hold(name, timeout)
+
+    def monitor(self, namespace: str) -> SqliteMonitor:
+        return SqliteMonitor(self._engine, namespace)
 
     def share(self) -> SqliteBackend:
         """Another handle on the same engine."""
@@ -328,25 +332,3 @@ def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
             break
     cursor.close()  # ends the read transaction
     return rows
-
-
-def _bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
-    """The least name of a page, and the name that it ends before, None where nothing bounds it.
-
-    `after` is made part of them, not a condition beside them: by the index SQLite goes straight to the page.
-    """
-    upper = _successor(prefix)
-    if after is None:
-        return prefix, upper
-    if reverse:
-        return prefix, after if upper is None else min(after, upper)
-    return max(prefix, after + "\0"), upper  # with \0 begins the first text that comes after it
-
-
-def _successor(prefix: str) -> str | None:
-    """The least text that is greater than every text with that prefix; None where there is none."""
-    for index in range(len(prefix) - 1, -1, -1):
-        point = ord(prefix[index]) + 1
-        if point <= 0x10FFFF:
-            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
-    return None

@@ -26,6 +26,8 @@ _READONLY, _CANTOPEN = 8, 14
 
 Connect = Callable[[], sqlite3.Connection]
 
+_frozen: weakref.WeakSet[Connect] = weakref.WeakSet()
+
 
 def connect(path: str, query: str = "mode=rw") -> sqlite3.Connection:
     """A bare connection to an existing file, usable from every thread, transactions begun by us."""
@@ -87,8 +89,18 @@ def reader(path: str) -> Connect:
             raise
     if _mounted_read_only(path) and not _has_wal(path):
         _open_and_look(path, "mode=ro&immutable=1").close()
-        return lambda: connect(path, "mode=ro&immutable=1")
-    return _on_private_copy(path)
+        return _freeze(lambda: connect(path, "mode=ro&immutable=1"))
+    return _freeze(_on_private_copy(path))
+
+
+def is_frozen(connect_: Connect) -> bool:
+    """Whether its connections never see a change of the file: the second and third way of `reader`."""
+    return connect_ in _frozen
+
+
+def _freeze(connect_: Connect) -> Connect:
+    _frozen.add(connect_)
+    return connect_
 
 
 def _open_and_look(path: str, query: str) -> sqlite3.Connection:

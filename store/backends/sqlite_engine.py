@@ -53,7 +53,7 @@ class Engine:
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
-        self._connect = connect
+        self.connect = connect
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
@@ -131,7 +131,7 @@ class Engine:
         self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
         try:
-            self._check_in_place()
+            self.check_in_place()
         except BaseException:
             self.give(hold)
             raise
@@ -172,10 +172,11 @@ class Engine:
     # -- the file
 
     def _look(self, now: float) -> None:
-        self._check_in_place()
+        self.check_in_place()
         self._looked = now
 
-    def _check_in_place(self) -> None:
+    def check_in_place(self) -> None:
+        """Raises: StorageError: the path names another file than the one that is open, or none."""
         if self.inode is None:
             return
         try:
@@ -206,16 +207,33 @@ class Engine:
     def _new_slot(self) -> Slot:
         slot = Slot(self.path, self._open)
         with self._slots_lock:
-            for old in [old for old in self._slots if not old.thread.is_alive()]:
+            for old in [old for old in self._slots if old.is_orphaned()]:
                 old.close()
                 self._slots.remove(old)
             self._slots.append(slot)
         return slot
 
+    def open_slot(self) -> Slot:
+        """A connection that is no thread's own; give it back to `close_slot`."""
+        slot = Slot(self.path, self._open)
+        slot.thread = None
+        with self._slots_lock:
+            self._slots.append(slot)
+        return slot
+
+    def close_slot(self, slot: Slot) -> None:
+        """Close it for good: a statement that another thread is about to run on it raises StoreClosed."""
+        with self._slots_lock:
+            if slot in self._slots:
+                self._slots.remove(slot)
+        with slot.guard:
+            slot.close()
+            slot.connect = _given_back
+
     def _open(self, slot: Slot) -> sqlite3.Connection:
         self.check_open()
-        self._check_in_place()
-        conn = self._connect()
+        self.check_in_place()
+        conn = self.connect()
         try:
             conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
             self._check_identity(conn)
@@ -265,7 +283,7 @@ class Engine:
             for slot in self._slots:
                 slot.close()
             self._slots.clear()
-        self._connect = _nowhere  # with the function goes the private copy that a reader may have
+        self.connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 
     # -- fork
@@ -327,6 +345,10 @@ class Engine:
 
 def _nowhere() -> sqlite3.Connection:
     raise AssertionError("a closed engine opens no connection")
+
+
+def _given_back(slot: Slot) -> sqlite3.Connection:
+    raise StoreClosed(f"{slot.path}: this connection was closed")
 
 
 def lost(path: str) -> StoreError:

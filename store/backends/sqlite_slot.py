@@ -42,7 +42,7 @@ class Slot:
         self.path = path
         self.connect = connect
         self.guard = threading.RLock()
-        self.thread = threading.current_thread()
+        self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
         self.conn: sqlite3.Connection | None = None
         self.running = False
         self.outdated = False  # to be opened again with other settings
@@ -155,6 +155,10 @@ class Slot:
         self.parked = False
         with suppress(RuntimeError):  # the guard was not to be had
             self.guard.release()
+
+    def is_orphaned(self) -> bool:
+        """Whether the thread that it belongs to has ended."""
+        return self.thread is not None and not self.thread.is_alive()
 
     def is_idle(self) -> bool:
         """Whether the connection is in no statement and no transaction. Under the guard."""

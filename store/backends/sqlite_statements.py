@@ -59,6 +59,15 @@ NAMES = {  # (is there an upper bound, reverse) → statement
     (True, True): f"{_NAMES} AND name < ? ORDER BY name DESC LIMIT ?",
 }
 
+# Those that have expired too: whoever watches tells an expiry from a deletion.
+_MARKS = "SELECT name, id, created, revision, expires, seal FROM records WHERE namespace = ? AND name"
+MARKS = {  # is there an upper bound → statement
+    False: f"{_MARKS} >= ? ORDER BY name LIMIT ?",
+    True: f"{_MARKS} >= ? AND name < ? ORDER BY name LIMIT ?",
+}
+MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
+DATA_VERSION = "PRAGMA data_version"
+
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is not updated but
 # left for DELETE_LEFT: the one has files to give up, the other is absent and must come back at the end.
 PUT = f"""
@@ -104,3 +113,25 @@ WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protoc
 STORE_ID = "SELECT id, format FROM identity"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
+
+
+def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
+    """The least name of a page, and the name that it ends before, None where nothing bounds it.
+
+    `after` is made part of them, not a condition beside them: by the index SQLite goes straight to the page.
+    """
+    upper = _successor(prefix)
+    if after is None:
+        return prefix, upper
+    if reverse:
+        return prefix, after if upper is None else min(after, upper)
+    return max(prefix, after + "\0"), upper  # with \0 begins the first text that comes after it
+
+
+def _successor(prefix: str) -> str | None:
+    """The least text that is greater than every text with that prefix; None where there is none."""
+    for index in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[index]) + 1
+        if point <= 0x10FFFF:
+            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+    return None

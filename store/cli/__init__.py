@@ -22,6 +22,7 @@ from store.cli import (
     settings,
     trust,
     upgrade,
+    watch,
 )
 from store.cli.exits import EXIT_USAGE, run
 from store.cli.sections import Sections
@@ -56,7 +57,7 @@ _COMMANDS = (
     demo.demo, records.get, records.set_, records.rm, lifetimes.touch, lifetimes.purge,
     listing.ls, listing.records, listing.namespaces, info.info, info.stats,
     trust.inspect, trust.admit, trust.verify, exporting.export, importing.import_, upgrade.upgrade,
-    keys.key, settings.settings, sessions.sessions,
+    keys.key, settings.settings, sessions.sessions, watch.watch,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

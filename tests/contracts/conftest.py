@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from awaited import Awaited
 
 from store import Store
 
@@ -19,6 +20,7 @@ KINDS: dict[str, Kind] = {
     "namespace": lambda path, stack: _neighboured(path, stack),  # noqa: PLW0108 - it is defined below
     "writeback": lambda path, stack: stack.enter_context(Store(path, writeback=True)),
     "json": lambda path, stack: stack.enter_context(Store(path, codec="json")),
+    "async": lambda path, stack: stack.enter_context(Awaited(path)),
     "options": lambda path, stack: stack.enter_context(Store(path, protocol=0, ttl=1e6, durability="full")),
 }
 

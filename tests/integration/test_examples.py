@@ -43,6 +43,14 @@ EXPECTED = {
         r"^exit code 1$",
         r"^deleted 1$",
     ),
+    "aio.py": (
+        [],
+        r"^100 visits, counted by 10 tasks$",
+        r"^beside a slow transaction the loop went on: True$",
+        r"^cancelled half-way, nothing is left of it: \['alice', 'bob', 'visits'\]$",
+        r"^alice has 70 and bob 80$",
+        r"^seen while it happened: set alice, set bob$",
+    ),
     "messages.py": (
         [],
         r"^the worker says: {'count': 3, 'sum': 6}$",
@@ -97,6 +105,14 @@ EXPECTED = {
         r"^first run: (\d+) parsed, 0 unchanged, 0 removed, .*; \d+\.\d\d s$",
         r"^second run: 0 parsed, 60 unchanged, 0 removed, .*; \d+\.\d\d s$",
         r"^\w+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ ms$",
+    ),
+    "watch.py": (
+        [],
+        r"^watching$",
+        r"^set +job:1 +revision 1$", r"^set +job:1 +revision 2$", r"^set +job:2 +revision 1$",
+        r"^deleted +job:1$", r"^expired +job:2$",
+        r"^nothing more$",
+        r"^in an event loop: set job:3, beside which \d+ other things were done$",
     ),
 }
 

@@ -64,6 +64,7 @@ def test_readme_messages_example_gives_what_was_sent(capsys):
 
 @pytest.mark.parametrize("words, shown", [
     ("class Prefs", ""), ("import Sessions", "{'cart': ['tea']} None\n"), ("import memo", "hits=0, misses=1"),
+    ("s.watch(", "set job:1\n"), ("AsyncStore", "counted 1\n"),
 ])  # fmt: skip
 def test_readme_example_runs(tmp_path, monkeypatch, capsys, words, shown):
     monkeypatch.chdir(tmp_path)

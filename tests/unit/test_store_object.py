@@ -97,6 +97,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "admit": lambda s: s.admit(None),
     "verify": lambda s: s.verify(),
     "sync": lambda s: s.sync(),
+    "watch": lambda s: s.watch(),
 }
 FINE_WHEN_CLOSED = {"close", "namespace", "location"}
 OPERATORS = {name for name in CALLS if name.startswith("__")}

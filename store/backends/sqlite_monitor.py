@@ -1,0 +1,106 @@
+"""What a watcher asks of SQLite: has anybody committed anything, and which records are there now?"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from store.backends import sqlite_statements as sql
+from store.backends.sqlite_connection import is_frozen
+from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_slot import Fetch, Slot, fetch_all
+from store.errors import Corrupt, StorageError, StoreClosed, label
+from store.record import Header, Mark
+
+NO_WAIT = 0.0  # seconds: whoever watches comes again soon, and may be on an event loop
+
+
+class SqliteMonitor:
+    """The contract `Monitor` of `store.backends`.
+
+    `PRAGMA data_version` compares the header that every commit changes, but tells a connection only what others
+    have committed (https://www.sqlite.org/pragma.html#pragma_data_version): hence one that never writes, its own.
+    In memory there is one connection for all, which counts the rows that were ever changed through it.
+    """
+
+    def __init__(self, engine: Engine, namespace: str) -> None:
+        engine.check_open()
+        if is_frozen(engine.connect):
+            raise StorageError(
+                f"{engine.path} is read from a copy, or a file system mounted read-only, where no change of it is "
+                'ever seen; to watch it, open it where its directory can be written, with mode="r" too',
+                path=engine.path,
+            )
+        self._engine = engine
+        self._namespace = namespace
+        self._slot: Slot | None = None if engine.shared else engine.open_slot()
+        self._closed = False
+        self._owner = os.getpid()
+
+    def version(self) -> object:
+        if self._slot is not None:
+            return self._read(sql.DATA_VERSION, (), _version)
+        self._check()
+        conn = self._engine.slot().conn
+        return None if conn is None else conn.total_changes
+
+    def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
+        lower, upper = sql.bounds(prefix, after, False)
+        ends = (lower,) if upper is None else (lower, upper)
+        marks = self._marks(sql.MARKS[upper is not None], (*ends, limit))
+        if marks and not marks[-1].name >= lower:  # a page ends past its beginning, or there is no end of pages
+            raise self._damaged("the order of its names")
+        return marks
+
+    def marks_of(self, names: Sequence[str]) -> list[Mark]:
+        return [mark for part in _parts(names) for mark in self._marks(_in(sql.MARKS_OF, part), part)]
+
+    def headers(self, names: Sequence[str], now: float) -> list[Header]:
+        found: list[Header] = []
+        for part in _parts(names):
+            rows = self._read(_in(sql.HEADERS, part), (self._namespace, now, *part), fetch_all)
+            found += map(Header._make, rows)
+        return found
+
+    def close(self) -> None:
+        self._closed = True
+        if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
+            self._engine.close_slot(self._slot)
+
+    def _marks(self, statement: str, values: Sequence[Any]) -> list[Mark]:
+        marks = [Mark._make(row) for row in self._read(statement, (self._namespace, *values), fetch_all)]
+        for mark in marks:
+            if not mark.has_types():
+                raise self._damaged(f"the metadata of {label(mark.name, self._namespace)}")
+        return marks
+
+    def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
+        self._check()
+        if self._slot is None:
+            return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
+        return self._slot.run(statement, values, fetch, NO_WAIT)
+
+    def _check(self) -> None:
+        """The file is looked at each time: on one that was deleted nothing would ever change again."""
+        self._engine.check_open()
+        if self._closed:
+            raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
+        self._engine.check_in_place()
+
+    def _damaged(self, what: str) -> Corrupt:
+        return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")
+
+
+def _version(cursor: sqlite3.Cursor) -> object:
+    """Of this connection: one that was opened since, after a fork for example, counts anew."""
+    return cursor.connection, cursor.fetchone()[0]
+
+
+def _parts(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
+
+
+def _in(statement: str, names: Sequence[str]) -> str:
+    return statement.format(", ".join("?" * len(names)))

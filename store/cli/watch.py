@@ -1,0 +1,56 @@
+"""`watch`: the changes of a store as they come, whoever makes them; no value is ever decoded."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from store import Store
+from store.cli.json_output import as_json, to_json
+from store.cli.options import namespace_option, open_store, path_argument, text
+from store.cli.terminal import shown_name
+
+
+@click.command()
+@path_argument
+@click.argument("names", metavar="[NAME...]", type=text, nargs=-1)
+@click.option("--prefix", metavar="P", type=text, default="", help="Only names that begin with P.")
+@namespace_option
+@click.option(
+    "--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="End after so many seconds without a change."
+)
+@click.option("--json", "as_object", is_flag=True, help="Each change as a JSON object, with the record's metadata.")
+def watch(
+    path: str, names: tuple[str, ...], prefix: str, namespace: str, timeout: float | None, as_object: bool
+) -> None:
+    """Shows changes as they come.
+
+    One on a line, from any program: the time (UTC) it was noticed, "set", "deleted" or "expired", and the name.
+    Of several writes between two looks, 20 a second, the last one is shown. Ends with Ctrl-C, or after --timeout.
+
+    \b
+    Examples:
+      store watch app.db --timeout 0.1
+      store watch app.db settings greeting --timeout 0.1
+      store watch app.db --prefix user: --json --timeout 0.1
+    """
+    if names and prefix:
+        raise click.UsageError("give names or --prefix, not both")
+    with open_store(path, mode="r", namespace=namespace) as s:
+        _show(s, names, prefix, timeout, as_object)
+
+
+def _show(s: Store[Any], names: tuple[str, ...], prefix: str, timeout: float | None, as_object: bool) -> None:
+    for change in s.watch(names or None, prefix, timeout):
+        now = datetime.now(UTC)
+        if as_object:
+            record = None if change.record is None else as_json(change.record)
+            line = to_json({
+                "time": now.isoformat(), "kind": change.kind, "name": change.name, "namespace": change.namespace,
+                "record": record,
+            })  # fmt: skip
+        else:
+            line = f"{now:%Y-%m-%d %H:%M:%SZ}  {change.kind:<7}  {shown_name(change.name)}"
+        click.echo(line)  # which flushes

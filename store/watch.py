@@ -1,0 +1,306 @@
+"""Being told of changes, whoever makes them: `for change in s.watch(): …`, or `async for`.
+
+    with Store("app.db") as s:
+        for change in s.watch(prefix="job:", timeout=60):
+            print(change.kind, change.name)  # "set job:1", "deleted job:1", "expired job:2"
+
+Any process or thread may write, by this package or not. Twenty times a second one short question is asked, whether
+anything was committed at all; only then are the watched records compared with how they were.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+from weakref import WeakValueDictionary
+
+from store.changes import NEVER, Change, Watched
+from store.errors import LockTimeout, StoreError
+from store.handle import Handle, check_name, check_timeout
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+V = TypeVar("V")
+
+INTERVAL_SECONDS = 0.05
+REST = 4  # after a comparison, pause for so many times as long as it took: a busy store keeps no core busy
+
+
+class Watch(Generic[V]):
+    """The iterator that `Store.watch` returns; see there. To be used by one thread at a time.
+
+    `close()`, which any thread may call, ends an iteration that is waiting; the end of a `with` block, and of the
+    object, do the same.
+    """
+
+    _ended = True  # until it has begun: __del__ also sees what failed on the way
+
+    def __init__(
+        self, store: Handle[V], names: Sequence[str] | None, prefix: str, timeout: float | None, interval: float
+    ) -> None:
+        self._store = store
+        self._what = f"prefix={prefix!r}" if names is None else f"names={list(names)!r:.80}"
+        self._timeout = timeout
+        self._interval = interval
+        self._owner = os.getpid()
+        self._wake = threading.Event()
+        self._wake_loop: Callable[[], object] = _nothing
+        self._busy_since: float | None = None
+        self._monitor = store._backend.monitor(store.namespace)
+        self._ended = False
+        self._watched = Watched(self._monitor, store.namespace, names, prefix)
+        self._pending = self._watched.pending
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+        _open[id(self)] = self
+
+    # -- iterating
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Change:
+        left = self._deadline()
+        while not self._ended:
+            self._check()
+            if self._pending:
+                return self._pending.popleft()
+            began = monotonic()
+            for _ in self._look():
+                pass
+            if not self._pending and not self._ended:
+                pause = self._pause(monotonic() - began, left())
+                if pause is None:
+                    break
+                self._wait(pause)
+        raise StopIteration
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        from asyncio import sleep
+
+        left = self._deadline()
+        while not self._ended:
+            self._check()
+            if self._pending:
+                return self._pending.popleft()
+            began = monotonic()
+            for _ in self._look():
+                await sleep(0)
+            if not self._pending and not self._ended:
+                pause = self._pause(monotonic() - began, left())
+                if pause is None:
+                    break
+                await self._wait_in_loop(pause)
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Ends the iteration, also one that another thread is waiting in; a second call does nothing."""
+        if not self._ended:
+            self._ended = True
+            self._let_go()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self._store.location!r} namespace={self._store.namespace!r} {self._what}>"
+
+    # -- waiting
+
+    def _deadline(self) -> Callable[[], float]:
+        """How many seconds are left, each time it is called, of those without a change."""
+        if self._timeout is None:
+            return lambda: NEVER
+        end = monotonic() + self._timeout
+        return lambda: end - monotonic()
+
+    def _pause(self, took: float, left: float) -> float | None:
+        """Seconds until the next look; None where the time is up."""
+        if left <= 0:
+            return None
+        until_expiry = max(0.0, self._watched.next_expiry - self._store._clock())
+        return min(max(self._interval, took * REST), left, max(until_expiry, took * REST))
+
+    def _wait(self, seconds: float) -> None:
+        self._wake.wait(seconds)
+
+    async def _wait_in_loop(self, seconds: float) -> None:
+        import asyncio
+
+        woken, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._wake_loop = lambda: loop.call_soon_threadsafe(woken.set)
+        try:
+            if not self._wake.is_set():  # closed by another thread just now
+                async with asyncio.timeout(seconds):
+                    await woken.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._wake_loop = _nothing
+
+    def _let_go(self) -> None:
+        """Free the connection, and wake whoever waits. In a forked child both are the parent's."""
+        if os.getpid() == self._owner:
+            self._monitor.close()
+            self._wake.set()
+            try:
+                self._wake_loop()
+            except RuntimeError:  # the loop has ended
+                pass
+
+    # -- looking
+
+    def _begin(self) -> None:
+        """Take the state that changes are told against; waits for whoever keeps the database locked just now."""
+        while True:
+            self._check()
+            for _ in self._look():
+                pass
+            if self._watched.has_begun:
+                return
+            self._wait(min(INTERVAL_SECONDS, self._interval))
+
+    def _look(self) -> Generator[None]:
+        """One look; what has changed is in `_pending` then."""
+        try:
+            yield from self._watched.look(self._store._clock())
+        except LockTimeout as exc:
+            self._busy(exc)
+        except StoreError:
+            if not self._ended:  # else closed by another thread just now
+                self._store._check_open()
+                raise
+        else:
+            self._busy_since = None
+
+    def _check(self) -> None:
+        if os.getpid() != self._owner:
+            raise StoreError(
+                f"this process was forked from the one that watches {self._store.location}: call watch() again here"
+            )
+        self._store._check_open()
+        if self._store._backend.in_transaction():
+            _refuse_in_transaction(self._store)
+
+    def _busy(self, error: LockTimeout) -> None:
+        """It cannot be read just now. That is no error, unless it lasts: the next look will tell."""
+        now = monotonic()
+        if self._busy_since is None:
+            self._busy_since = now
+        if now - self._busy_since >= self._store._timeout:
+            self._busy_since = None
+            raise LockTimeout(
+                f"{self._store.location} could not be watched: somebody else kept it locked for "
+                f"{self._store._timeout:g} seconds; try again, or open the store with a longer timeout",
+                path=error.path,
+            ) from error
+
+
+class Watching(Handle[V]):
+    """The part of `Store` that tells of changes."""
+
+    def watch(
+        self,
+        names: Iterable[str] | None = None,
+        prefix: str = "",
+        timeout: float | None = None,
+        *,
+        interval: float = INTERVAL_SECONDS,
+    ) -> Watch[V]:
+        """The changes of this namespace from now on, by any process or thread, one after the other as `Change`.
+
+        Iterate with `for`, or with `async for`, which never blocks the event loop for longer than one short read (the
+        call itself reads all that is watched; where that is much, `AsyncStore` does it in its thread). Several writes
+        of a record between two looks are one change; the last state is never missed. Several changes come in the
+        order of their names, and each stands for itself. Asking 20 times a second whether there was any commit costs
+        less than 1 % of a core; after one the watched records are compared, so give the `names`, or the `prefix`,
+        that you need.
+
+        Args:
+            names: only records of these names, which need not exist.
+            prefix: only names that begin with it.
+            timeout: seconds without a change after which the iteration ends; 0: at once, with what has changed so
+                far. None: never. Another `for` over the same object goes on from there.
+            interval: seconds between two looks.
+
+        Raises:
+            StoreError: inside a transaction, where the changes of others cannot come. StorageError: changes of this
+                file cannot be seen; and while iterating: the file was replaced or deleted. StoreClosed: while
+                iterating, the store was closed. LockTimeout: somebody kept the file locked for the store's timeout.
+        """
+        self._check_open()
+        wanted = None if names is None else _checked_names(names)
+        if wanted is not None and prefix:
+            raise TypeError("watch takes names or a prefix, not both")
+        if isinstance(interval, bool) or not isinstance(interval, int | float):
+            raise TypeError(f"interval is a number of seconds, not {interval!r}")
+        if not interval > 0:
+            raise ValueError(f"interval is a number of seconds above 0, not {interval!r}")
+        seconds = None if timeout is None else check_timeout(timeout)
+        if self._backend.in_transaction():
+            _refuse_in_transaction(self)
+        return Watch(self, wanted, check_name(prefix, "prefix"), seconds, min(interval, threading.TIMEOUT_MAX))
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:  # what is written back at the end may fail; it is closed all the same
+            if self._closed:
+                self._wake_watches()
+
+    def _wake_watches(self) -> None:
+        for reference in _open.valuerefs():
+            watch = reference()
+            if watch is not None and watch._store is self:
+                watch._let_go()  # its next look says that the store is closed
+
+
+_open: WeakValueDictionary[int, Watch[Any]] = WeakValueDictionary()
+
+
+def _checked_names(names: Iterable[str]) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError(
+            f"names is a list of names: watch([{names!r}]), or watch(prefix={names!r}) for all that begin so"
+        )
+    wanted = sorted(set(map(check_name, names)))
+    if not wanted:
+        raise ValueError("names is empty, and nothing would ever change; leave it out to watch all names")
+    return wanted
+
+
+def _refuse_in_transaction(store: Handle[Any]) -> NoReturn:
+    raise StoreError(
+        f"watching {store.location} inside a transaction of this thread would keep out those whose changes it waits "
+        "for: leave the block first"
+    )
+
+
+def _nothing() -> None:
+    """What wakes no event loop, where none waits."""

@@ -1,0 +1,115 @@
+"""`store watch`: what it shows and how it ends."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from store import Store
+
+SECONDS = 60
+
+# Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
+COMMAND = """
+import signal, sys
+from store.watch import Watch
+signal.signal(signal.SIGINT, signal.default_int_handler)
+begin = Watch._begin
+def begin_and_tell(self):
+    begin(self)
+    print("watching", file=sys.stderr, flush=True)
+Watch._begin = begin_and_tell
+from store.cli import main
+sys.exit(main())
+"""
+
+
+@contextmanager
+def watching(*args):
+    """`store watch` as a process, once it watches: what is written after that is shown."""
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND, "watch", *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert line(process.stderr) == "watching\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def line(stream):
+    assert select.select([stream], [], [], SECONDS)[0], "it said nothing"
+    return stream.readline()
+
+
+def test_shows_each_change_at_once(filled):
+    with Store(filled) as s, watching(filled) as process:
+        s["greeting"] = "hi"
+        shown = line(process.stdout)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  set      greeting\n", shown)
+        del s["greeting"]
+        assert line(process.stdout).endswith("  deleted  greeting\n")
+        s["odd\nname"] = 1
+        assert line(process.stdout).endswith('  set      "odd\\nname"\n')
+
+
+def test_interrupt_is_quiet(filled):
+    with Store(filled) as s, watching(filled, "--namespace", "settings") as process:
+        s["greeting"] = "of another namespace"
+        with s.within("settings") as settings:
+            settings["limits"] = 1
+            assert line(process.stdout).endswith("  set      limits\n")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=SECONDS)
+        assert (process.returncode, out, err.strip()) == (130, "", "")
+
+
+def test_only_names_or_a_prefix_as_json(filled):
+    with Store(filled) as s:
+        for only in (["user:1", "new"], ["--prefix", "user:"]):
+            with watching(filled, *only, "--json") as process:
+                s["greeting"] = 1
+                s["user:1"] = 2
+                shown = json.loads(line(process.stdout))
+                assert (shown["kind"], shown["name"], shown["namespace"]) == ("set", "user:1", "")
+                assert shown["record"]["revision"] == s.record("user:1").revision
+                s.touch("user:1", 0.1)
+                assert json.loads(line(process.stdout))["kind"] == "set"
+                shown = json.loads(line(process.stdout))
+                assert (shown["kind"], shown["name"], shown["record"]) == ("expired", "user:1", None)
+
+
+def test_ends_well_after_the_timeout(run, filled):
+    assert run("watch", filled, "--timeout", "0") == (0, "", "")
+
+
+def test_store_that_is_taken_away_is_one_line(filled):
+    with watching(filled) as process:
+        for suffix in ("", "-wal", "-shm"):
+            if os.path.exists(f"{filled}{suffix}"):
+                os.unlink(f"{filled}{suffix}")
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "was deleted" in err
+
+
+def test_wrong_calls(fails, filled, path):
+    fails(2, "not both", "watch", filled, "a", "--prefix", "b")
+    fails(2, "--timeout", "watch", filled, "--timeout", "-1")
+    fails(2, "a store in memory", "watch", ":memory:")
+
+
+def test_store_that_is_not_there(fails, path):
+    fails(1, "there is no store at", "watch", path)
+
+
+@pytest.mark.parametrize("name", ["a", "--prefix=a"])
+def test_name_that_is_not_there_is_waited_for(run, filled, name):
+    assert run("watch", filled, name, "--timeout", "0") == (0, "", "")
