@@ -55,6 +55,8 @@ _DOMAIN = b"store.sessions"  # a hash of the same text for another purpose is an
 _ID_LENGTH = len(secrets.token_urlsafe(_ID_BYTES))
 _UNREADABLE = (Untrusted, Tampered, Corrupt, UnknownProtocol, CodecUnavailable)
 
+_NO_WRITEBACK = "sessions have no writeback: it could bring back what was deleted; use edit"
+
 _warned: set[tuple[str, str]] = set()  # files and namespaces of which this process has told
 
 
@@ -76,7 +78,7 @@ class Sessions:
     Args:
         location: a path or URL, or an open `Store`, of whose file a namespace is used; close that on its own. Its
             key, clock and trust are then those of the sessions: open it with trust="own", or else plain data of
-            whoever can write the file is taken for a session; and not with writeback=True.
+            whoever can write the file is taken for a session.
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these are told another
             number; None is for ever.
@@ -102,10 +104,12 @@ class Sessions:
         if isinstance(location, Store):
             if options:
                 raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
+            if location._writeback is not None:
+                raise TypeError(_NO_WRITEBACK)
             store = location.within(namespace)
         else:
             if options.get("writeback"):
-                raise TypeError("sessions have no writeback: it could bring back what was deleted; use edit")
+                raise TypeError(_NO_WRITEBACK)
             store = Store(location, namespace=namespace, codec=codec, **{"trust": "own", **options})
         self._set_up(store, ttl, codec)
 

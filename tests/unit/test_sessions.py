@@ -453,6 +453,8 @@ def test_options_that_cannot_be_are_refused(path):
         Sessions(s, key="k" * 32)
     with pytest.raises(TypeError, match="no writeback"):
         Sessions(path, writeback=True)
+    with Store(path, writeback=True) as s, pytest.raises(TypeError, match="no writeback"):
+        Sessions(s)
     with pytest.raises(ValueError, match="unknown codec 'yml'"):
         Sessions(path, codec="yml")
     with pytest.raises(StoreNotFound):
