@@ -244,6 +244,8 @@ def memo(
     """
     if not isinstance(where, str | os.PathLike | Store):
         raise TypeError(f"memo keeps results in a store: @memo('cache.db') or @memo(store), not {where!r:.80}")
+    if isinstance(name, str) and ":" in name:
+        raise ValueError(f"name={name!r:.80}: without a colon, which divides names from keys in the store")
     return Memo(
         Source(where, namespace), ttl, _check_wait(wait), exceptions,
         ignore=ignore, version=version, source=source, key=key, name=name,

@@ -24,6 +24,7 @@ canonical form. A subclass of a type above has none either: nobody knows what it
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import functools
 import math
@@ -236,12 +237,19 @@ def _fields(value: Any) -> dict[str, Any]:
     fields = dataclasses.fields(value)
     compared = {field.name: getattr(value, field.name) for field in fields if field.compare}
     known = {field.name for field in fields}
+    held = {**getattr(value, "__dict__", {}), **_slots(value)}
     others = {
         name: other
-        for name, other in getattr(value, "__dict__", {}).items()
+        for name, other in held.items()
         if name not in known and not isinstance(getattr(type(value), name, None), functools.cached_property)
     }
     return {**compared, **others}
+
+
+def _slots(value: Any) -> dict[str, Any]:
+    """What the slots of a class and its bases hold."""
+    names = copyreg._slotnames(type(value))  # type: ignore[attr-defined]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
 def _dtype_fields(dtype: Any) -> Any:

@@ -6,6 +6,8 @@ never missed.
 
 from __future__ import annotations
 
+import copy
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -64,43 +66,58 @@ class Changes:
         interval: float,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
-        self._stamps, self._value_of, self._interval = stamps, value_of, interval
+        self._stamps, self._value_of, self._interval, self._wait = stamps, value_of, interval, wait
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.RLock()  # over the lists alone: never held while a callback runs
         self._handles: list[Handle] = []
         self._seen: dict[str, tuple[object, Any]] = {}
         self._stopping = threading.Event()
-        self._wait = wait
         self._thread: threading.Thread | None = None
+        self._ended: list[threading.Thread] = []
+
+    def _forget_parent(self) -> None:
+        """A forked child begins with no callbacks: the thread is not there, and the lock may be held for ever."""
+        if self._process != os.getpid():
+            self._begin()
 
     def add(self, field: str, callback: Callback) -> Handle:
         """Call back from now on: a change that is made after this returns is told. Raises: StoreError."""
+        self._forget_parent()
         handle = Handle(self, field, callback)
         with self._lock:
             if field not in self._seen:
                 stamp = self._stamps().get(field)  # before the value: what comes between is told once more
                 self._seen[field] = stamp, self._value_of(field)
             self._handles.append(handle)
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():  # an error may have ended it
                 self._start()
         return handle
 
     def remove(self, handle: Handle) -> None:
-        """Call that one no more; the thread ends with the last."""
+        """Call that one no more; the thread ends with the last, and is not waited for: it may be calling back."""
+        self._forget_parent()
         with self._lock:
             if handle in self._handles:
                 self._handles.remove(handle)
             if handle.field not in [other.field for other in self._handles]:
                 self._seen.pop(handle.field, None)
-            thread = None if self._handles else self._end()
-        _join(thread)
+            if not self._handles:
+                self._end()
 
     def close(self) -> None:
         """No more calls; waits for the thread, unless this is it."""
+        self._forget_parent()
         with self._lock:
             self._handles.clear()
             self._seen.clear()
-            thread = self._end()
-        _join(thread)
+            self._end()
+            ended, self._ended = self._ended, []
+        for thread in ended:
+            if thread is not threading.current_thread():
+                thread.join()
 
     def look(self) -> None:
         """Find what has changed since the last look, and call back. Raises: StoreError: the store cannot be read."""
@@ -127,7 +144,7 @@ class Changes:
             return
         for handle in handles:
             if handle in self._handles:  # one before it may have stopped it
-                handle.call(old, value)
+                handle.call(copy.deepcopy(old), copy.deepcopy(value))  # what a callback changes is its own
 
     def _note(self, field: str, stamp: object) -> None:
         with self._lock:
@@ -142,10 +159,11 @@ class Changes:
         )  # fmt: skip
         self._thread.start()
 
-    def _end(self) -> threading.Thread | None:
-        thread, self._thread = self._thread, None
+    def _end(self) -> None:
         self._stopping.set()
-        return thread
+        if self._thread is not None:
+            self._ended.append(self._thread)
+            self._thread = None
 
     def _run(self, stopping: threading.Event, wait: Callable[[float], bool]) -> None:
         while not wait(self._interval) and not stopping.is_set():
@@ -160,8 +178,3 @@ class Changes:
 def report() -> None:
     """The exception that is being handled, as one that ends a thread is reported."""
     threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
-
-
-def _join(thread: threading.Thread | None) -> None:
-    if thread is not None and thread is not threading.current_thread():
-        thread.join()

@@ -5,6 +5,7 @@ A dataclass, an attrs class or a pydantic model. A library is imported only for 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_type_hints
@@ -222,7 +223,7 @@ def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | Non
     if field.default is dataclasses.MISSING:
         return None
     value = field.default
-    return lambda: value
+    return lambda: copy.deepcopy(value)  # it may be mutable, and is the class's own
 
 
 def _attrs_fields(cls: Any) -> list[_Raw]:
@@ -246,7 +247,7 @@ def _attrs_default(cls: Any, attribute: Any) -> Callable[[], Any]:
     if isinstance(attribute.default, made):
         factory: Callable[[], Any] = attribute.default.factory
         return factory
-    return lambda: attribute.default
+    return lambda: copy.deepcopy(attribute.default)
 
 
 def _attrs_rule(cls: Any, attribute: Any) -> Rule:

@@ -34,13 +34,13 @@ class Validated(Kind):
 
     def plain(self, value: Any, target: Target, where: str) -> Any:
         try:
-            return self.adapter.dump_python(value, mode="json", warnings="error")
+            return self.adapter.dump_python(value, mode="json", warnings="error", by_alias=False)
         except (PydanticSerializationError, ValueError) as exc:
             raise ValueError(f"{where}: pydantic cannot write {shown(value)} as plain data: {exc}") from exc
 
     def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
         try:
-            return self.adapter.validate_json(to_json(plain))
+            return self.adapter.validate_json(to_json(plain), by_alias=False, by_name=True)
         except (ValidationError, PydanticSerializationError) as exc:
             raise ValueError(_told(exc, where)) from exc
 

@@ -106,9 +106,9 @@ def clear(path: str, namespace: str) -> None:
 # An id may begin with "-": click would take it for an option, and show it in its error.
 @sessions.command(context_settings={"ignore_unknown_options": True})
 @path_argument
-@click.argument("session", type=text)
+@click.argument("words", metavar="SESSION", type=text, nargs=-1)
 @_namespace_option
-def rm(path: str, session: str, namespace: str) -> None:
+def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
     """Deletes a session.
 
     SESSION is at least eight digits of its hash, as `store sessions ls` shows them, or `-` to read its id from
@@ -118,6 +118,7 @@ def rm(path: str, session: str, namespace: str) -> None:
     Examples:
       store sessions rm app.db 9f86d081884c7d65
     """
+    session = words[0] if len(words) == 1 else ""  # click would show what it has too much of
     if session == "-":
         _delete_id(path, read_text("-").strip(), namespace)
         return

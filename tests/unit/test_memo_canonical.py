@@ -226,3 +226,16 @@ def test_forms_are_the_same_in_every_run() -> None:
     }  # fmt: skip
     # It is on disk, in the names of records: changing it is a new FORMAT in store/memo_key.py.
     assert found == {"530ea2ab58add2263950c6190e748deb0a87763ffa0da68f4effeb7f3c094d4c\n"}
+
+
+def test_slots_of_a_base_that_is_no_dataclass_count() -> None:
+    class Base:
+        __slots__ = ("__dict__", "secret")
+
+    @dataclass
+    class Derived(Base):
+        x: int = 1
+
+    one, other = Derived(), Derived()
+    one.secret, other.secret = 1, 2  # type: ignore[attr-defined]
+    assert canonical(one) != canonical(other)

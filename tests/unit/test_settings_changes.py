@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -158,6 +160,9 @@ def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(path, steps, o
             steps.look()
             assert (first, second) == ([], [("dark", "light")])
             steps.end()
+        for thread in threading.enumerate():  # `stop` does not wait for it
+            if thread.name == "store-settings":
+                thread.join(BOUND_SECONDS)
         assert watching() == []
         steps.ending = False
         prefs.on_change("theme", lambda *change: first.append(change))
@@ -263,3 +268,96 @@ def test_wait_is_for_the_interval(path):
         prefs.on_change("theme", print)
         assert ended.wait(BOUND_SECONDS)
     assert asked == [7.5]
+
+
+def test_stop_does_not_wait_for_a_callback_that_runs(path, steps, other):
+    prefs = Settings(Prefs, path, wait=steps.wait)
+    calling, go_on = threading.Event(), threading.Event()
+
+    def callback(old, new):
+        calling.set()
+        assert go_on.wait(BOUND_SECONDS)
+
+    handle = prefs.on_change("theme", callback)
+    other.theme = "light"
+    assert steps._idle.acquire(timeout=BOUND_SECONDS)
+    steps._go.release()
+    assert calling.wait(BOUND_SECONDS)
+    handle.stop()  # the callback waits for what comes after it
+    go_on.set()
+    steps.end()
+    prefs.close()
+    assert watching() == []
+
+
+def test_callback_that_changes_what_it_is_given_spoils_nothing(path, steps, other):
+    with Settings(Prefs, path, wait=steps.wait) as prefs:
+        told = []
+
+        def callback(old, new):
+            told.append((list(old), list(new)))
+            new.append("mine")
+
+        prefs.on_change("recent", callback)
+        for recent in (["a"], ["a", "mine"], ["b"]):
+            other.recent = recent
+            steps.look()
+        assert told == [([], ["a"]), (["a"], ["a", "mine"]), (["a", "mine"], ["b"])]
+        steps.end()
+
+
+def test_callback_after_an_error_has_ended_the_thread(path, steps, other, reported):
+    with Settings(Prefs, path, wait=steps.wait) as prefs:
+        told = []
+        changes = prefs._changes
+        stamps = changes._stamps
+        prefs.on_change("theme", lambda *change: told.append(change))
+        changes._stamps = _broken
+        steps._go.release()
+        changes._thread.join(BOUND_SECONDS)
+        assert not changes._thread.is_alive() and len(reported) == 1
+        changes._stamps = stamps
+        steps._idle = threading.Semaphore(0)
+        prefs.on_change("font_size", lambda *change: told.append(change))
+        other.font_size = 20
+        steps.look()
+        assert told == [(14, 20)]
+        steps.end()
+
+
+def _broken():
+    raise StorageError("the file is gone")
+
+
+def test_forked_child_begins_with_no_callbacks_and_may_have_its_own(path, steps, other):
+    prefs = Settings(Prefs, path, wait=steps.wait)
+    prefs.on_change("theme", print)
+    with prefs._changes._lock:  # as the thread may hold it
+        child = os.fork()
+    if child == 0:
+        try:
+            steps._go, steps._idle = threading.Semaphore(0), threading.Semaphore(0)
+            told = []
+            prefs.on_change("theme", lambda *change: told.append(change))
+            prefs.theme = "light"
+            steps.look()
+            steps.end()
+            prefs.close()
+            os._exit(0 if told == [("dark", "light")] else 1)
+        except BaseException:
+            os._exit(2)
+    try:
+        assert os.waitstatus_to_exitcode(wait_for(child)) == 0
+    finally:
+        steps.end()
+        prefs.close()
+
+
+def wait_for(child):
+    """Its status, or the child is killed."""
+    alarm = threading.Timer(BOUND_SECONDS, os.kill, (child, signal.SIGKILL))
+    alarm.start()
+    _, status = os.waitpid(child, 0)
+    alarm.cancel()
+    alarm.join()
+    return status

@@ -225,3 +225,37 @@ def test_pydantic_model_inside_a_dataclass(path, pydantic):
         prefs.inner = made(x=5)
         assert prefs.inner == made(x=5)
         assert stored(path) == {"inner": {"x": 5}}
+
+
+def test_mutable_default_of_a_class_is_copied(path):
+    attrs = pytest.importorskip("attrs", reason="attrs is not installed: its defaults are not tested")
+
+    @attrs.define
+    class Lists:
+        x: list[int] = [1]
+
+    with Settings(Lists, path) as prefs:
+        prefs.x.append(9)
+        with prefs.edit("x") as x:
+            x.append(2)
+        assert prefs.changed() == {"x": [1, 2]}
+        assert Lists().x == [1]
+    with Settings(Lists, path) as prefs:
+        assert prefs.x == [1, 2]
+
+
+def test_pydantic_model_with_an_alias_inside(path):
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed: its aliases are not tested")
+
+    class Inner(pydantic.BaseModel):
+        a: int = pydantic.Field(1, alias="AA")
+
+    class Outer(pydantic.BaseModel):
+        inner: Inner = Inner()
+
+    with Settings(Outer, path) as prefs:
+        prefs.inner = Inner(AA=4)
+        assert prefs.inner.a == 4
+        prefs.import_(prefs.export("json"), "json")
+    with Settings(Outer, path) as prefs:
+        assert prefs.inner.a == 4

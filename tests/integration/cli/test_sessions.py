@@ -135,7 +135,7 @@ def test_store_that_is_not_there(fails, path, stdin, command):
     "words, args",
     [
         ("Missing argument 'PATH'", ["count"]),
-        ("Missing argument 'SESSION'", ["rm", "app.db"]),
+        ("a session is named by 8 to 64 hexadecimal digits", ["rm", "app.db"]),
         ("No such command 'list'", ["list", "app.db"]),
         ("--limit", ["ls", "app.db", "--limit", "-1"]),
         ("--all", ["clear", "app.db", "--all"]),
@@ -152,3 +152,13 @@ def test_wrong_call(fails, words, args):
 )
 def test_span_of_time_by_its_largest_unit(seconds, text):
     assert _span(seconds) == text
+
+
+@pytest.mark.parametrize("more", [["x"], ["--id"]])
+def test_id_beside_too_many_words_is_not_shown(run, path, more):
+    with Sessions(path) as sessions:
+        id = sessions.create({})
+    for words in ([*more, id], [id, *more]):
+        result = run("sessions", "rm", path, *words)
+        assert (result.code, result.out) == (2, "")
+        assert id not in result.err and "hexadecimal digits" in result.err
