@@ -44,7 +44,7 @@ class Worker:
     async def call(self, function: Callable[[], T]) -> T:
         """The same for a task that has the turn. Cancelled meanwhile, it raises that when the call has ended."""
         try:
-            future = self.loop.run_in_executor(self._executor, function)
+            future = self.loop.run_in_executor(self._executor, _guarded, function)
         except RuntimeError as exc:
             raise StoreClosed("the store was closed; open it again") from exc
         cancelled: asyncio.CancelledError | None = None
@@ -145,3 +145,11 @@ class Gate(asyncio.Lock):
     """Among the tasks of one store, who has a named lock: the threads of `Store` are one here."""
 
     owner: asyncio.Task[Any] | None = None
+
+
+def _guarded(function: Callable[[], T]) -> T:
+    """A future cannot hold StopIteration: on Python 3.11 it would never be done."""
+    try:
+        return function()
+    except StopIteration as exc:
+        raise RuntimeError("what was called raised StopIteration") from exc

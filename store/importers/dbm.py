@@ -26,6 +26,9 @@ _BERKELEY_MAGIC = {b"\0\x06\x15\x61", b"\x61\x15\x06\0"}  # in either byte order
 _SUFFIXES = (".dat", ".dir", ".bak", ".pag", ".db")
 
 
+_NOT_AN_ENTRY = (ValueError, TypeError, OverflowError, AttributeError, SyntaxError, MemoryError, RecursionError)
+
+
 class DbmImporter:
     """Reads values as the bytes they are; for shelves, whose values are pickles, there is another one."""
 
@@ -80,7 +83,15 @@ def _of_dumb(base: str) -> Iterator[tuple[bytes, bytes, str]]:
         try:
             key, (start, size) = ast.literal_eval(line)
             index[key.encode("latin-1")] = int(start), int(size)
-        except (ValueError, TypeError, AttributeError, SyntaxError, MemoryError, RecursionError) as exc:
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            AttributeError,
+            SyntaxError,
+            MemoryError,
+            RecursionError,
+        ) as exc:
             raise Corrupt(f"{base}.dir is damaged: line {number} is not what dbm.dumb writes; none was read") from exc
     try:
         with open(base + ".dat", "rb") as data:

@@ -7,6 +7,7 @@ that are there with the same value are left alone.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -180,7 +181,12 @@ class _Import:
         if name in self._keys:
             return Imported(name, "failed", f"another record has become that name already; {why or 'twice there'}")
         self._keys.add(name)
-        left = None if found.expires is None else found.expires - self._clock()
+        try:
+            left = None if found.expires is None else float(found.expires) - self._clock()
+        except OverflowError:
+            left = math.inf
+        if left == math.inf:
+            return Imported(name, "failed", "its expiry is no moment in time")
         if left is not None and not left > 0:
             return Imported(name, "expired", "its time in the source has run out")
         return _Ready(name, self._value(found, name), left, why)

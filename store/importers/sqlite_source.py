@@ -38,6 +38,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     Raises:
         Corrupt: SQLite finds it damaged. StorageError: somebody writes to it, or it cannot be read.
     """
+    path = os.path.realpath(path)  # SQLite has the WAL beside the file, not beside a link to it
     try:
         if _needs_copy(path):
             with tempfile.TemporaryDirectory(prefix="store-") as folder:
@@ -77,7 +78,7 @@ def quoted(name: str) -> str:
 
 @contextmanager
 def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
-    uri = f"file:{quote(path)}?mode={mode}"
+    uri = f"file://{quote(os.fsencode(path))}?mode={mode}"  # with an empty authority
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as conn:
         conn.text_factory = _text
         for pragma in _PRAGMAS:

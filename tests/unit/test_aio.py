@@ -580,3 +580,16 @@ def test_repr_says_what_and_where(path: Path) -> None:
         assert repr(s) == f"<AsyncStore {str(path)!r} namespace='' closed>"
 
     run(main)
+
+
+def test_function_that_raises_stop_iteration_is_no_end_without_an_end(path: Path) -> None:
+    """A future of Python 3.11 cannot hold it: the task would wait for ever, and nobody could cancel it."""
+
+    async def main() -> None:
+        async with AsyncStore[Any](path) as s:
+            await s.put("a", 1)
+            with pytest.raises(RuntimeError, match="StopIteration"):
+                await asyncio.wait_for(s.modify("a", lambda value: next(iter(()))), SECONDS)
+            assert await s.get("a") == 1
+
+    run(main)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections
 import os
 import pickle
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from sources import make
 
 import store.importers
 from store import Store
-from store.errors import Corrupt
+from store.errors import Corrupt, NotAStore, StorageError
 from store.importers import Found, importers
 from store.importers.names import name_of
 from store.importers.run import BATCH, OUTCOMES, import_into
@@ -218,3 +220,46 @@ def test_front_has_the_runner_and_nothing_else() -> None:
     assert store.importers.import_into is import_into
     with pytest.raises(AttributeError, match="no attribute 'other'"):
         store.importers.other
+
+
+def test_expiry_that_is_no_moment_fails_for_that_record_alone(given: Given, path: Path) -> None:
+    given.records = [Found("a", 1), Found("b", 2, expires=float("inf")), Found("c", 3, expires=10**400), Found("d", 4)]
+    with Store[Any](path) as s:
+        assert [(one.name, one.outcome) for one in import_into(s, "given", "x")] == [
+            ("a", "imported"), ("b", "failed"), ("c", "failed"), ("d", "imported"),
+        ]  # fmt: skip
+
+
+def test_database_behind_a_link_is_read_with_its_log(tmp_path: Path, path: Path) -> None:
+    real = tmp_path / "real" / "source.sqlite"
+    real.parent.mkdir()
+    with closing(sqlite3.connect(real, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode=WAL")
+        conn.execute("PRAGMA wal_autocheckpoint=0")
+        conn.execute("CREATE TABLE unnamed (key TEXT PRIMARY KEY, value BLOB)")
+        conn.execute("INSERT INTO unnamed VALUES ('a', ?)", (pickle.dumps(1),))
+        copy = tmp_path / "copied"
+        copy.mkdir()
+        for file in real.parent.iterdir():  # as a crash would leave it: the record is in the log alone
+            (copy / file.name).write_bytes(file.read_bytes())
+    link = tmp_path / "link.sqlite"
+    link.symlink_to(copy / real.name)
+    with Store[Any](path) as s:
+        assert [(one.name, one.outcome) for one in import_into(s, "sqlitedict", str(link))] == [("a", "imported")]
+        assert s["a"] == 1
+
+
+def test_path_that_is_no_utf_8(tmp_path: Path, path: Path) -> None:
+    source = os.fsencode(tmp_path) + b"/\xfe.sqlite"
+    with closing(sqlite3.connect(source, isolation_level=None)) as conn:
+        conn.execute("CREATE TABLE unnamed (key TEXT PRIMARY KEY, value BLOB)")
+        conn.execute("INSERT INTO unnamed VALUES ('a', ?)", (pickle.dumps(1),))
+    with Store[Any](path) as s:
+        assert [one.outcome for one in import_into(s, "sqlitedict", os.fsdecode(source))] == ["imported"]
+
+
+def test_index_of_a_dumb_dbm_with_an_infinite_number_is_damage(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "sh.dir").write_text("'k', (1e999, 1)\n")
+    (tmp_path / "sh.dat").write_bytes(b"")
+    with Store[Any](path) as s, pytest.raises((Corrupt, NotAStore, StorageError)):
+        list(import_into(s, "shelve", str(tmp_path / "sh")))
