@@ -120,7 +120,10 @@ def _version(version: Any) -> bytes:
 
 def _source(fn: Callable[..., Any]) -> str:
     try:
-        return textwrap.dedent(inspect.getsource(inspect.unwrap(fn)))
+        function: Any = inspect.unwrap(fn)
+        if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
+            raise OSError("it was compiled from a string")  # Python 3.13 may give the text of `python -c` for it
+        return textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError) as exc:
         raise ValueError(
             f"source=True: the source of {getattr(fn, '__qualname__', fn)} cannot be read ({exc}); count version= up "
