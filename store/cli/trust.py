@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +13,7 @@ from store.cli.completion import complete_names, complete_namespaces
 from store.cli.exits import EXIT_ERROR
 from store.cli.json_output import to_json
 from store.cli.options import missing, name_argument, namespace_option, open_store, path_argument, text
-from store.cli.terminal import shown, shown_name
+from store.cli.terminal import confirm, shown, shown_name
 from store.errors import CodecUnavailable, RecordError, label
 from store.inspection import Inspection, foreign_records
 from store.verification import Verification
@@ -165,12 +164,7 @@ def _admit(s: Store[Any], inspections: Iterable[Inspection]) -> bool:
 
 def _ask(found: tuple[str, ...]) -> bool:
     """Whether records that name these may be admitted. Raises: click.ClickException: nobody is there to say."""
-    click.echo(f"Records that name {_listed(found)}: admit them? [y/N] ", nl=False, err=True)
-    answer = "" if sys.stdin is None else sys.stdin.readline()
-    if not answer:
-        click.echo(err=True)
-        raise click.ClickException("nobody answered; --yes admits without asking")
-    return answer.strip().lower() in ("y", "yes")
+    return confirm(f"Records that name {_listed(found)}: admit them?", "--yes admits without asking")
 
 
 def _listed(found: tuple[str, ...]) -> str:

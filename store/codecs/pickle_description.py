@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickletools
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from typing import Any
 
 from store.codecs.restricted import Machine
@@ -62,9 +61,7 @@ class _Describer(Machine):
         self.classes = {_Inert}
 
     def load_global(self, module: str, name: str) -> Any:
-        if self.protocol < 3 and self.fix_imports:  # so that it tells what the full decoder would take
-            module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-        return self._note(f"{module}.{name}")
+        return self._note(".".join(self._renamed(module, name)))  # what the full decoder would take
 
     def _note(self, dotted: str) -> _Inert:
         if len(dotted) > MAX_NAME:
