@@ -14,6 +14,7 @@ from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
+from store.readcache import MISSING, ReadCache
 from store.record import Row
 from store.trust.key import UNKEYED
 from store.trust.keys import Keyring, KeySource
@@ -29,6 +30,7 @@ OnUnreadable = Callable[[str, StoreError], Any]
 
 MODES = ("r", "w", "c", "n")
 DEFAULT_TIMEOUT_SECONDS = 60.0
+CACHE_BYTES = 32 * 1024 * 1024
 
 
 class Handle(Generic[V]):
@@ -52,6 +54,7 @@ class Handle(Generic[V]):
         on_unreadable: str | OnUnreadable = "raise",
         durability: str = "normal",
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        cache_bytes: int = CACHE_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
@@ -60,6 +63,7 @@ class Handle(Generic[V]):
         self._namespace = check_name(namespace, "namespace")
         self._ttl = check_ttl(ttl)
         self._timeout = check_timeout(timeout)
+        self._cache_bytes = 0 if writeback else check_bytes(cache_bytes, "cache_bytes")
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
         choices = choose(
@@ -68,7 +72,7 @@ class Handle(Generic[V]):
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
             "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
-            "durability": durability, "timeout": timeout,
+            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes,
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
@@ -82,6 +86,7 @@ class Handle(Generic[V]):
             raise
         self._mode = mode
         self._writeback = self._new_writeback() if writeback else None
+        self._cache = self._new_cache()
         self._closed = False
 
     @property
@@ -105,6 +110,7 @@ class Handle(Generic[V]):
         other._namespace = check_name(namespace, "namespace")
         other._backend = self._backend.share()
         other._writeback = other._new_writeback() if self._writeback is not None else None
+        other._cache = other._new_cache()
         other._closed = False
         return other
 
@@ -132,6 +138,7 @@ class Handle(Generic[V]):
             self.sync()
         finally:
             self._closed = True
+            self._cache.close()
             self._backend.close()
 
     def __enter__(self) -> Self:
@@ -163,6 +170,25 @@ class Handle(Generic[V]):
         mode = "r" if self._mode == "r" else "w"
         options = {**self._options, "namespace": self._namespace, "mode": mode}
         return _reopen, (type(self), self._backend.location, options)
+
+    def _read(self, name: str) -> Any:
+        """The value of a name, MISSING where there is no such record; from the cache where it is good."""
+        now = self._clock()
+        value = self._cache.value(name, now)
+        return self._fetch(check_name(name), now) if value is MISSING else value
+
+    def _fetch(self, name: str, now: float) -> Any:
+        """The same from the backend, and into the cache."""
+        state = self._cache.begin()
+        row = self._backend.get(self._namespace, name, now)
+        if row is None:
+            return MISSING
+        if state is None:
+            return self._value(row)
+        value, decode = self._pipeline.unpacked(row)
+        if decode is not None:
+            self._cache.file(state, row, decode, value, now)
+        return value
 
     def _find(self, name: str) -> Row | None:
         """The row of a name, or None where there is no such record."""
@@ -197,10 +223,19 @@ class Handle(Generic[V]):
         """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
         return self._pipeline.pack_again(value, row, self._clock())
 
-    def _store(self, row: Row) -> None:
-        """Write a row, as one statement."""
+    def _store(self, row: Row) -> bytes | None:
+        """Write a row, as one statement; gives what `Backend.put` does."""
         self._backend.add_sealer(row.seal[: len(UNKEYED)])
-        self._backend.put(row, row.modified)
+        return self._backend.put(row, row.modified)
+
+    def _assign(self, name: str, value: V) -> None:
+        """Write a value, as one statement, and keep its bytes for the next read."""
+        row = self._pack(name, value, self._ttl)
+        header = self._store(row)
+        if header is not None:
+            decode = self._pipeline.decoder_of_own(row)
+            if decode is not None:
+                self._cache.learn(header, row, decode)
 
     def _write_back(self, row: Row) -> None:
         """Write a live value back, unless its record expired meanwhile."""
@@ -213,6 +248,9 @@ class Handle(Generic[V]):
     def _new_writeback(self) -> Writeback:
         close_at_exit(self)
         return Writeback()
+
+    def _new_cache(self) -> ReadCache:
+        return ReadCache(self._backend.coherence, self._namespace, self._cache_bytes)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -307,6 +345,15 @@ def check_on_unreadable(choice: str | OnUnreadable) -> str | OnUnreadable:
     elif not callable(choice):
         raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')
     return choice
+
+
+def check_bytes(size: int, what: str) -> int:
+    """A number of bytes. Raises: TypeError, ValueError."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{what} is a number of bytes, not {size!r}")
+    if size < 0:
+        raise ValueError(f"{what} is a number of bytes from 0 up, not {size!r}")
+    return size
 
 
 def check_timeout(timeout: float) -> float:

@@ -52,7 +52,8 @@ class WriterLock:
         self.path = path
         self._clock = clock
         self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
-        self._holder: ref[Hold] | None = None
+        self.holder: ref[Hold] | None = None
+        """Who has it in this process, or is about to; None: nobody."""
         self._clean: Callable[[], None] | None = None
         self._descriptor: int | None = None
         self._inode = (0, 0)  # device and inode of the descriptor
@@ -79,18 +80,18 @@ class WriterLock:
     def release(self, hold: Hold) -> None:
         """Give the lock back; nothing happens where `hold` does not have it."""
         with self._mutex:
-            if self._holder is not None and self._holder() is hold:
+            if self.holder is not None and self.holder() is hold:
                 self._unlock()
 
     def held_by(self, hold: Hold) -> bool:
         """Whether `hold` has the lock still."""
-        holder = self._holder
+        holder = self.holder
         return holder is not None and holder() is hold
 
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()
-        self._holder = self._clean = None
+        self.holder = self._clean = None
         self._close()
 
     def close(self) -> None:
@@ -115,16 +116,16 @@ class WriterLock:
 
     def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
         with self._mutex:
-            holder = self._holder() if self._holder is not None else None
+            holder = self.holder() if self.holder is not None else None
             if holder is not hold:
                 # A thread that comes here does not hold the lock in any live transaction: what bears its
                 # name is the leftover of an interrupt.
                 if holder is not None and holder.thread != hold.thread:
                     return False
-                if self._holder is not None:
+                if self.holder is not None:
                     self._unlock()
                 self._clean = clean
-                self._holder = ref(hold, self._dropped)
+                self.holder = ref(hold, self._dropped)
             return self.path is None or self._lock_file()
 
     def _lock_file(self) -> bool:
@@ -170,11 +171,11 @@ class WriterLock:
             clean()
         if self._descriptor is not None:
             self._funlock(self._descriptor)
-        self._holder = self._clean = None
+        self.holder = self._clean = None
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
         with self._mutex:
-            if self._holder is reference:
+            if self.holder is reference:
                 self._unlock()
 
     def _close(self) -> None:

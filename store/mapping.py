@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 from store.handle import check_name
 from store.inspection import Inspecting
 from store.maintenance import Maintenance
+from store.readcache import MISSING
 from store.record import Row
 from store.records import Records
-from store.transaction import MISSING, Transactions
+from store.transaction import Transactions
 from store.verification import Verifying
 from store.views import Items, Names, Values
 from store.watch import Watching
@@ -56,6 +57,8 @@ class Store(
             its place. `s[name]` and `==` always raise.
         durability: "normal" survives any crash of any process, "full" a power cut too.
         timeout: seconds to wait for another writer.
+        cache_bytes: how much of what was read is kept, as bytes, to be read again at the speed of memory; it is good
+            until anybody writes, in whatever process. 0 is none. With `writeback` there is none.
         clock: what tells the time in Unix seconds; for tests.
 
     Raises:
@@ -68,16 +71,16 @@ class Store(
     # -- one record
 
     def __getitem__(self, name: str) -> V:
-        row = self._find(check_name(name))
-        if row is None:
+        value: V = self._read(name)
+        if value is MISSING:
             raise KeyError(name)
-        return self._value(row)
+        return value
 
     def __setitem__(self, name: str, value: V) -> None:
         if self._writeback is not None:
             self.put(name, value)
         else:
-            self._store(self._pack(check_name(name), value, self._ttl))
+            self._assign(check_name(name), value)
 
     def __delitem__(self, name: str) -> None:
         if not self._delete(check_name(name)):
@@ -86,7 +89,8 @@ class Store(
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
-        return self._backend.exists(self._namespace, check_name(name), self._clock())
+        now = self._clock()
+        return self._cache.has(name, now) or self._backend.exists(self._namespace, check_name(name), now)
 
     @overload
     def get(self, name: str, /) -> V | None: ...
@@ -94,8 +98,8 @@ class Store(
     def get(self, name: str, default: V | D, /) -> V | D: ...
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of that name, or `default` where there is no such record."""
-        row = self._find(check_name(name))
-        return default if row is None else self._value(row)
+        value = self._read(name)
+        return default if value is MISSING else value
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -127,9 +131,9 @@ class Store(
     def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
         """The value of that name; where there is none, `default` is stored and returned. One step."""
         name = check_name(name)
-        row = self._find(name)
-        if row is not None:
-            return self._value(row)
+        value: V = self._read(name)
+        if value is not MISSING:
+            return value
         with self._backend.transaction():
             row = self._find(name)
             if row is not None:
@@ -185,7 +189,9 @@ class Store(
     # -- all
 
     def __len__(self) -> int:
-        return self._backend.count(self._namespace, self._clock())
+        now = self._clock()
+        count = self._cache.count(now)
+        return self._counted(now) if count is None else count
 
     def __bool__(self) -> bool:
         return len(self) > 0
@@ -236,6 +242,15 @@ class Store(
     def _whole(self) -> dict[str, V]:
         """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""
         return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
+
+    def _counted(self, now: float) -> int:
+        """The number of records, asked for; it holds until one is written, or the next one expires."""
+        state = self._cache.begin()
+        if state is None:
+            return self._backend.count(self._namespace, now)
+        count, until = self._backend.count_until(self._namespace, now)
+        self._cache.file_count(state, count, now, until)
+        return count
 
     def _delete(self, name: str) -> bool:
         if self._writeback is None:

@@ -7,7 +7,7 @@ trust level pick the decoder. Nothing ever falls back from the restricted decode
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -28,6 +28,9 @@ from store.trust.seal import Sealer, Verdict
 TRUST = ("own", "data", "all")
 ON_MISSING = ("raise", "placeholder")
 PYTHON = platform.python_version()
+
+Decode = Callable[[bytes], Any]
+"""Makes a value of the body of one row."""
 
 
 class Choices(NamedTuple):
@@ -128,14 +131,24 @@ class Pipeline:
         Raises:
             Tampered, Corrupt, Untrusted, UnknownProtocol, CodecUnavailable.
         """
+        return self.unpacked(row)[0]
+
+    def unpacked(self, row: Row) -> tuple[Any, Decode | None]:
+        """The value; and what makes it of the body again, where a key of ours sealed that. Raises: as `unpack`."""
         try:
-            return self._decoder_for(row)(row.body)
+            verdict = self.sealer.check(row)
+            decode = self._decoder_for(row, verdict)
+            return decode(row.body), decode if verdict is Verdict.OWN else None
         except Untrusted as exc:
             if self.sealer.keyring.problem and not self.sealer.keyring.keys():
                 exc.message += f". No key was used: {self.sealer.keyring.problem}"
             raise exc.about(row.name, row.namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
+
+    def decoder_of_own(self, row: Row) -> Decode | None:
+        """What `unpacked` gives beside the value, of a row that `pack` has just made; None: it has no key's seal."""
+        return None if row.seal.startswith(UNKEYED) else self._full(self.codec_of(row))
 
     def codec_of(self, row: Row) -> Codec:
         """The codec that reads a row.
@@ -205,18 +218,20 @@ class Pipeline:
         self._known[found.name] = found
         return found
 
-    def _decoder_for(self, row: Row) -> Any:
+    def _decoder_for(self, row: Row, verdict: Verdict) -> Decode:
         """What the row deserves to be decoded by."""
-        verdict = self.sealer.check(row)
         codec = self.codec_of(row)
         if verdict is Verdict.OWN or self.trust == "all":
-            return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
+            return self._full(codec)
         if self.trust == "own":
             raise Untrusted(
                 "it was not sealed with a key of yours, and this store reads nothing else "
                 '(trust="own"); bring the key it was sealed with (STORE_KEY_FILE)'
             )
         return partial(codec.decode_restricted, allow=allowed(self.allow), lookup=self.lookup)
+
+    def _full(self, codec: Codec) -> Decode:
+        return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
 
     def _check_readable(self, row: Row, codec: Codec) -> None:
         if self.trust == "all":

@@ -54,6 +54,9 @@ class Records(Handle[V]):
     def get_many(self, names: Iterable[str]) -> dict[str, V]:
         """The values of those names that exist, in the order given, as of one moment."""
         wanted = list(dict.fromkeys(map(check_name, names)))
+        cached = self._cache.values(wanted, self._clock())
+        if cached is not None:
+            return cached
         rows = {row.name: row for row in self._backend.get_many(self._namespace, wanted, self._clock())}
         return {name: self._value(rows[name]) for name in wanted if name in rows}
 

@@ -16,11 +16,10 @@ from typing import Any, Generic, TypeVar, cast
 from store.backends import Transaction
 from store.errors import Conflict, StoreError, label
 from store.handle import Handle, check_name, check_timeout
+from store.readcache import MISSING as MISSING  # what `default` is where none was given; those above have it from here
 from store.record import Identity, Row
 
 V = TypeVar("V")
-
-MISSING: Any = object()
 
 _IMMUTABLE = (
     int, float, complex, str, bytes, type(None), type(Ellipsis), type, Enum, range, slice, uuid.UUID,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
+from store.locking import WriterLock
 from store.record import Header, Identity, Mark, Row
 from store.registry import Registry
 
@@ -36,6 +37,37 @@ class Usage(Protocol):
     @property
     def checkpoint_error(self) -> str | None:
         """Why the last attempt to fold the log into the file failed, if it did."""
+
+
+class CachedReads(Protocol):
+    """What a backend tells of changes. The headers are those of `Coherence.index`."""
+
+    def committed(self, before: bytes, after: bytes, touched: Iterable[tuple[str, str]]) -> None:
+        """A commit of this process led from `before` to `after`, and changed no more than these names."""
+
+    def drop(self) -> None:
+        """Nothing will tell of changes any more."""
+
+    def renew(self) -> None:
+        """As `drop`, in a forked child, where the locks of the parent's threads are held for ever."""
+
+
+class Coherence(Protocol):
+    """Tells whether anybody has committed anything since a cached read, for the price of comparing bytes.
+
+    Its first 48 bytes, the header, differ after each commit by any process. A row that is read after the header was
+    is as new as that header, or newer.
+    """
+
+    writer: WriterLock
+    """Its `holder` is None while no thread of this process writes or is in a transaction."""
+
+    def index(self) -> Any:
+        """What holds the header, and is another object where it may be another file's; None: nothing tells."""
+
+    def register(self, cache: CachedReads) -> None: ...
+
+    def unregister(self, cache: CachedReads) -> None: ...
 
 
 class Monitor(Protocol):
@@ -69,6 +101,7 @@ class Backend(Protocol):
     """The path or URL that opens it again, or ":memory:"."""
     store_id: bytes
     """Sixteen random bytes made with the file; part of every seal."""
+    coherence: Coherence
 
     def get(self, namespace: str, name: str, now: float) -> Row | None:
         """The row of that name, or None."""
@@ -79,6 +112,9 @@ class Backend(Protocol):
     def exists(self, namespace: str, name: str, now: float) -> bool: ...
 
     def count(self, namespace: str, now: float) -> int: ...
+
+    def count_until(self, namespace: str, now: float) -> tuple[int, float]:
+        """The count, and the moment at which the next record expires, infinity where none does."""
 
     def last(self, namespace: str, now: float) -> Row | None:
         """The row that was inserted last."""
@@ -119,10 +155,11 @@ class Backend(Protocol):
     def identity(self, namespace: str, name: str, now: float) -> Identity | None:
         """What tells this record from an earlier one of its name."""
 
-    def put(self, row: Row, now: float) -> None:
+    def put(self, row: Row, now: float) -> bytes | None:
         """Insert, or update in place: the row that was there keeps its id and `created`; revision + 1.
 
-        One of that name that has expired is replaced; no row of another name is touched.
+        One of that name that has expired is replaced; no row of another name is touched. Returns the header after
+        the commit, where that is the one commit since the caches' tag; else, and inside a transaction, None.
         """
 
     def put_many(self, rows: Sequence[Row], now: float) -> None: ...

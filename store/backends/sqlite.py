@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, retain
-from store.backends.sqlite_engine import SYNCHRONOUS, Engine
+from store.backends.sqlite_coherence import SqliteCoherence
+from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_monitor import SqliteMonitor
-from store.backends.sqlite_slot import Fetch, fetch_all, fetch_one, row_count
+from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import Corrupt, ReadOnly, StoreClosed
 from store.record import Header, Identity, Row
@@ -43,6 +44,7 @@ class SqliteBackend:
         self._engine = engine
         self._timeout = timeout
         self.store_id = self._store_id()
+        self.coherence: SqliteCoherence = engine.coherence
 
     # -- reading
 
@@ -61,6 +63,11 @@ class SqliteBackend:
         if count < 0:  # more have expired than there are
             raise self._bad_index()
         return count
+
+    def count_until(self, namespace: str, now: float) -> tuple[int, float]:
+        count = self.count(namespace, now)  # before the look for an expiry: what comes in between changes the header
+        until = self._one(sql.NEXT_EXPIRY, (namespace, now), now)[0]
+        return count, math.inf if until is None else until
 
     def last(self, namespace: str, now: float) -> Row | None:
         row = self._one(sql.LAST, (namespace, now, 0, sql.LARGEST_ID), now)
@@ -159,39 +166,45 @@ class SqliteBackend:
 
     # -- writing
 
-    def put(self, row: Row, now: float) -> None:
-        if not self._write(sql.PUT, row, row_count, len(row.body)):
+    def put(self, row: Row, now: float) -> bytes | None:
+        self._writable()
+        touched = ((row.namespace, row.name),)
+        changed, header = self._engine.write(sql.PUT, row, touched, len(row.body), self._timeout)
+        if not changed:
             self._replace(row)
+        return header
 
     def put_many(self, rows: Sequence[Row], now: float) -> None:
         self._writable()
         size = sum(len(row.body) for row in rows)
+        touched = [(row.namespace, row.name) for row in rows]
         with self.transaction():
             try:
                 with self.transaction():
-                    if self._engine.write_many(sql.PUT, rows, size) < len(rows):
+                    if self._engine.write_many(sql.PUT, rows, touched, size) < len(rows):
                         raise _SomeWereLeft
             except _SomeWereLeft:
                 # Undone, so that those that must be replaced take their place among the others.
                 for row in rows:
-                    self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), row_count)
-                self._engine.write_many(sql.PUT, rows, size)
+                    self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), touched)
+                self._engine.write_many(sql.PUT, rows, touched, size)
 
     def delete(self, namespace: str, name: str, now: float) -> bool:
-        return bool(self._write(sql.DELETE, (namespace, name, now), row_count))
+        return bool(self._write(sql.DELETE, (namespace, name, now), ((namespace, name),)))
 
     def clear(self, namespace: str) -> None:
-        self._write(sql.CLEAR, (namespace,), row_count)
+        self._write(sql.CLEAR, (namespace,), None)
 
     def delete_rows(self, rows: Sequence[Row]) -> None:
         self._writable()
+        touched = [(row.namespace, row.name) for row in rows]
         with self.transaction():
-            self._engine.write_many(sql.DELETE_ROW, [(row.id, row.namespace, row.name) for row in rows], 0)
+            self._engine.write_many(sql.DELETE_ROW, [(row.id, row.namespace, row.name) for row in rows], touched, 0)
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._engine.known_sealers
         if key_id not in known:
-            self._write(sql.ADD_SEALER, (key_id,), row_count)
+            self._write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
             transaction = self._engine.slot().current()
             if transaction is not None:
@@ -275,15 +288,16 @@ class SqliteBackend:
             [(text, (namespace, now, *part)) for text, part in statements], now, self._timeout
         )
 
-    def _write(self, statement: str, values: Sequence[Any], fetch: Fetch[Any], size: int = 0) -> Any:
+    def _write(self, statement: str, values: Sequence[Any], touched: Touched) -> int:
         self._writable()
-        return self._engine.write(statement, values, fetch, size, self._timeout)
+        return self._engine.write(statement, values, touched, 0, self._timeout)[0]
 
     def _replace(self, row: Row) -> None:
         """The slower way, for a row that PUT left, since what is there may not be updated in place."""
+        touched = ((row.namespace, row.name),)
         with self.transaction():
-            self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), row_count)
-            self._write(sql.PUT, row, row_count, len(row.body))
+            self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), touched)
+            self._engine.write(sql.PUT, row, touched, len(row.body), self._timeout)
 
     def _writable(self) -> None:
         if self.read_only:

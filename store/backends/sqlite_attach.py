@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from typing import TypeVar
 
 from store.backends import sqlite_schema as schema
+from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
 from store.backends.sqlite_engine import Engine, Inode, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
@@ -276,6 +277,7 @@ def _after_fork_in_child() -> None:
     global _engines_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _engines_lock = threading.RLock()
     engines = _every_engine()
+    wal_index.renew()
     _closing.clear()
     for engine in engines:
         for conn in engine.renew():

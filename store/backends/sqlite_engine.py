@@ -15,7 +15,9 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_connection import Connect
+from store.backends import wal_index
+from store.backends.sqlite_coherence import SqliteCoherence
+from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
@@ -23,6 +25,7 @@ from store.locking import Hold, NamedLocks, WriterLock
 
 T = TypeVar("T")
 Inode = tuple[int, int]
+Touched = Sequence[tuple[str, str]] | None
 
 CHECKPOINT_PAGES = 1000  # SQLite's own default; counted in what this process wrote
 FORCED_CHECKPOINT_BYTES = 64 * 1024 * 1024  # a WAL this large is worth waiting for readers, briefly
@@ -54,6 +57,8 @@ class Engine:
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
+        mapped = None if self.shared or is_frozen(connect) else path
+        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
@@ -91,28 +96,42 @@ class Engine:
 
         return self.read("SELECT 1" if inside else "BEGIN", (), fetch, now, timeout)
 
-    def write(self, statement: str, params: Sequence[Any], fetch: Fetch[T], size: int, timeout: float) -> T:
-        """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one."""
+    def write(
+        self, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
+    ) -> tuple[int, bytes | None]:
+        """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
+
+        `touched`: namespace and name of all that it can change; None: anything. Returns how many rows it changed;
+        and what `Backend.put` does.
+        """
         slot = self.slot()
         transaction = slot.current()
         if transaction is not None:
             transaction.check_alive()  # else the statement would be a transaction of its own
+            transaction.touch(touched)
             self._pages_written += 1 + size // 4096
-            return slot.run(statement, params, fetch, timeout)
+            return slot.run(statement, params, row_count, timeout), None
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
-            result = slot.run(statement, params, fetch, timeout)
+            before, after = self.coherence.header(), None
+            changed = slot.run(statement, params, row_count, timeout)
+            if changed > 0 and before is not None:
+                after = self.coherence.committed(before, touched)
             self._pages_written += 1 + size // 4096
             if self._pages_written >= CHECKPOINT_PAGES:
                 self._checkpoint(slot)
-            return result
+            return changed, after
         finally:
             self.give(hold)
 
-    def write_many(self, statement: str, rows: Sequence[Sequence[Any]], size: int) -> int:
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
-        changed = self.slot().run_many(statement, rows)
+        slot = self.slot()
+        transaction = slot.current()
+        assert transaction is not None
+        transaction.touch(touched)
+        changed = slot.run_many(statement, rows)
         self._pages_written += len(rows) + size // 4096
         return changed
 
@@ -205,7 +224,7 @@ class Engine:
             return slot
 
     def _new_slot(self) -> Slot:
-        slot = Slot(self.path, self._open)
+        slot = Slot(self.path, self._open, self._before_close)
         with self._slots_lock:
             for old in [old for old in self._slots if old.is_orphaned()]:
                 old.close()
@@ -215,7 +234,7 @@ class Engine:
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
-        slot = Slot(self.path, self._open)
+        slot = Slot(self.path, self._open, self._before_close)
         slot.thread = None
         with self._slots_lock:
             self._slots.append(slot)
@@ -259,6 +278,14 @@ class Engine:
         if found != self.store_id:
             raise _moved(self.path, "replaced")
 
+    def _has_connection(self) -> bool:
+        """Whether one is open; each has read through the WAL index when it was opened."""
+        return any(slot.conn is not None for slot in self._slots.copy())
+
+    def _before_close(self) -> None:
+        if not self._has_connection():
+            self.coherence.drop()
+
     def sync_fully(self) -> None:
         """From now on a commit returns when the disk has it (`durability="full"`), on every connection."""
         with self._slots_lock:
@@ -283,6 +310,7 @@ class Engine:
             for slot in self._slots:
                 slot.close()
             self._slots.clear()
+        wal_index.release_gone()
         self.connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 
@@ -313,6 +341,7 @@ class Engine:
         self._local = threading.local()
         self._slots = []
         self.named_locks.forget()
+        self.coherence.renew()
         if self.shared:
             self._renew_shared()
         if in_use:

@@ -34,13 +34,16 @@ class Slot:
     """
 
     __slots__ = (
-        "conn", "connect", "guard", "outdated", "outermost", "owner", "parked", "path", "running", "thread",
-        "transaction",
+        "before_close", "conn", "connect", "guard", "outdated", "outermost", "owner", "parked", "path", "running",
+        "thread", "transaction",
     )  # fmt: skip
 
-    def __init__(self, path: str, connect: Callable[[Slot], sqlite3.Connection]) -> None:
+    def __init__(
+        self, path: str, connect: Callable[[Slot], sqlite3.Connection], before_close: Callable[[], None]
+    ) -> None:
         self.path = path
         self.connect = connect
+        self.before_close = before_close
         self.guard = threading.RLock()
         self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
         self.conn: sqlite3.Connection | None = None
@@ -121,14 +124,14 @@ class Slot:
                 try:
                     self.conn.rollback()
                 except sqlite3.Error:
-                    self.conn.close()
-                    self.conn = None
+                    self.close()
 
     def close(self) -> None:
         """Close the connection; the next use opens one again."""
         with self.guard:
-            conn, self.conn = self.conn, None
+            conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
             if conn is not None:
+                self.before_close()
                 conn.close()
 
     def park(self, deadline: float, *, close: bool) -> None:

@@ -32,6 +32,7 @@ COUNT = (
     "SELECT (SELECT count(*) FROM records INDEXED BY records_by_namespace WHERE namespace = ?) - "
     "(SELECT count(*) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?)"
 )
+NEXT_EXPIRY = "SELECT min(expires) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires > ?"
 LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
 
 # INDEXED BY, because by the unique index each page would sort the namespace: 129 ms instead of 0.3 ms

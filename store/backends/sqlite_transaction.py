@@ -13,7 +13,7 @@ from store.errors import StoreError
 from store.locking import Hold
 
 if TYPE_CHECKING:
-    from store.backends.sqlite_engine import Engine
+    from store.backends.sqlite_engine import Engine, Touched
 
 ENTERING, ACTIVE, LEAVING = "entering", "active", "leaving"
 
@@ -25,7 +25,10 @@ class SqliteTransaction(Hold):
     recognised by the next operation and rolled back (`Slot.current`, `WriterLock`).
     """
 
-    __slots__ = ("claims", "engine", "outer", "savepoint", "slot", "state", "timeout", "undo")
+    __slots__ = (
+        "anything", "changes", "claims", "engine", "header", "outer", "savepoint", "slot", "state", "timeout",
+        "touched", "undo",
+    )  # fmt: skip
 
     def __init__(self, engine: Engine, timeout: float) -> None:
         super().__init__()
@@ -37,6 +40,10 @@ class SqliteTransaction(Hold):
         self.savepoint = 0  # how deep; 0 is the transaction itself
         self.claims: set[tuple[str, str]] = set()
         self.undo: list[Callable[[], None]] = []
+        self.touched: list[tuple[str, str]] = []  # one list for all that are nested
+        self.anything = False
+        self.header: bytes | None = None
+        self.changes = 0
 
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
@@ -44,7 +51,7 @@ class SqliteTransaction(Hold):
         outer = self.slot.current()
         if outer is not None:
             outer.check_alive()
-            self.outer, self.savepoint = outer, outer.savepoint + 1
+            self.outer, self.savepoint, self.touched = outer, outer.savepoint + 1, outer.touched
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
             self.slot.transaction = ref(self)
         else:
@@ -71,6 +78,13 @@ class SqliteTransaction(Hold):
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if this transaction, or one around it, is rolled back."""
         self.undo.append(undo)
+
+    def touch(self, touched: Touched) -> None:
+        """Remember what this transaction may have changed; what is rolled back inside it as well."""
+        if touched is None:
+            self._outermost().anything = True
+        else:
+            self.touched += touched
 
     def claim(self, namespace: str, name: str) -> bool:
         """Take a record for this transaction's own; False where one around it has."""
@@ -116,6 +130,7 @@ class SqliteTransaction(Hold):
     def _begin(self) -> None:
         self.slot.owner = self.thread
         self.engine.begin(self.slot, self.timeout)
+        self.header, self.changes = self.engine.coherence.header(), self._changes()
         self.slot.outermost = self.slot.transaction = ref(self)
 
     def _commit(self) -> None:
@@ -127,6 +142,8 @@ class SqliteTransaction(Hold):
             raise
         self.slot.transaction = None
         try:
+            if self.header is not None and self._changes() != self.changes:  # else any change is somebody else's
+                self.engine.coherence.committed(self.header, None if self.anything else self.touched)
             self.engine.committed(self.slot)
         finally:
             self.engine.give(self)
@@ -147,7 +164,15 @@ class SqliteTransaction(Hold):
             self._execute(f"RELEASE nested_{self.savepoint}")
         self.slot.transaction = ref(outer)
         if failed:
+            self.touch(None)  # rows changed that no commit will have changed
             self._undo()
+
+    def _outermost(self) -> SqliteTransaction:
+        return self if self.outer is None else self.outer._outermost()
+
+    def _changes(self) -> int:
+        conn = self.slot.conn
+        return 0 if conn is None else conn.total_changes
 
     def _is_open(self) -> bool:
         conn = self.slot.conn

@@ -178,7 +178,7 @@ def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
         original = engine._checkpoint
 
         def checkpoint(slot) -> None:
-            held.append(engine.writer_lock._holder is not None and engine.writer_lock._holder() is not None)
+            held.append(engine.writer_lock.holder is not None and engine.writer_lock.holder() is not None)
             original(slot)
 
         monkeypatch.setattr(engine, "_checkpoint", checkpoint)

@@ -21,7 +21,7 @@ RANKS = {
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1,
     "store.culprit_path": 1, "store.culprit_message": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2,
-    "store.pipeline": 3, "store.evolution": 3,
+    "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
     "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has

@@ -1,0 +1,82 @@
+"""Which cached reads of this process are still good: the contract `Coherence` of `store.backends` for one file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from store.backends.wal_index import HEADER, index_of, is_next
+
+if TYPE_CHECKING:
+    import mmap
+
+    from store.backends import CachedReads
+    from store.locking import WriterLock
+
+
+class SqliteCoherence:
+    """Belongs to one engine. Safe across threads; before a fork it is dropped, as its connections are.
+
+    `is_open` says whether the process has a connection to the file open that has read through it: only then the map
+    is what others write to. No `path`: there is no map, and nothing is cached.
+    """
+
+    def __init__(self, path: str | None, writer: WriterLock, is_open: Callable[[], bool]) -> None:
+        self.writer = writer
+        self._path = path
+        self._is_open = is_open
+        self._index: mmap.mmap | None = None
+        self._caches: list[CachedReads] = []
+        self._lock = threading.Lock()
+
+    def index(self) -> mmap.mmap | None:
+        index = self._index
+        if index is not None or self._path is None:
+            return index
+        with self._lock:  # in which `drop` waits, and with it whoever is about to close the last connection
+            if self._index is None and self._is_open():
+                self._index = index_of(self._path)
+            return self._index
+
+    def register(self, cache: CachedReads) -> None:
+        self._caches.append(cache)
+
+    def unregister(self, cache: CachedReads) -> None:
+        self._caches.remove(cache)
+
+    def header(self) -> bytes | None:
+        """The header before a commit of our own; None where nobody caches."""
+        index = self._index
+        return index[HEADER] if index is not None and self._caches else None
+
+    def committed(self, before: bytes, touched: Iterable[tuple[str, str]] | None) -> bytes | None:
+        """After a commit of our own that changed rows, the writer's lock still held.
+
+        `before`: the header just before it. `touched`: namespace and name of all that it may have changed; None:
+        anything. Where it was the one commit since, the caches go on without what it touched, and the header is
+        returned; else their tag stays what it was, and the next read finds it to be old.
+        """
+        index = self._index
+        if index is None or touched is None:
+            return None
+        after: bytes = index[HEADER]
+        if not is_next(before, after):
+            return None
+        for cache in self._caches.copy():
+            cache.committed(before, after, touched)
+        return after
+
+    def drop(self) -> None:
+        """Before the last connection is closed: from then on others may be at work on another file."""
+        with self._lock:
+            self._index = None
+            for cache in self._caches.copy():
+                cache.drop()
+
+    def renew(self) -> None:
+        """In a forked child: nothing of the parent's is good here, its locks included."""
+        self._lock = threading.Lock()
+        self._index = None
+        for cache in self._caches:
+            cache.renew()
