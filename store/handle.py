@@ -219,6 +219,12 @@ class Handle(Generic[V]):
         expires = None if ttl is None else now + ttl
         return self._pipeline.pack(self._namespace, name, value, now, expires, codec, protocol)
 
+    def _packed(self, pairs: Iterable[tuple[str, V]]) -> list[Row]:
+        """The rows of many values, all written at one moment."""
+        pack, namespace, now = self._pipeline.pack, self._namespace, self._clock()
+        expires = None if self._ttl is None else now + self._ttl
+        return [pack(namespace, check_name(name), value, now, expires) for name, value in pairs]
+
     def _pack_again(self, value: V, row: Row) -> Row:
         """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
         return self._pipeline.pack_again(value, row, self._clock())

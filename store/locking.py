@@ -116,14 +116,15 @@ class WriterLock:
 
     def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
         with self._mutex:
-            holder = self.holder() if self.holder is not None else None
-            if holder is not hold:
-                # A thread that comes here does not hold the lock in any live transaction: what bears its
-                # name is the leftover of an interrupt.
+            if self.holder is not None:
+                holder = self.holder()
                 if holder is not None and holder.thread != hold.thread:
                     return False
-                if self.holder is not None:
+                # A thread that comes here does not hold the lock in any live transaction: what bears its
+                # name is the leftover of an interrupt.
+                if holder is not hold:
                     self._unlock()
+            if self.holder is None:
                 self._clean = clean
                 self.holder = ref(hold, self._dropped)
             return self.path is None or self._lock_file()
@@ -135,8 +136,12 @@ class WriterLock:
             descriptor = self._open()
         if not self._flock(descriptor, blocking=False):
             return False
-        if self._inode == _inode_at(self.path):
-            return True
+        try:
+            status = os.stat(self.path)  # type: ignore[arg-type]
+            if self._inode == (status.st_dev, status.st_ino):
+                return True
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         self._close()
         return False
 
@@ -266,15 +271,6 @@ class NamedLocks:
             return True
 
         return take, lock.release
-
-
-def _inode_at(path: str | None) -> tuple[int, int] | None:
-    assert path is not None
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _nothing() -> None:

@@ -148,7 +148,7 @@ class Store(
         pairs = iter(_pairs_of(other, named))
         with self._backend.transaction() as transaction:
             while batch := list(islice(pairs, BATCH)):
-                rows = [self._pack(check_name(name), value, self._ttl) for name, value in batch]
+                rows = self._packed(batch)
                 self._backend.add_sealer(rows[0].seal[:8])
                 self._backend.put_many(rows, self._clock())
                 if self._writeback is not None:

@@ -80,6 +80,7 @@ class Pipeline:
         self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
         if not isinstance(self.codec, Auto):
             self._known[self.codec.name] = self.codec
+        self._plainly = None if isinstance(self.codec, Auto) else (self.codec, self.protocol)
 
     def pack(
         self,
@@ -97,19 +98,23 @@ class Pipeline:
             NotSerializable: the codec cannot hold it.
             Untrusted: there is no key to seal with, and without one it could not be read back.
         """
-        chosen, protocol = self.choice(value, codec, protocol)
+        chosen: Codec
+        if codec is None and protocol is None and self._plainly is not None:
+            chosen, protocol = self._plainly
+        else:
+            chosen, protocol = self.choice(value, codec, protocol)
         try:
             body = chosen.encode(value, protocol)
         except NotSerializable as exc:
             raise _located(exc, value, chosen, protocol).about(name, namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(name, namespace) from exc.__cause__
-        draft = Row(
-            None, namespace, name, chosen.name, protocol, type_name(value), PYTHON, body, None, b"", 0,
+        seal, crc = self.sealer.seal_of(namespace, name, chosen.name, protocol, expires, None, body)
+        row = Row._make((
+            None, namespace, name, chosen.name, protocol, type_name(value), PYTHON, body, None, seal, crc,
             1, now, now, expires,
-        )  # fmt: skip
-        row = self.sealer.seal(draft)
-        if row.seal.startswith(UNKEYED):
+        ))  # fmt: skip
+        if seal.startswith(UNKEYED):
             self._check_readable(row, chosen)
         return row
 

@@ -91,9 +91,11 @@ class ReadCache:
     def _fresh(self, now: float) -> dict[Any, Any]:
         """The entries, if they are good just now."""
         index, tag, entries = self._state
-        if index[_HEADER] != tag or self._writer.holder is not None or not 0.0 <= now - self._looked < LOOK_SECONDS:
+        try:
+            good = index[_HEADER] == tag and self._writer.holder is None and 0.0 <= now - self._looked < LOOK_SECONDS
+        except ValueError:  # the map was closed by another thread, with the store
             return _NO_ENTRIES
-        return entries
+        return entries if good else _NO_ENTRIES
 
     def _decoded(self, name: str, entry: Entry, now: float) -> Any:
         decode, body, expires, _ = entry
@@ -115,7 +117,11 @@ class ReadCache:
         index = self._coherence.index()
         if index is None:
             return None
-        state, header = self._state, index[_HEADER]
+        state = self._state
+        try:
+            header = index[_HEADER]
+        except ValueError:  # as above
+            return None
         if state[0] is index and state[1] == header:
             return state
         with self._lock:

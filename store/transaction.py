@@ -16,7 +16,9 @@ from typing import Any, Generic, TypeVar, cast
 from store.backends import Transaction
 from store.errors import Conflict, StoreError, label
 from store.handle import Handle, check_name, check_timeout
-from store.readcache import MISSING as MISSING  # what `default` is where none was given; those above have it from here
+from store.readcache import (
+    MISSING as MISSING,
+)  # what `default` is where none was given; those above have it from here
 from store.record import Identity, Row
 
 V = TypeVar("V")

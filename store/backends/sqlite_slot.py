@@ -67,7 +67,14 @@ class Slot:
                     conn = self.ready()
                     self.running = True
                     try:
-                        return _fetched(conn.execute(sql, params), fetch)
+                        cursor = conn.execute(sql, params)
+                        try:
+                            return fetch(cursor)
+                        except BaseException:
+                            # The traceback may keep the cursor: its statement would keep the connection in an old
+                            # snapshot.
+                            cursor.close()
+                            raise
                     finally:
                         self.running = False
             except SQLITE_ERRORS as exc:
@@ -183,12 +190,3 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
         raise timed_out(path, timeout) from error
     time.sleep(RETRY_SECONDS)
     return deadline
-
-
-def _fetched(cursor: sqlite3.Cursor, fetch: Fetch[T]) -> T:
-    try:
-        return fetch(cursor)
-    except BaseException:
-        # The traceback may keep the cursor: its statement would keep the connection in an old snapshot.
-        cursor.close()
-        raise

@@ -102,7 +102,8 @@ class SqliteTransaction(Hold):
             return True
         # An interrupt may strike at the very first instruction of __exit__, of ours or of what wraps us. The
         # exception that is being handled then tells, or the one that an interactive session keeps.
-        return any(map(self._passed, (sys.exc_info()[1], getattr(sys, "last_value", None))))
+        error, last = sys.exc_info()[1], sys.__dict__.get("last_value")
+        return (error is not None and self._passed(error)) or (last is not None and self._passed(last))
 
     def check_alive(self) -> None:
         """Raises: StoreError: nothing may be written in this transaction: it has ended already."""

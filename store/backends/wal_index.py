@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 HEADER = slice(0, 48)
-_CHANGES = slice(8, 12)  # iChange, one more with each commit; in the machine's byte order
-_SALTS = slice(32, 40)  # of the log that the frames are in; others once it is begun anew
+# iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
+_COUNTERS = struct.Struct("=8xI20xQ")
+_FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
+_OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
 @dataclass(slots=True)
@@ -27,9 +30,20 @@ class _File:
     descriptors: list[int] = field(default_factory=list)
     index: mmap.mmap | None = None
 
+    def count(self) -> int:
+        """How many descriptors there are, the hidden one as well."""
+        return len(self.descriptors) + (self.index is not None and "trackfd" not in _OPTIONS)
+
+    def close(self) -> None:
+        """Whoever still has the map gets a ValueError from it."""
+        if self.index is not None:
+            self.index.close()
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+
 
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own
-# are on this very file: nothing here is closed, nor left to the garbage collector, before the file is gone.
+# are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
 _files: dict[tuple[int, int], _File] = {}
 _files_lock = threading.RLock()
 
@@ -41,8 +55,7 @@ def index_of(path: str) -> mmap.mmap | None:
             status = os.stat(path + "-shm", follow_symlinks=False)
             known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
             if known.index is None:
-                options: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-                known.index = mmap.mmap(known.descriptors[0], HEADER.stop, access=mmap.ACCESS_READ, **options)
+                known.index = mmap.mmap(known.descriptors[0], HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
             return known.index
         except (OSError, ValueError):  # ValueError: it is shorter than a header, for it is only being made
             return None
@@ -56,13 +69,28 @@ def _opened(path: str) -> _File:
     return file
 
 
-def release_gone() -> None:
-    """Close what is left of files that have been deleted: nobody has a lock on those any more."""
+def release_unused() -> None:
+    """Close what was opened of files that SQLite has closed: all that are deleted, and others none has open here.
+
+    A file is left behind by a connection that may only read, and where other processes are at work.
+    """
     with _files_lock:
         for inode, file in list(_files.items()):
-            if os.fstat(file.descriptors[0]).st_nlink == 0:
+            if os.fstat(file.descriptors[0]).st_nlink == 0 or _descriptors_of(inode) <= file.count():
                 del _files[inode]
-                _close(file)
+                file.close()
+
+
+def _descriptors_of(inode: tuple[int, int]) -> int:
+    """How many descriptors of this process are of that file."""
+    found = 0
+    for number in os.listdir("/dev/fd"):
+        try:
+            status = os.fstat(int(number))
+        except OSError:  # that of the listing
+            continue
+        found += (status.st_dev, status.st_ino) == inode
+    return found
 
 
 def renew() -> None:
@@ -70,19 +98,17 @@ def renew() -> None:
     global _files_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _files_lock = threading.RLock()
     for file in _files.values():
-        _close(file)
+        file.close()
     _files.clear()
-
-
-def _close(file: _File) -> None:
-    for descriptor in file.descriptors:
-        os.close(descriptor)
 
 
 def is_next(before: bytes, after: bytes) -> bool:
     """Whether exactly one commit lies between two headers, in one and the same log."""
-    return _changes(after) == (_changes(before) + 1) % 2**32 and after[_SALTS] == before[_SALTS]
+    changes, salts = _COUNTERS.unpack_from(before)
+    return _COUNTERS.unpack_from(after) == ((changes + 1) % 2**32, salts)
 
 
-def _changes(header: bytes) -> int:
-    return int.from_bytes(header[_CHANGES], sys.byteorder)
+def frames_in(index: mmap.mmap) -> int:
+    """How many frames the log has, those that are in the database already included."""
+    frames: int = _FRAMES.unpack_from(index)[0]
+    return frames

@@ -44,12 +44,16 @@ class Pickled:
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         try:
             return self.loads(body, buffers, lookup)
-        except (MemoryError, StoreError):
-            raise
-        except (ImportError, AttributeError) as exc:
-            raise missing(self.describe(body)[0], lookup, exc) from exc
         except Exception as exc:
-            raise undecodable(exc) from exc
+            raise self.not_decoded(body, lookup, exc) from exc
+
+    def not_decoded(self, body: bytes, lookup: Lookup, exc: Exception) -> Exception:
+        """The error for what decoding raised, to be raised from it; MemoryError and errors of ours are raised."""
+        if isinstance(exc, MemoryError | StoreError):
+            raise exc
+        if isinstance(exc, ImportError | AttributeError):
+            return missing(self.describe(body)[0], lookup, exc)
+        return undecodable(exc)
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
         from store.codecs import pickle_description  # pickletools is only for those who look closely

@@ -6,8 +6,10 @@ beside a database. A key file that changes is read again: a program that runs ta
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -15,6 +17,7 @@ from store.errors import StorageError
 from store.trust.key import Key
 from store.trust.key_file import create_key_file, parse_keys, read_key_file, why_unsafe
 
+LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
 
 _HOMELESS = "this user has no home directory to keep a key in"
@@ -31,14 +34,20 @@ class Keyring:
         source: what the program gave as `key=`: a secret (bytes or str), the path of a key file, or several,
             newest first. None: the file named by STORE_KEY_FILE, else the key in STORE_KEY, else the user's
             own key file.
+        clock: what tells the time in seconds, for the next look at a key file.
     """
 
-    def __init__(self, source: KeySource = None) -> None:
+    def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._looked = -math.inf
         self._given = _given_keys(source)
         self._named = os.environ.get("STORE_KEY_FILE")
         self._inline = os.environ.get("STORE_KEY")
         self._path: Path | None = None
+        self._watched: str | None = None  # the same for `stat`, which takes text faster
         self._keys: list[Key] | None = None
+        self._by_id: dict[bytes, Key] = {}
+        self._sealing: Key | None = None
         self._stamp: object = None
         self.problem = ""
         """Why there is no key to seal with; empty where there is one, or where one can be made."""
@@ -47,25 +56,24 @@ class Keyring:
 
     def sealing_key(self) -> Key | None:
         """The key that new records are sealed with; made now if there is none. None: none can be had."""
+        if self._sealing is not None and self._clock() - self._looked < LOOK_SECONDS:
+            return self._sealing
         self._refresh()
-        if not self.keys():
-            self._create()
-        keys = self.keys()
-        key = None
-        for candidate in keys:  # no generator: an interrupt in one that is half-way could not be raised
-            if not candidate.retired:
-                key = candidate
-                break
-        if keys:
-            self.problem = "" if key else f"every key of {self.where()} is retired: make a new one, `store key new`"
-        return key
+        if self._sealing is None:
+            if not self.keys():
+                self._create()
+            if self.keys() and self._sealing is None:
+                self.problem = f"every key of {self.where()} is retired: make a new one, `store key new`"
+        return self._sealing
 
     def find(self, key_id: bytes) -> Key | None:
         """The key with that id, or None; looks again at a key file that has changed since."""
-        key = self._held(key_id)
+        if self._keys is None:
+            self._load()
+        key = self._by_id.get(key_id)
         if key is None:
             self._refresh()
-            key = self._held(key_id)
+            key = self._by_id.get(key_id)
         return key
 
     def keys(self) -> list[Key]:
@@ -102,16 +110,17 @@ class Keyring:
     def __reduce__(self) -> NoReturn:
         raise TypeError("keys are never pickled")
 
-    def _held(self, key_id: bytes) -> Key | None:
-        for key in self.keys():
-            if key.id == key_id:
-                return key
-        return None
-
     def _load(self) -> None:
         stamp = self._stamp_now()  # before the reading: what is written meanwhile is noticed the next time
-        self._keys = self._found(stamp)
+        self._hold(self._found(stamp))
         self._stamp = stamp
+
+    def _hold(self, keys: list[Key]) -> None:
+        self._keys = keys
+        self._by_id = {key.id: key for key in reversed(keys)}
+        self._sealing = next((key for key in keys if not key.retired), None)
+        if self._sealing is not None:
+            self.problem = ""
 
     def _found(self, stamp: object) -> list[Key]:
         """What the source holds now."""
@@ -128,6 +137,7 @@ class Keyring:
 
     def _refresh(self) -> None:
         """Read a key file again that changed. What is held stays where the new one gives nothing to use."""
+        self._looked = self._clock()
         stamp = self._stamp_now()
         if stamp is None or stamp == self._stamp:
             return
@@ -138,7 +148,8 @@ class Keyring:
             if not held:
                 raise
         if held and not self._keys:
-            self._keys, self.problem = held, problem
+            self._hold(held)
+            self.problem = problem
 
     def _create(self) -> None:
         file = self.file()
@@ -154,12 +165,13 @@ class Keyring:
 
     def _stamp_now(self) -> object:
         """What changes when the key file does; None where there is none."""
-        file = self.file()
+        if self._watched is None:
+            self._watched = os.fspath(self.file() or "")
         try:
-            status = os.stat(file) if file is not None else None
-        except OSError:
+            status = os.stat(self._watched)
+        except OSError:  # "" as well: the keys come from no file
             return None
-        return status and (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class NoKeys(Keyring):

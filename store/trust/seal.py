@@ -23,6 +23,7 @@ from store.trust.key import ID_BYTES, UNKEYED, Key
 from store.trust.keys import Keyring
 
 DIGEST_BYTES = 16
+SHORT = 4096  # bytes of a body up to which a copy that is hashed at once costs less than two calls
 _PURPOSE = b"store.seal.v1"  # on disk in every seal: never change
 _LENGTHS = struct.Struct("<7Q")
 _NUMBERS = struct.Struct("<q?d")  # protocol, whether it expires, when
@@ -45,22 +46,34 @@ class Sealer:
         self.keyring = keyring
         self._purpose = purpose
         self._store_id = store_id
-        self._hashes: dict[bytes, Any] = {}
-        self._unkeyed = self._hash_with(None)
+        self._hashes: dict[Key | None, Any] = {}  # a key is itself alone: those that are equal have a hash each
 
     def seal(self, row: Row) -> Row:
         """The row with its seal and its checksum."""
-        return self._sealed(row, self.keyring.sealing_key())
+        seal, crc = self.seal_of(*_covered(row))
+        return row._replace(seal=seal, crc=crc)
+
+    def seal_of(
+        self,
+        namespace: str,
+        name: str,
+        codec: str,
+        protocol: int,
+        expires: float | None,
+        spill: str | None,
+        body: bytes,
+    ) -> tuple[bytes, int]:
+        """Seal and checksum of a row that has these columns."""
+        key = self.keyring.sealing_key()
+        header = _context(namespace, name, codec, protocol, expires, spill, body)
+        if len(body) < SHORT:
+            header, body = header + body, b""
+        return (UNKEYED if key is None else key.id) + self._digest(key, header, body), crc32(body, crc32(header))
 
     def seal_unkeyed(self, row: Row) -> Row:
         """The row with a seal that no key made: a checksum, which makes it nobody's."""
-        return self._sealed(row, None)
-
-    def _sealed(self, row: Row, key: Key | None) -> Row:
-        header = _context(row)
-        digest = self._digest(key, header, row.body)
-        key_id = UNKEYED if key is None else key.id
-        return row._replace(seal=key_id + digest, crc=crc32(row.body, crc32(header)))
+        header = _context(*_covered(row))
+        return row._replace(seal=UNKEYED + self._digest(None, header, row.body), crc=crc32(row.body, crc32(header)))
 
     def check(self, row: Row) -> Verdict:
         """Whose the row is; its bytes are what was sealed.
@@ -70,31 +83,32 @@ class Sealer:
         """
         if not row.has_types():
             raise Corrupt("its columns do not hold what those of a record do; restore it from a backup")
-        if len(row.seal) != ID_BYTES + DIGEST_BYTES:
+        seal = row.seal
+        if len(seal) != ID_BYTES + DIGEST_BYTES:
             raise Corrupt("its seal is damaged; restore it from a backup, or delete it")
-        header = _context(row)
-        key_id = row.seal[:ID_BYTES]
+        header = _context(*_covered(row))
+        key_id = seal[:ID_BYTES]
         key = None if key_id == UNKEYED else self.keyring.find(key_id)
         if key is not None:
-            if hmac.compare_digest(self._digest(key, header, row.body), row.seal[ID_BYTES:]):
+            body = row.body
+            digest = self._digest(key, header + body, b"") if len(body) < SHORT else self._digest(key, header, body)
+            if hmac.compare_digest(digest, seal[ID_BYTES:]):
                 return Verdict.OWN
             raise _tampered(row, header)
         if row.crc != crc32(row.body, crc32(header)):
             raise Corrupt("its bytes do not match their checksum: damaged at rest; restore it from a backup")
-        if key_id == UNKEYED and self._digest(None, header, row.body) != row.seal[ID_BYTES:]:
+        if key_id == UNKEYED and self._digest(None, header, row.body) != seal[ID_BYTES:]:
             raise Corrupt("its bytes do not match their checksum: damaged at rest; restore it from a backup")
         return Verdict.FOREIGN
 
     def _digest(self, key: Key | None, header: bytes, body: bytes) -> bytes:
-        if key is None:
-            state = self._unkeyed.copy()
-        else:
-            state = self._hashes.get(key.id)
-            if state is None:
-                state = self._hashes[key.id] = self._hash_with(key)
-            state = state.copy()
+        known = self._hashes.get(key)
+        if known is None:
+            known = self._hashes[key] = self._hash_with(key)
+        state = known.copy()
         state.update(header)
-        state.update(body)
+        if body:
+            state.update(body)
         return state.digest()  # type: ignore[no-any-return]
 
     def _hash_with(self, key: Key | None) -> Any:
@@ -104,16 +118,24 @@ class Sealer:
         return state
 
 
-def _context(row: Row) -> bytes:
+def _covered(row: Row) -> tuple[str, str, str, int, float | None, str | None, bytes]:
+    """The columns that a seal covers."""
+    return row.namespace, row.name, row.codec, row.protocol, row.expires, row.spill, row.body
+
+
+def _context(
+    namespace: str, name: str, codec: str, protocol: int, expires: float | None, spill: str | None, body: bytes
+) -> bytes:
     """What a seal covers beside the body: fixed fields first, so that no two contexts read alike."""
     try:
-        texts = [text.encode() for text in (row.namespace, row.name, row.codec, row.spill or "")]
+        one, two, three, four = namespace.encode(), name.encode(), codec.encode(), (spill or "").encode()
     except UnicodeEncodeError as exc:
-        raise ValueError(f"a name must be valid text, and {row.name[:80]!r} has a lone surrogate") from exc
-    expires = row.expires
-    numbers = _NUMBERS.pack(row.protocol, expires is not None, 0.0 if expires is None else expires)
-    lengths = _LENGTHS.pack(*map(len, texts), len(numbers), len(row.body), row.spill is not None)
-    return b"".join((lengths, *texts, numbers))
+        raise ValueError(f"a name must be valid text, and {name[:80]!r} has a lone surrogate") from exc
+    lengths = _LENGTHS.pack(
+        len(one), len(two), len(three), len(four), _NUMBERS.size, len(body), spill is not None
+    )  # fmt: skip
+    numbers = _NUMBERS.pack(protocol, expires is not None, 0.0 if expires is None else expires)
+    return b"".join((lengths, one, two, three, four, numbers))
 
 
 def _tampered(row: Row, header: bytes) -> Tampered:

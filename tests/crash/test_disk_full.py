@@ -178,11 +178,11 @@ def test_write_past_the_limit_of_a_file(path, how, size):
 
 CHECKPOINTS = """
     import os, resource, sys
-    import store.backends.sqlite_engine as engine
+    import store.backends.sqlite_checkpoints as checkpoints
     from store import Store
     from store.errors import StorageError
 
-    engine.CHECKPOINT_PAGES = 25
+    checkpoints.LOG_FRAMES = 25
     path = sys.argv[1]
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     written = 0

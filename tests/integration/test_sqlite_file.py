@@ -149,7 +149,7 @@ def test_wal_stays_small(path):
     with Store(path) as s:
         for i in range(4_000):
             s[str(i)] = bytes(6_000)  # 24 MB in all
-            largest = max(largest, s._backend._engine.wal_bytes())
+            largest = max(largest, s._backend._engine.checkpoints.log_bytes())
         assert os.stat(path).st_size > 20_000_000
         assert 1_000_000 < largest < 16_000_000
     assert not os.path.exists(f"{path}-wal")  # folded in by the last to close
@@ -171,17 +171,17 @@ def test_wal_that_grew_under_a_reader_shrinks_again(path):
 
 
 def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
-    monkeypatch.setattr("store.backends.sqlite_engine.CHECKPOINT_PAGES", 5)
+    monkeypatch.setattr("store.backends.sqlite_checkpoints.LOG_FRAMES", 5)
     with Store(path) as s:
         engine = s._backend._engine
         held = []
-        original = engine._checkpoint
+        original = engine.checkpoints.run
 
-        def checkpoint(slot) -> None:
+        def checkpoint(conn) -> None:
             held.append(engine.writer_lock.holder is not None and engine.writer_lock.holder() is not None)
-            original(slot)
+            original(conn)
 
-        monkeypatch.setattr(engine, "_checkpoint", checkpoint)
+        monkeypatch.setattr(engine.checkpoints, "run", checkpoint)
         for i in range(20):
             s["a"] = i
             s.update(b=i, c=i)

@@ -16,6 +16,7 @@ from store import Store
 from store.errors import StorageError, Untrusted
 from store.locking import Hold, WriterLock
 from store.trust import key_file as key_files
+from store.trust import keys
 from store.trust.key import Key
 from store.trust.key_file import add_key, create_key_file, read_key_file, retire_key
 from store.trust.keys import Keyring
@@ -36,6 +37,30 @@ def id_of(secret: str) -> bytes:
 def sealing_id(ring: Keyring) -> bytes | None:
     key = ring.sealing_key()
     return key.id if key else None
+
+
+@pytest.fixture(autouse=True)
+def looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look at the key file before each write, so that no test has to wait for the next one."""
+    monkeypatch.setattr(keys, "LOOK_SECONDS", 0.0)
+
+
+def test_running_program_looks_at_its_key_file_no_more_often_than_it_must(
+    key_file: KeyFile, own_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "LOOK_SECONDS", 0.05)
+    now = [100.0]
+    key_file(own_key, FIRST)
+    ring = Keyring(clock=lambda: now[0])
+    assert sealing_id(ring) == id_of(FIRST)
+    key_file(own_key, SECOND, FIRST)
+    now[0] += 0.04
+    assert sealing_id(ring) == id_of(FIRST)
+    now[0] += 0.02
+    assert sealing_id(ring) == id_of(SECOND)
+    own_key.write_text("")
+    assert ring.find(id_of("c3" * 32)) is None  # an unknown key is looked for at once, and nothing is lost by it
+    assert sealing_id(ring) == id_of(SECOND)
 
 
 def test_new_key_seals_and_the_old_one_verifies(path: Path, own_key: Path) -> None:

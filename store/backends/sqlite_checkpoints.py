@@ -1,0 +1,61 @@
+"""When the write-ahead log is folded into the database, and what became of it.
+
+Checkpoints are the writer's, under its lock: two that run at once beside a writer could corrupt a database in SQLite
+before 3.51.3 (https://www.sqlite.org/wal.html, "The WAL-Reset Bug").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+
+from store.backends.sqlite_coherence import SqliteCoherence
+from store.backends.wal_index import frames_in
+
+LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
+FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers, briefly
+
+
+class Checkpoints:
+    """Of one engine; used under the writer's lock."""
+
+    def __init__(self, path: str, coherence: SqliteCoherence) -> None:
+        self.error: sqlite3.Error | None = None
+        """Why the last one failed, if it did: the writes are safe in the log all the same."""
+        self._path = path
+        self._coherence = coherence
+        self._written = 0  # pages, as this process counts them where there is no index to ask
+        self._folded = 0  # frames that were in the log at the last one
+
+    def wrote(self, rows: int, size: int) -> None:
+        """Count what goes into the log."""
+        self._written += rows + size // 4096
+
+    def is_due(self) -> bool:
+        """Whether enough has come into the log since the last one."""
+        index = self._coherence.index()
+        if index is None:
+            return self._written >= LOG_FRAMES
+        frames = frames_in(index)
+        if frames < self._folded:  # the log was begun anew
+            self._folded = 0
+        return frames - self._folded >= LOG_FRAMES
+
+    def run(self, conn: sqlite3.Connection) -> None:
+        """Fold in what can be; a failure is kept for `stats`."""
+        self._written = 0
+        index = self._coherence.index()
+        self._folded = 0 if index is None else frames_in(index)
+        mode = "TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE"
+        try:
+            conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+            self.error = None
+        except sqlite3.Error as exc:
+            self.error = exc
+
+    def log_bytes(self) -> int:
+        """The size of the log."""
+        with suppress(FileNotFoundError):
+            return os.stat(self._path + "-wal").st_size
+        return 0
