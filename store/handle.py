@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
@@ -197,20 +197,23 @@ class Handle(Generic[V]):
     def _value(self, row: Row) -> V:
         """The value of a row: with `writeback=True` the live object, where there is one."""
         if self._writeback is None:
-            value: V = self._pipeline.unpack(row)
+            value: V = self._pipeline.unpacked(row)[0]
             return value
         return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
 
-    def _pair(self, row: Row) -> tuple[tuple[str, V], ...]:
-        """The name and value of a row as one pair; what `on_unreadable` puts in its place; or nothing."""
-        try:
-            return ((row.name, self._value(row)),)
-        except (RecordError, CodecUnavailable) as exc:
-            if callable(self._on_unreadable):
-                return ((row.name, self._on_unreadable(row.name, exc)),)
-            if self._on_unreadable == "skip":
-                return ()
-            raise
+    def _decoded(self, rows: Iterable[Row]) -> Iterator[tuple[str, V]]:
+        """Names and values, one by one; where a row cannot be decoded, what `on_unreadable` says."""
+        value_of, choice = self._value, self._on_unreadable
+        for row in rows:
+            try:
+                value = value_of(row)
+            except (RecordError, CodecUnavailable) as exc:
+                if choice == "skip":
+                    continue
+                if not callable(choice):
+                    raise
+                value = choice(row.name, exc)
+            yield row.name, value
 
     def _pack(
         self, name: str, value: V, ttl: float | None, codec: CodecChoice | None = None, protocol: int | None = None

@@ -231,13 +231,11 @@ class Store(
             after, until = _rest(after, until, page[-1].id or 0, reverse)
 
     def _pairs(self, reverse: bool = False) -> Iterator[tuple[str, V]]:
-        for row in self._rows(reverse):
-            yield from self._pair(row)
+        return self._decoded(self._rows(reverse))
 
     def _snapshot(self) -> dict[str, V]:
         """All of it as of one moment; the rows are read before the first one is decoded."""
-        rows = self._backend.all_rows(self._namespace, self._clock())
-        return dict(pair for row in rows for pair in self._pair(row))
+        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock())))
 
     def _whole(self) -> dict[str, V]:
         """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""

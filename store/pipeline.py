@@ -81,6 +81,9 @@ class Pipeline:
         if not isinstance(self.codec, Auto):
             self._known[self.codec.name] = self.codec
         self._plainly = None if isinstance(self.codec, Auto) else (self.codec, self.protocol)
+        usual = codecs.load("pickle") if isinstance(self.codec, Auto) else self.codec
+        # What most rows need, at hand.
+        self._usual, self._usual_protocols, self._usual_decode = usual.name, usual.protocols, self._full(usual)
 
     def pack(
         self,
@@ -141,9 +144,13 @@ class Pipeline:
     def unpacked(self, row: Row) -> tuple[Any, Decode | None]:
         """The value; and what makes it of the body again, where a key of ours sealed that. Raises: as `unpack`."""
         try:
-            verdict = self.sealer.check(row)
-            decode = self._decoder_for(row, verdict)
-            return decode(row.body), decode if verdict is Verdict.OWN else None
+            if self.sealer.check(row) is Verdict.OWN:
+                if row.codec == self._usual and row.protocol in self._usual_protocols:
+                    decode = self._usual_decode
+                else:
+                    decode = self._full(self.codec_of(row))
+                return decode(row.body), decode
+            return self._foreign(row)(row.body), None
         except Untrusted as exc:
             if self.sealer.keyring.problem and not self.sealer.keyring.keys():
                 exc.message += f". No key was used: {self.sealer.keyring.problem}"
@@ -223,10 +230,10 @@ class Pipeline:
         self._known[found.name] = found
         return found
 
-    def _decoder_for(self, row: Row, verdict: Verdict) -> Decode:
-        """What the row deserves to be decoded by."""
+    def _foreign(self, row: Row) -> Decode:
+        """What a row that no key of ours sealed deserves to be decoded by."""
         codec = self.codec_of(row)
-        if verdict is Verdict.OWN or self.trust == "all":
+        if self.trust == "all":
             return self._full(codec)
         if self.trust == "own":
             raise Untrusted(

@@ -23,7 +23,8 @@ from store.record import Header, Identity, Row
 Found = TypeVar("Found", Row, Header)
 
 PAGE_ROWS = 256
-PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the row that passes this
+PAGE_PART = 16  # rows that are fetched at once
+PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,13 +338,14 @@ def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) ->
 
 
 def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
-    rows, size = [], 0
-    for values in cursor:
-        row = Row._make(values)
-        rows.append(row)
-        if isinstance(row.body, bytes):  # always, but in a file made by hand; the check of the seal says so
-            size += len(row.body)
-        if len(rows) >= PAGE_ROWS or size > PAGE_BYTES:
+    rows: list[Row] = []
+    size = 0
+    while len(rows) < PAGE_ROWS and size <= PAGE_BYTES:
+        some = list(map(Row._make, cursor.fetchmany(PAGE_PART)))
+        if not some:
             break
+        rows += some
+        # Of a file made by hand a body may be anything; the check of the seal says so.
+        size += sum([len(row.body) for row in some if type(row.body) is bytes])
     cursor.close()  # ends the read transaction
     return rows

@@ -81,23 +81,33 @@ class Sealer:
         Raises:
             Tampered: the seal names a key of ours and does not match. Corrupt: damaged, or no seal.
         """
+        _, namespace, name, codec, protocol, _, _, body, spill, seal, _, _, _, _, expires = row
+        try:
+            key = self.keyring.find(seal[:ID_BYTES])
+            if key is not None:
+                header = _context(namespace, name, codec, protocol, expires, spill, body)
+                # A seal that holds says of all that it covers, and a value is made of, that it has its type as well.
+                if len(body) < SHORT:
+                    header, body = header + body, b""
+                if hmac.compare_digest(self._digest(key, header, body), seal[ID_BYTES:]):
+                    return Verdict.OWN
+        except (TypeError, AttributeError, struct.error):  # a column holds something else
+            pass
+        return self._judged(row)
+
+    def _judged(self, row: Row) -> Verdict:
+        """The verdict on a row that has no seal of ours that holds."""
         if not row.has_types():
             raise Corrupt("its columns do not hold what those of a record do; restore it from a backup")
-        seal = row.seal
-        if len(seal) != ID_BYTES + DIGEST_BYTES:
+        if len(row.seal) != ID_BYTES + DIGEST_BYTES:
             raise Corrupt("its seal is damaged; restore it from a backup, or delete it")
         header = _context(*_covered(row))
-        key_id = seal[:ID_BYTES]
-        key = None if key_id == UNKEYED else self.keyring.find(key_id)
-        if key is not None:
-            body = row.body
-            digest = self._digest(key, header + body, b"") if len(body) < SHORT else self._digest(key, header, body)
-            if hmac.compare_digest(digest, seal[ID_BYTES:]):
-                return Verdict.OWN
+        key_id = row.seal[:ID_BYTES]
+        if key_id != UNKEYED and self.keyring.find(key_id) is not None:
             raise _tampered(row, header)
         if row.crc != crc32(row.body, crc32(header)):
             raise Corrupt("its bytes do not match their checksum: damaged at rest; restore it from a backup")
-        if key_id == UNKEYED and self._digest(None, header, row.body) != seal[ID_BYTES:]:
+        if key_id == UNKEYED and self._digest(None, header, row.body) != row.seal[ID_BYTES:]:
             raise Corrupt("its bytes do not match their checksum: damaged at rest; restore it from a backup")
         return Verdict.FOREIGN
 
