@@ -10,18 +10,38 @@
 `import store as shelve` runs a program that was written for the standard library's `shelve`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from store import codecs, errors
 from store.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
-from store.codecs.placeholder import Placeholder
 from store.errors import *
-from store.evolution import versioned
 from store.mapping import Store
 from store.record import Record
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
 from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
+if TYPE_CHECKING:
+    from store.codecs.placeholder import Placeholder
+    from store.evolution import versioned
+
 __version__ = "0.1.0"
 
 __all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "codecs", "errors", *errors.__all__]
+
+
+_LATE = {"Placeholder": "store.codecs.placeholder", "versioned": "store.evolution"}
+
+
+def __getattr__(name: str) -> Any:
+    """What few programs need is loaded when it is asked for (PEP 562)."""
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    from importlib import import_module
+
+    return globals().setdefault(name, getattr(import_module(_LATE[name]), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})

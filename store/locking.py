@@ -8,7 +8,6 @@ no use for.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet, ref
 
+from store.digests import blake2b
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 
 FIRST_DELAY = 0.0001  # seconds between two attempts, doubled up to LAST_DELAY: filelock's own waiting
@@ -260,7 +260,7 @@ class NamedLocks:
                 errno=exc.errno,
                 path=folder,
             ) from exc
-        file = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        file = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         lock = filelock.FileLock(os.path.join(folder, file + ".lock"), poll_interval=NAMED_POLL)
 
         def take(timeout: float) -> bool:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import decimal
-import fractions
 import sys
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
@@ -22,12 +18,6 @@ from store.readcache import (
 from store.record import Identity, Row
 
 V = TypeVar("V")
-
-_IMMUTABLE = (
-    int, float, complex, str, bytes, type(None), type(Ellipsis), type, Enum, range, slice, uuid.UUID,
-    decimal.Decimal, fractions.Fraction,
-    datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo,
-)  # fmt: skip
 
 
 class Transactions(Handle[V]):
@@ -182,4 +172,19 @@ def _is_mutable(value: Any) -> bool:
     """Whether anything in the value can change in place."""
     if isinstance(value, tuple | frozenset):
         return any(map(_is_mutable, value))
-    return not isinstance(value, _IMMUTABLE)
+    return not isinstance(value, (*_IMMUTABLE, *_immutable_where_imported()))
+
+
+_IMMUTABLE = (int, float, complex, str, bytes, type(None), type(Ellipsis), type, Enum, range, slice)
+_ELSEWHERE = {
+    "uuid": ("UUID",), "decimal": ("Decimal",), "fractions": ("Fraction",),
+    "datetime": ("date", "time", "timedelta", "tzinfo"),
+}  # fmt: skip
+
+
+def _immutable_where_imported() -> list[type]:
+    """Of modules that nobody has imported there is no value; importing them would cost a start 5 ms."""
+    return [
+        getattr(sys.modules[module], name) for module, names in _ELSEWHERE.items() if module in sys.modules
+        for name in names
+    ]  # fmt: skip

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import sqlite3
 import sys
-import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import closing
@@ -119,6 +117,9 @@ def _on_private_copy(path: str) -> Connect:
     Copying closes descriptors of the database, which would drop the locks of SQLite connections of this
     process; there are none: they would have made the `-shm` file whose absence brought us here.
     """
+    import shutil  # here and below: 6 ms that few readers need
+    import tempfile
+
     folder = tempfile.mkdtemp(prefix="store-")
     copy = os.path.join(folder, "copy.db")
     try:
@@ -142,6 +143,8 @@ def _on_private_copy(path: str) -> Connect:
 
 def _copy_whole(path: str, copy: str) -> None:
     """Copy database and logs, all as of one moment: there is no lock here that would keep a writer out."""
+    import shutil
+
     for _ in range(COPY_ATTEMPTS):
         before = _stamps(path)
         for suffix, stamp in zip(_SUFFIXES, before, strict=True):
@@ -168,6 +171,8 @@ def _stamp(path: str) -> tuple[int, ...] | None:
 
 def _remove(folder: str, owner: int) -> None:
     """Remove a private copy: its maker does, and not a child that was forked from it."""
+    import shutil
+
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
 

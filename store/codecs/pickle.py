@@ -26,15 +26,17 @@ from pickle import (
     dumps,
 )
 from types import BuiltinMethodType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from store.allowlist import Allowed, allowed
 from store.codecs.pickled import Buffers, Pickled, undecodable
 from store.codecs.pickled import loads as stdlib_loads
 from store.codecs.placeholder import HoldsPlaceholder, with_placeholders
-from store.codecs.restricted import Machine
 from store.errors import Corrupt, StoreError
 from store.lookup import AS_WRITTEN, Lookup
+
+if TYPE_CHECKING:
+    from store.codecs.restricted import Machine
 
 __all__ = [
     "dump", "dumps", "load", "loads", "Pickler", "Unpickler", "PickleBuffer", "HIGHEST_PROTOCOL",
@@ -67,7 +69,7 @@ class Unpickler(_stdlib.Unpickler):
         super().__init__(file, fix_imports=fix_imports, encoding=encoding, errors=errors, buffers=buffers)
         self._machine: Machine | None = None
         if not _is_all(trust):
-            self._machine = Machine(
+            self._machine = _machine(
                 file, allow=allowed(allow), buffers=buffers, fix_imports=fix_imports, encoding=encoding, errors=errors
             )
 
@@ -126,7 +128,7 @@ def loads(
     }  # fmt: skip
     if _is_all(trust):
         return _stdlib.loads(data, **options)
-    return _run(Machine(_as_bytes(data), allow=allowed(allow), **options))
+    return _run(_machine(_as_bytes(data), allow=allowed(allow), **options))
 
 
 def _as_bytes(data: Any) -> bytes:
@@ -176,7 +178,7 @@ class PickleCodec(Pickled):
     def decode_restricted(
         self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
-        machine = Machine(_as_bytes(body), allow=allow, buffers=buffers, lookup=lookup)
+        machine = _machine(_as_bytes(body), allow=allow, buffers=buffers, lookup=lookup)
         try:
             value = _run(machine)
         except EOFError as exc:
@@ -202,6 +204,13 @@ def _passing(function: Callable[..., Any]) -> Callable[..., Any]:
             raise _FromProgram(exc) from exc
 
     return call
+
+
+def _machine(*args: Any, **options: Any) -> Machine:
+    """The decoder for what others wrote; whoever reads records of his own alone does not load it."""
+    from store.codecs.restricted import Machine
+
+    return Machine(*args, **options)
 
 
 def _run(machine: Machine) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import NoReturn
+
+from store.digests import blake2b
 
 KEY_BYTES = 32
 ID_BYTES = 8

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -46,7 +45,7 @@ def create_key_file(file: Path) -> None:
     Raises: OSError.
     """
     _make_folder(file.parent)
-    _link(file, secrets.token_hex(KEY_BYTES) + "\n")
+    _link(file, os.urandom(KEY_BYTES).hex() + "\n")
 
 
 def add_key(file: Path) -> Key:
@@ -55,7 +54,7 @@ def add_key(file: Path) -> Key:
     Raises:
         StorageError, ValueError: as `read_key_file`, or the file cannot be changed. OSError.
     """
-    material = secrets.token_hex(KEY_BYTES)
+    material = os.urandom(KEY_BYTES).hex()
     _make_folder(file.parent)
     with _changing(file) as target:
         if not _link(target, material + "\n"):
@@ -191,7 +190,7 @@ def _rewrite(file: Path, text: str) -> None:
 @contextmanager
 def _temporary(file: Path, text: str) -> Iterator[Path]:
     """A file beside `file`, closed to others and synced, that is gone afterwards if it was not renamed."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="ascii") as stream:

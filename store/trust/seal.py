@@ -10,13 +10,12 @@ and the checksum itself. Who can write the file can change those, delete records
 
 from __future__ import annotations
 
-import hmac
 import struct
 from enum import Enum
-from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
+from store.digests import blake2b, compare_digest
 from store.errors import Corrupt, Tampered
 from store.record import Row
 from store.trust.key import ID_BYTES, UNKEYED, Key
@@ -89,7 +88,7 @@ class Sealer:
                 # A seal that holds says of all that it covers, and a value is made of, that it has its type as well.
                 if len(body) < SHORT:
                     header, body = header + body, b""
-                if hmac.compare_digest(self._digest(key, header, body), seal[ID_BYTES:]):
+                if compare_digest(self._digest(key, header, body), seal[ID_BYTES:]):
                     return Verdict.OWN
         except (TypeError, AttributeError, struct.error):  # a column holds something else
             pass
