@@ -10,7 +10,7 @@
 `import store as shelve` runs a program that was written for the standard library's `shelve`.
 """
 
-from typing import TYPE_CHECKING, Any
+import typing as _typing
 
 from store import codecs, errors
 from store.allowlist import allow
@@ -22,7 +22,7 @@ from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to 
 from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from store.codecs.placeholder import Placeholder
     from store.evolution import versioned
 
@@ -34,7 +34,7 @@ __all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "codecs", "er
 _LATE = {"Placeholder": "store.codecs.placeholder", "versioned": "store.evolution"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _typing.Any:
     """What few programs need is loaded when it is asked for (PEP 562)."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

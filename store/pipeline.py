@@ -80,9 +80,9 @@ class Pipeline:
         if not isinstance(self.codec, Auto):
             self._known[self.codec.name] = self.codec
         self._plainly = None if isinstance(self.codec, Auto) else (self.codec, self.protocol)
-        usual = codecs.load("pickle") if isinstance(self.codec, Auto) else self.codec
         # What most rows need, at hand.
-        self._usual, self._usual_protocols, self._usual_decode = usual.name, usual.protocols, self._full(usual)
+        self._usual: Codec = codecs.load("pickle") if isinstance(self.codec, Auto) else self.codec
+        self._usual_decode = self._full(self._usual)
 
     def pack(
         self,
@@ -144,7 +144,7 @@ class Pipeline:
         """The value; and what makes it of the body again, where a key of ours sealed that. Raises: as `unpack`."""
         try:
             if self.sealer.check(row) is Verdict.OWN:
-                if row.codec == self._usual and row.protocol in self._usual_protocols:
+                if row.codec == self._usual.name and row.protocol in self._usual.protocols:
                     decode = self._usual_decode
                 else:
                     decode = self._full(self.codec_of(row))
