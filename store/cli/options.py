@@ -41,7 +41,9 @@ def _time(argument: str, takes: str, fits: Callable[[float], bool]) -> float:
     except ValueError:
         raise click.BadParameter(f"{argument!r} is no time: a number of seconds, or such as 30m, 2h, 7d") from None
     if not fits(amount) or amount == math.inf:
-        raise click.BadParameter(f"{argument!r} is no finite time {takes}: a number of seconds, or such as 30m, 2h, 7d")
+        raise click.BadParameter(
+            f"{argument!r} is no finite time {takes}: a number of seconds, or such as 30m, 2h, 7d"
+        )
     return amount
 
 

@@ -14,6 +14,7 @@ import click
 from store import Store
 from store.cli.options import open_store, path_argument, text
 from store.cli.records import _TakesNegativeNumbers
+from store.cli.sections import Commands
 from store.cli.terminal import shown, shown_name
 from store.cli.values import format_value, parse_value, read_text
 from store.errors import StoreError
@@ -29,7 +30,7 @@ _format_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def settings() -> None:
     """Shows, sets and resets what a program keeps as settings.
 
