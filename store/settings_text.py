@@ -27,6 +27,10 @@ FORMATS = {
     "yaml": Target("YAML", _YAML_KEYS, _YAML_KEYS),
 }
 _SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+# A string of TOML, of the four kinds (https://toml.io/en/v1.0.0#string), or a comment.
+_TOML_COMMENT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(?P<comment>\#)''', re.DOTALL
+)
 NONE = "_none"  # no field is called so: names that begin with "_" are refused
 
 
@@ -81,6 +85,17 @@ def values_in(text: str, format: str) -> dict[str, Any]:
     if format == "toml":
         _put_none_back(found)
     return found
+
+
+def has_comments(text: str, format: str) -> bool:
+    """Whether a text, which `values_in` has read, has comments: those are lost. JSON has none."""
+    if format == "toml":
+        return any(found["comment"] for found in _TOML_COMMENT.finditer(text))
+    if format == "yaml":
+        from store.codecs import yaml  # only who asks for YAML imports it
+
+        return yaml.has_comments(text)
+    return False
 
 
 def write_file(path: str | os.PathLike[str], text: str) -> None:
