@@ -19,6 +19,7 @@ from typing import Any
 from store.codecs import codecs
 from store.errors import Corrupt, NotSerializable
 from store.settings_types import SCALARS, Target
+from store.syncing import sync_file, sync_folder
 
 _YAML_KEYS = frozenset({*SCALARS, bytes, datetime, date})
 FORMATS = {
@@ -105,10 +106,12 @@ def write_file(path: str | os.PathLike[str], text: str) -> None:
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
+            sync_file(file)
         os.replace(draft, target)
     except BaseException:
         os.unlink(draft)
         raise
+    sync_folder(os.path.dirname(target))
 
 
 def _decoded(text: str, format: str) -> Any:
