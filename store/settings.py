@@ -165,7 +165,7 @@ class Settings(Generic[T]):
                     f"modify({name!r}, lambda value: …)"
                 )
             yield value
-            self._write({name: value})
+            self._write({name: value}, in_place=True)
         self._warn_of_variables([name])
 
     def modify(self, name: str, fn: Callable[[Any], Any]) -> Any:
@@ -239,7 +239,7 @@ class Settings(Generic[T]):
         Raises:
             TypeError, ValueError: the class refuses them.
         """
-        return cast(T, self._schema.built(self.as_dict(with_env=True), "refuses what is stored"))
+        return cast(T, self._schema.built(self.as_dict(with_env=True), {}, "refuses what is stored"))
 
     @property
     def typed(self) -> T:
@@ -370,12 +370,13 @@ class Settings(Generic[T]):
                 f"the environment variable {variable} is refused: {exc}; correct it or unset it"
             ) from exc
 
-    def _write(self, new: Mapping[str, Any]) -> dict[str, Any]:
-        """Check and store values, as one step; returns them as they are held."""
+    def _write(self, new: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
+        """Check and store values, as one step; returns them as they are held. `in_place`: they were held before."""
         checked = self._schema.checked(new)
         with self._store.transaction():
             if self._schema.judges:
-                checked = self._schema.judged(self._all_stored(), checked)
+                judge = self._schema.judged_again if in_place else self._schema.judged
+                checked = judge(self._all_stored(), checked)
             fields = self._schema.fields
             plain = each(checked, lambda name, value: fields[name].plain(value))
             for name, one in plain.items():
@@ -394,7 +395,7 @@ class Settings(Generic[T]):
             field = self._schema.field(name)
         except AttributeError as exc:
             raise ValueError(str(exc)) from None
-        return field.restored(plain, strict=True)
+        return field.imported(plain)
 
     def _warn_of_variables(self, names: Any) -> None:
         for name, variable in self.overridden().items():

@@ -56,7 +56,7 @@ class Validated(Kind):
 def schema_of_model(cls: Any) -> Schema:
     """The schema of a pydantic model. Raises: TypeError: a field has no default."""
     fields = {name: _field(cls, name, info) for name, info in cls.model_fields.items()}
-    return Schema(cls, fields, lambda values: _built(cls, values), judges=True)
+    return Schema(cls, fields, lambda held, new: _built(cls, {**held, **new}), judges=True)
 
 
 def _field(cls: Any, name: str, info: Any) -> Field:
@@ -76,7 +76,7 @@ def _field(cls: Any, name: str, info: Any) -> Field:
 
 def _built(cls: Any, values: Mapping[str, Any]) -> Any:
     try:
-        return cls.model_validate(dict(values), by_alias=False, by_name=True)
+        return cls.model_validate(values, by_alias=False, by_name=True)
     except ValidationError as exc:
         raise ValueError(_told(exc, "")) from exc
 
