@@ -35,7 +35,10 @@ class Field(NamedTuple):
 
     def restored(self, plain: Any) -> Any:
         """The value of a plain form that is stored. Raises: TypeError, ValueError: it does not fit."""
-        return self._ruled(self.kind.restore(plain, self.where))
+        value = self.kind.restore(plain, self.where)
+        if self.rule is not None:
+            self.rule(value)
+        return value
 
     def imported(self, plain: Any) -> Any:
         """The value of a plain form, to be assigned. Raises: TypeError, ValueError: it does not fit."""
@@ -43,7 +46,7 @@ class Field(NamedTuple):
 
     def parsed(self, text: str) -> Any:
         """The value that a text spells, to be assigned. Raises: TypeError, ValueError."""
-        return self._ruled(self.kind.parse(text, self.where))
+        return self.kind.parse(text, self.where)
 
     def plain(self, value: Any, target: Target = STORED) -> Any:
         """The plain form of a value. Raises: ValueError: it would not come back as it is."""
@@ -55,11 +58,6 @@ class Field(NamedTuple):
                 f"field a type that tells them apart, {self.kind.name} does not"
             )
         return found
-
-    def _ruled(self, value: Any) -> Any:
-        if self.rule is not None:
-            self.rule(value)
-        return value
 
     def is_default(self, plain: Any) -> bool:
         """Whether a plain form is that of the default."""
