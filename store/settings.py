@@ -65,8 +65,9 @@ class Settings(Generic[T]):
         location: a path or URL, as for `Store`; or an open `Store`, which is then not closed by this.
         namespace: where in the file.
         env_prefix: environment variables of that prefix and the field's name in capitals win when fields are read
-            (`MYAPP_FONT_SIZE=20`), are parsed by its type (lists as `a,b` or JSON, objects as JSON), converted and
-            validated as if they were assigned, and never stored. "" is a prefix; None is no variables.
+            (`MYAPP_FONT_SIZE=20`), are parsed by its type (lists as `a,b` or JSON; objects, and lists of a pydantic
+            model, as JSON), converted and validated as if they were assigned, and never stored. "" is a prefix; None
+            is no variables.
         mode, trust, key, durability, timeout: as those of `Store`, where it is opened here.
         interval: seconds between two looks for changes, where there are callbacks.
         wait: what waits so long, and gives True when it is time to end; for tests.

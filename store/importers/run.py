@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.errors import NotAStore, RecordError, StorageError, StoreError, Untrusted, label
-from store.foreign import Foreign, check_storable, holds_same
+from store.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.handle import check_name
 from store.importers import Found, Importer, importers
 from store.importers.files import is_our_store
@@ -232,13 +232,10 @@ class _Import:
 
     def _expires_then(self, ready: _Ready) -> bool:
         """Whether the record that is there expires when that of the source does."""
-        try:
-            expires = self._store.record(ready.name).expires
-        except KeyError:  # just now
-            return False
+        expires = expiry_of(self._store, ready.name)
         if expires is None or ready.expires is None:
-            return expires is None and ready.expires is None
-        return abs(expires.timestamp() - ready.expires) < EXPIRY_SECONDS
+            return expires is ready.expires
+        return abs(expires - ready.expires) < EXPIRY_SECONDS
 
 
 def _next_batch(source: Iterator[Found], size: int) -> tuple[list[Found], Exception | None]:

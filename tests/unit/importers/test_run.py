@@ -23,6 +23,8 @@ from store.importers import Found, importers
 from store.importers.names import name_of
 from store.importers.run import BATCH, OUTCOMES, import_into
 
+END_OF_9999 = 253402300799.0  # the last moment that a Record shows
+
 
 class Given:
     """A source whose records the test gives."""
@@ -104,7 +106,7 @@ def test_conflict(given: Given, path: Path, on_conflict: str, outcome: str, valu
             assert dict(s) == ({"it": "mine"} if dry_run else {"it": value, "new": 1})
 
 
-@pytest.mark.parametrize("theirs", [None, 5000.0, 9000.0])
+@pytest.mark.parametrize("theirs", [None, 5000.0, 9000.0, 1e15])
 @pytest.mark.parametrize("mine", [None, 4000])
 @pytest.mark.parametrize("store_ttl", [None, 100])
 def test_replace_gives_a_record_of_the_same_value_the_expiry_of_the_source(
@@ -123,7 +125,7 @@ def test_replace_gives_a_record_of_the_same_value_the_expiry_of_the_source(
         assert s.record("it") == before
         assert run(target, clock=lambda: 1000.0, on_conflict="replace") == first
         expires = s.record("it").expires
-        assert (None if expires is None else expires.timestamp()) == theirs
+        assert (None if expires is None else expires.timestamp()) == (theirs if theirs != 1e15 else END_OF_9999)
         assert run(target, clock=lambda: 1000.5, on_conflict="replace") == [("it", "unchanged")]
 
 
