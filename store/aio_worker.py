@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -29,7 +30,7 @@ class Worker:
         self.timeout = timeout
         self._owner_process = os.getpid()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="AsyncStore")
-        self._turn = asyncio.Lock()
+        self._turn = Turn()
         self._owner: asyncio.Task[Any] | None = None
         self._depth = 0
 
@@ -72,10 +73,7 @@ class Worker:
                     "await the store in that task itself (asyncio.gather, TaskGroup and, before Python 3.12, "
                     "wait_for start tasks; asyncio.timeout does not), or after the block"
                 )
-            if self._turn.locked():
-                await self._wait()
-            else:
-                await self._turn.acquire()
+            await self._wait()
             self._owner = task
         self._depth += 1
 
@@ -120,13 +118,49 @@ class Worker:
 
     async def _wait(self) -> None:
         try:
-            async with asyncio.timeout(self.timeout):
-                await self._turn.acquire()
+            await self._turn.acquire(self.timeout)
         except TimeoutError:
             raise LockTimeout(
                 f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
                 "transactions, or open the store with a longer timeout"
             ) from None
+
+
+class Turn:
+    """First come, first served: given back, the turn is at once that of who waits longest, not of who asks next.
+
+    An `asyncio.Lock` is free in between. Who asks then looks like one that need not wait, and was given no timeout.
+    """
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, timeout: float) -> None:
+        """Wait for the turn for so many seconds at most. Raises: TimeoutError."""
+        if not self._is_taken:
+            self._is_taken = True
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        try:
+            async with asyncio.timeout(timeout):
+                await mine
+        except BaseException:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            elif not mine.cancelled():
+                self.release()  # it came too late
+            raise
+
+    def release(self) -> None:
+        """Give the turn to the next."""
+        while self._waiting:
+            following = self._waiting.popleft()
+            if not following.done():
+                following.set_result(None)
+                return
+        self._is_taken = False
 
 
 inside: ContextVar[tuple[Taken, ...]] = ContextVar("store_aio_inside", default=())

@@ -30,6 +30,7 @@ from store.errors import CodecUnavailable, NotSerializable, RecordError, Storage
 from store.foreign import as_json, pickled
 from store.handle import check_name
 from store.mapping import Store
+from store.syncing import sync_file, sync_folder
 
 SUFFIX = ".pickle"
 MAX_FILE_NAME = 255  # bytes: https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/limits.h.html
@@ -154,8 +155,7 @@ class _Hidden:
 
     def _move(self, name: str, target: str) -> None:
         """Gives a file its place, which a rename would take from whoever has it. Synced: it counts as a copy."""
-        with open(self._inside(name), "rb+") as file:
-            os.fsync(file.fileno())
+        self._sync(name)
         try:
             os.link(self._inside(name), target)
         except FileExistsError:
@@ -164,6 +164,11 @@ class _Hidden:
             if os.path.lexists(target):
                 raise FileExistsError(17, "is there already, and is not overwritten", target) from None
             os.rename(self._inside(name), target)
+        sync_folder(os.path.dirname(target))
+
+    def _sync(self, name: str) -> None:
+        with open(self._inside(name), "rb+") as file:
+            sync_file(file)
 
 
 class JsonLines(_Hidden):
@@ -232,7 +237,11 @@ class Pickles(_Hidden):
     def publish(self) -> None:
         if os.path.lexists(self._path):  # a rename would take the place of an empty folder
             raise FileExistsError(17, "is there already, and is not overwritten", self._path)
+        for name in os.listdir(self._inside("files")):  # only now: the system has written most of them meanwhile
+            self._sync(f"files/{name}")
+        sync_folder(self._inside("files"))
         os.rename(self._inside("files"), self._path)
+        sync_folder(os.path.dirname(self._path))
 
 
 WRITERS: dict[str, type[JsonLines] | type[Shelf] | type[Pickles]] = {

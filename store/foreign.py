@@ -77,6 +77,12 @@ def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
         return False
 
 
+def expiry_of(store: Handle[Any], name: str) -> float | None:
+    """When a record expires, in Unix seconds, of which a `Record` shows none beyond the year 9999. None is never."""
+    row = store._find(name)
+    return None if row is None else row.expires
+
+
 def check_storable(store: Handle[Any], name: str, value: Any) -> None:
     """Does all of an assignment but the writing. Raises: NotSerializable, Untrusted, TypeError, ValueError."""
     store._pack(name, value, None)

@@ -46,6 +46,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 DIGEST_BYTES = 32  # BLAKE2b-256: no two different values with one digest will ever be found
+EXTENDED_BITS, EXTENDED_BYTES = 63, 10  # of the fraction, and in all, of x87's floats (Intel SDM 1, 4.2.2)
 _NAN = struct.pack(">d", math.nan)
 
 
@@ -139,7 +140,18 @@ class _Writer:
         elif array.dtype.kind in "OT":
             self.write(array.tolist())
         else:
-            self.atom("content", array.tobytes())
+            self.atom("content", _content(array))
+
+
+def _content(array: Any) -> bytes:
+    """The bytes of an array's elements; of extended floats those that count, next to which there is padding."""
+    numpy = sys.modules["numpy"]
+    kind: Any = {"f": numpy.longdouble, "c": numpy.clongdouble}.get(array.dtype.kind)
+    if kind is None or array.dtype.itemsize != numpy.dtype(kind).itemsize or numpy.finfo(kind).nmant != EXTENDED_BITS:
+        return array.tobytes()  # type: ignore[no-any-return]
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False).ravel()  # the padding comes last
+    size = numpy.dtype(numpy.longdouble).itemsize
+    return little.view("u1").reshape(-1, size)[:, :EXTENDED_BYTES].tobytes()  # type: ignore[no-any-return]
 
 
 def _integer(value: int) -> bytes:

@@ -43,8 +43,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast, o
 from store.errors import StoreError
 from store.mapping import Store
 from store.settings_changes import Callback, Changes, Handle, stamps_of
+from store.settings_environment import Environment
 from store.settings_fields import Field, Schema, each, schema_of
-from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable, variables_of, warn
+from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable, warn
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
 
@@ -64,8 +65,9 @@ class Settings(Generic[T]):
         location: a path or URL, as for `Store`; or an open `Store`, which is then not closed by this.
         namespace: where in the file.
         env_prefix: environment variables of that prefix and the field's name in capitals win when fields are read
-            (`MYAPP_FONT_SIZE=20`), are parsed by its type (lists as `a,b` or JSON, objects as JSON), and are never
-            stored. "" is a prefix; None is no variables.
+            (`MYAPP_FONT_SIZE=20`), are parsed by its type (lists as `a,b` or JSON; objects, and lists of a pydantic
+            model, as JSON), converted and validated as if they were assigned, and never stored. "" is a prefix; None
+            is no variables.
         mode, trust, key, durability, timeout: as those of `Store`, where it is opened here.
         interval: seconds between two looks for changes, where there are callbacks.
         wait: what waits so long, and gives True when it is time to end; for tests.
@@ -89,14 +91,14 @@ class Settings(Generic[T]):
         if isinstance(interval, bool) or not isinstance(interval, int | float) or not interval > 0:
             raise ValueError(f"interval is a number of seconds above 0, not {interval!r}")
         set_own("_schema", usable(schema_of(schema), Settings))
-        set_own("_variables", {} if env_prefix is None else variables_of(self._schema, env_prefix))
+        set_own("_environment", Environment(self._schema, env_prefix))
         set_own("_warned", set())
         set_own("_store", opened(location, namespace, options))
         set_own("_changes", Changes(lambda: stamps_of(self._store), self.__getattr__, interval, wait))
 
     if TYPE_CHECKING:
         _schema: Schema
-        _variables: dict[str, str]
+        _environment: Environment
         _warned: set[str]
         _store: Store[Any]
         _changes: Changes
@@ -137,7 +139,7 @@ class Settings(Generic[T]):
         if name.startswith("_"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
         field = self._schema.field(name)
-        found, value = self._from_environment(field)
+        found, value = self._environment.find(field, self._all_stored)
         return value if found else self._stored(field)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -151,7 +153,8 @@ class Settings(Generic[T]):
     def edit(self, name: str) -> Iterator[Any]:
         """Gives the stored value, or the default, to be changed in place, and stores it: one atomic step.
 
-        An exception that leaves the block writes nothing.
+        It is checked and validated, and was converted when it was assigned: an attrs converter does not run. An
+        exception that leaves the block writes nothing.
 
         Raises:
             TypeError: the value cannot be changed in place: use `modify`. And as an assignment.
@@ -165,7 +168,7 @@ class Settings(Generic[T]):
                     f"modify({name!r}, lambda value: …)"
                 )
             yield value
-            self._write({name: value})
+            self._write({name: value}, in_place=True)
         self._warn_of_variables([name])
 
     def modify(self, name: str, fn: Callable[[Any], Any]) -> Any:
@@ -229,7 +232,7 @@ class Settings(Generic[T]):
         stored = self._all_stored()
         found = {}
         for name, field in self._schema.fields.items():
-            wins, value = self._from_environment(field) if with_env else (False, None)
+            wins, value = self._environment.find(field, lambda: stored) if with_env else (False, None)
             found[name] = value if wins else stored[name] if name in stored else field.default()
         return found
 
@@ -239,7 +242,7 @@ class Settings(Generic[T]):
         Raises:
             TypeError, ValueError: the class refuses them.
         """
-        return cast(T, self._schema.built(self.as_dict(with_env=True), "refuses what is stored"))
+        return cast(T, self._schema.built(self.as_dict(with_env=True), {}, "refuses what is stored"))
 
     @property
     def typed(self) -> T:
@@ -256,7 +259,7 @@ class Settings(Generic[T]):
 
     def overridden(self) -> dict[str, str]:
         """The fields that an environment variable wins over, each with the variable's name."""
-        return {name: variable for name, variable in self._variables.items() if variable in os.environ}
+        return self._environment.overridden()
 
     # -- text
 
@@ -283,7 +286,8 @@ class Settings(Generic[T]):
     def import_(self, text: str, format: str) -> None:
         """Stores the fields that a text in "toml", "json" or "yaml" names: all of them or, if one is bad, none.
 
-        Fields that it does not name stay as they are. Comments are lost: they are not in what `export` gives.
+        Each is assigned, hence converted and validated by the class. Fields that it does not name stay as they are.
+        Comments are lost: they are not in what `export` gives.
 
         Raises:
             ValueError: the text is not of that format, or names fields that are unknown or have bad values: each
@@ -357,25 +361,13 @@ class Settings(Generic[T]):
                 )
         return _MISSING if default is None else default()
 
-    def _from_environment(self, field: Field) -> tuple[bool, Any]:
-        """Whether a variable wins over a field, and its value. Raises: ValueError: it is not of the field's type."""
-        variable = self._variables.get(field.name)
-        text = None if variable is None else os.environ.get(variable)
-        if text is None:
-            return False, None
-        try:
-            return True, field.parsed(text)
-        except (TypeError, ValueError) as exc:
-            raise ValueError(
-                f"the environment variable {variable} is refused: {exc}; correct it or unset it"
-            ) from exc
-
-    def _write(self, new: Mapping[str, Any]) -> dict[str, Any]:
-        """Check and store values, as one step; returns them as they are held."""
+    def _write(self, new: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
+        """Check and store values, as one step; returns them as they are held. `in_place`: they were held before."""
         checked = self._schema.checked(new)
         with self._store.transaction():
             if self._schema.judges:
-                checked = self._schema.judged(self._all_stored(), checked)
+                judge = self._schema.judged_again if in_place else self._schema.judged
+                checked = judge(self._all_stored(), checked)
             fields = self._schema.fields
             plain = each(checked, lambda name, value: fields[name].plain(value))
             for name, one in plain.items():
@@ -394,7 +386,7 @@ class Settings(Generic[T]):
             field = self._schema.field(name)
         except AttributeError as exc:
             raise ValueError(str(exc)) from None
-        return field.restored(plain, strict=True)
+        return field.imported(plain)
 
     def _warn_of_variables(self, names: Any) -> None:
         for name, variable in self.overridden().items():

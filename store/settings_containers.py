@@ -244,18 +244,23 @@ class Choice(Kind):
 
 
 class Part(NamedTuple):
-    """One field of a nested object; `alias` is what its class calls it when one is made."""
+    """One field of a nested object."""
 
     kind: Kind
-    alias: str
     required: bool
 
 
 class Nested(Kind):
     """An object of a dataclass or an attrs class; plain as a dict, made again by its class."""
 
-    def __init__(self, cls: type, parts: Callable[[], Mapping[str, Part]]) -> None:
+    def __init__(
+        self,
+        cls: type,
+        parts: Callable[[], Mapping[str, Part]],
+        build: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
+    ) -> None:
         self.cls, self._parts = cls, parts  # found late: a class may have fields of its own type
+        self._build = build  # of held values and of new ones
         self.name = cls.__name__
 
     def check(self, value: Any, where: str) -> Any:
@@ -283,10 +288,11 @@ class Nested(Kind):
         missing = [name for name, part in parts.items() if part.required and name not in plain]
         if missing:
             raise ValueError(f"{where} takes {self.name}, which needs {', '.join(missing)}")
-        return self.cls(**{
-            parts[name].alias: parts[name].kind.restore(item, f"{where}.{name}", strict)
+        values = {
+            name: parts[name].kind.restore(item, f"{where}.{name}", strict)
             for name, item in plain.items() if name in parts
-        })  # fmt: skip
+        }  # fmt: skip
+        return self._build({}, values) if strict else self._build(values, {})
 
     def parse(self, text: str, where: str) -> Any:
         return self.restore(from_json(text, where, self.name), where, strict=True)

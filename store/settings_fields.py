@@ -15,6 +15,10 @@ from store.settings_containers import Nested, Part, near_miss
 from store.settings_hints import kind_of
 from store.settings_types import STORED, Kind, Target, shown
 
+REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+"""What the code of a class raises for a value that it does not take: a converter may look it up in a table, say."""
+Build = Callable[[Mapping[str, Any], Mapping[str, Any]], Any]
+"""Makes an object of values that are held, which were converted when they were assigned, and of new ones."""
 Rule = Callable[[Any], None]
 """Raises TypeError or ValueError for a value that a field's own validator refuses."""
 
@@ -29,13 +33,20 @@ class Field(NamedTuple):
     rule: Rule | None = None
     converts: bool = False
 
-    def restored(self, plain: Any, strict: bool = False) -> Any:
-        """The value of a plain form. Raises: TypeError, ValueError: it does not fit."""
-        return self._ruled(self.kind.restore(plain, self.where, strict))
+    def restored(self, plain: Any) -> Any:
+        """The value of a plain form that is stored. Raises: TypeError, ValueError: it does not fit."""
+        value = self.kind.restore(plain, self.where)
+        if self.rule is not None:
+            self.rule(value)
+        return value
+
+    def imported(self, plain: Any) -> Any:
+        """The value of a plain form, to be assigned. Raises: TypeError, ValueError: it does not fit."""
+        return self.kind.restore(plain, self.where, strict=True)
 
     def parsed(self, text: str) -> Any:
-        """The value that a text spells. Raises: TypeError, ValueError."""
-        return self._ruled(self.kind.parse(text, self.where))
+        """The value that a text spells, to be assigned. Raises: TypeError, ValueError."""
+        return self.kind.parse(text, self.where)
 
     def plain(self, value: Any, target: Target = STORED) -> Any:
         """The plain form of a value. Raises: ValueError: it would not come back as it is."""
@@ -55,18 +66,13 @@ class Field(NamedTuple):
         except (TypeError, ValueError):  # a default that its own type refuses, which pydantic permits
             return False
 
-    def _ruled(self, value: Any) -> Any:
-        if self.rule is not None:
-            self.rule(value)
-        return value
-
 
 class Schema(NamedTuple):
-    """The fields of a class. `build` makes an object of values by name; `judges`: it may refuse, or alter, them."""
+    """The fields of a class. `build` makes its objects; `judges`: it may refuse, or alter, values."""
 
     cls: type
     fields: Mapping[str, Field]
-    build: Callable[[Mapping[str, Any]], Any]
+    build: Build
     judges: bool
 
     def field(self, name: str) -> Field:
@@ -85,18 +91,30 @@ class Schema(NamedTuple):
         fields = {name: self.field(name) for name in values}
         return each(values, lambda name, value: _checked(fields[name], value))
 
-    def judged(self, current: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-        """The new values as an object of the class has them, beside the current ones. Raises: as `checked`."""
-        found = self.built({**current, **new}, "would be refused with the new values")
-        return each(new, lambda name, _: self.fields[name].kind.check(getattr(found, name), self.fields[name].where))
+    def judged(
+        self, held: Mapping[str, Any], new: Mapping[str, Any], otherwise: str = "would be refused with the new values"
+    ) -> dict[str, Any]:
+        """The new values as an object of the class has them, beside those that are held. Raises: as `checked`."""
+        rest = {name: value for name, value in held.items() if name not in new}
+        return self._held_by(self.built(rest, new, otherwise), new)
 
-    def built(self, values: Mapping[str, Any], otherwise: str) -> Any:
+    def judged_again(self, held: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+        """The same for values that were held and have been changed in place: they are not converted once more."""
+        found = self.built({**held, **changed}, {}, "would be refused with the new values")
+        return self._held_by(found, changed)
+
+    def _held_by(self, found: Any, names: Mapping[str, Any]) -> dict[str, Any]:
+        return each(
+            names, lambda name, _: self.fields[name].kind.check(getattr(found, name), self.fields[name].where)
+        )
+
+    def built(self, held: Mapping[str, Any], new: Mapping[str, Any], otherwise: str) -> Any:
         """An object of the class. Raises: TypeError, ValueError: the class refuses the values."""
         try:
-            return self.build(values)
-        except (TypeError, ValueError) as exc:
+            return self.build(held, new)
+        except REFUSALS as exc:
             kind = TypeError if isinstance(exc, TypeError) else ValueError
-            raise kind(f"{self.cls.__name__} {otherwise}: {exc}") from exc
+            raise kind(f"{self.cls.__name__} {otherwise}: {exc}" if otherwise else str(exc)) from exc
 
 
 def each(values: Mapping[str, Any], make: Callable[[str, Any], Any]) -> dict[str, Any]:
@@ -142,11 +160,10 @@ def _checked(field: Field, value: Any) -> Any:
 # -- the classes
 
 
-class _Raw(NamedTuple):
+class Raw(NamedTuple):
     """A field as its class has it; `default` None: it has none."""
 
     name: str
-    alias: str
     default: Callable[[], Any] | None
     rule: Rule | None = None
     converts: bool = False
@@ -164,9 +181,8 @@ def schema_of(cls: Any) -> Schema:
         raise TypeError(f"Settings takes a dataclass, an attrs class or a pydantic model, not {shown(cls)}; {advice}")
     hints = _hints_of(cls)
     fields = {one.name: _field(cls, one, hints) for one in raw}
-    aliases = {one.name: one.alias for one in raw}
     judges = hasattr(cls, "__post_init__") or hasattr(cls, "__attrs_attrs__")
-    return Schema(cls, fields, lambda values: cls(**{aliases[name]: values[name] for name in values}), judges)
+    return Schema(cls, fields, _builder_of(cls), judges)
 
 
 def nested(cls: type) -> Kind | None:
@@ -185,13 +201,13 @@ def nested(cls: type) -> Kind | None:
             hints = _hints_of(cls)
             for one in raw:
                 kind = kind_of(hints.get(one.name, Any), f"{cls.__name__}.{one.name}")
-                parts[one.name] = Part(kind, one.alias, one.default is None)
+                parts[one.name] = Part(kind, one.default is None)
         return parts
 
-    return Nested(cls, found)
+    return Nested(cls, found, _builder_of(cls))
 
 
-def _field(cls: type, raw: _Raw, hints: Mapping[str, Any]) -> Field:
+def _field(cls: type, raw: Raw, hints: Mapping[str, Any]) -> Field:
     where = f"{cls.__name__}.{raw.name}"
     if raw.default is None:
         raise TypeError(
@@ -207,14 +223,16 @@ def _field(cls: type, raw: _Raw, hints: Mapping[str, Any]) -> Field:
     return Field(raw.name, where, kind, raw.default, raw.rule, raw.converts)
 
 
-def _raw_fields(cls: Any) -> list[_Raw] | None:
+def _raw_fields(cls: Any) -> list[Raw] | None:
     if not isinstance(cls, type):
         return None
     if "__attrs_attrs__" in cls.__dict__:
-        return _attrs_fields(cls)
+        from store.settings_attrs import fields_of
+
+        return fields_of(cls)
     if not dataclasses.is_dataclass(cls):
         return None
-    return [_Raw(one.name, one.name, _dataclass_default(one)) for one in dataclasses.fields(cls) if one.init]
+    return [Raw(one.name, _dataclass_default(one)) for one in dataclasses.fields(cls) if one.init]
 
 
 def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | None:
@@ -226,38 +244,12 @@ def _dataclass_default(field: dataclasses.Field[Any]) -> Callable[[], Any] | Non
     return lambda: copy.deepcopy(value)  # it may be mutable, and is the class's own
 
 
-def _attrs_fields(cls: Any) -> list[_Raw]:
-    import attrs
+def _builder_of(cls: Any) -> Build:
+    if "__attrs_attrs__" in cls.__dict__:
+        from store.settings_attrs import builder_of
 
-    found = []
-    for one in attrs.fields(cls):
-        if one.init:
-            default = None if one.default is attrs.NOTHING else _attrs_default(cls, one)
-            rule = None if one.validator is None else _attrs_rule(cls, one)
-            found.append(_Raw(one.name, one.alias, default, rule, one.converter is not None))
-    return found
-
-
-def _attrs_default(cls: Any, attribute: Any) -> Callable[[], Any]:
-    import attrs
-
-    if attribute.converter is not None or getattr(attribute.default, "takes_self", False):
-        return lambda: getattr(cls(), attribute.name)  # only the class can tell what it becomes
-    made: Any = attrs.Factory  # a class, which its types take for a function
-    if isinstance(attribute.default, made):
-        factory: Callable[[], Any] = attribute.default.factory
-        return factory
-    return lambda: copy.deepcopy(attribute.default)
-
-
-def _attrs_rule(cls: Any, attribute: Any) -> Rule:
-    def rule(value: Any) -> None:
-        try:
-            attribute.validator(cls.__new__(cls), attribute, value)
-        except AttributeError:  # it looks at other fields, which only a whole object has
-            pass
-
-    return rule
+        return builder_of(cls)
+    return lambda held, new: cls(**held, **new)
 
 
 def _hints_of(cls: type) -> dict[str, Any]:

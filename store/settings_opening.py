@@ -1,4 +1,4 @@
-"""Where settings are: the store that is opened, the folder of a program, the names of variables; and warnings."""
+"""Where settings are: the store that is opened, the folder of a program; and warnings."""
 
 from __future__ import annotations
 
@@ -74,18 +74,6 @@ def usable(schema: Schema, owner: type) -> Schema:
                 f"{field.where} cannot be a field: Settings has that name for itself; call it e.g. {name.strip('_')}_"
             )
     return schema
-
-
-def variables_of(schema: Schema, prefix: str) -> dict[str, str]:
-    """The variable of each field. Raises: TypeError, ValueError: two fields have the same."""
-    if not isinstance(prefix, str):
-        raise TypeError(f"env_prefix is a str or None, not {prefix!r}")
-    found = {name: (prefix + name).upper() for name in schema.fields}
-    for name, variable in found.items():
-        twins = [other for other in found if found[other] == variable]
-        if len(twins) > 1:
-            raise ValueError(f"{' and '.join(twins)} would both be the variable {variable}; rename {name}")
-    return found
 
 
 def warn(message: str) -> None:

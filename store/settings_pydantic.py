@@ -7,6 +7,7 @@ pydantic writes as JSON; a read checks it against the field's type and constrain
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -20,10 +21,7 @@ class Validated(Kind):
     """What a type is to pydantic, with constraints."""
 
     def __init__(self, hint: Any, config: Any = None) -> None:
-        try:
-            self.adapter: TypeAdapter[Any] = TypeAdapter(hint, config=config)
-        except PydanticUserError:  # a model has a configuration of its own
-            self.adapter = TypeAdapter(hint)
+        self.adapter = _adapter(hint, config)
         self.name = getattr(hint, "__name__", str(hint))
 
     def check(self, value: Any, where: str) -> Any:
@@ -53,10 +51,32 @@ class Validated(Kind):
             raise ValueError(_told(exc, where)) from exc
 
 
+class FieldOfModel(Validated):
+    """What a field of a model takes. A text is read by the bare type: the model runs the validators then, once."""
+
+    def __init__(self, info: Any, config: Any) -> None:
+        super().__init__(Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation, config)
+        self.name = getattr(info.annotation, "__name__", str(info.annotation))
+        self._config, self._annotation = config, info.annotation
+
+    def check(self, value: Any, where: str) -> Any:
+        return value  # the model gave it: its validators must not run once more
+
+    @cached_property
+    def _bare(self) -> Validated:
+        return Validated(self._annotation, self._config)
+
+    def parse(self, text: str, where: str) -> Any:
+        try:
+            return self._bare.parse(text, where)
+        except PydanticUserError as exc:  # a class of its own, which the validators know how to make
+            raise ValueError(f"{where}: pydantic reads no {self.name} from a text") from exc
+
+
 def schema_of_model(cls: Any) -> Schema:
     """The schema of a pydantic model. Raises: TypeError: a field has no default."""
     fields = {name: _field(cls, name, info) for name, info in cls.model_fields.items()}
-    return Schema(cls, fields, lambda values: _built(cls, values), judges=True)
+    return Schema(cls, fields, lambda held, new: _built(cls, {**held, **new}), judges=True)
 
 
 def _field(cls: Any, name: str, info: Any) -> Field:
@@ -68,15 +88,20 @@ def _field(cls: Any, name: str, info: Any) -> Field:
         )
     if getattr(info, "default_factory_takes_validated_data", False):
         raise TypeError(f"the default of {where} is made of other fields, which Settings does not know yet")
-    hint = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
-    kind = Validated(hint, cls.model_config)
-    kind.name = getattr(info.annotation, "__name__", str(info.annotation))
+    kind = FieldOfModel(info, cls.model_config)
     return Field(name, where, kind, lambda: info.get_default(call_default_factory=True), converts=True)
+
+
+def _adapter(hint: Any, config: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(hint, config=config)
+    except PydanticUserError:  # a model has a configuration of its own
+        return TypeAdapter(hint)
 
 
 def _built(cls: Any, values: Mapping[str, Any]) -> Any:
     try:
-        return cls.model_validate(dict(values), by_alias=False, by_name=True)
+        return cls.model_validate(values, by_alias=False, by_name=True)
     except ValidationError as exc:
         raise ValueError(_told(exc, "")) from exc
 

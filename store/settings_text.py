@@ -19,6 +19,7 @@ from typing import Any
 from store.codecs import codecs
 from store.errors import Corrupt, NotSerializable
 from store.settings_types import SCALARS, Target
+from store.syncing import sync_file, sync_folder
 
 _YAML_KEYS = frozenset({*SCALARS, bytes, datetime, date})
 FORMATS = {
@@ -27,6 +28,10 @@ FORMATS = {
     "yaml": Target("YAML", _YAML_KEYS, _YAML_KEYS),
 }
 _SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+# A string of TOML, of the four kinds (https://toml.io/en/v1.0.0#string), or a comment.
+_TOML_COMMENT = re.compile(
+    r'''"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(?P<comment>\#)''', re.DOTALL
+)
 NONE = "_none"  # no field is called so: names that begin with "_" are refused
 
 
@@ -83,6 +88,17 @@ def values_in(text: str, format: str) -> dict[str, Any]:
     return found
 
 
+def has_comments(text: str, format: str) -> bool:
+    """Whether a text, which `values_in` has read, has comments: those are lost. JSON has none."""
+    if format == "toml":
+        return any(found["comment"] for found in _TOML_COMMENT.finditer(text))
+    if format == "yaml":
+        from store.codecs import yaml  # only who asks for YAML imports it
+
+        return yaml.has_comments(text)
+    return False
+
+
 def write_file(path: str | os.PathLike[str], text: str) -> None:
     """The text as a file, which is there in full or as it was before. Raises: OSError."""
     target = os.path.realpath(path)  # a link stays one
@@ -90,10 +106,12 @@ def write_file(path: str | os.PathLike[str], text: str) -> None:
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
+            sync_file(file)
         os.replace(draft, target)
     except BaseException:
         os.unlink(draft)
         raise
+    sync_folder(os.path.dirname(target))
 
 
 def _decoded(text: str, format: str) -> Any:

@@ -36,18 +36,22 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def own_key(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home and a data directory of the test's own, which child processes inherit."""
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home and a data directory of the test's own, which child processes inherit.
+
+    Not by the `monkeypatch` of the test: its `undo()` would give the user's own home back.
+    """
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
-    # Temporary files too: what a test leaves behind is then its own, whoever runs beside it.
-    (home / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(home / "tmp"))
-    monkeypatch.setattr(tempfile, "tempdir", str(home / "tmp"))
-    monkeypatch.delenv("STORE_KEY", raising=False)
-    monkeypatch.delenv("STORE_KEY_FILE", raising=False)
-    return home / "data" / "sealed-store" / "keys"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HOME", str(home))
+        patched.setenv("XDG_DATA_HOME", str(home / "data"))
+        # Temporary files too: what a test leaves behind is then its own, whoever runs beside it.
+        (home / "tmp").mkdir()
+        patched.setenv("TMPDIR", str(home / "tmp"))
+        patched.setattr(tempfile, "tempdir", str(home / "tmp"))
+        patched.delenv("STORE_KEY", raising=False)
+        patched.delenv("STORE_KEY_FILE", raising=False)
+        yield home / "data" / "sealed-store" / "keys"
 
 
 @pytest.fixture

@@ -24,19 +24,17 @@ from store.cli import (
     upgrade,
     watch,
 )
-from store.cli.exits import EXIT_USAGE, run
+from store.cli.exits import run
 from store.cli.sections import Sections
 
 
 @click.group(
     cls=Sections,
-    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\n{completion.HOW_TO}",
 )
 @click.version_option(store.__version__, prog_name="store", message="%(prog)s %(version)s")
-@click.pass_context
-def cli(context: click.Context) -> None:
+def cli() -> None:
     """Python objects on disk under a name, shared by several processes.
 
     Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 where the world
@@ -48,9 +46,6 @@ def cli(context: click.Context) -> None:
       store set app.db settings '{"theme": "dark"}'
       store get app.db settings
     """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
-        context.exit(EXIT_USAGE)
 
 
 _COMMANDS = (

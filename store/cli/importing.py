@@ -46,7 +46,7 @@ SHOWN = 10  # records with nothing amiss whose names changed; the others are cou
     "--on-conflict",
     type=click.Choice(ON_CONFLICT),
     default="keep",
-    help="What a name does that has another value already: keep that.",
+    help="What a name does that has another value already: keep that; replace takes the expiry too.",
 )
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
 @click.option("--json", "as_array", is_flag=True, help="Every record and what became of it, as a JSON array.")

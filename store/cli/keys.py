@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from store.cli.sections import Commands
 from store.errors import StoreError
 from store.trust.key import ID_BYTES, Key
 from store.trust.key_file import add_key, read_key_file, retire_key
 from store.trust.keys import Keyring
 
 
-@click.group()
+@click.group(cls=Commands)
 def key() -> None:
     """Shows, adds and retires the keys that seal records.
 

@@ -24,14 +24,26 @@ def text(argument: str) -> str:
 
 
 def seconds(argument: str) -> float:
-    """The type of lifetimes: a number of seconds, or of another unit (90, 0.5, 30m, 2h, 7d, 1w)."""
+    """The type of lifetimes: a number of seconds above 0, or of another unit (90, 0.5, 30m, 2h, 7d, 1w)."""
+    return _time(argument, "above 0", lambda amount: amount > 0)
+
+
+def waiting_seconds(argument: str) -> float:
+    """The type of times to wait: the same, or 0."""
+    return _time(argument, "from 0 up", lambda amount: amount >= 0)
+
+
+def _time(argument: str, takes: str, fits: Callable[[float], bool]) -> float:
+    """The one place where the command line reads a number that may be infinite, or none (nan)."""
     unit = _UNIT_SECONDS.get(argument[-1:], 0)
     try:
         amount = float(argument[:-1]) * unit if unit else float(argument)
     except ValueError:
         raise click.BadParameter(f"{argument!r} is no time: a number of seconds, or such as 30m, 2h, 7d") from None
-    if not 0 < amount < math.inf:
-        raise click.BadParameter(f"{argument!r} is not above 0")
+    if not fits(amount) or amount == math.inf:
+        raise click.BadParameter(
+            f"{argument!r} is no finite time {takes}: a number of seconds, or such as 30m, 2h, 7d"
+        )
     return amount
 
 

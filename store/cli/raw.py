@@ -16,6 +16,7 @@ from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store
 from store.cli.terminal import shown_name
 from store.raw import export_raw, import_raw
+from store.syncing import sync_file, sync_folder
 
 
 def export_undecoded(path: str, file: str, namespace: str | None) -> None:
@@ -63,10 +64,11 @@ def output(file: str) -> Iterator[Callable[[str], object]]:
     with open(file, "x", encoding="ascii") as out:  # "x": it could be the store itself
         try:
             yield lambda line: out.write(line + "\n")
-            out.flush()
+            sync_file(out)
         except BaseException:
             os.unlink(file)
             raise
+    sync_folder(os.path.dirname(file) or os.curdir)
 
 
 @contextmanager

@@ -1,8 +1,10 @@
-"""`store --help`: the commands by what they are for."""
+"""Groups of commands: called with none, and in `store --help` the commands by what they are for."""
 
 from __future__ import annotations
 
 import click
+
+from store.cli.exits import EXIT_USAGE
 
 SECTIONS = {
     "Records": ("get", "set", "rm", "touch", "ls", "records", "info", "watch"),
@@ -15,7 +17,21 @@ SECTIONS = {
 REST = "More"  # those that no section names
 
 
-class Sections(click.Group):
+class Commands(click.Group):
+    """A group of commands; called without one it is called wrongly, and shows its help on stderr.
+
+    click's own way differs between its versions: help as an error, which here would be one long line, or as success.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises: click.exceptions.Exit."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(EXIT_USAGE)
+        return super().parse_args(ctx, args)
+
+
+class Sections(Commands):
     """A group of commands whose help lists them under headings."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -12,6 +12,7 @@ import click
 from store import Record, Store
 from store.cli.json_output import as_json, to_json
 from store.cli.options import open_store, path_argument, text
+from store.cli.sections import Commands
 from store.cli.terminal import shown_name
 from store.cli.values import read_text
 from store.sessions import Sessions
@@ -34,7 +35,7 @@ _namespace_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def sessions() -> None:
     """Counts, lists and deletes the sessions of a web application.
 

@@ -14,12 +14,13 @@ import click
 from store import Store
 from store.cli.options import open_store, path_argument, text
 from store.cli.records import _TakesNegativeNumbers
-from store.cli.terminal import shown, shown_name
+from store.cli.sections import Commands
+from store.cli.terminal import on_one_line, shown, shown_name
 from store.cli.values import format_value, parse_value, read_text
 from store.errors import StoreError
 from store.settings_containers import Anything
 from store.settings_opening import NAMESPACE, put_plain
-from store.settings_text import FORMATS, format_of, target_of, text_of, values_in
+from store.settings_text import FORMATS, format_of, has_comments, target_of, text_of, values_in
 
 _namespace_option = click.option(
     "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
@@ -29,7 +30,7 @@ _format_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Commands)
 def settings() -> None:
     """Shows, sets and resets what a program keeps as settings.
 
@@ -159,8 +160,8 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
 def import_(file: str, path: str, format: str | None, namespace: str) -> None:
     """Stores the values of a TOML, JSON or YAML file: all, or none.
 
-    Fields that the file does not name stay as they are; comments are lost. The program checks the values when it
-    reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
+    Fields that the file does not name stay as they are; comments are lost, and that is told. The program checks the
+    values when it reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
 
     \b
     Examples:
@@ -176,6 +177,9 @@ def import_(file: str, path: str, format: str | None, namespace: str) -> None:
         raise click.ClickException(f"{'stdin' if file == '-' else file}: {exc}; nothing was stored") from exc
     with open_store(path, mode="c", namespace=namespace) as s:
         _put_all(s, values)
+    if has_comments(content, format):
+        where = "the text" if file == "-" else on_one_line(file)
+        click.echo(f"store: the comments of {where} are not in the store, which keeps values alone", err=True)
     click.echo(f"imported {len(values)} field{'' if len(values) == 1 else 's'}")
 
 

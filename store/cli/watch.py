@@ -9,7 +9,7 @@ import click
 
 from store import Store
 from store.cli.json_output import as_json, to_json
-from store.cli.options import namespace_option, open_store, path_argument, text
+from store.cli.options import namespace_option, open_store, path_argument, text, waiting_seconds
 from store.cli.terminal import shown_name
 
 
@@ -19,7 +19,10 @@ from store.cli.terminal import shown_name
 @click.option("--prefix", metavar="P", type=text, default="", help="Only names that begin with P.")
 @namespace_option
 @click.option(
-    "--timeout", metavar="SECONDS", type=click.FloatRange(min=0), help="End after so many seconds without a change."
+    "--timeout",
+    metavar="SECONDS",
+    type=waiting_seconds,
+    help="End after so many seconds without a change; also 30m, 2h, 7d.",
 )
 @click.option("--json", "as_object", is_flag=True, help="Each change as a JSON object, with the record's metadata.")
 def watch(

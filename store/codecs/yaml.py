@@ -80,6 +80,18 @@ class YamlCodec:
         return describe_text(body, partial(self.decode_restricted, allow={}))
 
 
+def has_comments(text: str) -> bool:
+    """Whether a text that was read has comments: a `#` between two tokens, or in the head of a block scalar."""
+    end = 0
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):  # libyaml's tokens do not tell where they are
+        start, gap = token.start_mark.index, text[end : token.start_mark.index]
+        end = token.end_mark.index
+        head = text[start:end].partition("\n")[0] if getattr(token, "style", None) in ("|", ">") else ""
+        if "#" in gap or "#" in head:
+            return True
+    return "#" in text[end:]
+
+
 def _read(text: str, kind: Any, budget: Budget | None = None) -> Any:
     """The value of the one document. Raises: YAMLError, ValueError."""
     loader = kind(text)

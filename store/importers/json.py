@@ -2,11 +2,14 @@
 
 A line is `{"name": …, "value": …}`, with `"expires"` in Unix seconds where the record has an expiry. A file is read
 as lines if it is called .jsonl or .ndjson, or if its first line is such an object and it is not called .json.
+
+An object that has a member twice, which JSON permits and a dict cannot hold, makes its record fail.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Generator
 from typing import Any
 
@@ -52,8 +55,11 @@ def _of_lines(data: bytes) -> Generator[Found, None, None]:
 
 
 def _found(line: bytes, number: int) -> Found:
+    objects = _Objects()
     try:
-        fields = json.loads(line)
+        fields = json.loads(line, object_pairs_hook=objects)
+        if type(fields) is _Twice:
+            raise ValueError(f"it has {fields.member!r} twice")
         if type(fields) is not dict or set(fields) not in _FIELDS or type(fields["name"]) is not str:
             raise ValueError('it is not {"name": …, "value": …}')
         expires = fields.get("expires")
@@ -61,23 +67,59 @@ def _found(line: bytes, number: int) -> Found:
             raise ValueError('its "expires" is no number')
     except (ValueError, RecursionError) as exc:
         return Found(f"line {number}", problem=f"it cannot be read: {exc}")
-    return Found(fields["name"], fields["value"], expires=expires)
+    return objects.record(fields["name"], fields["value"], expires)
 
 
 def _of_object(path: str, data: bytes) -> Generator[Found, None, None]:
-    pairs: list[tuple[str, Any]] = []
-
-    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        pairs[:] = found  # the last object to end is the whole one
-        return dict(found)
-
+    objects = _Objects()
     try:
-        whole = json.loads(data, object_pairs_hook=keep) if data.strip() else {}
+        whole = json.loads(data, object_pairs_hook=objects) if data.strip() else {}
     except (ValueError, RecursionError) as exc:
         raise Corrupt(f"{path} is not JSON: {exc}; none of it was read") from exc
-    if type(whole) is not dict:
+    if not isinstance(whole, dict):
         raise Corrupt(f"{path} holds a {type(whole).__name__}, and only an object has names for its values")
-    yield from (Found(name, value) for name, value in pairs)
+    yield from (objects.record(name, value) for name, value in objects.last)
+
+
+class _Twice(dict[str, Any]):
+    """An object that has a member twice, of which this holds the last."""
+
+    member: str
+
+
+class _Objects:
+    """What `json.loads` makes its objects with: remembers what a dict would forget."""
+
+    def __init__(self) -> None:
+        self.last: list[tuple[str, Any]] = []  # the members of the object that ended last, which is the whole one
+        self._some_have_twice = False
+
+    def __call__(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
+        self.last = members
+        found = dict(members)
+        if len(found) == len(members):
+            return found
+        self._some_have_twice = True
+        twice = _Twice(found)
+        twice.member = Counter(name for name, _ in members).most_common(1)[0][0]
+        return twice
+
+    def record(self, name: str, value: Any, expires: float | None = None) -> Found:
+        """The record; without its value, where that would lose a member."""
+        problem = _where_twice(value) if self._some_have_twice else ""
+        return Found(name, problem=problem) if problem else Found(name, value, expires=expires)
+
+
+def _where_twice(value: Any) -> str:
+    """Which object in a value has a member twice; empty where none has."""
+    left = [("its value", value)]
+    while left:
+        where, one = left.pop()
+        if type(one) is _Twice:
+            return f"{where} has the member {one.member!r} twice, and only one could be kept: correct the source"
+        inner = one.items() if isinstance(one, dict) else enumerate(one) if isinstance(one, list) else ()
+        left += [(f"{where}[{key!r}]", part) for key, part in inner]
+    return ""
 
 
 importer = JsonImporter()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from store.errors import NotAStore, RecordError, StorageError, StoreError, Untrusted, label
-from store.foreign import Foreign, check_storable, holds_same
+from store.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.handle import check_name
 from store.importers import Found, Importer, importers
 from store.importers.files import is_our_store
@@ -28,6 +28,8 @@ BATCH_BYTES = 32 * 1024 * 1024  # of values, from which a batch is full with few
 ON_CONFLICT = ("keep", "replace", "fail")
 OUTCOMES = ("imported", "replaced", "unchanged", "kept", "expired", "skipped", "refused", "failed")
 BESIDE = ("shelve", "dbm")  # sources whose files may be called app.dat, so that a store can be called app
+EXPIRED = "its time in the source has run out"
+EXPIRY_SECONDS = 1.0  # two expiries are one within these: a store is told a lifetime, and reads its clock once more
 TROUBLE = ("refused", "failed")
 """Outcomes of records that are not in the store and should be."""
 
@@ -36,9 +38,10 @@ TROUBLE = ("refused", "failed")
 class Imported:
     """What became of one record.
 
-    `outcome` is "imported"; "replaced" or "kept" (the name had another value); "unchanged" (it had this one);
-    "expired" (in the source); "skipped" (no record at all); "refused" (it takes a class that is not allowed); or
-    "failed". `why` says more where there is more to say, also of an imported record whose name was changed.
+    `outcome` is "imported"; "replaced" (the name had another value, or this one with another expiry); "kept" (it had
+    another value); "unchanged" (it had this one); "expired" (in the source); "skipped" (no record at all); "refused"
+    (it takes a class that is not allowed); or "failed". `why` says more where there is more to say, also of an
+    imported record whose name was changed.
     """
 
     name: str
@@ -69,7 +72,8 @@ def import_into(
         trust: "data", or "all": decode whatever the source says, which runs its code.
         prefix: put before each name.
         table: of a sqlitedict: only this one.
-        on_conflict: what a name does that is there with another value: "keep" that, "replace" it, or "fail".
+        on_conflict: what a name does that is there with another value: "keep" that, "replace" it, its expiry too, or
+            "fail".
         dry_run: write nothing; say what would be done.
 
     Raises:
@@ -122,7 +126,7 @@ class _Ready:
 
     name: str
     value: Any
-    ttl: float | None
+    expires: float | None
     why: str
 
 
@@ -182,14 +186,17 @@ class _Import:
             return Imported(name, "failed", f"another record has become that name already; {why or 'twice there'}")
         self._keys.add(name)
         try:
-            left = None if found.expires is None else float(found.expires) - self._clock()
+            expires = None if found.expires is None else float(found.expires)
         except OverflowError:
-            left = math.inf
-        if left == math.inf:
+            expires = math.inf
+        if expires == math.inf:
             return Imported(name, "failed", "its expiry is no moment in time")
-        if left is not None and not left > 0:
-            return Imported(name, "expired", "its time in the source has run out")
-        return _Ready(name, self._value(found, name), left, why)
+        if self._has_expired(expires):
+            return Imported(name, "expired", EXPIRED)
+        return _Ready(name, self._value(found, name), expires, why)
+
+    def _has_expired(self, expires: float | None) -> bool:
+        return expires is not None and not expires > self._clock()
 
     def _value(self, found: Found, name: str) -> Any:
         if found.codec is None:
@@ -202,18 +209,33 @@ class _Import:
         name, why = ready.name, ready.why
         try:
             same = holds_same(self._store, name, ready.value)
-            if same:
+            if same and (self._on_conflict != "replace" or self._expires_then(ready)):
                 return Imported(name, "unchanged", why)
             if same is False and self._on_conflict != "replace":
                 outcome = "kept" if self._on_conflict == "keep" else "failed"
                 return Imported(name, outcome, "the store has another value under that name, and keeps it")
             if self._dry_run:
                 check_storable(self._store, name, ready.value)
+            elif self._has_expired(ready.expires):  # while the batch was decoded
+                return Imported(name, "expired", EXPIRED)
             else:
-                self._store.put(name, ready.value, ttl=ready.ttl)
+                self._put(ready)
         except RecordError as exc:
             return Imported(name, "failed", _reason(exc, name, self._store.namespace))
         return Imported(name, "imported" if same is None else "replaced", why)
+
+    def _put(self, ready: _Ready) -> None:
+        left = None if ready.expires is None else ready.expires - self._clock()
+        record = self._store.put(ready.name, ready.value, ttl=left)
+        if left is None and record.expires is not None and self._on_conflict == "replace":
+            self._store.touch(ready.name, None)  # the store has a ttl, and the source says: never
+
+    def _expires_then(self, ready: _Ready) -> bool:
+        """Whether the record that is there expires when that of the source does."""
+        expires = expiry_of(self._store, ready.name)
+        if expires is None or ready.expires is None:
+            return expires is ready.expires
+        return abs(expires - ready.expires) < EXPIRY_SECONDS
 
 
 def _next_batch(source: Iterator[Found], size: int) -> tuple[list[Found], Exception | None]:

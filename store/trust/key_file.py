@@ -15,6 +15,7 @@ from pathlib import Path
 
 from store.errors import LockTimeout, ReadOnly, StorageError
 from store.locking import Hold, WriterLock
+from store.syncing import sync_file, sync_folder
 from store.trust.key import KEY_BYTES, Key
 
 HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`; `store key new` makes a key file"
@@ -170,7 +171,7 @@ def _link(file: Path, text: str) -> bool:
             os.link(temporary, file)
         except FileExistsError:
             return False
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
     return True
 
 
@@ -184,7 +185,7 @@ def _rewrite(file: Path, text: str) -> None:
                 os.chown(temporary, status.st_uid, status.st_gid)
             os.chmod(temporary, stat.S_IMODE(status.st_mode))
         os.replace(temporary, file)
-    _sync_folder(file.parent)
+    sync_folder(file.parent)
 
 
 @contextmanager
@@ -195,8 +196,7 @@ def _temporary(file: Path, text: str) -> Iterator[Path]:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="ascii") as stream:
             stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
+            sync_file(stream)
         yield temporary
     finally:
         with suppress(FileNotFoundError):
@@ -210,12 +210,3 @@ def _make_folder(folder: Path) -> None:
         if folder.is_relative_to(home) and not home.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"the home directory {home} does not exist")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

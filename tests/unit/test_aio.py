@@ -18,6 +18,7 @@ from tasks import SECONDS, contextless, enter, run, turns
 
 from store import Store
 from store.aio import AsyncStore
+from store.aio_worker import Turn
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
 
 # What Store has operators for; the words for it are in the docstring of the module.
@@ -235,6 +236,71 @@ def test_task_that_waits_for_too_long_is_told(path: Path) -> None:
             release.set()
             await holding
             assert await s.get("a") is None
+
+    run(main)
+
+
+def test_task_that_asks_again_at_once_comes_after_those_that_wait(path: Path) -> None:
+    async def main() -> None:
+        async with AsyncStore[Any](path) as s:
+            told = asyncio.Event()
+
+            async def second() -> None:
+                async with s.transaction():
+                    await told.wait()
+
+            async with s.transaction():
+                waiting = contextless(second())
+                await turns()
+            assert s._worker is not None
+            s._worker.timeout = 0  # of who asks from now on
+            with pytest.raises(LockTimeout, match="another task"):
+                await s.get("a")
+            told.set()
+            await waiting
+
+    run(main)
+
+
+def test_tasks_take_turns(path: Path) -> None:
+    async def main() -> None:
+        async with AsyncStore[Any](path) as s:
+            log: list[str] = []
+
+            async def work(name: str) -> None:
+                for n in range(10):
+                    async with s.transaction():
+                        log.append(name)
+                        await s.set(name, n)
+
+            await asyncio.gather(*(work(name) for name in "abc"))
+            assert "".join(log) == "abc" * 10
+
+    run(main)
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "out of time"])
+def test_turn_that_comes_too_late_goes_to_the_next(ends: str) -> None:
+    async def main() -> None:
+        turn = Turn()
+        await turn.acquire(SECONDS)
+        late = asyncio.create_task(turn.acquire(SECONDS if ends == "cancelled" else 0))
+        gone = asyncio.create_task(turn.acquire(SECONDS))
+        following = asyncio.create_task(turn.acquire(SECONDS))
+        await asyncio.sleep(0)
+        gone.cancel()
+        if ends == "cancelled":
+            turn.release()
+            late.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await late
+        else:
+            with pytest.raises(TimeoutError):
+                await late
+            turn.release()
+        await following
+        turn.release()
+        await turn.acquire(0)  # it is free
 
     run(main)
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from preferences import Prefs
 
 from store import Store
 from store.errors import StorageError
 from store.export import WRITERS, export_lines, export_to
 from store.importers import import_into
+from store.settings import Settings
 
 PLAIN = {"a": 1, "ünïcode ☃": "text\n☃", "nested": {"a": [1, 2.5, None]}, "": "empty", "lone": "\ud800"}
 ODD = {"../up": 1, "/etc/passwd": 2, "..": 3, ".": 4, "a/b": 5, "a%2Fb": 6, "A": 7, "x\0y": 8, "-n": 9, "~": 10, "it.pickle": 11}
@@ -42,6 +44,53 @@ def test_round_trip(kind: str, tmp_path: Path, path: Path) -> None:
         s.update(values)
         assert outcomes(export_to(s, kind, tmp_path / "out")) == dict.fromkeys(values, "exported")
     assert taken_back(kind, tmp_path / "out", tmp_path / "back.db") == values
+
+
+class Disk:
+    """What was synced, and what of that before each file or folder got its name; by inode."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.synced: set[int] = set()
+        self.unsynced: list[str] = []
+        for name in ("link", "rename", "replace"):
+            monkeypatch.setattr(os, name, self._naming(getattr(os, name)))
+        fsync = os.fsync
+
+        def synced(descriptor: int) -> None:
+            fsync(descriptor)
+            self.synced.add(os.fstat(descriptor).st_ino)
+
+        monkeypatch.setattr(os, "fsync", synced)
+
+    def _naming(self, function: Any) -> Any:
+        def named(source: Any, target: Any) -> Any:
+            source, target = os.fsdecode(source), os.fsdecode(target)
+            if ".tmp/" in target:  # dbm.dumb's own, in the hidden folder
+                return function(source, target)
+            inside = Path(source).iterdir() if os.path.isdir(source) else ()
+            self.unsynced += [str(one) for one in (Path(source), *inside) if one.stat().st_ino not in self.synced]
+            self.synced.discard(os.stat(os.path.dirname(target)).st_ino)  # it has a new name in it
+            return function(source, target)
+
+        return named
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_export_is_on_the_disk_when_it_is_told(kind: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store[Any](path) as s:
+        s.update(PLAIN)
+        disk = Disk(monkeypatch)
+        list(export_to(s, kind, tmp_path / "out"))
+    assert disk.unsynced == []
+    assert tmp_path.stat().st_ino in disk.synced
+
+
+def test_settings_are_on_the_disk_when_they_are_exported(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Settings(Prefs, path) as prefs:
+        disk = Disk(monkeypatch)
+        prefs.export_to(tmp_path / "p.json")
+    assert disk.unsynced == []
+    assert tmp_path.stat().st_ino in disk.synced
 
 
 def test_shelf_is_read_by_the_standard_library(tmp_path: Path, path: Path) -> None:

@@ -113,6 +113,142 @@ def test_attrs_validator_holds_for_what_is_stored_and_for_variables(path, attrs_
             prefs.size
 
 
+def seconds(minutes):
+    return minutes * 60
+
+
+@pytest.fixture(params=[True, False], ids=["slots", "dict"])
+def converting(attrs, request):
+    """Converters that give something else each time, or cannot take what they gave."""
+
+    @attrs.frozen(slots=request.param)
+    class Inner:
+        wait: int = attrs.field(default=1, converter=seconds, alias="wait_minutes")
+
+    @attrs.define(slots=request.param)
+    class C:
+        wait: int = attrs.field(default=1, converter=seconds, validator=attrs.validators.le(600))
+        tags: list = attrs.field(default="a,b", converter=lambda text: text.split(","))
+        level: int = attrs.field(default="low", converter={"low": 1, "high": 9}.__getitem__)
+        inner: Inner = attrs.field(factory=Inner)
+        scaled: int = attrs.field(
+            default=2, converter=attrs.Converter(lambda value, self, field: value * self.level, takes_self=True, takes_field=True)
+        )
+        total: int = attrs.field(init=False, default=3, converter=seconds)
+        made: list = attrs.field(init=False, factory=list)
+
+        def __attrs_pre_init__(self):
+            object.__setattr__(self, "total", 0)
+
+        def __attrs_post_init__(self):
+            self.made.append(self.wait)
+
+    for cls, types in ((Inner, {"wait": int}), (C, {"wait": int, "tags": list[str], "level": int, "inner": Inner, "scaled": int})):
+        cls.__annotations__ = types
+    return C, Inner
+
+
+def test_attrs_converter_is_for_what_is_assigned_and_not_for_what_is_held(path, converting):
+    C, Inner = converting
+    held = {"wait": 300, "tags": ["x", "y"], "level": 9, "inner": Inner(7), "scaled": 27}
+    with Settings(C, path) as prefs:
+        assert prefs.as_object() == C() and prefs.wait == 60
+        prefs.update(wait=5, tags="x,y", level="high", inner=Inner(7), scaled=3)
+        assert prefs.as_dict() == held and prefs.inner.wait == 420
+        prefs.wait = 6  # beside values that are held
+        prefs.wait = 5
+        assert prefs.as_dict() == held
+        made = prefs.as_object()
+        assert {name: getattr(made, name) for name in held} == held
+        assert (made.total, made.made) == (180, [300])
+        with pytest.raises(ValueError, match=r"^C would be refused .*: 'wait' must be <= 600: 660"):
+            prefs.wait = 11
+        assert prefs.modify("wait", lambda wait: 7) == 420
+        prefs.wait = 5
+    with Settings(C, path) as prefs:
+        assert prefs.as_dict() == held
+        assert stored(path)["inner"] == {"wait": 420}
+
+
+def test_attrs_value_that_is_edited_in_place_is_not_converted_once_more(path, converting):
+    C, _ = converting
+    with Settings(C, path) as prefs:
+        prefs.tags = "x,y"
+        with prefs.edit("tags") as tags:
+            tags.append("z")
+        assert prefs.tags == ["x", "y", "z"]
+        with pytest.raises(TypeError, match=r"C\.tags\[3\] takes str, not 5"), prefs.edit("tags") as tags:
+            tags.append(5)
+        with prefs.edit("inner"):
+            pass
+        assert prefs.inner.wait == 60
+        assert stored(path) == {"tags": ["x", "y", "z"]}
+
+
+def test_attrs_converter_that_refuses_names_the_field(path, converting):
+    C, _ = converting
+    with Settings(C, path) as prefs:
+        for bad, message in (({"level": "none"}, "level: 'none'"), ({"tags": 5}, "tags: 'int' object has no attribute 'split'")):
+            with pytest.raises(ValueError, match=f"^C would be refused with the new values: {message}$"):
+                prefs.update(bad)
+        with pytest.raises(TypeError, match=r"new values: scaled: "):
+            prefs.scaled = None
+        assert prefs.changed() == {}
+
+
+def test_attrs_import_is_an_assignment(path, converting):
+    C, _ = converting
+    with Settings(C, path) as prefs:
+        prefs.import_('{"wait": 2, "inner": {"wait": 3}}', "json")
+        assert (prefs.wait, prefs.inner.wait) == (120, 180)
+
+
+def test_attrs_converter_holds_for_variables(path, converting, monkeypatch):
+    C, _ = converting
+    with Settings(C, path, env_prefix="C_") as prefs:
+        prefs.level = "high"
+        for name, text, value in (("wait", "3", 180), ("tags", "p,q", ["p", "q"]), ("level", "low", 1), ("scaled", "4", 36)):
+            monkeypatch.setenv(f"C_{name.upper()}", text)
+            assert getattr(prefs, name) == value
+            assert prefs.as_dict(with_env=True)[name] == value
+            assert getattr(prefs.as_object(), name) == value
+            monkeypatch.delenv(f"C_{name.upper()}")
+        monkeypatch.setenv("C_INNER", '{"wait": 2}')
+        assert prefs.inner.wait == 120 and prefs.as_object().inner.wait == 120
+        for name, text, message in (("WAIT", "11", "'wait' must be <= 600: 660"), ("LEVEL", "none", "takes int, not 'none'")):
+            monkeypatch.setenv(f"C_{name}", text)
+            with pytest.raises(ValueError, match=rf"^the environment variable C_{name} is refused: C\.{name.lower()}:? {message}.*; correct it"):
+                getattr(prefs, name.lower())
+        assert prefs.inner.wait == 120  # whatever the others are
+        assert prefs.changed() == {"level": 9}
+
+
+@pytest.mark.parametrize("slots", [True, False])
+def test_attrs_object_that_keeps_its_hash_has_one(path, attrs, slots):
+    @attrs.frozen(slots=slots, cache_hash=True, unsafe_hash=True)
+    class C:
+        wait: int = attrs.field(default=1, converter=seconds)
+
+    C.__annotations__ = {"wait": int}
+    with Settings(C, path) as prefs:
+        prefs.wait = 2
+        assert hash(prefs.as_object()) == hash(C(2))
+
+
+def test_attrs_class_with_an_init_of_its_own_is_called(path, attrs):
+    @attrs.define
+    class C:
+        wait: int = attrs.field(default=1, converter=int)
+
+        def __init__(self, wait=1):
+            self.__attrs_init__(wait)
+
+    C.__annotations__ = {"wait": int}
+    with Settings(C, path) as prefs:
+        prefs.wait = "5"
+        assert (prefs.wait, prefs.as_object()) == (5, C(5))
+
+
 # -- pydantic
 
 
@@ -205,6 +341,101 @@ def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path,
             prefs.size
         prefs.reset_all()
     assert stored(path) == {}
+
+
+@pytest.fixture
+def validating(pydantic):
+    """Validators of every kind, that change values."""
+
+    class M(pydantic.BaseModel):
+        name: str = "a"
+        size: int = pydantic.Field(default=10, le=72)
+        wait: int = 60
+        tags: Annotated[list[str], pydantic.BeforeValidator(lambda text: text.split("+") if isinstance(text, str) else text)] = []
+        path: Annotated[str, pydantic.AfterValidator(lambda text: text.removesuffix("/"))] = "x"
+        twice: Annotated[int, pydantic.AfterValidator(lambda number: min(number * 2, 80))] = 0
+        low: int = 0
+        high: int = 10
+
+        @pydantic.field_validator("name")
+        @classmethod
+        def lower(cls, value):
+            if value == "bad":
+                raise ValueError("that is bad")
+            return value.lower()
+
+        @pydantic.field_validator("size", mode="before")
+        @classmethod
+        def at_most(cls, value):
+            return min(value, 72)
+
+        @pydantic.field_validator("wait", mode="before")
+        @classmethod
+        def in_seconds(cls, value):
+            return int(value.removesuffix("m")) * 60 if isinstance(value, str) and value.endswith("m") else value
+
+        @pydantic.model_validator(mode="after")
+        def ordered(self):
+            if self.low > self.high:
+                raise ValueError("low is above high")
+            return self
+
+    return M
+
+
+@pytest.mark.parametrize(
+    "name, text, value",
+    [
+        ("name", "LIGHT", "light"), ("size", "100", 72), ("size", "5", 5), ("wait", "5m", 300), ("wait", "90", 90),
+        ("tags", "a+b", ["a", "b"]), ("tags", '["a+b"]', ["a+b"]), ("path", "/a/", "/a"), ("name", "[X", "[x"), ("twice", "5", 10),
+    ],
+)  # fmt: skip
+def test_pydantic_validators_hold_for_variables(path, validating, monkeypatch, name, text, value):
+    monkeypatch.setenv(f"M_{name.upper()}", text)
+    with Settings(validating, path, env_prefix="M_") as prefs:
+        assert getattr(prefs, name) == value
+        assert prefs.as_dict(with_env=True)[name] == value
+        assert prefs.changed() == {}
+
+
+def test_pydantic_variable_that_a_validator_refuses_names_variable_and_field(path, validating, monkeypatch):
+    monkeypatch.setenv("M_NAME", "bad")
+    with Settings(validating, path, env_prefix="M_") as prefs:
+        with pytest.raises(ValueError, match=r"^the environment variable M_NAME is refused: M\.name: Value error, that is bad, not 'bad'; correct"):
+            prefs.name
+        assert prefs.size == 10
+
+
+def test_variables_are_judged_together(path, validating, monkeypatch):
+    monkeypatch.setenv("M_LOW", "20")
+    with Settings(validating, path, env_prefix="M_") as prefs:
+        with pytest.raises(ValueError, match=r"M_LOW is refused: M\.low: Value error, low is above high"):
+            prefs.low
+        monkeypatch.setenv("M_HIGH", "30")
+        assert (prefs.low, prefs.high) == (20, 30)
+        assert prefs.as_object().high == 30
+        monkeypatch.setenv("M_SIZE", "big")
+        monkeypatch.setenv("M_LOW", "1")
+        assert (prefs.low, prefs.high) == (1, 30)  # whatever the size is
+
+
+def test_post_init_holds_for_variables(path, monkeypatch):
+    @dataclass
+    class C:
+        name: str = "a"
+
+        def __post_init__(self):
+            if self.name == "bad":
+                raise ValueError("that is bad")
+            self.name = self.name.lower()
+
+    C.__annotations__["name"] = str
+    with Settings(C, path, env_prefix="C_") as prefs:
+        monkeypatch.setenv("C_NAME", "ABC")
+        assert prefs.name == "abc"
+        monkeypatch.setenv("C_NAME", "bad")
+        with pytest.raises(ValueError, match=r"C_NAME is refused: C\.name: that is bad; correct"):
+            prefs.name
 
 
 def test_pydantic_model_without_a_default_is_refused(path, pydantic):

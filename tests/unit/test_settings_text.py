@@ -237,10 +237,9 @@ def test_files_that_are_wrong(prefs, tmp_path, path):
 def test_export_that_fails_leaves_the_old_file(prefs, tmp_path, monkeypatch):
     file = tmp_path / "p.json"
     file.write_text("old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
-    with pytest.raises(OSError, match="no"):
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no"):
+        patched.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("no")))
         prefs.export_to(file)
-    monkeypatch.undo()
     assert file.read_text() == "old"
     assert not list(tmp_path.glob(".settings-*"))
 

@@ -77,6 +77,14 @@ def test_help_lists_every_command_under_a_heading(run):
     assert 'eval "$(_STORE_COMPLETE=bash_source store)"' in lines[-1]
 
 
+@pytest.mark.parametrize("name", ["", *(name for name in sorted(cli.commands) if hasattr(cli.commands[name], "commands"))])
+def test_group_without_a_command_shows_its_help_and_is_a_wrong_call(run, name):
+    asked = run(*name.split(), "--help")
+    code, out, err = run(*name.split())
+    assert (code, out, err) == (2, "", asked.out)
+    assert err.count("\n") > 10
+
+
 def test_help_of_a_command_in_no_section(run, monkeypatch):
     monkeypatch.setattr(sections, "SECTIONS", {"Records": ("get", "frobnicate"), "None": ("frob",)})
     out = run("--help").out

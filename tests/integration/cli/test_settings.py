@@ -91,6 +91,34 @@ def test_import_keeps_what_the_file_does_not_name(run, kept, tmp_path):
     assert stored(kept) == {"font_size": 20, "window": {"width": 5, "title": None}, "color": "blue", "theme": "x", "proxy": None}
 
 
+LOST = "store: the comments of {} are not in the store, which keeps values alone\n"
+
+
+@pytest.mark.parametrize(
+    "name, text, has_comments",
+    [
+        ("p.toml", 'theme = "x" # why', True), ("p.toml", '# head\ntheme = "x"', True), ("p.toml", 'theme = "#fff"', False),
+        ("p.toml", 'a = """\n# no \\""" # no"""\nb = \'\'\'# no\'\'\'\nc = \'# "no\'', False), ("p.toml", 'a = """b"""" # yes', True),
+        ("p.toml", "a = 'b' # yes", True), ("p.json", '{"theme": "# no"}', False),
+        ("p.yaml", "theme: x # why", True), ("p.yaml", "# head\ntheme: x", True), ("p.yml", "theme: x\n# tail", True),
+        ("p.yaml", "theme: '# no'\na: no#comment\nb: \"# no\"\nc: |\n  # no\nd: [x#y]", False),
+        ("p.yaml", "c: | # yes\n  # no", True), ("p.yaml", "c: |\n  # no\n# yes\nd: 1", True), ("p.yaml", "d: [1, # yes\n 2]", True),
+    ],
+)  # fmt: skip
+def test_import_says_that_comments_are_lost_where_there_are_any(run, tmp_path, path, name, text, has_comments):
+    if not name.endswith(("toml", "json")):
+        pytest.importorskip("yaml", reason="yaml is not installed: its comments are not tested")
+    file = tmp_path / name
+    file.write_text(text)
+    code, out, err = run("settings", "import", file, path)
+    assert (code, out.startswith("imported "), err) == (0, True, LOST.format(file) if has_comments else "")
+
+
+def test_import_from_stdin_says_that_comments_are_lost(run, path, stdin):
+    stdin(b"a = 1 # why")
+    assert run("settings", "import", "-", path, "--format", "toml") == (0, "imported 1 field\n", LOST.format("the text"))
+
+
 @pytest.mark.parametrize(
     "code, words, args",
     [

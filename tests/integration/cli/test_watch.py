@@ -106,6 +106,16 @@ def test_wrong_calls(fails, filled, path):
     fails(2, "a store in memory", "watch", ":memory:")
 
 
+@pytest.mark.parametrize("timeout", ["nan", "NaN", "inf", "-inf", "1e400", "-1", "-1h", "x"])
+def test_timeout_that_is_no_time_is_a_wrong_call(fails, filled, timeout):
+    for command in ("watch", filled, "--timeout", timeout), ("set", filled, "a", "1", "--ttl", timeout):
+        fails(2, f"'{timeout}' is no ", *command)
+
+
+def test_timeout_has_the_units_of_lifetimes(run, filled):
+    assert run("watch", filled, "nothing", "--timeout", "0m") == (0, "", "")
+
+
 def test_store_that_is_not_there(fails, path):
     fails(1, "there is no store at", "watch", path)
 

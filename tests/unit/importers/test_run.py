@@ -23,6 +23,8 @@ from store.importers import Found, importers
 from store.importers.names import name_of
 from store.importers.run import BATCH, OUTCOMES, import_into
 
+END_OF_9999 = 253402300799.0  # the last moment that a Record shows
+
 
 class Given:
     """A source whose records the test gives."""
@@ -102,6 +104,37 @@ def test_conflict(given: Given, path: Path, on_conflict: str, outcome: str, valu
         for dry_run in (True, False):
             assert run(s, on_conflict=on_conflict, dry_run=dry_run) == [("it", outcome), ("new", "imported")]
             assert dict(s) == ({"it": "mine"} if dry_run else {"it": value, "new": 1})
+
+
+@pytest.mark.parametrize("theirs", [None, 5000.0, 9000.0, 1e15])
+@pytest.mark.parametrize("mine", [None, 4000])
+@pytest.mark.parametrize("store_ttl", [None, 100])
+def test_replace_gives_a_record_of_the_same_value_the_expiry_of_the_source(
+    given: Given, path: Path, mine: float | None, theirs: float | None, store_ttl: float | None
+) -> None:
+    """At 1000 by the clock: that of the store ends at 5000, or never."""
+    given.records = [Found("it", [1], expires=theirs)]
+    with Store[Any](path, clock=lambda: 1000.0) as s, Store[Any](path, clock=lambda: 1000.0, ttl=store_ttl) as target:
+        s.put("it", [1], ttl=mine)
+        before = s.record("it")
+        same = theirs == (None if mine is None else 5000.0)
+        assert run(target, clock=lambda: 1000.0) == [("it", "unchanged")]
+        assert run(target, clock=lambda: 1000.0, on_conflict="fail") == [("it", "unchanged")]
+        first = [("it", "unchanged" if same else "replaced")]
+        assert run(target, clock=lambda: 1000.0, on_conflict="replace", dry_run=True) == first
+        assert s.record("it") == before
+        assert run(target, clock=lambda: 1000.0, on_conflict="replace") == first
+        expires = s.record("it").expires
+        assert (None if expires is None else expires.timestamp()) == (theirs if theirs != 1e15 else END_OF_9999)
+        assert run(target, clock=lambda: 1000.5, on_conflict="replace") == [("it", "unchanged")]
+
+
+def test_record_that_expires_while_its_batch_is_decoded_is_not_imported(given: Given) -> None:
+    given.records = [Found("it", 1, expires=1001.0)]
+    times = iter([1000.0, 1002.0])
+    with Store[Any](":memory:") as s:
+        assert run(s, clock=lambda: next(times)) == [("it", "expired")]
+        assert dict(s) == {}
 
 
 @pytest.mark.parametrize(

@@ -415,3 +415,20 @@ def test_json_that_is_none_and_keys_that_come_twice(tmp_path: Path, path: Path) 
         source.write_text('{"a": {"b": 1}, "a": 2}')
         assert [(one.name, one.outcome) for one in import_into(s, "json", source)] == [("a", "imported"), ("a", "failed")]
         assert dict(s) == {"a": {"b": 1}}
+
+
+def test_json_with_a_member_twice_inside_a_value_fails_for_that_record_alone(tmp_path: Path, path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"a": 1, "b": {"x": [0, {"y": 1, "z": 2, "y": 1}]}, "c": {"y": {"y": 1}}, "d": {"": 1, "": 2}}')
+    lines = ['{"name": "e", "value": {"k": 1, "k": 2}}', '{"name": "f", "value": 1}', '{"name": "g", "value": 1, "name": "h"}']
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    with Store[Any](path) as s:
+        for file in ("x.json", "x.jsonl"):
+            results = run(s, "json", tmp_path / file)
+            assert {name: outcome for name, (outcome, _) in results.items()} == (
+                {"a": "imported", "b": "failed", "c": "imported", "d": "failed"}
+                if file == "x.json"
+                else {"e": "failed", "f": "imported", "line 3": "failed"}
+            )
+            for name, words in {"b": "its value['x'][1] has the member 'y' twice", "e": "has the member 'k' twice", "line 3": "'name' twice"}.items():
+                assert name not in results or words in results[name][1]
+        assert dict(s) == {"a": 1, "c": {"y": {"y": 1}}, "f": 1}
