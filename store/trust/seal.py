@@ -26,6 +26,8 @@ SHORT = 4096  # bytes of a body up to which a copy that is hashed at once costs 
 _PURPOSE = b"store.seal.v1"  # on disk in every seal: never change
 _LENGTHS = struct.Struct("<7Q")
 _NUMBERS = struct.Struct("<q?d")  # protocol, whether it expires, when
+_NONE = type(None)
+_WHOLE, _NUMBER, _TEXT = frozenset({int, _NONE}), frozenset({int, float}), frozenset({str, _NONE})
 
 
 class Verdict(Enum):
@@ -80,15 +82,22 @@ class Sealer:
         Raises:
             Tampered: the seal names a key of ours and does not match. Corrupt: damaged, or no seal.
         """
-        _, namespace, name, codec, protocol, _, _, body, spill, seal, _, _, _, _, expires = row
+        (
+            id_, namespace, name, codec, protocol, cls, python, body, spill, seal, crc, revision, created, modified,
+            expires,
+        ) = row  # fmt: skip
         try:
             key = self.keyring.find(seal[:ID_BYTES])
             if key is not None:
                 header = _context(namespace, name, codec, protocol, expires, spill, body)
-                # A seal that holds says of all that it covers, and a value is made of, that it has its type as well.
                 if len(body) < SHORT:
                     header, body = header + body, b""
-                if compare_digest(self._digest(key, header, body), seal[ID_BYTES:]):
+                # A seal that holds tells of what it covers that it has its type as well; hence only the others' here.
+                if (
+                    compare_digest(self._digest(key, header, body), seal[ID_BYTES:])
+                    and type(id_) in _WHOLE and type(cls) in _TEXT and type(python) in _TEXT and type(crc) is int
+                    and type(revision) is int and type(created) in _NUMBER and type(modified) in _NUMBER
+                ):  # fmt: skip
                     return Verdict.OWN
         except (TypeError, AttributeError, struct.error):  # a column holds something else
             pass

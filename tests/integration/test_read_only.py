@@ -29,7 +29,7 @@ sys.stdin.read()
 """
 
 READER = """
-import os, sys
+import os, shutil, sys, tempfile  # what is loaded late nobody could read where Python is in a home
 import store.codecs.pickle, store.backends.sqlite
 from store import Store
 if len(sys.argv) > 2:
