@@ -1,0 +1,19 @@
+"""Everybody who takes part, in the order of the tables."""
+
+from __future__ import annotations
+
+from . import Kind, lmdb, loads, raw, store
+
+EVERYBODY: tuple[Kind, ...] = (*loads.KINDS, *store.KINDS, *raw.KINDS, *lmdb.KINDS)
+
+
+def present(measure: str, wanted: tuple[str, ...] = ()) -> list[Kind]:
+    """Who is installed and takes part in a measure; `wanted` are beginnings of labels, none = all."""
+    return [
+        kind for kind in EVERYBODY
+        if kind.takes_part(measure) and not kind.is_absent() and (not wanted or kind.label.lower().startswith(wanted))
+    ]  # fmt: skip
+
+
+def absent() -> list[Kind]:
+    return [kind for kind in EVERYBODY if kind.is_absent()]
