@@ -39,7 +39,7 @@ def measure(name: str, plan: Plan) -> Outcome:
     return Outcome(
         name, TITLES[name], series, LIMIT,
         remarks={kind.label: kind.note for kind in kinds if kind.note},
-        lacking=tuple(kind.label for kind in EVERYBODY if name in kind.lacks),
+        lacking=tuple(kind.label for kind in EVERYBODY if name in kind.lacks and not kind.is_absent()),
     )  # fmt: skip
 
 

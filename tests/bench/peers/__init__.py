@@ -11,17 +11,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 Pairs = list[tuple[str, Any]]
 
-# What is left of a write that has returned. Each kind names one of them, so that nobody is compared in silence with
-# somebody who syncs less.
-SYNCED = "survives a power cut: syncs every commit"
-KEPT = "survives a crash of the process; a power cut may lose the newest commits"
-FRAGILE = "survives a crash of the process; a power cut may damage the file"
-QUEUED = "a crash of the process may lose it or damage the file"
-READ_ONLY = "reads only"
+
+class Durability(NamedTuple):
+    """What is left of a write that has returned: `name` stands in the tables, `meaning` under them."""
+
+    name: str
+    meaning: str
+
+
+# Each kind names one, so that nobody is compared in silence with somebody who syncs less.
+SYNCED = Durability("power cut", "every commit is synced: what returned survives a power cut")
+KEPT = Durability("crash", "survives a crash of the process; a power cut may lose the newest commits, damages nothing")
+FRAGILE = Durability("fragile", "survives a crash of the process; a power cut may damage what was there before")
+QUEUED = Durability("weak", "a crash of the process may lose what returned, or damage the file")
+IN_MEMORY = Durability("none", "reads memory only")
 
 
 class Peer(Protocol):
@@ -57,16 +64,18 @@ class Kind:
     """One way of using a library.
 
     `modules` are what it needs to be imported, `distribution` what tells its version. `only` names the measures it
-    takes part in, where the others would say nothing new; `lacks` those it has no way to do.
+    takes part in, where the others would say nothing new; `lacks` those it has no way to do. `shared`: whether
+    several processes may have it open; of the others, contention says nothing.
     """
 
     label: str
-    durability: str
+    durability: Durability
     open: Callable[[Path], Peer]
     modules: tuple[str, ...] = ()
     distribution: str | None = None
     only: frozenset[str] | None = None
     lacks: frozenset[str] = frozenset()
+    shared: bool = False
     note: str = ""
     needs: str = ""  # what to install where it is absent, if not the distribution
 
@@ -79,4 +88,6 @@ class Kind:
         return f"{self.distribution} {importlib.metadata.version(self.distribution)}"
 
     def takes_part(self, measure: str) -> bool:
+        if measure == "contention" and not self.shared:
+            return False
         return (self.only is None or measure in self.only) and measure not in self.lacks

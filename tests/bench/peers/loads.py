@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..session import PROTOCOL
-from . import READ_ONLY, Defaults, Kind, Pairs
+from . import IN_MEMORY, Defaults, Kind, Pairs
 
 LABEL = "pickle.loads"
 
@@ -36,4 +36,4 @@ class Loads(Defaults):
         pass
 
 
-KINDS = (Kind(LABEL, READ_ONLY, Loads, only=frozenset({"get"}), note="bytes in memory: the floor"),)
+KINDS = (Kind(LABEL, IN_MEMORY, Loads, only=frozenset({"get"}), note="bytes in memory: the floor"),)

@@ -92,7 +92,7 @@ class Raw(Defaults):
 
 
 KINDS = (
-    Kind(LABEL, KEPT, Raw, note="the limit"),
+    Kind(LABEL, KEPT, Raw, shared=True, note="the limit"),
     Kind("raw sqlite3, full", SYNCED, lambda folder: Raw(folder, "FULL"), only=frozenset({"set", "add"}),
          note="`synchronous=FULL`"),
 )  # fmt: skip

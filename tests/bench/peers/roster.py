@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from . import Kind, lmdb, loads, raw, store
+from . import Kind, cachelib, diskcache, lmdb, loads, raw, rocksdict, shelve, sqlitedict, store, zodb
 
-EVERYBODY: tuple[Kind, ...] = (*loads.KINDS, *store.KINDS, *raw.KINDS, *lmdb.KINDS)
+EVERYBODY: tuple[Kind, ...] = (
+    *loads.KINDS, *store.KINDS, *raw.KINDS, *shelve.KINDS, *sqlitedict.KINDS, *diskcache.KINDS, *lmdb.KINDS,
+    *rocksdict.KINDS, *zodb.KINDS, *cachelib.KINDS,
+)  # fmt: skip
 
 
 def present(measure: str, wanted: tuple[str, ...] = ()) -> list[Kind]:

@@ -45,7 +45,7 @@ def cache_off() -> dict[str, Any]:
 
 
 KINDS = (
-    Kind("store", KEPT, ThisStore, distribution="sealed-store"),
+    Kind("store", KEPT, ThisStore, distribution="sealed-store", shared=True),
     Kind("store, from disk", KEPT, without_cache, distribution="sealed-store", only=frozenset({"get"}),
          note="`cache_bytes=0`"),
     Kind("store, full", SYNCED, lambda folder: ThisStore(folder, durability="full"), distribution="sealed-store",
