@@ -30,7 +30,7 @@ TITLES = {
 
 
 def measure(name: str, plan: Plan) -> Outcome:
-    """Everybody who takes part in one of TITLES, side by side."""
+    """Everybody who takes part in one of TITLES, interleaved."""
     kinds = present(name, plan.peers)
     if name in ("update", "transaction"):
         series = _race_in_new_files(name, kinds, plan)
@@ -59,7 +59,8 @@ def _race_on_open_files(name: str, kinds: list[Kind], plan: Plan) -> dict[str, l
 
 def _race_in_new_files(name: str, kinds: list[Kind], plan: Plan) -> dict[str, list[float]]:
     stock = pairs(plan.bulk_records)
-    contestants = [_NewFile(kind, name, stock).contestant() for kind in kinds]
+    few = stock[: len(stock) // plan.slow_share]
+    contestants = [_NewFile(kind, name, few if kind.slow else stock).contestant() for kind in kinds]
     return race(contestants, plan.bulk_rounds, plan.seconds)
 
 

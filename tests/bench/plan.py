@@ -14,6 +14,7 @@ class Plan:
     records: int = 1000  # that are read and written over and over
     bulk_records: int = 10_000
     bulk_rounds: int = 7
+    slow_share: int = 1  # the slow ones write so many times fewer at once
     array_mib: int = 256
     array_rounds: int = 5
     writers: tuple[int, ...] = (2, 4, 8)
@@ -28,7 +29,7 @@ class Plan:
 
 FULL = Plan()
 QUICK = Plan(
-    rounds=5, seconds=0.04, bulk_rounds=3, array_mib=32, array_rounds=3, writers=(8,), contention_seconds=1.0,
+    rounds=5, seconds=0.04, bulk_rounds=3, slow_share=10, array_mib=32, array_rounds=3, writers=(8,), contention_seconds=1.0,
     contention_rounds=1, sizes=(1_000, 100_000), scale_rounds=5, starts=5,
 )  # fmt: skip
 TINY = Plan(

@@ -33,12 +33,17 @@ def race(contestants: Sequence[Contestant], rounds: int, seconds: float) -> dict
     for a second slows down everybody alike.
     """
     order = random.Random(7)
-    for contestant in contestants:
-        contestant.count = contestant.count or _fitting_count(contestant, seconds)
     figures: dict[str, list[float]] = {contestant.label: [] for contestant in contestants}
-    for _ in range(rounds):
-        for contestant in order.sample(contestants, len(contestants)):
-            figures[contestant.label].append(timed(contestant, contestant.count) / contestant.count)
+    gc.collect()
+    gc.freeze()  # what was set up is not looked at again by the collection before each section
+    try:
+        for contestant in contestants:
+            _warm_up(contestant, seconds)
+        for _ in range(rounds):
+            for contestant in order.sample(contestants, len(contestants)):
+                figures[contestant.label].append(timed(contestant, contestant.count) / contestant.count)
+    finally:
+        gc.unfreeze()
     return figures
 
 
@@ -56,6 +61,13 @@ def timed(contestant: Contestant, count: int) -> float:
             gc.enable()
     finally:
         contestant.after()
+
+
+def _warm_up(contestant: Contestant, seconds: float) -> None:
+    if contestant.count:
+        timed(contestant, contestant.count)
+    else:
+        contestant.count = _fitting_count(contestant, seconds)
 
 
 def _fitting_count(contestant: Contestant, seconds: float) -> int:

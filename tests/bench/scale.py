@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from store import Store
 
 from .figures import ratios, spread
 from .peers.raw import Raw
-from .peers.store import FILE, ThisStore, cache_off
+from .peers.store import FILE, ThisStore, cache_off, without_cache
 from .plan import Plan
 from .processes import MEMORY, told
 from .runner import Contestant, race
@@ -42,7 +43,7 @@ OPERATIONS = {  # → what its row says
 
 _RESIDENT = MEMORY + """
 from store import Store
-store = Store("app.db")
+store = Store("app.db", **{options})
 store["session:0000001"]
 before = memory("VmRSS")
 for count, _ in enumerate(store.items(), 1):
@@ -75,9 +76,9 @@ def measure(plan: Plan) -> Found:
         for size, folder in folders.items():
             _fill(folder, size)
         bytes_per_record = {size: os.stat(folder / FILE).st_size / size for size, folder in folders.items()}
-        memory = {size: told(_RESIDENT.format(size=size, iterated=ITERATED), cwd=folder) for size, folder in folders.items()}
+        memory = {size: _memory(folder, size) for size, folder in folders.items()}
         series = {"open": _race({size: _opening(folder) for size, folder in folders.items()}, plan)}
-        series |= _operations(folders, plan, stack)
+        series |= _operations(folders, plan)
     return Found(
         plan.sizes, series, bytes_per_record, {size: found[0] for size, found in memory.items()},
         {size: found[1] for size, found in memory.items()},
@@ -92,10 +93,16 @@ def lines(found: Found) -> list[str]:
         medians = [duration(median(found.series[operation][size])) for size in sizes]
         rows.append((title, *medians, times(spread(found.growth_of(operation, small, large)))))
     rows.append(("file, bytes a record", *(rounded(found.bytes_per_record[size]) for size in sizes), ""))
-    rows.append(("memory, to read it", *(_mib(found.growth[size]) for size in sizes), ""))
+    rows.append(("memory, to read it without a cache", *(_mib(found.growth[size]) for size in sizes), ""))
     rows.append(("memory of the process", *(_mib(found.resident[size]) for size in sizes), ""))
     heads = ("records", *(f"{size:,}" for size in sizes), f"{large:,} ÷ {small:,}")
     return ["### How it grows", "", *grid(heads, rows)]
+
+
+def _memory(folder: Path, size: int) -> list[int]:
+    """Without the cache, whose size is the caller's choice."""
+    found: list[int] = told(_RESIDENT.format(size=size, iterated=ITERATED, options=cache_off()), cwd=folder)
+    return found
 
 
 def _mib(size: int) -> str:
@@ -113,22 +120,19 @@ def _fill(folder: Path, size: int) -> None:
         peer.close()
 
 
-def _operations(folders: dict[int, Path], plan: Plan, stack: ExitStack) -> dict[str, dict[int, list[float]]]:
-    sections: dict[str, dict[int, Callable[[int], None]]] = {operation: {} for operation in OPERATIONS if operation != "open"}
-    for size, folder in folders.items():
-        cached, plain, raw = ThisStore(folder), ThisStore(folder, **cache_off()), Raw(folder)
-        for peer in (cached, plain, raw):
-            stack.callback(peer.close)
-        picked = [name(number) for number in random.Random(7).choices(range(size), k=PICKED)]
-        sections["get"][size] = _each(cached.get, picked)
-        sections["get from disk"][size] = _each(plain.get, picked)
-        sections["raw get"][size] = _each(raw.get, picked)
-        sections["set"][size] = _setting(plain, picked)
-        sections["raw set"][size] = _setting(raw, picked)
-        sections["len"][size] = _counting(plain.store)
-        sections["page"][size] = _each(_pages(plain.store), picked)
-        sections["items"][size] = _iterating(plain.store)
-    return {operation: _race(of_size, plan) for operation, of_size in sections.items()}
+def _operations(folders: dict[int, Path], plan: Plan) -> dict[str, dict[int, list[float]]]:
+    """One kind of handle after the other: two `Store`s on one file would share what they have read."""
+    picked = {size: [name(number) for number in random.Random(7).choices(range(size), k=PICKED)] for size in folders}
+    found = {}
+    for kind, operations in _OF.items():
+        with ExitStack() as stack:
+            peers = {}
+            for size, folder in folders.items():
+                peers[size] = kind(folder)
+                stack.callback(peers[size].close)
+            for operation, section in operations.items():
+                found[operation] = _race({size: section(peers[size], picked[size]) for size in folders}, plan)
+    return found
 
 
 def _race(sections: dict[int, Callable[[int], None]], plan: Plan) -> dict[int, list[float]]:
@@ -155,31 +159,36 @@ def _each(operation: Callable[[str], object], names: list[str]) -> Callable[[int
     return run
 
 
-def _setting(peer: ThisStore | Raw, names: list[str]) -> Callable[[int], None]:
-    value = session(7)
-    return _each(lambda name_: peer.set(name_, value), names)
+def _getting(peer: Any, names: list[str]) -> Callable[[int], None]:
+    return _each(peer.get, names)
 
 
-def _counting(store: Store) -> Callable[[int], None]:
-    def run(count: int) -> None:
-        for _ in range(count):
-            len(store)
-
-    return run
+def _setting(peer: Any, names: list[str]) -> Callable[[int], None]:
+    value, set_ = session(7), peer.set
+    return _each(lambda name_: set_(name_, value), names)
 
 
-def _pages(store: Store) -> Callable[[str], object]:
-    return lambda name_: store.names("session:", after=name_, limit=PAGE)
+def _counting(peer: ThisStore, names: list[str]) -> Callable[[int], None]:
+    return _each(lambda _: len(peer.store), names)
 
 
-def _iterating(store: Store) -> Callable[[int], None]:
+def _paging(peer: ThisStore, names: list[str]) -> Callable[[int], None]:
+    store = peer.store
+    return _each(lambda name_: store.names("session:", after=name_, limit=PAGE), names)
+
+
+def _iterating(peer: ThisStore, names: list[str]) -> Callable[[int], None]:
     def run(count: int) -> None:
         """`count` records, from the start again where the file has fewer."""
         while count > 0:
-            before = count
-            for _ in islice(store.items(), min(count, ITERATED)):
+            for _ in islice(peer.items(), min(count, ITERATED)):
                 count -= 1
-            if count == before:
-                raise RuntimeError("the store is empty")
 
     return run
+
+
+_OF: dict[Callable[[Path], Any], dict[str, Callable[[Any, list[str]], Callable[[int], None]]]] = {
+    ThisStore: {"get": _getting, "set": _setting, "len": _counting, "page": _paging, "items": _iterating},
+    without_cache: {"get from disk": _getting},
+    Raw: {"raw get": _getting, "raw set": _setting},
+}

@@ -76,6 +76,7 @@ class Kind:
     only: frozenset[str] | None = None
     lacks: frozenset[str] = frozenset()
     shared: bool = False
+    slow: bool = False  # so slow at many records that a quick run gives it fewer
     note: str = ""
     needs: str = ""  # what to install where it is absent, if not the distribution
 

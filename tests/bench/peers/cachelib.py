@@ -30,6 +30,6 @@ class Files(Defaults):
 
 
 KINDS = (
-    Kind("cachelib files", FRAGILE, Files, modules=("cachelib",), distribution="cachelib",
+    Kind("cachelib files", FRAGILE, Files, modules=("cachelib",), distribution="cachelib", slow=True,
          lacks=frozenset({"items", "transaction"}), note="a file for each record"),
 )  # fmt: skip
