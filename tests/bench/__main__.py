@@ -88,7 +88,8 @@ def bench(plan: Plan, measures: tuple[str, ...], output: Path, *, quick: bool = 
     """Measure, print, and write report.md and report.svg."""
     with own_key():
         results = run(plan, measures, _say)
-    _say(budget.lines(results))
+    if budget.rows(results):
+        _say(budget.lines(results))
     output.mkdir(parents=True, exist_ok=True)
     text = report.lines(results, quick=quick, date=date.today().isoformat())
     (output / "report.md").write_text("\n".join(text) + "\n", "utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 
 from .figures import spread
 from .outcome import Outcome
+from .peers import FRAGILE, KEPT, SYNCED, Durability
 from .plan import Plan
 from .processes import MEMORY, told
 from .runner import Contestant, race
@@ -33,7 +34,14 @@ _READERS = {  # label → what opens it, what reads it; the file is that of the 
     "store": (_STORE.format(""), "s['array']"),
     "store, codec numpy": (_STORE.format(", codec='numpy'"), "s['array']"),
 }
-_WRITTEN_BY = {"np.load": LIMIT, "np.load, mapped": LIMIT, "joblib.load": "joblib.dump", "joblib.load, mapped": "joblib.dump"}
+_WRITTEN_BY = {
+    "np.load": LIMIT, "np.load, mapped": LIMIT, "joblib.load": "joblib.dump", "joblib.load, mapped": "joblib.dump",
+}  # fmt: skip
+_SURVIVES: dict[str, Durability] = {
+    LIMIT: SYNCED, "np.save": FRAGILE, "joblib.dump": FRAGILE,
+    "diskcache Cache": FRAGILE,  # the value is a file of its own, which nobody syncs
+    "store": KEPT, "store, codec numpy": KEPT,
+}  # fmt: skip
 _PROGRAM = MEMORY + """
 from time import perf_counter
 import numpy
@@ -79,8 +87,9 @@ def measure(plan: Plan) -> Found | None:
 
 def lines(found: Found) -> list[str]:
     """Both tables."""
-    rows = [_row(found.write, label, "") for label in found.write.fastest_first()]
-    text = [f"### {found.write.title}", "", *grid(("", "median", "least – most", f"÷ {LIMIT}"), [row[:4] for row in rows]), ""]
+    rows = [_row(found.write, label, _SURVIVES[label].name) for label in found.write.fastest_first()]
+    heads = ("", "median", "least – most", f"÷ {LIMIT}", "survives")
+    text = [f"### {found.write.title}", "", *grid(heads, rows, frozenset({0, 4})), ""]
     rows = [_row(found.read, label, _megabytes(found.growth[label])) for label in found.read.fastest_first()]
     heads = ("", "median", "least – most", "÷ np.load", "memory it took")
     return [*text, f"### {found.read.title}", "", *grid(heads, rows)]

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from .outcome import Outcome
 from .peers.raw import LABEL as LIMIT
-from .peers.roster import EVERYBODY
+from .peers.roster import durability_of
 from .tables import duration
 
 PANELS = {
@@ -20,8 +20,8 @@ PANELS = {
     "items": "read all, per record",
 }  # fmt: skip
 WRITES = ("set", "update")  # where it matters what a write survives
-WIDTH, MARGIN, GAP = 980, 20, 40
-LABEL_WIDTH, VALUE_WIDTH = 200, 60
+WIDTH, MARGIN, GAP = 1000, 20, 40
+LABEL_WIDTH, VALUE_WIDTH = 212, 60
 LINE, HEAD = 20, 34
 
 STYLE = """
@@ -44,7 +44,7 @@ def svg(outcomes: Mapping[str, Outcome]) -> str:
         for column, outcome in enumerate(pair):
             body += _panel(outcome, MARGIN + column * ((WIDTH - 2 * MARGIN + GAP) / 2), top)
         top += HEAD + LINE * max(len(outcome.series) for outcome in pair) + LINE
-    body.append(_text(MARGIN, top, "Time per record, median; shorter is faster; the scale is logarithmic. Beside the names: "
+    body.append(_text(MARGIN, top, "Time per record, median; shorter is faster; the scale is logarithmic. Before the names: "
                       "what a write that returned survives.", "note"))  # fmt: skip
     height = top + MARGIN
     return "\n".join([
@@ -58,14 +58,15 @@ def _panel(outcome: Outcome, left: float, top: float) -> list[str]:
     medians = {label: median(outcome.series[label]) for label in outcome.fastest_first()}
     low, high = min(medians.values()) / 2, max(medians.values())
     room = (WIDTH - 2 * MARGIN - GAP) / 2 - LABEL_WIDTH - VALUE_WIDTH
-    survives = {kind.label: kind.durability.name for kind in EVERYBODY if outcome.measure in WRITES}
     parts = [_text(left, top + 14, PANELS[outcome.measure], "head")]
     for index, (label, seconds) in enumerate(medians.items()):
         y = top + HEAD + index * LINE
         long = room * math.log(seconds / low) / math.log(high / low)
         own = "own" if label.startswith("store") else ""
         start = left + LABEL_WIDTH
-        parts.append(_text(start - 8, y + 11, label, own, "end", survives.get(label, "")))
+        parts.append(_text(start - 8, y + 11, label, own, anchor="end"))
+        if outcome.measure in WRITES:
+            parts.append(_text(left, y + 11, durability_of(label), "note"))
         parts.append(f'<rect class="{_class(label)}" x="{start:.1f}" y="{y}" width="{long:.1f}" height="14" rx="2"/>')
         parts.append(_text(start + long + 6, y + 11, duration(seconds), own))
     return parts
@@ -75,6 +76,5 @@ def _class(label: str) -> str:
     return "store" if label.startswith("store") else "limit" if label == LIMIT else "bar"
 
 
-def _text(x: float, y: float, text: str, class_: str = "", anchor: str = "start", note: str = "") -> str:
-    beside = f'<tspan class="note"> · {escape(note)}</tspan>' if note else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{class_}" text-anchor="{anchor}">{escape(text)}{beside}</text>'
+def _text(x: float, y: float, text: str, class_: str = "", anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{class_}" text-anchor="{anchor}">{escape(text)}</text>'

@@ -16,7 +16,7 @@ from statistics import median
 from .figures import percentile, spread
 from .peers import Kind
 from .peers.raw import LABEL as LIMIT
-from .peers.roster import present
+from .peers.roster import durability_of, present
 from .plan import Plan
 from .processes import ROOT
 from .session import session
@@ -177,12 +177,12 @@ def _read(get: object, name: str) -> object:
 def lines(found: Trials) -> list[str]:
     """A table for each number of writers."""
     heads = ("", "writes/s", "÷ " + LIMIT, "p50", "p99", "p99.9", "longest wait", "slowest ÷ fastest", "reads/s",
-             "p99 of reads", "lost", "errors")  # fmt: skip
+             "p99 of reads", "lost", "errors", "survives")  # fmt: skip
     text = []
     for writers, trials in found.items():
         order = sorted(trials, key=lambda label: -median(trial.throughput for trial in trials[label]))
         rows = [_row(label, trials[label], trials.get(LIMIT)) for label in order]
-        text += [f"### {writers} processes write one file", "", *grid(heads, rows, frozenset({0, 11})), ""]
+        text += [f"### {writers} processes write one file", "", *grid(heads, rows, frozenset({0, 11, 12})), ""]
     return text[:-1]
 
 
@@ -198,6 +198,7 @@ def _row(label: str, trials: list[Trial], limit: list[Trial] | None) -> tuple[st
         f"{median(trial.fairness for trial in trials):.2f}",
         f"{median(trial.reads / trial.seconds for trial in trials):,.0f}", duration(percentile(reads, 99)) if reads else "",
         _losses(trials), ", ".join(_counted([error for trial in trials for error in trial.errors])),
+        durability_of(label),
     )  # fmt: skip
 
 

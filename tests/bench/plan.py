@@ -33,6 +33,6 @@ QUICK = Plan(
     contention_rounds=1, sizes=(1_000, 100_000), scale_rounds=5, starts=5,
 )  # fmt: skip
 TINY = Plan(
-    rounds=2, seconds=0.001, records=20, bulk_records=50, bulk_rounds=2, array_mib=1, array_rounds=2, writers=(2,),
+    rounds=2, seconds=0.001, records=20, bulk_records=50, bulk_rounds=2, array_mib=1, array_rounds=1, writers=(2,),
     readers=1, contention_seconds=0.1, contention_rounds=1, sizes=(10, 100), scale_rounds=2, starts=1,
 )  # fmt: skip  # for the test of the benchmark itself

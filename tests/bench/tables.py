@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .figures import Spread, spread
 from .outcome import Outcome
-from .peers.roster import EVERYBODY
+from .peers.roster import durability_of
 
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: frozenset[int] = frozenset({0})) -> list[str]:
@@ -17,13 +17,12 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: froz
 
 def table(outcome: Outcome) -> list[str]:
     """The fastest first: where somebody is faster than this store, that is what stands above it."""
-    durability = {kind.label: kind.durability.name for kind in EVERYBODY}
     rows = []
     for label in outcome.fastest_first():
         figures, ratio = spread(outcome.series[label]), outcome.ratio(label)
         around = f"{duration(figures.least)} – {duration(figures.largest)}"
         rows.append((
-            shown(label), duration(figures.median), around, times(ratio), durability.get(label, ""),
+            shown(label), duration(figures.median), around, times(ratio), durability_of(label),
             outcome.remarks.get(label, ""),
         ))  # fmt: skip
     rows += [(label, "has none", "", "", "", "") for label in outcome.lacking]

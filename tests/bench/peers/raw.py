@@ -22,7 +22,7 @@ from ..session import PROTOCOL
 from . import KEPT, SYNCED, Defaults, Kind, Pairs
 
 LABEL = "raw sqlite3"
-FILE = "raw.db"
+FILE = "raw.sqlite3"
 NOW = 1_700_000_000.0
 PYTHON = platform.python_version()
 SEAL, CRC = bytes(24), 123_456_789

@@ -20,3 +20,8 @@ def present(measure: str, wanted: tuple[str, ...] = ()) -> list[Kind]:
 
 def absent() -> list[Kind]:
     return [kind for kind in EVERYBODY if kind.is_absent()]
+
+
+def durability_of(label: str) -> str:
+    """The name of it; nothing for what is not a kind, such as a bare interpreter."""
+    return next((kind.durability.name for kind in EVERYBODY if kind.label == label), "")
