@@ -6,9 +6,13 @@ import os
 import platform
 import re
 import sqlite3
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from .peers.roster import EVERYBODY, absent
+
+OF_ARRAYS = ("numpy", "joblib")
 
 
 def lines() -> list[str]:
@@ -16,17 +20,15 @@ def lines() -> list[str]:
     versions = dict.fromkeys(
         kind.version() for kind in EVERYBODY if kind.distribution is not None and not kind.is_absent()
     )
+    versions |= dict.fromkeys(f"{library} {metadata.version(library)}" for library in OF_ARRAYS if find_spec(library))
     text = [
         f"- {_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
         f"- {platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         f"- {', '.join(versions)}",
     ]
-    missing = [_missing(kind.label, kind.needs, kind.distribution) for kind in absent()]
-    return [*text, f"- absent: {', '.join(missing)}"] if missing else text
-
-
-def _missing(label: str, needs: str, distribution: str | None) -> str:
-    return f"{label} (needs {needs or distribution})"
+    missing = [f"{kind.label} (needs {kind.needs or kind.distribution})" for kind in absent()]
+    missing += [f"{library} for arrays (needs {library})" for library in OF_ARRAYS if not find_spec(library)]
+    return [*text, f"- absent: {'; '.join(missing)}"] if missing else text
 
 
 def _processor() -> str:

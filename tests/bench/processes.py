@@ -33,8 +33,11 @@ def told(program: str, *arguments: str, cwd: Path) -> Any:
 # What a child prepends to its program: how much memory it has used at the most, and how much now, in bytes. Pages of
 # a mapped file that nobody touched count in neither.
 MEMORY = """
-import json, re, sys
+import json, re, resource, sys
 def memory(field):
-    found = re.search(field + r":\\s+(\\d+) kB", open("/proc/self/status").read())
+    try:
+        found = re.search(field + r":\\s+(\\d+) kB", open("/proc/self/status").read())
+    except FileNotFoundError:  # no Linux: the peak must do for both
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(found[1]) * 1024
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import sys
 from array import array
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from .peers.roster import EVERYBODY
 from .session import session
 
 NAMES = 100  # of each writer
+LIMIT_SECONDS = 60  # beyond its time: more than a fair wait for the file
 
 
 def name_of(writer: int, number: int) -> str:
@@ -29,6 +31,7 @@ def name_of(writer: int, number: int) -> str:
 
 def main() -> None:
     label, folder, role, number, seconds, latencies = sys.argv[1:]
+    signal.alarm(int(float(seconds)) + LIMIT_SECONDS)  # one that hangs as it opens ends by itself
     (kind,) = (kind for kind in EVERYBODY if kind.label == label)
     peer = kind.open(Path(folder))
     operation = (_writing if role == "write" else _reading)(peer, int(number))
