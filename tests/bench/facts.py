@@ -1,6 +1,6 @@
 """The facts behind the README's table: the same four trials on this store and on what people use instead.
 
-    pip install '.[peers]' && python tests/bench/peers.py
+    pip install '.[peers]' && python tests/bench/facts.py
 
 Each trial uses a peer as its own documentation does. Real processes; nothing here measures speed.
 """

@@ -1,0 +1,111 @@
+"""This store beside raw SQLite and what else people keep Python objects in; see tests/bench/__init__.py."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from . import budget, chart, report
+from .plan import FULL, QUICK, Plan
+from .results import MEASURES, run
+
+COMMITTED = Path(__file__).parent  # where the README looks; only a full run of everything writes there unasked
+ELSEWHERE = Path("build", "bench")
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under two minutes, with less precision")
+    parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=", ".join(MEASURES))
+    parser.add_argument("--peers", type=_words, default=(), metavar="PEER,…", help="beginnings of their labels")
+    parser.add_argument("--scale", type=_sizes, metavar="SIZE,…", help="only scale, with files of so many records")
+    parser.add_argument("--rounds", type=int, help="timed sections of each peer")
+    parser.add_argument("--seconds", type=float, help="how long a timed section lasts")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="of report.md and report.svg "
+                        f"(default: that of this package after a full run of everything, else {ELSEWHERE})")  # fmt: skip
+    options = parser.parse_args(words)
+    if options.only is None:
+        options.only = ("scale",) if options.scale else MEASURES
+    return options
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.lower().split(","))
+
+
+def _measures(text: str) -> tuple[str, ...]:
+    unknown = set(_words(text)) - set(MEASURES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    return _words(text)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted({int(size.replace("_", "")) for size in text.split(",")}))
+
+
+def plan_of(options: argparse.Namespace) -> Plan:
+    plan = replace(QUICK if options.quick else FULL, peers=options.peers)
+    if options.rounds:
+        plan = replace(
+            plan, rounds=options.rounds, bulk_rounds=options.rounds, array_rounds=options.rounds,
+            contention_rounds=options.rounds, scale_rounds=options.rounds, starts=options.rounds,
+        )  # fmt: skip
+    if options.scale:
+        plan = replace(plan, sizes=options.scale)
+    return replace(plan, seconds=options.seconds) if options.seconds else plan
+
+
+def output_of(options: argparse.Namespace) -> Path:
+    if options.output is not None:
+        return Path(options.output)
+    whole = (options.quick, options.only, options.peers, options.scale, options.rounds, options.seconds)
+    return COMMITTED if whole == (False, MEASURES, (), None, None, None) else ELSEWHERE
+
+
+@contextmanager
+def own_key() -> Iterator[None]:
+    """A key of this run's own, found where a user's is found; nobody's own key is touched."""
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory(prefix="store-bench-") as folder:
+        os.environ["XDG_DATA_HOME"] = folder
+        for name in ("STORE_KEY", "STORE_KEY_FILE"):
+            os.environ.pop(name, None)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def bench(plan: Plan, measures: tuple[str, ...], output: Path, *, quick: bool = False) -> None:
+    """Measure, print, and write report.md and report.svg."""
+    with own_key():
+        results = run(plan, measures, _say)
+    if budget.rows(results):
+        _say(budget.lines(results))
+    output.mkdir(parents=True, exist_ok=True)
+    text = report.lines(results, quick=quick, date=date.today().isoformat())
+    (output / "report.md").write_text("\n".join(text) + "\n", "utf-8")
+    if any(measure in chart.PANELS for measure in measures):
+        (output / "report.svg").write_text(chart.svg(results.outcomes), "utf-8")
+    _say([f"written to {output}"])
+
+
+def _say(lines: list[str]) -> None:
+    print("\n".join(lines), end="\n\n", flush=True)
+
+
+def main() -> None:
+    options = arguments()
+    bench(plan_of(options), options.only, output_of(options), quick=options.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""What is made of the rounds: medians, spreads, and ratios taken round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+
+class Spread(NamedTuple):
+    """The median of some figures, the least and the largest of them."""
+
+    median: float
+    least: float
+    largest: float
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    return Spread(median(figures), min(figures), max(figures))
+
+
+def ratios(figures: Sequence[float], limit: Sequence[float]) -> list[float]:
+    """Each round's figure over the limit's of the same round: what slows the machine down slows down both."""
+    return [figure / other for figure, other in zip(figures, limit, strict=True)]
+
+
+def differences(figures: Sequence[float], floor: Sequence[float]) -> list[float]:
+    return [figure - other for figure, other in zip(figures, floor, strict=True)]
+
+
+def percentile(ordered: Sequence[float], percent: float) -> float:
+    """The least of the sorted figures that `percent` of them do not exceed (the nearest rank)."""
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(int(rank), 1) - 1]
