@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
 from store.record import Row
@@ -52,6 +54,9 @@ class Handle(Generic[V]):
         on_unreadable: str | OnUnreadable = "raise",
         durability: str = "normal",
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        spill_bytes: int = DEFAULT_SPILL_BYTES,
+        mmap: bool = True,
+        verify_buffers: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
@@ -62,18 +67,21 @@ class Handle(Generic[V]):
         self._timeout = check_timeout(timeout)
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
+        options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
             codec, protocol, trust, allow, renames, on_missing
         )  # before a file is made for what can never be right
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
             "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
-            "durability": durability, "timeout": timeout,
+            "durability": durability, "timeout": timeout, **options._asdict(),
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
-            self._pipeline = Pipeline(Sealer(keyring, self._backend.store_id), choices)
+            sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
+            large = None if spill is None else Large(spill, options, self._timeout)
+            self._pipeline = Pipeline(sealer, choices, large)
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()
@@ -116,7 +124,7 @@ class Handle(Generic[V]):
         """
         self._check_open()
         if self._writeback is not None:
-            self._writeback.flush(self._pack_again, self._write_back)
+            self._writeback.flush(self._pipeline, self._pack_again, self._write_back)
 
     def close(self) -> None:
         """Write back what `writeback=True` holds, and close; a second call does nothing.
@@ -170,15 +178,43 @@ class Handle(Generic[V]):
 
     def _value(self, row: Row) -> V:
         """The value of a row: with `writeback=True` the live object, where there is one."""
-        if self._writeback is None:
-            value: V = self._pipeline.unpack(row)
-            return value
-        return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
+        try:
+            if self._writeback is None:
+                value: V = self._pipeline.unpack(row)
+                return value
+            return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
+        except Corrupt as exc:
+            if exc.path is None:
+                raise
+            return self._value(self._moved(row, exc))
+
+    def _moved(self, row: Row, exc: Corrupt) -> Row:
+        """What the record of a row whose file is gone or damaged is by now.
+
+        Raises:
+            Corrupt: it is still that row. KeyError: there is no such record any more.
+        """
+        now = self._backend.get(row.namespace, row.name, -math.inf)
+        if now is None:
+            raise KeyError(row.name) from exc
+        if now.spill == row.spill:
+            raise exc
+        return now
+
+    def _decoded(self, rows: Iterable[Row]) -> Iterator[tuple[str, V]]:
+        """Names and values, less those that were deleted since the rows were read, their files with them."""
+        for row in rows:
+            try:
+                yield row.name, self._value(row)
+            except KeyError:
+                pass
 
     def _pair(self, row: Row) -> tuple[tuple[str, V], ...]:
         """The name and value of a row as one pair; what `on_unreadable` puts in its place; or nothing."""
         try:
             return ((row.name, self._value(row)),)
+        except KeyError:  # deleted since, and its files are gone
+            return ()
         except (RecordError, CodecUnavailable) as exc:
             if callable(self._on_unreadable):
                 return ((row.name, self._on_unreadable(row.name, exc)),)
@@ -199,8 +235,12 @@ class Handle(Generic[V]):
 
     def _store(self, row: Row) -> None:
         """Write a row, as one statement."""
-        self._backend.add_sealer(row.seal[: len(UNKEYED)])
-        self._backend.put(row, row.modified)
+        try:
+            self._backend.add_sealer(row.seal[: len(UNKEYED)])
+            self._backend.put(row, row.modified)
+        except BaseException:
+            self._pipeline.discard(row)
+            raise
 
     def _write_back(self, row: Row) -> None:
         """Write a live value back, unless its record expired meanwhile."""

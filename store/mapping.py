@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from store.compaction import Compacting
 from store.handle import check_name
 from store.inspection import Inspecting
 from store.maintenance import Maintenance
@@ -28,7 +29,14 @@ BATCH = 500  # records that `update` packs before it writes them
 
 
 class Store(
-    Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifying[V], Watching[V], MutableMapping[str, V]
+    Records[V],
+    Transactions[V],
+    Maintenance[V],
+    Compacting[V],
+    Inspecting[V],
+    Verifying[V],
+    Watching[V],
+    MutableMapping[str, V],
 ):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
@@ -56,6 +64,10 @@ class Store(
             its place. `s[name]` and `==` always raise.
         durability: "normal" survives any crash of any process, "full" a power cut too.
         timeout: seconds to wait for another writer.
+        spill_bytes: parts of a value that are larger (an array's data, or all of it) are files beside the database.
+        mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
+            at once. False: a private copy, which can be written.
+        verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
         clock: what tells the time in Unix seconds; for tests.
 
     Raises:
@@ -95,7 +107,10 @@ class Store(
     def get(self, name: str, default: Any = None, /) -> Any:
         """The value of that name, or `default` where there is no such record."""
         row = self._find(check_name(name))
-        return default if row is None else self._value(row)
+        try:
+            return default if row is None else self._value(row)
+        except KeyError:  # deleted since, and its files are gone
+            return default
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -128,8 +143,11 @@ class Store(
         """The value of that name; where there is none, `default` is stored and returned. One step."""
         name = check_name(name)
         row = self._find(name)
-        if row is not None:
-            return self._value(row)
+        try:
+            if row is not None:
+                return self._value(row)
+        except KeyError:  # deleted since, and its files are gone
+            pass
         with self._backend.transaction():
             row = self._find(name)
             if row is not None:
@@ -235,7 +253,7 @@ class Store(
 
     def _whole(self) -> dict[str, V]:
         """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""
-        return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
+        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock())))
 
     def _delete(self, name: str) -> bool:
         if self._writeback is None:

@@ -7,9 +7,8 @@ trust level pick the decoder. Nothing ever falls back from the restricted decode
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.pickled import Pickled
 from store.codecs.placeholder import HoldsPlaceholder
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
+from store.large import Large, digest_of, no_files
 from store.lookup import Lookup, Renames
 from store.record import Row
 from store.trust.key import UNKEYED
@@ -71,8 +71,9 @@ def choose(
 class Pipeline:
     """Packs and unpacks the values of one store."""
 
-    def __init__(self, sealer: Sealer, choices: Choices) -> None:
+    def __init__(self, sealer: Sealer, choices: Choices, large: Large | None = None) -> None:
         self.sealer = sealer
+        self.large = large  # None: all of a value is in its row
         self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
         self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
         if not isinstance(self.codec, Auto):
@@ -88,7 +89,7 @@ class Pipeline:
         codec: CodecChoice | None = None,
         protocol: int | None = None,
     ) -> Row:
-        """The sealed row of a value.
+        """The sealed row of a value. Where it has files they are written: put it, or `discard` it.
 
         Raises:
             NotSerializable: the codec cannot hold it.
@@ -96,7 +97,7 @@ class Pipeline:
         """
         chosen, protocol = self.choice(value, codec, protocol)
         try:
-            body = chosen.encode(value, protocol)
+            body, buffers = self._encoded(chosen, value, protocol)
         except NotSerializable as exc:
             raise _located(exc, value, chosen, protocol).about(name, namespace) from exc.__cause__
         except RecordError as exc:
@@ -105,6 +106,8 @@ class Pipeline:
             None, namespace, name, chosen.name, protocol, type_name(value), PYTHON, body, None, b"", 0,
             1, now, now, expires,
         )  # fmt: skip
+        if buffers or (self.large is not None and len(body) > self.large.limit):
+            return self._pack_large(draft, chosen, buffers)
         row = self.sealer.seal(draft)
         if row.seal.startswith(UNKEYED):
             self._check_readable(row, chosen)
@@ -122,13 +125,15 @@ class Pipeline:
                 codec, protocol = again.name, number
         return self.pack(row.namespace, row.name, value, now, row.expires, codec, protocol)
 
-    def unpack(self, row: Row) -> Any:
-        """The value of a row.
+    def unpack(self, row: Row, *, private: bool = False) -> Any:
+        """The value of a row; `private`: none of it is mapped, so that all of it can be changed.
 
         Raises:
             Tampered, Corrupt, Untrusted, UnknownProtocol, CodecUnavailable.
         """
         try:
+            if row.spill is not None:
+                return self._unpack_large(row, private)
             return self._decoder_for(row)(row.body)
         except Untrusted as exc:
             if self.sealer.keyring.problem and not self.sealer.keyring.keys():
@@ -176,14 +181,26 @@ class Pipeline:
         """The digest of the value, encoded as in `row`: it changes when the value does."""
         codec = self.codec_of(row)
         try:
-            return self.digest(codec.encode(value, row.protocol))
+            body, buffers = self._encoded(codec, value, row.protocol)
         except NotSerializable as exc:
             raise _located(exc, value, codec, row.protocol).about(row.name, row.namespace) from exc.__cause__
+        if buffers or (self.large is not None and len(body) > self.large.limit):
+            assert self.large is not None
+            return self.large.digest(body, buffers)
+        return digest_of(row._replace(body=body, spill=None))
 
-    @staticmethod
-    def digest(body: bytes) -> bytes:
-        """Sixteen bytes that stand for an encoded value."""
-        return blake2b(body, digest_size=16).digest()
+    def body_of(self, row: Row) -> bytes:
+        """The whole encoded value, but for buffers beside it. Raises: Corrupt, StorageError."""
+        if row.spill is None:
+            return row.body
+        if self.large is None:
+            raise no_files()
+        return self.large.body(row)
+
+    def discard(self, row: Row) -> None:
+        """The row was packed and is not put: its files go, if it has some."""
+        if row.spill is not None and self.large is not None:
+            self.large.discard(row)
 
     def choice(self, value: Any, codec: CodecChoice | None, protocol: int | None) -> tuple[Codec, int]:
         """The codec and protocol for a value, where the caller asks for these; None is the store's."""
@@ -205,6 +222,37 @@ class Pipeline:
         self._known[found.name] = found
         return found
 
+    def _encoded(self, codec: Codec, value: Any, protocol: int) -> tuple[bytes, Sequence[memoryview]]:
+        """The body, and the buffers that are too large for it."""
+        large = self.large
+        if large is None:
+            return codec.encode(value, protocol), ()
+        beside = large.beside()
+        body = codec.encode(value, protocol, beside.take)
+        if beside.buffers:
+            return body, beside.buffers
+        large.put_back(beside)
+        return body, ()
+
+    def _pack_large(self, draft: Row, codec: Codec, buffers: Sequence[memoryview]) -> Row:
+        assert self.large is not None
+        if self.sealer.keyring.sealing_key() is None:
+            self._check_readable(draft, codec, buffers)
+        row = self.large.write(draft, buffers)
+        try:
+            return self.sealer.seal(row)
+        except BaseException:
+            self.large.discard(row)
+            raise
+
+    def _unpack_large(self, row: Row, private: bool) -> Any:
+        """Of somebody else's record nothing is mapped: whoever wrote it could change it once it was checked."""
+        decode = self._decoder_for(row)
+        if self.large is None:
+            raise no_files()
+        foreign = self.trust != "all" and self.sealer.check(row) is not Verdict.OWN
+        return decode(*self.large.read(row, private=private or foreign, verify=foreign))
+
     def _decoder_for(self, row: Row) -> Any:
         """What the row deserves to be decoded by."""
         verdict = self.sealer.check(row)
@@ -218,13 +266,13 @@ class Pipeline:
             )
         return partial(codec.decode_restricted, allow=allowed(self.allow), lookup=self.lookup)
 
-    def _check_readable(self, row: Row, codec: Codec) -> None:
+    def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         if self.trust == "all":
             return
         try:
             if self.trust == "own":
                 raise Untrusted('it could not be read back with trust="own"')
-            codec.decode_restricted(row.body, allow=allowed(self.allow), lookup=self.lookup)
+            codec.decode_restricted(row.body, buffers, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
             problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
             raise Untrusted(

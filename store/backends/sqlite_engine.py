@@ -18,6 +18,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.sqlite_connection import Connect
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_slot import Fetch, Slot, row_count
+from store.backends.sqlite_spill import SqliteSpill
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 from store.locking import Hold, NamedLocks, WriterLock
 
@@ -51,6 +52,7 @@ class Engine:
         self.checkpoint_error: sqlite3.Error | None = None
         self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
+        self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
@@ -154,14 +156,19 @@ class Engine:
         self._pages_written = 0
         if self.shared:
             return
-        mode = "TRUNCATE" if self.wal_bytes() > FORCED_CHECKPOINT_BYTES else "PASSIVE"
+        self.fold(slot, "TRUNCATE" if self.wal_bytes() > FORCED_CHECKPOINT_BYTES else "PASSIVE")
+
+    def fold(self, slot: Slot, mode: str) -> tuple[int, int]:
+        """A checkpoint, the writer's lock held. Files that were dropped before go: how many, and their bytes."""
+        gone = 0, 0
         try:
             with slot.guard:
-                if slot.conn is not None:  # else closed by another thread, which folds in the WAL as well
-                    slot.conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+                if self.spill and slot.conn is not None:  # else closed by another thread, which folds it as well
+                    gone = self.spill.collect(slot.conn, mode)
             self.checkpoint_error = None
         except sqlite3.Error as exc:
             self.checkpoint_error = exc
+        return gone
 
     def wal_bytes(self) -> int:
         """The size of the write-ahead log."""
@@ -283,6 +290,8 @@ class Engine:
             for slot in self._slots:
                 slot.close()
             self._slots.clear()
+        if self.spill is not None:
+            self.spill.forget()
         self.connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 
@@ -313,8 +322,10 @@ class Engine:
         self._local = threading.local()
         self._slots = []
         self.named_locks.forget()
-        if self.shared:
+        if self.spill is None:
             self._renew_shared()
+        else:
+            self.spill.forget()
         if in_use:
             self.lose()
         return [slot.conn for slot in in_use if slot.conn is not None]

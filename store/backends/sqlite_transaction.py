@@ -25,7 +25,7 @@ class SqliteTransaction(Hold):
     recognised by the next operation and rolled back (`Slot.current`, `WriterLock`).
     """
 
-    __slots__ = ("claims", "engine", "outer", "savepoint", "slot", "state", "timeout", "undo")
+    __slots__ = ("claims", "done", "engine", "outer", "savepoint", "slot", "state", "timeout", "undo")
 
     def __init__(self, engine: Engine, timeout: float) -> None:
         super().__init__()
@@ -37,6 +37,7 @@ class SqliteTransaction(Hold):
         self.savepoint = 0  # how deep; 0 is the transaction itself
         self.claims: set[tuple[str, str]] = set()
         self.undo: list[Callable[[], None]] = []
+        self.done: list[Callable[[], None]] = []
 
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
@@ -71,6 +72,10 @@ class SqliteTransaction(Hold):
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if this transaction, or one around it, is rolled back."""
         self.undo.append(undo)
+
+    def on_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` once what happened in this transaction is committed, the outermost one included."""
+        self.done.append(done)
 
     def claim(self, namespace: str, name: str) -> bool:
         """Take a record for this transaction's own; False where one around it has."""
@@ -127,6 +132,8 @@ class SqliteTransaction(Hold):
             raise
         self.slot.transaction = None
         try:
+            while self.done:
+                self.done.pop()()
             self.engine.committed(self.slot)
         finally:
             self.engine.give(self)
@@ -142,6 +149,7 @@ class SqliteTransaction(Hold):
             self.check_alive()
             self._execute(f"RELEASE nested_{self.savepoint}")
             outer.undo += self.undo
+            outer.done += self.done
         elif self._is_open():  # an error such as a full disk may have ended the whole transaction
             self._execute(f"ROLLBACK TO nested_{self.savepoint}")
             self._execute(f"RELEASE nested_{self.savepoint}")
