@@ -107,11 +107,11 @@ class Tampered(RecordError, ValueError):
 class Corrupt(RecordError, UnpicklingError, ValueError):
     """The stored bytes cannot be decoded, or SQLite found the file damaged.
 
-    `.path` is the file of a large value that is missing, truncated or altered, where that is the cause.
+    `.file` is the file of a large value that is missing, truncated or altered, where that is the cause.
     """
 
-    evidence = (*RecordError.evidence, "path")
-    path: str | None
+    evidence = (*RecordError.evidence, "file")
+    file: str | None
 
 
 class UnknownProtocol(RecordError, ValueError):

@@ -184,7 +184,7 @@ class Handle(Generic[V]):
                 return value
             return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
         except Corrupt as exc:
-            if exc.path is None:
+            if exc.file is None:
                 raise
             return self._value(self._moved(row, exc))
 

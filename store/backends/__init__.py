@@ -98,7 +98,7 @@ class Spill(Protocol):
         """A copy in private memory, checked against its checksum.
 
         Raises:
-            Corrupt: the file is missing, truncated or altered; `.path` says which. StorageError.
+            Corrupt: the file is missing, truncated or altered; `.file` says which. StorageError.
         """
 
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:

@@ -138,7 +138,7 @@ def _altered(folder: Folder, part: Part) -> Corrupt:
 
 def _corrupt(folder: Folder, part: Part, what: str) -> Corrupt:
     path = os.path.join(folder.path, part.file)
-    return Corrupt(f"its file {path} {what}; restore it from a backup, or delete the record", path=path)
+    return Corrupt(f"its file {path} {what}; restore it from a backup, or delete the record", file=path)
 
 
 def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
