@@ -333,18 +333,23 @@ def test_file_that_is_gone_already_is_no_garbage_any_more(path: Path) -> None:
         assert garbage(path) == set()
 
 
-KEEPS: dict[str, Callable[[Store[Any]], Any]] = {
-    "touch": lambda s: s.touch("it", 100),
-    "admit": lambda s: s.admit(s.inspect("it")),
-    "edit without a change": lambda s: s.edit("it").__enter__() and None,
-    "writeback without a change": lambda s: _read_and_sync(s),
-}
+def _edit_nothing(s: Store[Any]) -> None:
+    with s.edit("it") as value:
+        assert value == [Buffered(BIG), BIG]
 
 
 def _read_and_sync(s: Store[Any]) -> None:
     with small_spill(Path(s.location), writeback=True) as live:
         assert live["it"] == [Buffered(BIG), BIG]
         live.sync()
+
+
+KEEPS: dict[str, Callable[[Store[Any]], Any]] = {
+    "touch": lambda s: s.touch("it", 100),
+    "admit": lambda s: s.admit(s.inspect("it")),
+    "edit without a change": _edit_nothing,
+    "writeback without a change": _read_and_sync,
+}
 
 
 @pytest.mark.parametrize("keep", KEEPS.values(), ids=list(KEEPS))
@@ -587,7 +592,7 @@ def test_damaged_file_is_named_and_other_records_are_unharmed(path: Path, value:
         else:
             os.truncate(file, len(BIG) - 5 if damage == "truncated" else 1_000_000)
         for read in (lambda: s["it"], lambda: s.get("it"), lambda: list(s.values()), lambda: s.get_many(["it"])):
-            with pytest.raises(Corrupt, match="record 'it': its file .* is ") as caught:
+            with pytest.raises(Corrupt, match=r"record 'it': its file .* is ") as caught:
                 read()
             assert (caught.value.file, caught.value.name) == (str(file), "it")
         assert (s["other"], s["small"], "it" in s, len(s)) == (OTHER, 1, True, 3)

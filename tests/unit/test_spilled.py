@@ -29,7 +29,7 @@ def test_what_is_written_is_read() -> None:
 
 def test_form_on_disk_does_not_change() -> None:
     assert prefix_of(STORE, "ä", "n") == "8ea94602f847b12cc1bfa7f2f7ac1165"
-    file = new_file("a" * 32, lambda size: bytes(size))
+    file = new_file("a" * 32, bytes)
     assert file == "a" * 32 + "-" + "0" * 32
     assert text_of([Part(file, 7, SUM)]) == f'[["{file}",7,"{SUM}"]]'
 
