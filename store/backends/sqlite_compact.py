@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -65,9 +66,14 @@ def _fold(engine: Engine, timeout: float) -> tuple[int, int]:
         files, size = files + gone, size + freed
         if not gone:
             break
-    slot.run(sql.INCREMENTAL_VACUUM, (), fetch_all, timeout)
+    slot.run("SELECT 1", (), _vacuumed, timeout)
     engine.fold(slot, "TRUNCATE")
     return files, size
+
+
+def _vacuumed(cursor: sqlite3.Cursor) -> None:
+    """All free pages: `execute` would step the statement once, since it has no columns, and that frees one."""
+    cursor.connection.executescript(sql.INCREMENTAL_VACUUM)
 
 
 def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple[int, int]:

@@ -19,7 +19,16 @@ from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
 from store.backends import spill_writing, sqlite_engine
-from store.errors import Conflict, Corrupt, LockTimeout, NotSerializable, ReadOnly, StorageError, StoreClosed
+from store.errors import (
+    Conflict,
+    Corrupt,
+    LockTimeout,
+    NotSerializable,
+    ReadOnly,
+    StorageError,
+    StoreClosed,
+    StoreError,
+)
 from store.large import DEFAULT_SPILL_BYTES
 from store.spilled import is_file
 
@@ -322,6 +331,21 @@ def test_dropped_bytes_bring_the_checkpoint_nearer(path: Path) -> None:
             assert len(files(path)) <= 3
         assert s.stats().checkpoint_error is None
         assert s["it"] == [7, large]
+
+
+def test_compact_gives_free_pages_back(path: Path) -> None:
+    with Store[Any](path) as s:
+        s.update({f"n{number}": bytes(10_000) for number in range(300)})
+        before = path.stat().st_size
+        s.clear()
+        assert s.compact().database_bytes > 2_500_000
+        assert path.stat().st_size < before / 10
+
+
+def test_compact_inside_a_transaction_is_refused(path: Path) -> None:
+    with Store[Any](path) as s, s.transaction():
+        with pytest.raises(StoreError, match="leave the block first"):
+            s.compact()
 
 
 def test_file_that_is_gone_already_is_no_garbage_any_more(path: Path) -> None:
