@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.errors import Corrupt
 from store.record import Row
-from store.spilled import checksum, new_file, parts_of, prefix_of
+from store.spilled import Part, checksum, new_file, parts_of, prefix_of
 
 if TYPE_CHECKING:
     from store.backends import Spill
 
 DEFAULT_SPILL_BYTES = 1024 * 1024
+MAX_SPARSE_BYTES = 64 * 1024 * 1024  # up to here a file of somebody else may be all holes
+LEAST_SHARE_ON_DISK = 256  # a larger one takes a 256th of its size on disk, however well that compresses
 
 
 class LargeOptions(NamedTuple):
@@ -99,16 +101,28 @@ class Large:
         """The whole body of a row that has files. Raises: Corrupt, StorageError."""
         return row.body or self.spill.body(parts_of(self._text(row), self._prefix(row))[0])
 
-    def read(self, row: Row, *, private: bool, verify: bool) -> tuple[bytes, list[memoryview]]:
+    def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, list[memoryview]]:
         """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
+
+        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were.
 
         Raises:
             Corrupt: a file is missing, truncated or altered. StorageError: it cannot be read.
         """
         parts = parts_of(self._text(row), self._prefix(row))
+        if foreign:
+            self._refuse_holes(parts)
         body = row.body or self.spill.body(parts.pop(0))
-        mapped = self._mmap and not private
-        return body, [self.spill.buffer(part, mapped=mapped, verify=verify or self._verify) for part in parts]
+        mapped, verify = self._mmap and not (private or foreign), self._verify or foreign
+        return body, [self.spill.buffer(part, mapped=mapped, verify=verify) for part in parts]
+
+    def _refuse_holes(self, parts: list[Part]) -> None:
+        """Raises: Corrupt: a file that takes next to nothing on disk would take a lot of memory."""
+        for part in parts:
+            if part.bytes > MAX_SPARSE_BYTES and self.spill.disk_bytes(part) < part.bytes // LEAST_SHARE_ON_DISK:
+                raise Corrupt(
+                    f"its file {part.file} is of somebody else and almost nothing but holes; delete the record"
+                )
 
     def problems(self, row: Row) -> list[str]:
         """What is wrong with the files of a row, the content of each compared with its checksum."""

@@ -246,12 +246,11 @@ class Pipeline:
             raise
 
     def _unpack_large(self, row: Row, private: bool) -> Any:
-        """Of somebody else's record nothing is mapped: whoever wrote it could change it once it was checked."""
         decode = self._decoder_for(row)
         if self.large is None:
             raise no_files()
         foreign = self.trust != "all" and self.sealer.check(row) is not Verdict.OWN
-        return decode(*self.large.read(row, private=private or foreign, verify=foreign))
+        return decode(*self.large.read(row, private=private, foreign=foreign))
 
     def _decoder_for(self, row: Row) -> Any:
         """What the row deserves to be decoded by."""

@@ -107,6 +107,9 @@ class Spill(Protocol):
     def problem(self, part: Part) -> str | None:
         """What is wrong with a file and its content; None where nothing is."""
 
+    def disk_bytes(self, part: Part) -> int:
+        """What a file takes on disk. Raises: as `body`."""
+
     def contents(self, part: Part) -> bytes | None:
         """What there is of a file, unchecked; None where it is missing."""
 

@@ -195,6 +195,9 @@ class SqliteSpill:
     def problem(self, part: Part) -> str | None:
         return spill_reading.problem_of(self.folder, part)
 
+    def disk_bytes(self, part: Part) -> int:
+        return spill_reading.disk_bytes(self.folder, part)
+
     def contents(self, part: Part) -> bytes | None:
         found: bytes | None = spill_reading.contents(self.folder, part)
         return found

@@ -206,6 +206,18 @@ def test_buffer_of_somebody_else_is_compared_and_not_mapped(path: Path) -> None:
             s["it"]
 
 
+def test_holes_of_somebody_else_take_no_memory(path: Path) -> None:
+    with small_spill(path, key=THEIRS) as s:
+        s["it"] = BIG
+    name = only_file(path).name
+    os.truncate(only_file(path), 10**13)
+    reseal(path, THEIRS, spill=listed([name, 10**13, "0" * 64]))
+    with small_spill(path) as s:
+        with pytest.raises(Corrupt, match="nothing but holes"):
+            s["it"]
+        s["it"] = 1
+
+
 def test_pickled_array_of_somebody_else_is_refused(path: Path) -> None:
     numpy = pytest.importorskip("numpy")
     with small_spill(path, key=THEIRS) as s:
