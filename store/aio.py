@@ -45,6 +45,7 @@ from store.watch import INTERVAL_SECONDS
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from store.compaction import Compaction
     from store.inspection import Inspection
     from store.maintenance import Stats
     from store.record import Record
@@ -359,6 +360,10 @@ class AsyncStore(Generic[V]):
     async def verify(self) -> Verification:
         """As `Store.verify`."""
         return await self._do(lambda s: s.verify())
+
+    async def compact(self) -> Compaction:
+        """As `Store.compact`."""
+        return await self._do(lambda s: s.compact())
 
     async def sync(self) -> None:
         """As `Store.sync`."""

@@ -105,7 +105,13 @@ class Tampered(RecordError, ValueError):
 
 
 class Corrupt(RecordError, UnpicklingError, ValueError):
-    """The stored bytes cannot be decoded, or SQLite found the file damaged."""
+    """The stored bytes cannot be decoded, or SQLite found the file damaged.
+
+    `.file` is the file of a large value that is missing, truncated or altered, where that is the cause.
+    """
+
+    evidence = (*RecordError.evidence, "file")
+    file: str | None
 
 
 class UnknownProtocol(RecordError, ValueError):

@@ -12,6 +12,7 @@ from typing import Any
 from store.codecs import codecs
 from store.errors import CodecUnavailable, RecordError
 from store.handle import Handle
+from store.large import digest_of
 from store.pipeline import Pipeline, choose
 from store.record import Row
 from store.trust.keys import NoKeys
@@ -69,7 +70,7 @@ def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
     if row is None:
         return None
     try:
-        if store._pipeline.fingerprint(value, row) == store._pipeline.digest(row.body):
+        if store._pipeline.fingerprint(value, row) == digest_of(row):
             return True
         codec = store._pipeline.codec_of(row)
         return _same(store._pipeline.unpack(row), value, lambda part: codec.encode(part, row.protocol))
@@ -85,7 +86,7 @@ def expiry_of(store: Handle[Any], name: str) -> float | None:
 
 def check_storable(store: Handle[Any], name: str, value: Any) -> None:
     """Does all of an assignment but the writing. Raises: NotSerializable, Untrusted, TypeError, ValueError."""
-    store._pack(name, value, None)
+    store._pipeline.discard(store._pack(name, value, None))
 
 
 def pickled(value: Any) -> bytes:

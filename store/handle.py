@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.backends import Backend, schemes
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
 from store.readcache import MISSING, ReadCache
@@ -55,6 +57,9 @@ class Handle(Generic[V]):
         durability: str = "normal",
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         cache_bytes: int = CACHE_BYTES,
+        spill_bytes: int = DEFAULT_SPILL_BYTES,
+        mmap: bool = True,
+        verify_buffers: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
@@ -66,18 +71,21 @@ class Handle(Generic[V]):
         self._cache_bytes = 0 if writeback else check_bytes(cache_bytes, "cache_bytes")
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
+        options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
             codec, protocol, trust, allow, renames, on_missing
         )  # before a file is made for what can never be right
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
             "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
-            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes,
+            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes, **options._asdict(),
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
-            self._pipeline = Pipeline(Sealer(keyring, self._backend.store_id), choices)
+            sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
+            large = None if spill is None else Large(spill, options, self._timeout)
+            self._pipeline = Pipeline(sealer, choices, large)
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()
@@ -122,7 +130,7 @@ class Handle(Generic[V]):
         """
         self._check_open()
         if self._writeback is not None:
-            self._writeback.flush(self._pack_again, self._write_back)
+            self._writeback.flush(self._pipeline, self._pack_again, self._write_back)
 
     def close(self) -> None:
         """Write back what `writeback=True` holds, and close; a second call does nothing.
@@ -183,8 +191,11 @@ class Handle(Generic[V]):
         row = self._backend.get(self._namespace, name, now)
         if row is None:
             return MISSING
-        if state is None:
-            return self._value(row)
+        if state is None or row.spill is not None:
+            try:
+                return self._value(row)
+            except KeyError:  # deleted since, and its files are gone
+                return MISSING
         value, decode = self._pipeline.unpacked(row)
         if decode is not None:
             self._cache.file(state, row, decode, value, now)
@@ -196,23 +207,46 @@ class Handle(Generic[V]):
 
     def _value(self, row: Row) -> V:
         """The value of a row: with `writeback=True` the live object, where there is one."""
-        if self._writeback is None:
-            value: V = self._pipeline.unpacked(row)[0]
-            return value
-        return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
+        try:
+            if self._writeback is None:
+                value: V = self._pipeline.unpacked(row)[0]
+                return value
+            return self._writeback.value_of(row, self._pipeline)  # type: ignore[no-any-return]
+        except Corrupt as exc:
+            if exc.file is None:
+                raise
+            return self._value(self._moved(row, exc))
 
-    def _decoded(self, rows: Iterable[Row]) -> Iterator[tuple[str, V]]:
-        """Names and values, one by one; where a row cannot be decoded, what `on_unreadable` says."""
-        value_of, choice = self._value, self._on_unreadable
+    def _moved(self, row: Row, exc: Corrupt) -> Row:
+        """What the record of a row whose file is gone or damaged is by now.
+
+        Raises:
+            Corrupt: it is still that row. KeyError: there is no such record any more.
+        """
+        now = self._backend.get(row.namespace, row.name, -math.inf)
+        if now is None:
+            raise KeyError(row.name) from exc
+        if now.spill == row.spill:
+            raise exc
+        return now
+
+    def _decoded(self, rows: Iterable[Row], on_unreadable: str | OnUnreadable = "raise") -> Iterator[tuple[str, V]]:
+        """Names and values, one by one, less those that were deleted since the rows were read, their files with them.
+
+        `on_unreadable` says what is done with a row that cannot be decoded.
+        """
+        value_of = self._value
         for row in rows:
             try:
                 value = value_of(row)
+            except KeyError:
+                continue
             except (RecordError, CodecUnavailable) as exc:
-                if choice == "skip":
+                if on_unreadable == "skip":
                     continue
-                if not callable(choice):
+                if not callable(on_unreadable):
                     raise
-                value = choice(row.name, exc)
+                value = on_unreadable(row.name, exc)
             yield row.name, value
 
     def _pack(
@@ -234,8 +268,12 @@ class Handle(Generic[V]):
 
     def _store(self, row: Row) -> bytes | None:
         """Write a row, as one statement; gives what `Backend.put` does."""
-        self._backend.add_sealer(row.seal[: len(UNKEYED)])
-        return self._backend.put(row, row.modified)
+        try:
+            self._backend.add_sealer(row.seal[: len(UNKEYED)])
+            return self._backend.put(row, row.modified)
+        except BaseException:
+            self._pipeline.discard(row)
+            raise
 
     def _assign(self, name: str, value: V) -> None:
         """Write a value, as one statement, and keep its bytes for the next read."""

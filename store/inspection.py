@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from store.errors import CodecUnavailable, Conflict, Corrupt, RecordError, Tampered, label
 from store.handle import Handle, check_name
 from store.record import Header, Record, Row
+from store.spilled import size_of
 from store.trust.seal import Verdict
 
 V = TypeVar("V")
@@ -82,7 +83,7 @@ class Inspecting(Handle[V]):
         names: tuple[str, ...] = ()
         text = ""
         try:
-            names, text, trouble = self._pipeline.codec_of(row).describe(row.body)
+            names, text, trouble = self._pipeline.codec_of(row).describe(self._pipeline.body_of(row))
             problem = problem or trouble
         except (RecordError, CodecUnavailable) as exc:
             problem = problem or str(exc)
@@ -114,6 +115,6 @@ def verdict_of(store: Handle[Any], row: Row) -> tuple[str, str | None]:
 
 def _header(row: Row) -> Header:
     return Header(
-        row.id or 0, row.namespace, row.name, row.codec, row.protocol, row.type, row.python, len(row.body),
-        row.revision, row.created, row.modified, row.expires, row.seal[:8],
+        row.id or 0, row.namespace, row.name, row.codec, row.protocol, row.type, row.python,
+        len(row.body) + size_of(row.spill), row.revision, row.created, row.modified, row.expires, row.seal[:8],
     )  # fmt: skip

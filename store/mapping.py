@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from store.compaction import Compacting
 from store.handle import check_name
 from store.inspection import Inspecting
 from store.maintenance import Maintenance
@@ -29,7 +30,14 @@ BATCH = 500  # records that `update` packs before it writes them
 
 
 class Store(
-    Records[V], Transactions[V], Maintenance[V], Inspecting[V], Verifying[V], Watching[V], MutableMapping[str, V]
+    Records[V],
+    Transactions[V],
+    Maintenance[V],
+    Compacting[V],
+    Inspecting[V],
+    Verifying[V],
+    Watching[V],
+    MutableMapping[str, V],
 ):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
@@ -59,6 +67,10 @@ class Store(
         timeout: seconds to wait for another writer.
         cache_bytes: how much of what was read is kept, as bytes, to be read again at the speed of memory; it is good
             until anybody writes, in whatever process. 0 is none. With `writeback` there is none.
+        spill_bytes: parts of a value that are larger (an array's data, or all of it) are files beside the database.
+        mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
+            at once. False: a private copy, which can be written.
+        verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
         clock: what tells the time in Unix seconds; for tests.
 
     Raises:
@@ -231,15 +243,15 @@ class Store(
             after, until = _rest(after, until, page[-1].id or 0, reverse)
 
     def _pairs(self, reverse: bool = False) -> Iterator[tuple[str, V]]:
-        return self._decoded(self._rows(reverse))
+        return self._decoded(self._rows(reverse), self._on_unreadable)
 
     def _snapshot(self) -> dict[str, V]:
         """All of it as of one moment; the rows are read before the first one is decoded."""
-        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock())))
+        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock()), self._on_unreadable))
 
     def _whole(self) -> dict[str, V]:
         """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""
-        return {row.name: self._value(row) for row in self._backend.all_rows(self._namespace, self._clock())}
+        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock())))
 
     def _counted(self, now: float) -> int:
         """The number of records, asked for; it holds until one is written, or the next one expires."""

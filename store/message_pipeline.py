@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from store.codecs import Codec
@@ -31,7 +31,7 @@ class MessagePipeline(Pipeline):
             Row(None, "", MESSAGE, codec, protocol, None, None, body, None, seal, crc, 1, 0.0, 0.0, None)
         )
 
-    def _check_readable(self, row: Row, codec: Codec) -> None:
+    def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         """Which classes are allowed is the receiver's to say; but a key that was given must seal."""
         if self.sealer.keyring.keys():
             raise Untrusted(f"it cannot be sealed: {self.sealer.keyring.problem}").about(row.name, row.namespace)

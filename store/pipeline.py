@@ -7,7 +7,7 @@ trust level pick the decoder. Nothing ever falls back from the restricted decode
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.pickled import Pickled
 from store.codecs.placeholder import HoldsPlaceholder
-from store.digests import blake2b
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
+from store.large import Large, digest_of, no_files
 from store.lookup import Lookup, Renames
 from store.record import Row
 from store.trust.key import UNKEYED
@@ -73,8 +73,9 @@ def choose(
 class Pipeline:
     """Packs and unpacks the values of one store."""
 
-    def __init__(self, sealer: Sealer, choices: Choices) -> None:
+    def __init__(self, sealer: Sealer, choices: Choices, large: Large | None = None) -> None:
         self.sealer = sealer
+        self.large = large  # None: all of a value is in its row
         self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
         self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
         if not isinstance(self.codec, Auto):
@@ -94,7 +95,7 @@ class Pipeline:
         codec: CodecChoice | None = None,
         protocol: int | None = None,
     ) -> Row:
-        """The sealed row of a value.
+        """The sealed row of a value. Where it has files they are written: put it, or `discard` it.
 
         Raises:
             NotSerializable: the codec cannot hold it.
@@ -106,16 +107,21 @@ class Pipeline:
         else:
             chosen, protocol = self.choice(value, codec, protocol)
         try:
-            body = chosen.encode(value, protocol)
+            body, buffers = self._encoded(chosen, value, protocol)
         except NotSerializable as exc:
             raise _located(exc, value, chosen, protocol).about(name, namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(name, namespace) from exc.__cause__
-        seal, crc = self.sealer.seal_of(namespace, name, chosen.name, protocol, expires, None, body)
+        is_large = self.large is not None and (bool(buffers) or len(body) > self.large.limit)
+        seal, crc = b"", 0
+        if not is_large:
+            seal, crc = self.sealer.seal_of(namespace, name, chosen.name, protocol, expires, None, body)
         row = Row._make((
             None, namespace, name, chosen.name, protocol, type_name(value), PYTHON, body, None, seal, crc,
             1, now, now, expires,
         ))  # fmt: skip
+        if is_large:
+            return self._pack_large(row, chosen, buffers)
         if seal.startswith(UNKEYED):
             self._check_readable(row, chosen)
         return row
@@ -132,17 +138,22 @@ class Pipeline:
                 codec, protocol = again.name, number
         return self.pack(row.namespace, row.name, value, now, row.expires, codec, protocol)
 
-    def unpack(self, row: Row) -> Any:
-        """The value of a row.
+    def unpack(self, row: Row, *, private: bool = False) -> Any:
+        """The value of a row; `private`: none of it is mapped, so that all of it can be changed.
 
         Raises:
             Tampered, Corrupt, Untrusted, UnknownProtocol, CodecUnavailable.
         """
-        return self.unpacked(row)[0]
+        return self.unpacked(row, private=private)[0]
 
-    def unpacked(self, row: Row) -> tuple[Any, Decode | None]:
-        """The value; and what makes it of the body again, where a key of ours sealed that. Raises: as `unpack`."""
+    def unpacked(self, row: Row, *, private: bool = False) -> tuple[Any, Decode | None]:
+        """The value; and what makes it of the body again, where that is all of it and sealed by a key of ours.
+
+        Raises: as `unpack`.
+        """
         try:
+            if row.spill is not None:
+                return self._unpack_large(row, private), None
             if self.sealer.check(row) is Verdict.OWN:
                 if row.codec == self._usual.name and row.protocol in self._usual.protocols:
                     decode = self._usual_decode
@@ -200,14 +211,26 @@ class Pipeline:
         """The digest of the value, encoded as in `row`: it changes when the value does."""
         codec = self.codec_of(row)
         try:
-            return self.digest(codec.encode(value, row.protocol))
+            body, buffers = self._encoded(codec, value, row.protocol)
         except NotSerializable as exc:
             raise _located(exc, value, codec, row.protocol).about(row.name, row.namespace) from exc.__cause__
+        if buffers or (self.large is not None and len(body) > self.large.limit):
+            assert self.large is not None
+            return self.large.digest(body, buffers)
+        return digest_of(row._replace(body=body, spill=None))
 
-    @staticmethod
-    def digest(body: bytes) -> bytes:
-        """Sixteen bytes that stand for an encoded value."""
-        return blake2b(body, digest_size=16).digest()
+    def body_of(self, row: Row) -> bytes:
+        """The whole encoded value, but for buffers beside it. Raises: Corrupt, StorageError."""
+        if row.spill is None:
+            return row.body
+        if self.large is None:
+            raise no_files()
+        return self.large.body(row)
+
+    def discard(self, row: Row) -> None:
+        """The row was packed and is not put: its files go, if it has some."""
+        if row.spill is not None and self.large is not None:
+            self.large.discard(row)
 
     def choice(self, value: Any, codec: CodecChoice | None, protocol: int | None) -> tuple[Codec, int]:
         """The codec and protocol for a value, where the caller asks for these; None is the store's."""
@@ -229,6 +252,37 @@ class Pipeline:
         self._known[found.name] = found
         return found
 
+    def _encoded(self, codec: Codec, value: Any, protocol: int) -> tuple[bytes, Sequence[memoryview]]:
+        """The body, and the buffers that are too large for it."""
+        large = self.large
+        if large is None:
+            return codec.encode(value, protocol), ()
+        beside = large.beside()
+        body = codec.encode(value, protocol, beside.take)
+        if beside.buffers:
+            return body, beside.buffers
+        large.put_back(beside)
+        return body, ()
+
+    def _pack_large(self, draft: Row, codec: Codec, buffers: Sequence[memoryview]) -> Row:
+        assert self.large is not None
+        if self.sealer.keyring.sealing_key() is None:
+            self._check_readable(draft, codec, buffers)
+        row = self.large.write(draft, buffers)
+        try:
+            return self.sealer.seal(row)
+        except BaseException:
+            self.large.discard(row)
+            raise
+
+    def _unpack_large(self, row: Row, private: bool) -> Any:
+        is_own = self.sealer.check(row) is Verdict.OWN
+        decode: Callable[..., Any] = self._full(self.codec_of(row)) if is_own else self._foreign(row)
+        if self.large is None:
+            raise no_files()
+        foreign = self.trust != "all" and not is_own
+        return decode(*self.large.read(row, private=private, foreign=foreign))
+
     def _foreign(self, row: Row) -> Decode:
         """What a row that no key of ours sealed deserves to be decoded by."""
         codec = self.codec_of(row)
@@ -244,13 +298,13 @@ class Pipeline:
     def _full(self, codec: Codec) -> Decode:
         return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
 
-    def _check_readable(self, row: Row, codec: Codec) -> None:
+    def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         if self.trust == "all":
             return
         try:
             if self.trust == "own":
                 raise Untrusted('it could not be read back with trust="own"')
-            codec.decode_restricted(row.body, allow=allowed(self.allow), lookup=self.lookup)
+            codec.decode_restricted(row.body, buffers, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
             problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
             raise Untrusted(

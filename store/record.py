@@ -59,7 +59,10 @@ _ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
 
 
 class Header(NamedTuple):
-    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal."""
+    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal.
+
+    `size` is that of the body and the files together.
+    """
 
     id: int
     namespace: str

@@ -41,13 +41,17 @@ class Records(Handle[V]):
         name = check_name(name)
         ttl = self._ttl if ttl is None else check_ttl(ttl)
         row = self._pack(name, value, ttl, codec, protocol)
-        with self._backend.transaction() as transaction:
-            if if_revision is not None:
-                self._check_revision(name, if_revision, row.modified)
-            self._store(row)
-            header = self._backend.header(self._namespace, name, row.modified)
-            if self._writeback is not None:
-                self._writeback.learn(value, row, transaction)
+        try:
+            with self._backend.transaction() as transaction:
+                if if_revision is not None:
+                    self._check_revision(name, if_revision, row.modified)
+                self._store(row)
+                header = self._backend.header(self._namespace, name, row.modified)
+                if self._writeback is not None:
+                    self._writeback.learn(value, row, transaction)
+        except BaseException:
+            self._pipeline.discard(row)
+            raise
         assert header is not None
         return Record.from_header(header)
 
@@ -58,7 +62,7 @@ class Records(Handle[V]):
         if cached is not None:
             return cached
         rows = {row.name: row for row in self._backend.get_many(self._namespace, wanted, self._clock())}
-        return {name: self._value(rows[name]) for name in wanted if name in rows}
+        return dict(self._decoded(rows[name] for name in wanted if name in rows))
 
     def record(self, name: str) -> Record:
         """What is known of a record, without decoding it. Raises: KeyError."""

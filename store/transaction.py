@@ -88,7 +88,7 @@ class Transactions(Handle[V]):
 
     def _value_or(self, row: Row | None, name: str, default: V) -> V:
         if row is not None:
-            return cast(V, self._pipeline.unpack(row))
+            return cast(V, self._pipeline.unpack(row, private=True))  # to be changed
         if default is MISSING:
             raise KeyError(name)
         return default
@@ -103,7 +103,7 @@ class Transactions(Handle[V]):
         """Write back a live value of `writeback=True`, so that the record is what the program sees."""
         if self._writeback is not None:
             self._writeback.restore_after(transaction, name)
-            self._writeback.flush(self._pack_again, self._write_back, only=name)
+            self._writeback.flush(self._pipeline, self._pack_again, self._write_back, only=name)
 
 
 class Edit(Generic[V]):

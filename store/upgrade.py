@@ -101,7 +101,9 @@ class _Upgrade:
             return Upgraded(namespace, name, "failed", str(exc))
         if new is None:
             return Upgraded(namespace, name, "current", "")
-        if not dry_run:
+        if dry_run:
+            self._pipeline.discard(new)
+        else:
             self._write(new)
         return Upgraded(namespace, name, "upgraded", why)
 
@@ -118,7 +120,11 @@ class _Upgrade:
         new = self._pipeline.pack(
             row.namespace, row.name, value, self._store._clock(), row.expires, codec, protocol
         )  # fmt: skip
-        self._pipeline.unpack(new)  # what could not be read back must not take the place of what can
+        try:
+            self._pipeline.unpack(new)  # what could not be read back must not take the place of what can
+        except BaseException:
+            self._pipeline.discard(new)
+            raise
         return ", ".join(dict.fromkeys(changes)), new
 
     def _target(self, value: Any, row: Row) -> tuple[str, int]:
@@ -132,7 +138,7 @@ class _Upgrade:
         lookup = self._pipeline.lookup
         if lookup.is_plain:
             return []
-        names, _, _ = self._pipeline.codec_of(row).describe(row.body)
+        names, _, _ = self._pipeline.codec_of(row).describe(self._pipeline.body_of(row))
         moved = [(name, lookup.renamed(*name.rpartition(".")[::2])) for name in names]
         return [f"{old} → {new}" for old, new in moved if new is not None]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from store.errors import Corrupt, StorageError
 from store.handle import Handle
 from store.inspection import verdict_of
+from store.large import no_files
 from store.record import Row
 
 V = TypeVar("V")
@@ -19,7 +21,9 @@ class Verification:
 
     `sealed` counts those that a key of ours sealed; `foreign` ones are sealed by a key that is not here, `tampered`
     ones do not match the seal of ours they bear, `corrupt` ones do not match their checksum. `damage` is what
-    SQLite's own check says of the file.
+    SQLite's own check says of the file. `files` are (namespace, name, problem), one for each file of a large value
+    that is missing, truncated or altered. `orphans` are files that no record names, left by writes that were killed:
+    they do no harm, and `compact()` removes them.
     """
 
     sealed: int = 0
@@ -27,11 +31,13 @@ class Verification:
     tampered: list[tuple[str, str]] = field(default_factory=list)
     corrupt: list[tuple[str, str]] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
+    files: list[tuple[str, str, str]] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether all records are ours and sound, and the file is."""
-        return not (self.foreign or self.tampered or self.corrupt or self.damage)
+        return not (self.foreign or self.tampered or self.corrupt or self.damage or self.files)
 
     def add(self, row: Row, verdict: str) -> None:
         """Count one record."""
@@ -47,7 +53,8 @@ class Verifying(Handle[V]):
     def verify(self) -> Verification:
         """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
 
-        Page by page: in memory are one page, and the names of what is not ours or not sound.
+        The files of large values are read and compared with their checksums. Page by page: in memory are one page,
+        and the names of what is not ours or not sound.
         """
         self._check_open()
         found = Verification()
@@ -58,6 +65,21 @@ class Verifying(Handle[V]):
         try:
             for row in self._backend.every_row():
                 found.add(row, verdict_of(self, row)[0] if row.has_column_types() else "corrupt")
+                found.files += [(str(row.namespace), str(row.name), problem) for problem in self._problems(row)]
+            found.orphans += self._backend.orphans()
         except (Corrupt, StorageError) as exc:
             found.damage.append(str(exc))
         return found
+
+    def _problems(self, row: Row) -> list[str]:
+        """What is wrong with the files of a record; one that was replaced meanwhile is looked at again."""
+        if row.spill is None or not row.has_column_types():
+            return []
+        large = self._pipeline.large
+        problems = [no_files().message] if large is None else large.problems(row)
+        if not problems:
+            return []
+        now = self._backend.get(row.namespace, row.name, -math.inf)
+        if now is not None and now.spill == row.spill:
+            return problems
+        return [] if now is None else self._problems(now)

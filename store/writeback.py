@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
 from store.backends import Transaction
-from store.errors import RecordError
+from store.errors import CodecUnavailable, RecordError
+from store.large import digest_of
 from store.pipeline import Pipeline
 from store.record import Row
 
@@ -27,6 +28,13 @@ class Entry:
     def is_older_than(self, row: Row) -> bool:
         """Whether the record had expired before `row` was written: a name's next record is another one."""
         return self.row.expires is not None and self.row.expires <= row.modified
+
+    def is_unchanged(self, pipeline: Pipeline) -> bool:
+        """Whether the value needs no packing to tell that it is what was read: packing a large one writes files."""
+        try:
+            return self.row.spill is not None and pipeline.fingerprint(self.value, self.row) == self.fingerprint
+        except (RecordError, CodecUnavailable):  # then packing says what is wrong, or finds another codec
+            return False
 
 
 class Writeback:
@@ -49,7 +57,7 @@ class Writeback:
         """The live value of a row's name; decoded and kept where there is none yet."""
         entry = self._entries.get(row.name)
         if entry is None or entry.is_older_than(row):
-            value = pipeline.unpack(row)
+            value = pipeline.unpack(row, private=True)  # live objects are changed
             new = Entry(value, row._replace(body=b""), pipeline.fingerprint(value, row))
             entry = self._exchange(row.name, entry, new) or new
         return entry.value
@@ -57,7 +65,7 @@ class Writeback:
     def learn(self, value: Any, row: Row, transaction: Transaction) -> None:
         """Keep a value that was just written."""
         self.restore_after(transaction, row.name)
-        self._entries[row.name] = Entry(value, row._replace(body=b""), Pipeline.digest(row.body))
+        self._entries[row.name] = Entry(value, row._replace(body=b""), digest_of(row))
 
     def forget(self, name: str, transaction: Transaction) -> None:
         """The record was deleted, or replaced by other means."""
@@ -91,7 +99,13 @@ class Writeback:
 
         transaction.on_rollback(restore)
 
-    def flush(self, pack: Callable[[Any, Row], Row], store: Callable[[Row], None], only: str | None = None) -> None:
+    def flush(
+        self,
+        pipeline: Pipeline,
+        pack: Callable[[Any, Row], Row],
+        store: Callable[[Row], None],
+        only: str | None = None,
+    ) -> None:
         """Write back what changed, or only that name, then let go of it.
 
         Raises:
@@ -104,12 +118,16 @@ class Writeback:
             if entry is None:
                 continue
             try:
-                row = pack(entry.value, entry.row)
+                row = None if entry.is_unchanged(pipeline) else pack(entry.value, entry.row)
             except RecordError as exc:
                 failures.append(exc)
                 continue
-            if Pipeline.digest(row.body) != entry.fingerprint:
-                store(row)
+            if row is not None:
+                try:
+                    if digest_of(row) != entry.fingerprint:
+                        store(row)
+                finally:
+                    pipeline.discard(row)
             self._exchange(name, entry, None)
         if failures:
             for other in failures[1:]:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from store import spilled
 from store.backends import sqlite_attach
 from store.backends import sqlite_statements as sql
 from store.record import Row
@@ -33,6 +34,13 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "huge" not in str(config.getoption("-m")):
+        for item in items:
+            if item.get_closest_marker("huge"):
+                item.add_marker(pytest.mark.skip(reason="takes gigabytes of memory and disk: run it with -m huge"))
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +77,8 @@ def clock() -> Clock:
 def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path) -> Iterator[None]:
     """Descriptors, threads, engines and temporary folders are as before; stores are sound.
 
-    A test that damages a store on purpose, or keeps one that no key here seals, is marked `damaged`.
+    A test that damages a store on purpose, or keeps one that no key here seals, is marked `damaged`; one that leaves
+    files of a write that was killed, `orphans`.
     """
     before = _descriptors(), set(threading.enumerate()), _left_folders()
     yield
@@ -78,7 +87,7 @@ def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path)
     assert _leaks(before) == []
     if request.node.get_closest_marker("damaged") is None:
         for file in tmp_path.rglob("*.db"):
-            check_sound(file)
+            check_sound(file, orphans=request.node.get_closest_marker("orphans") is not None)
 
 
 def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]]) -> list[object]:
@@ -91,8 +100,8 @@ def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]])
     ]
 
 
-def check_sound(file: Path) -> None:
-    """The database passes SQLite's check, and every seal that is ours holds."""
+def check_sound(file: Path, orphans: bool = False) -> None:
+    """The database passes SQLite's check, every seal that is ours holds, and files are those that are named."""
     with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as conn:
         if not conn.execute("SELECT 1 FROM sqlite_schema WHERE name = 'records'").fetchone():
             return
@@ -101,6 +110,21 @@ def check_sound(file: Path) -> None:
         sealer = Sealer(Keyring(), store_id)
         for values in conn.execute(f"SELECT {sql._COLUMNS} FROM records"):
             sealer.check(Row._make(values))
+        files = named_files(conn, Path(f"{file}-spill"), store_id)
+    there = set(os.listdir(f"{file}-spill")) if os.path.isdir(f"{file}-spill") else set()
+    assert orphans or there <= files, "files that no record and no garbage names"
+
+
+def named_files(conn: sqlite3.Connection, folder: Path, store_id: bytes) -> set[str]:
+    """What rows and garbage name; what a row names is there, as it was written."""
+    named = {file for (file,) in conn.execute(sql.EVERY_GARBAGE)}
+    for namespace, name, text in conn.execute(sql.EVERY_SPILL):
+        parts = spilled.parts_of(text, spilled.prefix_of(store_id, namespace, name))
+        for part in parts:
+            content = (folder / part.file).read_bytes()
+            assert (len(content), spilled.checksum(content).hexdigest()) == (part.bytes, part.checksum)
+            named.add(part.file)
+    return named
 
 
 def _descriptors() -> set[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from store.locking import WriterLock
 from store.record import Header, Identity, Mark, Row
 from store.registry import Registry
+from store.spilled import Part
 
 
 class Transaction(AbstractContextManager["Transaction"], Protocol):
@@ -20,6 +21,9 @@ class Transaction(AbstractContextManager["Transaction"], Protocol):
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if what happens in this transaction is rolled back."""
+
+    def on_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` once what happens in this transaction is committed."""
 
     def claim(self, namespace: str, name: str) -> bool:
         """Take a record for this transaction's own; False where one around it has."""
@@ -70,6 +74,78 @@ class Coherence(Protocol):
     def unregister(self, cache: CachedReads) -> None: ...
 
 
+class Freed(Protocol):
+    """What `compact` gave back."""
+
+    @property
+    def files(self) -> int:
+        """Files of records that were replaced or deleted."""
+
+    @property
+    def orphans(self) -> int:
+        """Files of writes that never came to their end."""
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of all those."""
+
+    @property
+    def database_bytes(self) -> int: ...
+
+    @property
+    def files_left(self) -> int:
+        """Files that nobody needs, and that must stay while a reader has an older state of the database."""
+
+
+class Spill(Protocol):
+    """The files of values that are too large for a row, by the text that the row has in `spill`.
+
+    Written before their row is, they go again unless that is committed. Whoever reads gets what belongs to the
+    record, or an error: no file of another record, and nothing outside of the folder, is ever opened.
+    """
+
+    def write(self, namespace: str, name: str, contents: Sequence[Any], timeout: float) -> str:
+        """Writes and syncs a file for each content, and returns the text. The row is then put or discarded.
+
+        Raises:
+            ReadOnly, StorageError, LockTimeout.
+        """
+
+    def restore(
+        self, namespace: str, name: str, parts: Sequence[Part], contents: Sequence[Any], timeout: float
+    ) -> str:
+        """The same with names and checksums that are given; None is a file that is missing, and stays so.
+
+        Raises:
+            StorageError: such a file is there, and is not what its checksum says (EEXIST); and as `write`.
+        """
+
+    def discard(self, text: str) -> None:
+        """Removes what was written for a row that was not put; nothing happens where it was."""
+
+    def prefix(self, namespace: str, name: str) -> str:
+        """What the names of the record's files begin with; see `store.spilled`."""
+
+    def body(self, part: Part) -> bytes:
+        """A copy in private memory, checked against its checksum.
+
+        Raises:
+            Corrupt: the file is missing, truncated or altered; `.file` says which. StorageError.
+        """
+
+    def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
+        """The file mapped read-only, or a copy that may be written; `verify`: checked too. Raises: as `body`."""
+
+    def problem(self, part: Part) -> str | None:
+        """What is wrong with a file and its content; None where nothing is."""
+
+    def disk_bytes(self, part: Part) -> int:
+        """What a file takes on disk. Raises: as `body`."""
+
+    def contents(self, part: Part) -> bytes | None:
+        """What there is of a file, unchecked; None where it is missing."""
+
+
 class Monitor(Protocol):
     """Tells that something was committed, and which records there are now. Never waits, for no writer either.
 
@@ -102,6 +178,10 @@ class Backend(Protocol):
     store_id: bytes
     """Sixteen random bytes made with the file; part of every seal."""
     coherence: Coherence
+
+    @property
+    def spill(self) -> Spill | None:
+        """Where large values go; None where all goes into rows."""
 
     def get(self, namespace: str, name: str, now: float) -> Row | None:
         """The row of that name, or None."""
@@ -183,9 +263,19 @@ class Backend(Protocol):
     def add_sealer(self, key_id: bytes) -> None: ...
 
     def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        """(codec, protocol, records, bytes of their bodies) for each pair of codec and protocol."""
+        """(codec, protocol, records, bytes of their bodies and files) for each pair of codec and protocol."""
 
     def usage(self) -> Usage: ...
+
+    def orphans(self) -> list[str]:
+        """Files that no record and no garbage names, but for those of writes in progress."""
+
+    def compact(self) -> Freed:
+        """Removes files that nobody needs any more, and gives free space of the database back.
+
+        Raises:
+            StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
+        """
 
     def transaction(self) -> Transaction:
         """One writer at a time; nests."""

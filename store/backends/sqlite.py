@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from typing import Any, TypeVar
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, retain
 from store.backends.sqlite_coherence import SqliteCoherence
+from store.backends.sqlite_compact import SqliteFreed, compact
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_monitor import SqliteMonitor
 from store.backends.sqlite_slot import fetch_all, fetch_one
+from store.backends.sqlite_spill import SqliteSpill, dropped, header_of
 from store.backends.sqlite_transaction import SqliteTransaction
-from store.errors import Corrupt, ReadOnly, StoreClosed
+from store.errors import Corrupt, ReadOnly, StorageError, StoreClosed
 from store.record import Header, Identity, Row
+from store.spilled import files_of, prefix_of, size_of
 
 Found = TypeVar("Found", Row, Header)
 
@@ -120,10 +124,10 @@ class SqliteBackend:
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
         row = self._one(sql.HEADER, (namespace, name, now), now)
-        return None if row is None else self._asked_for(Header._make(row), namespace, name)
+        return None if row is None else self._asked_for(header_of(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
-        return list(map(Header._make, self._read_many(sql.HEADERS, namespace, names, now)))
+        return list(map(header_of, self._read_many(sql.HEADERS, namespace, names, now)))
 
     def identity(self, namespace: str, name: str, now: float) -> Identity | None:
         row = self._one(sql.IDENTITY, (namespace, name, now), now)
@@ -143,10 +147,16 @@ class SqliteBackend:
         return found
 
     def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        totals: list[tuple[str, int, int, int]] = self._all(sql.TOTALS, (namespace, now), now)
-        for figures in totals:
-            if tuple(map(type, figures)) != (str, int, int, int):
-                raise self._damaged(figures, "codec, protocol and size of records")
+        beside: Counter[Any] = Counter()  # bytes of files by codec and protocol
+        totals = []
+        statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
+        for codec, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+            if len(figures) == 1:
+                beside[codec, protocol] += size_of(figures[0])
+                continue
+            if tuple(map(type, (codec, protocol, *figures))) != (str, int, int, int):
+                raise self._damaged((codec, protocol, *figures), "codec, protocol and size of records")
+            totals.append((codec, protocol, figures[0], figures[1] + beside[codec, protocol]))
         return totals
 
     def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
@@ -169,12 +179,14 @@ class SqliteBackend:
 
     def put(self, row: Row, now: float) -> bytes | None:
         self._writable()
-        values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
-        touched = ((row.namespace, row.name),)
-        changed, header = self._engine.write(sql.PUT, values, touched, len(row.body), self._timeout)
-        if not changed:
-            self._replace(row)
-        return header
+        if row.spill is None:
+            values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
+            touched = ((row.namespace, row.name),)
+            changed, header = self._engine.write(sql.PUT, values, touched, len(row.body), self._timeout)
+            if changed:
+                return header
+        self._replace(row)
+        return None
 
     def put_many(self, rows: Sequence[Row], now: float) -> None:
         self._writable()
@@ -182,26 +194,40 @@ class SqliteBackend:
         touched = [(row.namespace, row.name) for row in rows]
         with self.transaction():
             try:
-                with self.transaction():
+                with self.transaction() as transaction:
                     if self._engine.write_many(sql.PUT, list(map(tuple, rows)), touched, size) < len(rows):
                         raise _SomeWereLeft
+                    for row in rows:
+                        self._claim(row, transaction)
             except _SomeWereLeft:
                 # Undone, so that those that must be replaced take their place among the others.
                 for row in rows:
-                    self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), touched)
-                self._engine.write_many(sql.PUT, list(map(tuple, rows)), touched, size)
+                    self.put(row, now)
 
     def delete(self, namespace: str, name: str, now: float) -> bool:
-        return bool(self._write(sql.DELETE, (namespace, name, now), ((namespace, name),)))
+        touched = ((namespace, name),)
+        if self._write(sql.DELETE_UNSPILLED, (namespace, name, now), touched):
+            return True
+        if not self._one(sql.SPILL, (namespace, name), now):
+            return False
+        with self.transaction():
+            spills = self._all(sql.SPILL, (namespace, name), now)
+            if not self._write(sql.DELETE, (namespace, name, now), touched):  # it has expired
+                return False
+            self._drop(spills)
+            return True
 
     def clear(self, namespace: str) -> None:
-        self._write(sql.CLEAR, (namespace,), None)
+        with self.transaction():
+            self._drop(self._all(sql.SPILLS, (namespace,), 0.0))
+            self._write(sql.CLEAR, (namespace,), None)
 
     def delete_rows(self, rows: Sequence[Row]) -> None:
         self._writable()
         touched = [(row.namespace, row.name) for row in rows]
         with self.transaction():
             self._engine.write_many(sql.DELETE_ROW, [(row.id, row.namespace, row.name) for row in rows], touched, 0)
+            self._drop((row.namespace, row.name, row.spill) for row in rows if row.spill is not None)
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._engine.known_sealers
@@ -211,6 +237,20 @@ class SqliteBackend:
             transaction = self._engine.slot().current()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
+
+    # -- files beside it
+
+    @property
+    def spill(self) -> SqliteSpill | None:
+        return self._engine.spill
+
+    def orphans(self) -> list[str]:
+        spill = self._engine.spill
+        return [] if spill is None else spill.orphans(self._timeout)
+
+    def compact(self) -> SqliteFreed:
+        self._writable()
+        return compact(self._engine, self._timeout)
 
     # -- the rest
 
@@ -295,11 +335,38 @@ class SqliteBackend:
         return self._engine.write(statement, values, touched, 0, self._timeout)[0]
 
     def _replace(self, row: Row) -> None:
-        """The slower way, for a row that PUT left, since what is there may not be updated in place."""
+        """The slower way, for a row that has files or that PUT left: what was there may have files to give up.
+
+        A row that names the files which its record has already (it was touched, say) keeps them.
+        """
         touched = ((row.namespace, row.name),)
-        with self.transaction():
-            self._write(sql.DELETE_LEFT, (row.namespace, row.name, row.modified), touched)
-            self._engine.write(sql.PUT, row, touched, len(row.body), self._timeout)
+        with self.transaction() as transaction:
+            before = self._all(sql.SPILL, (row.namespace, row.name), 0.0)
+            self._write(sql.DELETE_EXPIRED, (row.namespace, row.name, row.modified), touched)
+            self._engine.write(sql.PUT_OVER, tuple(row), touched, len(row.body), self._timeout)
+            if (row.namespace, row.name, row.spill) not in before:
+                self._drop(before, but=row.spill)
+                self._claim(row, transaction)
+
+    def _claim(self, row: Row, transaction: SqliteTransaction) -> None:
+        """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
+        if row.spill is None:
+            return
+        spill = self._engine.spill
+        files = files_of(row.spill, prefix_of(self.store_id, row.namespace, row.name))
+        if not files:  # a damaged row that was imported may say anything
+            return
+        if spill is None:
+            raise StorageError(f"{self.location} has no files beside it; write the value again", path=self.location)
+        self._engine.write_many(sql.FORGET_GARBAGE, [(file,) for file in files], (), 0)
+        spill.claim(row.spill, transaction)
+
+    def _drop(self, spills: Iterable[tuple[Any, Any, Any]], but: str | None = None) -> None:
+        """Their files become garbage with the open transaction; their size brings the next checkpoint nearer."""
+        files, size = dropped(self._engine, spills, but)
+        if files:
+            self._engine.write_many(sql.DROP, [(file,) for file in files], (), 0)
+            self._engine.checkpoints.dropped(size)
 
     def _writable(self) -> None:
         if self.read_only:

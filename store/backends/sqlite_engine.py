@@ -21,6 +21,7 @@ from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_slot import Fetch, Slot, row_count
+from store.backends.sqlite_spill import SqliteSpill
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 from store.locking import Hold, NamedLocks, WriterLock
 
@@ -52,12 +53,13 @@ class Engine:
         self.handles = 0
         self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
+        self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
         mapped = None if self.shared or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
-        self.checkpoints = Checkpoints(path, self.coherence)
+        self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
@@ -163,9 +165,14 @@ class Engine:
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""
         if not self.shared and self.checkpoints.is_due():
-            with slot.guard:
-                if slot.conn is not None:  # else closed by another thread, which folds in the log as well
-                    self.checkpoints.run(slot.conn)
+            self.fold(slot)
+
+    def fold(self, slot: Slot, mode: str | None = None) -> tuple[int, int]:
+        """A checkpoint, the writer's lock held. Files that were dropped before go: how many, and their bytes."""
+        with slot.guard:
+            if slot.conn is None:  # closed by another thread, which folds in the log as well
+                return 0, 0
+            return self.checkpoints.run(slot.conn, mode)
 
     # -- the file
 
@@ -290,6 +297,8 @@ class Engine:
                 slot.close()
             self._slots.clear()
         wal_index.release_unused()
+        if self.spill is not None:
+            self.spill.forget()
         self.connect = _nowhere  # with the function goes the private copy that a reader may have
         self.writer_lock.close()
 
@@ -321,8 +330,10 @@ class Engine:
         self._slots = []
         self.named_locks.forget()
         self.coherence.renew()
-        if self.shared:
+        if self.spill is None:
             self._renew_shared()
+        else:
+            self.spill.forget()
         if in_use:
             self.lose()
         return [slot.conn for slot in in_use if slot.conn is not None]

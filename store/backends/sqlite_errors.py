@@ -45,7 +45,12 @@ def translate(error: SqliteError, path: str) -> StoreError:
     if code in (_IOERR, _CANTOPEN):
         return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
     if code == _TOOBIG or isinstance(error, sqlite3.DataError):
-        return _storage(error, path, errno.EFBIG, "a value may have 1,000,000,000 bytes: split it up")
+        return _storage(
+            error,
+            path,
+            errno.EFBIG,
+            "a row may have 1,000,000,000 bytes: let larger values go to files, by a lower spill_bytes",
+        )
     if code == _READONLY:
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:

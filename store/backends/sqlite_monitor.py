@@ -11,6 +11,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.sqlite_connection import is_frozen
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import Fetch, Slot, fetch_all
+from store.backends.sqlite_spill import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.record import Header, Mark
 
@@ -61,7 +62,7 @@ class SqliteMonitor:
         found: list[Header] = []
         for part in _parts(names):
             rows = self._read(_in(sql.HEADERS, part), (self._namespace, now, *part), fetch_all)
-            found += map(Header._make, rows)
+            found += map(header_of, rows)
         return found
 
     def close(self) -> None:

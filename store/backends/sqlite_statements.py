@@ -10,7 +10,7 @@ _COLUMNS = (
 )
 _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
-    "revision, created, modified, expires, substr(seal, 1, 8)"
+    "revision, created, modified, expires, substr(seal, 1, 8), spill"
 )
 _ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
 _ALIVE = "(expires IS NULL OR expires > ?)"
@@ -69,23 +69,20 @@ MARKS = {  # is there an upper bound → statement
 MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
-# The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is not updated but
-# left for DELETE_LEFT: the one has files to give up, the other is absent and must come back at the end.
-PUT = f"""
+# The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
     revision = revision + 1, modified = excluded.modified, expires = excluded.expires
-WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)
 """
+PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
-DELETE = "DELETE FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
-# The rows that PUT left, and no others.
-DELETE_LEFT = (
-    "DELETE FROM records WHERE namespace = ? AND name = ? "
-    "AND NOT (spill IS NULL AND (expires IS NULL OR expires > ?))"
-)
+DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
+DELETE_UNSPILLED = f"{DELETE} AND spill IS NULL"
+DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ? AND name = ? AND expires <= ?"
 DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
@@ -110,6 +107,22 @@ TOTALS = f"""
 SELECT codec, protocol, count(*), sum(length(body)) FROM records
 WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protocol
 """
+
+TOTALS_SPILLED = f"SELECT codec, protocol, spill FROM records WHERE namespace = ? AND {_ALIVE} AND spill IS NOT NULL"
+
+# The files of large values: see sqlite_spill.py.
+SPILL = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND name = ? AND spill IS NOT NULL"
+SPILLS = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND spill IS NOT NULL"
+EVERY_SPILL = "SELECT namespace, name, spill FROM records NOT INDEXED WHERE spill IS NOT NULL"
+EVERY_GARBAGE = "SELECT file FROM garbage"
+COUNT_GARBAGE = "SELECT count(*) FROM garbage"
+GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
+DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
+FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
+IS_SPILL_NAMED = (
+    "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
+)
+INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
 
 STORE_ID = "SELECT id, format FROM identity"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"

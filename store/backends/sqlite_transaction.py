@@ -26,7 +26,7 @@ class SqliteTransaction(Hold):
     """
 
     __slots__ = (
-        "anything", "changes", "claims", "engine", "header", "outer", "savepoint", "slot", "state", "timeout",
+        "anything", "changes", "claims", "done", "engine", "header", "outer", "savepoint", "slot", "state", "timeout",
         "touched", "undo",
     )  # fmt: skip
 
@@ -44,6 +44,7 @@ class SqliteTransaction(Hold):
         self.anything = False
         self.header: bytes | None = None
         self.changes = 0
+        self.done: list[Callable[[], None]] = []
 
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
@@ -85,6 +86,10 @@ class SqliteTransaction(Hold):
             self._outermost().anything = True
         else:
             self.touched += touched
+
+    def on_commit(self, done: Callable[[], None]) -> None:
+        """Call `done` once what happened in this transaction is committed, the outermost one included."""
+        self.done.append(done)
 
     def claim(self, namespace: str, name: str) -> bool:
         """Take a record for this transaction's own; False where one around it has."""
@@ -145,6 +150,8 @@ class SqliteTransaction(Hold):
         try:
             if self.header is not None and self._changes() != self.changes:  # else any change is somebody else's
                 self.engine.coherence.committed(self.header, None if self.anything else self.touched)
+            while self.done:
+                self.done.pop()()
             self.engine.committed(self.slot)
         finally:
             self.engine.give(self)
@@ -160,6 +167,7 @@ class SqliteTransaction(Hold):
             self.check_alive()
             self._execute(f"RELEASE nested_{self.savepoint}")
             outer.undo += self.undo
+            outer.done += self.done
         elif self._is_open():  # an error such as a full disk may have ended the whole transaction
             self._execute(f"ROLLBACK TO nested_{self.savepoint}")
             self._execute(f"RELEASE nested_{self.savepoint}")

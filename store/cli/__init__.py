@@ -9,6 +9,7 @@ import click
 
 import store
 from store.cli import (
+    compacting,
     completion,
     demo,
     exporting,
@@ -51,8 +52,8 @@ def cli() -> None:
 _COMMANDS = (
     demo.demo, records.get, records.set_, records.rm, lifetimes.touch, lifetimes.purge,
     listing.ls, listing.records, listing.namespaces, info.info, info.stats,
-    trust.inspect, trust.admit, trust.verify, exporting.export, importing.import_, upgrade.upgrade,
-    keys.key, settings.settings, sessions.sessions, watch.watch,
+    trust.inspect, trust.admit, trust.verify, compacting.compact, exporting.export, importing.import_,
+    upgrade.upgrade, keys.key, settings.settings, sessions.sessions, watch.watch,
 )  # fmt: skip
 for command in _COMMANDS:
     cli.add_command(command)

@@ -93,7 +93,8 @@ def verify(path: str, as_object: bool) -> None:
     """Checks the file and the seal of every record.
 
     In all namespaces, expired records too; none is decoded. The exit code is 1 if a record is foreign (sealed by a
-    key that is not here), tampered with or corrupt, or the file is damaged.
+    key that is not here), tampered with or corrupt, a file of a large value is missing, truncated or altered, or the
+    database is damaged. Orphans are files that no record names; `store compact` removes them.
 
     \b
     Examples:
@@ -182,5 +183,10 @@ def _show(found: Verification) -> None:
         click.echo(f"{verdict:<8}  {len(records)}")
         for namespace, name in records:
             click.echo(f"  {shown_name(name)}" + (f" ({shown_name(namespace)})" if namespace else ""))
+    for namespace, name, problem in found.files:
+        where = shown_name(name) + (f" ({shown_name(namespace)})" if namespace else "")
+        click.echo(f"file      {where}: {shown(problem)}")
+    for file in found.orphans:
+        click.echo(f"orphan    {shown_name(file)}")
     for line in found.damage:
         click.echo(f"damage    {shown(line)}")

@@ -25,6 +25,9 @@ class Codec(Protocol):
     def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         """The value in that format version; large buffers go to `buffer_callback`, where one is given.
 
+        It is called with a `pickle.PickleBuffer`, and says whether that is to stay in the bytes all the same; and
+        with None where encoding begins anew, so that none of those that were given is referred to.
+
         Raises:
             NotSerializable: the value, or something in it, cannot be encoded.
         """

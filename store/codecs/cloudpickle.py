@@ -20,7 +20,7 @@ class CloudpickleCodec(Unrestrained):
     name = "cloudpickle"
 
     def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
-        return cloudpickle.dumps(value, protocol, buffer_callback)  # type: ignore[no-any-return]
+        return cloudpickle.dumps(value, protocol, buffer_callback if protocol >= 5 else None)  # type: ignore[no-any-return]
 
     def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
         return loads(body, buffers, lookup)

@@ -151,9 +151,12 @@ class PickleCodec(Pickled):
     name = "pickle"
 
     def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
+        take = buffer_callback if protocol >= 5 else None
         try:
-            return dumps(value, protocol, buffer_callback=buffer_callback)
+            return dumps(value, protocol, buffer_callback=take)
         except HoldsPlaceholder:
+            if take is not None:
+                take(None)
             return with_placeholders(value, protocol)
 
     def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:

@@ -77,12 +77,15 @@ def refused(store: Store, how: str, size: int) -> StorageError:
 
 
 OLD = {"a": "old", "list": [1]}
+IN_ROWS = 10_000_000  # bytes from which a value is a file
+WHERE = {"in the row": IN_ROWS, "in a file": 100_000}
 
 
+@pytest.mark.parametrize("where", WHERE.values(), ids=list(WHERE))
 @pytest.mark.parametrize("size", BIG.values(), ids=list(BIG))
 @pytest.mark.parametrize("how", ["set", "new", "modify", "edit", "transaction", "nested", "update"])
-def test_write_to_a_full_disk(small_disk, how, size):
-    with Store(small_disk / "app.db") as s:
+def test_write_to_a_full_disk(small_disk, how, size, where):
+    with Store(small_disk / "app.db", spill_bytes=where) as s:
         s.update(OLD)
         filler = fill(small_disk, leave=50_000)
         for _ in range(2):
@@ -90,6 +93,7 @@ def test_write_to_a_full_disk(small_disk, how, size):
             assert error.errno == errno.ENOSPC
             assert "free space" in str(error)
             assert dict(s) == OLD
+            assert not list(small_disk.glob("*-spill/*"))
         filler.unlink()
         s["a"] = os.urandom(300_000)
         s["new"] = 1
@@ -98,7 +102,7 @@ def test_write_to_a_full_disk(small_disk, how, size):
 
 def test_error_that_is_caught_inside_the_transaction(small_disk):
     """SQLite rolls back by itself here: what is written afterwards must not become a transaction of its own."""
-    with Store(small_disk / "app.db") as s:
+    with Store(small_disk / "app.db", spill_bytes=IN_ROWS) as s:
         s.update(OLD)
         filler = fill(small_disk, leave=50_000)
         with pytest.raises(StoreError, match="nothing of it was kept"):
@@ -133,12 +137,12 @@ LIMITED = """
     from store import Store
     from store.errors import StorageError
 
-    path, how, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    path, how, size, where = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     def limit(size):
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
-    with Store(path) as s:
+    with Store(path, spill_bytes=where) as s:
         s.update(a="old", list=[1])
         limit(os.stat(path + "-wal").st_size + 50_000)
         big = os.urandom(size)
@@ -163,11 +167,12 @@ LIMITED = """
 """
 
 
+@pytest.mark.parametrize("where", WHERE.values(), ids=list(WHERE))
 @pytest.mark.parametrize("size", BIG.values(), ids=list(BIG))
 @pytest.mark.parametrize("how", ["set", "edit", "transaction", "update"])
-def test_write_past_the_limit_of_a_file(path, how, size):
+def test_write_past_the_limit_of_a_file(path, how, size, where):
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), how, str(size)],
+        [sys.executable, "-c", textwrap.dedent(LIMITED), str(path), how, str(size), str(where)],
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert done.stderr == ""

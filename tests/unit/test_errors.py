@@ -66,7 +66,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
 }
 
 FACTS = {"name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
-         "errno": errno.ENOSPC, "path": "/data/app.db"}  # fmt: skip
+         "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1"}  # fmt: skip
 
 
 def filled(cls: type[StoreError]) -> StoreError:

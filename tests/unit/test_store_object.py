@@ -93,6 +93,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "within": lambda s: s.within("x"),
     "namespaces": lambda s: s.namespaces(),
     "stats": lambda s: s.stats(),
+    "compact": lambda s: s.compact(),
     "inspect": lambda s: s.inspect("a"),
     "admit": lambda s: s.admit(None),
     "verify": lambda s: s.verify(),

@@ -15,8 +15,8 @@ from typing import Any
 
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
+from store.backends.sqlite_checkpoints import LOG_FRAMES
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES
-from store.backends.sqlite_engine import CHECKPOINT_PAGES
 
 from ..session import PROTOCOL
 from . import KEPT, SYNCED, Defaults, Kind, Pairs
@@ -29,7 +29,7 @@ SEAL, CRC = bytes(24), 123_456_789
 
 _BODY = 7  # the column of the value
 _SETTINGS = (
-    "auto_vacuum = INCREMENTAL", "journal_mode = WAL", f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    "auto_vacuum = INCREMENTAL", "journal_mode = WAL", f"wal_autocheckpoint = {LOG_FRAMES}",
     f"journal_size_limit = {WAL_LIMIT_BYTES}", "trusted_schema = OFF", "cell_size_check = ON",
 )  # fmt: skip
 _TABLES = (

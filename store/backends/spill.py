@@ -1,0 +1,179 @@
+"""The folder `<database>-spill/`: its files, and who may remove them. Knows nothing of rows.
+
+Every file is opened relative to a descriptor of the folder, which is opened for the occasion: neither the folder nor
+a file may be a link, so nothing is ever followed out of it. Whoever writes holds a shared lock (flock) on the folder
+from before the first file is made until the row that names them is committed; whoever removes orphans holds it
+exclusively, and so never takes the files of a write in progress for leftovers.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from store.errors import LockTimeout, ReadOnly, StorageError
+from store.spilled import is_file
+
+RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Folder:
+    """The spill folder of one database. Safe across threads, processes and forks: it keeps nothing open."""
+
+    def __init__(self, database: str, path: str) -> None:
+        self.database = database
+        self.path = path
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it is no folder."""
+        descriptor = self._open()
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def hold(self, timeout: float) -> int:
+        """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
+
+        Raises:
+            ReadOnly, StorageError: it cannot be made or opened. LockTimeout: orphans are being removed.
+        """
+        descriptor = self._open_or_make()
+        try:
+            if not lock(descriptor, fcntl.LOCK_SH, timeout):
+                raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def files(self, descriptor: int) -> set[str]:
+        """The names of all files that are called as ours are."""
+        return {name for name in os.listdir(descriptor) if is_file(name)}
+
+    def remove(self, files: Iterable[str]) -> tuple[list[str], int]:
+        """Removes those files, and syncs the folder: which are gone now, and how many bytes that gave back."""
+        gone: list[str] = []
+        freed = 0
+        try:
+            with self.opened() as descriptor:
+                for file in filter(is_file, files):
+                    size = _unlink(file, descriptor)
+                    if size is not None:
+                        gone.append(file)
+                        freed += size
+                os.fsync(descriptor)
+        except FileNotFoundError:
+            return list(files), 0
+        return gone, freed
+
+    def rights(self) -> os.stat_result:
+        """The status of the database, whose rights the files get."""
+        return os.stat(self.database)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, _FOLDER)
+        except OSError as exc:
+            if exc.errno in (errno.ENOTDIR, errno.ELOOP):
+                raise StorageError(
+                    f"{self.path} is a link or no folder, and is not followed; move it away",
+                    errno=exc.errno,
+                    path=self.path,
+                ) from exc
+            raise
+
+    def _open_or_make(self) -> int:
+        try:
+            try:
+                return self._open()
+            except FileNotFoundError:
+                self._make()
+                return self._open()
+        except StorageError:
+            raise
+        except OSError as exc:
+            raise unwritable(exc, self.path) from exc
+
+    def _make(self) -> None:
+        """With the rights of the database, as SQLite makes its log; the folder above is synced."""
+        status = self.rights()
+        try:
+            os.mkdir(self.path, 0o700)
+        except FileExistsError:
+            return
+        descriptor = self._open()
+        try:
+            give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
+        finally:
+            os.close(descriptor)
+        above = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+
+
+def lock(descriptor: int, how: int, timeout: float) -> bool:
+    """Lock the folder, waiting for as long; whether that was done. The lock goes with the descriptor."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(RETRY_SECONDS)
+
+
+def lock_exclusively(descriptor: int, timeout: float) -> bool:
+    """Whether nobody is writing files any more, nor begins to while the descriptor is open."""
+    return lock(descriptor, fcntl.LOCK_EX, timeout)
+
+
+def unlock(descriptor: int) -> None:
+    """Let others write again."""
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def give_rights(descriptor: int, database: os.stat_result, mode: int) -> None:
+    """Who may read the database may read what is beside it, and nobody else; what root writes stays its owner's."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, database.st_uid, database.st_gid)
+    os.fchmod(descriptor, mode)
+
+
+def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
+    """The error of ours for a file or folder that could not be written."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly(
+            f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
+        )
+    full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
+    advice = (
+        "the disk is full: free space and try again" if full else "the file system refused; see its log and try again"
+    )
+    return StorageError(
+        f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
+    )
+
+
+def _unlink(file: str, descriptor: int) -> int | None:
+    """The bytes that were given back; None where the file could not be removed."""
+    try:
+        status = os.stat(file, dir_fd=descriptor, follow_symlinks=False)
+        os.unlink(file, dir_fd=descriptor)
+    except FileNotFoundError:
+        return 0
+    except OSError:
+        return None
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0

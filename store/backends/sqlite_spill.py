@@ -1,0 +1,281 @@
+"""The spill files of an SQLite store: when they are kept, when they are given up, and which nobody refers to.
+
+The life of a file: written and synced; named by a row that commits; named by `garbage` from the commit on that drops
+the row; removed after a checkpoint has folded and synced that commit. Removed any earlier, a power cut could take the
+commit back and leave the row without its file.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from store import spilled
+from store.backends import spill_reading, spill_writing
+from store.backends import sqlite_statements as sql
+from store.backends.spill import Folder, lock_exclusively, unlock, unwritable
+from store.backends.sqlite_slot import fetch_one
+from store.errors import Corrupt, ReadOnly, StorageError, StoreError
+from store.record import Header
+from store.spilled import Part
+
+if TYPE_CHECKING:
+    from store.backends.sqlite_engine import Engine
+    from store.backends.sqlite_transaction import SqliteTransaction
+
+NO_WAIT = 0.0  # seconds
+_SIZE = Header._fields.index("size")
+GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
+
+
+class Pending:
+    """Files that are written for a row which is yet to be committed. Its descriptor keeps compact() off them."""
+
+    __slots__ = ("descriptor", "files", "is_stored", "name", "namespace", "thread", "transaction")
+
+    def __init__(self, descriptor: int, namespace: str, name: str) -> None:
+        self.descriptor = descriptor
+        self.namespace, self.name = namespace, name
+        self.files: list[str] = []
+        self.is_stored = False  # a row that names them was written, though not committed perhaps
+        self.thread = threading.get_ident()
+        self.transaction: ref[SqliteTransaction] | None = None  # the one they were written in
+
+
+class SqliteSpill:
+    """The contract `Spill` of `store.backends`, for all handles on one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.folder = Folder(engine.path, engine.path + spilled.FOLDER_SUFFIX)
+        self._pending: dict[str, Pending] = {}  # by the text that their row has in `spill`
+
+    # -- writing
+
+    def write(self, namespace: str, name: str, contents: Sequence[Any], timeout: float) -> str:
+        return self._write(namespace, name, timeout, partial(self._new, contents=contents))
+
+    def restore(
+        self, namespace: str, name: str, parts: Sequence[Part], contents: Sequence[Any], timeout: float
+    ) -> str:
+        return self._write(namespace, name, timeout, partial(self._again, parts=parts, contents=contents))
+
+    def _write(self, namespace: str, name: str, timeout: float, write: Any) -> str:
+        engine = self._engine
+        engine.check_open()
+        if engine.read_only:
+            raise ReadOnly(
+                f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
+            )
+        self.let_go_of_leftovers()
+        engine.check_in_place()  # else the folder would be made beside something else
+        pending = Pending(self.folder.hold(timeout), namespace, name)
+        try:
+            text = spilled.text_of(write(pending))
+        except BaseException as exc:
+            self._remove(pending)
+            if isinstance(exc, OSError) and not isinstance(exc, StorageError | ReadOnly):
+                raise unwritable(exc, self.folder.path) from exc
+            raise
+        self._pending[text] = pending
+        transaction = engine.slot().current()
+        if transaction is not None:
+            pending.transaction = ref(transaction)
+            self._end_with(transaction, text)
+        return text
+
+    def _new(self, pending: Pending, contents: Sequence[Any]) -> list[Part]:
+        prefix = self.prefix(pending.namespace, pending.name)
+        return spill_writing.write_parts(self.folder, pending.descriptor, prefix, contents, pending.files)
+
+    def _again(self, pending: Pending, parts: Sequence[Part], contents: Sequence[Any]) -> list[Part]:
+        for part, content in zip(parts, contents, strict=True):
+            if content is None:
+                continue
+            try:
+                spill_writing.write_as(self.folder, pending.descriptor, part.file, content)
+                pending.files.append(part.file)
+            except FileExistsError:
+                if spill_reading.problem_of(self.folder, part) is not None:
+                    raise
+        return list(parts)
+
+    def claim(self, text: str, transaction: SqliteTransaction) -> None:
+        """A row that names these files was written in that transaction, and with it they stay or go.
+
+        Raises:
+            StorageError: they were not written for it just now, or given up since: it must not be committed.
+        """
+        pending = self._pending.get(text)
+        if pending is None:
+            raise StorageError(
+                f"{self.folder.path}: the files of a value were given up before its row was written; write it again",
+                path=self.folder.path,
+            )
+        pending.is_stored = True
+        self._end_with(transaction, text)
+
+    def discard(self, text: str) -> None:
+        pending = self._pending.get(text)
+        if pending is not None and not pending.is_stored:  # else its transaction decides
+            self._rolled_back(text)
+
+    def _end_with(self, transaction: SqliteTransaction, text: str) -> None:
+        transaction.on_rollback(partial(self._rolled_back, text))
+        transaction.on_commit(partial(self._committed, text))
+
+    def _committed(self, text: str) -> None:
+        pending = self._pending.pop(text, None)
+        if pending is not None and pending.is_stored:
+            os.close(pending.descriptor)
+        elif pending is not None:
+            self._remove(pending)
+
+    def _rolled_back(self, text: str) -> None:
+        """An interrupt may have come after the commit was done: what a row names, or `garbage`, stays."""
+        pending = self._pending.pop(text, None)
+        if pending is None:
+            return
+        if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
+            os.close(pending.descriptor)
+        else:
+            self._remove(pending)
+
+    def _may_be_named(self, pending: Pending, text: str) -> bool:
+        try:
+            values = (pending.namespace, pending.name, text, pending.files[0] if pending.files else "")
+            return self._engine.read(sql.IS_SPILL_NAMED, values, fetch_one, 0.0, NO_WAIT) is not None
+        except StoreError:
+            return True  # an orphan does no harm
+
+    def _remove(self, pending: Pending) -> None:
+        try:
+            with suppress(OSError):
+                self.folder.remove(pending.files)
+        finally:
+            os.close(pending.descriptor)
+
+    def let_go_of_leftovers(self) -> None:
+        """What an interrupt left of this thread's: it packs one value at a time, outside of transactions."""
+        mine = threading.get_ident()
+        for text, pending in list(self._pending.items()):
+            if pending.thread == mine and not self._is_in_progress(pending):
+                self._rolled_back(text)
+
+    def _is_in_progress(self, pending: Pending) -> bool:
+        wanted = None if pending.transaction is None else pending.transaction()
+        transaction = self._engine.slot().current()
+        while transaction is not None and transaction is not wanted:
+            transaction = transaction.outer
+        return wanted is not None and transaction is wanted
+
+    def forget(self) -> None:
+        """In a forked child, and as the engine closes: its files are the parent's, or orphans."""
+        while self._pending:
+            os.close(self._pending.popitem()[1].descriptor)
+
+    # -- reading
+
+    def prefix(self, namespace: str, name: str) -> str:
+        return spilled.prefix_of(self._engine.store_id, namespace, name)
+
+    def body(self, part: Part) -> bytes:
+        return spill_reading.copied(self.folder, part)
+
+    def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
+        read = spill_reading.mapped if mapped else spill_reading.private
+        return read(self.folder, part, verify=verify)
+
+    def problem(self, part: Part) -> str | None:
+        return spill_reading.problem_of(self.folder, part)
+
+    def disk_bytes(self, part: Part) -> int:
+        return spill_reading.disk_bytes(self.folder, part)
+
+    def contents(self, part: Part) -> bytes | None:
+        found: bytes | None = spill_reading.contents(self.folder, part)
+        return found
+
+    # -- what nobody needs any more
+
+    def collect(self, conn: sqlite3.Connection, mode: str) -> tuple[int, int]:
+        """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
+
+        Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
+        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+        """
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (GARBAGE_AT_ONCE,))]
+        busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        if not files or busy or not frames == folded >= 0:
+            return 0, 0
+        try:
+            gone, freed = self.folder.remove(files)
+        except OSError:  # the next one tries again
+            return 0, 0
+        forget_garbage(conn, [*gone, *(file for file in files if not spilled.is_file(file))])
+        return len(gone), freed
+
+    def orphans(self, timeout: float) -> list[str]:
+        try:
+            with self.folder.opened() as descriptor:
+                if not lock_exclusively(descriptor, NO_WAIT if self._engine.slot().current() else timeout):
+                    return []  # of files that are being written nobody can say it
+                listed = self.folder.files(descriptor)
+                unlock(descriptor)
+                left = self.unnamed(listed) if listed else set()
+                return sorted(left & self.folder.files(descriptor))  # less what was garbage, and is gone by now
+        except FileNotFoundError:
+            return []
+
+    def unnamed(self, files: Iterable[str]) -> set[str]:
+        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own."""
+        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT)
+        named: set[str] = set()
+        damaged: set[str] = set()
+        for row in rows:
+            if len(row) == 1:
+                named.add(str(row[0]))
+                continue
+            prefix = self.prefix(str(row[0]), str(row[1]))
+            try:
+                named.update(part.file for part in spilled.parts_of(row[2], prefix))
+            except Corrupt:
+                damaged.add(prefix)
+        return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
+
+
+def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
+    """Delete the rows of files that are gone."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        conn.executemany(sql.FORGET_GARBAGE, [(file,) for file in files])
+        conn.execute("COMMIT")
+    except BaseException:
+        conn.rollback()
+        raise
+
+
+def dropped(engine: Engine, rows: Iterable[tuple[Any, Any, Any]], but: str | None = None) -> tuple[list[str], int]:
+    """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
+    files: list[str] = []
+    size = 0
+    for namespace, name, text in rows:
+        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
+        found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
+        files += found
+        size += spilled.size_of(text) if found else 0
+    return files, size
+
+
+def header_of(values: Sequence[Any]) -> Header:
+    """What `_HEADER` selects, the size of the files added to that of the body."""
+    *fields, spill = values
+    if spill is not None and type(fields[_SIZE]) is int:
+        fields[_SIZE] += spilled.size_of(spill)
+    return Header._make(fields)

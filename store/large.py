@@ -1,0 +1,193 @@
+"""Values too large for a row: which parts of them go to files, and how they come back.
+
+A large buffer of the value (an array's data, handed out by the codec) is a file that is mapped when it is read. A
+body that is large without it is a file too; it is code to whoever decodes it, so it is copied and checked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.digests import blake2b
+from store.errors import Corrupt
+from store.record import Row
+from store.spilled import Part, checksum, new_file, parts_of, prefix_of
+
+if TYPE_CHECKING:
+    from store.backends import Spill
+
+DEFAULT_SPILL_BYTES = 1024 * 1024
+MAX_SPARSE_BYTES = 64 * 1024 * 1024  # up to here a file of somebody else may be all holes
+LEAST_SHARE_ON_DISK = 256  # a larger one takes a 256th of its size on disk, however well that compresses
+
+
+class LargeOptions(NamedTuple):
+    """What a store was opened with: how large a part of a value goes to a file, and how those are read."""
+
+    spill_bytes: int
+    mmap: bool
+    verify_buffers: bool
+
+
+def check_large(spill_bytes: int, mmap: bool, verify_buffers: bool) -> LargeOptions:
+    """The options, checked. Raises: TypeError, ValueError: one of them can never be right."""
+    if isinstance(spill_bytes, bool) or not isinstance(spill_bytes, int):
+        raise TypeError(f"spill_bytes is a number of bytes, not {spill_bytes!r}")
+    if spill_bytes < 1:
+        raise ValueError(f"spill_bytes is a number of bytes from 1 up, not {spill_bytes!r}")
+    for name, choice in (("mmap", mmap), ("verify_buffers", verify_buffers)):
+        if not isinstance(choice, bool):
+            raise TypeError(f"{name} is True or False, not {choice!r}")
+    return LargeOptions(spill_bytes, mmap, verify_buffers)
+
+
+class Beside:
+    """Takes the large buffers of one value while it is encoded."""
+
+    __slots__ = ("buffers", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.buffers: list[memoryview] = []
+        self.limit = limit
+
+    def take(self, buffer: Any) -> bool:
+        """Whether the buffer, a `pickle.PickleBuffer`, is to stay in the body; None: the codec begins anew."""
+        if buffer is None:
+            self.buffers.clear()
+            return True
+        try:
+            view: memoryview = buffer.raw()
+        except BufferError:  # it is not contiguous, which the codec has to deal with
+            return True
+        if view.nbytes <= self.limit:
+            return True
+        self.buffers.append(view)
+        return False
+
+
+class Large:
+    """Writes and reads the large parts of the values of one store. Safe across threads."""
+
+    def __init__(self, spill: Spill, options: LargeOptions, timeout: float) -> None:
+        self.spill = spill
+        self.limit, self._mmap, self._verify = options
+        self._timeout = timeout
+        self._idle: list[Beside] = []
+
+    def beside(self) -> Beside:
+        """What takes the buffers of the next value; to be put back, since to make one each time costs more."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Beside(self.limit)
+
+    def put_back(self, beside: Beside) -> None:
+        """To be used again, if it took none."""
+        if not beside.buffers:
+            self._idle.append(beside)
+
+    def write(self, draft: Row, buffers: Sequence[memoryview]) -> Row:
+        """The draft with its large parts written to files. It is put next, or discarded."""
+        body, contents = self._divided(draft.body, buffers)
+        return draft._replace(body=body, spill=self.spill.write(draft.namespace, draft.name, contents, self._timeout))
+
+    def discard(self, row: Row) -> None:
+        """The row will not be put: its files go, if they were written for it."""
+        if row.spill is not None:
+            self.spill.discard(row.spill)
+
+    def body(self, row: Row) -> bytes:
+        """The whole body of a row that has files. Raises: Corrupt, StorageError."""
+        return row.body or self.spill.body(parts_of(self._text(row), self._prefix(row))[0])
+
+    def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, list[memoryview]]:
+        """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
+
+        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were.
+
+        Raises:
+            Corrupt: a file is missing, truncated or altered. StorageError: it cannot be read.
+        """
+        parts = parts_of(self._text(row), self._prefix(row))
+        if foreign:
+            self._refuse_holes(parts)
+        body = row.body or self.spill.body(parts.pop(0))
+        mapped, verify = self._mmap and not (private or foreign), self._verify or foreign
+        return body, [self.spill.buffer(part, mapped=mapped, verify=verify) for part in parts]
+
+    def _refuse_holes(self, parts: list[Part]) -> None:
+        """Raises: Corrupt: a file that takes next to nothing on disk would take a lot of memory."""
+        for part in parts:
+            if part.bytes > MAX_SPARSE_BYTES and self.spill.disk_bytes(part) < part.bytes // LEAST_SHARE_ON_DISK:
+                raise Corrupt(
+                    f"its file {part.file} is of somebody else and almost nothing but holes; delete the record"
+                )
+
+    def problems(self, row: Row) -> list[str]:
+        """What is wrong with the files of a row, the content of each compared with its checksum."""
+        try:
+            parts = parts_of(self._text(row), self._prefix(row))
+        except Corrupt as exc:
+            return [exc.message]
+        return [problem for part in parts if (problem := self.spill.problem(part)) is not None]
+
+    def contents(self, row: Row) -> list[bytes | None]:
+        """What there is of the files of a row, unchecked; None for one that is missing."""
+        try:
+            return [self.spill.contents(part) for part in parts_of(self._text(row), self._prefix(row))]
+        except Corrupt:
+            return []
+
+    def restore(self, row: Row, origin: bytes, contents: Sequence[bytes | None], *, renamed: bool) -> Row:
+        """The row with files of that content, going by the list that it had in the store with the id `origin`.
+
+        `renamed`: under new names. What the list says of them stays, whatever they are. Where it is no list of that
+        record the row stays as it is.
+        """
+        prefix = self._prefix(row)
+        try:
+            parts = parts_of(self._text(row), prefix_of(origin, row.namespace, row.name))
+        except Corrupt:
+            return row
+        if renamed:
+            parts = [part._replace(file=new_file(prefix)) for part in parts]
+        contents = [*contents, *[None] * len(parts)][: len(parts)]
+        return row._replace(spill=self.spill.restore(row.namespace, row.name, parts, contents, self._timeout))
+
+    def digest(self, body: bytes, buffers: Sequence[memoryview]) -> bytes:
+        """As `digest_of` of the row that these would be written as."""
+        in_row, contents = self._divided(body, buffers)
+        return _digest(in_row, [checksum(content).hexdigest() for content in contents])
+
+    def _divided(self, body: bytes, buffers: Sequence[memoryview]) -> tuple[bytes, list[bytes | memoryview]]:
+        """What stays in the row as its body, and what goes to files."""
+        if len(body) <= self.limit and (body or not buffers):
+            return body, [*buffers]
+        return b"", [body, *buffers]
+
+    def _prefix(self, row: Row) -> str:
+        return self.spill.prefix(row.namespace, row.name)
+
+    def _text(self, row: Row) -> str:
+        return row.spill or ""
+
+
+def digest_of(row: Row) -> bytes:
+    """Sixteen bytes that stand for the encoded value of a row that we packed: they differ if that does."""
+    if row.spill is None:
+        return _digest(row.body, [])
+    import json
+
+    return _digest(row.body, [digest for _, _, digest in json.loads(row.spill)])
+
+
+def _digest(body: bytes, checksums: list[str]) -> bytes:
+    digest = blake2b(body, digest_size=16)
+    digest.update("".join(checksums).encode())
+    return digest.digest()
+
+
+def no_files() -> Corrupt:
+    """The error for a row with files where there are none."""
+    return Corrupt("its value is in files beside the store it was written to, and here there are none")
