@@ -725,6 +725,26 @@ def test_folder_that_is_a_link_is_not_followed(path: Path, tmp_path: Path) -> No
         assert s.verify().files or s.verify().damage
 
 
+def test_folder_that_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = os.open
+
+    def closed(name: Any, *args: Any, **options: Any) -> int:
+        if name == str(folder_of(path)):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return plain(name, *args, **options)
+
+    with small_spill(path) as s:
+        s["it"] = BIG
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", closed)
+            with pytest.raises(StorageError, match="cannot be opened: Permission denied"):
+                s["it"]
+            with pytest.raises(ReadOnly, match="cannot be written"):
+                s["it"] = OTHER
+            assert "cannot be opened" in s.verify().damage[0]
+        assert s["it"] == BIG
+
+
 def test_other_files_in_the_folder_are_left_alone(path: Path) -> None:
     with small_spill(path) as s:
         s["it"] = BIG
