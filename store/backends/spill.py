@@ -33,7 +33,7 @@ class Folder:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it is no folder, or not to be read."""
+        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it cannot be read."""
         try:
             descriptor = self._open()
         except (FileNotFoundError, StorageError):

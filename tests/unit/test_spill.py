@@ -454,6 +454,14 @@ def roll_back_inside(s: Store[Any]) -> None:
     raise NoSuchChange
 
 
+def roll_back_around(s: Store[Any]) -> None:
+    with s.transaction():
+        with s.transaction():
+            s["new"] = OTHER
+        s["it"] = OTHER
+        raise NoSuchChange
+
+
 def encode_later(s: Store[Any]) -> None:
     s.update([("it", OTHER), ("new", [OTHER, Unpicklable()])])
 
@@ -483,6 +491,7 @@ FAILS: dict[str, tuple[Callable[[Store[Any]], Any], type[Exception]]] = {
     "one of many not encoded": (encode_later, NotSerializable),
     "rolled back": (roll_back, NoSuchChange),
     "rolled back inside": (roll_back_inside, NoSuchChange),
+    "rolled back around": (roll_back_around, NoSuchChange),
     "locked": (lambda s: write_while_locked(s, lambda: s.__setitem__("it", OTHER)), LockTimeout),
     "locked in put": (lambda s: write_while_locked(s, lambda: s.put("it", OTHER)), LockTimeout),
 }
