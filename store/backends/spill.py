@@ -33,8 +33,15 @@ class Folder:
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it is no folder."""
-        descriptor = self._open()
+        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it cannot be read."""
+        try:
+            descriptor = self._open()
+        except (FileNotFoundError, StorageError):
+            raise
+        except OSError as exc:
+            raise StorageError(
+                f"{self.path} cannot be opened: {exc.strerror}", errno=exc.errno, path=self.path
+            ) from exc
         try:
             yield descriptor
         finally:

@@ -45,7 +45,7 @@ class Pending:
         self.files: list[str] = []
         self.is_stored = False  # a row that names them was written, though not committed perhaps
         self.thread = threading.get_ident()
-        self.transaction: ref[SqliteTransaction] | None = None  # the one they were written in
+        self.transaction: ref[SqliteTransaction] | None = None  # the outermost one that they were written in
 
 
 class SqliteSpill:
@@ -86,7 +86,7 @@ class SqliteSpill:
         self._pending[text] = pending
         transaction = engine.slot().current()
         if transaction is not None:
-            pending.transaction = ref(transaction)
+            pending.transaction = ref(_outermost(transaction))
             self._end_with(transaction, text)
         return text
 
@@ -169,11 +169,10 @@ class SqliteSpill:
                 self._rolled_back(text)
 
     def _is_in_progress(self, pending: Pending) -> bool:
-        wanted = None if pending.transaction is None else pending.transaction()
         transaction = self._engine.slot().current()
-        while transaction is not None and transaction is not wanted:
-            transaction = transaction.outer
-        return wanted is not None and transaction is wanted
+        if transaction is None or pending.transaction is None:
+            return False
+        return pending.transaction() is _outermost(transaction)
 
     def forget(self) -> None:
         """In a forked child, and as the engine closes: its files are the parent's, or orphans."""
@@ -248,6 +247,12 @@ class SqliteSpill:
             except Corrupt:
                 damaged.add(prefix)
         return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
+
+
+def _outermost(transaction: SqliteTransaction) -> SqliteTransaction:
+    while transaction.outer is not None:
+        transaction = transaction.outer
+    return transaction
 
 
 def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:

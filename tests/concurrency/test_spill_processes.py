@@ -146,18 +146,20 @@ def test_fork_shares_what_is_mapped_and_nothing_else(path: Path, forked: Any) ->
 
 def test_child_of_a_fork_does_not_keep_a_write_in_progress(path: Path, forked: Any) -> None:
     """The folder's lock goes with the last descriptor, and a copy of it may live for long."""
-    with small_spill(path, timeout=0.0) as s, small_spill(path.with_name("b.db")):
+    with small_spill(path, timeout=0.0) as s:
         s["before"] = 1
         pending = s._pack("it", BIG, None)
         read, write = os.pipe()
         child = forked(lambda: os.read(read, 1) and None)
-        s._store(pending)
-        (folder_of(path) / ("0" * 32 + "-" + "0" * 32)).write_bytes(b"x")
-        assert s.compact().orphans == 1
-        os.write(write, b"x")
-        child.result()
-        os.close(read)
-        os.close(write)
+        try:
+            s._store(pending)
+            (folder_of(path) / ("0" * 32 + "-" + "0" * 32)).write_bytes(b"x")
+            assert s.compact().orphans == 1
+        finally:
+            os.write(write, b"x")
+            child.result()
+            os.close(read)
+            os.close(write)
 
 
 def test_files_are_synced_before_the_row_is_committed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -454,6 +454,14 @@ def roll_back_inside(s: Store[Any]) -> None:
     raise NoSuchChange
 
 
+def roll_back_around(s: Store[Any]) -> None:
+    with s.transaction():
+        with s.transaction():
+            s["new"] = OTHER
+        s["it"] = OTHER
+        raise NoSuchChange
+
+
 def encode_later(s: Store[Any]) -> None:
     s.update([("it", OTHER), ("new", [OTHER, Unpicklable()])])
 
@@ -483,6 +491,7 @@ FAILS: dict[str, tuple[Callable[[Store[Any]], Any], type[Exception]]] = {
     "one of many not encoded": (encode_later, NotSerializable),
     "rolled back": (roll_back, NoSuchChange),
     "rolled back inside": (roll_back_inside, NoSuchChange),
+    "rolled back around": (roll_back_around, NoSuchChange),
     "locked": (lambda s: write_while_locked(s, lambda: s.__setitem__("it", OTHER)), LockTimeout),
     "locked in put": (lambda s: write_while_locked(s, lambda: s.put("it", OTHER)), LockTimeout),
 }
@@ -723,6 +732,26 @@ def test_folder_that_is_a_link_is_not_followed(path: Path, tmp_path: Path) -> No
                 use()
         assert len(os.listdir(tmp_path / "elsewhere")) == 1
         assert s.verify().files or s.verify().damage
+
+
+def test_folder_that_may_not_be_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = os.open
+
+    def closed(name: Any, *args: Any, **options: Any) -> int:
+        if name == str(folder_of(path)):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return plain(name, *args, **options)
+
+    with small_spill(path) as s:
+        s["it"] = BIG
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", closed)
+            with pytest.raises(StorageError, match="cannot be opened: Permission denied"):
+                s["it"]
+            with pytest.raises(ReadOnly, match="cannot be written"):
+                s["it"] = OTHER
+            assert "cannot be opened" in s.verify().damage[0]
+        assert s["it"] == BIG
 
 
 def test_other_files_in_the_folder_are_left_alone(path: Path) -> None:
