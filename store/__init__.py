@@ -17,7 +17,6 @@ from store.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
 from store.errors import *
 from store.mapping import Store
-from store.record import Record
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
 from store.shelf import Shelf as Shelf
 from store.shelf import open as open
@@ -25,13 +24,14 @@ from store.shelf import open as open
 if _typing.TYPE_CHECKING:
     from store.codecs.placeholder import Placeholder
     from store.evolution import versioned
+    from store.record import Record
 
 __version__ = "0.1.0"
 
 __all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "codecs", "errors", *errors.__all__]
 
 
-_LATE = {"Placeholder": "store.codecs.placeholder", "versioned": "store.evolution"}
+_LATE = {"Record": "store.record", "Placeholder": "store.codecs.placeholder", "versioned": "store.evolution"}
 
 
 def __getattr__(name: str) -> _typing.Any:

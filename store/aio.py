@@ -40,15 +40,15 @@ from store.errors import StoreClosed, StoreError
 from store.handle import DEFAULT_TIMEOUT_SECONDS, check_timeout
 from store.mapping import Store
 from store.transaction import MISSING
-from store.watch import INTERVAL_SECONDS
+from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from store.compaction import Compaction
     from store.inspection import Inspection
-    from store.maintenance import Stats
     from store.record import Record
+    from store.stats import Stats
     from store.verification import Verification
 
 V = TypeVar("V")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from store.backends import Monitor
-from store.record import Mark, Record
+from store.record import Record
+from store.row import Mark
 
 PAGE_MARKS = 500  # records that are compared before an event loop gets its turn
 NEVER = float("inf")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from store.handle import Handle
-
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +24,7 @@ class Compaction:
     files_left: int
 
 
-class Compacting(Handle[V]):
-    """The part of `Store` that gives space back."""
-
-    def compact(self) -> Compaction:
-        """Removes files that no record needs any more, and gives free pages of the database back to the file system.
-
-        Readers and other writers go on meanwhile; files of a write in progress are left alone.
-
-        Raises:
-            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write.
-        """
-        freed = self._backend.compact()
-        return Compaction(
-            freed.files, freed.orphans, freed.file_bytes, freed.database_bytes, freed.files_left
-        )  # fmt: skip
+def compact(store: Handle[Any]) -> Compaction:
+    """See `Store.compact`."""
+    freed = store._backend.compact()
+    return Compaction(freed.files, freed.orphans, freed.file_bytes, freed.database_bytes, freed.files_left)

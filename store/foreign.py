@@ -14,7 +14,7 @@ from store.errors import CodecUnavailable, RecordError
 from store.handle import Handle
 from store.large import digest_of
 from store.pipeline import Pipeline, choose
-from store.record import Row
+from store.row import Row
 from store.trust.keys import NoKeys
 from store.trust.seal import Sealer
 

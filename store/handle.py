@@ -17,7 +17,7 @@ from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
 from store.readcache import MISSING, ReadCache
-from store.record import Row
+from store.row import Header, Row
 from store.trust.key import UNKEYED
 from store.trust.keys import Keyring, KeySource
 from store.trust.seal import Sealer
@@ -25,6 +25,8 @@ from store.writeback import Writeback, close_at_exit
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from store.record import Record
 
 V = TypeVar("V")
 
@@ -355,6 +357,13 @@ def is_store(path: str) -> bool:
     from store.backends.sqlite_attach import is_store as bears_our_mark  # only who asks imports the backend
 
     return bears_our_mark(path)
+
+
+def record_of(header: Header) -> Record:
+    """The public view of what the backend read; a reader of values alone does not load it."""
+    from store.record import Record
+
+    return Record.from_header(header)
 
 
 def check_name(name: str, what: str = "name") -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.digests import blake2b
 from store.errors import Corrupt
-from store.record import Row
+from store.row import Row
 from store.spilled import Part, checksum, new_file, parts_of, prefix_of
 
 if TYPE_CHECKING:

@@ -1,30 +1,22 @@
-"""Care of what is stored: expiry, namespaces, and figures."""
+"""Care of what is stored: expiry, namespaces, and the ways in to figures, inspection, checks and compaction."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import RecordError, Untrusted, label
-from store.handle import Handle, check_name, check_ttl
-from store.record import Record, Row
+from store.handle import Handle, check_name, check_ttl, record_of
+from store.row import Row
 from store.trust.seal import Verdict
 
+if TYPE_CHECKING:
+    from store.compaction import Compaction
+    from store.inspection import Inspection
+    from store.record import Record
+    from store.stats import Stats
+    from store.verification import Verification
+
 V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """Figures of one namespace and of its file; sizes are in bytes."""
-
-    records: int
-    bytes: int
-    codecs: dict[str, int]
-    protocols: dict[str, int]
-    namespaces: int
-    file_bytes: int
-    wal_bytes: int
-    checkpoint_error: str | None
 
 
 class Maintenance(Handle[V]):
@@ -63,7 +55,7 @@ class Maintenance(Handle[V]):
                 self._writeback.keep_until(name, expires, transaction)
             header = self._backend.header(self._namespace, name, now)
         assert header is not None
-        return Record.from_header(header)
+        return record_of(header)
 
     def purge(self) -> int:
         """Deletes the expired records of this namespace that a key of yours sealed; how many those were.
@@ -93,24 +85,53 @@ class Maintenance(Handle[V]):
         """The namespaces of the file that have records, in order."""
         return self._backend.namespaces(self._clock())
 
+    # Each of these is in a module of its own, which is loaded when it is called: most programs never do.
+
     def stats(self) -> Stats:
         """Counts and sizes of this namespace, and of the file."""
-        now = self._clock()
-        codecs: dict[str, int] = {}
-        protocols: dict[str, int] = {}
-        size = 0
-        for codec, protocol, records, bytes_ in self._backend.totals(self._namespace, now):
-            codecs[codec] = codecs.get(codec, 0) + records
-            protocols[f"{codec} {protocol}"] = records
-            size += bytes_
-        usage = self._backend.usage()
-        return Stats(
-            records=sum(codecs.values()),
-            bytes=size,
-            codecs=codecs,
-            protocols=protocols,
-            namespaces=len(self._backend.namespaces(now)),
-            file_bytes=usage.file_bytes,
-            wal_bytes=usage.wal_bytes,
-            checkpoint_error=usage.checkpoint_error,
-        )
+        from store.stats import stats
+
+        return stats(self)
+
+    def inspect(self, name: str) -> Inspection:
+        """What is in a record, nothing of it executed.
+
+        Raises:
+            KeyError: no such record. Corrupt: the columns of the file hold something else than a record.
+        """
+        from store.inspection import inspect
+
+        return inspect(self, name)
+
+    def admit(self, inspection: Inspection) -> Record:
+        """Seals exactly the bytes that were inspected with a key of ours: from now on they are decoded in full.
+
+        Raises:
+            Conflict: the record is another one by now: inspect it again. Tampered, Corrupt: bytes that were
+                damaged or altered are never sealed. Untrusted: there is no key to seal with.
+        """
+        from store.inspection import admit
+
+        return admit(self, inspection)
+
+    def verify(self) -> Verification:
+        """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
+
+        The files of large values are read and compared with their checksums. Page by page: in memory are one page,
+        and the names of what is not ours or not sound.
+        """
+        from store.verification import verify
+
+        return verify(self)
+
+    def compact(self) -> Compaction:
+        """Removes files that no record needs any more, and gives free pages of the database back to the file system.
+
+        Readers and other writers go on meanwhile; files of a write in progress are left alone.
+
+        Raises:
+            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write.
+        """
+        from store.compaction import compact
+
+        return compact(self)

@@ -6,17 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from store.compaction import Compacting
 from store.handle import check_name
-from store.inspection import Inspecting
 from store.maintenance import Maintenance
 from store.readcache import MISSING
-from store.record import Row
 from store.records import Records
+from store.row import Row
 from store.transaction import Transactions
-from store.verification import Verifying
 from store.views import Items, Names, Values
-from store.watch import Watching
+from store.watching import Watching
 
 if TYPE_CHECKING:  # a `Store("app.db")` that nobody annotated holds anything (PEP 696; in typing since 3.13)
     from typing_extensions import TypeVar as TypeVarWithDefault
@@ -29,16 +26,7 @@ D = TypeVar("D")
 BATCH = 500  # records that `update` packs before it writes them
 
 
-class Store(
-    Records[V],
-    Transactions[V],
-    Maintenance[V],
-    Compacting[V],
-    Inspecting[V],
-    Verifying[V],
-    Watching[V],
-    MutableMapping[str, V],
-):
+class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMapping[str, V]):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
     Safe across threads, processes and forks; each single operation is atomic. What you get is always a fresh

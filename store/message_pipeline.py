@@ -8,7 +8,7 @@ from typing import Any
 from store.codecs import Codec
 from store.errors import Untrusted
 from store.pipeline import Pipeline, choose
-from store.record import Row
+from store.row import Row
 from store.trust.keys import Keyring, KeySource, NoKeys
 from store.trust.seal import Sealer
 

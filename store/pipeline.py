@@ -20,7 +20,7 @@ from store.codecs.placeholder import HoldsPlaceholder
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
 from store.large import Large, digest_of, no_files
 from store.lookup import Lookup, Renames
-from store.record import Row
+from store.row import Row
 from store.trust.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 

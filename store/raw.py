@@ -18,7 +18,7 @@ from typing import Any
 
 from store.errors import Corrupt, StorageError, Tampered, label
 from store.handle import Handle
-from store.record import Row
+from store.row import Row
 from store.trust.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from store.backends import Coherence
 from store.errors import RecordError
-from store.record import Row
+from store.row import Row
 
 MISSING: Any = object()
 LOOK_SECONDS = 1.0  # as often the backend is asked all the same: it looks whether the file is still in its place

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from store.codecs import CodecChoice
 from store.errors import Conflict, label
-from store.handle import Handle, check_name, check_ttl
-from store.record import Record
+from store.handle import Handle, check_name, check_ttl, record_of
+
+if TYPE_CHECKING:
+    from store.record import Record
 
 V = TypeVar("V")
 
@@ -53,7 +55,7 @@ class Records(Handle[V]):
             self._pipeline.discard(row)
             raise
         assert header is not None
-        return Record.from_header(header)
+        return record_of(header)
 
     def get_many(self, names: Iterable[str]) -> dict[str, V]:
         """The values of those names that exist, in the order given, as of one moment."""
@@ -69,14 +71,14 @@ class Records(Handle[V]):
         header = self._backend.header(self._namespace, check_name(name), self._clock())
         if header is None:
             raise KeyError(name)
-        return Record.from_header(header)
+        return record_of(header)
 
     def records(self, prefix: str = "") -> Iterator[Record]:
         """The metadata of all records whose name begins with `prefix`, in name order, page by page."""
         after: str | None = None
         while names := self.names(prefix, after=after, limit=PAGE_NAMES):
             for header in self._backend.headers(self._namespace, names, self._clock()):
-                yield Record.from_header(header)
+                yield record_of(header)
             after = names[-1]
 
     def names(
@@ -105,6 +107,8 @@ class Records(Handle[V]):
         )  # fmt: skip
 
     def _check_revision(self, name: str, wanted: Record | int, now: float) -> None:
+        from store.record import Record
+
         found = self._backend.identity(self._namespace, name, now)
         if isinstance(wanted, Record):
             fits = found is not None and wanted.is_same_as(found)

@@ -15,7 +15,7 @@ from store.handle import Handle, check_name, check_timeout
 from store.readcache import (
     MISSING as MISSING,
 )  # what `default` is where none was given; those above have it from here
-from store.record import Identity, Row
+from store.row import Identity, Row
 
 V = TypeVar("V")
 

@@ -18,7 +18,7 @@ from store.errors import CodecUnavailable, RecordError
 from store.evolution import upgrades
 from store.handle import Handle
 from store.inspection import verdict_of
-from store.record import Row
+from store.row import Row
 
 BATCH = 100  # records that are re-encoded as one transaction, while other writers wait
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
 from store.errors import Corrupt, StorageError
 from store.handle import Handle
 from store.inspection import verdict_of
 from store.large import no_files
-from store.record import Row
-
-V = TypeVar("V")
+from store.row import Row
 
 
 @dataclass(slots=True)
@@ -47,39 +45,33 @@ class Verification:
             getattr(self, verdict).append((str(row.namespace), str(row.name)))
 
 
-class Verifying(Handle[V]):
-    """The part of `Store` that checks the file."""
+def verify(store: Handle[Any]) -> Verification:
+    """See `Store.verify`."""
+    store._check_open()
+    found = Verification()
+    try:
+        found.damage += store._backend.damage()
+    except (Corrupt, StorageError) as exc:  # the file cannot be read further, and that is what was asked
+        found.damage.append(str(exc))
+    try:
+        for row in store._backend.every_row():
+            found.add(row, verdict_of(store, row)[0] if row.has_column_types() else "corrupt")
+            found.files += [(str(row.namespace), str(row.name), problem) for problem in _problems(store, row)]
+        found.orphans += store._backend.orphans()
+    except (Corrupt, StorageError) as exc:
+        found.damage.append(str(exc))
+    return found
 
-    def verify(self) -> Verification:
-        """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
 
-        The files of large values are read and compared with their checksums. Page by page: in memory are one page,
-        and the names of what is not ours or not sound.
-        """
-        self._check_open()
-        found = Verification()
-        try:
-            found.damage += self._backend.damage()
-        except (Corrupt, StorageError) as exc:  # the file cannot be read further, and that is what was asked
-            found.damage.append(str(exc))
-        try:
-            for row in self._backend.every_row():
-                found.add(row, verdict_of(self, row)[0] if row.has_column_types() else "corrupt")
-                found.files += [(str(row.namespace), str(row.name), problem) for problem in self._problems(row)]
-            found.orphans += self._backend.orphans()
-        except (Corrupt, StorageError) as exc:
-            found.damage.append(str(exc))
-        return found
-
-    def _problems(self, row: Row) -> list[str]:
-        """What is wrong with the files of a record; one that was replaced meanwhile is looked at again."""
-        if row.spill is None or not row.has_column_types():
-            return []
-        large = self._pipeline.large
-        problems = [no_files().message] if large is None else large.problems(row)
-        if not problems:
-            return []
-        now = self._backend.get(row.namespace, row.name, -math.inf)
-        if now is not None and now.spill == row.spill:
-            return problems
-        return [] if now is None else self._problems(now)
+def _problems(store: Handle[Any], row: Row) -> list[str]:
+    """What is wrong with the files of a record; one that was replaced meanwhile is looked at again."""
+    if row.spill is None or not row.has_column_types():
+        return []
+    large = store._pipeline.large
+    problems = [no_files().message] if large is None else large.problems(row)
+    if not problems:
+        return []
+    now = store._backend.get(row.namespace, row.name, -math.inf)
+    if now is not None and now.spill == row.spill:
+        return problems
+    return [] if now is None else _problems(store, now)

@@ -6,19 +6,17 @@ import atexit
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
 from store.backends import Transaction
 from store.errors import CodecUnavailable, RecordError
 from store.large import digest_of
 from store.pipeline import Pipeline
-from store.record import Row
+from store.row import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A live value, the row it came from (less its body), and the fingerprint that it had then."""
 
     value: Any
@@ -82,7 +80,7 @@ class Writeback:
         entry = self._entries.get(name)
         if entry is not None:
             self.restore_after(transaction, name)
-            self._entries[name] = replace(entry, row=entry.row._replace(expires=expires))
+            self._entries[name] = entry._replace(row=entry.row._replace(expires=expires))
 
     def restore_after(self, transaction: Transaction, name: str) -> None:
         """Should the transaction be rolled back, what is live under that name now is so again.

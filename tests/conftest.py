@@ -18,7 +18,7 @@ import pytest
 from store import spilled
 from store.backends import sqlite_attach
 from store.backends import sqlite_statements as sql
-from store.record import Row
+from store.row import Row
 from store.trust.keys import Keyring
 from store.trust.seal import Sealer
 

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from store.locking import WriterLock
-from store.record import Header, Identity, Mark, Row
 from store.registry import Registry
+from store.row import Header, Identity, Mark, Row
 from store.spilled import Part
 
 

@@ -8,21 +8,22 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, retain
 from store.backends.sqlite_coherence import SqliteCoherence
-from store.backends.sqlite_compact import SqliteFreed, compact
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
-from store.backends.sqlite_monitor import SqliteMonitor
 from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_spill import SqliteSpill, dropped, header_of
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import Corrupt, ReadOnly, StorageError, StoreClosed
-from store.record import Header, Identity, Row
+from store.row import Header, Identity, Row
 from store.spilled import files_of, prefix_of, size_of
+
+if TYPE_CHECKING:
+    from store.backends.sqlite_compact import SqliteFreed
+    from store.backends.sqlite_monitor import SqliteMonitor
 
 Found = TypeVar("Found", Row, Header)
 
@@ -31,8 +32,7 @@ PAGE_PART = 16  # rows that are fetched at once
 PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteUsage:
+class SqliteUsage(NamedTuple):
     """Sizes on disk, in bytes, and why the last checkpoint failed, if it did."""
 
     file_bytes: int
@@ -249,6 +249,8 @@ class SqliteBackend:
         return [] if spill is None else spill.orphans(self._timeout)
 
     def compact(self) -> SqliteFreed:
+        from store.backends.sqlite_compact import compact
+
         self._writable()
         return compact(self._engine, self._timeout)
 
@@ -265,6 +267,8 @@ class SqliteBackend:
         return self._engine.named_locks.hold(name, timeout)
 
     def monitor(self, namespace: str) -> SqliteMonitor:
+        from store.backends.sqlite_monitor import SqliteMonitor
+
         return SqliteMonitor(self._engine, namespace)
 
     def share(self) -> SqliteBackend:

@@ -13,7 +13,7 @@ from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import Fetch, Slot, fetch_all
 from store.backends.sqlite_spill import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
-from store.record import Header, Mark
+from store.row import Header, Mark
 
 NO_WAIT = 0.0  # seconds: whoever watches comes again soon, and may be on an event loop
 

@@ -22,7 +22,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, unlock, unwritable
 from store.backends.sqlite_slot import fetch_one
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
-from store.record import Header
+from store.row import Header
 from store.spilled import Part
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ import os
 import struct
 import sys
 import threading
-from dataclasses import dataclass, field
 from typing import Any
 
 HEADER = slice(0, 48)
@@ -23,12 +22,12 @@ _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 
-@dataclass(slots=True)
 class _File:
     """What this process has of one file: descriptors, and the map, which hides one more before Python 3.13."""
 
-    descriptors: list[int] = field(default_factory=list)
-    index: mmap.mmap | None = None
+    def __init__(self) -> None:
+        self.descriptors: list[int] = []
+        self.index: mmap.mmap | None = None
 
     def count(self) -> int:
         """How many descriptors there are, the hidden one as well."""

@@ -8,29 +8,40 @@ from collections.abc import Callable, Sequence
 import click
 
 import store
-from store.cli import (
-    compacting,
-    completion,
-    demo,
-    exporting,
-    importing,
-    info,
-    keys,
-    lifetimes,
-    listing,
-    records,
-    sessions,
-    settings,
-    trust,
-    upgrade,
-    watch,
-)
+from store.cli import completion
 from store.cli.exits import run
+from store.cli.late import Late
 from store.cli.sections import Sections
+
+COMMANDS = {
+    "demo": "store.cli.demo:demo",
+    "get": "store.cli.records:get",
+    "set": "store.cli.records:set_",
+    "rm": "store.cli.records:rm",
+    "touch": "store.cli.lifetimes:touch",
+    "purge": "store.cli.lifetimes:purge",
+    "ls": "store.cli.listing:ls",
+    "records": "store.cli.listing:records",
+    "namespaces": "store.cli.listing:namespaces",
+    "info": "store.cli.info:info",
+    "stats": "store.cli.info:stats",
+    "inspect": "store.cli.trust:inspect",
+    "admit": "store.cli.trust:admit",
+    "verify": "store.cli.trust:verify",
+    "compact": "store.cli.compacting:compact",
+    "export": "store.cli.exporting:export",
+    "import": "store.cli.importing:import_",
+    "upgrade": "store.cli.upgrade:upgrade",
+    "key": "store.cli.keys:key",
+    "settings": "store.cli.settings:settings",
+    "sessions": "store.cli.sessions:sessions",
+    "watch": "store.cli.watch:watch",
+}
 
 
 @click.group(
     cls=Sections,
+    commands=Late(COMMANDS),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\n{completion.HOW_TO}",
 )
@@ -49,14 +60,6 @@ def cli() -> None:
     """
 
 
-_COMMANDS = (
-    demo.demo, records.get, records.set_, records.rm, lifetimes.touch, lifetimes.purge,
-    listing.ls, listing.records, listing.namespaces, info.info, info.stats,
-    trust.inspect, trust.admit, trust.verify, compacting.compact, exporting.export, importing.import_,
-    upgrade.upgrade, keys.key, settings.settings, sessions.sessions, watch.watch,
-)  # fmt: skip
-for command in _COMMANDS:
-    cli.add_command(command)
 completion.install()
 
 

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from store.digests import blake2b, compare_digest
 from store.errors import Corrupt, Tampered
-from store.record import Row
+from store.row import Row
 from store.trust.key import ID_BYTES, UNKEYED, Key
 from store.trust.keys import Keyring
 

@@ -130,7 +130,7 @@ def planted(peer: str, folder: Path) -> str:
 
 def forge(db: sqlite3.Connection, path: Path) -> None:
     from store.backends.sqlite_statements import PAGE
-    from store.record import Row
+    from store.row import Row
     from store.trust.keys import Keyring
     from store.trust.seal import Sealer
 

@@ -16,7 +16,7 @@ import pytest
 from store import Store
 from store.backends import sqlite_statements as sql
 from store.errors import Corrupt, NotAStore, RecordError, StoreError, Tampered
-from store.record import Row
+from store.row import Row
 
 pytestmark = pytest.mark.damaged
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store.backends import sqlite_statements as sql
-from store.record import Row
+from store.row import Row
 from store.trust.keys import Keyring
 from store.trust.seal import Sealer
 

@@ -35,7 +35,7 @@ from store.errors import (
     UnknownProtocol,
     Untrusted,
 )
-from store.record import Row
+from store.row import Row
 from store.trust.key import Key
 from store.trust.keys import Keyring, NoKeys
 from store.trust.seal import Sealer

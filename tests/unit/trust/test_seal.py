@@ -15,7 +15,7 @@ import pytest
 from store import Store
 from store.backends import sqlite_statements as sql
 from store.errors import Corrupt, RecordError, Tampered
-from store.record import Row
+from store.row import Row
 from store.trust import seal
 from store.trust.key import UNKEYED
 from store.trust.keys import Keyring

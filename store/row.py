@@ -1,0 +1,112 @@
+"""A record as it travels between layers: `Row`, and parts of it."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One row of the table `records`, in the order of its columns; times are Unix seconds.
+
+    `revision`, `id` and `created` are the backend's to give: a row that is on its way in carries 1, None
+    and the time of the write, which hold unless the name exists already.
+    """
+
+    id: int | None
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    type: str | None
+    python: str | None
+    body: bytes
+    spill: str | None
+    seal: bytes
+    crc: int
+    revision: int
+    created: float
+    modified: float
+    expires: float | None
+
+    def has_types(self) -> bool:
+        """Whether each column holds a value of its type; in a file made by hand it may not. Each read asks this."""
+        return tuple(map(type, self)) in _ROW_TYPES
+
+    def has_column_types(self) -> bool:
+        """The same of a row from elsewhere: whether its numbers are some that SQLite can hold, too."""
+        return self.has_types() and all(
+            (type(value) is not int or _LEAST_INT <= value <= _LARGEST_INT)
+            and value == value  # not NaN, which SQLite has no place for
+            for value in self
+        )
+
+
+_LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_NONE = type(None)
+_COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
+    (int, _NONE), (str,), (str,), (str,), (int,), (str, _NONE), (str, _NONE), (bytes,), (str, _NONE), (bytes,),
+    (int,), (int,), (float, int), (float, int), (float, int, _NONE),
+)  # fmt: skip
+_ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
+
+
+class Header(NamedTuple):
+    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal.
+
+    `size` is that of the body and the files together.
+    """
+
+    id: int
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    type: str | None
+    python: str | None
+    size: int
+    revision: int
+    created: float
+    modified: float
+    expires: float | None
+    key_id: bytes
+
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return tuple(map(type, self)) in _HEADER_TYPES
+
+
+_HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
+
+
+class Identity(NamedTuple):
+    """What makes a record the one that was read: a row id alone comes back after a delete."""
+
+    id: int
+    created: float
+    revision: int
+
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
+
+
+class Mark(NamedTuple):
+    """What tells whether a record is still the one that was seen: a change of it changes the mark.
+
+    The seal is part of it: what is deleted and written again within one tick of a coarse clock differs in no other.
+    """
+
+    name: str
+    id: int
+    created: float
+    revision: int
+    expires: float | None
+    seal: bytes
+
+    def has_types(self) -> bool:
+        """As that of `Row`."""
+        return tuple(map(type, self)) in _MARK_TYPES
+
+
+_MARK_TYPES = frozenset(product((str,), (int,), (float, int), (int,), (float, int, _NONE), (bytes,)))

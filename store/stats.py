@@ -1,0 +1,45 @@
+"""`stats`: figures of a namespace and of its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from store.handle import Handle
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Figures of one namespace and of its file; sizes are in bytes."""
+
+    records: int
+    bytes: int
+    codecs: dict[str, int]
+    protocols: dict[str, int]
+    namespaces: int
+    file_bytes: int
+    wal_bytes: int
+    checkpoint_error: str | None
+
+
+def stats(store: Handle[Any]) -> Stats:
+    """See `Store.stats`."""
+    now = store._clock()
+    codecs: dict[str, int] = {}
+    protocols: dict[str, int] = {}
+    size = 0
+    for codec, protocol, records, bytes_ in store._backend.totals(store._namespace, now):
+        codecs[codec] = codecs.get(codec, 0) + records
+        protocols[f"{codec} {protocol}"] = records
+        size += bytes_
+    usage = store._backend.usage()
+    return Stats(
+        records=sum(codecs.values()),
+        bytes=size,
+        codecs=codecs,
+        protocols=protocols,
+        namespaces=len(store._backend.namespaces(now)),
+        file_bytes=usage.file_bytes,
+        wal_bytes=usage.wal_bytes,
+        checkpoint_error=usage.checkpoint_error,
+    )
