@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import store.changes
-import store.watch
+import store.watching
 from store import Store
 from store.backends import sqlite_statements as sql
 from store.changes import Change
@@ -399,7 +399,7 @@ class TestEnd:
                     end(changes)
                     del changes
                     assert (len(engine._slots), len(os.listdir("/proc/self/fd"))) == before
-            assert [watch for watch in store.watch._open.values() if watch._store is s] == []
+            assert [watch for watch in store.watching.open_watches.values() if watch._store is s] == []
 
     def test_closed_watcher_is_at_its_end(self, s: Store[Any]) -> None:
         changes = s.watch()
@@ -465,10 +465,10 @@ class TestEnd:
     def test_object_that_is_dropped_with_its_store(self, path: Path) -> None:
         changes = Store[Any](path).watch()
         number = id(changes)
-        assert store.watch._open[number] is changes
+        assert store.watching.open_watches[number] is changes
         del changes
         gc.collect()
-        assert number not in store.watch._open  # and `nothing_leaks` finds no connection
+        assert number not in store.watching.open_watches  # and `nothing_leaks` finds no connection
 
 
 def _watch_in_a_thread(s: Store[Any]) -> tuple[Callable[[], BaseException], Watch[Any]]:
@@ -577,7 +577,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_wrong_call_says_so(s: Store[Any], options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         s.watch(**options)
-    assert [watch for watch in store.watch._open.values() if watch._store is s] == []
+    assert [watch for watch in store.watching.open_watches.values() if watch._store is s] == []
 
 
 def test_repr_says_what_is_watched(s: Store[Any]) -> None:
