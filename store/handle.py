@@ -63,7 +63,8 @@ class Handle(Generic[V]):
         self._namespace = check_name(namespace, "namespace")
         self._ttl = check_ttl(ttl)
         self._timeout = check_timeout(timeout)
-        self._cache_bytes = 0 if writeback else check_bytes(cache_bytes, "cache_bytes")
+        cache_bytes = check_bytes(cache_bytes, "cache_bytes")
+        self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
         choices = choose(
@@ -78,6 +79,7 @@ class Handle(Generic[V]):
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
             self._pipeline = Pipeline(Sealer(keyring, self._backend.store_id), choices)
+            self._pipeline.changed = keyring.changed = self._backend.coherence.drop
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()
@@ -173,6 +175,8 @@ class Handle(Generic[V]):
 
     def _read(self, name: str) -> Any:
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
+        if type(name) is not str:  # in a dict it could be found by another's
+            name = check_name(name)
         now = self._clock()
         value = self._cache.value(name, now)
         return self._fetch(check_name(name), now) if value is MISSING else value
@@ -187,7 +191,7 @@ class Handle(Generic[V]):
             return self._value(row)
         value, decode = self._pipeline.unpacked(row)
         if decode is not None:
-            self._cache.file(state, row, decode, value, now)
+            self._cache.file(state, row, decode, value)
         return value
 
     def _find(self, name: str) -> Row | None:

@@ -81,7 +81,7 @@ def detach(engine: Engine) -> None:
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
-        with _engines_lock:
+        with _engines_lock, wal_index.opening():
             conn = probe(path)
             if conn is None:
                 return False
@@ -151,7 +151,7 @@ def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
     deadline = None
     while True:
         try:
-            with _engines_lock:
+            with _engines_lock, wal_index.opening():
                 return look()
         except SQLITE_ERRORS as exc:
             deadline = wait(exc, path, deadline, timeout)

@@ -34,10 +34,9 @@ class Checkpoints:
 
     def is_due(self) -> bool:
         """Whether enough has come into the log since the last one."""
-        index = self._coherence.index()
-        if index is None:
+        frames = self._frames()
+        if frames is None:
             return self._written >= LOG_FRAMES
-        frames = frames_in(index)
         if frames < self._folded:  # the log was begun anew
             self._folded = 0
         return frames - self._folded >= LOG_FRAMES
@@ -45,14 +44,17 @@ class Checkpoints:
     def run(self, conn: sqlite3.Connection) -> None:
         """Fold in what can be; a failure is kept for `stats`."""
         self._written = 0
-        index = self._coherence.index()
-        self._folded = 0 if index is None else frames_in(index)
+        self._folded = self._frames() or 0
         mode = "TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE"
         try:
             conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
             self.error = None
         except sqlite3.Error as exc:
             self.error = exc
+
+    def _frames(self) -> int | None:
+        index = self._coherence.index()
+        return None if index is None else frames_in(index)
 
     def log_bytes(self) -> int:
         """The size of the log."""
