@@ -33,7 +33,7 @@ KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening 
 class _File:
     """What this process has of one file: descriptors, and the map, which hides one more before Python 3.13."""
 
-    descriptors: list[int] = field(default_factory=list)
+    descriptors: list[int]
     maps: list[mmap.mmap] = field(default_factory=list)  # one, once it is asked for
 
     def index(self) -> mmap.mmap:
@@ -80,8 +80,9 @@ def _opened(path: str) -> _File:
     release_unused()  # a process that forks, say, closes its connections each time, and the file is made anew
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
     status = os.fstat(descriptor)
-    file = _files.setdefault((status.st_dev, status.st_ino), _File())  # it may have been replaced since the look
-    file.descriptors.append(descriptor)
+    file = _files.setdefault((status.st_dev, status.st_ino), _File([descriptor]))
+    if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
+        file.descriptors.append(descriptor)
     return file
 
 
