@@ -262,11 +262,13 @@ def _before_fork() -> None:
     _engines_lock.acquire()
     deadline = time.monotonic() + FORK_SECONDS
     parked = [engine.park(deadline) for engine in _every_engine()]
+    wal_index.park(max(0.0, deadline - time.monotonic()))
     if not all(parked):
         import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
 
 
 def _after_fork_in_parent() -> None:
+    wal_index.unpark()
     for engine in _every_engine():
         engine.unpark()
     with suppress(RuntimeError):

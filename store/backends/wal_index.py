@@ -119,6 +119,17 @@ def _descriptors() -> Counter[tuple[int, int]]:
     return found
 
 
+def park(seconds: float) -> None:
+    """Before a fork: wait for whoever is opening or closing, since the child would keep what is not in the table."""
+    _files_lock.acquire(timeout=seconds)
+
+
+def unpark() -> None:
+    """After it, in the parent."""
+    with suppress(RuntimeError):  # the lock was not to be had
+        _files_lock.release()
+
+
 def renew() -> None:
     """In a forked child, which holds no lock that could be dropped: begin anew."""
     global _files_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here

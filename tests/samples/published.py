@@ -116,7 +116,7 @@ def write(path: str, board: Board, rounds: int) -> dict[str, int]:
     commits = 0
     with Store(path, clock=board.clock) as store:
         reader = Reader(store, board, 7)
-        for number in range(1, rounds // 6 + 1):
+        for number in range(1, rounds // 6 + 2):  # six commits in each
             for step in (_set, _set_many, _delete, _undo, _expire):
                 commits += step(store, board, number)
                 reader.read()
