@@ -102,7 +102,7 @@ class ReadCache:
         state = self._state
         entries = [state[2].get(name) for name in names]
         # Good after they were taken: then none was filed, or taken out, since anybody committed.
-        if not entries or self._fresh(now) is not state[2] or self._state is not state:
+        if self._fresh(now) is not state[2] or self._state is not state:
             return None
         found = {}
         for name, entry in zip(names, entries, strict=True):
