@@ -70,7 +70,8 @@ class Handle(Generic[V]):
         self._namespace = check_name(namespace, "namespace")
         self._ttl = check_ttl(ttl)
         self._timeout = check_timeout(timeout)
-        self._cache_bytes = 0 if writeback else check_bytes(cache_bytes, "cache_bytes")
+        cache_bytes = check_bytes(cache_bytes, "cache_bytes")
+        self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
         options = check_large(spill_bytes, mmap, verify_buffers)
@@ -88,6 +89,7 @@ class Handle(Generic[V]):
             sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
             large = None if spill is None else Large(spill, options, self._timeout)
             self._pipeline = Pipeline(sealer, choices, large)
+            self._pipeline.changed = keyring.changed = self._backend.coherence.drop
             if mode == "n":
                 self._backend.clear(self._namespace)
             self._warn_of_foreign_keys()
@@ -183,6 +185,8 @@ class Handle(Generic[V]):
 
     def _read(self, name: str) -> Any:
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
+        if type(name) is not str:  # in a dict it could be found by another's
+            name = check_name(name)
         now = self._clock()
         value = self._cache.value(name, now)
         return self._fetch(check_name(name), now) if value is MISSING else value
@@ -200,7 +204,7 @@ class Handle(Generic[V]):
                 return MISSING
         value, decode = self._pipeline.unpacked(row)
         if decode is not None:
-            self._cache.file(state, row, decode, value, now)
+            self._cache.file(state, row, decode, value)
         return value
 
     def _find(self, name: str) -> Row | None:

@@ -89,8 +89,9 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
+        name = check_name(name)
         now = self._clock()
-        return self._cache.has(name, now) or self._backend.exists(self._namespace, check_name(name), now)
+        return self._cache.has(name, now) or self._backend.exists(self._namespace, name, now)
 
     @overload
     def get(self, name: str, /) -> V | None: ...

@@ -77,6 +77,8 @@ class Pipeline:
         self.sealer = sealer
         self.large = large  # None: all of a value is in its row
         self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
+        self.changed: Callable[[], None] = _nothing
+        """Called when a record may be decoded by something else than before."""
         self._known: dict[str, Codec] = {}  # codecs that were given as objects, by name: they go before all others
         if not isinstance(self.codec, Auto):
             self._known[self.codec.name] = self.codec
@@ -249,7 +251,9 @@ class Pipeline:
         if isinstance(codec, str):
             return self._known.get(codec) or codec_called(codec)
         found: Codec = adapt(codec)
-        self._known[found.name] = found
+        before, self._known[found.name] = self._known.get(found.name), found
+        if before is not None and not _is_same(before, found):
+            self.changed()
         return found
 
     def _encoded(self, codec: Codec, value: Any, protocol: int) -> tuple[bytes, Sequence[memoryview]]:
@@ -315,6 +319,15 @@ class Pipeline:
                 namespace=row.namespace,
                 missing=getattr(exc, "missing", None),
             ) from exc
+
+
+def _nothing() -> None:
+    """What is done about a change where nobody keeps anything."""
+
+
+def _is_same(one: Codec, other: Codec) -> bool:
+    """Whether both are one object of the program's, which may have been adapted twice."""
+    return getattr(one, "codec", one) is getattr(other, "codec", other)
 
 
 def codec_called(codec: CodecChoice) -> Codec | Auto:

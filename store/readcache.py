@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from sys import getsizeof
 from typing import Any
 
-from store.backends import Coherence
+from store.backends import LOOK_SECONDS, Coherence
 from store.errors import RecordError
 from store.row import Row
 
 MISSING: Any = object()
-LOOK_SECONDS = 1.0  # as often the backend is asked all the same: it looks whether the file is still in its place
 ENTRY_BYTES = 300  # what an entry takes beside its body, about
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
@@ -34,25 +34,53 @@ _COUNT: Any = object()  # the place of `len` among the entries
 
 Decode = Callable[[bytes], Any]
 Entry = tuple[Any, Any, Any, int]
-State = tuple[Any, "bytes | None", dict[Any, Entry]]
 
-_NO_ENTRIES: dict[Any, Entry] = {}
+
+class Entries(dict[Any, Entry]):
+    """By name; an entry is (decode, body, expires, bytes), or (None, value, expires, bytes) for a scalar."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def add(self, name: Any, entry: Entry, limit: int) -> None:
+        """Put one in, and the oldest out until all take no more than `limit` bytes."""
+        self.forget(name)
+        size = ENTRY_BYTES + entry[3]
+        if size > limit:  # it would put all others out, and itself
+            return
+        self[name] = entry
+        self.size += size
+        while self.size > limit:
+            self.forget(next(iter(self)))
+
+    def forget(self, name: Any) -> None:
+        entry = self.pop(name, None)
+        if entry is not None:
+            self.size -= ENTRY_BYTES + entry[3]
+
+
+State = tuple[Any, "bytes | None", Entries]
+
+_NO_ENTRIES = Entries()
 
 
 class ReadCache:
     """What one `Store` has read and verified, up to `limit` bytes; the oldest goes first. Safe across threads.
 
-    An entry is (decode, body, expires, bytes of the body); (None, value, expires, bytes of the body) for a scalar.
+    And in the handler of a signal, which may strike amid anything here, in the thread that has the lock:
+    the state is taken away while its entries are at work on, so that the handler finds none, and leaves none behind
+    that would be taken for it.
     """
 
-    def __init__(self, coherence: Coherence | None, namespace: str, limit: int) -> None:
+    def __init__(self, coherence: Coherence, namespace: str, limit: int) -> None:
         self._coherence = coherence if limit else None
-        self._writer: Any = None if coherence is None else coherence.writer
+        self._source = coherence
+        self._writer = coherence.writer
         self._namespace = namespace
         self._limit = limit
-        self._lock = threading.Lock()
-        self._looked = 0.0
-        self._bytes = 0
+        self._lock = threading.RLock()
         self._state: State = _no_state()
         if self._coherence is not None:
             self._coherence.register(self)
@@ -71,10 +99,13 @@ class ReadCache:
 
     def values(self, names: list[str], now: float) -> dict[str, Any] | None:
         """The values of all those names, as of one moment; None where the backend must be asked."""
-        entries = self._fresh(now)
+        state = self._state
+        entries = [state[2].get(name) for name in names]
+        # Good after they were taken: then none was filed, or taken out, since anybody committed.
+        if self._fresh(now) is not state[2] or self._state is not state:
+            return None
         found = {}
-        for name in names:
-            entry = entries.get(name)
+        for name, entry in zip(names, entries, strict=True):
             value = MISSING if entry is None else self._decoded(name, entry, now)
             if value is MISSING:
                 return None
@@ -88,11 +119,15 @@ class ReadCache:
             return None
         return entry[1]  # type: ignore[no-any-return]
 
-    def _fresh(self, now: float) -> dict[Any, Any]:
-        """The entries, if they are good just now."""
+    def _fresh(self, now: float) -> Entries:
+        """The entries, if they are good just now, and nobody has to look whether the file is in its place."""
         index, tag, entries = self._state
         try:
-            good = index[_HEADER] == tag and self._writer.holder is None and 0.0 <= now - self._looked < LOOK_SECONDS
+            good = (
+                index[_HEADER] == tag
+                and self._writer.holder is None
+                and 0.0 <= now - self._source.looked < LOOK_SECONDS
+            )
         except ValueError:  # the map was closed by another thread, with the store
             return _NO_ENTRIES
         return entries if good else _NO_ENTRIES
@@ -112,38 +147,44 @@ class ReadCache:
 
     def begin(self) -> State | None:
         """Before the backend is asked: what `file` needs. None: what will be read must not be filed."""
-        if self._coherence is None or self._writer.holder is not None:
+        coherence = self._coherence
+        if coherence is None or self._writer.holder is not None:
             return None
-        index = self._coherence.index()
+        index = coherence.index()
         if index is None:
             return None
-        state = self._state
         try:
-            header = index[_HEADER]
+            state = self._current(index)
         except ValueError:  # as above
             return None
-        if state[0] is index and state[1] == header:
-            return state
-        with self._lock:
-            self._bytes = 0
-            self._state = state = (index, header, {})
-        if self._coherence.index() is not index:  # dropped since, perhaps before there was something to drop
+        # Closed or dropped since, perhaps before there was something to drop.
+        if self._coherence is None or coherence.index() is not index:
             self.drop()
             return None
         return state
 
-    def file(self, state: State, row: Row, decode: Decode, value: Any, now: float) -> None:
+    def _current(self, index: Any) -> State:
+        """The state of that index as it is now; a new one where it has moved on."""
+        state = self._state
+        if state[0] is index and state[1] == index[_HEADER]:
+            return state
+        with self._lock:  # another thread may have renewed it, or be at work on its entries
+            state, header = self._state, index[_HEADER]
+            if state[0] is not index or state[1] != header:
+                self._state = state = (index, header, Entries())
+            return state
+
+    def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
         """Keep what was read since `begin` gave that state: a row whose seal is ours, and the value it made."""
+        size = len(row.body)
         if type(value) in SCALARS:
-            self._put(state, row.name, (None, value, row.expires, len(row.body)))
+            self._put(state, row.name, (None, value, row.expires, max(size, getsizeof(value))))
         else:
-            self._put(state, row.name, (decode, row.body, row.expires, len(row.body)))
-        self._looked = now  # the backend has just been asked
+            self._put(state, row.name, (decode, row.body, row.expires, size))
 
     def file_count(self, state: State, count: int, since: float, until: float) -> None:
         """Keep a count that holds from one moment until another."""
         self._put(state, _COUNT, (since, count, until, 0))
-        self._looked = since
 
     def learn(self, tag: bytes, row: Row, decode: Decode) -> None:
         """Keep what was just written; `tag` is the header after its commit.
@@ -156,19 +197,11 @@ class ReadCache:
 
     def _put(self, state: State, name: Any, entry: Entry) -> None:
         with self._lock:
-            if self._state is not state:
-                return
-            entries = state[2]
-            self._forget(entries, name)
-            entries[name] = entry
-            self._bytes += ENTRY_BYTES + entry[3]
-            while self._bytes > self._limit:
-                self._forget(entries, next(iter(entries)))
-
-    def _forget(self, entries: dict[Any, Entry], name: Any) -> None:
-        entry = entries.pop(name, None)
-        if entry is not None:
-            self._bytes -= ENTRY_BYTES + entry[3]
+            if self._state is state:
+                self._state = taken = _no_state()
+                state[2].add(name, entry, self._limit)
+                if self._state is taken:
+                    self._state = state
 
     # -- what the backend tells
 
@@ -178,21 +211,22 @@ class ReadCache:
             index, tag, entries = self._state
             if tag != before:
                 return
+            self._state = taken = _no_state()
             for namespace, name in touched:
                 if namespace == self._namespace:
-                    self._forget(entries, name)
-                    self._forget(entries, _COUNT)
-            self._state = (index, after, entries)
+                    entries.forget(name)
+                    entries.forget(_COUNT)
+            if self._state is taken:
+                self._state = (index, after, entries)
 
     def drop(self) -> None:
         """Nothing will tell of changes any more."""
         with self._lock:
-            self._bytes = 0
             self._state = _no_state()
 
     def renew(self) -> None:
         """In a forked child: begin anew."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.drop()
 
     def close(self) -> None:
@@ -204,4 +238,4 @@ class ReadCache:
 
 
 def _no_state() -> State:
-    return b"", None, {}  # no header equals None
+    return b"", None, Entries()  # no header equals None; each one is itself alone

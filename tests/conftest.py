@@ -8,15 +8,16 @@ import os
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from store import spilled
-from store.backends import sqlite_attach
+from store import Store, spilled
+from store.backends import sqlite_attach, wal_index
 from store.backends import sqlite_statements as sql
 from store.row import Row
 from store.trust.keys import Keyring
@@ -73,6 +74,25 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
+    """`asked(store)` is the list of the statements that its engine is asked to read from now on."""
+
+    def record(store: Store) -> list[str]:
+        statements: list[str] = []
+        engine = store._backend._engine
+        read = engine.read
+
+        def recording(statement: str, *args: Any) -> Any:
+            statements.append(statement)
+            return read(statement, *args)
+
+        monkeypatch.setattr(engine, "read", recording)
+        return statements
+
+    return record
+
+
 @pytest.fixture(autouse=True)
 def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path) -> Iterator[None]:
     """Descriptors, threads, engines and temporary folders are as before; stores are sound.
@@ -82,6 +102,7 @@ def nothing_leaks(request: pytest.FixtureRequest, tmp_path: Path, own_key: Path)
     """
     before = _descriptors(), set(threading.enumerate()), _left_folders()
     yield
+    wal_index.release_unused(keep=0)  # of some files it keeps the descriptors on purpose
     if _leaks(before):  # a cycle may hold them still; collecting after every test would double the suite's time
         gc.collect()
     assert _leaks(before) == []

@@ -15,6 +15,8 @@ from store.registry import Registry
 from store.row import Header, Identity, Mark, Row
 from store.spilled import Part
 
+LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
+
 
 class Transaction(AbstractContextManager["Transaction"], Protocol):
     """All or nothing: commits when its `with` block ends, rolls back when an exception leaves it."""
@@ -65,6 +67,8 @@ class Coherence(Protocol):
 
     writer: WriterLock
     """Its `holder` is None while no thread of this process writes or is in a transaction."""
+    looked: float
+    """When a reader last made sure that the file is still in its place; a read does, LOOK_SECONDS after that."""
 
     def index(self) -> Any:
         """What holds the header, and is another object where it may be another file's; None: nothing tells."""
@@ -72,6 +76,9 @@ class Coherence(Protocol):
     def register(self, cache: CachedReads) -> None: ...
 
     def unregister(self, cache: CachedReads) -> None: ...
+
+    def drop(self) -> None:
+        """Have all caches begin anew."""
 
 
 class Freed(Protocol):

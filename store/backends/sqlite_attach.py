@@ -81,7 +81,7 @@ def detach(engine: Engine) -> None:
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
-        with _engines_lock:
+        with _engines_lock, wal_index.opening():
             conn = probe(path)
             if conn is None:
                 return False
@@ -151,7 +151,7 @@ def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
     deadline = None
     while True:
         try:
-            with _engines_lock:
+            with _engines_lock, wal_index.opening():
                 return look()
         except SQLITE_ERRORS as exc:
             deadline = wait(exc, path, deadline, timeout)
@@ -262,11 +262,13 @@ def _before_fork() -> None:
     _engines_lock.acquire()
     deadline = time.monotonic() + FORK_SECONDS
     parked = [engine.park(deadline) for engine in _every_engine()]
+    wal_index.park(max(0.0, deadline - time.monotonic()))
     if not all(parked):
         import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
 
 
 def _after_fork_in_parent() -> None:
+    wal_index.unpark()
     for engine in _every_engine():
         engine.unpark()
     with suppress(RuntimeError):

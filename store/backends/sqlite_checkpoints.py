@@ -47,10 +47,9 @@ class Checkpoints:
         """Whether enough has come into the log since the last one, or enough files wait for it."""
         if self._dropped >= DROPPED_BYTES:
             return True
-        index = self._coherence.index()
-        if index is None:
+        frames = self._frames()
+        if frames is None:
             return self._written >= LOG_FRAMES
-        frames = frames_in(index)
         if frames < self._folded:  # the log was begun anew
             self._folded = 0
         return frames - self._folded >= LOG_FRAMES
@@ -58,8 +57,7 @@ class Checkpoints:
     def run(self, conn: sqlite3.Connection, mode: str | None = None) -> tuple[int, int]:
         """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
         self._written = self._dropped = 0
-        index = self._coherence.index()
-        self._folded = 0 if index is None else frames_in(index)
+        self._folded = self._frames() or 0
         mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
         try:
             gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode)
@@ -68,6 +66,10 @@ class Checkpoints:
             self.error = exc
             return 0, 0
         return gone
+
+    def _frames(self) -> int | None:
+        index = self._coherence.index()
+        return None if index is None else frames_in(index)
 
     def log_bytes(self) -> int:
         """The size of the log."""

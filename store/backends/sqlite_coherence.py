@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from store.backends.wal_index import HEADER, index_of, is_next
+from store.backends.wal_index import header_of, index_of, is_next
 
 if TYPE_CHECKING:
     import mmap
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 class SqliteCoherence:
     """Belongs to one engine. Safe across threads; before a fork it is dropped, as its connections are.
 
-    `is_open` says whether the process has a connection to the file open that has read through it: only then the map
-    is what others write to. No `path`: there is no map, and nothing is cached.
+    `is_open` says whether the process has a connection to the file open that has read through the index: only then
+    the map is what others write to. No `path`: there is no map, and nothing is cached.
     """
 
     def __init__(self, path: str | None, writer: WriterLock, is_open: Callable[[], bool]) -> None:
         self.writer = writer
+        self.looked = 0.0
         self._path = path
         self._is_open = is_open
         self._index: mmap.mmap | None = None
         self._caches: list[CachedReads] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
 
     def index(self) -> mmap.mmap | None:
         index = self._index
@@ -48,7 +49,7 @@ class SqliteCoherence:
     def header(self) -> bytes | None:
         """The header before a commit of our own; None where nobody caches."""
         index = self._index
-        return index[HEADER] if index is not None and self._caches else None
+        return header_of(index) if index is not None and self._caches else None
 
     def committed(self, before: bytes, touched: Iterable[tuple[str, str]] | None) -> bytes | None:
         """After a commit of our own that changed rows, the writer's lock still held.
@@ -60,8 +61,8 @@ class SqliteCoherence:
         index = self._index
         if index is None or touched is None:
             return None
-        after: bytes = index[HEADER]
-        if not is_next(before, after):
+        after = header_of(index)
+        if after is None or not is_next(before, after):
             return None
         for cache in self._caches.copy():
             cache.committed(before, after, touched)
@@ -76,7 +77,7 @@ class SqliteCoherence:
 
     def renew(self) -> None:
         """In a forked child: nothing of the parent's is good here, its locks included."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._index = None
         for cache in self._caches:
             cache.renew()

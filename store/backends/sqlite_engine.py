@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from store.backends import LOOK_SECONDS, wal_index
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
@@ -28,8 +28,6 @@ from store.locking import Hold, NamedLocks, WriterLock
 T = TypeVar("T")
 Inode = tuple[int, int]
 Touched = Sequence[tuple[str, str]] | None
-
-LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
 
 ID_BYTES = 16
 
@@ -63,7 +61,6 @@ class Engine:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
-        self._looked = 0.0
         self._closed = False
         self._lost = False
         if self.shared:
@@ -73,7 +70,7 @@ class Engine:
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
         """Run a statement that changes nothing; no lock is taken."""
-        if now and not 0 <= now - self._looked < LOOK_SECONDS:  # 0 = a question that has no time
+        if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
         if self.shared and slot.current() is None:
@@ -178,7 +175,7 @@ class Engine:
 
     def _look(self, now: float) -> None:
         self.check_in_place()
-        self._looked = now
+        self.coherence.looked = now
 
     def check_in_place(self) -> None:
         """Raises: StorageError: the path names another file than the one that is open, or none."""
@@ -238,14 +235,16 @@ class Engine:
     def _open(self, slot: Slot) -> sqlite3.Connection:
         self.check_open()
         self.check_in_place()
-        conn = self.connect()
-        try:
-            conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
-            self._check_identity(conn)
-        except BaseException:
-            conn.close()
-            raise
-        return conn
+        with wal_index.opening():
+            conn = self.connect()
+            try:
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
+                self._check_identity(conn)
+                slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+            except BaseException:
+                conn.close()
+                raise
+            return conn
 
     def _check_identity(self, conn: sqlite3.Connection) -> None:
         """An inode comes back once nobody has it open: the id made with the file does not."""
@@ -265,8 +264,11 @@ class Engine:
             raise _moved(self.path, "replaced")
 
     def _has_connection(self) -> bool:
-        """Whether one is open; each has read through the WAL index when it was opened."""
-        return any(slot.conn is not None for slot in self._slots.copy())
+        """Whether one is open that has read through the WAL index.
+
+        Beside a file with a rollback journal an index may lie that nobody changes any more.
+        """
+        return any(slot.conn is not None and slot.logged for slot in self._slots.copy())
 
     def _before_close(self) -> None:
         if not self._has_connection():

@@ -34,8 +34,8 @@ class Slot:
     """
 
     __slots__ = (
-        "before_close", "conn", "connect", "guard", "outdated", "outermost", "owner", "parked", "path", "running",
-        "thread", "transaction",
+        "before_close", "conn", "connect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
+        "running", "thread", "transaction",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,7 @@ class Slot:
         self.guard = threading.RLock()
         self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
         self.conn: sqlite3.Connection | None = None
+        self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
         self.outdated = False  # to be opened again with other settings
         self.parked = False  # closed, and its guard kept, for a fork

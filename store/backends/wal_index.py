@@ -13,6 +13,9 @@ import os
 import struct
 import sys
 import threading
+from collections import Counter
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import Any
 
 HEADER = slice(0, 48)
@@ -20,23 +23,32 @@ HEADER = slice(0, 48)
 _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_map = partial(mmap.mmap, length=HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
+
+KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening one of them again just now
 
 
 class _File:
     """What this process has of one file: descriptors, and the map, which hides one more before Python 3.13."""
 
-    def __init__(self) -> None:
-        self.descriptors: list[int] = []
-        self.index: mmap.mmap | None = None
+    def __init__(self, descriptors: list[int]) -> None:
+        self.descriptors = descriptors
+        self.maps: list[mmap.mmap] = []  # one, once it is asked for
+
+    def index(self) -> mmap.mmap:
+        if not self.maps:
+            # Made and kept in one call: an interrupt in between would have it collected, and with it the locks.
+            self.maps.extend(map(_map, self.descriptors[:1]))
+        return self.maps[0]
 
     def count(self) -> int:
         """How many descriptors there are, the hidden one as well."""
-        return len(self.descriptors) + (self.index is not None and "trackfd" not in _OPTIONS)
+        return len(self.descriptors) + (len(self.maps) if "trackfd" not in _OPTIONS else 0)
 
     def close(self) -> None:
         """Whoever still has the map gets a ValueError from it."""
-        if self.index is not None:
-            self.index.close()
+        for index in self.maps:
+            index.close()
         for descriptor in self.descriptors:
             os.close(descriptor)
 
@@ -53,43 +65,68 @@ def index_of(path: str) -> mmap.mmap | None:
         try:
             status = os.stat(path + "-shm", follow_symlinks=False)
             known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
-            if known.index is None:
-                known.index = mmap.mmap(known.descriptors[0], HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
-            return known.index
+            return known.index()
         except (OSError, ValueError):  # ValueError: it is shorter than a header, for it is only being made
             return None
 
 
+def opening() -> AbstractContextManager[Any]:
+    """Held while SQLite opens a connection: what it locks of a file would be lost if ours were closed just then."""
+    return _files_lock
+
+
 def _opened(path: str) -> _File:
+    release_unused()  # a process that forks, say, closes its connections each time, and the file is made anew
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
     status = os.fstat(descriptor)
-    file = _files.setdefault((status.st_dev, status.st_ino), _File())  # it may have been replaced since the look
-    file.descriptors.append(descriptor)
+    file = _files.setdefault((status.st_dev, status.st_ino), _File([descriptor]))
+    if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
+        file.descriptors.append(descriptor)
     return file
 
 
-def release_unused() -> None:
-    """Close what was opened of files that SQLite has closed: all that are deleted, and others none has open here.
+def release_unused(keep: int = KEPT) -> None:
+    """Close what was opened of files that SQLite has closed: all that are deleted, of others all but some.
 
-    A file is left behind by a connection that may only read, and where other processes are at work.
+    A file is left behind by a connection that may only read, and where other processes are at work. It is not closed
+    at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
     """
     with _files_lock:
         for inode, file in list(_files.items()):
-            if os.fstat(file.descriptors[0]).st_nlink == 0 or _descriptors_of(inode) <= file.count():
-                del _files[inode]
-                file.close()
+            if os.fstat(file.descriptors[0]).st_nlink == 0:
+                _release(inode)
+        if len(_files) > keep:
+            found = _descriptors()
+            # Equal, not less: where ours are not listed, nothing is known of SQLite's.
+            unused = [inode for inode, file in _files.items() if found[inode] == file.count()]
+            for inode in unused[: max(0, len(unused) - keep)]:
+                _release(inode)
 
 
-def _descriptors_of(inode: tuple[int, int]) -> int:
-    """How many descriptors of this process are of that file."""
-    found = 0
-    for number in os.listdir("/dev/fd"):
-        try:
-            status = os.fstat(int(number))
-        except OSError:  # that of the listing
-            continue
-        found += (status.st_dev, status.st_ino) == inode
+def _release(inode: tuple[int, int]) -> None:
+    _files.pop(inode).close()
+
+
+def _descriptors() -> Counter[tuple[int, int]]:
+    """How many descriptors this process has of each file; none where that cannot be told."""
+    found: Counter[tuple[int, int]] = Counter()
+    with suppress(OSError):
+        for number in os.listdir("/dev/fd"):
+            with suppress(OSError):  # that of the listing
+                status = os.stat(int(number))
+                found[status.st_dev, status.st_ino] += 1
     return found
+
+
+def park(seconds: float) -> None:
+    """Before a fork: wait for whoever is opening or closing, since the child would keep what is not in the table."""
+    _files_lock.acquire(timeout=seconds)
+
+
+def unpark() -> None:
+    """After it, in the parent."""
+    with suppress(RuntimeError):  # the lock was not to be had
+        _files_lock.release()
 
 
 def renew() -> None:
@@ -107,7 +144,17 @@ def is_next(before: bytes, after: bytes) -> bool:
     return _COUNTERS.unpack_from(after) == ((changes + 1) % 2**32, salts)
 
 
-def frames_in(index: mmap.mmap) -> int:
-    """How many frames the log has, those that are in the database already included."""
-    frames: int = _FRAMES.unpack_from(index)[0]
-    return frames
+def header_of(index: mmap.mmap) -> bytes | None:
+    """The header; None where the map was closed by another thread, with the last connection."""
+    try:
+        return index[HEADER]
+    except ValueError:
+        return None
+
+
+def frames_in(index: mmap.mmap) -> int | None:
+    """How many frames the log has, those that are in the database already included; None: as above."""
+    try:
+        return int(_FRAMES.unpack_from(index)[0])
+    except ValueError:
+        return None

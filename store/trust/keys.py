@@ -49,6 +49,8 @@ class Keyring:
         self._by_id: dict[bytes, Key] = {}
         self._sealing: Key | None = None
         self._stamp: object = None
+        self.changed: Callable[[], None] = _nothing
+        """Called when a key that was held is held no more."""
         self.problem = ""
         """Why there is no key to seal with; empty where there is one, or where one can be made."""
         if self._given is None and not self._named and self._inline is not None:
@@ -117,7 +119,9 @@ class Keyring:
 
     def _hold(self, keys: list[Key]) -> None:
         self._keys = keys
-        self._by_id = {key.id: key for key in reversed(keys)}
+        before, self._by_id = self._by_id, {key.id: key for key in reversed(keys)}
+        if not before.keys() <= self._by_id.keys():
+            self.changed()
         self._sealing = next((key for key in keys if not key.retired), None)
         if self._sealing is not None:
             self.problem = ""
@@ -172,6 +176,10 @@ class Keyring:
         except OSError:  # "" as well: the keys come from no file
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _nothing() -> None:
+    """What is done about a key that is gone where nobody keeps what it sealed."""
 
 
 class NoKeys(Keyring):

@@ -1,0 +1,326 @@
+"""The map of the WAL index: when it is good, and that nothing of it is closed while SQLite has the file open."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from interleave import hook, stored, warm, write_beside
+
+from store import Store
+from store.backends import wal_index
+from store.readcache import MISSING, Entries, ReadCache
+
+pytestmark = pytest.mark.timeout(60)
+
+TRY = """
+import sqlite3, sys
+try:
+    sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError:
+    sys.exit(3)
+"""
+
+
+@pytest.fixture
+def s(path, clock):
+    with Store(path, clock=clock) as s:
+        s.update(a=["old"], b=["old"])
+        yield s
+
+
+def another_can_write(path: Path) -> bool:
+    """Whether another process can begin to write just now."""
+    done = subprocess.run([sys.executable, "-c", TRY, str(path)], timeout=60, check=False)
+    assert done.returncode in (0, 3)
+    return done.returncode == 0
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# -- when it is good
+
+
+def test_index_made_anew_after_the_last_connection(s):
+    warm(s)
+    s._backend._engine.close_idle(1.0)
+    assert not os.path.exists(f"{s.location}-shm")
+    write_beside(s, "a", ["new"])
+    assert s["a"] == ["new"]
+    write_beside(s, "a", ["newer"])
+    assert s["a"] == ["newer"]
+
+
+def test_last_connection_closed_between_index_and_tag(s):
+    s["b"]
+    s._backend.coherence.drop()
+    hook(s._backend.coherence, "index", after=lambda: s._backend._engine.close_idle(1.0))
+    assert s["a"] == ["old"]
+    for number in range(3):
+        write_beside(s, "a", [number])
+        assert s["a"] == [number]
+
+
+def test_index_left_beside_a_rollback_journal(path, clock):
+    left = path.with_name("app.db-shm")
+    with Store(path, clock=clock) as s:
+        s["a"] = "old"
+        row = s._pack("a", "new", None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        assert conn.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+        left.write_bytes(bytes(32768))
+        with Store(path, mode="r", clock=clock) as s:
+            assert (s["a"], s["a"]) == ("old", "old")
+            conn.execute("UPDATE records SET body = ?, seal = ?, crc = ?", (row.body, row.seal, row.crc))
+            assert s["a"] == "new"
+    left.unlink()
+
+
+def test_fork_leaves_both_sides_a_cache_of_their_own(s):
+    warm(s)
+    lock, other = s._backend.coherence._lock, s._cache._lock
+    for number in range(3):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                assert s["a"] == stored(s, "a")
+                warm(s, "a")  # it has a cache
+                s["a"] = [number]
+                assert s["a"] == [number]
+                assert s._backend.coherence._lock is not lock  # another thread of the parent may have had it
+                assert s._cache._lock is not other
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert s["a"] == [number]
+        warm(s, "a")
+
+
+def test_closed_map_is_no_error(tmp_path, s, monkeypatch):
+    with open(tmp_path / "index", "w+b") as file:
+        file.write(bytes(48))
+        file.flush()
+        index = mmap.mmap(file.fileno(), 48, access=mmap.ACCESS_READ)
+    header = index[:]
+    index.close()
+    assert (wal_index.header_of(index), wal_index.frames_in(index)) == (None, None)
+    coherence = SimpleNamespace(
+        writer=SimpleNamespace(holder=None), looked=0.0, index=lambda: index, register=lambda cache: None
+    )
+    cache = ReadCache(coherence, "", 1000)
+    cache._state = (index, header, Entries())
+    assert (cache.value("a", 0.0), cache.begin()) == (MISSING, None)
+    monkeypatch.setattr(s._backend.coherence, "_index", index)  # under a writer's hands, after its commit even
+    s["a"] = ["new"]
+    with s.transaction():
+        s["b"] = ["new"]
+    monkeypatch.undo()
+    assert (s["a"], s["b"]) == (["new"], ["new"])
+
+
+# -- what would drop SQLite's locks
+
+
+def test_map_that_nobody_has_any_more_while_another_process_tries_to_write(s, path):
+    warm(s)
+    with s.transaction():
+        s["a"] = ["inside"]
+        s._backend.coherence.drop()
+        gc.collect()
+        wal_index.release_unused(keep=0)
+        Store(path, mode="r").close()
+        assert s._backend.coherence.index() is not None
+        assert not another_can_write(path)
+    assert another_can_write(path)
+
+
+def test_descriptors_that_cannot_be_listed_are_kept(s, monkeypatch):
+    def not_there(_: str) -> list[str]:
+        raise FileNotFoundError("/dev/fd")
+
+    warm(s)
+    nothing_of_ours: Callable[[str], list[str]] = lambda _: ["0", "1", "2"]  # noqa: E731 - FreeBSD without fdescfs
+    for listing in (not_there, nothing_of_ours):
+        monkeypatch.setattr(wal_index.os, "listdir", listing)
+        wal_index.release_unused(keep=0)
+        monkeypatch.undo()
+        assert len(wal_index._files) == 1
+        assert s["a"] == ["old"]
+
+
+def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
+    """It would lose its locks: whoever closes waits until it is open."""
+    import threading
+
+    s._backend._engine.close_idle(1.0)
+    opened = threading.Event()
+    released = threading.Thread(target=lambda: (opened.wait(30), wal_index.release_unused(keep=0)))
+    engine = s._backend._engine
+    check = engine._check_identity
+    states: list[bool] = []
+
+    def checking(conn: sqlite3.Connection) -> None:
+        check(conn)
+        opened.set()
+        released.join(0.05)  # it cannot come to its end in here, however long that is
+        states.append(released.is_alive())
+
+    monkeypatch.setattr(engine, "_check_identity", checking)
+    released.start()
+    s["a"]
+    released.join(30)
+    assert states == [True]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="a map hides no descriptor there")
+def test_interrupt_at_any_moment_of_mapping_keeps_the_locks(path):
+    """At any opcode, which is more than can happen."""
+    with Store(path) as s:  # what it has written so far was not mapped: nobody has read
+        s["a"] = 1
+        coherence = s._backend.coherence
+        s._backend._engine.close_idle(1.0)
+        with s.transaction():
+            assert coherence._index is None
+            moment, known = 0, False
+            status = os.stat(f"{path}-shm")
+            while _interrupted(coherence.index, moment := moment + 1):
+                assert locks_on(f"{path}-shm"), f"lost at opcode {moment}"
+                if not known and (status.st_dev, status.st_ino) in wal_index._files:
+                    moment, known = 0, True  # from now on it is open: all that comes after is yet to be interrupted
+        assert moment > 30
+    for number in os.listdir("/proc/self/fd"):  # those that an interrupt lost between two opcodes, which is harmless
+        with suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{number}").startswith(f"{path}-shm"):
+                os.close(int(number))
+    wal_index._files.clear()
+
+
+def _interrupted(action: Callable[[], Any], moment: int) -> bool:
+    """Whether it came to its n-th opcode in `wal_index`, at which it is interrupted."""
+    left = moment
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal left
+        if frame.f_globals["__name__"] != wal_index.__name__:
+            return None
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if event == "opcode" and left == 0:
+            raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        action()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def locks_on(file: str) -> list[str]:
+    """The kernel's lines of this process's locks on a file; read several times, since one reading may miss some."""
+    place, found = f":{os.stat(file).st_ino}", []
+    for _ in range(20):
+        with open("/proc/locks") as lines:
+            found += [line for line in lines if f"{place} " in line and f" {os.getpid()} " in line]
+    return found
+
+
+# -- how many there are
+
+
+def test_connections_closed_again_and_again_keep_descriptors_flat(s):
+    warm(s)
+    before = descriptors()
+    for _ in range(30):
+        s._backend._engine.close_idle(1.0)  # the index is deleted, and made anew
+        warm(s)
+        assert descriptors() <= before + 2
+
+
+def test_stores_opened_again_and_again_keep_descriptors_flat(path):
+    before = descriptors()
+    _open_and_close(path, 500)
+    assert descriptors() <= before
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+def test_stores_opened_ten_thousand_times_keep_descriptors_flat(path):
+    before = descriptors()
+    _open_and_close(path, 10_000)
+    assert descriptors() <= before
+
+
+def _open_and_close(path: Path, times: int) -> None:
+    for number in range(times):
+        with Store(path, key=b"k" * 32) as s:
+            s["a"] = number
+            s["b"] = 1
+            assert (s["a"], s["a"], s["b"], len(s)) == (number, number, 1, 2)
+
+
+@pytest.mark.parametrize("mode", ["r", "c"])
+def test_stores_opened_again_and_again_beside_another_process(path, mode):
+    code = """
+import sys
+from store import Store
+with Store(sys.argv[1]) as s:
+    s["a"] = 1
+    print(s["a"], flush=True)
+    sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == "1\n"
+        counts = set()
+        for _ in range(200):
+            with Store(path, mode=mode) as s:
+                assert (s["a"], s["a"]) == (1, 1)
+            counts.add(descriptors())
+        assert len(counts) == 1  # two of the index, which is the same file all the time
+        child.communicate("\n", timeout=60)
+        assert child.returncode == 0
+
+
+def test_many_files_only_read_one_after_the_other(tmp_path):
+    paths = [tmp_path / f"{number}.db" for number in range(60)]
+    for path in paths:
+        with Store(path) as s:
+            s["a"] = 1
+    before = descriptors()
+    for path in paths * 2:
+        with Store(path, mode="r") as s:
+            assert (s["a"], s["a"]) == (1, 1)
+        assert descriptors() <= before + 2 * wal_index.KEPT
+    wal_index.release_unused(keep=0)
+    assert descriptors() == before
+
+
+def test_many_stores_at_once(tmp_path):
+    before = descriptors()
+    stores = [Store(tmp_path / f"{number}.db") for number in range(40)]
+    for s in stores:
+        s["a"] = 1
+        assert (s["a"], s["a"]) == (1, 1)
+    for s in stores:
+        s.close()
+    assert descriptors() == before
