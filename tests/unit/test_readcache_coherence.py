@@ -53,6 +53,19 @@ def test_commit_between_header_and_row(s, write):
 
 
 @writers
+def test_commit_between_our_own_and_what_is_learnt_of_it(s, write):
+    warm(s)
+
+    def overwrite() -> None:
+        write(s)
+        assert s["a"] == ["new"]
+
+    hook(s._backend, "put", after=lambda: in_thread(overwrite))
+    s["a"] = ["mine"]
+    assert s["a"] == stored(s, "a") == ["new"]
+
+
+@writers
 def test_commit_between_count_and_filing(s, write):
     def insert() -> None:
         s["c"] = 1
