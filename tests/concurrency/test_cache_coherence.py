@@ -20,7 +20,7 @@ def prove(path: Path, board: Path, *, readers: int, reads: int, commits: int) ->
     published.Board.make(board)
     published.prepare(str(path), commits // 4)
     writers = [("write", commits // 2), ("foreign", commits // 4), ("utils", commits // 4)]
-    others = [("checkpoint", 0), *[("read", reads // readers)] * readers]
+    others = [("read", reads // readers)] * readers
     processes = [_started(role, path, board, rounds) for role, rounds in (*others, *writers)]
     try:
         reports = [_report(process) for process in processes[len(others) :]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import pickle
 import random
 import sqlite3
@@ -37,6 +38,7 @@ class Board:
     def __init__(self, path: str) -> None:
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
+        self._parent = os.getppid()
 
     @staticmethod
     def make(path: Path) -> None:
@@ -47,6 +49,10 @@ class Board:
 
     def __setitem__(self, place: int, number: int) -> None:
         PLACE.pack_into(self._map, place * PLACE.size, number)
+
+    def goes_on(self) -> bool:
+        """Whether nobody has said stop; whoever could is still there."""
+        return not self[STOP] and os.getppid() == self._parent
 
     def clock(self) -> float:
         return 1_800_000_000.0 + self[CLOCK] / 1000
@@ -90,7 +96,7 @@ class Reader:
         self.stale += one != two or one < max(published)
 
     def loop(self, reads: int) -> None:
-        while self.reads < reads or not self.board[STOP]:
+        while self.reads < reads or self.board.goes_on():
             self.read()
             self.read_many()
 
@@ -184,11 +190,13 @@ def prepare(path: str, rounds: int) -> None:
 
 
 FOREIGN = {"foreign": 4, "utils": 6}
+CHECKPOINTS = [*(f"PRAGMA wal_checkpoint({kind})" for kind in ("PASSIVE", "RESTART", "TRUNCATE")), "VACUUM"]
 
 
 def foreign(path: str, board: Board, rounds: int) -> dict[str, int]:
-    """Plain `sqlite3`, a connection of its own for some of the commits."""
+    """Plain `sqlite3`, a connection of its own for some of the commits; checkpoints of each kind, and VACUUM."""
     rows = pickle.loads(Path(f"{path}.foreign").read_bytes())
+    lock, checkpoints = WriterLock(f"{path}.lock"), 0
     for start in range(1, rounds + 1, 100):
         with closing(_connected(path)) as conn:
             for number in range(start, min(start + 100, rounds + 1)):
@@ -197,7 +205,10 @@ def foreign(path: str, board: Board, rounds: int) -> dict[str, int]:
                     rows[number],
                 )
                 board[FOREIGN["foreign"]] = number
-    return {"reads": 0, "stale": 0, "cached": 0, "commits": rounds}
+                if not number % 5:
+                    checkpoints += _checkpoint(conn, lock, CHECKPOINTS[number // 5 % len(CHECKPOINTS)])
+    lock.close()
+    return {"reads": 0, "stale": 0, "cached": 0, "commits": rounds, "checkpoints": checkpoints}
 
 
 def utils(path: str, board: Board, rounds: int) -> dict[str, int]:
@@ -215,29 +226,17 @@ def utils(path: str, board: Board, rounds: int) -> dict[str, int]:
     return {"reads": 0, "stale": 0, "cached": 0, "commits": rounds}
 
 
-def checkpoint(path: str, board: Board, rounds: int) -> dict[str, int]:
-    """Checkpoints of each kind, and VACUUM, until all is done.
-
-    Under the writer's lock: beside another's checkpoint they could corrupt a database in SQLite before 3.51.3.
-    """
-    lock, done = WriterLock(f"{path}.lock"), 0
-    with closing(_connected(path)) as conn:
-        while not board[STOP]:
-            for statement in (
-                "PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(RESTART)", "PRAGMA wal_checkpoint(TRUNCATE)",
-                "VACUUM",
-            ):  # fmt: skip
-                hold = Hold()
-                lock.acquire(hold, lambda: None, 60.0)
-                try:
-                    conn.execute(statement).fetchall()
-                    done += 1
-                except sqlite3.OperationalError:  # somebody writes without the lock
-                    pass
-                finally:
-                    lock.release(hold)
-    lock.close()
-    return {"reads": 0, "stale": 0, "cached": 0, "commits": 0, "checkpoints": done}
+def _checkpoint(conn: sqlite3.Connection, lock: WriterLock, statement: str) -> int:
+    """Under the writer's lock: beside another's they could corrupt a database in SQLite before 3.51.3."""
+    hold = Hold()
+    lock.acquire(hold, lambda: None, 60.0)
+    try:
+        conn.execute(statement).fetchall()
+    except sqlite3.OperationalError:  # somebody writes without the lock
+        return 0
+    finally:
+        lock.release(hold)
+    return 1
 
 
 def _connected(path: str) -> sqlite3.Connection:
@@ -246,7 +245,7 @@ def _connected(path: str) -> sqlite3.Connection:
     return conn
 
 
-ROLES = {"read": read, "write": write, "foreign": foreign, "utils": utils, "checkpoint": checkpoint}
+ROLES = {"read": read, "write": write, "foreign": foreign, "utils": utils}
 
 if __name__ == "__main__":
     print(json.dumps(ROLES[sys.argv[1]](sys.argv[2], Board(sys.argv[3]), int(sys.argv[4]))))
