@@ -115,6 +115,7 @@ def _leaks(before: tuple[set[tuple[str, str]], set[threading.Thread], set[str]])
     """What is there now, and was not before."""
     return [
         *(engine.path for engine in sqlite_attach._engines.values()),
+        *(lock for lock in (wal_index._files_lock, sqlite_attach._engines_lock) if lock._is_owned()),
         *(_descriptors() - before[0]),
         *(set(threading.enumerate()) - before[1]),
         *(_left_folders() - before[2]),
