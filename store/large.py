@@ -42,10 +42,15 @@ def check_large(spill_bytes: int, mmap: bool, verify_buffers: bool) -> LargeOpti
     return LargeOptions(spill_bytes, mmap, verify_buffers)
 
 
+class LargeBuffer(BaseException):
+    """Ends an encoding at the first buffer that is to be a file: it begins anew, with a place for those.
+
+    No Exception, which a codec would take for a fault of the value.
+    """
+
+
 class Beside:
     """Takes the large buffers of one value while it is encoded."""
-
-    __slots__ = ("buffers", "limit")
 
     def __init__(self, limit: int) -> None:
         self.buffers: list[memoryview] = []
@@ -56,14 +61,20 @@ class Beside:
         if buffer is None:
             self.buffers.clear()
             return True
-        try:
-            view: memoryview = buffer.raw()
-        except BufferError:  # it is not contiguous, which the codec has to deal with
-            return True
-        if view.nbytes <= self.limit:
+        view = _large(buffer, self.limit)
+        if view is None:
             return True
         self.buffers.append(view)
         return False
+
+
+def _large(buffer: Any, limit: int) -> memoryview | None:
+    """The buffer's bytes, if they are to be a file; None where they stay in the body."""
+    try:
+        view: memoryview = buffer.raw()
+    except BufferError:  # it is not contiguous, which the codec has to deal with
+        return None
+    return view if view.nbytes > limit else None
 
 
 class Large:
@@ -73,19 +84,12 @@ class Large:
         self.spill = spill
         self.limit, self._mmap, self._verify = options
         self._timeout = timeout
-        self._idle: list[Beside] = []
 
-    def beside(self) -> Beside:
-        """What takes the buffers of the next value; to be put back, since to make one each time costs more."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return Beside(self.limit)
-
-    def put_back(self, beside: Beside) -> None:
-        """To be used again, if it took none."""
-        if not beside.buffers:
-            self._idle.append(beside)
+    def stays(self, buffer: Any) -> bool:
+        """As `Beside.take`, for most values, which have no large buffer. Raises: LargeBuffer: this is one."""
+        if buffer is not None and _large(buffer, self.limit) is not None:
+            raise LargeBuffer
+        return True
 
     def write(self, draft: Row, buffers: Sequence[memoryview]) -> Row:
         """The draft with its large parts written to files. It is put next, or discarded."""

@@ -18,7 +18,7 @@ from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.pickled import Pickled
 from store.codecs.placeholder import HoldsPlaceholder
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
-from store.large import Large, digest_of, no_files
+from store.large import Beside, Large, LargeBuffer, digest_of, no_files
 from store.lookup import Lookup, Renames
 from store.row import Row
 from store.trust.key import UNKEYED
@@ -261,12 +261,11 @@ class Pipeline:
         large = self.large
         if large is None:
             return codec.encode(value, protocol), ()
-        beside = large.beside()
-        body = codec.encode(value, protocol, beside.take)
-        if beside.buffers:
-            return body, beside.buffers
-        large.put_back(beside)
-        return body, ()
+        try:
+            return codec.encode(value, protocol, large.stays), ()
+        except LargeBuffer:
+            beside = Beside(large.limit)
+            return codec.encode(value, protocol, beside.take), beside.buffers
 
     def _pack_large(self, draft: Row, codec: Codec, buffers: Sequence[memoryview]) -> Row:
         assert self.large is not None

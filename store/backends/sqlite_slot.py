@@ -65,7 +65,9 @@ class Slot:
         while True:
             try:
                 with self.guard:
-                    conn = self.ready()
+                    conn = self.conn
+                    if conn is None or self.outdated or (self.transaction is None and conn.in_transaction):
+                        conn = self.ready()
                     self.running = True
                     try:
                         cursor = conn.execute(sql, params)

@@ -166,8 +166,10 @@ class PickleCodec(Pickled):
 
     def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         try:
-            return dumps(value, protocol, buffer_callback=buffer_callback)
+            return dumps(value, protocol, buffer_callback=buffer_callback if protocol >= 5 else None)
         except Exception:
+            if buffer_callback is not None:
+                buffer_callback(None)
             return super().encode(value, protocol, buffer_callback)
 
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
