@@ -130,7 +130,7 @@ class Sessions:
             NotSerializable: the codec cannot hold the data; says where in them.
         """
         _check_data(data)
-        id = secrets.token_urlsafe(_ID_BYTES)
+        id = _new_id()
         self._put(_name_of(id), data, ttl)
         return id
 
@@ -200,7 +200,7 @@ class Sessions:
         takes, unless `ttl` gives a new one in seconds.
         """
         check_ttl(ttl)
-        name, new_id = _name_of(id), secrets.token_urlsafe(_ID_BYTES)
+        name, new_id = _name_of(id), _new_id()
         if self._read(name) is None:
             return None
         try:
@@ -359,6 +359,13 @@ class _SessionEdit(Edit[dict[str, Any]]):
 
 class _LivesLonger(Exception):
     """A session would end sooner if it was touched."""
+
+
+def _new_id() -> str:
+    """An id that nobody can guess, and that no command line takes for an option."""
+    while (id := secrets.token_urlsafe(_ID_BYTES)).startswith("-"):
+        pass
+    return id
 
 
 def _name_of(id: object) -> str:

@@ -25,9 +25,10 @@ from store.locking import Hold, WriterLock
 T = TypeVar("T")
 
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
+OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
-_engines_lock = threading.RLock()  # also held while a connection is open that no engine knows: no fork then
+_engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
 _closing: list[Engine] = []  # no longer in _engines, their connections not all closed yet
 _lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
@@ -81,7 +82,7 @@ def detach(engine: Engine) -> None:
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
-        with _engines_lock, wal_index.opening():
+        with wal_index.opening():
             conn = probe(path)
             if conn is None:
                 return False
@@ -151,7 +152,7 @@ def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
     deadline = None
     while True:
         try:
-            with _engines_lock, wal_index.opening():
+            with wal_index.opening():  # no fork meanwhile: no engine knows of that connection
                 return look()
         except SQLITE_ERRORS as exc:
             deadline = wait(exc, path, deadline, timeout)
@@ -262,7 +263,7 @@ def _before_fork() -> None:
     _engines_lock.acquire()
     deadline = time.monotonic() + FORK_SECONDS
     parked = [engine.park(deadline) for engine in _every_engine()]
-    wal_index.park(max(0.0, deadline - time.monotonic()))
+    wal_index.park(OPENING_SECONDS)
     if not all(parked):
         import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
 

@@ -49,6 +49,15 @@ class Stepping:
 # -- create, load, save
 
 
+def test_ids_that_a_command_line_would_take_for_options_are_not_given(sessions, monkeypatch):
+    good = "a" * 43
+    drawn = iter(["-h" + good[2:], "--" + good[2:], good, "-" + good[1:], "b" * 43])
+    monkeypatch.setattr("store.sessions.secrets.token_urlsafe", lambda count: next(drawn))
+    assert sessions.create({"a": 1}) == good
+    assert sessions.rotate(good) == "b" * 43
+    assert sessions.load("b" * 43) == {"a": 1}
+
+
 def test_create_gives_an_id_of_256_bits_that_loads(sessions):
     ids = [sessions.create(DATA) for _ in range(50)]
     assert len(set(ids)) == 50
