@@ -27,6 +27,7 @@ from .runner import Contestant, race
 from .session import pairs, session
 
 
+@pytest.mark.heavy
 def test_whole_run_makes_report_and_chart(tmp_path):
     bench(TINY, MEASURES, tmp_path / "report", quick=True)
     text, svg = ((tmp_path / "report" / name).read_text("utf-8") for name in ("report.md", "report.svg"))
