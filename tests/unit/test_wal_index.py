@@ -224,6 +224,7 @@ def _interrupted(action: Callable[[], Any], moment: int) -> bool:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # 3.12 asks for it before, in any frame
     sys.settrace(trace)
     try:
         action()
