@@ -89,8 +89,25 @@ class ReadCache:
 
     def value(self, name: str, now: float) -> Any:
         """The value of that name; MISSING where the backend must be asked. Raises: what decoding does."""
-        entry = self._fresh(now).get(name)
-        return MISSING if entry is None else self._decoded(name, entry, now)
+        # As `_fresh` and `_decoded`, without the two calls: a fifth of what a cached read costs beside decoding.
+        index, tag, entries = self._state
+        try:
+            if index[_HEADER] != tag or self._writer.holder is not None:
+                return MISSING
+        except ValueError:
+            return MISSING
+        entry = entries.get(name)
+        if entry is None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
+            return MISSING
+        decode, body, expires, _ = entry
+        if expires is not None and expires <= now:
+            return MISSING
+        if decode is None:
+            return body
+        try:
+            return decode(body)
+        except RecordError as exc:
+            raise exc.about(name, self._namespace) from exc.__cause__
 
     def has(self, name: str, now: float) -> bool:
         """Whether there is a record of that name; False where the backend must be asked."""

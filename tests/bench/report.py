@@ -23,6 +23,7 @@ def lines(results: Results, *, quick: bool, date: str) -> list[str]:
         "# Benchmark", "", f"{title} {date}, by `python -m tests.bench{' --quick' if quick else ''}`.", "",
         *machine.lines(), "",
         "## Budgets", "", "From the design; raw is the limit described below.", "", *budget.lines(results), "",
+        *budget.reasons(results), "",
         "## How it was measured", "", *_how(), "",
         "## Figures", "",
         *[line for text in results.text.values() for line in (*text, "")],
