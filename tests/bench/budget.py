@@ -59,6 +59,12 @@ _REASONS = {  # how the row's name ends → why it is missed, and what was tried
     "at 0.5, 1, 2, 3, 4, 8 and 30 ms, and that grow faster.",
     "one read": "typing, named tuples, the key and where it lies. Tried: dataclasses, inspect, OpenSSL, the decoder of "
     "others' records and all that a reader does not call are loaded late; 35 ms of processor time are left.",
+    "`store get`": "the wall time of a process on a shared machine: + 95 ms in a full run a quarter of an hour before. "
+    "Tried: commands are loaded when they are called, 70 ms of processor time are left, half of them click.",
+    "array: write": "what the disk is given by its other users decides: 1.3 × in a full run a quarter of an hour before, "
+    "1.1 to 1.4 × in runs of its own, and the codec numpy beside it in this one. Tried: SHA-256 in place of BLAKE2b, in a "
+    "thread beside the writing and syncing.",
+    "against 1,000: read": "SQLite's page cache of 2 MB holds a thousand records and no million: raw SQLite grows more.",
 }
 
 
