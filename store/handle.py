@@ -283,9 +283,7 @@ class Handle(Generic[V]):
 
     def _assign(self, name: str, value: V) -> None:
         """Write a value, as one statement, and keep its bytes for the next read."""
-        now = self._clock()
-        expires = None if self._ttl is None else now + self._ttl
-        row = self._pipeline.pack(self._namespace, name, value, now, expires)
+        row = self._pack(name, value, self._ttl)
         header = self._store(row)
         if header is not None:
             decode = self._pipeline.decoder_of_own(row)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from sys import getsizeof
 from typing import Any
 
-from store.backends import LOOK_SECONDS, Coherence
+from store.backends import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
 from store.row import Row
 
@@ -29,7 +29,6 @@ MISSING: Any = object()
 ENTRY_BYTES = 300  # what an entry takes beside its body, about
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
-_HEADER = slice(0, 48)
 _COUNT: Any = object()  # the place of `len` among the entries
 
 Decode = Callable[[bytes], Any]
@@ -92,7 +91,7 @@ class ReadCache:
         # As `_fresh` and `_decoded`, without the two calls: a fifth of what a cached read costs beside decoding.
         index, tag, entries = self._state
         try:
-            if index[_HEADER] != tag or self._writer.holder is not None:
+            if index[HEADER] != tag or self._writer.holder is not None:
                 return MISSING
         except ValueError:
             return MISSING
@@ -141,7 +140,7 @@ class ReadCache:
         index, tag, entries = self._state
         try:
             good = (
-                index[_HEADER] == tag
+                index[HEADER] == tag
                 and self._writer.holder is None
                 and 0.0 <= now - self._source.looked < LOOK_SECONDS
             )
@@ -183,10 +182,10 @@ class ReadCache:
     def _current(self, index: Any) -> State:
         """The state of that index as it is now; a new one where it has moved on."""
         state = self._state
-        if state[0] is index and state[1] == index[_HEADER]:
+        if state[0] is index and state[1] == index[HEADER]:
             return state
         with self._lock:  # another thread may have renewed it, or be at work on its entries
-            state, header = self._state, index[_HEADER]
+            state, header = self._state, index[HEADER]
             if state[0] is not index or state[1] != header:
                 self._state = state = (index, header, Entries())
             return state

@@ -15,6 +15,7 @@ from store.registry import Registry
 from store.row import Header, Identity, Mark, Row
 from store.spilled import Part
 
+HEADER = slice(0, 48)  # where in what `Coherence.index` gives the header is
 LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
 
 

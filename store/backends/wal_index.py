@@ -18,7 +18,8 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any
 
-HEADER = slice(0, 48)
+from store.backends import HEADER
+
 # iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
 _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
