@@ -1,0 +1,7 @@
+"""All promises, in the order of the table."""
+
+from __future__ import annotations
+
+from .trial import Promise
+
+PROMISES: tuple[Promise, ...] = ()
