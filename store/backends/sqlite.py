@@ -23,6 +23,7 @@ from store.spilled import files_of, prefix_of, size_of
 
 if TYPE_CHECKING:
     from store.backends.sqlite_compact import SqliteFreed
+    from store.backends.sqlite_copy import Check, Copied, Progress
     from store.backends.sqlite_monitor import SqliteMonitor
 
 Found = TypeVar("Found", Row, Header)
@@ -253,6 +254,11 @@ class SqliteBackend:
 
         self._writable()
         return compact(self._engine, self._timeout)
+
+    def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
+        from store.backends.sqlite_backup import backup
+
+        return backup(self._engine, path, check, progress, self._timeout)
 
     # -- the rest
 
