@@ -23,6 +23,16 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
             os.close(descriptor)
 
 
+def sync_named(file: str, folder: int) -> None:
+    """A file that was there in a folder that is open, and its name: it may have been left unsynced. Raises: OSError."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.fsync(folder)
+
+
 def sync_folders_above(folder: Path) -> None:
     """The name of a folder, and those of the folders above it that are this user's. Raises: OSError.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from store import Store
 from store.backends.sqlite_slot import fetch_all
 
 from .disk import Files
-from .plans import SPILL_BYTES, State, plain
+from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
 
 WRITTEN_ANEW = 0.1  # of the states are written to, compacted and opened again
@@ -53,15 +54,21 @@ def problem_of(recording: Recording, moment: Moment, folder: Path, rng: Random) 
         if recording.base.get("app.db") and not (path.exists() and path.stat().st_size):
             return "the database is gone"
         try:
-            with opened(path) as store:
-                found, problem = _looked_at(store)
-            if problem is None:
-                problem = _position_of(found, recording, moment)
-            if problem is None and rng.random() < WRITTEN_ANEW:
-                problem = _written_anew(path, found)
+            with warnings.catch_warnings(action="error"):
+                return _problem(path, recording, moment, rng)
         except Exception as exc:  # each is a store that does not work, and is said
             return f"{type(exc).__name__}: {exc}"
-        return problem
+
+
+def _problem(path: Path, recording: Recording, moment: Moment, rng: Random) -> str | None:
+    with opened(path) as store:
+        found, problem = _looked_at(store)
+    return (
+        problem
+        or _position_of(found, recording, moment)
+        or (recording.backups and _backup_problem(path, recording, moment))
+        or (_written_anew(path, found) if rng.random() < WRITTEN_ANEW else None)
+    )
 
 
 def opened(path: Path) -> Store[Any]:
@@ -91,15 +98,33 @@ def _position_of(found: State, recording: Recording, moment: Moment) -> str | No
     )
 
 
+def _backup_problem(path: Path, recording: Recording, moment: Moment) -> str | None:
+    """The last backup that had returned is there, or one that had begun since; whatever the durability."""
+    done = max((step for step in recording.backups if step <= moment.done), default=0)
+    begun = max((step for step in recording.backups if step <= moment.begun), default=0)
+    backup = path.with_name(path.name + BACKUP)
+    if not backup.exists():
+        return f"the backup of step {done} is gone" if done else None
+    with opened(backup) as store:
+        found, problem = _looked_at(store)
+    if problem is None and found not in (recording.states[done], recording.states[begun]):
+        problem = f"the store is not as at step {done} or {begun}"
+    return problem and f"in the backup: {problem}"
+
+
 def _written_anew(path: Path, found: State) -> str | None:
     """The store works: it is written to, rid of what the power cut left, closed and opened."""
+    backup = path.with_name(path.name + BACKUP)
     with opened(path) as store:
         store["after the cut"] = b"after" * SPILL_BYTES
         store.compact()
+        store.backup(backup)
         report = store.verify()
         if not report.ok or report.orphans:
             return f"after compact(): {report}"
-    with opened(path) as store:
-        if {name: plain(value) for name, value in store.items()} != {**found, "after the cut": b"after" * SPILL_BYTES}:
-            return "what was written after the power cut is not there"
+    found["after the cut"] = b"after" * SPILL_BYTES
+    for what in (path, backup):
+        with opened(what) as store:
+            if {name: plain(value) for name, value in store.items()} != found:
+                return f"what was written after the power cut is not there in {what}"
     return None

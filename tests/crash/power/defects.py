@@ -55,12 +55,17 @@ def names_not_synced() -> None:
 
 def folder_not_synced() -> None:
     """The name of their folder is not."""
-    _syncing_only(spill, lambda mode: False)
+    spill.Folder._sync_name = lambda self: None  # type: ignore[method-assign]
 
 
 def key_not_synced() -> None:
     """The name of the key file is not."""
     key_file.sync_folder = lambda folder: None
+
+
+def dying_at_sync(module: Any) -> None:
+    """This process is killed where that module would sync something."""
+    module.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: os._exit(1)})
 
 
 def _syncing_only(module: Any, wanted: Callable[[int], bool]) -> None:

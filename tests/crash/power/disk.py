@@ -22,7 +22,7 @@ Written to a file through a map: nothing is known of it (SQLite's -shm alone is,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from random import Random
@@ -32,6 +32,8 @@ from .log import Entry
 SECTOR = 512  # bytes
 Files = dict[str, bytes | None]
 """Relative path → content; None: a folder."""
+Base = dict[str, tuple[int, bytes | None]]
+"""Relative path → inode, content; "" is the root."""
 
 
 @dataclass(eq=False, slots=True)
@@ -112,8 +114,8 @@ class Cut:
 class Disk:
     """A folder, from what was there at the beginning, changed entry by entry."""
 
-    def __init__(self, root: str, base: dict[str, tuple[int, bytes | None]]) -> None:
-        """`base`: relative path → inode, content (None: a folder); "" is the root. All of it was synced."""
+    def __init__(self, root: str, base: Base) -> None:
+        """All of `base` was synced."""
         self.root = PurePosixPath(root)
         self._top = Folder()
         self._nodes: dict[int, File | Folder] = {}
@@ -237,7 +239,9 @@ def _set(names: dict[str, File | Folder], name: str, node: File | Folder | None)
         names[name] = node
 
 
-def _listed(folder: Folder, path: str, names_of, content_of) -> Files:  # type: ignore[no-untyped-def]
+def _listed(
+    folder: Folder, path: str, names_of: Callable[[Folder], dict[str, File | Folder]], content_of: Callable[[File], bytes]
+) -> Files:
     found: Files = {}
     for name, node in names_of(folder).items():
         if isinstance(node, File):

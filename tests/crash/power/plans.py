@@ -9,6 +9,8 @@ from random import Random
 from typing import Any
 
 SPILL_BYTES = 1000  # from which a value is a file
+BACKUP = "-backup"
+"""Behind the path of the store: where it is backed up to."""
 GONE = None
 """The value of a name that a step deletes."""
 Change = tuple[str, Any]
@@ -21,7 +23,7 @@ class Step:
 
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
     own; "compact", "reopen" and "backup" have none. "left folder": somebody was killed who had made the folder of
-    large values, and nothing else yet.
+    large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
     """
 
     kind: str
@@ -169,6 +171,14 @@ def migrate(rng: Random) -> Plan:
     return Plan([], [first, draft.put(draft.large()), Step("reopen"), draft.put(draft.small())])
 
 
+def backup(rng: Random) -> Plan:
+    """Two backups to one place, the second over the first, with changes between; one was killed before each."""
+    draft = _Draft(rng)
+    prepared = [draft.several("update", 4, draft.any), draft.put(draft.large())]
+    steps = [Step("killed backup"), Step("backup"), draft.put(draft.large()), draft.delete(), draft.put(draft.small())]
+    return Plan(prepared, [*steps, Step("killed backup"), Step("backup"), draft.delete()])
+
+
 PLANS: dict[str, Callable[[Random], Plan]] = {
-    plan.__name__: plan for plan in (put, batch, delete, spill, compact, migrate)
+    plan.__name__: plan for plan in (put, batch, delete, spill, compact, migrate, backup)
 }

@@ -16,13 +16,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import store.backends.spill_copying as spill_copying
 import store.backends.sqlite_checkpoints as checkpoints
 from store import Store
 from store.spilled import FOLDER_SUFFIX
 
 from ..shim import loaded
 from . import defects
-from .plans import GONE, PLANS, SPILL_BYTES, Change, Plan, Step
+from .disk import Base
+from .plans import BACKUP, GONE, PLANS, SPILL_BYTES, Change, Plan, Step
 
 LOG_FRAMES = 12  # pages in the log that bring a checkpoint: several in each plan
 
@@ -52,12 +54,12 @@ def record(folder: Path, plan: Plan, durability: str) -> None:
     shim.shim_record(None)
     shim.shim_watch(None)
     with open(folder / "recorded.pickle", "wb") as file:
-        pickle.dump((str(disk), base, contents(disk)), file)
+        pickle.dump((str(disk), base, {path: content for path, (_, content) in contents(disk).items() if path}), file)
 
 
-def contents(root: Path) -> dict[str, tuple[int, bytes | None]]:
+def contents(root: Path) -> Base:
     """Relative path → inode, content (None: a folder); the root is ""."""
-    found: dict[str, tuple[int, bytes | None]] = {"": (root.stat().st_ino, None)}
+    found: Base = {"": (root.stat().st_ino, None)}
     for path in sorted(root.rglob("*")):
         found[str(path.relative_to(root))] = path.stat().st_ino, None if path.is_dir() else path.read_bytes()
     return found
@@ -115,6 +117,16 @@ class Program:
     def left_folder(self) -> None:
         """As `Folder` makes it, up to where the maker was killed."""
         os.mkdir(f"{self.path}{FOLDER_SUFFIX}", 0o700)
+
+    def backup(self) -> None:
+        self.store.backup(f"{self.path}{BACKUP}")
+
+    def killed_backup(self) -> None:
+        child = os.fork()
+        if not child:
+            defects.dying_at_sync(spill_copying)
+            self.backup()
+        os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

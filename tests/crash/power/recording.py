@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from ..shim import library
-from .disk import Cut, Disk, Files
+from .disk import Base, Cut, Disk, Files
 from .log import Entry, entries
 from .plans import PLANS, State
 
@@ -40,10 +39,11 @@ class Recording:
     plan: str
     durability: str
     root: str
-    base: dict[str, tuple[int, bytes | None]]
+    base: Base
     log: list[Entry]
     states: list[State]
-    final: Files
+    backups: list[int]
+    """The steps that make one."""
 
     def moments(self, count: int, rng: Random) -> Iterator[Moment]:
         """So many states, spread evenly over the log."""
@@ -59,25 +59,15 @@ class Recording:
             cut = Cut.drawn(rng)
             yield Moment(at, cut, disk.after_cut(rng, cut), done, begun)
 
-    def replayed(self) -> Files:
-        """The disk at the end, as the log has it."""
-        disk = Disk(self.root, self.base)
-        for entry in self.log:
-            disk.apply(entry)
-        return disk.live()
-
 
 def record(
-    folder: Path, seed: str, durability: str, plans: Sequence[str] = tuple(PLANS), defect: str = "none"
+    folder: Path, shim: Path, seed: str, durability: str, plans: Sequence[str] = tuple(PLANS), defect: str = "none"
 ) -> list[Recording]:
     """Run plans in a program of their own, with the shim."""
-    shim = library()
-    assert shim is not None
     environment = {**os.environ, "LD_PRELOAD": str(shim)}
-    environment.pop("STORE_KEY_FILE", None), environment.pop("STORE_KEY", None)
     folder = folder.resolve()
     subprocess.run(
-        [sys.executable, "-m", f"tests.crash.power.recorded", str(folder), seed, durability, defect, *plans],
+        [sys.executable, "-m", "tests.crash.power.recorded", str(folder), seed, durability, defect, *plans],
         cwd=ROOT, env=environment, check=True, timeout=TIMEOUT,
     )  # fmt: skip
     return [_read(folder / plan, seed, durability) for plan in plans]
@@ -85,6 +75,20 @@ def record(
 
 def _read(folder: Path, seed: str, durability: str) -> Recording:
     root, base, final = pickle.loads((folder / "recorded.pickle").read_bytes())
+    log = list(entries(folder / "log"))
+    assert _without_index(_replayed(root, base, log)) == _without_index(final), "the log lacks something"
     plan = PLANS[folder.name](Random(f"{seed} {folder.name}"))
-    files = {path: content for path, (_, content) in final.items() if path}
-    return Recording(folder.name, durability, root, base, list(entries(folder / "log")), plan.states(), files)
+    backups = [number for number, step in enumerate(plan.steps, 1) if step.kind == "backup"]
+    return Recording(folder.name, durability, root, base, log, plan.states(), backups)
+
+
+def _replayed(root: str, base: Base, log: list[Entry]) -> Files:
+    disk = Disk(root, base)
+    for entry in log:
+        disk.apply(entry)
+    return disk.live()
+
+
+def _without_index(files: Files) -> Files:
+    """Less what is written through a map."""
+    return {path: content for path, content in files.items() if not path.endswith("-shm")}
