@@ -24,6 +24,7 @@ class Step:
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
     own; "compact", "reopen" and "backup" have none. "left folder": somebody was killed who had made the folder of
     large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
+    "opened backup": it was used as a store.
     """
 
     kind: str
@@ -175,8 +176,9 @@ def backup(rng: Random) -> Plan:
     """Two backups to one place, the second over the first, with changes between; one was killed before each."""
     draft = _Draft(rng)
     prepared = [draft.several("update", 4, draft.any), draft.put(draft.large())]
-    steps = [Step("killed backup"), Step("backup"), draft.put(draft.large()), draft.delete(), draft.put(draft.small())]
-    return Plan(prepared, [*steps, Step("killed backup"), Step("backup"), draft.delete()])
+    steps = [Step("killed backup"), Step("backup"), draft.put(draft.large()), draft.delete()]
+    steps.append(draft.several("update", 12, lambda: rng.randbytes(900)))  # the second has more pages than the first
+    return Plan(prepared, [*steps, Step("opened backup"), Step("killed backup"), Step("backup"), draft.delete()])
 
 
 PLANS: dict[str, Callable[[Random], Plan]] = {

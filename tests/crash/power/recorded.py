@@ -121,6 +121,9 @@ class Program:
     def backup(self) -> None:
         self.store.backup(f"{self.path}{BACKUP}")
 
+    def opened_backup(self) -> None:
+        Store(f"{self.path}{BACKUP}").close()
+
     def killed_backup(self) -> None:
         child = os.fork()
         if not child:

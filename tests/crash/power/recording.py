@@ -46,10 +46,12 @@ class Recording:
     """The steps that make one."""
 
     def moments(self, count: int, rng: Random) -> Iterator[Moment]:
-        """So many states, spread evenly over the log."""
+        """So many states, spread over the log; half of them right before something is synced, where most is not."""
         disk, at, done, begun = Disk(self.root, self.base), 0, 0, 0
         for number in range(count):
             until = int((number + rng.random()) / count * (len(self.log) + 1))
+            if rng.random() < 0.5:
+                until = next((later for later in range(until, len(self.log)) if self.log[later].kind == "sync"), until)
             for entry in self.log[at:until]:
                 disk.apply(entry)
                 if entry.kind == "mark":
