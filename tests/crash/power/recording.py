@@ -47,11 +47,19 @@ class Recording:
 
     def moments(self, count: int, rng: Random) -> Iterator[Moment]:
         """So many states, spread over the log; half of them right before something is synced, where most is not."""
-        disk, at, done, begun = Disk(self.root, self.base), 0, 0, 0
+        return self.moments_at(list(self._spread(count, rng)), rng)
+
+    def _spread(self, count: int, rng: Random) -> Iterator[int]:
         for number in range(count):
             until = int((number + rng.random()) / count * (len(self.log) + 1))
             if rng.random() < 0.5:
                 until = next((later for later in range(until, len(self.log)) if self.log[later].kind == "sync"), until)
+            yield until
+
+    def moments_at(self, numbers: Sequence[int], rng: Random) -> Iterator[Moment]:
+        """A state after so many entries, for each of these numbers; one that is less than that before it is as that."""
+        disk, at, done, begun = Disk(self.root, self.base), 0, 0, 0
+        for until in numbers:
             for entry in self.log[at:until]:
                 disk.apply(entry)
                 if entry.kind == "mark":
