@@ -31,12 +31,8 @@ def laid_out(files: Files, folder: Path, rng: Random) -> Iterator[None]:
         for path, content in files.items():
             if content is None:
                 (folder / path).mkdir(0o700)
-                continue
-            if path.endswith("-shm"):  # written through a map: anything may be in it
-                content = rng.randbytes(len(content))
-            descriptor = os.open(folder / path, os.O_WRONLY | os.O_CREAT, 0o600)
-            os.write(descriptor, content)
-            os.close(descriptor)
+            else:  # a -shm is written through a map: anything may be in it
+                _write(folder / path, rng.randbytes(len(content)) if path.endswith("-shm") else content)
         yield
     finally:
         shutil.rmtree(folder)
@@ -45,6 +41,13 @@ def laid_out(files: Files, folder: Path, rng: Random) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Closed to others, as a key file must be."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
 
 
 def problem_of(recording: Recording, moment: Moment, folder: Path, rng: Random) -> str | None:
