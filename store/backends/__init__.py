@@ -340,3 +340,8 @@ class Backend(Protocol):
 schemes = Registry("backend")
 """URL scheme → `open(location, *, mode, timeout, durability)`."""
 schemes.register("sqlite", "store.backends.sqlite:open_sqlite")
+
+restorers = Registry("backend")
+"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a Copy and whether a store
+was replaced. `check_of` makes the `check` of `Backend.backup` from the id of the store."""
+restorers.register("sqlite", "store.backends.sqlite_restore:restore")

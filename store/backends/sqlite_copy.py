@@ -106,11 +106,13 @@ def copy_state(
     Raises:
         Corrupt, RecordError: the store is damaged; a record of it where one is known. StorageError, ReadOnly.
     """
+    engine.check_in_place()
     _make(partial, None if engine.shared else os.stat(engine.path))
     if engine.shared:
         copied = _from_memory(engine, partial, report, timeout)
     else:
         slot = engine.open_slot()
+        slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
         try:
             copied = slot.run("BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, report), timeout)
         finally:
@@ -226,7 +228,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied
-        check_database(conn, path)
+        _check_database(conn, path)
         for values in conn.execute(sql.EVERY_ROW):
             row = Row._make(values)
             try:
@@ -238,11 +240,13 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     sync(partial)
 
 
-def check_database(conn: sqlite3.Connection, path: str) -> None:
+def _check_database(conn: sqlite3.Connection, path: str) -> None:
     """Raises: Corrupt: SQLite's own check finds the database damaged."""
     found = [str(text) for (text,) in conn.execute(sql.INTEGRITY_CHECK)]
     if found != ["ok"]:
-        raise Corrupt(f"{path} is damaged: {'; '.join(found[:3])}")
+        raise Corrupt(
+            f"{path} is damaged ({'; '.join(found[:3])}): `store recover` copies what is whole to a new store"
+        )
 
 
 @contextmanager
