@@ -82,23 +82,22 @@ def _older(engine: Engine, target: str, timeout: float) -> bool:
         NotAStore: something else is, which is never overwritten. StorageError: another store, or the remains of one.
     """
     identity = identity_at(target, timeout)
-    if is_open(target):
-        raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
-    if identity is None:
-        for log in (target + "-wal", target + "-journal"):
-            if os.path.lexists(log):
-                raise StorageError(
-                    f"{log} lies there without its database; move it away, or choose another path",
-                    errno=errno.EEXIST,
-                    path=log,
-                )
-    elif identity != engine.store_id:
+    if identity not in (None, engine.store_id):
         raise StorageError(
             f"{target} is another store, or a backup of another, and was not touched; choose another path, or delete "
             "it if nobody needs it",
             errno=errno.EEXIST,
             path=target,
         )
+    if is_open(target):
+        raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
+    for log in (target + "-wal", target + "-journal"):
+        if identity is None and os.path.lexists(log):
+            raise StorageError(
+                f"{log} lies there without its database; move it away, or choose another path",
+                errno=errno.EEXIST,
+                path=log,
+            )
     return identity is not None
 
 

@@ -16,7 +16,14 @@ from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
 from store.errors import (
-    Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound, Tampered,
+    Corrupt,
+    LockTimeout,
+    NotAStore,
+    ReadOnly,
+    StorageError,
+    StoreError,
+    StoreNotFound,
+    Tampered,
 )  # fmt: skip
 
 CROWD = {f"record {i}": os.urandom(900) for i in range(1500)}  # some steps of the copy
@@ -269,7 +276,7 @@ class TestBackupBefore:
                 whole[:-1] + (b"" if damage == "short" else bytes([whole[-1] ^ 1]))
             )
             before = state(target.parent)
-            with pytest.raises(Corrupt, match="record 'other': its file .* is ") as caught:
+            with pytest.raises(Corrupt, match=r"record 'other': its file .* is ") as caught:
                 s.backup(target)
             assert (caught.value.name, caught.value.file) == ("other", str(file))
             assert state(target.parent) == before
@@ -417,11 +424,11 @@ class TestPlace:
 
     def test_directory_and_none(self, filled: Path, tmp_path: Path) -> None:
         self.refused(filled, tmp_path, StorageError, "is a directory")
-        self.refused(filled, tmp_path / "none" / "backup.db", StoreNotFound, "there is no directory .*none")
+        self.refused(filled, tmp_path / "none" / "backup.db", StoreNotFound, r"there is no directory .*none")
 
     @pytest.mark.parametrize("where", [":memory:", "", "sqlite://", "x\0y"])
     def test_no_file(self, filled: Path, where: str) -> None:
-        with Store[Any](filled) as s, pytest.raises(ValueError, match="file|empty") as caught:
+        with Store[Any](filled) as s, pytest.raises(ValueError, match=r"file|empty") as caught:
             s.backup(where)
         assert not isinstance(caught.value, StoreError)
 
