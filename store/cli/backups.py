@@ -53,10 +53,10 @@ def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
 def restore(backup: str, path: str, as_object: bool, exact: bool) -> None:
     """Makes the store at PATH what it was at its backup.
 
-    Or a new store, where there is none. The backup is checked before anything is changed; programs that have the
-    store open see all of the old content or all of the restored, and what was written since the backup is gone. A
-    PATH with another store is refused: restore to a new path. The keys with --json: those of `store backup`, and
-    replaced, whether there was a store.
+    Or a new store, where there is none. The backup is checked before anything is changed. Programs that have it open
+    see all of the old content or all that is restored; what was written since the backup is gone. Where PATH is
+    another store it is refused: restore to a new path. The keys with --json: those of `store backup`, and replaced,
+    which is whether there was one.
 
     \b
     Examples:

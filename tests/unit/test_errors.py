@@ -197,7 +197,7 @@ def test_names_that_the_package_offers() -> None:
     assert store.Shelf is store.DbfilenameShelf is store.Store
     public = {name for name in vars(store) if not name.startswith("_")}
     modules = {name for name in public if f"store.{name}" in sys.modules}
-    own = {"Store", "Record", "Placeholder", "allow", "versioned", "open", "Shelf", "DbfilenameShelf"}
+    own = {"Store", "Record", "Placeholder", "allow", "versioned", "restore", "open", "Shelf", "DbfilenameShelf"}
     assert public - modules == {*own, *errors.__all__}
 
 

@@ -218,7 +218,7 @@ class TestSameStore:
     @pytest.mark.orphans
     def test_damage_of_it_is_mended(self, backup: Path, path: Path) -> None:
         """All but the first pages, with the identity, is written over with rubbish; and a file that both have."""
-        start = 3 * 4096
+        start = 5 * 4096
         whole = path.read_bytes()
         path.write_bytes(whole[:start] + b"rubbish!" * ((len(whole) - start) // 8))
         kept = set(files(path)) & set(files(backup))
