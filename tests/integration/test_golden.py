@@ -102,7 +102,10 @@ def test_golden_store_is_sound_and_is_written_to(tmp_path: Path, version: str, f
         assert found.sealed == sum(len(records) for name, records in expected.items() if name not in ("foreign", "unkeyed"))
         readable = {name: s[name] for name in s if is_installed(LIBRARIES.get(name, "json"))}
         s["new"] = {"large": "z" * 5000}
-        s.update(readable)
+        readable.pop("spilled buffers", None)  # views of files, which no codec takes
+        for name, value in readable.items():
+            record = s.record(name)
+            s.put(name, value, codec=record.codec, protocol=record.protocol)
         del s["new"]
         s.compact()
         assert s.verify().damage == s.verify().orphans == []
@@ -110,7 +113,10 @@ def test_golden_store_is_sound_and_is_written_to(tmp_path: Path, version: str, f
     assert list(after) == list(expected[""])
     for name in readable:
         old, new = expected[""][name], after[name]
-        assert (new["value"], new["revision"], new["id"]) == (old["value"], old["revision"] + 1, old["id"])
+        assert new["revision"] == old["revision"] + 1
+        assert [new[kept] for kept in ("value", "id", "codec", "protocol")] == [
+            old[kept] for kept in ("value", "id", "codec", "protocol")
+        ]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -163,7 +169,7 @@ def test_record_of_a_later_protocol_is_refused_alone(tmp_path: Path) -> None:
         with s.transaction():
             s._backend.put(later, later.modified)
     with open_(copy) as s:
-        with pytest.raises(UnknownProtocol, match="record 'int'.*pickle protocol 99") as caught:
+        with pytest.raises(UnknownProtocol, match=r"record 'int'.*pickle protocol 99") as caught:
             s["int"]
         assert (caught.value.codec, caught.value.protocol) == ("pickle", 99)
         assert s["text"] == "Grüße\0\n"
