@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
+import sys
+from itertools import count
 from pathlib import Path
 from pickle import PickleBuffer
 from random import Random
-from typing import Any
+from typing import Any, NoReturn
 
 from store import Store
 from store.backends import sqlite_checkpoints
@@ -27,7 +27,8 @@ SPILL_BYTES = 1000
 LOG_FRAMES = 40  # a checkpoint that often
 TIMEOUT = 60.0  # seconds
 COMPACT_SECONDS = 0.05  # how long a compact() waits for those that write files
-LIFETIME = 100.0  # seconds, of a clock that stands still until purge() sees the time after
+LIFETIME = 1e6  # seconds, of a clock that stands still; purge() is asked by one that is later
+NOW = 1_800_000_000.0
 SIZES = {"row": 60, "body": 2500, "buffers": 2500}  # bytes
 NAMES = 8  # of each writer's own
 
@@ -42,13 +43,26 @@ WEIGHTS = {
 KINDS = list(WEIGHTS)
 
 
+class Buffered:
+    """Hands out its data beside the pickle, as an array does."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return Buffered, (PickleBuffer(self.data),)
+
+    def __bytes__(self) -> bytes:
+        return bytes(self.data)
+
+
 def data_of(token: Token) -> bytes:
     return Random(json.dumps(token)).randbytes(SIZES[token[3]])
 
 
 def value_of(token: Token) -> dict[str, Any]:
     data = data_of(token)
-    return {"token": token, "data": PickleBuffer(bytearray(data)) if token[3] == "buffers" else data}
+    return {"token": token, "data": Buffered(bytearray(data)) if token[3] == "buffers" else data}
 
 
 def token_of(value: Any) -> Token:
@@ -71,7 +85,7 @@ def chosen(rng: Random, writer: int, life: int, number: int, kind: str | None = 
 def after(state: State, operation: Operation) -> State:
     """What a writer's own records are once it is done; what others write too is not in it."""
     kind, names, tokens = operation["kind"], operation["names"], operation["tokens"]
-    new = dict(state)
+    new: State = dict(state)
     if kind in ("set", "body", "buffers", "edit", "modify"):
         new[names[0]] = tokens[0]
     elif kind == "delete":
@@ -99,23 +113,27 @@ class Writer:
         self.path, self.number, self.life, self.rng, self.out = path, number, life, rng, out
         sqlite_checkpoints.LOG_FRAMES = LOG_FRAMES
 
-    def run(self, first: str) -> None:
-        """Write until killed, an operation of the kind `first` first."""
+    def run(self, first: str, steps: int = 0) -> None:
+        """Write until killed, an operation of the kind `first` first; from then on for so many steps, 0: for ever."""
         options: dict[str, Any] = {"spill_bytes": SPILL_BYTES, "trust": "own", "timeout": TIMEOUT}
-        clock = time.time()
-        with Store[Any](self.path, **options, clock=lambda: clock) as self.store:
+        with Store[Any](self.path, **options, clock=lambda: NOW) as self.store:
             self.passing = self.store.within(f"passing {self.number}")
             with (
-                Store[Any](self.path, namespace=self.passing.namespace, clock=lambda: clock + 2 * LIFETIME) as self.later,
+                Store[Any](
+                    self.path, namespace=self.passing.namespace, timeout=TIMEOUT, clock=lambda: NOW + 2 * LIFETIME
+                ) as self.later,
                 Store[Any](self.path, timeout=COMPACT_SECONDS) as self.hasty,
             ):
-                kind: str | None = first
-                number = 0
-                while True:
-                    operation = chosen(self.rng, self.number, self.life, number, kind)
-                    self.tell(">", operation)
-                    self.tell("<", getattr(self, operation["kind"])(operation))
-                    number, kind = number + 1, None
+                if steps:
+                    sys.setprofile(migrations.Killer(steps))
+                self.write(first)
+
+    def write(self, first: str) -> NoReturn:
+        for number in count():
+            operation = chosen(self.rng, self.number, self.life, number, None if number else first)
+            self.tell(">", operation)
+            self.tell("<", getattr(self, operation["kind"])(operation))
+        raise AssertionError("it writes for ever")
 
     def tell(self, mark: str, what: Any) -> None:
         os.write(self.out, f"{mark}{json.dumps(what)}\n".encode())  # below PIPE_BUF: all of it or nothing
@@ -180,8 +198,7 @@ class Writer:
 
     def migrate(self, operation: Operation) -> None:
         copy = migrations.old_copy(self.path.with_name(operation["file"]))
-        with migrations.next_release(), Store[Any](copy):
-            pass
+        migrations.opened(copy)
 
     def rotate(self, _: Operation) -> dict[str, str]:
         """A new key, and of many the last that seals is retired."""
@@ -192,16 +209,3 @@ class Writer:
             return {"made": made.id.hex()}
         retire_key(file, sealing[-1])
         return {"made": made.id.hex(), "retired": sealing[-1].hex()}
-
-
-def forked(work: Callable[[], object]) -> int:
-    """The process id of a fork of this process that does `work`, and never comes back."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        work()
-        code = 0
-    finally:
-        os._exit(code)
