@@ -196,7 +196,7 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     before = _has_log(path)
     try:
         yield
-    except (NotAStore, ReadOnly):
+    except StoreError:
         if not before and _has_log(path):
             with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
                 conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()

@@ -187,7 +187,8 @@ def migrate(conn: sqlite3.Connection, path: str) -> None:
     Raises:
         NotAStore: the file is not ours. StorageError: an old one cannot be changed as it must be, and was not.
     """
-    conn.execute("PRAGMA auto_vacuum = INCREMENTAL")  # works only before the first table
+    if is_blank(conn):  # works only before the first table, and would write to one that has some
+        conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
     conn.execute("BEGIN IMMEDIATE")
     try:
         version = version_of(conn, path)

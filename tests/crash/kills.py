@@ -25,7 +25,7 @@ from store.trust.key_file import read_key_file
 from store.trust.keys import default_key_file
 
 from . import migrations
-from .migrations import ended, forked
+from .killer import ended, forked
 from .trial import Promise, Round
 from .writers import KINDS, NOW, SPILL_BYTES, TIMEOUT, Operation, State, Writer, after, token_of
 

@@ -6,29 +6,26 @@ a value in each row, an index and a table, which takes several statements and ev
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 from random import Random
-from types import FrameType
 from typing import Any
 
 from store import Store
 from store.backends import sqlite_schema as schema
 
+from .killer import ended, forked
 from .trial import Promise, Round
 
 OLD = Path(__file__).parents[1] / "golden" / "1"
 FILES = ("closed.store", "unfolded.store")
 WAITING = 2  # processes that open the file at the same time
-MODULES = ("store.", "sqlite_utils.")
 TIMEOUT = 60.0  # seconds
 
 ROWS = "SELECT * FROM records ORDER BY id"
@@ -115,48 +112,9 @@ def opened(path: Path) -> None:
 # -- processes that are killed
 
 
-class Killer:
-    """Kills this process at the n-th entry of a Python function, or return of a C function, of some modules."""
-
-    def __init__(self, moment: int, modules: tuple[str, ...] = MODULES) -> None:
-        self.left, self.modules = moment, modules
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event in ("call", "c_return") and str(frame.f_globals.get("__name__")).startswith(self.modules):
-            self.left -= 1
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-
-def forked(work: Callable[[], object], moment: int = 0) -> int:
-    """The process id of a fork of this process that does `work`, killed at that moment, and never comes back."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # of the threads that a test runner has
-        pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        if moment:
-            sys.setprofile(Killer(moment))
-        work()
-        sys.setprofile(None)
-        code = 0
-    except BaseException:
-        sys.setprofile(None)
-        sys.excepthook(*sys.exc_info())
-    finally:
-        os._exit(code)
-
-
-def ended(pid: int) -> int:
-    """The exit code of a child, less than 0 for a signal; once it has ended."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def make(path: Path) -> None:
+def make(path: Path, name: str) -> None:
     with Store[Any](path, timeout=TIMEOUT) as s:
-        s["a"] = 1
+        s[name] = 1
 
 
 def clear(path: Path) -> None:
@@ -167,10 +125,12 @@ def clear(path: Path) -> None:
             file.unlink()
 
 
-def kill_a_migration(folder: Path, moment: int, file: str, rows: list[tuple[Any, ...]]) -> tuple[bool, list[str]]:
+def kill_a_migration(
+    folder: Path, moment: int, waiting: int, file: str, rows: list[tuple[Any, ...]]
+) -> tuple[bool, list[str]]:
     """Whether it was killed before its end; and what is wrong afterwards."""
     path = old_copy(folder / f"migrated {moment}", file)
-    others = [forked(lambda: opened(path)) for _ in range(WAITING)] if moment % 2 else []
+    others = [forked(lambda: opened(path)) for _ in range(waiting)]
     code = ended(forked(lambda: opened(path), moment))
     wrong = [f"waiting: exit {code}" for code in map(ended, others) if code]
     if not others:
@@ -180,17 +140,19 @@ def kill_a_migration(folder: Path, moment: int, file: str, rows: list[tuple[Any,
     return code != 0, wrong
 
 
-def kill_a_making(folder: Path, moment: int) -> tuple[bool, list[str]]:
+def kill_a_making(folder: Path, moment: int, waiting: int) -> tuple[bool, list[str]]:
     """The same of a store that is made."""
     path = folder / f"made {moment}.db"
-    code = ended(forked(lambda: make(path), moment))
+    others = [f"other {number}" for number in range(waiting)]
+    pids = [forked(lambda name=name: make(path, name)) for name in others]  # type: ignore[misc]
+    code = ended(forked(lambda: make(path, "a"), moment))
     wrong = [] if code in (0, -signal.SIGKILL) else [f"exit {code}"]
+    wrong += [f"waiting: exit {code}" for code in map(ended, pids) if code]
     with Store[Any](path, timeout=TIMEOUT) as s:
-        if s.get("a") not in ((None, 1) if code else (1,)):
-            wrong.append(f"a is {s.get('a')!r}")
         s["b"] = 2
-        if s["b"] != 2:
-            wrong.append("it is not written to")
+        found: Any = dict(s)
+    if found.pop("a", None) not in ((None, 1) if code else (1,)) or found != dict.fromkeys(others, 1) | {"b": 2}:
+        wrong.append(f"it holds {found}")
     with closing(sqlite3.connect(path)) as conn:
         found = [
             conn.execute(f"{question}").fetchall()
@@ -202,14 +164,17 @@ def kill_a_making(folder: Path, moment: int) -> tuple[bool, list[str]]:
     return code != 0, wrong
 
 
-def kill_at(moments: Iterator[int], trial: Callable[[int], tuple[bool, list[str]]], most: int) -> Round:
-    """A trial at each of the moments, until one comes after the end of the work."""
+def kill_at(moments: Iterator[int], trial: Callable[[int, int], tuple[bool, list[str]]]) -> Round:
+    """A trial at each of the moments, each second one with others that wait, until one comes after the end of the work.
+
+    Where there are others, one of them may have done the work, and the end comes early.
+    """
     done = Round()
-    for moment in moments:
-        was_killed, wrong = trial(moment)
+    for others, moment in zip(cycle((0, WAITING)), moments, strict=False):
+        was_killed, wrong = trial(moment, others)
         done.trials += was_killed
-        done.failures += [f"killed at step {moment}: {', '.join(wrong)}"] if wrong else []
-        if not was_killed or done.trials >= most:
+        done.failures += [f"killed at step {moment}, {others} waiting: {', '.join(wrong)}"] if wrong else []
+        if not was_killed and not others:
             break
     return done
 
@@ -221,15 +186,15 @@ def warm_up(folder: Path) -> None:
     clear(path)
 
 
-def kill_migrations(folder: Path, moments: Iterator[int], file: str, most: int = sys.maxsize) -> Round:
+def kill_migrations(folder: Path, moments: Iterator[int], file: str) -> Round:
     reference = old_copy(folder / "reference", file)
     rows = rows_of(reference)
     clear(reference)
-    return kill_at(moments, lambda moment: kill_a_migration(folder, moment, file, rows), most)
+    return kill_at(moments, lambda moment, others: kill_a_migration(folder, moment, others, file, rows))
 
 
-def kill_makings(folder: Path, moments: Iterator[int], most: int = sys.maxsize) -> Round:
-    return kill_at(moments, lambda moment: kill_a_making(folder, moment), most)
+def kill_makings(folder: Path, moments: Iterator[int]) -> Round:
+    return kill_at(moments, lambda moment, others: kill_a_making(folder, moment, others))
 
 
 def _run(rng: Random, folder: Path) -> Round:

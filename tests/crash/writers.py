@@ -22,6 +22,7 @@ from store.trust.key_file import add_key, read_key_file, retire_key
 from store.trust.keys import default_key_file
 
 from . import migrations
+from .killer import Killer
 
 SPILL_BYTES = 1000
 LOG_FRAMES = 40  # a checkpoint that often
@@ -125,7 +126,7 @@ class Writer:
                 Store[Any](self.path, timeout=COMPACT_SECONDS) as self.hasty,
             ):
                 if steps:
-                    sys.setprofile(migrations.Killer(steps))
+                    sys.setprofile(Killer(steps))
                 self.write(first)
 
     def write(self, first: str) -> NoReturn:
