@@ -81,6 +81,11 @@ def detach(engine: Engine) -> None:
     _closing.remove(engine)
 
 
+def is_in_transaction() -> bool:
+    """Whether this thread is in a transaction of any file."""
+    return any(engine.is_in_transaction() for engine in _every_engine())
+
+
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
