@@ -124,11 +124,8 @@ def _identity(path: str) -> bytes | None:
             path=path,
         )
     with closing(conn):
-        mark = schema.read_mark(conn)
-        if not any(mark) and schema.is_blank(conn):
+        if not schema.version_of(conn, path):
             return None
-        if schema.check_mark(path, *mark):
-            schema.check_structure(conn, path)
         found = conn.execute(sql.STORE_ID).fetchone()
     if found is None or not isinstance(found[0], bytes):
         raise NotAStore(f"{path} is marked as a store and has no identity; it was not touched", path=path)
