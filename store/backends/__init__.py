@@ -322,6 +322,9 @@ class Backend(Protocol):
     def in_transaction(self) -> bool:
         """Whether this thread has a transaction open."""
 
+    def in_transaction_of_any(self) -> bool:
+        """Whether it has one open, of this or of any other file."""
+
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """A lock between processes for the program's own purposes."""
 
@@ -340,3 +343,8 @@ class Backend(Protocol):
 schemes = Registry("backend")
 """URL scheme → `open(location, *, mode, timeout, durability)`."""
 schemes.register("sqlite", "store.backends.sqlite:open_sqlite")
+
+restorers = Registry("backend")
+"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a Copy and whether a store
+was replaced. `check_of` makes the `check` of `Backend.backup` from the id of the store."""
+restorers.register("sqlite", "store.backends.sqlite_restore:restore")

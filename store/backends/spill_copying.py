@@ -54,6 +54,15 @@ class FileCopies:
         except OSError as exc:
             raise unwritable(exc, self._target.path) from exc
 
+    def complete(self, parts: Iterable[Part]) -> None:
+        """Copies those that are gone again: what was there already may have been garbage. Raises: as `copy`."""
+        for part in parts:
+            try:
+                os.stat(part.file, dir_fd=self._descriptor, follow_symlinks=False)
+            except FileNotFoundError:
+                self.copy(part, _nobody)
+        self.sync()
+
     def sync(self) -> None:
         """After the last one: the folder names them all, whatever happens. Raises: StorageError."""
         if self._descriptor is not None:
@@ -97,6 +106,10 @@ def remove_others(folder: Folder, named: Iterable[str]) -> None:
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
     except OSError:  # StorageError too: they do no harm, and the next one tries again
         pass
+
+
+def _nobody(size: int) -> None:
+    """Is told nothing."""
 
 
 def _write_all(descriptor: int, chunk: bytes) -> None:

@@ -37,7 +37,7 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
 
 def place_copy(engine: Engine, target: str, check: Check, report: Report, timeout: float) -> Copied:
     """Puts a copy of the store into the place of `target`, which is a store of the same id or nothing yet."""
-    _refuse_own(engine, target)
+    refuse_own(engine, target)
     older = _older(engine, target, timeout)
     with partial_beside(target, timeout) as partial:
         folder = folder_beside(target, partial)
@@ -48,7 +48,8 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
             with _claimed(engine, target, timeout):
                 _rename(partial, target)
         except BaseException:
-            files.undo()
+            if os.path.lexists(partial):  # else it is in its place, whatever came after that
+                files.undo()
             raise
         finally:
             files.close()
@@ -57,13 +58,13 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
     return copied
 
 
-def _refuse_own(engine: Engine, target: str) -> None:
-    """Raises: StoreError: the target is the store, or one of the files that belong to it."""
+def refuse_own(engine: Engine, target: str) -> None:
+    """Raises: StoreError: the target is the store that is copied, or one of the files that belong to it."""
     if engine.shared:
         return
     own = [engine.path + suffix for suffix in _OWN]
     if target in own or os.path.dirname(target) in own or _is_same(engine, target):
-        raise StoreError(f"{target} is the store itself, or a file of it; give the backup another path")
+        raise StoreError(f"{target} is what is to be copied, or a file of it; give another path")
 
 
 def _is_same(engine: Engine, target: str) -> bool:
@@ -81,23 +82,22 @@ def _older(engine: Engine, target: str, timeout: float) -> bool:
         NotAStore: something else is, which is never overwritten. StorageError: another store, or the remains of one.
     """
     identity = identity_at(target, timeout)
-    if is_open(target):
-        raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
-    if identity is None:
-        for log in (target + "-wal", target + "-journal"):
-            if os.path.lexists(log):
-                raise StorageError(
-                    f"{log} lies there without its database; move it away, or choose another path",
-                    errno=errno.EEXIST,
-                    path=log,
-                )
-    elif identity != engine.store_id:
+    if identity not in (None, engine.store_id):
         raise StorageError(
             f"{target} is another store, or a backup of another, and was not touched; choose another path, or delete "
             "it if nobody needs it",
             errno=errno.EEXIST,
             path=target,
         )
+    if is_open(target):
+        raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
+    for log in (target + "-wal", target + "-journal"):
+        if identity is None and os.path.lexists(log):
+            raise StorageError(
+                f"{log} lies there without its database; move it away, or choose another path",
+                errno=errno.EEXIST,
+                path=log,
+            )
     return identity is not None
 
 

@@ -106,11 +106,13 @@ def copy_state(
     Raises:
         Corrupt, RecordError: the store is damaged; a record of it where one is known. StorageError, ReadOnly.
     """
+    engine.check_in_place()
     _make(partial, None if engine.shared else os.stat(engine.path))
     if engine.shared:
         copied = _from_memory(engine, partial, report, timeout)
     else:
         slot = engine.open_slot()
+        slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
         try:
             copied = slot.run("BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, report), timeout)
         finally:
@@ -150,10 +152,14 @@ def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileC
     conn = cursor.connection
     try:
         size = conn.execute("PRAGMA page_count").fetchone()[0] * conn.execute("PRAGMA page_size").fetchone()[0]
-        copied = Copied(database_bytes=size, parts=_parts(engine, conn))
+        parts = _parts(engine, conn)
+        copied = Copied(database_bytes=size, parts={part.file: part for _, _, part in parts})
         report.begin(size + copied.file_bytes)
-        for part in copied.parts.values():
-            files.copy(part, report.add)
+        for namespace, name, part in parts:
+            try:
+                files.copy(part, report.add)
+            except Corrupt as exc:
+                raise exc.about(name, namespace) from None
         files.sync()
         _copy_pages(conn, partial, engine.path, report.add, STEP_PAGES)
         return copied
@@ -176,13 +182,13 @@ def _from_memory(engine: Engine, partial: str, report: Report, timeout: float) -
     return Copied(database_bytes=size)
 
 
-def _parts(engine: Engine, conn: sqlite3.Connection) -> dict[str, Part]:
-    """The files that rows name. Raises: Corrupt: a row names something else."""
-    found: dict[str, Part] = {}
+def _parts(engine: Engine, conn: sqlite3.Connection) -> list[tuple[str, str, Part]]:
+    """The files that rows name, each with namespace and name. Raises: Corrupt: a row names something else."""
+    found: list[tuple[str, str, Part]] = []
     for namespace, name, text in conn.execute(sql.EVERY_SPILL):
         prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
         try:
-            found.update((part.file, part) for part in spilled.parts_of(text, prefix))
+            found += [(namespace, name, part) for part in spilled.parts_of(text, prefix)]
         except Corrupt as exc:
             raise exc.about(name, namespace) from None
     return found
@@ -226,7 +232,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied
-        check_database(conn, path)
+        _check_database(conn, path)
         for values in conn.execute(sql.EVERY_ROW):
             row = Row._make(values)
             try:
@@ -238,11 +244,13 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     sync(partial)
 
 
-def check_database(conn: sqlite3.Connection, path: str) -> None:
+def _check_database(conn: sqlite3.Connection, path: str) -> None:
     """Raises: Corrupt: SQLite's own check finds the database damaged."""
-    found = [str(text) for (text,) in conn.execute(sql.INTEGRITY_CHECK)]
+    found = [line for (text,) in conn.execute(sql.INTEGRITY_CHECK) for line in str(text).splitlines()]
     if found != ["ok"]:
-        raise Corrupt(f"{path} is damaged: {'; '.join(found[:3])}")
+        raise Corrupt(
+            f"{path} is damaged ({'; '.join(found[:3])}): `store recover` copies what is whole to a new store"
+        )
 
 
 @contextmanager
