@@ -322,6 +322,9 @@ class Backend(Protocol):
     def in_transaction(self) -> bool:
         """Whether this thread has a transaction open."""
 
+    def in_transaction_of_any(self) -> bool:
+        """Whether it has one open, of this or of any other file."""
+
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """A lock between processes for the program's own purposes."""
 

@@ -11,6 +11,7 @@ from store.backends import spill_reading
 from store.backends.spill import Folder, give_rights, lock_exclusively, unwritable
 from store.errors import ReadOnly, StorageError
 from store.spilled import Part
+from store.syncing import sync_named
 
 NO_WAIT = 0.0  # seconds
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -43,6 +44,7 @@ class FileCopies:
                 self._write(self._descriptor, part, tell)
             except FileExistsError:
                 if spill_reading.problem_of(self._target, part) is None:
+                    sync_named(part.file, self._descriptor)  # whoever left it may have been killed before
                     tell(part.bytes)
                     return
                 self._target.remove([part.file])

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_attach import attach, detach, retain
+from store.backends.sqlite_attach import attach, detach, is_in_transaction, retain
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_slot import fetch_all, fetch_one
@@ -268,6 +268,9 @@ class SqliteBackend:
 
     def in_transaction(self) -> bool:
         return self._engine.slot().current() is not None
+
+    def in_transaction_of_any(self) -> bool:
+        return self.in_transaction() or is_in_transaction()
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         return self._engine.named_locks.hold(name, timeout)

@@ -9,8 +9,8 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 from store.backends import sqlite_schema as schema
@@ -20,7 +20,7 @@ from store.backends.sqlite_connection import Connect, connect, probe, reader, wr
 from store.backends.sqlite_engine import Engine, Inode, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_slot import wait
-from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
+from store.errors import NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -54,7 +54,8 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
         engine = _known(inode, read_only) if inode is not None else None
         if engine is not None:
             return engine
-        connect_ = _prepare(path, read_only=read_only, timeout=timeout)
+        with _leaving_no_trace(path):
+            connect_ = _prepare(path, read_only=read_only, timeout=timeout)
         inode = _inode(path)
         if inode is not None:  # else deleted again at this very moment
             return _adopt(Engine(path, inode, connect_, read_only=read_only))
@@ -78,6 +79,11 @@ def detach(engine: Engine) -> None:
             del _engines[key]
     engine.close()
     _closing.remove(engine)
+
+
+def is_in_transaction() -> bool:
+    """Whether this thread is in a transaction of any file."""
+    return any(engine.is_in_transaction() for engine in _every_engine())
 
 
 def is_store(path: str) -> bool:
@@ -169,8 +175,9 @@ def _prepare(path: str, *, read_only: bool, timeout: float) -> Connect:
     _check_place(path)
     if read_only:
         connect_ = _patiently(path, timeout, lambda: reader(path))
-        if not _patiently(path, timeout, lambda: _is_current(path, connect_)):
-            raise NotAStore(f"{path} is empty; open it for writing once to make it a store", path=path)
+        version = _patiently(path, timeout, lambda: _version(path, connect_))
+        if version != schema.SCHEMA_VERSION:
+            raise _not_yet(path, version)
         return connect_
     if _size(path):
         _check_writable(path)
@@ -201,27 +208,45 @@ def _is_complete(path: str) -> bool:
     if conn is None:  # a crash left a journal: only a writer can tell
         return False
     with closing(conn):
-        return _has_schema(conn, path) and conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        is_current = schema.version_of(conn, path) == schema.SCHEMA_VERSION
+        return is_current and conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
-def _is_current(path: str, connect_: Connect) -> bool:
+def _version(path: str, connect_: Connect) -> int:
     with closing(connect_()) as conn:
-        return _has_schema(conn, path)
+        return schema.version_of(conn, path)
 
 
-def _has_schema(conn: sqlite3.Connection, path: str) -> bool:
-    """Whether the file is a store of the current schema; False where it is yet to be made one.
+def _not_yet(path: str, version: int) -> StoreError:
+    """The error for a file that only a writer can make what this release reads."""
+    if not version:
+        return NotAStore(f"{path} is empty; open it for writing once to make it a store", path=path)
+    return ReadOnly(
+        f"{path} was written by an earlier release (schema {version}, this one reads {schema.SCHEMA_VERSION}): open "
+        "it for writing once, which brings it up to date; if it may not be changed, do so with a copy of it",
+        path=path,
+    )
 
-    Raises:
-        NotAStore: it is something else.
+
+@contextmanager
+def _leaving_no_trace(path: str) -> Iterator[None]:
+    """What SQLite made beside a file to look at it goes again where the file is refused.
+
+    A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
+    write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    mark = schema.read_mark(conn)
-    if not any(mark) and schema.is_blank(conn):
-        return False
-    current = schema.check_mark(path, *mark)
-    if current:
-        schema.check_structure(conn, path)
-    return current
+    before = _has_log(path)
+    try:
+        yield
+    except StoreError:
+        if not before and _has_log(path):
+            with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
+                conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        raise
+
+
+def _has_log(path: str) -> bool:
+    return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
 
 
 def _make(path: str, timeout: float) -> None:
@@ -237,8 +262,20 @@ def _make(path: str, timeout: float) -> None:
 
 def _create(path: str) -> None:
     with closing(connect(path, "mode=rwc")) as conn:
+        if _is_old(path):
+            # Nobody else may have it open meanwhile: a program of the release before would go on in the old way.
+            conn.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema.migrate(conn, path)
         conn.execute("PRAGMA journal_mode = WAL").fetchone()
+
+
+def _is_old(path: str) -> bool:
+    """Whether the file is a store of an earlier release."""
+    conn = probe(path) if _size(path) else None
+    if conn is None:
+        return False
+    with closing(conn):
+        return 0 < schema.read_mark(conn)[1] < schema.SCHEMA_VERSION
 
 
 def _check_place(path: str) -> None:

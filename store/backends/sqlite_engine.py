@@ -206,6 +206,11 @@ class Engine:
             slot = self._local.slot = self._new_slot()
             return slot
 
+    def is_in_transaction(self) -> bool:
+        """Whether this thread is in a transaction. One that has not used the file gets no connection for that."""
+        slot = self._shared_slot if self.shared else getattr(self._local, "slot", None)
+        return slot is not None and slot.current() is not None
+
     def _new_slot(self) -> Slot:
         slot = Slot(self.path, self._open, self._before_close)
         with self._slots_lock:
