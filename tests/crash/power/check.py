@@ -6,18 +6,21 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from store import Store
+from store.backends import sqlite_schema as schema
 from store.backends.sqlite_slot import fetch_all
 
+from ..migrations import next_release
 from .disk import Files
 from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
 
+TWICE = "SELECT 1 FROM records WHERE checked <> id"  # what `next_release` puts there
 WRITTEN_ANEW = 0.1  # of the states are written to, compacted and opened again
 
 
@@ -57,7 +60,7 @@ def problem_of(recording: Recording, moment: Moment, folder: Path, rng: Random) 
         if recording.base.get("app.db") and not (path.exists() and path.stat().st_size):
             return "the database is gone"
         try:
-            with warnings.catch_warnings(action="error"):
+            with warnings.catch_warnings(action="error"), next_release() if recording.upgrades else nullcontext():
                 return _problem(path, recording, moment, rng)
         except Exception as exc:  # each is a store that does not work, and is said
             return f"{type(exc).__name__}: {exc}"
@@ -85,6 +88,8 @@ def _looked_at(store: Store[Any]) -> tuple[State, str | None]:
     checked = engine.read("PRAGMA integrity_check", (), fetch_all, 0.0, 1.0)
     if checked != [("ok",)]:
         return found, f"integrity_check: {checked}"
+    if schema.SCHEMA_VERSION > 1 and engine.read(TWICE, (), fetch_all, 0.0, 1.0):
+        return found, "a step of the schema was done twice"
     report = store.verify()
     return found, None if report.ok else f"verify: {report}"
 

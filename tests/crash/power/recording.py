@@ -44,6 +44,8 @@ class Recording:
     states: list[State]
     backups: list[int]
     """The steps that make one."""
+    upgrades: bool
+    """Whether the release after this one is among those that open the store."""
 
     def moments(self, count: int, rng: Random) -> Iterator[Moment]:
         """So many states, spread over the log; half of them right before something is synced, where most is not."""
@@ -89,7 +91,7 @@ def _read(folder: Path, seed: str, durability: str) -> Recording:
     assert _without_index(_replayed(root, base, log)) == _without_index(final), "the log lacks something"
     plan = PLANS[folder.name](Random(f"{seed} {folder.name}"))
     backups = [number for number, step in enumerate(plan.steps, 1) if step.kind == "backup"]
-    return Recording(folder.name, durability, root, base, log, plan.states(), backups)
+    return Recording(folder.name, durability, root, base, log, plan.states(), backups, plan.upgrades())
 
 
 def _replayed(root: str, base: Base, log: list[Entry]) -> Files:
