@@ -25,12 +25,16 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+HALVES = {"writes": list(PLANS)[:5], "files": list(PLANS)[5:]}
+
+
 @pytest.mark.heavy
+@pytest.mark.parametrize("plans", HALVES.values(), ids=list(HALVES))
 @pytest.mark.parametrize("durability", ["full", "normal"])
-def test_power_cut(durability: str, shim: Path, tmp_path: Path) -> None:
-    found = list(states(Random(durability), tmp_path, shim, durability, STATES))
+def test_power_cut(durability: str, plans: list[str], shim: Path, tmp_path: Path) -> None:
+    found = list(states(Random(durability), tmp_path, shim, durability, STATES, plans))
     assert [problem for problem in found if problem] == []
-    assert len(found) == STATES * len(PLANS)
+    assert len(found) == STATES * len(plans)
 
 
 @pytest.mark.heavy

@@ -21,7 +21,7 @@ from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
 
 TWICE = "SELECT 1 FROM records WHERE checked <> id"  # what `next_release` puts there
-WRITTEN_ANEW = 0.1  # of the states are written to, compacted and opened again
+WRITTEN_ANEW = 0.05  # of the states are written to, compacted, backed up and opened again
 
 
 @contextmanager

@@ -33,6 +33,7 @@ LOG_FRAMES = 12  # pages in the log that bring a checkpoint: several in each pla
 def main() -> None:
     folder, seed, durability, defect, *names = sys.argv[1:]
     checkpoints.LOG_FRAMES = LOG_FRAMES
+    sys.modules |= dict.fromkeys(("numpy", "pandas"))  # sqlite-utils would load them where they are, for half a second
     defects.DEFECTS[defect]()
     for name in names:
         record(Path(folder) / name, PLANS[name](Random(f"{seed} {name}")), durability)
