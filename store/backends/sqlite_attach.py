@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 from store.backends import sqlite_schema as schema
+from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
 from store.backends.sqlite_engine import Engine, Inode, lost
@@ -80,6 +81,11 @@ def detach(engine: Engine) -> None:
     _closing.remove(engine)
 
 
+def is_in_transaction() -> bool:
+    """Whether this thread is in a transaction of any file."""
+    return any(engine.is_in_transaction() for engine in _every_engine())
+
+
 def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
@@ -91,6 +97,39 @@ def is_store(path: str) -> bool:
                 return schema.read_mark(conn)[0] == schema.APPLICATION_ID
     except SQLITE_ERRORS:
         return False
+
+
+def is_open(path: str) -> bool:
+    """Whether this process has the file at `path` open as a store."""
+    inode = _inode(os.path.realpath(path))
+    return inode is not None and any(engine.inode == inode for engine in _every_engine())
+
+
+def identity_at(path: str, timeout: float) -> bytes | None:
+    """The id of the store at `path`, of an older schema too; None where there is nothing, or an empty file.
+
+    Raises:
+        NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
+    """
+    _check_place(path)
+    return _patiently(path, timeout, lambda: _identity(path)) if _size(path) else None
+
+
+def _identity(path: str) -> bytes | None:
+    conn = probe(path)
+    if conn is None:
+        raise StorageError(
+            f"{path} has a journal that a crash left; open it once with its own program, and try again",
+            errno=errno.EBUSY,
+            path=path,
+        )
+    with closing(conn):
+        if not schema.version_of(conn, path):
+            return None
+        found = conn.execute(sql.STORE_ID).fetchone()
+    if found is None or not isinstance(found[0], bytes):
+        raise NotAStore(f"{path} is marked as a store and has no identity; it was not touched", path=path)
+    return found[0]
 
 
 def _known(inode: Inode, read_only: bool) -> Engine | None:

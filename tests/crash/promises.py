@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .staleness import CACHE
 from .trial import Promise
 
-PROMISES: tuple[Promise, ...] = ()
+PROMISES: tuple[Promise, ...] = (CACHE,)
