@@ -24,7 +24,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
 
 
 def sync_named(file: str, folder: int) -> None:
-    """A file that was there in a folder that is open, and its name: it may have been left unsynced. Raises: OSError."""
+    """A file that was there in an open folder, and its name: it may have been left unsynced. Raises: OSError."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
         os.fsync(descriptor)

@@ -32,10 +32,9 @@ def laid_out(files: Files, folder: Path, rng: Random) -> Iterator[None]:
             if content is None:
                 (folder / path).mkdir(0o700)
                 continue
-            if path.endswith("-shm"):  # written through a map: anything may be in it
-                content = rng.randbytes(len(content))
+            through_a_map = path.endswith("-shm")  # anything may be in it
             descriptor = os.open(folder / path, os.O_WRONLY | os.O_CREAT, 0o600)
-            os.write(descriptor, content)
+            os.write(descriptor, rng.randbytes(len(content)) if through_a_map else content)
             os.close(descriptor)
         yield
     finally:
