@@ -112,7 +112,13 @@ def identity_at(path: str, timeout: float) -> bytes | None:
         NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
     """
     _check_place(path)
-    return _patiently(path, timeout, lambda: _identity(path)) if _size(path) else None
+    if not _size(path):
+        return None
+    had_log = _has_log(path)
+    try:
+        return _patiently(path, timeout, lambda: _identity(path))
+    finally:
+        _clear(path, had_log)
 
 
 def _identity(path: str) -> bytes | None:
@@ -232,14 +238,19 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
     write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    before = _has_log(path)
+    had_log = _has_log(path)
     try:
         yield
     except StoreError:
-        if not before and _has_log(path):
-            with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
-                conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        _clear(path, had_log)
         raise
+
+
+def _clear(path: str, had_log: bool) -> None:
+    """Removes what a look at the file left beside it, where nothing was before."""
+    if not had_log and _has_log(path):
+        with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
+            conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
 def _has_log(path: str) -> bool:

@@ -13,7 +13,16 @@ from store.backends.spill import Folder, unwritable
 from store.backends.spill_copying import FileCopies, remove_others
 from store.backends.sqlite_attach import detach, identity_at, is_open, retain
 from store.backends.sqlite_connection import connect
-from store.backends.sqlite_copy import Check, Copied, Progress, Report, copy_state, folder_beside, partial_beside
+from store.backends.sqlite_copy import (
+    Check,
+    Copied,
+    Progress,
+    Report,
+    copy_state,
+    folder_beside,
+    partial_beside,
+    stoppable,
+)
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, translate
 from store.errors import LockTimeout, StorageError, StoreError
@@ -30,7 +39,8 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
     retain(engine)  # whoever is told of the progress may close the store
     try:
-        return place_copy(engine, os.path.realpath(path), check, Report(progress), timeout)
+        with stoppable():
+            return place_copy(engine, os.path.realpath(path), check, Report(progress), timeout)
     finally:
         detach(engine)
 

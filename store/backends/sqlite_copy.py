@@ -55,6 +55,23 @@ class Copied:
         return sum(part.bytes for part in self.parts.values())
 
 
+class Stopped(BaseException):
+    """Carries what whoever was told of the progress raised past all that would take it for an error of theirs."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """What a `Stopped` carries is raised as it was."""
+    try:
+        yield
+    except Stopped as exc:
+        raise exc.cause from exc.cause.__cause__
+
+
 class Report:
     """Tells how much of a copy is done, in bytes."""
 
@@ -67,10 +84,13 @@ class Report:
         self.add(0)
 
     def add(self, size: int) -> None:
-        """So much more is done. Raises: whatever `tell` raises, which ends the copy."""
+        """So much more is done. Raises: Stopped: whoever was told raised something, which ends the copy."""
         self._done += size
         if self._tell is not None:
-            self._tell(self._done, self._total)
+            try:
+                self._tell(self._done, self._total)
+            except Exception as exc:
+                raise Stopped(exc) from exc
 
 
 @contextmanager

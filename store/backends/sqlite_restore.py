@@ -15,7 +15,7 @@ from store.backends.spill_copying import FileCopies
 from store.backends.sqlite_attach import attach, detach, identity_at
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, connect
-from store.backends.sqlite_copy import Check, Copied, Progress, Report, copy_state, partial_beside
+from store.backends.sqlite_copy import Check, Copied, Progress, Report, copy_state, partial_beside, stoppable
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, timed_out, translate
 from store.backends.sqlite_slot import fetch_all
@@ -30,18 +30,24 @@ def restore(
     """The contract of `store.backends.restorers`; both paths are absolute."""
     source = _open(backup, timeout)
     try:
-        target, report = os.path.realpath(location), Report(progress)
-        refuse_own(source, target)
-        check = check_of(source.identity(timeout))
-        if _identity(target, timeout) != source.store_id:  # nothing is there yet, or what must not be written over
-            return place_copy(source, target, check, report, timeout), False
-        live = attach(target, mode="w", timeout=timeout)
-        try:
-            return _replace(source, live, check, report, timeout), True
-        finally:
-            detach(live)
+        with stoppable():
+            return _restore(source, os.path.realpath(location), check_of, Report(progress), timeout)
     finally:
         detach(source)
+
+
+def _restore(
+    source: Engine, target: str, check_of: Callable[[bytes], Check], report: Report, timeout: float
+) -> tuple[Copied, bool]:
+    refuse_own(source, target)
+    check = check_of(source.identity(timeout))
+    if _identity(target, timeout) != source.store_id:  # nothing is there yet, or what must not be written over
+        return place_copy(source, target, check, report, timeout), False
+    live = attach(target, mode="w", timeout=timeout)
+    try:
+        return _replace(source, live, check, report, timeout), True
+    finally:
+        detach(live)
 
 
 def _open(backup: str, timeout: float) -> Engine:
