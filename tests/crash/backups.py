@@ -19,12 +19,13 @@ from typing import Any
 import store
 from store import Store
 
+from .killer import Killer, ended, forked
 from .trial import Promise, Round
 
 SPILL_BYTES = 2_000
 FILLER = 600  # records, so that a copy has some steps
 NAMES = [f"count {i}" for i in range(5)]
-SECONDS = 60.0  # after which a process that does not end is a failure
+LAST_STEPS = 150
 WRITERS = 2
 
 
@@ -65,28 +66,37 @@ def number_of(path: Path) -> int:
 # -- processes
 
 
-def forked(work: Callable[[], object], seconds: float = 0.0) -> int:
-    """A fork of this process that does the work; it is killed after that time, wherever it is then."""
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 1
-    try:
-        if seconds:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, seconds)
-        work()
-        code = 0
-    except BaseException as exc:
-        print(f"{type(exc).__name__}: {exc}", file=sys.stderr, flush=True)
-    finally:
-        os._exit(code)
+class Kills:
+    """Forks that do a work and are killed: at any of its steps, at one of the last, where files change places, or at
+    any time, which also strikes inside of SQLite and of system calls.
+    """
 
+    def __init__(self, rng: Random, work: Callable[[], object]) -> None:
+        self._rng, self._work = rng, work
+        counter, start = Killer(-1), time.monotonic()
+        sys.setprofile(counter)
+        try:
+            work()
+        finally:
+            sys.setprofile(None)
+        self._steps, self._seconds = -1 - counter.left, time.monotonic() - start
+        self.how = ""
+        """What the last one was."""
 
-def ended(pid: int) -> str:
-    """How it ended: "done", "killed", or what else."""
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return {0: "done", -signal.SIGALRM: "killed", -signal.SIGKILL: "killed"}.get(code, f"ended with {code}")
+    def one(self) -> str:
+        """Whether it was "killed", or was "done" before; else what it ended with."""
+        step = self._rng.choice([self._rng.randrange(self._steps), self._steps - self._rng.randrange(LAST_STEPS), 0])
+        seconds = 0.0 if step else self._rng.uniform(0.001, self._seconds)
+        code = ended(forked(lambda: self._timed(seconds), step))
+        ways = {0: "done", -signal.SIGALRM: "killed", -signal.SIGKILL: "killed"}
+        ending = ways.get(code, f"ended with {code}")
+        self.how = f"step {step} of {self._steps}, or {seconds:.6f} of {self._seconds:.6f} s: {ending}"
+        return ending
+
+    def _timed(self, seconds: float) -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        self._work()
 
 
 @contextmanager
@@ -101,14 +111,7 @@ def beside(count: int, work: Callable[[], object]) -> Iterator[list[str]]:
                 failures.append("a process beside it ended: see its message on stderr")
             else:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-
-
-def duration(work: Callable[[], object]) -> float:
-    start = time.monotonic()
-    pid = forked(work)
-    assert ended(pid) == "done"
-    return time.monotonic() - start
+                ended(pid)
 
 
 # -- backup
@@ -133,25 +136,21 @@ def backups_killed(rng: Random, folder: Path, kills: int) -> Round:
     path, target, result = folder / "app.db", folder / "backup.db", Round()
     filled(rng, path)
     with beside(WRITERS, lambda: write_on(path)) as failures:
-        usual = duration(lambda: backup_once(path, target))
+        killed = Kills(rng, lambda: backup_once(path, target))
         number = number_of(target)
         while result.trials < kills:
             with opened(path, mode="r") as s:
                 acknowledged = s[NAMES[0]]
-            seconds = rng.uniform(0.001, 1.2 * usual)
-            how = ended(forked(lambda: backup_once(path, target), seconds))
-            what = f"kill {result.trials} after {seconds:.6f} of {usual:.6f} s ({how})"
+            how = killed.one()
             result.trials += how == "killed"
-            if how not in ("done", "killed"):
-                result.failures.append(what)
-                break
             try:
+                assert how in ("done", "killed"), how
                 found = number_of(target)
                 assert found >= number, f"{found} came in the place of {number}"
                 assert how != "done" or found >= acknowledged, f"{found} was backed up, and {acknowledged} was there"
                 number = found
             except (AssertionError, OSError, ValueError) as exc:
-                result.failures.append(f"{what}: {type(exc).__name__}: {exc}")
+                result.failures.append(f"kill {result.trials}, {killed.how}: {type(exc).__name__}: {exc}")
                 break
     result.failures += failures
     result.failures += left_over(path, target)
@@ -190,20 +189,18 @@ def restores_killed(rng: Random, folder: Path, kills: int) -> Round:
         s.backup(target)
         count_up(s, NEW)
     with beside(1, lambda: read_on(path)) as failures:
-        usual = duration(lambda: store.restore(target, path))
+        killed = Kills(rng, lambda: store.restore(target, path))
         while result.trials < kills:
             with opened(path) as s:
                 count_up(s, NEW)
-            seconds = rng.uniform(0.001, 1.2 * usual)
-            how = ended(forked(lambda: store.restore(target, path), seconds))
-            what = f"kill {result.trials} after {seconds:.6f} of {usual:.6f} s ({how})"
+            how = killed.one()
             result.trials += how == "killed"
             try:
                 assert how in ("done", "killed"), how
                 found = number_of(path)
                 assert found == OLD or how == "killed", f"restored, and it is {found}"
             except (AssertionError, OSError, ValueError) as exc:
-                result.failures.append(f"{what}: {type(exc).__name__}: {exc}")
+                result.failures.append(f"kill {result.trials}, {killed.how}: {type(exc).__name__}: {exc}")
                 break
     result.failures += failures
     with opened(path) as s:

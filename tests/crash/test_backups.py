@@ -19,8 +19,8 @@ def check(result: Round, kills: int) -> None:
 
 
 def test_backup_killed_at_random_moments(tmp_path: Path) -> None:
-    check(backups_killed(Random(1), tmp_path, 20), 20)
+    check(backups_killed(Random(1), tmp_path, 12), 12)
 
 
 def test_restore_killed_at_random_moments(tmp_path: Path) -> None:
-    check(restores_killed(Random(2), tmp_path, 20), 20)
+    check(restores_killed(Random(2), tmp_path, 12), 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import pytest
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
+from store.backends import sqlite_backup
 from store.errors import (
     Corrupt,
     LockTimeout,
@@ -75,7 +77,8 @@ class TestContent:
             b["new"] = 1
 
     def test_is_one_file_and_stays_one_when_it_is_read(self, filled: Path, target: Path) -> None:
-        with Store[Any](filled) as s:
+        with small_spill(filled) as s:
+            s["big"] = OTHER  # so that there is garbage
             s.backup(target)
             assert beside(target) == ["backup.db", "backup.db-spill"]
         assert content(target)["a"] == 1
@@ -349,6 +352,23 @@ class TestBackupBefore:
         after = state(target.parent)
         assert {name for name in after.keys() - before if not name.startswith("app.db")} == set()
         assert after["backup.db"] == before["backup.db"]
+
+    def test_is_replaced_although_the_directory_cannot_be_synced(
+        self, filled: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is in its place then, and stays whole."""
+
+        def fail(folder: str) -> None:
+            raise OSError(errno.EIO, "the disk is on fire")
+
+        with small_spill(filled) as s:
+            s.backup(target)
+            s["other"] = OTHER
+            monkeypatch.setattr(sqlite_backup, "sync_folder", fail)
+            with pytest.raises(StorageError, match="the disk is on fire"):
+                s.backup(target)
+            monkeypatch.undo()
+            assert content(target) == dict(s)
 
     def test_leftovers_of_a_killed_one_go(self, filled: Path, target: Path) -> None:
         with Store[Any](filled) as s:

@@ -14,6 +14,7 @@ from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 import store
 from store import Store
+from store.backends.sqlite_engine import Engine
 from store.errors import (
     Corrupt,
     LockTimeout,
@@ -167,7 +168,12 @@ class TestSameStore:
             s.backup(tmp_path / "backup.db")
             s.clear()
             assert len(files(path)) == 2
-            store.restore(tmp_path / "backup.db", path, progress=lambda done, total: s.compact())
+
+            def progress(done: int, total: int) -> None:
+                if done == total:  # and the files were found to be there
+                    assert s.compact().files == 2
+
+            store.restore(tmp_path / "backup.db", path, progress=progress)
             assert dict(s) == {"big": BIG, "other": OTHER}
 
     @pytest.mark.parametrize("page", [1024, 8192])
@@ -214,6 +220,21 @@ class TestSameStore:
         with pytest.raises(KeyError, match="enough"):
             store.restore(backup, path, progress=progress)
         assert state(path.parent) == before
+
+    def test_interrupt_after_the_commit(self, backup: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Rows name the files that were brought: they stay."""
+        with small_spill(path) as s:
+            s.clear()
+            s.compact()
+
+        def interrupted(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Engine, "fold", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.restore(backup, path)
+        monkeypatch.undo()
+        assert content(path) == OLD
 
     @pytest.mark.orphans
     def test_damage_of_it_is_mended(self, backup: Path, path: Path) -> None:
