@@ -92,6 +92,12 @@ class WriterLock:
         holder = self.holder
         return holder is not None and holder() is hold
 
+    def is_mine(self) -> bool:
+        """Whether this thread has the lock, be it by what an interrupt left."""
+        holder = self.holder
+        hold = None if holder is None else holder()
+        return hold is not None and hold.thread == threading.get_ident()
+
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()

@@ -88,6 +88,11 @@ def reader(path: str) -> Connect:
     if _mounted_read_only(path) and not _has_wal(path):
         _open_and_look(path, "mode=ro&immutable=1").close()
         return _freeze(lambda: connect(path, "mode=ro&immutable=1"))
+    return private_copy(path)
+
+
+def private_copy(path: str) -> Connect:
+    """Opens connections to a copy of database and logs as they are now. Raises: StorageError: it cannot be made."""
     return _freeze(_on_private_copy(path))
 
 

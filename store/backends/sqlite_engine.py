@@ -20,6 +20,7 @@ from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
+from store.backends.sqlite_network import check_no_log, is_marked, other_mode
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import SqliteSpill
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
@@ -39,23 +40,28 @@ class Engine:
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    With `shared` there is one connection for all threads, used under the writer's lock for reads too.
+    With `shared` there is one connection for all threads, used under the writer's lock for reads too; in `network`
+    mode that lock is taken for every read as well (`sqlite_network`), but for one of a frozen copy.
     """
 
-    def __init__(self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool) -> None:
+    def __init__(
+        self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool, network: bool = False
+    ) -> None:
         self.path = path
         self.inode = inode
         self.read_only = read_only
         self.shared = path == ":memory:"
+        self.network = network and not is_frozen(connect)
+        self.exclusive = self.shared or self.network
         self.full_sync = False
         self.handles = 0
-        self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
+        self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
-        mapped = None if self.shared or is_frozen(connect) else path
+        mapped = None if self.exclusive or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self._slots: list[Slot] = []
@@ -66,15 +72,25 @@ class Engine:
         if self.shared:
             self._shared_slot = self._new_slot()
 
+    def _has_lock(self) -> bool:
+        """Whether there is a lock file to take.
+
+        A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
+        reading while one commits. It makes none: writers of another user could not open it.
+        """
+        if self.read_only:
+            return self.network and os.access(self.path + ".lock", os.W_OK)
+        return not self.shared
+
     # -- statements
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
-        """Run a statement that changes nothing; no lock is taken."""
+        """Run a statement that changes nothing; no lock is taken, unless the mode asks for it."""
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.shared and slot.current() is None:
-            return self._exclusively(slot, statement, params, fetch, timeout)
+        if self.exclusive and slot.current() is None:
+            return self.exclusively(slot, statement, params, fetch, timeout)
         if slot.transaction is not None:
             slot.current()
         return slot.run(statement, params, fetch, timeout)
@@ -131,7 +147,10 @@ class Engine:
         self.checkpoints.wrote(len(rows), size)
         return changed
 
-    def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+    def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+        """The same under the writer's lock, which this thread may have already."""
+        if self.network and self.writer_lock.is_mine():
+            return slot.run(statement, params, fetch, timeout)
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
@@ -193,6 +212,8 @@ class Engine:
             found = (status.st_dev, status.st_ino)
         if found != self.inode:
             raise _moved(self.path, "replaced" if found else "deleted")
+        if self.network:
+            check_no_log(self.path)
 
     # -- connections
 
@@ -238,13 +259,22 @@ class Engine:
         with wal_index.opening():
             conn = self.connect()
             try:
-                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
+                full = self.full_sync or self.network
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if full else 'normal']}")
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+                self._check_mode(slot.logged)
             except BaseException:
                 conn.close()
                 raise
             return conn
+
+    def _check_mode(self, logged: bool) -> None:
+        """Raises: StorageError: another program uses the file in the other mode."""
+        if is_frozen(self.connect) or self.shared:
+            return
+        if logged if self.network else not logged and is_marked(self.path):
+            raise other_mode(self.path, network=self.network)
 
     def _check_identity(self, conn: sqlite3.Connection) -> None:
         """An inode comes back once nobody has it open: the id made with the file does not."""
