@@ -50,10 +50,10 @@ class Workers:
         wanted = "acknowledged *" if number is None else f"acknowledged {number}"
         return sum(file.read_bytes().count(kind) for file in self.folder.glob(wanted))
 
-    def kill(self, rng: Random, but: tuple[int, ...] = ()) -> None:
-        """Kill one of those that run, after it has acknowledged some more."""
-        pid, number = rng.choice([item for item in self.running.items() if item[1] not in but])
-        enough = self.acknowledged(b"", number) + rng.randrange(6)
+    def kill(self, rng: Random, within: int) -> None:
+        """Kill one of those that run, after it has acknowledged fewer than so many more."""
+        pid, number = rng.choice([*self.running.items()])
+        enough = self.acknowledged(b"", number) + rng.randrange(within)
         deadline = time.monotonic() + TIMEOUT
         while self.acknowledged(b"", number) < enough and time.monotonic() < deadline:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
@@ -205,7 +205,7 @@ def network_round(rng: Random, folder: Path, *, processes: int, steps: int, kill
         for _ in range(processes):
             workers.start(work)
         for _ in range(kills):
-            workers.kill(rng)
+            workers.kill(rng, within=max(2, steps // kills // 2))
         failures = workers.join()
         failures += _network_failures(path, workers)
     return Round(workers.acknowledged(b"c") + workers.acknowledged(b"p") + workers.acknowledged(b"l"), failures)
@@ -252,14 +252,14 @@ def _network_failures(path: Path, workers: Workers) -> list[str]:
 
 
 def _network_round(rng: Random, folder: Path) -> Round:
-    return network_round(rng, folder, processes=8, steps=60, kills=4)
+    return network_round(rng, folder, processes=8, steps=500, kills=6)
 
 
 NETWORK = Promise(
     key="network",
     promise="On a network mount several processes lose nothing, read no half of a transaction, and see no lock of SQLite.",
     how="Forced network mode: 8 processes increment a counter, write two records in one transaction, write files and "
-    "read, 4 of them are killed in the middle; the counts are those acknowledged, every pair read matches.",
+    "read, 6 of them are killed in the middle; the counts are those acknowledged, every pair read matches.",
     unit="transactions",
     run=_network_round,
 )
