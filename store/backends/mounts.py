@@ -42,6 +42,8 @@ class Mount:
     point: str
     type: str
     options: frozenset[str] = frozenset()
+    read_only: bool = False
+    """The file system itself is: not only this mount of it, beside which another one may be written to."""
     number: int | None = None
     parent: int | None = None
 
@@ -97,8 +99,11 @@ def parse_mountinfo(text: str) -> list[Mount]:
         fields, described = before.split(" "), after.split(" ")
         if not separator or len(fields) < 6 or not (fields[0].isdigit() and fields[1].isdigit()):
             continue
-        options = {*fields[5].split(","), *described[-1].split(",")}
-        found.append(Mount(_unescaped(fields[4]), described[0], frozenset(options), int(fields[0]), int(fields[1])))
+        options = frozenset(described[-1].split(","))
+        number, parent = int(fields[0]), int(fields[1])
+        found.append(
+            Mount(_unescaped(fields[4]), described[0], options, "ro" in options, number=number, parent=parent)
+        )
     return found
 
 
@@ -108,7 +113,7 @@ def parse_mount_command(text: str) -> list[Mount]:
     for match in map(_BSD_LINE.fullmatch, text.splitlines()):
         if match is not None:
             options = frozenset(option.strip() for option in match["options"].split(","))
-            found.append(Mount(match["point"], match["type"], options))
+            found.append(Mount(match["point"], match["type"], options, "read-only" in options))
     return found
 
 

@@ -67,6 +67,7 @@ class Engine:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._logs: list[Inode] = []  # of the WAL and its index, as long as a connection has them open
         self._closed = False
         self._lost = False
         if self.shared:
@@ -214,6 +215,21 @@ class Engine:
             raise _moved(self.path, "replaced" if found else "deleted")
         if self.network:
             check_no_log(self.path)
+        elif self._logs and self._logs != self._find_logs() and self._has_connection():
+            raise StorageError(
+                f"{self.path}-wal or -shm was deleted or replaced while it was open, and others may not see what is "
+                "written here: close the store in all programs, then open it again",
+                errno=errno.ESTALE,
+                path=self.path,
+            )
+
+    def _find_logs(self) -> list[Inode]:
+        """Nobody removes these files while a connection is open; [] where one is missing."""
+        try:
+            found = [os.stat(self.path + suffix) for suffix in ("-wal", "-shm")]
+        except OSError:
+            return []
+        return [(status.st_dev, status.st_ino) for status in found]
 
     # -- connections
 
@@ -264,6 +280,8 @@ class Engine:
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_mode(slot.logged)
+                if not self._has_connection():
+                    self._logs = self._find_logs() if slot.logged and not is_frozen(self.connect) else []
             except BaseException:
                 conn.close()
                 raise

@@ -119,3 +119,13 @@ def test_table_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(mounts, "_MOUNT_COMMAND", str(command))
     monkeypatch.setattr("sys.platform", "darwin")
     assert getattr(mount_of("/Volumes/export/app.db"), "type", None) == "nfs"
+
+
+def test_file_system_that_is_read_only_and_a_mount_that_is() -> None:
+    """A container that is shown a folder read-only: its host writes there."""
+    found = parse_mountinfo(
+        "1 0 0:1 / / rw - ext4 /dev/sda1 rw\n"
+        "2 1 0:1 /srv /shown ro,relatime - ext4 /dev/sda1 rw\n"
+        "3 1 7:0 / /disc ro,relatime - squashfs /dev/loop0 ro,errors=continue\n"
+    )
+    assert [mount.read_only for mount in found] == [False, False, True]
