@@ -173,7 +173,10 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}", errno=exc.errno, path=self.path
+                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, or whether its "
+                "directory was moved, and open the store again",
+                errno=exc.errno,
+                path=self.path,
             ) from exc
         status = os.fstat(self._descriptor)
         self._inode = (status.st_dev, status.st_ino)

@@ -168,8 +168,21 @@ class Engine:
         try:
             self.check_in_place()
         except BaseException:
+            self._part_from_log()
             self.give(hold)
             raise
+
+    def _part_from_log(self) -> None:
+        """Where the database was replaced, fold the log into the old one, the writer's lock held.
+
+        It would be taken for the log of the new one, and be read as a part of it.
+        """
+        if self._logs and self._logs == self._find_logs() and _inode(self.path) not in (None, self.inode):
+            for slot in self._slots.copy():
+                with slot.guard, suppress(sqlite3.Error):
+                    if slot.conn is not None and slot.logged:
+                        slot.conn.execute(sql.TRUNCATE_LOG).fetchone()
+                        return
 
     def give(self, hold: Hold) -> None:
         """Give the writer's lock back."""
@@ -341,6 +354,9 @@ class Engine:
 
     def close(self) -> None:
         """Close all connections; a transaction that is open on one is rolled back."""
+        if self._logs and _inode(self.path) != self.inode:
+            with suppress(StoreError):  # what it does where the database was replaced
+                self.take(Hold(), self.slot(), 0.0)
         with self._slots_lock:
             self._closed = True
             for slot in self._slots:
@@ -426,6 +442,14 @@ def lost(path: str) -> StoreError:
         f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
         'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
     )
+
+
+def _inode(path: str) -> Inode | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _moved(path: str, what: str) -> StorageError:
