@@ -20,6 +20,7 @@ import pytest
 from store import Store
 from store.backends import sqlite_checkpoints, sqlite_network
 from store.backends.mounts import Mount
+from store.backups import restore
 from store.errors import StorageError
 
 TIMEOUT = 60.0  # seconds
@@ -104,6 +105,19 @@ class TestFile:
         assert (s["n1"], s.popitem(), s.verify().sealed) == (1, ("list", ["changed"]), 600)
         s.clear()
         assert not s
+
+    def test_is_backed_up_and_restored(self, s: Store[Any], path: Path) -> None:
+        s.update(a=1, large=b"x" * 5000)
+        s.backup(path.parent / "backup.db")
+        s.update(a=2, large=b"y" * 5000, more=3)
+        restore(path.parent / "backup.db", path)
+        assert dict(s) == {"a": 1, "large": b"x" * 5000}
+        s.compact()
+        s["b"] = 1
+        assert other_process(path, "with Store(path) as s: print(s['b'])").stdout == "1\n"
+        assert not os.path.exists(f"{path}-wal")
+        with Store[Any](path.parent / "backup.db", mode="r") as backup:
+            assert dict(backup) == {"a": 1, "large": b"x" * 5000}
 
     def test_is_watched(self, s: Store[Any], path: Path) -> None:
         with s.watch(timeout=0) as watch:
