@@ -29,7 +29,8 @@ from store.errors import LockTimeout, StorageError, StoreError
 from store.locking import Hold, WriterLock
 from store.syncing import sync_folder
 
-_OWN = ("", "-wal", "-shm", "-journal", ".lock", "-spill", "-locks")  # what belongs to a store, behind its path
+# What belongs to a store, behind its path.
+_OWN = ("", "-wal", "-shm", "-journal", "-network", ".lock", "-spill", "-locks")
 _READONLY = 8
 
 
