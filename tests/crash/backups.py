@@ -25,7 +25,7 @@ from .trial import Promise, Round
 SPILL_BYTES = 2_000
 FILLER = 600  # records, so that a copy has some steps
 NAMES = [f"count {i}" for i in range(5)]
-LAST_STEPS = 150
+LAST_STEPS = 200
 WRITERS = 2
 
 
@@ -85,7 +85,8 @@ class Kills:
 
     def one(self) -> str:
         """Whether it was "killed", or was "done" before; else what it ended with."""
-        step = self._rng.choice([self._rng.randrange(self._steps), self._steps - self._rng.randrange(LAST_STEPS), 0])
+        last = self._steps - self._rng.randrange(LAST_STEPS)
+        step = self._rng.choice([last, last, self._rng.randrange(self._steps), 0])
         seconds = 0.0 if step else self._rng.uniform(0.001, self._seconds)
         code = ended(forked(lambda: self._timed(seconds), step))
         ways = {0: "done", -signal.SIGALRM: "killed", -signal.SIGKILL: "killed"}
