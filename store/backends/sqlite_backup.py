@@ -155,6 +155,7 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
 
 def _rename(partial: str, target: str) -> None:
     try:
+        sync_folder(os.path.dirname(target))  # a journal that came back would be taken for that of the copy
         os.rename(partial, target)
         sync_folder(os.path.dirname(target))
     except OSError as exc:

@@ -88,9 +88,21 @@ class Step(NamedTuple):
 def version_of(conn: sqlite3.Connection, path: str) -> int:
     """The schema version of a store, which this release knows; 0: the file is empty, and yet to be made one.
 
+    All of it is read as of one moment: somebody else may be making the store.
+
     Raises:
         NotAStore: it is something else, or of a later release.
     """
+    if conn.in_transaction:
+        return _version(conn, path)
+    conn.execute("BEGIN")
+    try:
+        return _version(conn, path)
+    finally:
+        conn.rollback()
+
+
+def _version(conn: sqlite3.Connection, path: str) -> int:
     application_id, version = read_mark(conn)
     if not application_id and not version and is_blank(conn):
         return 0

@@ -283,7 +283,7 @@ def kill_writers(rng: Random, folder: Path, kills: int) -> Campaign:
 
 
 def _run(rng: Random, folder: Path) -> Round:
-    done = kill_writers(rng, folder, 100)
+    done = kill_writers(rng, folder, 60)
     return Round(done.kills, done.failures)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from itertools import count
 from random import Random
 
 import pytest
 
 from store import Store
+from store.trust.key_file import read_key_file
+from store.trust.keys import Keyring, default_key_file
 
 from .killer import ended, forked
 from .kills import kill_writers
@@ -78,3 +81,19 @@ def test_writer_killed_at_every_step_of(path, how):
             assert found in ((["old"], "old"), CHANGED[how])
             s["next"] = moment  # nobody holds the lock
         assert moment > 20
+
+
+@pytest.mark.heavy
+def test_process_killed_at_every_step_of_making_the_key(tmp_path, monkeypatch):
+    for moment in count(1):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / str(moment)))
+        killed = killed_at(moment, lambda: Keyring().sealing_key())
+        file = default_key_file()
+        made = [key.id for key in read_key_file(file)] if file.exists() else []
+        sealing = Keyring().sealing_key()
+        assert sealing is not None
+        assert made in ([], [sealing.id]) and (made or killed)
+        assert [key.id for key in read_key_file(file)] == [sealing.id]
+        if not killed:
+            break
+    assert moment > 20

@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import warnings
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.backends import sqlite_schema as schema
 from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError
 
 from .killer import ended, forked
@@ -66,6 +67,25 @@ def test_making_killed_at_any_step_is_completed_by_the_next_open(tmp_path: Path)
     done = kill_makings(tmp_path, count(1, 11))
     assert done.failures == []
     assert done.trials > 30
+
+
+def test_file_that_becomes_a_store_while_it_is_looked_at(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mark and tables are read one after the other: by a killed maker's file, another one may be at work."""
+    with closing(sqlite3.connect(path)) as conn:
+        conn.executescript("CREATE TABLE t (a); DROP TABLE t; VACUUM")
+    look = schema.is_blank
+
+    def look_later(conn: sqlite3.Connection) -> bool:
+        monkeypatch.setattr(schema, "is_blank", look)
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as maker:
+            with suppress(sqlite3.OperationalError):  # where the reader keeps it out
+                schema.migrate(maker, str(path))
+        return look(conn)
+
+    monkeypatch.setattr(schema, "is_blank", look_later)
+    with Store[Any](path) as s:
+        s["a"] = 1
+    assert schema.is_blank is look
 
 
 def test_migration_happens_once(old: Path) -> None:

@@ -23,7 +23,7 @@ from .check import problem_of
 from .plans import PLANS
 from .recording import record
 
-STATES = 250  # of each plan in a round
+STATES = 150  # of each plan in a round
 MEMORY = "/dev/shm"  # where states are laid out: what is read back from there costs no waiting for a disk
 
 

@@ -6,18 +6,21 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from store import Store
+from store.backends import sqlite_schema as schema
 from store.backends.sqlite_slot import fetch_all
 
+from ..migrations import next_release
 from .disk import Files
 from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
 
+TWICE = "SELECT 1 FROM records WHERE checked <> id"  # what `next_release` puts there
 WRITTEN_ANEW = 0.1  # of the states are written to, compacted and opened again
 
 
@@ -31,11 +34,8 @@ def laid_out(files: Files, folder: Path, rng: Random) -> Iterator[None]:
         for path, content in files.items():
             if content is None:
                 (folder / path).mkdir(0o700)
-                continue
-            through_a_map = path.endswith("-shm")  # anything may be in it
-            descriptor = os.open(folder / path, os.O_WRONLY | os.O_CREAT, 0o600)
-            os.write(descriptor, rng.randbytes(len(content)) if through_a_map else content)
-            os.close(descriptor)
+            else:  # a -shm is written through a map: anything may be in it
+                _write(folder / path, rng.randbytes(len(content)) if path.endswith("-shm") else content)
         yield
     finally:
         shutil.rmtree(folder)
@@ -46,6 +46,13 @@ def laid_out(files: Files, folder: Path, rng: Random) -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _write(path: Path, content: bytes) -> None:
+    """Closed to others, as a key file must be."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+
+
 def problem_of(recording: Recording, moment: Moment, folder: Path, rng: Random) -> str | None:
     """What is wrong with what was found; None where the promise was kept."""
     with laid_out(moment.files, folder, rng):
@@ -53,7 +60,7 @@ def problem_of(recording: Recording, moment: Moment, folder: Path, rng: Random) 
         if recording.base.get("app.db") and not (path.exists() and path.stat().st_size):
             return "the database is gone"
         try:
-            with warnings.catch_warnings(action="error"):
+            with warnings.catch_warnings(action="error"), next_release() if recording.upgrades else nullcontext():
                 return _problem(path, recording, moment, rng)
         except Exception as exc:  # each is a store that does not work, and is said
             return f"{type(exc).__name__}: {exc}"
@@ -81,6 +88,8 @@ def _looked_at(store: Store[Any]) -> tuple[State, str | None]:
     checked = engine.read("PRAGMA integrity_check", (), fetch_all, 0.0, 1.0)
     if checked != [("ok",)]:
         return found, f"integrity_check: {checked}"
+    if schema.SCHEMA_VERSION > 1 and engine.read(TWICE, (), fetch_all, 0.0, 1.0):
+        return found, "a step of the schema was done twice"
     report = store.verify()
     return found, None if report.ok else f"verify: {report}"
 

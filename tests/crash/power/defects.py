@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import store.backends.spill as spill
+import store.backends.spill_copying as spill_copying
 import store.backends.spill_writing as spill_writing
+import store.backends.sqlite_backup as sqlite_backup
 import store.backends.sqlite_engine as sqlite_engine
 import store.trust.key_file as key_file
 from store.backends.sqlite import SqliteBackend
@@ -63,6 +65,26 @@ def key_not_synced() -> None:
     key_file.sync_folder = lambda folder: None
 
 
+def key_folders_not_synced() -> None:
+    """The names of the folders above the key file are not."""
+    key_file.sync_folders_above = lambda folder: None
+
+
+def found_files_not_synced() -> None:
+    """What a backup finds at its target is taken as it is."""
+    spill_copying.sync_named = lambda file, folder: None
+
+
+def older_journal_not_synced() -> None:
+    """A backup syncs the folder after its rename alone, not before it."""
+
+    def rename(partial: str, target: str) -> None:
+        os.rename(partial, target)
+        sqlite_backup.sync_folder(os.path.dirname(target))
+
+    sqlite_backup._rename = rename
+
+
 def dying_at_sync(module: Any) -> None:
     """This process is killed where that module would sync something."""
     module.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: os._exit(1)})
@@ -85,4 +107,7 @@ DEFECTS: dict[str, Callable[[], None]] = {
     "names not synced": names_not_synced,
     "folder not synced": folder_not_synced,
     "key not synced": key_not_synced,
+    "key's folders not synced": key_folders_not_synced,
+    "found files not synced": found_files_not_synced,
+    "older journal not synced": older_journal_not_synced,
 }

@@ -107,7 +107,7 @@ class Cut:
     @classmethod
     def drawn(cls, rng: Random) -> Cut:
         """Often all or nothing of the one or the other, which is where mistakes show."""
-        chances = [rng.choice((0.0, 0.0, 1.0, rng.random())) for _ in range(2)]
+        chances = [rng.choice((0.0, 0.5, 1.0, rng.random())) for _ in range(2)]
         return cls(*chances, rng.choice(("journal", "any")))
 
 

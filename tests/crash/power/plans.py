@@ -22,8 +22,10 @@ class Step:
     """One call on the store, which returns before the next is made.
 
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
-    own; "compact", "reopen" and "backup" have none. "left folder": somebody was killed who had made the folder of
+    own; "compact", "reopen", "backup" and "restore" have none, nor has "upgrade": the store is closed, and opened by the
+    release after this one. "left folder": somebody was killed who had made the folder of
     large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
+    "opened backup": it was used as a store.
     """
 
     kind: str
@@ -41,20 +43,27 @@ class Plan:
         """What the store holds before the first recorded step, and after each."""
         state: State = {}
         for step in self.prepared:
-            _change(state, step)
-        found = [dict(state)]
+            state = _changed(state, step)
+        found, saved = [state], state
         for step in self.steps:
-            _change(state, step)
-            found.append(dict(state))
+            saved = state if step.kind == "backup" else saved
+            state = saved if step.kind == "restore" else _changed(state, step)
+            found.append(state)
         return found
 
+    def upgrades(self) -> bool:
+        """Whether the release after this one takes the store over."""
+        return any(step.kind == "upgrade" for step in self.steps)
 
-def _change(state: State, step: Step) -> None:
+
+def _changed(state: State, step: Step) -> State:
+    state = dict(state)
     for name, value in step.changes:
         if value is GONE:
             del state[name]
         else:
             state[name] = plain(value)
+    return state
 
 
 def plain(value: Any) -> Any:
@@ -171,14 +180,32 @@ def migrate(rng: Random) -> Plan:
     return Plan([], [first, draft.put(draft.large()), Step("reopen"), draft.put(draft.small())])
 
 
+def upgrade(rng: Random) -> Plan:
+    """The file of one release is opened by the next, which adds to its tables."""
+    draft = _Draft(rng)
+    prepared = [draft.several("update", 5, draft.any)]
+    return Plan(prepared, [draft.put(draft.any()), Step("upgrade"), draft.put(draft.any()), draft.delete()])
+
+
+def restore(rng: Random) -> Plan:
+    """A backup is put back over the store."""
+    draft = _Draft(rng)
+    prepared = [draft.several("update", 4, draft.any), draft.put(draft.large())]
+    names = list(draft.names)
+    steps = [Step("backup"), draft.put(draft.large()), draft.delete(), draft.put(draft.small()), Step("restore")]
+    draft.names = names
+    return Plan(prepared, [*steps, draft.put(draft.large()), draft.delete()])
+
+
 def backup(rng: Random) -> Plan:
     """Two backups to one place, the second over the first, with changes between; one was killed before each."""
     draft = _Draft(rng)
     prepared = [draft.several("update", 4, draft.any), draft.put(draft.large())]
-    steps = [Step("killed backup"), Step("backup"), draft.put(draft.large()), draft.delete(), draft.put(draft.small())]
-    return Plan(prepared, [*steps, Step("killed backup"), Step("backup"), draft.delete()])
+    steps = [Step("killed backup"), Step("backup"), draft.put(draft.large()), draft.delete()]
+    steps.append(draft.several("update", 12, lambda: rng.randbytes(900)))  # the second has more pages than the first
+    return Plan(prepared, [*steps, Step("opened backup"), Step("killed backup"), Step("backup"), draft.delete()])
 
 
 PLANS: dict[str, Callable[[Random], Plan]] = {
-    plan.__name__: plan for plan in (put, batch, delete, spill, compact, migrate, backup)
+    plan.__name__: plan for plan in (put, batch, delete, spill, compact, migrate, upgrade, backup, restore)
 }

@@ -18,9 +18,10 @@ from typing import Any
 
 import store.backends.spill_copying as spill_copying
 import store.backends.sqlite_checkpoints as checkpoints
-from store import Store
+from store import Store, backups
 from store.spilled import FOLDER_SUFFIX
 
+from ..migrations import next_release
 from ..shim import loaded
 from . import defects
 from .disk import Base
@@ -120,6 +121,17 @@ class Program:
 
     def backup(self) -> None:
         self.store.backup(f"{self.path}{BACKUP}")
+
+    def restore(self) -> None:
+        backups.restore(f"{self.path}{BACKUP}", self.path)
+
+    def upgrade(self) -> None:
+        self.store.close()
+        with next_release():
+            self.store = self.opened()
+
+    def opened_backup(self) -> None:
+        Store(f"{self.path}{BACKUP}").close()
 
     def killed_backup(self) -> None:
         child = os.fork()

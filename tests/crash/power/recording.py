@@ -44,12 +44,24 @@ class Recording:
     states: list[State]
     backups: list[int]
     """The steps that make one."""
+    upgrades: bool
+    """Whether the release after this one is among those that open the store."""
 
     def moments(self, count: int, rng: Random) -> Iterator[Moment]:
-        """So many states, spread evenly over the log."""
-        disk, at, done, begun = Disk(self.root, self.base), 0, 0, 0
+        """So many states, spread over the log; half of them right before something is synced, where most is not."""
+        return self.moments_at(list(self._spread(count, rng)), rng)
+
+    def _spread(self, count: int, rng: Random) -> Iterator[int]:
         for number in range(count):
             until = int((number + rng.random()) / count * (len(self.log) + 1))
+            if rng.random() < 0.5:
+                until = next((later for later in range(until, len(self.log)) if self.log[later].kind == "sync"), until)
+            yield until
+
+    def moments_at(self, numbers: Sequence[int], rng: Random) -> Iterator[Moment]:
+        """A state after so many entries, for each of these numbers; one that is less than that before it is as that."""
+        disk, at, done, begun = Disk(self.root, self.base), 0, 0, 0
+        for until in numbers:
             for entry in self.log[at:until]:
                 disk.apply(entry)
                 if entry.kind == "mark":
@@ -79,7 +91,7 @@ def _read(folder: Path, seed: str, durability: str) -> Recording:
     assert _without_index(_replayed(root, base, log)) == _without_index(final), "the log lacks something"
     plan = PLANS[folder.name](Random(f"{seed} {folder.name}"))
     backups = [number for number, step in enumerate(plan.steps, 1) if step.kind == "backup"]
-    return Recording(folder.name, durability, root, base, log, plan.states(), backups)
+    return Recording(folder.name, durability, root, base, log, plan.states(), backups, plan.upgrades())
 
 
 def _replayed(root: str, base: Base, log: list[Entry]) -> Files:
