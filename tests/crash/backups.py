@@ -217,7 +217,7 @@ BACKUP = Promise(
     how=f"A process that backs up is killed at random moments while {WRITERS} others write, compact and replace large "
     "values; then all records of the backup, its seals and files must be of one transaction, none older than the last.",
     unit="kills",
-    run=lambda rng, folder: backups_killed(rng, folder, 40),
+    run=lambda rng, folder: backups_killed(rng, folder, 30),
 )
 
 RESTORE = Promise(
@@ -226,5 +226,5 @@ RESTORE = Promise(
     how="A process that restores is killed at random moments while another reads; then the store must be all that it "
     "was or all that was backed up, and what the reader saw at one moment too.",
     unit="kills",
-    run=lambda rng, folder: restores_killed(rng, folder, 40),
+    run=lambda rng, folder: restores_killed(rng, folder, 30),
 )
