@@ -68,6 +68,7 @@ class Engine:
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._logs: list[Inode] = []  # of the WAL and its index, as long as a connection has them open
+        self._logs_looked = 0.0
         self._closed = False
         self._lost = False
         if self.shared:
@@ -228,13 +229,22 @@ class Engine:
             raise _moved(self.path, "replaced" if found else "deleted")
         if self.network:
             check_no_log(self.path)
-        elif self._logs and self._logs != self._find_logs() and self._has_connection():
+        elif self._logs:
+            self._check_logs()
+
+    def _check_logs(self) -> None:
+        """Once a second, for two looks cost a write an eighth more. Raises: StorageError: they were taken away."""
+        now = time.monotonic()
+        if now - self._logs_looked < LOOK_SECONDS:
+            return
+        if self._logs != self._find_logs() and self._has_connection():
             raise StorageError(
                 f"{self.path}-wal or -shm was deleted or replaced while it was open, and others may not see what is "
                 "written here: close the store in all programs, then open it again",
                 errno=errno.ESTALE,
                 path=self.path,
             )
+        self._logs_looked = now
 
     def _find_logs(self) -> list[Inode]:
         """Nobody removes these files while a connection is open; [] where one is missing."""

@@ -240,13 +240,14 @@ def test_database_taken_away_inside_a_transaction(path, tmp_path, how, block):
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how):
+def test_log_taken_away_is_noticed_after_a_second(path, clock, suffix, how):
     """Who opens the store then makes another one, and neither sees what the other writes."""
     with Store(path, clock=clock) as s:
         s["a"] = 1
         os.unlink(f"{path}{suffix}")
         if how == "replaced":
             open(f"{path}{suffix}", "w").close()
+        s._backend._engine._logs_looked -= 1.0
         with pytest.raises(StorageError, match="was deleted or replaced") as caught:
             s["a"] = 2
         assert caught.value.errno == errno.ESTALE

@@ -17,6 +17,8 @@ import pytest
 from store import ReadOnly, Store, StoreNotFound
 from store.backends import wal_index
 
+pytestmark = pytest.mark.heavy
+
 MACHINES_TEMPORARY = tempfile.gettempdir()  # each test has a temporary folder of its own
 TIMEOUT = 60.0  # seconds
 
