@@ -55,8 +55,8 @@ def is_marked(path: str) -> bool:
 def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
     """Give the database the kind of journal that the mode needs. Under the writer's lock.
 
-    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark. That holds
-    after a power cut, too. A journal that came back would take the file back to it, beside the WAL of the others.
+    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark. Also
+    after a power cut: a journal that came back would take the file back to it, beside the WAL of the others.
 
     Raises:
         sqlite3.OperationalError: somebody else has it open, and the kind would change. ReadOnly, StorageError.
