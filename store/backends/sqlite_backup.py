@@ -59,8 +59,7 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
         try:
             copied = copy_state(engine, partial, files, check, report, timeout)
             with _claimed(engine, target, timeout):
-                os.rename(partial, target)
-                sync_folder(os.path.dirname(target))
+                _rename(partial, target)
         except BaseException:
             if os.path.lexists(partial):  # else it is in its place, whatever came after that
                 files.undo()
@@ -148,3 +147,9 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
         raise LockTimeout(
             f"{target} is in use by another program; close it there, or choose another path", path=target
         ) from exc
+
+
+def _rename(partial: str, target: str) -> None:
+    sync_folder(os.path.dirname(target))  # a journal of the older one that came back would be taken for the copy's
+    os.rename(partial, target)
+    sync_folder(os.path.dirname(target))
