@@ -30,7 +30,8 @@ from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, transl
 from store.errors import LockTimeout, StorageError, StoreError
 from store.syncing import sync_folder
 
-_OWN = ("", "-wal", "-shm", "-journal", ".lock", "-spill", "-locks")  # what belongs to a store, behind its path
+# What belongs to a store, behind its path.
+_OWN = ("", "-wal", "-shm", "-journal", "-network", ".lock", "-spill", "-locks")
 _READONLY = 8
 
 

@@ -72,13 +72,14 @@ MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
+# record was modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
-    revision = revision + 1, modified = excluded.modified, expires = excluded.expires
+    revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
@@ -125,6 +126,7 @@ FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
 )
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
 
 STORE_ID = "SELECT id, format FROM identity"
