@@ -145,7 +145,7 @@ class Maintenance(Handle[V]):
         Others read and write meanwhile. A backup of this store that is there already is replaced once the new one is
         whole and on the disk; whatever ends it before that leaves the old one as it was. Large values are beside it,
         in `<path>-spill`: the two belong together. `progress` is called with bytes that are done and bytes of all,
-        now and then; an exception of it ends the backup.
+        now and then; an exception of it ends the backup. A child that is forked meanwhile cannot use the store.
 
         Raises:
             NotAStore, StorageError: at `path` is something else, another store, or no place; it is not touched.

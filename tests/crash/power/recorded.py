@@ -33,6 +33,7 @@ LOG_FRAMES = 12  # pages in the log that bring a checkpoint: several in each pla
 def main() -> None:
     folder, seed, durability, defect, *names = sys.argv[1:]
     checkpoints.LOG_FRAMES = LOG_FRAMES
+    sys.modules |= dict.fromkeys(("numpy", "pandas"))  # sqlite-utils would load them where they are, for half a second
     defects.DEFECTS[defect]()
     for name in names:
         record(Path(folder) / name, PLANS[name](Random(f"{seed} {name}")), durability)
@@ -78,7 +79,10 @@ class Program:
         self.store = self.opened()
         for number, step in enumerate(steps, 1):
             mark(f"begin {number}")
-            getattr(self, step.kind.replace(" ", "_"))(*step.changes)
+            if step.kind == "killed":
+                self.killed(step.changes[0], step.entries)
+            else:
+                getattr(self, step.kind.replace(" ", "_"))(*step.changes)
             mark(f"done {number}")
         self.store.close()
 
@@ -107,6 +111,14 @@ class Program:
         thread = threading.Thread(target=self.set, args=(change,))
         thread.start()
         thread.join()
+
+    def killed(self, change: Change, entries: int) -> None:
+        child = os.fork()
+        if not child:
+            loaded().shim_die(entries)
+            self.set(change)
+            os._exit(0)  # it was done before so many entries
+        os.waitpid(child, 0)
 
     def compact(self) -> None:
         self.store.compact()
