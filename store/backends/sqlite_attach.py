@@ -17,9 +17,10 @@ from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
-from store.backends.sqlite_engine import Engine, Inode, lost
+from store.backends.sqlite_engine import Engine, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
+from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
 from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
