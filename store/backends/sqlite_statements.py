@@ -78,6 +78,9 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
     revision = revision + 1, modified = excluded.modified, expires = excluded.expires
 """
+RESTORE = (
+    f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
+)
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
@@ -125,6 +128,7 @@ IS_SPILL_NAMED = (
 INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
 
 STORE_ID = "SELECT id, format FROM identity"
+SET_STORE_ID = "UPDATE identity SET id = ?"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "admit": "store.cli.trust:admit",
     "verify": "store.cli.trust:verify",
     "compact": "store.cli.compacting:compact",
+    "recover": "store.cli.recovering:recover",
     "export": "store.cli.exporting:export",
     "import": "store.cli.importing:import_",
     "upgrade": "store.cli.upgrade:upgrade",

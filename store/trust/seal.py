@@ -46,7 +46,7 @@ class Sealer:
     def __init__(self, keyring: Keyring, store_id: bytes, purpose: bytes = _PURPOSE) -> None:
         self.keyring = keyring
         self._purpose = purpose
-        self._store_id = store_id
+        self.store_id = store_id
         self._hashes: dict[Key | None, Any] = {}  # a key is itself alone: those that are equal have a hash each
 
     def seal(self, row: Row) -> Row:
@@ -132,7 +132,7 @@ class Sealer:
     def _hash_with(self, key: Key | None) -> Any:
         secret = b"" if key is None else key.derive(self._purpose)
         state = blake2b(key=secret, digest_size=DIGEST_BYTES, person=self._purpose)
-        state.update(self._store_id)
+        state.update(self.store_id)
         return state
 
 
