@@ -11,7 +11,7 @@ from store.backends.spill import Folder
 from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
 from store.backends.sqlite_salvage import Salvage, Salvaged, ids_of, sample_of
 from store.backends.sqlite_source import Source, opened
-from store.errors import Corrupt, RecordError, StorageError
+from store.errors import Corrupt, NotAStore, RecordError, StorageError
 from store.handle import DEFAULT_TIMEOUT_SECONDS
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, parts_of, prefix_of
@@ -74,7 +74,7 @@ def recover(
     Raises:
         StoreNotFound: there is no such file. StorageError: it cannot be read, or the target be written.
         LockTimeout: another program is writing to it. StoreError: this one has it open.
-        Corrupt: the id of the store is lost, so that no seal can be checked.
+        Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
     """
     path, goal = os.path.abspath(os.fspath(source)), os.path.abspath(os.fspath(target))
     if store_id is not None and len(store_id) != ID_BYTES:
@@ -166,6 +166,8 @@ def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
         found = _best((near for one in islice(tried, 3) for near in _one_byte_off(one)), rows[:3], keyring)
     if found is None:
         found = next(iter(tried), None)  # an empty store, or one where no record of ours holds
+    if found is None and not rows:
+        raise NotAStore(f"{file.path}: nothing in it looks like a record of a store; choose another file")
     if found is None:
         raise Corrupt(
             f"{file.path}: the id of the store is lost, and without it no seal can be checked; give that of a backup "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
         yield None
         return
     with ExitStack() as stack:
-        bars: list[click.progressbar[int]] = []
+        bars: list[Any] = []
 
         def show(done: int, total: int) -> None:
             if not bars:  # only now it is known how much there is

@@ -14,6 +14,7 @@ from store.cli.options import json_option
 from store.cli.progress import progress_bar
 from store.cli.terminal import shown, shown_name
 from store.cli.units import size_text
+from store.errors import StoreError
 from store.recovery import Recovery
 
 SHOWN = 20  # lines on the damage of the file; --json has them all
@@ -52,8 +53,13 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
     Examples:
       store recover app.db recovered.db
     """
-    with progress_bar("recovering") as progress:
-        found = store.recover(source, target, store_id=store_id, progress=progress)
+    with progress_bar("recover") as progress:
+        try:
+            found = store.recover(source, target, store_id=store_id, progress=progress)
+        except (TypeError, ValueError) as exc:  # a key in the environment that can never be right
+            if isinstance(exc, StoreError):
+                raise
+            raise click.UsageError(str(exc), click.get_current_context()) from exc
     if as_object:
         click.echo(to_json(asdict(found)))
     else:
