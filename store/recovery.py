@@ -12,7 +12,6 @@ from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
 from store.backends.sqlite_salvage import Salvage, Salvaged, ids_of, sample_of
 from store.backends.sqlite_source import Source, opened
 from store.errors import Corrupt, NotAStore, RecordError, StorageError
-from store.handle import DEFAULT_TIMEOUT_SECONDS
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, parts_of, prefix_of
 from store.trust.key import UNKEYED
@@ -20,6 +19,7 @@ from store.trust.keys import Keyring, KeySource
 from store.trust.seal import Sealer, Verdict
 
 ID_BYTES = 16
+WAIT_SECONDS = 5.0  # for a writer that is at work on the damaged store
 TRIED_IDS = 1000  # what may be the store's id; a file that was made to keep us busy has any number
 
 Progress = Callable[[int, int], None]
@@ -81,7 +81,7 @@ def recover(
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
     check_target(goal)
     keyring = Keyring(key)
-    with opened(path, DEFAULT_TIMEOUT_SECONDS) as file:
+    with opened(path, WAIT_SECONDS) as file:
         steps = _Steps(file.image.count, progress)
         sealer = _sealer(file, keyring, store_id)
         salvage = Salvage(file.image, lambda row: _verdict(sealer, row) is not None, steps.page)
@@ -164,8 +164,8 @@ def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
     found = _best(_noted(islice(ids_of(file.image), TRIED_IDS), tried), rows, keyring)
     if found is None:
         found = _best((near for one in islice(tried, 3) for near in _one_byte_off(one)), rows[:3], keyring)
-    if found is None:
-        found = next(iter(tried), None)  # an empty store, or one where no record of ours holds
+    if found is None and not any(keyring.find(row.seal[: len(UNKEYED)]) for row in rows):
+        found = next(iter(tried), None)  # nothing in it is ours, so nothing tells
     if found is None and not rows:
         raise NotAStore(f"{file.path}: nothing in it looks like a record of a store; choose another file")
     if found is None:

@@ -16,7 +16,7 @@ _ANY, _INT, _REAL = rb"[\x80-\xff]{0,8}[\x00-\x7f]", rb"[\x01-\x06\x08\x09]", rb
 # Size and id come first and are not looked at. Then namespace, name, codec, protocol, type, python, body, spill, seal
 # (24 bytes: 0x3c), crc, revision, created, modified and expires. In a look-ahead: one may begin inside another.
 _TYPES = re.compile(rb"(?s)(?=..(" + _ANY * 3 + _INT + _ANY * 4 + rb"\x3c" + _INT * 2 + _REAL * 2 + rb"[\x00-\x09]))")
-_STORE_ID = re.compile(rb"(?s)\x03\x2c[\x01\x08\x09](.{16})")  # a row of `identity`: 16 bytes and a small number
+_STORE_ID = re.compile(rb"(?s)(?=\x2c[\x01\x08\x09](.{16}))")  # a row of `identity`: 16 bytes and a small number
 
 
 def carved(data: bytes, form: Format) -> Iterator[tuple[Cell, bool]]:

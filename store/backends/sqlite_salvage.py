@@ -9,9 +9,9 @@ index of names has it, where that is whole.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import NamedTuple
 
 from store.backends.sqlite_carving import carved, mended, row_of, store_ids
@@ -139,7 +139,7 @@ class Salvage:
 
     def _index(self) -> dict[int, Key] | None:
         """Row id → namespace and name, by the index of names; None where that is not whole."""
-        root = _index_root(self._trees)
+        root = _index_root(self._trees, self._found.places)
         before = len(self._trees.damage)
         listed: dict[int, Key] = {}
         whole = root is not None
@@ -314,15 +314,18 @@ def _has_rows(trees: Trees, root: int) -> bool:
     return False
 
 
-def _index_root(trees: Trees) -> int | None:
+def _index_root(trees: Trees, known: Container[Key]) -> int | None:
+    """The root of the index of names: by the schema, or the one that has most of some names that are known."""
     told = trees.roots().get("sqlite_autoindex_records_1")
+    best, most = None, 0
     for number in _roots(trees, told):
         node = trees.node(number)
         if node is not None and node.kind in (INDEX_INNER, INDEX_LEAF):
-            first = next(Trees(trees.image).entries(number), None)
-            if first is None or list(map(type, first)) == [str, str, int]:
-                return number
-    return None
+            some = list(islice(Trees(trees.image).entries(number), SAMPLES))
+            matching = sum(len(entry) == 3 and tuple(entry[:2]) in known for entry in some)
+            if matching > most or (number == told and best is None and not some):
+                best, most = number, matching
+    return best
 
 
 def _roots(trees: Trees, told: int | None) -> Iterator[int]:
