@@ -257,8 +257,14 @@ class Backend(Protocol):
 
     def clear(self, namespace: str) -> None: ...
 
-    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
-        """Some rows that have expired, the oldest expiry first; those that come after `after`. [] = no more."""
+    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
+        """Up to `limit` rows that have expired, the oldest expiry first; `after`: expiry and id of the one before.
+
+        [] = no more.
+        """
+
+    def next_expiring(self, after: str | None) -> str | None:
+        """The first namespace behind another, or of all, that has records which expire some day; None: no more."""
 
     def delete_rows(self, rows: Sequence[Row]) -> None:
         """Delete those rows, which the open transaction has read."""
@@ -285,8 +291,11 @@ class Backend(Protocol):
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
         """
 
-    def transaction(self) -> Transaction:
-        """One writer at a time; nests."""
+    def transaction(self, timeout: float | None = None) -> Transaction:
+        """One writer at a time; nests. `timeout`: seconds to wait for other writers; None is the handle's."""
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Call `work` when this thread's transaction is committed and others may write; at once if none is open."""
 
     def in_transaction(self) -> bool:
         """Whether this thread has a transaction open."""

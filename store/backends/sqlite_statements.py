@@ -90,8 +90,10 @@ DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
-    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id"
+    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id LIMIT ?"
 )
+FIRST_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
+NEXT_EXPIRING = f"{FIRST_EXPIRING} AND namespace > ?"
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
