@@ -135,15 +135,19 @@ class Maintenance(Handle[V]):
 
         return admit(self, inspection)
 
-    def verify(self) -> Verification:
-        """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Checks the file, and the seal of every record in all namespaces, expired ones too; decodes none.
 
-        The files of large values are read and compared with their checksums. Page by page: in memory are one page,
-        and the names of what is not ours or not sound.
+        In full: SQLite's integrity check, which compares the indexes with the table; the checksums of its log; and
+        the files of large values, read and compared with theirs. `quick`: SQLite's quick check, every seal, and
+        whether those files are there and have their size. What a quick one does not find is an index that leads to
+        the wrong record, and a file that was altered and kept its size; reading those raises as well.
+
+        Page by page: in memory are one page, and the names of what is not ours or not sound.
         """
         from store.verification import verify
 
-        return verify(self)
+        return verify(self, quick=quick)
 
     def compact(self) -> Compaction:
         """Removes files that no record needs any more, and gives free pages of the database back to the file system.

@@ -144,8 +144,8 @@ class Spill(Protocol):
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
         """The file mapped read-only, or a copy that may be written; `verify`: checked too. Raises: as `body`."""
 
-    def problem(self, part: Part) -> str | None:
-        """What is wrong with a file and its content; None where nothing is."""
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        """What is wrong with a file, and with its `content` if asked; None where nothing is."""
 
     def disk_bytes(self, part: Part) -> int:
         """What a file takes on disk. Raises: as `body`."""
@@ -227,8 +227,20 @@ class Backend(Protocol):
         As of when it begins, less what is deleted meanwhile; nothing is held open between two pages.
         """
 
-    def damage(self) -> list[str]:
-        """What the engine's own check finds wrong with what it stores on; [] where nothing is."""
+    def damage(self, *, quick: bool) -> list[str]:
+        """What is wrong with what it stores on, apart from the records; [] where nothing is.
+
+        `quick`: without comparing indexes with tables.
+        """
+
+    def unread_commits(self) -> int:
+        """How many commits are there that nothing reads, since something before them is damaged."""
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        """Id, namespace and name of every record, as the index of names has them."""
+
+    def row(self, id_: int) -> Row | None:
+        """The row of that id, found without any index."""
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool

@@ -107,9 +107,22 @@ class SqliteBackend:
             yield from page
             after = page[-1].id or 0
 
-    def damage(self) -> list[str]:
-        found = [text for (text,) in self._all(sql.QUICK_CHECK, (), 0.0)]
-        return [] if found == ["ok"] else [str(text) for text in found]
+    def damage(self, *, quick: bool) -> list[str]:
+        from store.backends.sqlite_check import damage
+
+        return damage(self._engine, self._timeout, quick=quick)
+
+    def unread_commits(self) -> int:
+        from store.backends.sqlite_check import unread_commits
+
+        return unread_commits(self._engine)
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        return self._all(sql.NAMES_BY_INDEX, (), 0.0)
+
+    def row(self, id_: int) -> Row | None:
+        row = self._one(sql.BY_ID, (id_,), 0.0)
+        return None if row is None else Row._make(row)
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool

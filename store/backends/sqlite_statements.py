@@ -51,6 +51,11 @@ NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
+INTEGRITY_CHECK = "PRAGMA integrity_check"
+BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
+BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
+# By the index of names alone, which covers it: no row is read.
+NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
 _NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
 NAMES = {  # (is there an upper bound, reverse) → statement

@@ -27,7 +27,7 @@ COMMANDS = {
     "stats": "store.cli.info:stats",
     "inspect": "store.cli.trust:inspect",
     "admit": "store.cli.trust:admit",
-    "verify": "store.cli.trust:verify",
+    "verify": "store.cli.verifying:verify",
     "compact": "store.cli.compacting:compact",
     "recover": "store.cli.recovering:recover",
     "export": "store.cli.exporting:export",

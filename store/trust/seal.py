@@ -103,6 +103,10 @@ class Sealer:
             pass
         return self._judged(row)
 
+    def has_checksum(self, row: Row) -> bool:
+        """Whether the checksum of a row is that of its bytes: a reader who has the key does not ask."""
+        return row.crc == crc32(row.body, crc32(_context(*_covered(row))))
+
     def _judged(self, row: Row) -> Verdict:
         """The verdict on a row that has no seal of ours that holds."""
         if not row.has_types():
