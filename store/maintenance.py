@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import RecordError, Untrusted, label
@@ -149,14 +150,17 @@ class Maintenance(Handle[V]):
 
         return verify(self, quick=quick)
 
-    def compact(self) -> Compaction:
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Removes files that no record needs any more, and gives free pages of the database back to the file system.
 
-        Readers and other writers go on meanwhile; files of a write in progress are left alone.
+        In steps of 1000 pages or 500 files: readers go on meanwhile, and other writers have their turn between two.
+        Files of a write in progress are left alone. `progress` is called after each step, with how much is done and
+        how much there is, in pages and files; as others go on, that may change.
 
         Raises:
-            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write.
+            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write; what was
+                given back by then is.
         """
         from store.compaction import compact
 
-        return compact(self)
+        return compact(self, progress)

@@ -269,11 +269,11 @@ class SqliteBackend:
         spill = self._engine.spill
         return [] if spill is None else spill.orphans(self._timeout)
 
-    def compact(self) -> SqliteFreed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> SqliteFreed:
         from store.backends.sqlite_compact import compact
 
         self._writable()
-        return compact(self._engine, self._timeout)
+        return compact(self._engine, self._timeout, progress)
 
     # -- the rest
 

@@ -203,13 +203,13 @@ class SqliteSpill:
 
     # -- what nobody needs any more
 
-    def collect(self, conn: sqlite3.Connection, mode: str) -> tuple[int, int]:
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
         """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
 
         Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
         that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
         """
-        files = [file for (file,) in conn.execute(sql.GARBAGE, (GARBAGE_AT_ONCE,))]
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         if not files or busy or not frames == folded >= 0:
             return 0, 0

@@ -132,7 +132,8 @@ FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
 )
-INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
+INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
+FREE_PAGES = "PRAGMA freelist_count"
 
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
