@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from store.backends.sqlite_frames import Frame, frames_of, header_holds, page_size
+from store.backends.sqlite_frames import Frame, frames_of, header_holds, is_sound, page_size
 from store.backends.sqlite_pages import FILE_HEADER, MAGIC, SIZES, Format, node_of
 from store.errors import StorageError
 
@@ -112,7 +112,7 @@ class Image:
                 if number < last:
                     self.damage.append(f"the log: frame {number + 1} is damaged")
             elif number <= last:
-                if not frame.sound:
+                if not is_sound(self.log, frame, self.form.size):
                     self.damage.append(f"the log: frame {number + 1}, of page {frame.page}, is damaged")
                 before = self._in_log.get(frame.page)
                 if before is not None:
@@ -120,7 +120,9 @@ class Image:
                 self._in_log[frame.page] = frame.at
         if commits:
             largest = max(self.count, *self._in_log)
-            self.count = min(largest, frames[last].commit) if frames[last].sound else largest
+            self.count = (
+                min(largest, frames[last].commit) if is_sound(self.log, frames[last], self.form.size) else largest
+            )
         if frames and not header_holds(self.log):
             self.damage.append("the log: its header is damaged")
 
