@@ -40,7 +40,7 @@ def verify(path: str, quick: bool, as_object: bool) -> None:
     else:
         _show(found)
         if found.tampered or found.corrupt or found.unfound or found.damage or found.files or found.unread:
-            click.echo(f"store: {_remedy(path)}", err=True)
+            click.echo(f"remedy    {_remedy(path)}")
     if not found.ok:
         click.get_current_context().exit(EXIT_ERROR)
 
