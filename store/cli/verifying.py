@@ -39,7 +39,7 @@ def verify(path: str, quick: bool, as_object: bool) -> None:
         click.echo(to_json(asdict(found)))
     else:
         _show(found)
-        if found.tampered or found.corrupt or found.unfound or found.damage or found.files or found.unread:
+        if found.damage or found.unfound or found.unread:
             click.echo(f"remedy    {_remedy(path)}")
     if not found.ok:
         click.get_current_context().exit(EXIT_ERROR)
