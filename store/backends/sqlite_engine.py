@@ -20,6 +20,7 @@ from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
+from store.backends.sqlite_network import check_no_log, is_marked, other_mode
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
@@ -39,42 +40,59 @@ class Engine:
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    With `shared` there is one connection for all threads, used under the writer's lock for reads too.
+    With `shared` there is one connection for all threads, used under the writer's lock for reads too; in `network`
+    mode that lock is taken for every read as well (`sqlite_network`), but for one of a frozen copy.
     """
 
-    def __init__(self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool) -> None:
+    def __init__(
+        self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool, network: bool = False
+    ) -> None:
         self.path = path
         self.inode = inode
         self.read_only = read_only
         self.shared = path == ":memory:"
+        self.network = network and not is_frozen(connect)
+        self.exclusive = self.shared or self.network
         self.full_sync = False
         self.handles = 0
-        self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
+        self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
-        mapped = None if self.shared or is_frozen(connect) else path
+        mapped = None if self.exclusive or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._logs: list[Inode] = []  # of the WAL and its index, as long as a connection has them open
+        self._logs_looked = 0.0
         self._closed = False
         self._lost = False
         if self.shared:
             self._shared_slot = self._new_slot()
 
+    def _has_lock(self) -> bool:
+        """Whether there is a lock file to take.
+
+        A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
+        reading while one commits. It makes none: writers of another user could not open it.
+        """
+        if self.read_only:
+            return self.network and os.access(self.path + ".lock", os.W_OK)
+        return not self.shared
+
     # -- statements
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
-        """Run a statement that changes nothing; no lock is taken."""
+        """Run a statement that changes nothing; no lock is taken, unless the mode asks for it."""
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.shared and slot.current() is None:
-            return self._exclusively(slot, statement, params, fetch, timeout)
+        if self.exclusive and slot.current() is None:
+            return self.exclusively(slot, statement, params, fetch, timeout)
         if slot.transaction is not None:
             slot.current()
         return slot.run(statement, params, fetch, timeout)
@@ -131,7 +149,10 @@ class Engine:
         self.checkpoints.wrote(len(rows), size)
         return changed
 
-    def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+    def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+        """The same under the writer's lock, which this thread may have already."""
+        if self.network and self.writer_lock.is_mine():
+            return slot.run(statement, params, fetch, timeout)
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
@@ -148,8 +169,21 @@ class Engine:
         try:
             self.check_in_place()
         except BaseException:
+            self._part_from_log()
             self.give(hold)
             raise
+
+    def _part_from_log(self) -> None:
+        """Where the database was replaced, fold the log into the old one, the writer's lock held.
+
+        It would be taken for the log of the new one, and be read as a part of it.
+        """
+        if self._logs and self._logs == self._find_logs() and _inode(self.path) not in (None, self.inode):
+            for slot in self._slots.copy():
+                with slot.guard, suppress(sqlite3.Error):
+                    if slot.conn is not None and slot.logged:
+                        slot.conn.execute(sql.TRUNCATE_LOG).fetchone()
+                        return
 
     def give(self, hold: Hold) -> None:
         """Give the writer's lock back."""
@@ -193,6 +227,32 @@ class Engine:
             found = (status.st_dev, status.st_ino)
         if found != self.inode:
             raise _moved(self.path, "replaced" if found else "deleted")
+        if self.network:
+            check_no_log(self.path)
+        elif self._logs:
+            self._check_logs()
+
+    def _check_logs(self) -> None:
+        """Once a second, for two looks cost a write an eighth more. Raises: StorageError: they were taken away."""
+        now = time.monotonic()
+        if now - self._logs_looked < LOOK_SECONDS:
+            return
+        if self._logs != self._find_logs() and self._has_connection():
+            raise StorageError(
+                f"{self.path}-wal or -shm was deleted or replaced while it was open, and others may not see what is "
+                "written here: close the store in all programs, then open it again",
+                errno=errno.ESTALE,
+                path=self.path,
+            )
+        self._logs_looked = now
+
+    def _find_logs(self) -> list[Inode]:
+        """Nobody removes these files while a connection is open; [] where one is missing."""
+        try:
+            found = [os.stat(self.path + suffix) for suffix in ("-wal", "-shm")]
+        except OSError:
+            return []
+        return [(status.st_dev, status.st_ino) for status in found]
 
     # -- connections
 
@@ -205,6 +265,11 @@ class Engine:
         except AttributeError:
             slot = self._local.slot = self._new_slot()
             return slot
+
+    def is_in_transaction(self) -> bool:
+        """Whether this thread is in a transaction. One that has not used the file gets no connection for that."""
+        slot = self._shared_slot if self.shared else getattr(self._local, "slot", None)
+        return slot is not None and slot.current() is not None
 
     def _new_slot(self) -> Slot:
         slot = Slot(self.path, self._open, self._before_close)
@@ -238,13 +303,24 @@ class Engine:
         with wal_index.opening():
             conn = self.connect()
             try:
-                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
+                full = self.full_sync or self.network
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if full else 'normal']}")
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+                self._check_mode(slot.logged)
+                if not self._has_connection():
+                    self._logs = self._find_logs() if slot.logged and not is_frozen(self.connect) else []
             except BaseException:
                 conn.close()
                 raise
             return conn
+
+    def _check_mode(self, logged: bool) -> None:
+        """Raises: StorageError: another program uses the file in the other mode."""
+        if is_frozen(self.connect) or self.shared:
+            return
+        if logged if self.network else not logged and is_marked(self.path):
+            raise other_mode(self.path, network=self.network)
 
     def _check_identity(self, conn: sqlite3.Connection) -> None:
         """An inode comes back once nobody has it open: the id made with the file does not."""
@@ -262,6 +338,12 @@ class Engine:
         self.store_id = self.store_id or found
         if found != self.store_id:
             raise _moved(self.path, "replaced")
+
+    def identity(self, timeout: float) -> bytes:
+        """The id made with the file."""
+        if not self.store_id:
+            self.read("SELECT 1", (), row_count, 0.0, timeout)  # opens a connection, which reads it
+        return self.store_id
 
     def _has_connection(self) -> bool:
         """Whether one is open that has read through the WAL index.
@@ -293,6 +375,9 @@ class Engine:
 
     def close(self) -> None:
         """Close all connections; a transaction that is open on one is rolled back."""
+        if self._logs and _inode(self.path) != self.inode:
+            with suppress(StoreError):  # what it does where the database was replaced
+                self.take(Hold(), self.slot(), 0.0)
         with self._slots_lock:
             self._closed = True
             for slot in self._slots:
@@ -378,6 +463,14 @@ def lost(path: str) -> StoreError:
         f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
         'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
     )
+
+
+def _inode(path: str) -> Inode | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _moved(path: str, what: str) -> StorageError:

@@ -12,6 +12,7 @@ _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try
 _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
+IOERR_LOCK = 3850
 
 SqliteError = sqlite3.Error | UnicodeDecodeError
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -26,6 +27,11 @@ def code_of(error: SqliteError) -> int:
 def is_busy(error: SqliteError) -> bool:
     """Whether somebody else holds a lock, so that trying again is the answer."""
     return code_of(error) in _BUSY
+
+
+def is_passing(error: SqliteError) -> bool:
+    """Whether the same may work later: somebody else's lock, or what the disk refused."""
+    return code_of(error) in _BUSY | {_IOERR, _FULL, _CANTOPEN, _READONLY}
 
 
 def timed_out(path: str, timeout: float) -> LockTimeout:
@@ -51,6 +57,8 @@ def translate(error: SqliteError, path: str) -> StoreError:
             errno.EFBIG,
             "a row may have 1,000,000,000 bytes: let larger values go to files, by a lower spill_bytes",
         )
+    if getattr(error, "sqlite_errorcode", None) == READONLY_ROLLBACK:
+        return _storage(error, path, errno.EROFS, 'a writer was killed: open it once with mode="w", which heals it')
     if code == _READONLY:
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:

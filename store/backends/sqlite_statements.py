@@ -50,6 +50,7 @@ NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
+EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
 INTEGRITY_CHECK = "PRAGMA integrity_check"
 BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
@@ -75,13 +76,14 @@ MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
+# record was modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
-    revision = revision + 1, modified = excluded.modified, expires = excluded.expires
+    revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
 RESTORE = (
     f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
@@ -126,6 +128,7 @@ SPILLS = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND spi
 EVERY_SPILL = "SELECT namespace, name, spill FROM records NOT INDEXED WHERE spill IS NOT NULL"
 EVERY_GARBAGE = "SELECT file FROM garbage"
 COUNT_GARBAGE = "SELECT count(*) FROM garbage"
+CLEAR_GARBAGE = "DELETE FROM garbage"
 GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
@@ -134,6 +137,7 @@ IS_SPILL_NAMED = (
 )
 INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
 FREE_PAGES = "PRAGMA freelist_count"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"

@@ -30,6 +30,8 @@ COMMANDS = {
     "verify": "store.cli.verifying:verify",
     "compact": "store.cli.compacting:compact",
     "recover": "store.cli.recovering:recover",
+    "backup": "store.cli.backups:backup",
+    "restore": "store.cli.backups:restore",
     "export": "store.cli.exporting:export",
     "import": "store.cli.importing:import_",
     "upgrade": "store.cli.upgrade:upgrade",
