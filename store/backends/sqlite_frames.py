@@ -1,4 +1,6 @@
-"""The frames of a write-ahead log, damaged or not (https://www.sqlite.org/fileformat2.html, section 4).
+"""What is in a write-ahead log, damaged or not, and in a rollback journal.
+
+The log: https://www.sqlite.org/fileformat2.html, section 4.
 
 SQLite stops at the first frame whose checksum is wrong and forgets all that was committed after it. A frame's
 checksum begins with that of the frame before, as it is stored: so one damaged frame can be told from the good ones
@@ -24,6 +26,8 @@ _MAGICS = {0x377F0682: "<", 0x377F0683: ">"}  # the byte order of the checksums
 _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 _MASK = 0xFFFFFFFF
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_JOURNAL = struct.Struct(">8s5I")
 
 
 class Log(Protocol):
@@ -147,3 +151,29 @@ def _factors(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
         two += (c, b + c)
         a, b, c = (a + b) & _MASK, (b + c) & _MASK, (b + 2 * c) & _MASK
     return one[::-1], two[::-1], (a, b, c)
+
+
+def journaled(journal: bytes, size: int) -> tuple[int, dict[int, int]]:
+    """What a rollback journal that a crash left takes back: the pages that there were, and where each of them is.
+
+    (0, {}) where it is none, or was ended (https://www.sqlite.org/fileformat2.html, section 3).
+    """
+    pages: dict[int, int] = {}
+    count = at = 0
+    while journal[at : at + 8] == _JOURNAL_MAGIC and len(journal) >= at + _JOURNAL.size:
+        _, records, nonce, before, sector, page = _JOURNAL.unpack_from(journal, at)
+        if page != size or not 32 <= sector <= 65536:
+            break
+        count = count or before
+        at += sector
+        if records == _MASK:  # it was not synced, and has what there is
+            records = (len(journal) - at) // (size + 8)
+        for _ in range(records):
+            number, content = int.from_bytes(journal[at : at + 4], "big"), journal[at + 4 : at + 4 + size]
+            told = journal[at + 4 + size : at + 8 + size]
+            if told != ((nonce + sum(content[size - 200 : 0 : -200])) & _MASK).to_bytes(4, "big"):
+                return count, pages
+            pages.setdefault(number, at + 4)
+            at += size + 8
+        at = -(-at // sector) * sector
+    return count, pages
