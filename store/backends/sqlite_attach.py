@@ -102,6 +102,11 @@ def is_store(path: str) -> bool:
         return False
 
 
+def is_attached(inode: Inode) -> bool:
+    """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
+    return inode in _lost_files or any(engine.inode == inode for engine in _every_engine())
+
+
 def is_open(path: str) -> bool:
     """Whether this process has the file at `path` open as a store."""
     inode = _inode(os.path.realpath(path))

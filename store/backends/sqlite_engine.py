@@ -22,7 +22,7 @@ from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_network import is_marked, other_mode
 from store.backends.sqlite_place import Inode, Place, moved
 from store.backends.sqlite_slot import Fetch, Slot, row_count
-from store.backends.sqlite_spill import SqliteSpill
+from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import NotAStore, StoreClosed, StoreError
 from store.locking import Hold, NamedLocks, WriterLock
 
@@ -196,12 +196,12 @@ class Engine:
         if not self.shared and self.checkpoints.is_due():
             self.fold(slot)
 
-    def fold(self, slot: Slot, mode: str | None = None) -> tuple[int, int]:
-        """A checkpoint, the writer's lock held. Files that were dropped before go: how many, and their bytes."""
+    def fold(self, slot: Slot, mode: str | None = None, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
+        """A checkpoint, the writer's lock held. Up to so many dropped `files` go then: how many, and their bytes."""
         with slot.guard:
             if slot.conn is None:  # closed by another thread, which folds in the log as well
                 return 0, 0
-            return self.checkpoints.run(slot.conn, mode)
+            return self.checkpoints.run(slot.conn, mode, files)
 
     # -- the file
 

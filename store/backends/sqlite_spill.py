@@ -195,8 +195,8 @@ class SqliteSpill:
         view = spill_reading.private(self.folder, part, verify=verify)
         return view.toreadonly() if mapped else view
 
-    def problem(self, part: Part) -> str | None:
-        return spill_reading.problem_of(self.folder, part)
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        return spill_reading.problem_of(self.folder, part, content=content)
 
     def disk_bytes(self, part: Part) -> int:
         return spill_reading.disk_bytes(self.folder, part)
@@ -207,14 +207,14 @@ class SqliteSpill:
 
     # -- what nobody needs any more
 
-    def collect(self, conn: sqlite3.Connection, mode: str) -> tuple[int, int]:
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
         """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
 
         Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
         that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, of which that
         says -1, a commit is synced when it returns.
         """
-        files = [file for (file,) in conn.execute(sql.GARBAGE, (GARBAGE_AT_ONCE,))]
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         least = -1 if self._engine.network else 0
         if not files or busy or not frames == folded >= least:
