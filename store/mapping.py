@@ -91,7 +91,10 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             return False
         name = check_name(name)
         now = self._clock()
-        return self._cache.has(name, now) or self._backend.exists(self._namespace, name, now)
+        if self._cache.has(name, now):
+            return True
+        exists = self._backend.exists(self._namespace, name, now)
+        return self._found(name, now) is not None if exists is None else exists
 
     @overload
     def get(self, name: str, /) -> V | None: ...

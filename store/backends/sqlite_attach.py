@@ -15,11 +15,11 @@ from typing import TypeVar
 
 from store.backends import sqlite_schema as schema
 from store.backends import wal_index
-from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
+from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_engine import Engine, Inode, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_slot import wait
-from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
+from store.errors import Corrupt, NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -205,7 +205,7 @@ def _create(path: str) -> None:
 
 
 def _check_place(path: str) -> None:
-    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore."""
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise StoreNotFound(
@@ -226,6 +226,11 @@ def _check_place(path: str) -> None:
         )
     if not stat.S_ISREG(mode):
         raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 0 and has_log(path):  # SQLite would take it for a new file, and delete the log
+        raise Corrupt(
+            f"{path} is empty, and its log ({path}-wal) is not: the file was cut off. It was not touched; restore a "
+            "backup, or delete both files to begin anew"
+        )
     if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
         raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
 
