@@ -59,7 +59,7 @@ _PAGE = f"{_IN_ORDER} AND id > ? AND id <= ? ORDER BY id"
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
 PAGE_REVERSE = f"SELECT {_COLUMNS} {_PAGE} DESC"
 LAST = f"SELECT {_COLUMNS} {_IN_ORDER} AND {_ALIVE} ORDER BY id DESC LIMIT 1"
-# Listings of names check no seal. So the table and the indexes must agree on each: on the name, and that it has expired.
+# Listings of names check no seal. So table and indexes must agree on each: on its name, and that it has expired.
 _HAS_EXPIRED = (
     "{row}.expires <= ? AND EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
     "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id)"

@@ -119,7 +119,8 @@ class Handles(RuleBasedStateMachine):
                 continue
             records = {name: (entry.revision, entry.expires is not None) for name, entry in found.items()}
             shown = s.ask("look") if isinstance(s, Remote) else look(s)
-            assert shown == (pairs, list(reversed(found)), len(found), records, spaces)
+            for got, wanted in zip(shown, (pairs, list(reversed(found)), len(found), records, spaces), strict=True):
+                assert got == wanted, (s, got, wanted)
 
     def seen_by(self, s: Any) -> tuple[Entries, list[str]]:
         """The records of a handle's namespace, and the namespaces that have some."""

@@ -47,9 +47,10 @@ class StoreAndDict(Rules):
     @precondition(lambda self: not self.transactions)
     @rule(namespace=namespaces, which=st.integers(0, 10), at=st.integers(0, 1000))
     def damage(self, namespace: str, which: int, at: int) -> None:
-        """A byte of a record changes on the disk."""
+        """A byte of a record changes on the disk; of one without a lifetime: of another nobody could tell its end."""
         self.pick(0)
-        found = {name: entry for name, entry in self.expected.alive(namespace).items() if not entry.damaged}
+        records = self.expected.alive(namespace)
+        found = {name: entry for name, entry in records.items() if not entry.damaged and entry.expires is None}
         if not found:
             return
         name = list(found)[which % len(found)]

@@ -122,6 +122,24 @@ def test_record_that_only_looks_expired(stored: Path, clock: Any, read: str) -> 
         assert len(dict(s.items())) == 38
 
 
+@pytest.mark.parametrize("heal", ["delete", "assign"])
+def test_record_that_was_made_to_look_expired_can_be_healed(stored: Path, clock: Any, heal: str) -> None:
+    with closing(sqlite3.connect(stored)) as conn:
+        conn.execute("UPDATE records SET expires = 5.0 WHERE name = 'name 17'")
+        conn.commit()
+    with Store(stored, clock=clock) as s:
+        with pytest.raises(Tampered):
+            s["name 17"]
+        if heal == "delete":
+            del s["name 17"]
+            assert "name 17" not in s
+            with pytest.raises(KeyError):
+                del s["name 17"]
+        else:
+            s["name 17"] = "new"
+            assert s["name 17"] == "new"
+
+
 def test_record_that_has_expired_is_absent_in_every_way(stored: Path, clock: Any) -> None:
     clock.advance(2000)
     name = NAMES[-1]
