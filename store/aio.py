@@ -357,9 +357,9 @@ class AsyncStore(Generic[V]):
         """As `Store.stats`."""
         return await self._do(lambda s: s.stats())
 
-    async def verify(self) -> Verification:
+    async def verify(self, *, quick: bool = False) -> Verification:
         """As `Store.verify`."""
-        return await self._do(lambda s: s.verify())
+        return await self._do(lambda s: s.verify(quick=quick))
 
     async def compact(self) -> Compaction:
         """As `Store.compact`."""

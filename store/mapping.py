@@ -158,6 +158,7 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
                 rows = self._packed(batch)
                 self._backend.add_sealer(rows[0].seal[:8])
                 self._backend.put_many(rows, self._clock())
+                self._count_writes(len(rows))
                 if self._writeback is not None:
                     for (_, value), row in zip(batch, rows, strict=True):
                         self._writeback.learn(value, row, transaction)

@@ -92,6 +92,11 @@ def is_store(path: str) -> bool:
         return False
 
 
+def is_attached(inode: Inode) -> bool:
+    """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
+    return inode in _lost_files or any(engine.inode == inode for engine in _every_engine())
+
+
 def _known(inode: Inode, read_only: bool) -> Engine | None:
     with _engines_lock:
         engine = _engines.get((inode, read_only))

@@ -57,8 +57,8 @@ def translate(error: SqliteError, path: str) -> StoreError:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
     if code == _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return Corrupt(
-            f"{path} is damaged ({error}): restore a backup, or copy what can still be read to a new store "
-            "(where it does not open at all, the sqlite3 program's .recover gets at it)"
+            f"{path} is damaged ({error}): restore a backup, or copy what still holds to a new store "
+            "(`store recover`, which gets at it even where the file does not open)"
         )
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreClosed(f"{path} was closed while it was used; open the store again")

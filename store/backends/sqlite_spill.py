@@ -191,8 +191,8 @@ class SqliteSpill:
         read = spill_reading.mapped if mapped else spill_reading.private
         return read(self.folder, part, verify=verify)
 
-    def problem(self, part: Part) -> str | None:
-        return spill_reading.problem_of(self.folder, part)
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        return spill_reading.problem_of(self.folder, part, content=content)
 
     def disk_bytes(self, part: Part) -> int:
         return spill_reading.disk_bytes(self.folder, part)

@@ -79,6 +79,11 @@ NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
+INTEGRITY_CHECK = "PRAGMA integrity_check"
+BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
+BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
+# By the index of names alone, which covers it: no row is read.
+NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
 # LEFT: an entry of the index that leads to no record must not go unseen.
 _NAMES = (
@@ -111,6 +116,9 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
     revision = revision + 1, modified = excluded.modified, expires = excluded.expires
 """
+RESTORE = (
+    f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
+)
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
@@ -120,8 +128,10 @@ DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
-    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id"
+    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id LIMIT ?"
 )
+FIRST_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
+NEXT_EXPIRING = f"{FIRST_EXPIRING} AND namespace > ?"
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
@@ -158,6 +168,7 @@ IS_SPILL_NAMED = (
 INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
 
 STORE_ID = "SELECT id, format FROM identity"
+SET_STORE_ID = "UPDATE identity SET id = ?"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 
