@@ -48,7 +48,11 @@ class Template:
     files: dict[str, bytes]
     states: list[State]
     log_ends: list[int] = field(default_factory=list)
+    store_id: bytes = b""
     owners: dict[str, list[Owner | None]] = field(default_factory=dict)
+    """By file, whose payload each byte is."""
+    cells: dict[str, list[Owner | None]] = field(default_factory=dict)
+    """The same of all that belongs to a record."""
     older: dict[Owner, list[Any]] = field(default_factory=dict)
     """Values that records had before: what SQLite frees it leaves where it is."""
     expired: set[Owner] = field(default_factory=set)
@@ -105,12 +109,13 @@ class Recorder:
         """All in the database: the last connection folds the log in."""
         self.store.close()
         template = Template(key, self._files(), [self.state], older=self.older, expired=self.expired)
-        template.owners[""] = owners_of(self.path)
+        template.store_id = self.store_id
+        template.owners[""], template.cells[""] = owners_of(self.path)
         for file in template.files:
             if file.startswith("-spill/"):
                 prefixes = {self.store_prefix(*owner): owner for owner in self.state}
                 owner = prefixes[file.removeprefix("-spill/").partition("-")[0]]
-                template.owners[file] = [owner] * len(template.files[file])
+                template.owners[file] = template.cells[file] = [owner] * len(template.files[file])
         return template
 
     def unfolded(self, key: str) -> Template:

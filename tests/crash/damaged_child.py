@@ -18,13 +18,17 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from store import Store
 from store.backends import sqlite_attach
+from store.errors import StoreError
+from store.recovery import recover
 
 from .damage_kinds import KINDS, Damage
 from .damage_reading import Judgement, Reading, judge, read
-from .damage_templates import Template, make
+from .damage_templates import KEY, NOW, Template, make
 from .sqlite_pages import Owner
 
+EVERY = 20  # stores, of which one is given to `recover`
 HANG_SECONDS = 100  # a read that takes longer will never end
 TARGETS = {"logged": ["-wal"] * 3 + [""], "beside": [""]}  # else the database
 
@@ -116,6 +120,42 @@ class Child:
         if (found.missing or found.stale or found.raised) and reading.opened and reading.verified:
             self.counts["not verified"] += 1
             problems += [f"verify finds nothing, and {text}" for text in [*found.missing, *found.stale, *reading.errors][:1]]
+        if self.counts["stores"] % EVERY == 0 and template.key != "logged":
+            problems += self.recovered(damages)
+        return problems
+
+    def recovered(self, damages: list[Damage]) -> list[str]:
+        """What `recover` makes of it: all that was not hit, nothing else, and a list of the rest."""
+        template, target = self.template, self.path.with_name("recovered.db")
+        hit = {owner for d in damages for span in d.spans for owner in set(template.cells[d.file][slice(*span)])}
+        shutil.rmtree(f"{target}-spill", ignore_errors=True)
+        for file in (target, Path(f"{target}.lock")):
+            file.unlink(missing_ok=True)
+        try:
+            report = recover(self.path, target, key=KEY, store_id=template.store_id)
+        except StoreError as exc:
+            self.counts["not recovered"] += 1
+            return [] if hit >= set(template.state) else [f"recover raises {type(exc).__name__}: {exc}"]
+        self.counts["recovered"] += 1
+        problems = []
+        listed = {(namespace, name) for namespace, name, _ in report.lost}
+        with Store(target, key=KEY, clock=lambda: NOW, verify_buffers=True) as s:
+            found = {(space, name): value for space in s.namespaces() for name, value in s.within(space).items()}
+            sound = s.verify()
+            # A key id that was hit makes a record nobody's, and a checksum beside a seal that holds is not in the way.
+            if sound.tampered or sound.corrupt or sound.unfound or sound.files or sound.orphans:
+                problems.append(f"the recovered store is not sound: {sound}")
+        for owner, value in template.state.items():
+            if owner in found:
+                if found[owner] != value and (owner not in report.unsure or found[owner] not in template.older.get(owner, [])):
+                    problems.append(f"{owner!r:.60} is recovered as {found[owner]!r:.80}")
+            elif owner not in hit:
+                problems.append(f"{owner!r:.60}, which was not hit, is not recovered: {report.lost!r:.200}")
+            elif owner not in listed:
+                self.counts["lost and not listed"] += 1
+        for owner in set(found) - set(template.state):
+            if owner not in report.unsure:
+                problems.append(f"{owner!r:.60} comes from nowhere")
         return problems
 
     def hit(self, damages: list[Damage]) -> set[Owner | None]:

@@ -12,13 +12,14 @@ from pathlib import Path
 TABLE_INTERIOR, TABLE_LEAF = 0x05, 0x0D
 HEADER_BYTES = 100  # of the database, in front of the first page
 
+Piece = tuple[int, int, int, int]  # row id, and where cell and payload begin, and end
 Owner = tuple[str, str]  # namespace, name
 
 
-def owners_of(path: Path) -> list[Owner | None]:
-    """For each byte of a sound file, whose payload it is; None: structure, an index, or nobody's.
+def owners_of(path: Path) -> tuple[list[Owner | None], list[Owner | None]]:
+    """For each byte of a sound file, whose payload it is, and whose cell; None: structure, an index, or nobody's.
 
-    The two numbers in front of a payload in its cell, its length and the row id, are structure: by them SQLite finds
+    The two numbers in front of a payload in its cell, its length and the row id, are no payload: by them SQLite finds
     the cells around it.
     """
     with closing(sqlite3.connect(path)) as conn:
@@ -26,14 +27,16 @@ def owners_of(path: Path) -> list[Owner | None]:
         root = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'records'").fetchone()[0]
         names = {row: (namespace, name) for row, namespace, name in conn.execute("SELECT id, namespace, name FROM records")}
     content = path.read_bytes()
-    found: list[Owner | None] = [None] * len(content)
-    for row, start, end in _payloads(content, size, root):
-        found[start:end] = [names[row]] * (end - start)
-    return found
+    payloads: list[Owner | None] = [None] * len(content)
+    cells: list[Owner | None] = [None] * len(content)
+    for row, cell, start, end in _payloads(content, size, root):
+        payloads[start:end] = [names[row]] * (end - start)
+        cells[cell:end] = [names[row]] * (end - cell)
+    return payloads, cells
 
 
-def _payloads(content: bytes, size: int, page: int) -> list[tuple[int, int, int]]:
-    """(row id, start, end) of all payloads below a page of a table."""
+def _payloads(content: bytes, size: int, page: int) -> list[Piece]:
+    """Of all cells below a page of a table; each overflow page of one is a piece of its own."""
     base = (page - 1) * size
     header = base + (HEADER_BYTES if page == 1 else 0)
     kind, cells = content[header], int.from_bytes(content[header + 3 : header + 5])
@@ -51,19 +54,19 @@ def _payloads(content: bytes, size: int, page: int) -> list[tuple[int, int, int]
     return found
 
 
-def _payload(content: bytes, size: int, cell: int) -> list[tuple[int, int, int]]:
+def _payload(content: bytes, size: int, cell: int) -> list[Piece]:
     length, start = _varint(content, cell)
     row, start = _varint(content, start)
     most, least = size - 35, (size - 12) * 32 // 255 - 23
     if length <= most:
-        return [(row, start, start + length)]
+        return [(row, cell, start, start + length)]
     local = least + (length - least) % (size - 4)
     local = local if local <= most else least
-    found = [(row, start, start + local + 4)]  # with the number of the next page
+    found = [(row, cell, start, start + local + 4)]  # with the number of the next page
     page = int.from_bytes(content[start + local : start + local + 4])
     while page:
         base = (page - 1) * size
-        found.append((row, base, base + size))
+        found.append((row, base, base, base + size))
         page = int.from_bytes(content[base : base + 4])
     return found
 

@@ -40,7 +40,7 @@ PLANS = {
     "page, reverse": (sql.PAGE_REVERSE, BY_ID),
     "page of names": (sql.NAME_PAGE, BY_ID),
     "page of names, reverse": (sql.NAME_PAGE_REVERSE, BY_ID),
-    "last": (sql.LAST, BY_ID),
+    "last": (sql.LAST, "records_by_namespace (namespace=?)"),
     "last id": (sql.LAST_ID, "records_by_namespace (namespace=?)"),
     "count": (sql.COUNT, "records_by_namespace (namespace=?)"),
     "count of the expired": (sql.COUNT, "records_by_expiry (namespace=? AND expires<?)"),
