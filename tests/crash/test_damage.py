@@ -8,7 +8,7 @@ import pytest
 
 from .damage import damage
 
-COUNTS = {"few": 3500, "deep": 3300, "chained": 4200, "several": 3500, "beside": 3500, "logged": 2000}
+COUNTS = {"few": 5000, "deep": 2500, "chained": 6000, "several": 2500, "beside": 2500, "logged": 1500}
 
 
 @pytest.mark.timeout(600)
