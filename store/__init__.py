@@ -22,6 +22,7 @@ from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
 if _typing.TYPE_CHECKING:
+    from store.backups import restore
     from store.codecs.placeholder import Placeholder
     from store.evolution import versioned
     from store.record import Record
@@ -29,13 +30,16 @@ if _typing.TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "recover", "codecs", "errors", *errors.__all__]
+__all__ = [
+    "Store", "Record", "Placeholder", "allow", "versioned", "restore", "recover", "codecs", "errors", *errors.__all__,
+]  # fmt: skip
 
 
 _LATE = {
     "Record": "store.record",
     "Placeholder": "store.codecs.placeholder",
     "versioned": "store.evolution",
+    "restore": "store.backups",
     "recover": "store.recovery",
 }
 

@@ -29,6 +29,8 @@ COMMANDS = {
     "admit": "store.cli.trust:admit",
     "verify": "store.cli.verifying:verify",
     "compact": "store.cli.compacting:compact",
+    "backup": "store.cli.backups:backup",
+    "restore": "store.cli.backups:restore",
     "recover": "store.cli.recovering:recover",
     "export": "store.cli.exporting:export",
     "import": "store.cli.importing:import_",

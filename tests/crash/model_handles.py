@@ -58,11 +58,12 @@ class Handles(RuleBasedStateMachine):
 
     # -- opening and closing
 
-    def store(self, **more: Any) -> Store[Any]:
+    def store(self, path: Path | None = None, **more: Any) -> Store[Any]:
         """In this process. The warning of a key that is not here is expected."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Store(self.path, **{"key": KEY, "clock": self.clock, "timeout": 5, "on_unreadable": unreadable, **more})
+            options = {"key": KEY, "clock": self.clock, "timeout": 5, "on_unreadable": unreadable, **more}
+            return Store(path or self.path, **options)
 
     @initialize()
     def open_first(self) -> None:
@@ -98,8 +99,8 @@ class Handles(RuleBasedStateMachine):
         self.close_all()
         self.open.append(self.store(**more))
         self.open.append(self.store(namespace="x", **more))
-        options = {"key": KEY, "namespace": namespace, "timeout": 5, **far}
-        self.open.append(self.second.open(self.clock, self.path, options))
+        far = {"key": KEY, "namespace": namespace, "timeout": 5, **far}
+        self.open.append(self.second.open(self.clock, self.path, far))
 
     def close_all(self) -> None:
         while self.open:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from store.errors import StoreError, Untrusted
+from store.errors import RecordError, StoreError, Untrusted
 
 from .model_handles import OTHER
 from .model_rules import Rules
@@ -96,3 +96,23 @@ class StoreAndDict(Rules):
             return
         s.compact()
         assert not self.open[0].verify().orphans
+
+    @precondition(lambda self: not self.transactions)
+    @rule(number=st.integers(0, 3))
+    def backup(self, number: int) -> None:
+        """A copy holds all that the store does, in every namespace; of a damaged store there is none."""
+        self.pick(number)
+        copy = self.folder / "copy.db"
+        everything = [*self.expected.dead.values()]
+        for namespace in self.expected.records:
+            everything += self.expected.alive(namespace).values()
+        if any(entry.damaged for entry in everything):
+            with pytest.raises(RecordError):
+                self.open[0].backup(copy)
+            return
+        self.open[0].backup(copy)
+        with self.store(path=copy) as s:
+            for namespace in self.expected.records:
+                with s.within(namespace) as there:
+                    found = self.expected.alive(namespace)
+                    assert list(there.items()) == [(name, entry.value) for name, entry in found.items()]
