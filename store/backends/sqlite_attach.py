@@ -16,13 +16,13 @@ from typing import TypeVar
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
-from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
+from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_engine import Engine, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
-from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
     _check_place(path)
     if not _size(path):
         return None
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         return _patiently(path, timeout, lambda: _identity(path))
     finally:
@@ -247,7 +247,7 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
     write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         yield
     except StoreError:
@@ -257,12 +257,13 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
 
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
-    if not had_log and _has_log(path):
+    if not had_log and _is_beside(path):
         with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
-def _has_log(path: str) -> bool:
+def _is_beside(path: str) -> bool:
+    """Whether SQLite has something beside the file, if only an empty log."""
     return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
 
 
@@ -299,7 +300,7 @@ def _is_old(path: str) -> bool:
 
 
 def _check_place(path: str) -> None:
-    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore."""
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise StoreNotFound(
@@ -320,6 +321,11 @@ def _check_place(path: str) -> None:
         )
     if not stat.S_ISREG(mode):
         raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 0 and has_log(path):  # SQLite would take it for a new file, and delete the log
+        raise Corrupt(
+            f"{path} is empty, and its log ({path}-wal) is not: the file was cut off. It was not touched; restore a "
+            "backup, or delete both files to begin anew"
+        )
     if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
         raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
 
