@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import IO, Any
 
 
@@ -12,6 +13,15 @@ def sync_file(file: IO[Any]) -> None:
     os.fsync(file.fileno())
 
 
+def close(descriptor: int) -> None:
+    """Close what was only read, or is synced: an error of it says nothing then.
+
+    Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
+    """
+    with suppress(OSError):
+        os.close(descriptor)
+
+
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """So are the names of the files in a folder; without it a file may be synced and nowhere. Raises: OSError."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
@@ -19,4 +29,4 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         try:
             os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            close(descriptor)

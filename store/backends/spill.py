@@ -14,10 +14,11 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from store.errors import LockTimeout, ReadOnly, StorageError
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
 from store.spilled import is_file
+from store.syncing import close, sync_folder
 
 RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
 
@@ -40,12 +41,14 @@ class Folder:
             raise
         except OSError as exc:
             raise StorageError(
-                f"{self.path} cannot be opened: {exc.strerror}", errno=exc.errno, path=self.path
+                f"{self.path} cannot be opened: {exc.strerror}; see the file system's log and try again",
+                errno=exc.errno,
+                path=self.path,
             ) from exc
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
     def hold(self, timeout: float) -> int:
         """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
@@ -55,10 +58,11 @@ class Folder:
         """
         descriptor = self._open_or_make()
         try:
-            if not lock(descriptor, fcntl.LOCK_SH, timeout):
-                raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
+            with translated(self.path):
+                if not lock(descriptor, fcntl.LOCK_SH, timeout):
+                    raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
-            os.close(descriptor)
+            close(descriptor)
             raise
         return descriptor
 
@@ -99,16 +103,12 @@ class Folder:
             raise
 
     def _open_or_make(self) -> int:
-        try:
+        with translated(self.path):
             try:
                 return self._open()
             except FileNotFoundError:
                 self._make()
                 return self._open()
-        except StorageError:
-            raise
-        except OSError as exc:
-            raise unwritable(exc, self.path) from exc
 
     def _make(self) -> None:
         """With the rights of the database, as SQLite makes its log; the folder above is synced."""
@@ -117,16 +117,17 @@ class Folder:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
-        descriptor = self._open()
         try:
-            give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-        finally:
-            os.close(descriptor)
-        above = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+            descriptor = self._open()
+            try:
+                give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
+            finally:
+                close(descriptor)
+            sync_folder(os.path.dirname(self.path))
+        except BaseException:
+            with suppress(OSError):  # so that the next one makes it, and syncs what names it
+                os.rmdir(self.path)
+            raise
 
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:
@@ -172,6 +173,17 @@ def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
     return StorageError(
         f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
     )
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """In it, what the system says of the folder is an error of ours. Raises: StorageError, ReadOnly."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
 
 
 def _unlink(file: str, descriptor: int) -> int | None:

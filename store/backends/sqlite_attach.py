@@ -17,7 +17,7 @@ from store.backends import sqlite_schema as schema
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
 from store.backends.sqlite_engine import Engine, Inode, lost
-from store.backends.sqlite_errors import SQLITE_ERRORS
+from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_slot import wait
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.locking import Hold, WriterLock
@@ -231,7 +231,7 @@ def _check_place(path: str) -> None:
 
 
 def _check_writable(path: str) -> None:
-    if not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)):
+    if not is_writable(path):
         raise ReadOnly(
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,

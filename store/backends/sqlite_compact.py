@@ -6,12 +6,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.spill import RETRY_SECONDS, lock_exclusively
+from store.backends.spill import RETRY_SECONDS, lock_exclusively, translated
 from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
 from store.errors import StoreError
@@ -68,6 +70,8 @@ def _fold(engine: Engine, timeout: float) -> tuple[int, int]:
             break
     slot.run("SELECT 1", (), _vacuumed, timeout)
     engine.fold(slot, "TRUNCATE")
+    if engine.checkpoints.error is not None:
+        raise translate(engine.checkpoints.error, engine.path)
     return files, size
 
 
@@ -94,14 +98,13 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
     """None where files are being written: those are named by no row yet."""
-    try:
+    with translated(spill.folder.path), suppress(FileNotFoundError):
         with spill.folder.opened() as descriptor:
             if not lock_exclusively(descriptor, NO_WAIT):
                 return None
             gone, freed = spill.folder.remove(spill.unnamed(spill.folder.files(descriptor)))
             return len(gone), freed
-    except FileNotFoundError:
-        return 0, 0
+    return 0, 0
 
 
 def _garbage(engine: Engine, timeout: float) -> int:
