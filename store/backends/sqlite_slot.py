@@ -111,8 +111,8 @@ class Slot:
     def _can_write_again(self, error: SqliteError) -> bool:
         """Whether another connection is worth an attempt, where this one turned out to be for reading only.
 
-        SQLite opens a file so where it cannot open it for writing, be it for a moment, and leaves it at that (unixOpen
-        and unixOpenSharedMemory in its os_unix.c). The next statement outside a transaction opens it again.
+        SQLite opens a file so where it cannot open it for writing, be it for a moment, and leaves it at that
+        (unixOpen, unixOpenSharedMemory in its os_unix.c). The next statement outside a transaction opens it again.
         """
         if not is_read_only(error):
             return False
