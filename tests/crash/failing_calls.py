@@ -15,13 +15,14 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from . import shim
 from .fault_trial import attempt
-from .operations import OPERATIONS, Operation, Place
+from .operations import OPERATIONS, Operation, Place, operation_called
 from .trial import Round
 
 HOW = ("once", "always", "short", "short and then full")
@@ -36,15 +37,15 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A sweep: an operation once for each call that it makes of a kind, from `start` on in steps."""
+    """A sweep: an operation once for each call that it makes of a kind, or for `most` of them, drawn by `seed`."""
 
     operation: str
     call: str
     number: str
     how: str
     durability: str = "normal"
-    start: int = 1
-    step: int = 1
+    most: int = 1_000_000
+    seed: int = 0
 
 
 class CallFails:
@@ -79,7 +80,7 @@ class CallFails:
 
 
 def tasks(operations: Iterable[Operation] = OPERATIONS, calls: Sequence[str] = CALLS) -> list[Task]:
-    """Every sweep there is.
+    """Every sweep there is, over every call.
 
     EINTR fails once: a call that a signal interrupts each time is nothing that a kernel does, and is made again.
     """
@@ -95,11 +96,17 @@ def tasks(operations: Iterable[Operation] = OPERATIONS, calls: Sequence[str] = C
     return found
 
 
+def some(task: Task, most: int, seed: int) -> Task:
+    """The same sweep over some of the calls only."""
+    return replace(task, most=most, seed=seed)
+
+
 def sweep(task: Task, place: Place, functions: Any, round_: Round, seen: Counter[str]) -> None:
     """The operation with each of its calls failing: until one fails it makes those that it makes without."""
-    (operation,) = [one for one in OPERATIONS if one.name == task.operation]
+    operation = operation_called(task.operation)
     place.durability = task.durability
-    for k in range(task.start, _calls_of(operation, place, functions)[task.call] + 1, task.step):
+    calls = range(1, _calls_of(operation, place, functions)[task.call] + 1)
+    for k in sorted(Random(task.seed).sample(calls, min(task.most, len(calls)))):
         faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         fault = CallFails(functions, task, k)
         print(f"{task.operation}, {task.durability}, {fault}", file=sys.stderr, flush=True)

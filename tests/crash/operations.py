@@ -237,6 +237,12 @@ def _array_read(place: Place) -> State:
     return {"array": plain(place.open()["array"])}
 
 
+def _wide(s: Store[Any]) -> None:
+    """More than SQLite's page cache holds (2 MB), so that it writes to the log before the commit."""
+    s.update(_WIDE)
+
+
+_WIDE = {f"wide {i}": "w" * 900 for i in range(2500)}
 _ROUND = {f"many {i}": i for i in range(MANY)}
 _NEW = _writing(_set("new", 1))
 _ARRAY = ("array", list(range(400)))
@@ -250,6 +256,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("modify", _writing(lambda s: s.modify("small", lambda _: "new")), _with(small="new")),
     Operation("transaction", _writing(_transaction), _several),
     Operation("update", _writing(lambda s: s.update(_ROUND, long=LONG)), _with(**_ROUND, long=LONG)),
+    Operation("update larger than the cache", _writing(_wide), _with(**_WIDE)),
     Operation("clear", _writing(lambda s: s.clear()), lambda _: {}),
     Operation("touch", _writing(lambda s: s.touch("in a file", 1e9))),
     Operation("set of a value in a file", _writing(_set("long", LONGER)), _with(long=LONGER)),
@@ -276,3 +283,32 @@ if find_spec("numpy") is not None:
         Operation("set of an array", _writing(_array), _with(array=_ARRAY)),
         Operation("read of an array", _array_read, first=_array, given=_with(array=_ARRAY)),
     )
+
+
+def _two_writes(s: Store[Any]) -> None:
+    s["new"] = 1
+    s["newer"] = LONG
+
+
+def _plain_error(place: Place) -> None:
+    os.unlink(place.folder / "app.db.lock")
+
+
+def _swallowed(s: Store[Any]) -> None:
+    try:
+        s["new"] = 1
+    except OSError:
+        pass
+
+
+CONTROLS: tuple[Operation, ...] = (
+    Operation("swallows the error", _writing(_swallowed), _with(new=1)),
+    Operation("does half", _writing(_two_writes), _with(new=1, newer=LONG)),
+    Operation("raises what the system raises", _plain_error),
+)
+"""These break what the others keep: trials of them must fail."""
+
+
+def operation_called(name: str) -> Operation:
+    (found,) = [operation for operation in OPERATIONS + CONTROLS if operation.name == name]
+    return found
