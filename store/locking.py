@@ -12,10 +12,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakValueDictionary, ref
 
+from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.digests import blake2b
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 from store.syncing import close
@@ -42,7 +43,8 @@ class Hold:
         self.thread = threading.get_ident()
 
 
-_writer_locks: WeakSet[WriterLock] = WeakSet()
+_writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
+_LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first
 
 
 class WriterLock:
@@ -51,10 +53,13 @@ class WriterLock:
     Between threads ownership is a field under a mutex; between processes it is a lock on one descriptor of
     the lock file, taken in a loop of our own. Not reentrant: nesting is the business of transactions.
     Without a path it excludes threads only. In a forked child nobody holds it, and the parent's stands.
+    Threads that hold one and wait for another's find out where they would wait for ever (`store.deadlock`).
     """
 
     def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self.label = path or f":memory: {id(self)}"
+        self.is_named = False  # one of the program's own, which are not looked at for rings
         self._clock = clock
         self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
         self.holder: ref[Hold] | None = None
@@ -66,15 +71,20 @@ class WriterLock:
         self._funlock: Callable[[int], Any] = _never
         self._dropped = self._on_dropped
         self._closed = False
-        _writer_locks.add(self)
+        self._line = b""
+        self._gives_way = False  # to whoever waits for it, before it is taken again
+        _writer_locks[id(self)] = self
 
     def acquire(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
         """Take the lock for `hold`, waiting up to `timeout` seconds; `clean` undoes what it leaves behind.
 
         Raises:
-            LockTimeout: somebody else kept it for that long. ReadOnly, StorageError: no lock file. StoreClosed.
+            LockTimeout: somebody else kept it for that long, or would for ever, waiting for a lock of this thread's.
+            ReadOnly, StorageError: no lock file. StoreClosed.
         """
         try:
+            if self._gives_way:
+                self._give_way(timeout)
             if self._attempt(hold, clean):
                 return
             self._wait(hold, clean, timeout)
@@ -93,10 +103,29 @@ class WriterLock:
         holder = self.holder
         return holder is not None and holder() is hold
 
+    def say(self, line: bytes) -> None:
+        """Tell whoever waits for this lock what its holder waits for; if that fails, they have their timeout."""
+        with self._mutex:  # a descriptor that was closed may be another file's by now
+            self._line = line
+            if self._descriptor is not None:
+                with suppress(OSError):
+                    os.pwrite(self._descriptor, line, _LINE_AT)
+
+    def said(self) -> bytes:
+        """What the holder of this lock, in whatever process, waits for."""
+        with self._mutex:
+            if self._descriptor is None:
+                return self._line
+            try:
+                return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
+            except OSError:
+                return b""
+
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()
         self.holder = self._clean = None
+        self._line = b""
         self._close()
 
     def close(self) -> None:
@@ -106,18 +135,52 @@ class WriterLock:
             self._close()
 
     def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
-        deadline = self._clock() + timeout
+        held = [lock for lock in _known() if lock is not self and not lock.is_named and lock._is_of(hold.thread)]
+        waiting = Waiting(self, held, _labelled) if held and not self.is_named else None
+        try:
+            self._wait_until(hold, clean, timeout, waiting)
+        finally:
+            if waiting is not None:
+                waiting.end()
+
+    def _wait_until(
+        self, hold: Hold, clean: Callable[[], None], timeout: float, waiting: Waiting[WriterLock] | None
+    ) -> None:
+        looked = self._clock()
+        deadline = looked + timeout
         delay = FIRST_DELAY
         while not self._attempt(hold, clean):
-            left = deadline - self._clock()
-            if left <= 0:
+            now = self._clock()
+            if now >= deadline:
                 raise LockTimeout(
                     f"{self.path or ':memory:'}: another writer kept the lock for {timeout:g} seconds; "
                     "try again, shorten its transactions, or open the store with a longer timeout",
                     path=self.path,
                 )
-            time.sleep(min(delay, left))
+            if waiting is not None and now - looked >= LOOK_SECONDS:
+                looked = now
+                if waiting.look():
+                    for lock in waiting.held:
+                        lock._gives_way = True
+                    raise LockTimeout(
+                        f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
+                        "thread keeps: leave the blocks and begin again, the transaction of "
+                        f"{waiting.advice()}, in this order wherever one is inside another",
+                        path=self.path,
+                    )
+            time.sleep(min(delay, deadline - now))
             delay = min(delay * 2, LAST_DELAY)
+
+    def _give_way(self, timeout: float) -> None:
+        """Who gave up for another one and begins again at once would be faster than the other's next attempt."""
+        self._gives_way = False
+        time.sleep(min(timeout, LOOK_SECONDS))
+
+    def _is_of(self, thread: int) -> bool:
+        """Whether that thread has it."""
+        holder = self.holder
+        hold = None if holder is None else holder()
+        return hold is not None and hold.thread == thread
 
     def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
         with self._mutex:
@@ -248,7 +311,9 @@ class NamedLocks:
 
     def _lock(self, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
         if self.folder is None:
-            return self._thread_lock(self._in_process.setdefault(name, WriterLock(None)))
+            lock = self._in_process.setdefault(name, WriterLock(None))
+            lock.is_named = True
+            return self._thread_lock(lock)
         return self._file_lock(self.folder, name)
 
     def _thread_lock(self, lock: WriterLock) -> tuple[Callable[[float], bool], Callable[[], None]]:
@@ -313,9 +378,18 @@ def _never(*_: Any, **__: Any) -> bool:
     raise AssertionError("no descriptor was opened")
 
 
+def _known() -> list[WriterLock]:
+    """All that there are; listed by one C call, since other threads make and drop them."""
+    return [lock for reference in _writer_locks.valuerefs() if (lock := reference()) is not None]
+
+
+def _labelled(label: str) -> WriterLock | None:
+    return next((lock for lock in _known() if lock.label == label and not lock._closed), None)
+
+
 def _forget_all() -> None:
     """In a forked child: the descriptors are copies, and an unlock through one would be the parent's too."""
-    for lock in list(_writer_locks):
+    for lock in _known():
         lock.forget()
 
 

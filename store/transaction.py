@@ -27,10 +27,12 @@ class Transactions(Handle[V]):
         """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
 
         Between processes and threads there is one writer at a time; reads inside see its writes. It belongs
-        to the thread that began it: do not await inside.
+        to the thread that began it: do not await inside. Inside that of another store, begin them in the order of
+        the stores' paths everywhere: two that wait for each other are found out, and one of them raises.
 
         Raises:
-            LockTimeout: another writer took longer than `timeout` seconds.
+            LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
+                is in a transaction of.
         """
         return self._backend.transaction()
 
@@ -66,11 +68,12 @@ class Transactions(Handle[V]):
     def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
         """A lock of that name, for the program's own purposes, between threads and processes.
 
-        It does not hold up writers. `timeout` is in seconds; None is the store's.
+        It does not hold up writers. `timeout` is in seconds; None is the store's. Take several in one order
+        everywhere: two programs that hold one each and wait for the other's do so until the timeout.
 
         Raises:
             LockTimeout: somebody else held it for that long. StoreError: this thread holds it already, or is
-                inside `edit` or `transaction`, where waiting could deadlock.
+                inside `edit` or `transaction` of this or any other store, where waiting could deadlock.
         """
         seconds = self._timeout if timeout is None else check_timeout(timeout)
         self._check_open()
@@ -78,7 +81,7 @@ class Transactions(Handle[V]):
 
     @contextmanager
     def _hold(self, name: str, seconds: float) -> Iterator[None]:
-        if self._backend.in_transaction():
+        if self._backend.in_transaction_of_any():
             raise StoreError(
                 f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
                 "take the lock first, then begin the transaction"

@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "huge" not in str(config.getoption("-m")):
         for item in items:
             if item.get_closest_marker("huge"):
-                item.add_marker(pytest.mark.skip(reason="takes gigabytes of memory and disk: run it with -m huge"))
+                item.add_marker(pytest.mark.skip(reason="takes gigabytes, or minutes: run it with -m huge"))
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ class Folder:
     def __init__(self, database: str, path: str) -> None:
         self.database = database
         self.path = path
+        self._is_synced = False  # whether a power cut leaves the folder where it is
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -59,6 +60,7 @@ class Folder:
         descriptor = self._open_or_make()
         try:
             with translated(self.path):
+                self._sync_name()
                 if not lock(descriptor, fcntl.LOCK_SH, timeout):
                     raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
@@ -111,23 +113,27 @@ class Folder:
                 return self._open()
 
     def _make(self) -> None:
-        """With the rights of the database, as SQLite makes its log; the folder above is synced."""
+        """With the rights of the database, as SQLite makes its log."""
+        self._is_synced = False
         status = self.rights()
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
+        descriptor = self._open()
         try:
-            descriptor = self._open()
-            try:
-                give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-            finally:
-                close(descriptor)
+            give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
+        finally:
+            close(descriptor)
+
+    def _sync_name(self) -> None:
+        """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
+        if self._is_synced:
+            return
+        # A folder may be such that it can be written and not read; SQLite goes on as well.
+        with suppress(PermissionError):
             sync_folder(os.path.dirname(self.path))
-        except BaseException:
-            with suppress(OSError):  # so that the next one makes it, and syncs what names it
-                os.rmdir(self.path)
-            raise
+        self._is_synced = True
 
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:

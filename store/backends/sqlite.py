@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_attach import attach, detach, retain
+from store.backends.sqlite_attach import attach, detach, is_in_transaction, retain
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_slot import fetch_all, fetch_one
@@ -23,6 +23,7 @@ from store.spilled import files_of, prefix_of, size_of
 
 if TYPE_CHECKING:
     from store.backends.sqlite_compact import SqliteFreed
+    from store.backends.sqlite_copy import Check, Copied, Progress
     from store.backends.sqlite_monitor import SqliteMonitor
 
 Found = TypeVar("Found", Row, Header)
@@ -48,7 +49,7 @@ class SqliteBackend:
         self.read_only = read_only
         self._engine = engine
         self._timeout = timeout
-        self.store_id = self._store_id()
+        self.store_id = engine.identity(timeout)
         self.coherence: SqliteCoherence = engine.coherence
 
     # -- reading
@@ -254,6 +255,11 @@ class SqliteBackend:
         self._writable()
         return compact(self._engine, self._timeout)
 
+    def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
+        from store.backends.sqlite_backup import backup
+
+        return backup(self._engine, path, check, progress, self._timeout)
+
     # -- the rest
 
     def transaction(self) -> SqliteTransaction:
@@ -262,6 +268,9 @@ class SqliteBackend:
 
     def in_transaction(self) -> bool:
         return self._engine.slot().current() is not None
+
+    def in_transaction_of_any(self) -> bool:
+        return self.in_transaction() or is_in_transaction()
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         return self._engine.named_locks.hold(name, timeout)
@@ -282,11 +291,6 @@ class SqliteBackend:
         if not isinstance(self._engine, _Closed):
             engine, self._engine = self._engine, _Closed(self.location)  # type: ignore[assignment]
             detach(engine)
-
-    def _store_id(self) -> bytes:
-        if not self._engine.store_id:
-            self._one("SELECT 1", (), 0.0)  # opens a connection, which reads it
-        return self._engine.store_id
 
     def _text(self, found: Any) -> str:
         """What a column of text held: anything, where somebody rewrote the schema by hand."""

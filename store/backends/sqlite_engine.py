@@ -206,6 +206,11 @@ class Engine:
             slot = self._local.slot = self._new_slot()
             return slot
 
+    def is_in_transaction(self) -> bool:
+        """Whether this thread is in a transaction. One that has not used the file gets no connection for that."""
+        slot = self._shared_slot if self.shared else getattr(self._local, "slot", None)
+        return slot is not None and slot.current() is not None
+
     def _new_slot(self) -> Slot:
         slot = Slot(self.path, self._open, self._before_close)
         with self._slots_lock:
@@ -262,6 +267,12 @@ class Engine:
         self.store_id = self.store_id or found
         if found != self.store_id:
             raise _moved(self.path, "replaced")
+
+    def identity(self, timeout: float) -> bytes:
+        """The id made with the file."""
+        if not self.store_id:
+            self.read("SELECT 1", (), row_count, 0.0, timeout)  # opens a connection, which reads it
+        return self.store_id
 
     def _has_connection(self) -> bool:
         """Whether one is open that has read through the WAL index.

@@ -39,6 +39,11 @@ def is_writable(path: str) -> bool:
     return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
 
 
+def is_passing(error: SqliteError) -> bool:
+    """Whether the same may work later: somebody else's lock, or what the disk refused."""
+    return code_of(error) in _BUSY | {_IOERR, _FULL, _CANTOPEN, _READONLY}
+
+
 def timed_out(path: str, timeout: float) -> LockTimeout:
     """A foreign program held SQLite's own lock for too long."""
     return LockTimeout(

@@ -23,7 +23,7 @@ from store.backends.sqlite_slot import fetch_one
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.row import Header
 from store.spilled import Part
-from store.syncing import close
+from store.syncing import close, sync_named
 
 if TYPE_CHECKING:
     from store.backends.sqlite_engine import Engine
@@ -103,6 +103,7 @@ class SqliteSpill:
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
+                sync_named(part.file, pending.descriptor)  # whoever left it may have been killed before
         return list(parts)
 
     def claim(self, text: str, transaction: SqliteTransaction) -> None:

@@ -21,14 +21,18 @@ def lines() -> list[str]:
         kind.version() for kind in EVERYBODY if kind.distribution is not None and not kind.is_absent()
     )
     versions |= dict.fromkeys(f"{library} {metadata.version(library)}" for library in OF_ARRAYS if find_spec(library))
-    text = [
-        f"- {_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
-        f"- {platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
-        f"- {', '.join(versions)}",
-    ]
+    text = [*without_peers(), f"- {', '.join(versions)}"]
     missing = [f"{kind.label} (needs {kind.needs or kind.distribution})" for kind in absent()]
     missing += [f"{library} for arrays (needs {library})" for library in OF_ARRAYS if not find_spec(library)]
     return [*text, f"- absent: {'; '.join(missing)}"] if missing else text
+
+
+def without_peers() -> list[str]:
+    """Those of the machine and of Python."""
+    return [
+        f"- {_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
+        f"- {platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
+    ]
 
 
 def _processor() -> str:

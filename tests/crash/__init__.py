@@ -1,5 +1,20 @@
 """What is acknowledged is there, whatever happens: tests that kill, cut the power, fail calls and damage files.
 
-`test_*.py` are CI's share of it. `python -m tests.crash --hours H` spreads its time over all promises, and writes the
-table of them that the README links to.
+`test_*.py` are CI's share of it. The long campaign spreads its time over all promises, in rounds of some seconds:
+
+    python -m tests.crash --hours 1                     prints each round's seed and counts, and writes promises.md
+    python -m tests.crash --hours 0.1 --only power      some of them; --list has their names
+    python -m tests.crash --round power --seed 4711     one round again, as its line says
+
+Where to read: `trial` (what a promise is), `promises` (all of them), `rounds` (a round in a process of its own),
+`campaign` (whose turn it is), `table` (what is written).
 """
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+SAMPLES = str(Path(__file__).parents[1] / "samples")
+if SAMPLES not in sys.path:  # pytest sees to it by itself
+    sys.path.append(SAMPLES)

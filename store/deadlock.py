@@ -1,0 +1,96 @@
+"""Writers of several files who wait for each other would wait for ever: who of them gives up, and when.
+
+A thread that holds the lock of one file and waits for that of another says so in the lock file that it holds: a count
+that goes on while it waits, and what it waits for. Whoever waits against the order of the paths follows those lines
+from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up: in a
+ring somebody waits against the order, and the others then go on. A process that was killed leaves its line behind,
+and its count stands still.
+
+Only lock files that this process has open are read: a line, which another user may have written, never makes it open
+a file. A ring through one that it has not ends by the timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+LOOK_SECONDS = 0.01  # between two looks along the lines
+LINE_BYTES = 8192  # a path has no more than 4096
+
+
+class Lock(Protocol):
+    """What is known of a writer's lock here."""
+
+    label: str
+    """Its path; of one in memory, a name that no other one has."""
+
+    def say(self, line: bytes) -> None:
+        """Tell others, who read it by `said`, what its holder waits for."""
+
+    def said(self) -> bytes: ...
+
+
+L = TypeVar("L", bound=Lock)
+
+
+class Waiting(Generic[L]):
+    """A thread that holds some locks and waits for another. To be used by that thread alone.
+
+    `find` gives the lock of a label, where this process has it.
+    """
+
+    def __init__(self, wanted: L, held: Sequence[L], find: Callable[[str], L | None]) -> None:
+        self.wanted = wanted
+        self.held = held
+        self._find = find
+        self._count = 0
+        self._labels = {lock.label for lock in held}
+        self._is_against_order = any(_place(lock) > _place(wanted) for lock in held)
+        self._ring: list[tuple[str, bytes]] = []  # as it was first seen
+
+    def look(self) -> bool:
+        """Say that this thread waits still; whether it would for ever."""
+        self._count += 1
+        for lock in self.held:
+            lock.say(b"%d %s\n" % (self._count, self.wanted.label.encode("utf-8", "surrogateescape")))
+        if not self._is_against_order:
+            return False
+        ring = self._followed()
+        if [label for label, _ in ring] != [label for label, _ in self._ring]:
+            self._ring = ring
+            return False
+        return bool(ring) and all(now != then for (_, now), (_, then) in zip(ring, self._ring, strict=True))
+
+    def end(self) -> None:
+        """It waits no longer."""
+        for lock in self.held:
+            lock.say(b"\n")
+
+    def advice(self) -> str:
+        """The order in which there is no waiting for ever."""
+        return ", then of ".join(_file(lock) for lock in sorted([*self.held, self.wanted], key=_place))
+
+    def _followed(self) -> list[tuple[str, bytes]]:
+        """The locks from the wanted one to one of ours, each with the count of who waits; none where they end."""
+        ring: list[tuple[str, bytes]] = []
+        lock: L | None = self.wanted
+        while lock is not None and lock.label not in [label for label, _ in ring]:
+            count, _, label = lock.said().partition(b"\n")[0].partition(b" ")
+            if not count.isdigit():
+                return []
+            ring.append((lock.label, count))
+            target = label.decode("utf-8", "surrogateescape")
+            if target in self._labels:
+                return ring
+            lock = self._find(target)
+        return []
+
+
+def _place(lock: Lock) -> tuple[bool, str]:
+    """Files by their path, then those in memory."""
+    return lock.label.startswith(":"), lock.label
+
+
+def _file(lock: Lock) -> str:
+    return ":memory:" if lock.label.startswith(":") else lock.label.removesuffix(".lock")
