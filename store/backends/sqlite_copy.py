@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from store import spilled
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
-from store.backends.spill import Folder, give_rights, unwritable
+from store.backends.spill import Folder, give_rights, translated, unwritable
 from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import connect
 from store.backends.sqlite_engine import Engine
@@ -26,6 +26,7 @@ from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
+from store.syncing import close
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
@@ -106,7 +107,8 @@ def partial_beside(target: str, timeout: float) -> Iterator[str]:
     lock, hold = WriterLock(partial + ".lock"), Hold()
     lock.acquire(hold, _nothing, timeout)
     try:
-        _remove(partial)
+        with translated(partial):
+            _remove(partial)
         yield partial
     finally:
         with suppress(OSError):
@@ -149,7 +151,7 @@ def sync(path: str) -> None:
         try:
             os.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            close(descriptor)
     except OSError as exc:
         raise unwritable(exc, path) from exc
 

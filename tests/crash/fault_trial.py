@@ -23,7 +23,7 @@ from store.trust.seal import Sealer, Verdict
 
 from .operations import Operation, Place, State, contents
 
-ADVICE = re.compile(r"try again|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
+ADVICE = re.compile(r"try again|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
 """One of these is in each message: what to do next."""
 
 

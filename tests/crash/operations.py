@@ -191,6 +191,14 @@ def _lock(s: Store[Any]) -> None:
         pass
 
 
+def _backup(s: Store[Any]) -> None:
+    """Beside the store; what a fault left of one that failed is removed, and one that succeeded is whole."""
+    target = f"{s.location}.backup"
+    s.backup(target)
+    with Store(target, mode="r", trust="own", clock=lambda: NOW + 10) as copy:
+        assert contents(copy) == contents(s)
+
+
 def _create(place: Place) -> None:
     place.open()
 
@@ -264,6 +272,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("delete of one", _writing(_delete("in a file")), _less("in a file")),
     Operation("purge", _writing(lambda s: s.purge())),
     Operation("compact", _writing(lambda s: s.compact()), first=_delete("other"), given=_less("other")),
+    Operation("backup", _writing(_backup)),
     Operation("set and checkpoint", _NEW, _with(new=1), frames=1),
     Operation("delete of a value in a file and checkpoint", _writing(_delete("other")), _less("other"), frames=1),
     Operation("named lock", _writing(_lock)),
