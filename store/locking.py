@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary, ref
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.digests import blake2b
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.syncing import close
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -207,8 +208,11 @@ class WriterLock:
         descriptor = self._descriptor
         if descriptor is None:
             descriptor = self._open()
-        if not self._flock(descriptor, blocking=False):
-            return False
+        try:
+            if not self._flock(descriptor, blocking=False):
+                return False
+        except OSError as exc:
+            raise _unlockable(self.path, exc) from exc
         try:
             status = os.stat(self.path)  # type: ignore[arg-type]
             if self._inode == (status.st_dev, status.st_ino):
@@ -236,8 +240,8 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, or whether its "
-                "directory was moved, and open the store again",
+                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether "
+                "there is space, and whether its directory was moved; then try again",
                 errno=exc.errno,
                 path=self.path,
             ) from exc
@@ -251,7 +255,10 @@ class WriterLock:
         if clean is not None:
             clean()
         if self._descriptor is not None:
-            self._funlock(self._descriptor)
+            try:
+                self._funlock(self._descriptor)
+            except OSError:  # closed, it is unlocked as well, and what was written was written
+                self._close()
         self.holder = self._clean = None
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
@@ -262,7 +269,7 @@ class WriterLock:
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            close(descriptor)
 
 
 class NamedLocks:
@@ -334,7 +341,8 @@ class NamedLocks:
             os.makedirs(folder, exist_ok=True)
         except OSError as exc:
             raise StorageError(
-                f"{folder}: cannot make the folder for named locks: {exc.strerror}",
+                f"{folder}: cannot make the folder for named locks: {exc.strerror}; free space or see the file "
+                "system's log, and try again",
                 errno=exc.errno,
                 path=folder,
             ) from exc
@@ -346,9 +354,26 @@ class NamedLocks:
                 lock.acquire(timeout=timeout)
             except filelock.Timeout:
                 return False
+            except OSError as exc:
+                raise _unlockable(lock.lock_file, exc) from exc
             return True
 
-        return take, lock.release
+        def give() -> None:
+            try:
+                lock.release()
+            except OSError as exc:
+                raise _unlockable(lock.lock_file, exc) from exc
+
+        return take, give
+
+
+def _unlockable(path: str | None, exc: OSError) -> StorageError:
+    """The error of ours for a file that the system does not lock, or unlock."""
+    return StorageError(
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; see the file system's log and try again",
+        errno=exc.errno,
+        path=path,
+    )
 
 
 def _nothing() -> None:

@@ -11,7 +11,7 @@ from store.backends import spill_reading
 from store.backends.spill import Folder, give_rights, lock_exclusively, unwritable
 from store.errors import ReadOnly, StorageError
 from store.spilled import Part
-from store.syncing import sync_named
+from store.syncing import close, sync_named
 
 NO_WAIT = 0.0  # seconds
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -81,7 +81,7 @@ class FileCopies:
         """The copy is in its place, or given up."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            os.close(descriptor)
+            close(descriptor)
 
     def _write(self, folder: int, part: Part, tell: Tell) -> None:
         descriptor = os.open(part.file, _NEW, 0o600, dir_fd=folder)

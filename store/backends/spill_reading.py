@@ -14,6 +14,7 @@ from typing import Any
 from store.backends.spill import Folder
 from store.errors import Corrupt, StorageError
 from store.spilled import Part, checksum
+from store.syncing import close
 
 CHUNK_BYTES = 8 * 1024 * 1024
 
@@ -124,7 +125,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
     except OSError as exc:
         raise _unreadable(folder, part, exc) from exc
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def _owners(folder: Folder) -> set[int]:

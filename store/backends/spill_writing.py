@@ -55,7 +55,7 @@ class _Hashing:
         self._content = content
         self._state = checksum()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+        self._stopped = self._done = False
 
     def __enter__(self) -> _Hashing:
         if len(self._content) >= HASHED_BESIDE_BYTES:
@@ -73,7 +73,8 @@ class _Hashing:
             self._thread.join()
 
     def digest(self) -> str:
-        if self._thread is None:
+        if not self._done:  # there was no memory for a thread, or for its work
+            self._state = checksum()
             self._run()
         digest: str = self._state.hexdigest()
         return digest
@@ -83,3 +84,4 @@ class _Hashing:
             if self._stopped:
                 return
             self._state.update(self._content[start : start + CHUNK_BYTES])
+        self._done = True

@@ -18,7 +18,7 @@ from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_engine import Engine, lost
-from store.backends.sqlite_errors import SQLITE_ERRORS
+from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
@@ -331,7 +331,7 @@ def _check_place(path: str) -> None:
 
 
 def _check_writable(path: str) -> None:
-    if not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)):
+    if not is_writable(path):
         raise ReadOnly(
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,

@@ -6,15 +6,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.spill import RETRY_SECONDS, lock_exclusively
+from store.backends.spill import RETRY_SECONDS, lock_exclusively, translated
 from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
-from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
+from store.backends.sqlite_spill import GARBAGE_AT_ONCE, NO_WAIT, SqliteSpill
 from store.errors import StoreError
 from store.locking import Hold
 
@@ -88,7 +90,7 @@ def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, i
     """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
     files = size = 0
     while left := _garbage(engine, timeout):
-        gone, freed = _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES))
+        gone, freed = _locked(engine, timeout, lambda: _fold(engine, STEP_FILES))
         if not gone:
             break
         files, size = files + gone, size + freed
@@ -101,10 +103,9 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
 
     Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
     """
-    slot = engine.slot()
     left = _free_pages(engine, timeout)
     if not left:
-        _locked(engine, timeout, lambda: engine.fold(slot, "TRUNCATE"))
+        _locked(engine, timeout, lambda: _fold(engine))
     while left > 0:
         _locked(engine, timeout, lambda: _vacuum_step(engine, timeout))
         now = _free_pages(engine, timeout)
@@ -113,9 +114,16 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
 
 
 def _vacuum_step(engine: Engine, timeout: float) -> None:
-    slot = engine.slot()
-    slot.run("SELECT 1", (), _vacuumed, timeout)
-    engine.fold(slot, "TRUNCATE")
+    engine.slot().run("SELECT 1", (), _vacuumed, timeout)
+    _fold(engine)
+
+
+def _fold(engine: Engine, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
+    """A checkpoint, as `Engine.fold` makes it; what a write would keep for `stats` is raised here."""
+    gone = engine.fold(engine.slot(), "TRUNCATE", files)
+    if engine.checkpoints.error is not None:
+        raise translate(engine.checkpoints.error, engine.path)
+    return gone
 
 
 def _vacuumed(cursor: sqlite3.Cursor) -> None:
@@ -150,15 +158,14 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
     """None where files are being written: those are named by no row yet."""
-    try:
+    with translated(spill.folder.path), suppress(FileNotFoundError):
         with spill.folder.opened() as descriptor:
             if not lock_exclusively(descriptor, NO_WAIT):
                 return None
             unnamed = spill.unnamed(spill.folder.files(descriptor))
             gone, freed = spill.folder.remove(islice(unnamed, STEP_FILES))
             return len(gone), freed
-    except FileNotFoundError:
-        return 0, 0
+    return 0, 0
 
 
 def _garbage(engine: Engine, timeout: float) -> int:

@@ -135,7 +135,7 @@ def _on_private_copy(path: str) -> Connect:
     except (OSError, sqlite3.Error) as exc:
         shutil.rmtree(folder, ignore_errors=True)
         raise StorageError(
-            f"{path} cannot be read where it lies, nor copied: {exc}",
+            f"{path} cannot be read where it lies, nor copied ({exc}); see the file system's log and try again",
             errno=getattr(exc, "errno", None),
             path=path,
         ) from exc

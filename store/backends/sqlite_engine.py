@@ -188,8 +188,8 @@ class Engine:
         self.writer_lock.release(hold)
 
     def begin(self, slot: Slot, timeout: float) -> None:
-        """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
-        slot.run("BEGIN IMMEDIATE", (), row_count, timeout)
+        """Begin to write."""
+        slot.begin(timeout)
 
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""

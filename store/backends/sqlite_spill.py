@@ -7,7 +7,6 @@ commit back and leave the row without its file.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -19,12 +18,12 @@ from weakref import ref
 from store import spilled
 from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
-from store.backends.spill import Folder, lock_exclusively, unlock, unwritable
+from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.sqlite_slot import fetch_one
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.row import Header
 from store.spilled import Part
-from store.syncing import sync_named
+from store.syncing import close, sync_named
 
 if TYPE_CHECKING:
     from store.backends.sqlite_engine import Engine
@@ -78,11 +77,10 @@ class SqliteSpill:
         engine.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self.folder.hold(timeout), namespace, name)
         try:
-            text = spilled.text_of(write(pending))
-        except BaseException as exc:
+            with translated(self.folder.path):
+                text = spilled.text_of(write(pending))
+        except BaseException:
             self._remove(pending)
-            if isinstance(exc, OSError) and not isinstance(exc, StorageError | ReadOnly):
-                raise unwritable(exc, self.folder.path) from exc
             raise
         self._pending[text] = pending
         transaction = engine.slot().current()
@@ -135,7 +133,7 @@ class SqliteSpill:
     def _committed(self, text: str) -> None:
         pending = self._pending.pop(text, None)
         if pending is not None and pending.is_stored:
-            os.close(pending.descriptor)
+            close(pending.descriptor)
         elif pending is not None:
             self._remove(pending)
 
@@ -145,7 +143,7 @@ class SqliteSpill:
         if pending is None:
             return
         if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
-            os.close(pending.descriptor)
+            close(pending.descriptor)
         else:
             self._remove(pending)
 
@@ -161,7 +159,7 @@ class SqliteSpill:
             with suppress(OSError):
                 self.folder.remove(pending.files)
         finally:
-            os.close(pending.descriptor)
+            close(pending.descriptor)
 
     def let_go_of_leftovers(self) -> None:
         """What an interrupt left of this thread's: it packs one value at a time, outside of transactions."""
@@ -179,7 +177,7 @@ class SqliteSpill:
     def forget(self) -> None:
         """In a forked child, and as the engine closes: its files are the parent's, or orphans."""
         while self._pending:
-            os.close(self._pending.popitem()[1].descriptor)
+            close(self._pending.popitem()[1].descriptor)
 
     # -- reading
 
@@ -227,7 +225,7 @@ class SqliteSpill:
         return len(gone), freed
 
     def orphans(self, timeout: float) -> list[str]:
-        try:
+        with translated(self.folder.path), suppress(FileNotFoundError):
             with self.folder.opened() as descriptor:
                 if not lock_exclusively(descriptor, NO_WAIT if self._engine.slot().current() else timeout):
                     return []  # of files that are being written nobody can say it
@@ -235,8 +233,7 @@ class SqliteSpill:
                 unlock(descriptor)
                 left = self.unnamed(listed) if listed else set()
                 return sorted(left & self.folder.files(descriptor))  # less what was garbage, and is gone by now
-        except FileNotFoundError:
-            return []
+        return []
 
     def unnamed(self, files: Iterable[str]) -> set[str]:
         """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.

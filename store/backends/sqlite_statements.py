@@ -164,6 +164,7 @@ COUNT_GARBAGE = "SELECT count(*) FROM garbage"
 CLEAR_GARBAGE = "DELETE FROM garbage"
 GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
+CHANGES_NOTHING = "DELETE FROM garbage WHERE 0"  # and needs a connection that may write
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
