@@ -10,49 +10,12 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from types import FrameType
-from typing import Any
 
 import pytest
+from interrupting import Interrupter
 
 from store import Store
 from store.errors import StoreError
-
-
-class Interrupter:
-    """Raises KeyboardInterrupt at the n-th moment at which CPython would run a signal handler in our code.
-
-    Those are the entry of a Python function and the return of a C function, which is just where a profile
-    function is called, and where it may raise. (Lines, as a trace function sees them, are not: no signal is
-    looked for between leaving a `with` block and the call of `__exit__`.)
-    """
-
-    def __init__(self, moment: int) -> None:
-        self.left = moment
-        self.where = ""
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event not in ("call", "c_return") or not _is_ours(frame):
-            return
-        self.left -= 1
-        if self.left == 0:
-            sys.setprofile(None)
-            self.where = f"{frame.f_code.co_qualname} line {frame.f_lineno}, {event} {getattr(arg, '__name__', '')}"
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> None:
-        sys.setprofile(self)
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-
-def _is_ours(frame: FrameType | None) -> bool:
-    """Whether it is a function of the package, or one of contextlib that it or this test called."""
-    module = "" if frame is None else frame.f_globals.get("__name__", "")
-    if module == "contextlib":
-        return frame.f_back.f_globals["__name__"] == __name__ or _is_ours(frame.f_back)
-    return module.startswith("store.")
 
 
 def op_set(s: Store) -> None:
@@ -165,7 +128,7 @@ def moments(s: Store, operation: Callable[[Store], None]) -> Iterator[Interrupte
     """An interrupter for every moment of the operation, each with the records as they were."""
     for moment in itertools.count(1):
         s.update(a=OLD_A, b="old")
-        interrupter = Interrupter(moment)
+        interrupter = Interrupter(moment, __name__)
         yield interrupter
         if interrupter.left > 0:
             assert moment > 20  # it did strike
@@ -229,7 +192,7 @@ def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
         while struck:
             moment += 1
             struck = False
-            interrupter = Interrupter(moment)
+            interrupter = Interrupter(moment, __name__)
             try:
                 with s.transaction():
                     s["a"] = moment
