@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError
 from store.spilled import is_file
 
@@ -42,12 +43,10 @@ class Folder:
             raise StorageError(
                 f"{self.path} cannot be opened: {exc.strerror}", errno=exc.errno, path=self.path
             ) from exc
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with descriptor as number:
+            yield number
 
-    def hold(self, timeout: float) -> int:
+    def hold(self, timeout: float) -> Descriptor:
         """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
 
         Raises:
@@ -55,10 +54,10 @@ class Folder:
         """
         descriptor = self._open_or_make()
         try:
-            if not lock(descriptor, fcntl.LOCK_SH, timeout):
+            if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
                 raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
-            os.close(descriptor)
+            descriptor.close()
             raise
         return descriptor
 
@@ -86,9 +85,9 @@ class Folder:
         """The status of the database, whose rights the files get."""
         return os.stat(self.database)
 
-    def _open(self) -> int:
+    def _open(self) -> Descriptor:
         try:
-            return os.open(self.path, _FOLDER)
+            return Descriptor(self.path, _FOLDER)
         except OSError as exc:
             if exc.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise StorageError(
@@ -98,7 +97,7 @@ class Folder:
                 ) from exc
             raise
 
-    def _open_or_make(self) -> int:
+    def _open_or_make(self) -> Descriptor:
         try:
             try:
                 return self._open()
@@ -117,16 +116,10 @@ class Folder:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
-        descriptor = self._open()
-        try:
+        with self._open() as descriptor:
             give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-        finally:
-            os.close(descriptor)
-        above = os.open(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with Descriptor(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as above:
             os.fsync(above)
-        finally:
-            os.close(above)
 
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import ref
 
 from store.backends import LOOK_SECONDS, wal_index
 from store.backends import sqlite_statements as sql
@@ -48,7 +49,7 @@ class Engine:
         self.read_only = read_only
         self.shared = path == ":memory:"
         self.full_sync = False
-        self.handles = 0
+        self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
@@ -65,6 +66,15 @@ class Engine:
         self._lost = False
         if self.shared:
             self._shared_slot = self._new_slot()
+
+    @property
+    def handles(self) -> int:
+        """How many have it open."""
+        return sum(map(_is_open, self.leases.copy().values()))
+
+    def is_used(self) -> bool:
+        """Whether anybody has it open."""
+        return any(map(_is_open, self.leases.copy().values()))
 
     # -- statements
 
@@ -367,6 +377,11 @@ class Engine:
             raise lost(self.path)
         if self._closed:
             raise StoreClosed(f"{self.path} is closed; open the store again")
+
+
+def _is_open(reference: ref[Any]) -> bool:
+    lease = reference()
+    return lease is not None and lease.is_open
 
 
 def _nowhere() -> sqlite3.Connection:
