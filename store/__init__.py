@@ -22,16 +22,22 @@ from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
 if _typing.TYPE_CHECKING:
+    from store.backups import restore
     from store.codecs.placeholder import Placeholder
     from store.evolution import versioned
     from store.record import Record
 
 __version__ = "0.1.0"
 
-__all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "codecs", "errors", *errors.__all__]
+__all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "restore", "codecs", "errors", *errors.__all__]
 
 
-_LATE = {"Record": "store.record", "Placeholder": "store.codecs.placeholder", "versioned": "store.evolution"}
+_LATE = {
+    "Record": "store.record",
+    "Placeholder": "store.codecs.placeholder",
+    "versioned": "store.evolution",
+    "restore": "store.backups",
+}
 
 
 def __getattr__(name: str) -> _typing.Any:

@@ -45,6 +45,7 @@ from store.watching import INTERVAL_SECONDS
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from store.backups import Backup
     from store.compaction import Compaction
     from store.inspection import Inspection
     from store.record import Record
@@ -364,6 +365,12 @@ class AsyncStore(Generic[V]):
     async def compact(self) -> Compaction:
         """As `Store.compact`."""
         return await self._do(lambda s: s.compact())
+
+    async def backup(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
+    ) -> Backup:
+        """As `Store.backup`; `progress` is called in the thread of the store."""
+        return await self._do(lambda s: s.backup(path, progress=progress))
 
     async def sync(self) -> None:
         """As `Store.sync`."""

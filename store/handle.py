@@ -330,7 +330,13 @@ def _reopen(cls: type[Any], location: str, options: dict[str, Any]) -> Any:
 
 
 def _open_backend(location: str | os.PathLike[str], **options: Any) -> Backend:
-    """The backend for a path, ":memory:" or a URL."""
+    scheme, place = locate(location)
+    backend: Backend = schemes.load(scheme)(place, **options)
+    return backend
+
+
+def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
+    """The scheme, and the absolute path or ":memory:", of a path or URL. Raises: TypeError, ValueError."""
     if isinstance(location, bytes):
         location = os.fsdecode(location)
     if not isinstance(location, str | os.PathLike):
@@ -351,10 +357,7 @@ def _open_backend(location: str | os.PathLike[str], **options: Any) -> Backend:
         valid = False
     if not valid:
         raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
-    if rest != ":memory:":
-        rest = os.path.abspath(rest)
-    backend: Backend = schemes.load(scheme)(rest, **options)
-    return backend
+    return scheme, rest if rest == ":memory:" else os.path.abspath(rest)
 
 
 def is_store(path: str) -> bool:

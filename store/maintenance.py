@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import RecordError, Untrusted, label
@@ -10,6 +12,7 @@ from store.row import Row
 from store.trust.seal import Verdict
 
 if TYPE_CHECKING:
+    from store.backups import Backup
     from store.compaction import Compaction
     from store.inspection import Inspection
     from store.record import Record
@@ -135,3 +138,21 @@ class Maintenance(Handle[V]):
         from store.compaction import compact
 
         return compact(self)
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> Backup:
+        """A copy of the whole file at `path`, all namespaces and large values, as of one moment; it is a store too.
+
+        Others read and write meanwhile. A backup of this store that is there already is replaced once the new one is
+        whole and on the disk; whatever ends it before that leaves the old one as it was. Large values are beside it,
+        in `<path>-spill`: the two belong together. `progress` is called with bytes that are done and bytes of all,
+        now and then; an exception of it ends the backup.
+
+        Raises:
+            NotAStore, StorageError: at `path` is something else, another store, or no place; it is not touched.
+            RecordError: this record is damaged; delete it, or restore it, before it is in every backup.
+            StoreError: this thread is in a transaction, or `path` is this store, or in use as one. ValueError: it
+            is no path of a file. LockTimeout, ReadOnly.
+        """
+        from store.backups import backup
+
+        return backup(self, path, progress)

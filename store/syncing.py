@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import IO, Any
 
 
@@ -20,3 +21,25 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def sync_named(file: str, folder: int) -> None:
+    """A file that was there in an open folder, and its name: it may have been left unsynced. Raises: OSError."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.fsync(folder)
+
+
+def sync_folders_above(folder: Path) -> None:
+    """The name of a folder, and those of the folders above it that are this user's. Raises: OSError.
+
+    Also of those that were there: whoever made them may have been killed before it synced them.
+    """
+    if os.name == "posix":
+        for above in folder.parents:
+            if os.stat(above).st_uid != os.geteuid():
+                return
+            sync_folder(above)

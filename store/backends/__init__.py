@@ -6,7 +6,7 @@ clock: `now`, in Unix seconds, comes from above, and a row whose `expires` is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -103,6 +103,24 @@ class Freed(Protocol):
     @property
     def files_left(self) -> int:
         """Files that nobody needs, and that must stay while a reader has an older state of the database."""
+
+
+class Copy(Protocol):
+    """What a backup has, or a store that was restored."""
+
+    @property
+    def records(self) -> int: ...
+
+    @property
+    def database_bytes(self) -> int: ...
+
+    @property
+    def file_bytes(self) -> int:
+        """Of all files of large values."""
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Those files by name."""
 
 
 class Spill(Protocol):
@@ -285,6 +303,19 @@ class Backend(Protocol):
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
         """
 
+    def backup(
+        self, path: str, check: Callable[[Row], object], progress: Callable[[int, int], object] | None
+    ) -> Copy:
+        """Puts a copy of the store, as of one moment, into the place of a backup of it, or where nothing is yet.
+
+        `check` gets each row of the copy, and raises a RecordError for one that is damaged; `progress` gets bytes
+        done and bytes of all. What either raises ends it and leaves at `path` what was there.
+
+        Raises:
+            NotAStore, StorageError, StoreError: something else is there. RecordError, Corrupt: the store is damaged.
+            LockTimeout, ReadOnly.
+        """
+
     def transaction(self) -> Transaction:
         """One writer at a time; nests."""
 
@@ -312,3 +343,8 @@ class Backend(Protocol):
 schemes = Registry("backend")
 """URL scheme → `open(location, *, mode, timeout, durability)`."""
 schemes.register("sqlite", "store.backends.sqlite:open_sqlite")
+
+restorers = Registry("backend")
+"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a Copy and whether a store
+was replaced. `check_of` makes the `check` of `Backend.backup` from the id of the store."""
+restorers.register("sqlite", "store.backends.sqlite_restore:restore")

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError
 from store.spilled import is_file
+from store.syncing import sync_folder
 
 RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
 
@@ -31,6 +32,7 @@ class Folder:
     def __init__(self, database: str, path: str) -> None:
         self.database = database
         self.path = path
+        self._is_synced = False  # whether a power cut leaves the folder where it is
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -54,6 +56,7 @@ class Folder:
         """
         descriptor = self._open_or_make()
         try:
+            self._sync_name()
             if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
                 raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
@@ -110,7 +113,8 @@ class Folder:
             raise unwritable(exc, self.path) from exc
 
     def _make(self) -> None:
-        """With the rights of the database, as SQLite makes its log; the folder above is synced."""
+        """With the rights of the database, as SQLite makes its log."""
+        self._is_synced = False
         status = self.rights()
         try:
             os.mkdir(self.path, 0o700)
@@ -118,8 +122,18 @@ class Folder:
             return
         with self._open() as descriptor:
             give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-        with Descriptor(os.path.dirname(self.path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) as above:
-            os.fsync(above)
+
+    def _sync_name(self) -> None:
+        """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
+        if self._is_synced:
+            return
+        try:
+            sync_folder(os.path.dirname(self.path))
+        except PermissionError:  # a folder that may be written and not read; SQLite goes on as well
+            pass
+        except OSError as exc:
+            raise unwritable(exc, self.path) from exc
+        self._is_synced = True
 
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:

@@ -71,15 +71,22 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
 def problem_of(folder: Folder, part: Part) -> str | None:
     """What is wrong with a file, its content compared in little memory; None where nothing is."""
     try:
-        with _opened(folder, part) as (descriptor, _):
-            state = checksum()
-            while chunk := os.read(descriptor, CHUNK_BYTES):
-                state.update(chunk)
-            if state.hexdigest() != part.checksum:
-                raise _altered(folder, part)
+        for _ in chunks(folder, part):
+            pass
     except Corrupt as exc:
         return exc.message
     return None
+
+
+def chunks(folder: Folder, part: Part) -> Iterator[bytes]:
+    """The content piece by piece; only at its end is it known to be what its checksum says. Raises: as `copied`."""
+    with _opened(folder, part) as (descriptor, _):
+        state = checksum()
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            state.update(chunk)
+            yield chunk
+        if state.hexdigest() != part.checksum:
+            raise _altered(folder, part)
 
 
 def disk_bytes(folder: Folder, part: Part) -> int:

@@ -23,6 +23,7 @@ from store.spilled import files_of, prefix_of, size_of
 
 if TYPE_CHECKING:
     from store.backends.sqlite_compact import SqliteFreed
+    from store.backends.sqlite_copy import Check, Copied, Progress
     from store.backends.sqlite_monitor import SqliteMonitor
 
 Found = TypeVar("Found", Row, Header)
@@ -49,7 +50,7 @@ class SqliteBackend:
         self._lease = lease
         self._engine: Engine = lease.engine
         self._timeout = timeout
-        self.store_id = self._store_id()
+        self.store_id = self._engine.identity(timeout)
         self.coherence: SqliteCoherence = self._engine.coherence
 
     # -- reading
@@ -255,6 +256,11 @@ class SqliteBackend:
         self._writable()
         return compact(self._engine, self._timeout)
 
+    def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
+        from store.backends.sqlite_backup import backup
+
+        return backup(self._engine, path, check, progress, self._timeout)
+
     # -- the rest
 
     def transaction(self) -> SqliteTransaction:
@@ -286,11 +292,6 @@ class SqliteBackend:
         if not isinstance(self._engine, _Closed):
             self._engine = _Closed(self.location)  # type: ignore[assignment]
             detach(self._lease)
-
-    def _store_id(self) -> bytes:
-        if not self._engine.store_id:
-            self._one("SELECT 1", (), 0.0)  # opens a connection, which reads it
-        return self._engine.store_id
 
     def _text(self, found: Any) -> str:
         """What a column of text held: anything, where somebody rewrote the schema by hand."""

@@ -278,6 +278,12 @@ class Engine:
         if found != self.store_id:
             raise _moved(self.path, "replaced")
 
+    def identity(self, timeout: float) -> bytes:
+        """The id made with the file."""
+        if not self.store_id:
+            self.read("SELECT 1", (), row_count, 0.0, timeout)  # opens a connection, which reads it
+        return self.store_id
+
     def _has_connection(self) -> bool:
         """Whether one is open that has read through the WAL index.
 

@@ -28,6 +28,11 @@ def is_busy(error: SqliteError) -> bool:
     return code_of(error) in _BUSY
 
 
+def is_passing(error: SqliteError) -> bool:
+    """Whether the same may work later: somebody else's lock, or what the disk refused."""
+    return code_of(error) in _BUSY | {_IOERR, _FULL, _CANTOPEN, _READONLY}
+
+
 def timed_out(path: str, timeout: float) -> LockTimeout:
     """A foreign program held SQLite's own lock for too long."""
     return LockTimeout(

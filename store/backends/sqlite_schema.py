@@ -2,6 +2,9 @@
 
 The schema is made by sqlite-utils' migrations, so that the file stays legible to that tool; it is
 imported only when there is something to migrate, which costs 250–700 ms once in the life of a file.
+
+A new version is one more `Step` at the end of `STEPS`, and golden stores of it for the tests; the steps that are
+there, and what they make, stay as they are: files of every version are about.
 """
 
 from __future__ import annotations
@@ -9,15 +12,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.errors import NotAStore
+from store.backends.sqlite_errors import SQLITE_ERRORS, is_passing
+from store.errors import NotAStore, StorageError
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
 APPLICATION_ID = 0x53746F72  # "Stor"; on disk in every store: never change
-SCHEMA_VERSION = 1  # PRAGMA user_version
 FORMAT_VERSION = 1  # what `seal` covers and how; in the table `identity`
 
 IDENTITY = "CREATE TABLE identity (id BLOB NOT NULL, format INTEGER NOT NULL) STRICT"
@@ -47,7 +51,9 @@ RECORDS_BY_EXPIRY = "CREATE INDEX records_by_expiry ON records (namespace, expir
 GARBAGE = "CREATE TABLE garbage (file TEXT PRIMARY KEY NOT NULL) STRICT"
 
 _Object = tuple[str, str, str]  # type, name and table, as in `sqlite_schema`
-_STRUCTURE: dict[_Object, str | None] = {  # → its text; SQLite keeps none of the indexes it makes itself
+_Structure = dict[_Object, str | None]  # → its text; SQLite keeps none of the indexes it makes itself
+
+_FIRST: _Structure = {
     ("table", "identity", "identity"): IDENTITY,
     ("table", "sealers", "sealers"): SEALERS,
     ("index", "sqlite_autoindex_sealers_1", "sealers"): None,
@@ -62,14 +68,52 @@ _STRUCTURE: dict[_Object, str | None] = {  # → its text; SQLite keeps none of 
 # comparison does not see. It makes neither itself, so whose they are need not be asked.
 _FIND_STRUCTURE = """
 SELECT type, name, tbl_name, sql FROM sqlite_schema
-WHERE lower(tbl_name) IN ('identity', 'sealers', 'records', 'garbage')
+WHERE lower(tbl_name) IN ({})
     OR typeof(tbl_name) <> 'text' OR instr(CAST(tbl_name AS BLOB), x'00')
 """
+_FORMAT = "SELECT format FROM identity WHERE typeof(format) = 'integer'"
 _SPACES = re.compile(r"[ \t\n\f\r]+")  # SQLite's own; str.split() would also take a no-break space for one
 
 
-def check_mark(path: str, application_id: int, version: int) -> bool:
-    """Whether the file, known not to be empty, is a store of the current schema; False = to be migrated.
+class Step(NamedTuple):
+    """What makes the schema of one version from that of the version before."""
+
+    name: str
+    """What the table of sqlite-utils calls it; on disk, never to change."""
+    apply: Callable[[Database], None]
+    structure: _Structure
+    """All that a file of that version has of ours."""
+
+
+def version_of(conn: sqlite3.Connection, path: str) -> int:
+    """The schema version of a store, which this release knows; 0: the file is empty, and yet to be made one.
+
+    All of it is read as of one moment: somebody else may be making the store.
+
+    Raises:
+        NotAStore: it is something else, or of a later release.
+    """
+    if conn.in_transaction:
+        return _version(conn, path)
+    conn.execute("BEGIN")
+    try:
+        return _version(conn, path)
+    finally:
+        conn.rollback()
+
+
+def _version(conn: sqlite3.Connection, path: str) -> int:
+    application_id, version = read_mark(conn)
+    if not application_id and not version and is_blank(conn):
+        return 0
+    check_mark(path, application_id, version)
+    check_structure(conn, path, version)
+    _check_format(conn, path)
+    return version
+
+
+def check_mark(path: str, application_id: int, version: int) -> None:
+    """Make sure that a file, known not to be empty, is a store of a schema that this release knows.
 
     Raises:
         NotAStore: it is not ours, or of a later release.
@@ -82,16 +126,26 @@ def check_mark(path: str, application_id: int, version: int) -> bool:
     if version < 1:  # mark and tables come in one transaction
         raise _altered(path, "it has no schema version")
     if version > SCHEMA_VERSION:
-        raise NotAStore(
-            f"{path} was written by a later release (schema {version}, this one knows {SCHEMA_VERSION}), "
-            "and was not touched; upgrade sealed-store",
-            path=path,
-        )
-    return version == SCHEMA_VERSION
+        raise _later(path, "schema", version, SCHEMA_VERSION)
 
 
-def check_structure(conn: sqlite3.Connection, path: str) -> None:
-    """Make sure that our tables are what we create, with our indexes and nothing else on them.
+def _check_format(conn: sqlite3.Connection, path: str) -> None:
+    """Raises: NotAStore: its records are sealed in a way that a later release brought."""
+    for (version,) in conn.execute(_FORMAT):
+        if version > FORMAT_VERSION:
+            raise _later(path, "record format", version, FORMAT_VERSION)
+
+
+def _later(path: str, what: str, version: int, known: int) -> NotAStore:
+    return NotAStore(
+        f"{path} was written by a later release ({what} {version}, this one knows {known}), "
+        "and was not touched; upgrade sealed-store",
+        path=path,
+    )
+
+
+def check_structure(conn: sqlite3.Connection, path: str, version: int) -> None:
+    """Make sure that our tables are what we create in that version, with our indexes and nothing else on them.
 
     The texts are compared, which SQLite keeps as they were given and makes the tables from at each open: none of
     ours has a quote or a comment in it, so equal but for white space is equal. One that means the same in other
@@ -101,8 +155,9 @@ def check_structure(conn: sqlite3.Connection, path: str) -> None:
     Raises:
         NotAStore: something is missing, altered or added. Other people's tables are left alone.
     """
-    missing = dict(_STRUCTURE)
-    for kind, name, table, text in conn.execute(_FIND_STRUCTURE):
+    missing = dict(STEPS[version - 1].structure)
+    tables = sorted({table for _, _, table in missing})
+    for kind, name, table, text in conn.execute(_FIND_STRUCTURE.format(", ".join("?" * len(tables))), tables):
         if (kind, name, table) not in missing:  # or not any more: it is there twice
             raise _altered(path, f"it has what no store has, {kind!s:.20} {name!r:.80} on {table!r:.80}")
         if _normal(text) != _normal(missing.pop((kind, name, table))):
@@ -142,17 +197,17 @@ def migrate(conn: sqlite3.Connection, path: str) -> None:
     One transaction: whoever is killed in it leaves an empty file, or the old schema.
 
     Raises:
-        NotAStore: the file is not ours.
+        NotAStore: the file is not ours. StorageError: an old one cannot be changed as it must be, and was not.
     """
-    conn.execute("PRAGMA auto_vacuum = INCREMENTAL")  # works only before the first table
+    if is_blank(conn):  # works only before the first table, and would write to one that has some
+        conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
     conn.execute("BEGIN IMMEDIATE")
     try:
-        application_id, version = read_mark(conn)
-        if (application_id or not is_blank(conn)) and check_mark(path, application_id, version):
-            check_structure(conn, path)
+        version = version_of(conn, path)
+        if version == SCHEMA_VERSION:
             conn.execute("ROLLBACK")
             return
-        _apply(conn)
+        _apply(conn, path, version)
         conn.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         conn.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         conn.execute("COMMIT")
@@ -162,12 +217,24 @@ def migrate(conn: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _apply(conn: sqlite3.Connection) -> None:
+def _apply(conn: sqlite3.Connection, path: str, version: int) -> None:
+    """The steps that a file of that version lacks; what they made of it is what this release makes itself."""
     from sqlite_utils import Database, Migrations
 
     migrations = Migrations("store")
-    migrations(name="0001_records")(_create_tables)
-    migrations.apply(Database(conn, execute_plugins=False))
+    for step in STEPS[version:]:
+        migrations(name=step.name)(step.apply)
+    try:
+        migrations.apply(Database(conn, execute_plugins=False))
+        check_structure(conn, path, SCHEMA_VERSION)
+    except Exception as exc:
+        if not version or (isinstance(exc, SQLITE_ERRORS) and is_passing(exc)):
+            raise
+        raise StorageError(
+            f"{path} cannot be brought from schema {version} to {SCHEMA_VERSION} ({type(exc).__name__}: {exc}), and "
+            "is as it was: the release of sealed-store that wrote it reads it still; keep a copy, and report this",
+            path=path,
+        ) from exc
 
 
 def _create_tables(db: Database) -> None:
@@ -175,3 +242,7 @@ def _create_tables(db: Database) -> None:
     db.execute("INSERT INTO identity VALUES (?, ?)", [os.urandom(16), FORMAT_VERSION])
     for statement in (SEALERS, RECORDS, RECORDS_BY_NAMESPACE, RECORDS_BY_EXPIRY, GARBAGE):
         db.execute(statement)
+
+
+STEPS: tuple[Step, ...] = (Step("0001_records", _create_tables, _FIRST),)
+SCHEMA_VERSION = len(STEPS)  # PRAGMA user_version

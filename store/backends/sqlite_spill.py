@@ -24,6 +24,7 @@ from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.row import Header
 from store.spilled import Part
+from store.syncing import sync_named
 
 if TYPE_CHECKING:
     from store.backends.sqlite_engine import Engine
@@ -104,6 +105,7 @@ class SqliteSpill:
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
+                sync_named(part.file, pending.held.number)  # whoever left it may have been killed before
         return list(parts)
 
     def claim(self, text: str, transaction: SqliteTransaction) -> None:

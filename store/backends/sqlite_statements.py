@@ -50,6 +50,8 @@ NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
+EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
+INTEGRITY_CHECK = "PRAGMA integrity_check"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
 
 _NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
@@ -116,6 +118,7 @@ SPILLS = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND spi
 EVERY_SPILL = "SELECT namespace, name, spill FROM records NOT INDEXED WHERE spill IS NOT NULL"
 EVERY_GARBAGE = "SELECT file FROM garbage"
 COUNT_GARBAGE = "SELECT count(*) FROM garbage"
+CLEAR_GARBAGE = "DELETE FROM garbage"
 GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"

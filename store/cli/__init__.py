@@ -29,6 +29,8 @@ COMMANDS = {
     "admit": "store.cli.trust:admit",
     "verify": "store.cli.trust:verify",
     "compact": "store.cli.compacting:compact",
+    "backup": "store.cli.backups:backup",
+    "restore": "store.cli.backups:restore",
     "export": "store.cli.exporting:export",
     "import": "store.cli.importing:import_",
     "upgrade": "store.cli.upgrade:upgrade",

@@ -11,6 +11,7 @@ import click
 from store import Store
 from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store, path_argument, text
+from store.cli.progress import is_watched
 from store.cli.terminal import on_one_line, shown, shown_name
 from store.upgrade import BATCH, Upgraded
 from store.upgrade import upgrade as upgraded
@@ -72,7 +73,7 @@ def upgrade(
 def _tell(s: Store[object], results: Iterable[Upgraded], namespace: str | None, dry_run: bool) -> Counter[str]:
     """How many there were of each outcome; those that people should know of are told one by one."""
     counts: Counter[str] = Counter()
-    with click.progressbar(results, length=_records(s, namespace), file=sys.stderr, hidden=not _is_watched()) as bar:
+    with click.progressbar(results, length=_records(s, namespace), file=sys.stderr, hidden=not is_watched()) as bar:
         for result in bar:
             counts[result.outcome] += 1
             where = shown_name(result.name) + (f" ({shown_name(result.namespace)})" if result.namespace else "")
@@ -91,10 +92,6 @@ def _records(s: Store[object], namespace: str | None) -> int:
         with s.within(each) as inner:
             total += len(inner)
     return total
-
-
-def _is_watched() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _pairs(renames: tuple[str, ...]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from store.errors import LockTimeout, ReadOnly, StorageError
 from store.locking import Hold, WriterLock
-from store.syncing import sync_file, sync_folder
+from store.syncing import sync_file, sync_folder, sync_folders_above
 from store.trust.key import KEY_BYTES, Key
 
 HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`; `store key new` makes a key file"
@@ -169,10 +169,11 @@ def _link(file: Path, text: str) -> bool:
     with _temporary(file, text) as temporary:
         try:
             os.link(temporary, file)
+            is_new = True
         except FileExistsError:
-            return False
-    sync_folder(file.parent)
-    return True
+            is_new = False
+    sync_folder(file.parent)  # whoever was faster may not have come to it, and the key is about to be used
+    return is_new
 
 
 def _rewrite(file: Path, text: str) -> None:
@@ -210,3 +211,4 @@ def _make_folder(folder: Path) -> None:
         if folder.is_relative_to(home) and not home.is_dir():
             raise FileNotFoundError(errno.ENOENT, f"the home directory {home} does not exist")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_folders_above(folder)  # a power cut that took the key would leave all that it sealed foreign

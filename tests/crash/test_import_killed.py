@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,35 +16,29 @@ from sources import make, state_of
 from store import Store
 from store.importers import import_into
 
+from .killer import ended, forked
+
 BATCH = 20
 COUNT = 95
-PROGRAM = """
-import os, signal, sys
-from store import Store, importers
 
-def killed_at(cls, method, number, after):
-    real = getattr(cls, method)
-    left = [number]
-    def call(*args, **named):
-        left[0] -= 1
-        if left[0] == 0 and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **named)
-        if left[0] == 0:
+
+def import_until(where: str, number: int, path: Path, source: Path) -> None:
+    """Import, and be killed after so many calls of `put` or results that were reported."""
+    left = count(1)
+    put = Store.put
+
+    def killing(*args: Any, **named: Any) -> Any:
+        result = put(*args, **named)
+        if next(left) == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
-    setattr(cls, method, call)
 
-where, number, path, source = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4]
-if where == "put":
-    killed_at(Store, "put", number, after=True)
-with Store(path) as s:
-    results = importers.import_into(s, "shelve", source, batch=20)
-    for count, result in enumerate(results, 1):
-        print(result.outcome, flush=True)
-        if where == "report" and count == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-"""
+    if where == "put":
+        Store.put = killing  # type: ignore[method-assign]
+    with Store[Any](path) as s:
+        for reported, _ in enumerate(import_into(s, "shelve", source, batch=BATCH), 1):
+            if where == "report" and reported == number:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +49,7 @@ def test_import_killed_and_run_again(where: str, number: int, left: int, tmp_pat
     records = {f"n{number:03}": {"number": number} for number in range(COUNT)}
     source = make("shelve", tmp_path / "source", records)
     before = state_of(tmp_path / "source")
-    command = [sys.executable, "-c", PROGRAM, where, str(number), str(path), str(source)]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert ended(forked(lambda: import_until(where, number, path, source))) == -signal.SIGKILL
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as conn:
         assert conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     with Store[Any](path, trust="own") as s:

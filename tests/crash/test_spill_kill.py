@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sqlite3
-import subprocess
-import sys
-import textwrap
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,52 +13,25 @@ from typing import Any
 import pytest
 from spilling import files, folder_of, small_spill
 
-TIMEOUT = 60.0  # seconds
+from .killer import ended, forked
 
-WRITER = """
-    import os, signal, sys
-    from store import Store
 
-    path, moment = sys.argv[1], int(sys.argv[2])
-    calls = 0
-
-    def killer(frame, event, arg):
-        # At the n-th step of the code that writes files and rows.
-        global calls
-        if event in ("call", "c_return") and frame.f_globals.get("__name__", "").startswith(
-            ("store.backends", "store.large", "store.spilled")
-        ):
-            calls += 1
-            if calls == moment:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    with Store(path, spill_bytes=1000) as s:
+def write(path: Path) -> None:
+    with small_spill(path) as s:
         s["warm"] = b"up" * 1000
-        sys.setprofile(killer)
         s["it"] = b"new" * 1000
         with s.transaction():
             s["more"] = b"more" * 1000
             del s["it"]
             s["it"] = b"newer" * 1000
         s.compact()
-        sys.setprofile(None)
-    print(calls)
-"""
+
 
 STATES: list[dict[str, Any]] = [
     {"it": b"old" * 1000},
     {"it": b"new" * 1000},
     {"it": b"newer" * 1000, "more": b"more" * 1000},
 ]
-
-
-def written_until(path: Path, moment: int) -> str:
-    """What the writer says before its end; nothing where it was killed."""
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(WRITER), str(path), str(moment)],
-        stdout=subprocess.PIPE, text=True, timeout=TIMEOUT, check=False,
-    )  # fmt: skip
-    return done.stdout
 
 
 def check_after(path: Path) -> None:
@@ -80,26 +52,26 @@ def check_after(path: Path) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_killed_at_some_moments(path: Path, part: int) -> None:
     """A few, spread over the whole; `heavy` has more of them."""
-    at_moments(path, 4, part)
+    at_moments(path, 1 + part * 150, 400)
 
 
 @pytest.mark.heavy
 def test_killed_at_many_moments(path: Path) -> None:
-    at_moments(path, 60, 0)
+    at_moments(path, 1, 23)
 
 
-def at_moments(path: Path, count: int, offset: int) -> None:
-    with small_spill(path) as s:
-        s["it"] = b"old" * 1000
-    total = int(written_until(path.with_name("whole.db"), 0))
-    assert total > 300
-    step = total // count
-    for moment in range(1 + offset * step // 2, total, step):
+def at_moments(path: Path, first: int, step: int) -> None:
+    write(path)  # imports what the children need
+    for moment in itertools.count(first, step):
         with small_spill(path) as s:
             s.clear()
             s["it"] = b"old" * 1000
-        written_until(path, moment)
+        code = ended(forked(lambda: write(path), moment))
         check_after(path)
+        if code == 0:
+            assert moment > 1000
+            return
+        assert code == -signal.SIGKILL
 
 
 @pytest.mark.damaged

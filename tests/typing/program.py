@@ -80,6 +80,8 @@ def records(s: Store[User]) -> None:
     assert_type(s.touch("a", None), Record)
     assert_type(s.purge(), int)
     assert_type(s.namespaces(), list[str])
+    assert_type(s.backup(Path("backup.db"), progress=lambda done, total: print(done / total)).bytes, int)
+    assert_type(store.restore("backup.db", "app.db").replaced, bool)
 
 
 def steps(s: Store[dict[str, int]], n: Store[int]) -> None:

@@ -26,6 +26,8 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     with users.edit("a") as value:
         value.append(5)  # error
     users.names(5)  # error
+    s.backup("backup.db", print)  # error
+    store.restore("backup.db")  # error
     s.put("a", 1, codec=5)  # error
     Store[int]("app.db", codec=NoCodec())  # error
     Store[int]("app.db", renames=["a.A"])  # error

@@ -52,6 +52,9 @@ def test_methods_do_what_those_of_store_do(path: Path) -> None:
             assert await s.admit(await s.inspect("a")) == await s.record("a")
             assert (await s.stats()).records == 1
             assert (await s.verify()).ok
+            told: list[int] = []
+            made = await s.backup(path.with_name("backup.db"), progress=lambda done, total: told.append(total - done))
+            assert made.records == 1 and told[-1] == 0
             assert await s.namespaces() == [""]
             assert await s.purge() == 0
             assert (s.location, s.namespace) == (str(path), "")

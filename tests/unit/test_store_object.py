@@ -94,6 +94,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "namespaces": lambda s: s.namespaces(),
     "stats": lambda s: s.stats(),
     "compact": lambda s: s.compact(),
+    "backup": lambda s: s.backup("backup.db"),
     "inspect": lambda s: s.inspect("a"),
     "admit": lambda s: s.admit(None),
     "verify": lambda s: s.verify(),

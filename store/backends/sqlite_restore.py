@@ -1,0 +1,153 @@
+"""A backup put back: as a new store, or over the one that it is of, for all its users in one commit."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from store.backends import sqlite_statements as sql
+from store.backends import wal_index
+from store.backends.spill_copying import FileCopies
+from store.backends.sqlite_attach import Lease, attach, detach, identity_at
+from store.backends.sqlite_backup import place_copy, refuse_own
+from store.backends.sqlite_connection import BUSY_SECONDS, connect
+from store.backends.sqlite_copy import Check, Copied, Progress, Report, copy_state, partial_beside, stoppable
+from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_errors import SQLITE_ERRORS, timed_out, translate
+from store.backends.sqlite_slot import fetch_all
+from store.backends.sqlite_spill import dropped
+from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
+from store.locking import Hold
+
+
+def restore(
+    backup: str, location: str, *, check_of: Callable[[bytes], Check], progress: Progress | None, timeout: float
+) -> tuple[Copied, bool]:
+    """The contract of `store.backends.restorers`; both paths are absolute."""
+    source = _open(backup, timeout)
+    try:
+        with stoppable():
+            return _restore(source.engine, os.path.realpath(location), check_of, Report(progress), timeout)
+    finally:
+        detach(source)
+
+
+def _restore(
+    source: Engine, target: str, check_of: Callable[[bytes], Check], report: Report, timeout: float
+) -> tuple[Copied, bool]:
+    refuse_own(source, target)
+    check = check_of(source.identity(timeout))
+    if _identity(target, timeout) != source.store_id:  # nothing is there yet, or what must not be written over
+        return place_copy(source, target, check, report, timeout), False
+    live = attach(target, mode="w", timeout=timeout)
+    try:
+        return _replace(source, live.engine, check, report, timeout), True
+    finally:
+        detach(live)
+
+
+def _open(backup: str, timeout: float) -> Lease:
+    try:
+        return attach(backup, mode="r", timeout=timeout)
+    except StoreNotFound as exc:
+        raise StoreNotFound(f"there is no backup at {backup}", errno=errno.ENOENT, path=backup) from exc
+
+
+def _identity(target: str, timeout: float) -> bytes | None:
+    try:
+        return identity_at(target, timeout)
+    except Corrupt as exc:
+        raise StorageError(
+            f"{target} is too damaged to be written over; move it away, with the files beside it that begin with its "
+            f"name, and restore again ({exc})",
+            errno=errno.EIO,
+            path=target,
+        ) from exc
+
+
+def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout: float) -> Copied:
+    """Others read and write until all is there and checked; then they wait for one commit."""
+    if live.slot().current() is not None:
+        raise StoreError(f"{live.path} cannot be restored inside its transaction; leave the block first")
+    assert source.spill is not None and live.spill is not None
+    with partial_beside(live.path, timeout) as partial:
+        files = FileCopies(source.spill.folder, live.spill.folder, timeout)
+        hold, is_written = Hold(), False
+        try:
+            copied = copy_state(source, partial, files, check, report, timeout)
+            live.take(hold, live.slot(), timeout)
+            files.complete(copied.parts.values())
+            _adapt(partial, live, copied, timeout)
+            is_written = True  # from here on rows may name the files
+            _write_over(partial, live, timeout)
+        except BaseException:
+            if not is_written:
+                files.undo()
+            raise
+        finally:
+            live.give(hold)
+            files.close()
+    return copied
+
+
+def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
+    """What the copy must know of the store whose place it takes: its garbage, its sealers, the size of its pages.
+
+    Files of today's rows become garbage with the commit that takes the rows away, as those of any other would.
+    """
+    garbage, sealers = _left_behind(live, timeout)
+    page_bytes: int = live.read("PRAGMA page_size", (), fetch_all, 0.0, timeout)[0][0]
+    with wal_index.opening():
+        conn = connect(partial)
+    with closing(conn):
+        try:
+            conn.execute("BEGIN IMMEDIATE")
+            conn.executemany(sql.DROP, [(file,) for file in garbage - copied.parts.keys()])
+            conn.executemany(sql.ADD_SEALER, sealers)
+            conn.execute("COMMIT")
+            if conn.execute("PRAGMA page_size").fetchone()[0] != page_bytes:
+                conn.execute(f"PRAGMA page_size = {page_bytes}")
+                conn.execute("VACUUM")
+        except SQLITE_ERRORS as exc:
+            raise translate(exc, partial) from exc
+
+
+def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[bytes]]]:
+    """The files that nobody needs once it is restored; and whose seals there were. Of a damaged store, nothing."""
+    try:
+        spills = live.read(sql.EVERY_SPILL, (), fetch_all, 0.0, timeout)
+        garbage = live.read(sql.EVERY_GARBAGE, (), fetch_all, 0.0, timeout)
+        sealers = live.read(sql.SEALERS, (), fetch_all, 0.0, timeout)
+    except Corrupt:  # then the files are orphans, which `compact` removes as well
+        return set(), []
+    return {*dropped(live, spills)[0], *(str(file) for (file,) in garbage)}, sealers
+
+
+def _write_over(partial: str, live: Engine, timeout: float) -> None:
+    """Under the writer's lock: SQLite's own backup into a database is one transaction of it, synced at once."""
+    slot = live.open_slot()
+    try:
+        slot.run(
+            "PRAGMA synchronous = FULL", (), lambda cursor: _commit(cursor, partial, live.path, timeout), timeout
+        )
+        live.fold(slot)
+    finally:
+        live.close_slot(slot)
+
+
+def _commit(cursor: sqlite3.Cursor, partial: str, path: str, timeout: float) -> None:
+    conn, deadline = cursor.connection, time.monotonic() + timeout
+    cursor.close()
+
+    def wait(status: int, remaining: int, total: int) -> None:
+        if status and remaining and time.monotonic() >= deadline:  # else it would be tried for ever
+            raise timed_out(path, timeout)
+
+    with wal_index.opening():
+        source = connect(partial, "mode=ro")
+    with closing(source):
+        source.backup(conn, progress=wait, sleep=BUSY_SECONDS)

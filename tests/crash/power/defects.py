@@ -1,0 +1,113 @@
+"""Mistakes put into the store on purpose: a harness that does not find their damage proves nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import types
+from collections.abc import Callable
+from typing import Any
+
+import store.backends.spill as spill
+import store.backends.spill_copying as spill_copying
+import store.backends.spill_writing as spill_writing
+import store.backends.sqlite_backup as sqlite_backup
+import store.backends.sqlite_engine as sqlite_engine
+import store.trust.key_file as key_file
+from store.backends.sqlite import SqliteBackend
+from store.backends.sqlite_spill import dropped
+
+
+def nothing() -> None:
+    """No mistake."""
+
+
+def no_sync() -> None:
+    """SQLite syncs nothing."""
+    sqlite_engine.SYNCHRONOUS = dict.fromkeys(sqlite_engine.SYNCHRONOUS, "OFF")
+
+
+def too_little_sync() -> None:
+    """A store with durability="full" syncs as one with "normal" does."""
+    sqlite_engine.SYNCHRONOUS = dict.fromkeys(sqlite_engine.SYNCHRONOUS, "NORMAL")
+
+
+def unlinked_at_commit() -> None:
+    """The files that a commit drops are removed right after it, not after a checkpoint."""
+    drop = SqliteBackend._drop
+
+    def drop_and_unlink(self: Any, spills: Any, but: str | None = None) -> None:
+        found = list(spills)
+        drop(self, found, but)
+        files, _ = dropped(self._engine, found, but)
+        self._engine.slot().current().on_commit(lambda: self._engine.spill.folder.remove(files))
+
+    SqliteBackend._drop = drop_and_unlink  # type: ignore[method-assign]
+
+
+def files_not_synced() -> None:
+    """The content of the files of large values is not synced."""
+    _syncing_only(spill_writing, stat.S_ISDIR)
+
+
+def names_not_synced() -> None:
+    """Their names are not."""
+    _syncing_only(spill_writing, stat.S_ISREG)
+
+
+def folder_not_synced() -> None:
+    """The name of their folder is not."""
+    spill.Folder._sync_name = lambda self: None  # type: ignore[method-assign]
+
+
+def key_not_synced() -> None:
+    """The name of the key file is not."""
+    key_file.sync_folder = lambda folder: None
+
+
+def key_folders_not_synced() -> None:
+    """The names of the folders above the key file are not."""
+    key_file.sync_folders_above = lambda folder: None
+
+
+def found_files_not_synced() -> None:
+    """What a backup finds at its target is taken as it is."""
+    spill_copying.sync_named = lambda file, folder: None
+
+
+def older_journal_not_synced() -> None:
+    """A backup syncs the folder after its rename alone, not before it."""
+
+    def rename(partial: str, target: str) -> None:
+        os.rename(partial, target)
+        sqlite_backup.sync_folder(os.path.dirname(target))
+
+    sqlite_backup._rename = rename
+
+
+def dying_at_sync(module: Any) -> None:
+    """This process is killed where that module would sync something."""
+    module.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: os._exit(1)})
+
+
+def _syncing_only(module: Any, wanted: Callable[[int], bool]) -> None:
+    def fsync(descriptor: int) -> None:
+        if wanted(os.fstat(descriptor).st_mode):
+            os.fsync(descriptor)
+
+    module.os = types.SimpleNamespace(**{**vars(os), "fsync": fsync})
+
+
+DEFECTS: dict[str, Callable[[], None]] = {
+    "none": nothing,
+    "no sync": no_sync,
+    "too little sync": too_little_sync,
+    "unlinked at commit": unlinked_at_commit,
+    "files not synced": files_not_synced,
+    "names not synced": names_not_synced,
+    "folder not synced": folder_not_synced,
+    "key not synced": key_not_synced,
+    "key's folders not synced": key_folders_not_synced,
+    "found files not synced": found_files_not_synced,
+    "older journal not synced": older_journal_not_synced,
+}
