@@ -50,7 +50,7 @@ class Lease:
         engine.leases[id(self)] = ref(self)
 
     def __del__(self) -> None:
-        if self.is_open:
+        if getattr(self, "is_open", False):  # else an interrupt came before it was
             detach(self)
 
 

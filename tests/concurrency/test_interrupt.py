@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import itertools
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from interrupting import Interrupter
 
 from store import Store
+from store.backends import sqlite_attach
 from store.errors import StoreError
 
 
@@ -182,6 +184,41 @@ def test_next_operation_in_an_interactive_session(store, operation):
         check_free(store, interrupter.where)
         check_whole(store, operation, interrupter.where)
         sys.last_value = None
+
+
+def open_another(s: Store) -> None:
+    with Store(s.location, timeout=2) as other:
+        other["a"] = "new"
+
+
+def open_namespace(s: Store) -> None:
+    with s.within("another") as other:
+        other["a"] = "new"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python keeps those in a __del__
+@pytest.mark.parametrize("operation", [open_another, open_namespace])
+@pytest.mark.heavy
+def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(path, operation):
+    """Neither is the store closed by what was made of it half-way, nor is a handle counted that nobody has."""
+    with Store(path, timeout=2) as s:
+        operation(s)
+        moment, left = 0, 0
+        while not left:
+            moment += 7  # each would take a quarter of a minute
+            interrupter = Interrupter(moment, __name__)
+            try:
+                with interrupter:
+                    operation(s)
+            except KeyboardInterrupt:
+                pass
+            left = interrupter.left
+            check_free(s, interrupter.where)
+            s["next"] = moment
+            gc.collect(0)
+            assert s._backend._engine.handles == 1, interrupter.where
+        assert moment > 100
+    assert sqlite_attach._engines == {}
 
 
 def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
