@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from store.backends.wal_index import header_of, index_of, is_next
+from store.backends.wal_index import header_of, index_of, is_next, opening
 
 if TYPE_CHECKING:
     import mmap
@@ -37,7 +37,9 @@ class SqliteCoherence:
         index = self._index
         if index is not None or self._path is None:
             return index
-        with self._lock:  # in which `drop` waits, and with it whoever is about to close the last connection
+        # `drop` waits in ours, and with it whoever is about to close the last connection. Not taken first: a
+        # thread that is opening one may come to close another in a collection, and waited for us, who waited for it.
+        with opening(), self._lock:
             if self._index is None and self._is_open():
                 self._index = index_of(self._path)
             return self._index
