@@ -46,11 +46,11 @@ class Lease:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
         self.is_open = True
-        engine.leases[id(self)] = ref(self)
 
     def __del__(self) -> None:
-        if getattr(self, "is_open", False):  # else an interrupt came before it was
+        if getattr(self, "is_open", False):  # else it came to nothing
             detach(self)
 
 

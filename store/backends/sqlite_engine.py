@@ -387,7 +387,7 @@ class Engine:
 
 def _is_open(reference: ref[Any]) -> bool:
     lease = reference()
-    return lease is not None and lease.is_open
+    return lease is not None and getattr(lease, "is_open", False)
 
 
 def _nowhere() -> sqlite3.Connection:
