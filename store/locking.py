@@ -17,9 +17,9 @@ from typing import Any
 from weakref import WeakValueDictionary, ref
 
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
+from store.descriptors import Descriptor
 from store.digests import blake2b
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
-from store.syncing import close
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -66,6 +66,7 @@ class WriterLock:
         """Who has it in this process, or is about to; None: nobody."""
         self._clean: Callable[[], None] | None = None
         self._descriptor: int | None = None
+        self._opened: Descriptor | None = None  # whose it is
         self._inode = (0, 0)  # device and inode of the descriptor
         self._flock: Callable[..., bool] = _never
         self._funlock: Callable[[int], Any] = _never
@@ -231,7 +232,7 @@ class WriterLock:
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
-            self._descriptor = os.open(self.path, flags, 0o666)
+            self._opened = Descriptor(self.path, flags, 0o666)
         except OSError as exc:
             if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise ReadOnly(
@@ -245,6 +246,7 @@ class WriterLock:
                 errno=exc.errno,
                 path=self.path,
             ) from exc
+        self._descriptor = self._opened.number
         status = os.fstat(self._descriptor)
         self._inode = (status.st_dev, status.st_ino)
         return self._descriptor
@@ -267,9 +269,9 @@ class WriterLock:
                 self._unlock()
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            close(descriptor)
+        self._descriptor = None
+        if self._opened is not None:
+            self._opened.close()
 
 
 class NamedLocks:

@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
 from store.spilled import is_file
-from store.syncing import close, sync_folder
+from store.syncing import sync_folder
 
 RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
 
@@ -46,12 +47,10 @@ class Folder:
                 errno=exc.errno,
                 path=self.path,
             ) from exc
-        try:
-            yield descriptor
-        finally:
-            close(descriptor)
+        with descriptor as number:
+            yield number
 
-    def hold(self, timeout: float) -> int:
+    def hold(self, timeout: float) -> Descriptor:
         """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
 
         Raises:
@@ -61,10 +60,10 @@ class Folder:
         try:
             with translated(self.path):
                 self._sync_name()
-                if not lock(descriptor, fcntl.LOCK_SH, timeout):
+                if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
                     raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
-            close(descriptor)
+            descriptor.close()
             raise
         return descriptor
 
@@ -92,9 +91,9 @@ class Folder:
         """The status of the database, whose rights the files get."""
         return os.stat(self.database)
 
-    def _open(self) -> int:
+    def _open(self) -> Descriptor:
         try:
-            return os.open(self.path, _FOLDER)
+            return Descriptor(self.path, _FOLDER)
         except OSError as exc:
             if exc.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise StorageError(
@@ -104,7 +103,7 @@ class Folder:
                 ) from exc
             raise
 
-    def _open_or_make(self) -> int:
+    def _open_or_make(self) -> Descriptor:
         with translated(self.path):
             try:
                 return self._open()
@@ -120,11 +119,8 @@ class Folder:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
-        descriptor = self._open()
-        try:
+        with self._open() as descriptor:
             give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-        finally:
-            close(descriptor)
 
     def _sync_name(self) -> None:
         """Once, also where the folder was there: whoever made it may have been killed before it was synced."""

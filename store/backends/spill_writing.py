@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.backends.spill import Folder, give_rights
+from store.descriptors import Descriptor
 from store.spilled import Part, checksum, new_file
 
 CHUNK_BYTES = 8 * 1024 * 1024  # of one write: an interrupt waits for no more
@@ -35,16 +36,13 @@ def write_as(folder: Folder, descriptor: int, file: str, content: Any) -> Part:
 
 
 def _write(folder: int, file: str, content: memoryview, database: os.stat_result) -> Part:
-    descriptor = os.open(file, _NEW, 0o600, dir_fd=folder)
-    try:
+    with Descriptor(file, _NEW, 0o600, dir_fd=folder) as descriptor:
         give_rights(descriptor, database, database.st_mode & 0o666)
         with _Hashing(content) as hashing:
             written = 0
             while written < len(content):
                 written += os.write(descriptor, content[written : written + CHUNK_BYTES])
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return Part(file, len(content), hashing.digest())
 
 

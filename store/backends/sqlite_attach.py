@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
+from weakref import ref
 
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
@@ -32,12 +33,30 @@ OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soo
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
-_closing: list[Engine] = []  # no longer in _engines, their connections not all closed yet
+_closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
 _lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
-def attach(path: str, *, mode: str, timeout: float) -> Engine:
+class Lease:
+    """Keeps an engine open until it is given back to `detach`, or is gone: an interrupt may lose it on any way.
+
+    Made under _engines_lock, so that nobody closes the engine meanwhile.
+    """
+
+    __slots__ = ("__weakref__", "engine", "is_open")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
+        self.is_open = True
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):  # else it came to nothing
+            detach(self)
+
+
+def attach(path: str, *, mode: str, timeout: float) -> Lease:
     """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
 
     Raises:
@@ -53,9 +72,9 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
         if inode in _lost_files:
             raise lost(path)
-        engine = _known(inode, read_only) if inode is not None else None
-        if engine is not None:
-            return engine
+        lease = _known(inode, read_only) if inode is not None else None
+        if lease is not None:
+            return lease
         network = in_network_mode(path)
         with _leaving_no_trace(path):
             connect_ = _prepare(path, read_only=read_only, network=network, timeout=timeout)
@@ -64,24 +83,27 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
             return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
 
 
-def retain(engine: Engine) -> Engine:
+def retain(engine: Engine) -> Lease:
     """The same engine for another handle, which gives it back too."""
     with _engines_lock:
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
-def detach(engine: Engine) -> None:
-    """Give an engine back; the last one to do so closes its connections."""
+def detach(lease: Lease) -> None:
+    """Give an engine back; the last one to do so closes its connections. And those that an interrupt left."""
+    lease.is_open = False
+    lease.engine.leases.pop(id(lease), None)
+    mine = threading.get_ident()
     with _engines_lock:
-        engine.handles -= 1
-        if engine.handles > 0:
-            return
-        _closing.append(engine)
-        for key in [key for key, known in _engines.items() if known is engine]:
-            del _engines[key]
-    engine.close()
-    _closing.remove(engine)
+        for key, engine in list(_engines.items()):
+            if not engine.is_used():
+                _closing.append((engine, mine))
+                del _engines[key]
+    for entry in list(_closing):
+        if entry[1] == mine:
+            entry[0].close()
+            with suppress(ValueError):  # a collection in between closed it
+                _closing.remove(entry)
 
 
 def is_in_transaction() -> bool:
@@ -146,26 +168,24 @@ def _identity(path: str) -> bytes | None:
     return found[0]
 
 
-def _known(inode: Inode, read_only: bool) -> Engine | None:
+def _known(inode: Inode, read_only: bool) -> Lease | None:
     with _engines_lock:
         engine = _engines.get((inode, read_only))
-        if engine is not None:
-            engine.handles += 1
-        return engine
+        return None if engine is None else Lease(engine)
 
 
-def _adopt(engine: Engine) -> Engine:
+def _adopt(engine: Engine) -> Lease:
     """Make a new engine the one of its file, unless another thread was faster."""
     assert engine.inode is not None
     with _engines_lock:
         known = _engines.setdefault((engine.inode, engine.read_only), engine)
-        known.handles += 1
+        lease = Lease(known)
     if known is not engine:
         engine.close()
-    return known
+    return lease
 
 
-def _attach_memory() -> Engine:
+def _attach_memory() -> Lease:
     def open_() -> sqlite3.Connection:
         conn = connect(":memory:")
         schema.migrate(conn, ":memory:")
@@ -174,8 +194,7 @@ def _attach_memory() -> Engine:
     engine = Engine(":memory:", None, open_, read_only=False)
     with _engines_lock:
         _engines[(id(engine), -1), False] = engine
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
 # -- files
@@ -393,7 +412,7 @@ def _after_fork_in_child() -> None:
 
 
 def _every_engine() -> list[Engine]:
-    return [*_engines.values(), *_closing]
+    return [*_engines.values(), *(engine for engine, _ in _closing.copy())]
 
 
 def _keep_for_ever(conn: sqlite3.Connection) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import ref
 
 from store.backends import LOOK_SECONDS, wal_index
 from store.backends import sqlite_statements as sql
@@ -53,7 +54,7 @@ class Engine:
         self.network = network and not is_frozen(connect)
         self.exclusive = self.shared or self.network
         self.full_sync = False
-        self.handles = 0
+        self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
@@ -81,6 +82,15 @@ class Engine:
         if self.read_only:
             return self.network and os.access(self.path + ".lock", os.W_OK)
         return not self.shared
+
+    @property
+    def handles(self) -> int:
+        """How many have it open."""
+        return sum(map(_is_open, self.leases.copy().values()))
+
+    def is_used(self) -> bool:
+        """Whether anybody has it open."""
+        return any(map(_is_open, self.leases.copy().values()))
 
     # -- statements
 
@@ -405,6 +415,11 @@ class Engine:
             raise lost(self.path)
         if self._closed:
             raise StoreClosed(f"{self.path} is closed; open the store again")
+
+
+def _is_open(reference: ref[Any]) -> bool:
+    lease = reference()
+    return lease is not None and getattr(lease, "is_open", False)
 
 
 def _nowhere() -> sqlite3.Connection:
