@@ -16,6 +16,7 @@ from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, St
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
+from store.purging import PURGE_EVERY, Purging
 from store.readcache import MISSING, ReadCache
 from store.row import Header, Row
 from store.trust.key import UNKEYED
@@ -97,6 +98,7 @@ class Handle(Generic[V]):
             self._backend.close()
             raise
         self._mode = mode
+        self._purging = Purging()
         self._writeback = self._new_writeback() if writeback else None
         self._cache = self._new_cache()
         self._closed = False
@@ -274,12 +276,28 @@ class Handle(Generic[V]):
 
     def _store(self, row: Row) -> bytes | None:
         """Write a row, as one statement; gives what `Backend.put` does."""
+        header = self._put_row(row)
+        self._count_writes(1)
+        return header
+
+    def _put_row(self, row: Row) -> bytes | None:
         try:
             self._backend.add_sealer(row.seal[: len(UNKEYED)])
             return self._backend.put(row, row.modified)
         except BaseException:
             self._pipeline.discard(row)
             raise
+
+    def _count_writes(self, records: int) -> None:
+        """Every so many writes, some records that have expired go, once what is open is committed."""
+        purging = self._purging
+        purging.left -= records
+        if purging.left < 0:
+            purging.left = PURGE_EVERY - 1
+            self._backend.afterwards(self._purge_some)
+
+    def _purge_some(self) -> None:
+        raise NotImplementedError
 
     def _assign(self, name: str, value: V) -> None:
         """Write a value, as one statement, and keep its bytes for the next read."""

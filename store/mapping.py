@@ -33,7 +33,9 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     object: change it and assign it again, or use `edit`.
 
     Args:
-        location: a path, ":memory:", or a URL such as "sqlite:///app.db".
+        location: a path, ":memory:", or a URL such as "sqlite:///app.db". On a network mount, which is told by the
+            table of mounts, it is slower and each read waits for writers; STORE_NETWORK=1 or 0 in the environment
+            overrules the table.
         namespace: which of the mappings in the file; see `within`.
         codec: how values are encoded: "pickle", "json", another of `store.codecs`, "auto" (numpy for arrays, pickle
             for all else), or an object of yours with `name`, `encode` and `decode`. Records remember theirs.
@@ -152,6 +154,7 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
                 rows = self._packed(batch)
                 self._backend.add_sealer(rows[0].seal[:8])
                 self._backend.put_many(rows, self._clock())
+                self._count_writes(len(rows))
                 if self._writeback is not None:
                     for (_, value), row in zip(batch, rows, strict=True):
                         self._writeback.learn(value, row, transaction)

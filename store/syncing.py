@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +30,9 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:  # it syncs no folders, as SMB may; SQLite goes on as well
+                raise
         finally:
             close(descriptor)
 

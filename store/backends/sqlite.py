@@ -6,7 +6,7 @@ import math
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -108,9 +108,22 @@ class SqliteBackend:
             yield from page
             after = page[-1].id or 0
 
-    def damage(self) -> list[str]:
-        found = [text for (text,) in self._all(sql.QUICK_CHECK, (), 0.0)]
-        return [] if found == ["ok"] else [str(text) for text in found]
+    def damage(self, *, quick: bool) -> list[str]:
+        from store.backends.sqlite_check import damage
+
+        return damage(self._engine, self._timeout, quick=quick)
+
+    def unread_commits(self) -> int:
+        from store.backends.sqlite_check import unread_commits
+
+        return unread_commits(self._engine)
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        return self._all(sql.NAMES_BY_INDEX, (), 0.0)
+
+    def row(self, id_: int) -> Row | None:
+        row = self._one(sql.BY_ID, (id_,), 0.0)
+        return None if row is None else Row._make(row)
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
@@ -160,12 +173,20 @@ class SqliteBackend:
             totals.append((codec, protocol, figures[0], figures[1] + beside[codec, protocol]))
         return totals
 
-    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
-        position = (-math.inf, -sql.LARGEST_ID) if after is None else (after.expires, after.id)
-        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position), _take_page, now, self._timeout)
+    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
+        position = (-math.inf, -sql.LARGEST_ID) if after is None else after
+        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), _take_page, now, self._timeout)
         if rows:
             self._moves_on((rows[-1].expires, rows[-1].id) > position)
         return self._all_in(namespace, rows)
+
+    def next_expiring(self, after: str | None) -> str | None:
+        statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
+        (namespace,) = self._one(statement, values, 0.0)
+        if namespace is None:
+            return None
+        self._moves_on(after is None or self._text(namespace) > after)
+        return self._text(namespace)
 
     def usage(self) -> SqliteUsage:
         engine = self._engine
@@ -249,11 +270,11 @@ class SqliteBackend:
         spill = self._engine.spill
         return [] if spill is None else spill.orphans(self._timeout)
 
-    def compact(self) -> SqliteFreed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> SqliteFreed:
         from store.backends.sqlite_compact import compact
 
         self._writable()
-        return compact(self._engine, self._timeout)
+        return compact(self._engine, self._timeout, progress)
 
     def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
         from store.backends.sqlite_backup import backup
@@ -262,9 +283,16 @@ class SqliteBackend:
 
     # -- the rest
 
-    def transaction(self) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None) -> SqliteTransaction:
         self._writable()
-        return SqliteTransaction(self._engine, self._timeout)
+        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout)
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        transaction = self._engine.slot().current()
+        if transaction is None:
+            work()
+        else:
+            transaction.outermost().after.append(work)
 
     def in_transaction(self) -> bool:
         return self._engine.slot().current() is not None

@@ -51,8 +51,12 @@ NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
-INTEGRITY_CHECK = "PRAGMA integrity_check"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
+INTEGRITY_CHECK = "PRAGMA integrity_check"
+BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
+BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
+# By the index of names alone, which covers it: no row is read.
+NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
 _NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
 NAMES = {  # (is there an upper bound, reverse) → statement
@@ -72,14 +76,18 @@ MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
+# record was modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
-    revision = revision + 1, modified = excluded.modified, expires = excluded.expires
+    revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
+RESTORE = (
+    f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
+)
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
@@ -89,8 +97,10 @@ DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
-    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id"
+    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id LIMIT ?"
 )
+FIRST_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
+NEXT_EXPIRING = f"{FIRST_EXPIRING} AND namespace > ?"
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
@@ -126,9 +136,12 @@ FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
 )
-INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
+INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
+FREE_PAGES = "PRAGMA freelist_count"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
+SET_STORE_ID = "UPDATE identity SET id = ?"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 
