@@ -50,6 +50,8 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
     _vacuum(engine, timeout, steps)
+    if engine.checkpoints.error is not None:
+        raise translate(engine.checkpoints.error, engine.path)
     orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
     steps.end()
     return SqliteFreed(
