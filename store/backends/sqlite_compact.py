@@ -16,7 +16,7 @@ from store.backends.spill import RETRY_SECONDS, lock_exclusively, translated
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
-from store.backends.sqlite_spill import GARBAGE_AT_ONCE, NO_WAIT, SqliteSpill
+from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
 from store.errors import StoreError
 from store.locking import Hold
 
@@ -92,7 +92,7 @@ def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, i
     """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
     files = size = 0
     while left := _garbage(engine, timeout):
-        gone, freed = _locked(engine, timeout, lambda: _fold(engine, STEP_FILES))
+        gone, freed = _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES))
         if not gone:
             break
         files, size = files + gone, size + freed
@@ -107,7 +107,7 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
     """
     left = _free_pages(engine, timeout)
     if not left:
-        _locked(engine, timeout, lambda: _fold(engine))
+        _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE"))
     while left > 0:
         _locked(engine, timeout, lambda: _vacuum_step(engine, timeout))
         now = _free_pages(engine, timeout)
@@ -116,16 +116,9 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
 
 
 def _vacuum_step(engine: Engine, timeout: float) -> None:
-    engine.slot().run("SELECT 1", (), _vacuumed, timeout)
-    _fold(engine)
-
-
-def _fold(engine: Engine, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
-    """A checkpoint, as `Engine.fold` makes it; what a write would keep for `stats` is raised here."""
-    gone = engine.fold(engine.slot(), "TRUNCATE", files)
-    if engine.checkpoints.error is not None:
-        raise translate(engine.checkpoints.error, engine.path)
-    return gone
+    slot = engine.slot()
+    slot.run("SELECT 1", (), _vacuumed, timeout)
+    engine.fold(slot, "TRUNCATE")
 
 
 def _vacuumed(cursor: sqlite3.Cursor) -> None:

@@ -26,6 +26,7 @@ from store.errors import Corrupt, ReadOnly, RecordError, StoreError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
+from store.syncing import close
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
