@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +13,15 @@ def sync_file(file: IO[Any]) -> None:
     """What was written to an open file is on the disk when this returns. Raises: OSError."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def close(descriptor: int) -> None:
+    """Close what was only read, or is synced: an error of it says nothing then.
+
+    Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
+    """
+    with suppress(OSError):
+        os.close(descriptor)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
@@ -24,7 +34,7 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
             if exc.errno != errno.EINVAL:  # it syncs no folders, as SMB may; SQLite goes on as well
                 raise
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
 
 def sync_named(file: str, folder: int) -> None:
@@ -33,7 +43,7 @@ def sync_named(file: str, folder: int) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close(descriptor)
     os.fsync(folder)
 
 
