@@ -119,8 +119,9 @@ class Handle(Generic[V]):
         Namespaces do not nest: the name is taken as it is.
         """
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._closed = True
+        other.__dict__.update(
+            {**self.__dict__, "_closed": True}
+        )  # in one step: an interrupt would have it close ours
         other._namespace = check_name(namespace, "namespace")
         other._backend = self._backend.share()
         other._writeback = other._new_writeback() if self._writeback is not None else None
@@ -196,7 +197,7 @@ class Handle(Generic[V]):
     def _fetch(self, name: str, now: float) -> Any:
         """The same from the backend, and into the cache."""
         state = self._cache.begin()
-        row = self._backend.get(self._namespace, name, now)
+        row = self._found(name, now)
         if row is None:
             return MISSING
         if state is None or row.spill is not None:
@@ -211,7 +212,27 @@ class Handle(Generic[V]):
 
     def _find(self, name: str) -> Row | None:
         """The row of a name, or None where there is no such record."""
-        return self._backend.get(self._namespace, name, self._clock())
+        return self._found(name, self._clock())
+
+    def _found(self, name: str, now: float) -> Row | None:
+        """The same at that moment. Raises: Tampered, Corrupt: as `_lives`, and where the name cannot be looked up."""
+        row = self._backend.find(self._namespace, name, now)
+        return row if row is None or row.expires is None or self._lives(row, now) else None
+
+    def _lives(self, row: Row, now: float) -> bool:
+        """Whether a row has not expired.
+
+        Raises: Tampered, Corrupt: it looks expired, and its seal does not hold: it may be damaged, and be there.
+        """
+        try:
+            if row.expires is None or row.expires > now:
+                return True
+            self._pipeline.sealer.check(row)
+        except TypeError:  # no number, which unpacking tells
+            return True
+        except RecordError as exc:
+            raise exc.about(row.name, row.namespace) from None
+        return False
 
     def _value(self, row: Row) -> V:
         """The value of a row: with `writeback=True` the live object, where there is one."""
@@ -246,6 +267,8 @@ class Handle(Generic[V]):
         value_of = self._value
         for row in rows:
             try:
+                if row.expires is not None and not self._lives(row, self._clock()):
+                    continue
                 value = value_of(row)
             except KeyError:
                 continue

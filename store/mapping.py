@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from store.errors import Corrupt, Tampered
 from store.handle import check_name
 from store.maintenance import Maintenance
 from store.readcache import MISSING
@@ -85,7 +87,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             self._assign(check_name(name), value)
 
     def __delitem__(self, name: str) -> None:
-        if not self._delete(check_name(name)):
+        name = check_name(name)
+        if not self._delete(name) and not self._delete_damaged(name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
@@ -93,7 +96,10 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             return False
         name = check_name(name)
         now = self._clock()
-        return self._cache.has(name, now) or self._backend.exists(self._namespace, name, now)
+        if self._cache.has(name, now):
+            return True
+        exists = self._backend.exists(self._namespace, name, now)
+        return self._found(name, now) is not None if exists is None else exists
 
     @overload
     def get(self, name: str, /) -> V | None: ...
@@ -253,6 +259,16 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         count, until = self._backend.count_until(self._namespace, now)
         self._cache.file_count(state, count, now, until)
         return count
+
+    def _delete_damaged(self, name: str) -> bool:
+        """Delete a record that looks expired, and may not be: reading it raises. Whether there was such a one."""
+        try:
+            self._find(name)
+        except (Tampered, Corrupt):
+            if not self._backend.delete(self._namespace, name, -math.inf):
+                raise
+            return True
+        return False
 
     def _delete(self, name: str) -> bool:
         if self._writeback is None:

@@ -212,10 +212,17 @@ class Backend(Protocol):
     def get(self, namespace: str, name: str, now: float) -> Row | None:
         """The row of that name, or None."""
 
-    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        """The rows of those names that exist, as of one moment."""
+    def find(self, namespace: str, name: str, now: float) -> Row | None:
+        """As `get`, but one that has expired too: whether it has is for the seal to say.
 
-    def exists(self, namespace: str, name: str, now: float) -> bool: ...
+        Raises: Corrupt: it is damaged where a name is looked up, so that nobody can say that there is none.
+        """
+
+    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        """The rows of those names that exist, as of one moment; those that have expired too. Raises: as `find`."""
+
+    def exists(self, namespace: str, name: str, now: float) -> bool | None:
+        """Whether there is a row of that name; None: it has expired, going by what it says. Raises: as `find`."""
 
     def count(self, namespace: str, now: float) -> int: ...
 
@@ -229,15 +236,18 @@ class Backend(Protocol):
         """No row of the namespace has a larger id; 0 where there is none."""
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
-        """Some rows with `after < id <= until` in order of insertion (`reverse`: from `until` down); [] = no more."""
+        """Some rows with `after < id <= until` in order of insertion (`reverse`: from `until` down); [] = no more.
+
+        Those that have expired too.
+        """
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
-        """The same, as pairs of id and name."""
+        """The same of those that have not expired, as pairs of id and name."""
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
-        """Every row in order of insertion, as of one moment."""
+        """Every row in order of insertion, as of one moment; those that have expired too."""
 
     def every_row(self) -> Iterator[Row]:
         """Every row of every namespace, those that have expired too, in order of insertion, page by page.

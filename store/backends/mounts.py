@@ -31,6 +31,9 @@ _ESCAPE = re.compile(
     r"\\([0-7]{3})"
 )  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
 _BSD_LINE = re.compile(r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)")
+KNOWN = 100  # paths that are remembered
+_known: dict[str, tuple[int, Mount | None]] = {}
+
 _MOUNTINFO = "/proc/self/mountinfo"
 _MOUNT_COMMAND = "/sbin/mount"
 
@@ -63,12 +66,20 @@ class Mount:
 
 
 def mount_of(path: str) -> Mount | None:
-    """The mount that a path without links lies on; None where that cannot be told (Windows, a hidden `/proc`)."""
+    """The mount that a path without links lies on; None where that cannot be told (Windows, a hidden `/proc`).
+
+    The table is read once for each path, and again where its directory is on another device.
+    """
     try:
-        os.stat(os.path.dirname(path))  # an automounter mounts it now, and not after we looked
-    except OSError:
-        pass  # whoever opens the file says so
-    return find(_mounts(), path)
+        device = os.stat(os.path.dirname(path)).st_dev  # an automounter mounts it now, and not after we looked
+    except OSError:  # whoever opens the file says so
+        return find(_mounts(), path)
+    known = _known.get(path)
+    if known is None or known[0] != device:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        known = _known[path] = device, find(_mounts(), path)
+    return known[1]
 
 
 def find(mounts: Sequence[Mount], path: str) -> Mount | None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_attach import attach, detach, is_in_transaction, retain
+from store.backends.sqlite_attach import Lease, attach, detach, is_in_transaction, retain
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_slot import fetch_all, fetch_one
@@ -44,13 +44,14 @@ class SqliteUsage(NamedTuple):
 class SqliteBackend:
     """One `Store`'s handle on the engine of its file."""
 
-    def __init__(self, engine: Engine, location: str, *, read_only: bool, timeout: float) -> None:
+    def __init__(self, lease: Lease, location: str, *, read_only: bool, timeout: float) -> None:
         self.location = location
         self.read_only = read_only
-        self._engine = engine
+        self._lease = lease
+        self._engine: Engine = lease.engine
         self._timeout = timeout
-        self.store_id = engine.identity(timeout)
-        self.coherence: SqliteCoherence = engine.coherence
+        self.store_id = self._engine.identity(timeout)
+        self.coherence: SqliteCoherence = self._engine.coherence
 
     # -- reading
 
@@ -58,11 +59,27 @@ class SqliteBackend:
         row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
         return None if row is None else self._asked_for(Row._make(row), namespace, name)
 
-    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        return self._all_in(namespace, list(map(Row._make, self._read_many(sql.GET_MANY, namespace, names, now))))
+    def find(self, namespace: str, name: str, now: float) -> Row | None:
+        row = self._engine.read(sql.FIND, (namespace, name), fetch_one, now, self._timeout)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return None
+        return self._asked_for(Row._make(row), namespace, name)
 
-    def exists(self, namespace: str, name: str, now: float) -> bool:
-        return self._one(sql.EXISTS, (namespace, name, now), now) is not None
+    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        rows = list(map(Row._make, self._read_many(sql.FIND_MANY, (namespace,), names, now)))
+        found = {row.name for row in self._all_named(self._all_in(namespace, rows), names)}
+        for name in names:
+            if name not in found:
+                self._check_nowhere(namespace, name, now)
+        return rows
+
+    def exists(self, namespace: str, name: str, now: float) -> bool | None:
+        row = self._one(sql.EXISTS, (now, namespace, name), now)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return False
+        return True if row[0] else None
 
     def count(self, namespace: str, now: float) -> int:
         count: int = self._one(sql.COUNT, (namespace, namespace, now), now)[0]
@@ -76,7 +93,7 @@ class SqliteBackend:
         return count, math.inf if until is None else until
 
     def last(self, namespace: str, now: float) -> Row | None:
-        row = self._one(sql.LAST, (namespace, now, 0, sql.LARGEST_ID), now)
+        row = self._one(sql.LAST, (namespace, now), now)
         return None if row is None else self._asked_for(Row._make(row), namespace)
 
     def last_id(self, namespace: str) -> int:
@@ -84,7 +101,7 @@ class SqliteBackend:
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
         statement = sql.PAGE_REVERSE if reverse else sql.PAGE
-        rows = self._engine.read(statement, (namespace, now, after, until), _take_page, now, self._timeout)
+        rows = self._engine.read(statement, (namespace, after, until), _take_page, now, self._timeout)
         if rows:
             self._moves_on(after < (rows[-1].id or 0) <= until)
         return self._all_in(namespace, rows)
@@ -93,13 +110,13 @@ class SqliteBackend:
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
-        rows = self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+        rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
-        return [(id_, self._text(name)) for id_, name in rows]
+        return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
-        rows = self._all(sql.PAGE, (namespace, now, 0, sql.LARGEST_ID), now)
+        rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
         return self._all_in(namespace, list(map(Row._make, rows)))
 
     def every_row(self) -> Iterator[Row]:
@@ -131,7 +148,8 @@ class SqliteBackend:
         lower, upper = sql.bounds(prefix, after, reverse)
         ends = (lower,) if upper is None else (lower, upper)
         statement = sql.NAMES[upper is not None, reverse]
-        found = [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
+        rows = self._all(statement, (now, namespace, now, *ends, limit), now)
+        found = [self._indexed(name, is_so) for name, is_so in rows]
         if found and after is not None:
             self._moves_on(found[-1] < after if reverse else found[-1] > after)
         return found
@@ -141,7 +159,8 @@ class SqliteBackend:
         return None if row is None else self._asked_for(header_of(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
-        return list(map(header_of, self._read_many(sql.HEADERS, namespace, names, now)))
+        rows = self._read_many(sql.HEADERS, (namespace, now), names, now)
+        return self._all_named(list(map(header_of, rows)), names)
 
     def identity(self, namespace: str, name: str, now: float) -> Identity | None:
         row = self._one(sql.IDENTITY, (namespace, name, now), now)
@@ -317,14 +336,20 @@ class SqliteBackend:
 
     def close(self) -> None:
         if not isinstance(self._engine, _Closed):
-            engine, self._engine = self._engine, _Closed(self.location)  # type: ignore[assignment]
-            detach(engine)
+            self._engine = _Closed(self.location)  # type: ignore[assignment]
+            detach(self._lease)
 
     def _text(self, found: Any) -> str:
         """What a column of text held: anything, where somebody rewrote the schema by hand."""
         if isinstance(found, str):
             return found
         raise self._damaged(found, "a name")
+
+    def _indexed(self, name: Any, is_so: Any) -> str:
+        """A name on which table and index agree: no seal is checked where names are listed."""
+        if is_so:
+            return self._text(name)
+        raise self._bad_index()
 
     def _damaged(self, found: Any, what: str) -> Corrupt:
         return Corrupt(f"{self.location} is damaged: {found!r:.80} stands where {what} should; restore a backup")
@@ -346,6 +371,19 @@ class SqliteBackend:
                 raise self._bad_index()
         return rows
 
+    def _check_nowhere(self, namespace: str, name: str, now: float) -> None:
+        """A name that was not found is not there. The table is searched only where the index is damaged."""
+        if 0 in self._one(sql.NEIGHBOURS, (namespace, name, namespace, name), now) and self._one(
+            sql.IS_IN_TABLE, (namespace, name), now
+        ):
+            raise self._bad_index()
+
+    def _all_named(self, found: list[Found], names: Sequence[str]) -> list[Found]:
+        asked = set(names)
+        if any(one.name not in asked for one in found):
+            raise self._bad_index()
+        return found
+
     def _bad_index(self) -> Corrupt:
         return Corrupt(
             f"{self.location} is damaged: an index of it leads to other records than it says; restore a backup, or "
@@ -358,13 +396,11 @@ class SqliteBackend:
     def _all(self, statement: str, values: Sequence[Any], now: float) -> list[Any]:
         return self._engine.read(statement, values, fetch_all, now, self._timeout)
 
-    def _read_many(self, statement: str, namespace: str, names: Sequence[str], now: float) -> list[Any]:
-        """One statement for each MANY names; several of them in one snapshot."""
+    def _read_many(self, statement: str, first: Sequence[Any], names: Sequence[str], now: float) -> list[Any]:
+        """One statement for each MANY names, which come after the `first` values; several of them in one snapshot."""
         parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
         statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
-        return self._engine.read_together(
-            [(text, (namespace, now, *part)) for text, part in statements], now, self._timeout
-        )
+        return self._engine.read_together([(text, (*first, *part)) for text, part in statements], now, self._timeout)
 
     def _write(self, statement: str, values: Sequence[Any], touched: Touched) -> int:
         self._writable()
@@ -430,13 +466,13 @@ def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) ->
     """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS."""
     if not isinstance(durability, str) or durability not in SYNCHRONOUS:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(SYNCHRONOUS)}")
-    engine = attach(location, mode=mode, timeout=timeout)
+    lease = attach(location, mode=mode, timeout=timeout)
     try:
         if durability == "full":
-            engine.sync_fully()
-        return SqliteBackend(engine, location, read_only=mode == "r", timeout=timeout)
+            lease.engine.sync_fully()
+        return SqliteBackend(lease, location, read_only=mode == "r", timeout=timeout)
     except BaseException:
-        detach(engine)
+        detach(lease)
         raise
 
 

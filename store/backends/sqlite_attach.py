@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
+from weakref import ref
 
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
-from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
-from store.backends.sqlite_engine import Engine, Inode, lost
-from store.backends.sqlite_errors import SQLITE_ERRORS
+from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
+from store.backends.sqlite_engine import Engine, lost
+from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
+from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
-from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -31,12 +33,30 @@ OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soo
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
-_closing: list[Engine] = []  # no longer in _engines, their connections not all closed yet
+_closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
 _lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
-def attach(path: str, *, mode: str, timeout: float) -> Engine:
+class Lease:
+    """Keeps an engine open until it is given back to `detach`, or is gone: an interrupt may lose it on any way.
+
+    Made under _engines_lock, so that nobody closes the engine meanwhile.
+    """
+
+    __slots__ = ("__weakref__", "engine", "is_open")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
+        self.is_open = True
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):  # else it came to nothing
+            detach(self)
+
+
+def attach(path: str, *, mode: str, timeout: float) -> Lease:
     """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
 
     Raises:
@@ -52,9 +72,9 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
         if inode in _lost_files:
             raise lost(path)
-        engine = _known(inode, read_only) if inode is not None else None
-        if engine is not None:
-            return engine
+        lease = _known(inode, read_only) if inode is not None else None
+        if lease is not None:
+            return lease
         network = in_network_mode(path)
         with _leaving_no_trace(path):
             connect_ = _prepare(path, read_only=read_only, network=network, timeout=timeout)
@@ -63,24 +83,27 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
             return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
 
 
-def retain(engine: Engine) -> Engine:
+def retain(engine: Engine) -> Lease:
     """The same engine for another handle, which gives it back too."""
     with _engines_lock:
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
-def detach(engine: Engine) -> None:
-    """Give an engine back; the last one to do so closes its connections."""
+def detach(lease: Lease) -> None:
+    """Give an engine back; the last one to do so closes its connections. And those that an interrupt left."""
+    lease.is_open = False
+    lease.engine.leases.pop(id(lease), None)
+    mine = threading.get_ident()
     with _engines_lock:
-        engine.handles -= 1
-        if engine.handles > 0:
-            return
-        _closing.append(engine)
-        for key in [key for key, known in _engines.items() if known is engine]:
-            del _engines[key]
-    engine.close()
-    _closing.remove(engine)
+        for key, engine in list(_engines.items()):
+            if not engine.is_used():
+                _closing.append((engine, mine))
+                del _engines[key]
+    for entry in list(_closing):
+        if entry[1] == mine:
+            entry[0].close()
+            with suppress(ValueError):  # a collection in between closed it
+                _closing.remove(entry)
 
 
 def is_in_transaction() -> bool:
@@ -121,7 +144,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
     _check_place(path)
     if not _size(path):
         return None
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         return _patiently(path, timeout, lambda: _identity(path))
     finally:
@@ -145,26 +168,24 @@ def _identity(path: str) -> bytes | None:
     return found[0]
 
 
-def _known(inode: Inode, read_only: bool) -> Engine | None:
+def _known(inode: Inode, read_only: bool) -> Lease | None:
     with _engines_lock:
         engine = _engines.get((inode, read_only))
-        if engine is not None:
-            engine.handles += 1
-        return engine
+        return None if engine is None else Lease(engine)
 
 
-def _adopt(engine: Engine) -> Engine:
+def _adopt(engine: Engine) -> Lease:
     """Make a new engine the one of its file, unless another thread was faster."""
     assert engine.inode is not None
     with _engines_lock:
         known = _engines.setdefault((engine.inode, engine.read_only), engine)
-        known.handles += 1
+        lease = Lease(known)
     if known is not engine:
         engine.close()
-    return known
+    return lease
 
 
-def _attach_memory() -> Engine:
+def _attach_memory() -> Lease:
     def open_() -> sqlite3.Connection:
         conn = connect(":memory:")
         schema.migrate(conn, ":memory:")
@@ -173,8 +194,7 @@ def _attach_memory() -> Engine:
     engine = Engine(":memory:", None, open_, read_only=False)
     with _engines_lock:
         _engines[(id(engine), -1), False] = engine
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
 # -- files
@@ -246,7 +266,7 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
     write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         yield
     except StoreError:
@@ -256,12 +276,13 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
 
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
-    if not had_log and _has_log(path):
+    if not had_log and _is_beside(path):
         with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
-def _has_log(path: str) -> bool:
+def _is_beside(path: str) -> bool:
+    """Whether SQLite has something beside the file, if only an empty log."""
     return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
 
 
@@ -298,7 +319,7 @@ def _is_old(path: str) -> bool:
 
 
 def _check_place(path: str) -> None:
-    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore."""
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise StoreNotFound(
@@ -319,12 +340,17 @@ def _check_place(path: str) -> None:
         )
     if not stat.S_ISREG(mode):
         raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 0 and has_log(path):  # SQLite would take it for a new file, and delete the log
+        raise Corrupt(
+            f"{path} is empty, and its log ({path}-wal) is not: the file was cut off. It was not touched; restore a "
+            "backup, or delete both files to begin anew"
+        )
     if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
         raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
 
 
 def _check_writable(path: str) -> None:
-    if not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)):
+    if not is_writable(path):
         raise ReadOnly(
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,
@@ -386,7 +412,7 @@ def _after_fork_in_child() -> None:
 
 
 def _every_engine() -> list[Engine]:
-    return [*_engines.values(), *_closing]
+    return [*_engines.values(), *(engine for engine, _ in _closing.copy())]
 
 
 def _keep_for_ever(conn: sqlite3.Connection) -> None:

@@ -39,13 +39,13 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
     """The contract `Backend.backup`; `path` is absolute."""
     if engine.slot().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
-    retain(engine)  # whoever is told of the progress may close the store
+    lease = retain(engine)  # whoever is told of the progress may close the store
     try:
         target = os.path.realpath(path)
         with stoppable(), translated(target):
             return place_copy(engine, target, check, Report(progress), timeout)
     finally:
-        detach(engine)
+        detach(lease)
 
 
 def place_copy(engine: Engine, target: str, check: Check, report: Report, timeout: float) -> Copied:

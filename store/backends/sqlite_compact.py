@@ -6,13 +6,15 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.spill import RETRY_SECONDS, lock_exclusively
+from store.backends.spill import RETRY_SECONDS, lock_exclusively, translated
 from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
 from store.errors import StoreError
@@ -48,6 +50,8 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
     _vacuum(engine, timeout, steps)
+    if engine.checkpoints.error is not None:
+        raise translate(engine.checkpoints.error, engine.path)
     orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
     steps.end()
     return SqliteFreed(
@@ -101,10 +105,9 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
 
     Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
     """
-    slot = engine.slot()
     left = _free_pages(engine, timeout)
     if not left:
-        _locked(engine, timeout, lambda: engine.fold(slot, "TRUNCATE"))
+        _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE"))
     while left > 0:
         _locked(engine, timeout, lambda: _vacuum_step(engine, timeout))
         now = _free_pages(engine, timeout)
@@ -150,15 +153,14 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
     """None where files are being written: those are named by no row yet."""
-    try:
+    with translated(spill.folder.path), suppress(FileNotFoundError):
         with spill.folder.opened() as descriptor:
             if not lock_exclusively(descriptor, NO_WAIT):
                 return None
             unnamed = spill.unnamed(spill.folder.files(descriptor))
             gone, freed = spill.folder.remove(islice(unnamed, STEP_FILES))
             return len(gone), freed
-    except FileNotFoundError:
-        return 0, 0
+    return 0, 0
 
 
 def _garbage(engine: Engine, timeout: float) -> int:

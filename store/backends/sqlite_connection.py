@@ -86,7 +86,7 @@ def reader(path: str) -> Connect:
     except sqlite3.OperationalError as exc:
         if code_of(exc) not in (_READONLY, _CANTOPEN):  # READONLY: a journal to apply, or no place for `-shm`
             raise
-    if _mounted_read_only(path) and not _has_wal(path):
+    if _mounted_read_only(path) and not has_log(path):
         _open_and_look(path, "mode=ro&immutable=1").close()
         return _freeze(lambda: connect(path, "mode=ro&immutable=1"))
     return private_copy(path)
@@ -135,7 +135,7 @@ def _on_private_copy(path: str) -> Connect:
     except (OSError, sqlite3.Error) as exc:
         shutil.rmtree(folder, ignore_errors=True)
         raise StorageError(
-            f"{path} cannot be read where it lies, nor copied: {exc}",
+            f"{path} cannot be read where it lies, nor copied ({exc}); see the file system's log and try again",
             errno=getattr(exc, "errno", None),
             path=path,
         ) from exc
@@ -191,7 +191,8 @@ def _mounted_read_only(path: str) -> bool:
     return mount is None or mount.read_only
 
 
-def _has_wal(path: str) -> bool:
+def has_log(path: str) -> bool:
+    """Whether there is a write-ahead log with something in it."""
     try:
         return os.stat(path + "-wal").st_size > 0
     except FileNotFoundError:

@@ -26,6 +26,7 @@ from store.errors import Corrupt, ReadOnly, RecordError, StoreError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
+from store.syncing import close
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
@@ -184,7 +185,7 @@ def _sync(path: str) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, report: Report) -> Copied:

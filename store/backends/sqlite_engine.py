@@ -5,7 +5,6 @@ Lock order: an engine's `_slots_lock`, then a slot's guard. The writer's lock is
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
@@ -13,6 +12,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import ref
 
 from store.backends import LOOK_SECONDS, wal_index
 from store.backends import sqlite_statements as sql
@@ -20,14 +20,14 @@ from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
-from store.backends.sqlite_network import check_no_log, is_marked, other_mode
+from store.backends.sqlite_network import is_marked, other_mode
+from store.backends.sqlite_place import Inode, Place, moved
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
-from store.errors import NotAStore, StorageError, StoreClosed, StoreError
+from store.errors import NotAStore, StoreClosed, StoreError
 from store.locking import Hold, NamedLocks, WriterLock
 
 T = TypeVar("T")
-Inode = tuple[int, int]
 Touched = Sequence[tuple[str, str]] | None
 
 ID_BYTES = 16
@@ -54,7 +54,7 @@ class Engine:
         self.network = network and not is_frozen(connect)
         self.exclusive = self.shared or self.network
         self.full_sync = False
-        self.handles = 0
+        self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
@@ -67,8 +67,7 @@ class Engine:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
-        self._logs: list[Inode] = []  # of the WAL and its index, as long as a connection has them open
-        self._logs_looked = 0.0
+        self._place = Place(path, inode, self._has_connection, network=self.network)
         self._closed = False
         self._lost = False
         if self.shared:
@@ -83,6 +82,15 @@ class Engine:
         if self.read_only:
             return self.network and os.access(self.path + ".lock", os.W_OK)
         return not self.shared
+
+    @property
+    def handles(self) -> int:
+        """How many have it open."""
+        return sum(map(_is_open, self.leases.copy().values()))
+
+    def is_used(self) -> bool:
+        """Whether anybody has it open."""
+        return any(map(_is_open, self.leases.copy().values()))
 
     # -- statements
 
@@ -178,7 +186,7 @@ class Engine:
 
         It would be taken for the log of the new one, and be read as a part of it.
         """
-        if self._logs and self._logs == self._find_logs() and _inode(self.path) not in (None, self.inode):
+        if self._place.has_foreign_log():
             for slot in self._slots.copy():
                 with slot.guard, suppress(sqlite3.Error):
                     if slot.conn is not None and slot.logged:
@@ -190,8 +198,8 @@ class Engine:
         self.writer_lock.release(hold)
 
     def begin(self, slot: Slot, timeout: float) -> None:
-        """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
-        slot.run("BEGIN IMMEDIATE", (), row_count, timeout)
+        """Begin to write."""
+        slot.begin(timeout)
 
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""
@@ -213,46 +221,7 @@ class Engine:
 
     def check_in_place(self) -> None:
         """Raises: StorageError: the path names another file than the one that is open, or none."""
-        if self.inode is None:
-            return
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            found = None
-        except OSError as exc:
-            raise StorageError(
-                f"{self.path} cannot be reached any more: {exc.strerror}", errno=exc.errno, path=self.path
-            ) from exc
-        else:
-            found = (status.st_dev, status.st_ino)
-        if found != self.inode:
-            raise _moved(self.path, "replaced" if found else "deleted")
-        if self.network:
-            check_no_log(self.path)
-        elif self._logs:
-            self._check_logs()
-
-    def _check_logs(self) -> None:
-        """Once a second, for two looks cost a write an eighth more. Raises: StorageError: they were taken away."""
-        now = time.monotonic()
-        if now - self._logs_looked < LOOK_SECONDS:
-            return
-        if self._logs != self._find_logs() and self._has_connection():
-            raise StorageError(
-                f"{self.path}-wal or -shm was deleted or replaced while it was open, and others may not see what is "
-                "written here: close the store in all programs, then open it again",
-                errno=errno.ESTALE,
-                path=self.path,
-            )
-        self._logs_looked = now
-
-    def _find_logs(self) -> list[Inode]:
-        """Nobody removes these files while a connection is open; [] where one is missing."""
-        try:
-            found = [os.stat(self.path + suffix) for suffix in ("-wal", "-shm")]
-        except OSError:
-            return []
-        return [(status.st_dev, status.st_ino) for status in found]
+        self._place.check()
 
     # -- connections
 
@@ -308,8 +277,7 @@ class Engine:
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_mode(slot.logged)
-                if not self._has_connection():
-                    self._logs = self._find_logs() if slot.logged and not is_frozen(self.connect) else []
+                self._place.opened(logged=slot.logged and not is_frozen(self.connect))
             except BaseException:
                 conn.close()
                 raise
@@ -337,7 +305,7 @@ class Engine:
             raise NotAStore(f"{self.path} is marked as a store and has no identity; restore a backup", path=self.path)
         self.store_id = self.store_id or found
         if found != self.store_id:
-            raise _moved(self.path, "replaced")
+            raise moved(self.path, "replaced")
 
     def identity(self, timeout: float) -> bytes:
         """The id made with the file."""
@@ -375,7 +343,7 @@ class Engine:
 
     def close(self) -> None:
         """Close all connections; a transaction that is open on one is rolled back."""
-        if self._logs and _inode(self.path) != self.inode:
+        if self._place.has_foreign_log():
             with suppress(StoreError):  # what it does where the database was replaced
                 self.take(Hold(), self.slot(), 0.0)
         with self._slots_lock:
@@ -449,6 +417,11 @@ class Engine:
             raise StoreClosed(f"{self.path} is closed; open the store again")
 
 
+def _is_open(reference: ref[Any]) -> bool:
+    lease = reference()
+    return lease is not None and getattr(lease, "is_open", False)
+
+
 def _nowhere() -> sqlite3.Connection:
     raise AssertionError("a closed engine opens no connection")
 
@@ -462,20 +435,4 @@ def lost(path: str) -> StoreError:
     return StoreError(
         f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
         'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
-    )
-
-
-def _inode(path: str) -> Inode | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _moved(path: str, what: str) -> StorageError:
-    return StorageError(
-        f"{path} was {what} while it was open, so a write would go nowhere; open the store again",
-        errno=errno.ENOENT if what == "deleted" else errno.ESTALE,
-        path=path,
     )

@@ -24,9 +24,11 @@ import warnings
 from contextlib import closing
 
 from store.backends.mounts import Mount, mount_of
+from store.backends.spill import unwritable
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
 from store.backends.sqlite_errors import IOERR_LOCK, READONLY_ROLLBACK
 from store.errors import StorageError
+from store.syncing import sync_folder
 
 VARIABLE = "STORE_NETWORK"
 
@@ -53,15 +55,17 @@ def is_marked(path: str) -> bool:
 def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
     """Give the database the kind of journal that the mode needs. Under the writer's lock.
 
-    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark.
+    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark. Also
+    after a power cut: a journal that came back would take the file back to it, beside the WAL of the others.
 
     Raises:
-        sqlite3.OperationalError: somebody else has it open, and the kind would change.
+        sqlite3.OperationalError: somebody else has it open, and the kind would change. ReadOnly, StorageError.
     """
     marked = is_marked(path)
     if network:
         with open(_mark(path), "ab"):
             pass
+        _sync_names(path)
     try:
         conn.execute(f"PRAGMA journal_mode = {'PERSIST' if network else 'WAL'}").fetchone()
     except sqlite3.OperationalError:
@@ -69,7 +73,15 @@ def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
             os.unlink(_mark(path))
         raise
     if marked and not network:
+        _sync_names(path)
         os.unlink(_mark(path))
+
+
+def _sync_names(path: str) -> None:
+    try:
+        sync_folder(os.path.dirname(path))
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
 
 
 def network_writer(path: str) -> Connect:

@@ -12,7 +12,7 @@ from contextlib import closing
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.spill_copying import FileCopies
-from store.backends.sqlite_attach import attach, detach, identity_at
+from store.backends.sqlite_attach import Lease, attach, detach, identity_at
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, connect
 from store.backends.sqlite_copy import (
@@ -41,7 +41,7 @@ def restore(
     try:
         target = os.path.realpath(location)
         with stoppable(), translated(target):
-            return _restore(source, target, check_of, Report(progress), timeout)
+            return _restore(source.engine, target, check_of, Report(progress), timeout)
     finally:
         detach(source)
 
@@ -55,12 +55,12 @@ def _restore(
         return place_copy(source, target, check, report, timeout), False
     live = attach(target, mode="w", timeout=timeout)
     try:
-        return _replace(source, live, check, report, timeout), True
+        return _replace(source, live.engine, check, report, timeout), True
     finally:
         detach(live)
 
 
-def _open(backup: str, timeout: float) -> Engine:
+def _open(backup: str, timeout: float) -> Lease:
     try:
         return attach(backup, mode="r", timeout=timeout)
     except StoreNotFound as exc:

@@ -17,14 +17,31 @@ _ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
 
+# The expiry is compared above, where the seal tells whether it is the one that was written.
+_NAMED = "FROM records WHERE namespace = ? AND name = ?"
+FIND = f"SELECT {_COLUMNS} {_NAMED}"
+EXISTS = f"SELECT {_ALIVE} {_NAMED}"
+
 GET = f"SELECT {_COLUMNS} {_ONE}"
 HEADER = f"SELECT {_HEADER} {_ONE}"
 IDENTITY = f"SELECT id, created, revision {_ONE}"
-EXISTS = f"SELECT 1 {_ONE}"
+
+# Whether the entries before and after a name that was not found say what the table does (NULL: there is none). Where
+# an entry is damaged, a search for what it was, or for what it hides, ends beside it.
+_AGREES = (
+    "SELECT t.namespace IS i.namespace AND t.name IS i.name "
+    "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
+    "WHERE (i.namespace, i.name)"
+)
+NEIGHBOURS = (
+    f"SELECT ({_AGREES} < (?, ?) ORDER BY i.namespace DESC, i.name DESC LIMIT 1), "
+    f"({_AGREES} > (?, ?) ORDER BY i.namespace, i.name LIMIT 1)"
+)
+IS_IN_TABLE = "SELECT 1 FROM records NOT INDEXED WHERE namespace = ? AND name = ?"  # reads all of it
 
 # {} becomes a list of "?": SQLite takes 32,766 of them, we use MANY at a time.
 MANY = 500
-GET_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}})"
+FIND_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND name IN ({{}})"
 HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}}) ORDER BY name"
 
 # A subtraction of two index scans: testing `expires` on each record would read every row.
@@ -37,15 +54,26 @@ LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE nam
 
 # INDEXED BY, because by the unique index each page would sort the namespace: 129 ms instead of 0.3 ms
 # a page in a million records.
-_PAGE = (
-    "FROM records INDEXED BY records_by_namespace "
-    f"WHERE namespace = ? AND {_ALIVE} AND id > ? AND id <= ? ORDER BY id"
-)
+_IN_ORDER = "FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
+_PAGE = f"{_IN_ORDER} AND id > ? AND id <= ? ORDER BY id"
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
 PAGE_REVERSE = f"SELECT {_COLUMNS} {_PAGE} DESC"
-LAST = f"{PAGE_REVERSE} LIMIT 1"
-NAME_PAGE = f"SELECT id, name {_PAGE} LIMIT ?"
-NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
+LAST = f"SELECT {_COLUMNS} {_IN_ORDER} AND {_ALIVE} ORDER BY id DESC LIMIT 1"
+# Listings of names check no seal. So table and indexes must agree on each: on its name, and that it has expired.
+_HAS_EXPIRED = (
+    "{row}.expires <= ? AND EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
+    "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id)"
+)
+_IS_INDEXED = (
+    "EXISTS (SELECT 1 FROM records i INDEXED BY sqlite_autoindex_records_1 "
+    "WHERE i.namespace = records.namespace AND i.name = records.name AND i.id = records.id)"
+)
+_NAME_PAGE = (
+    f"SELECT id, name, {_ALIVE} AND {_IS_INDEXED} {_IN_ORDER} "
+    f"AND NOT coalesce({_HAS_EXPIRED.format(row='records')}, 0) AND id > ? AND id <= ? ORDER BY id"
+)
+NAME_PAGE = f"{_NAME_PAGE} LIMIT ?"
+NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
@@ -58,12 +86,17 @@ BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
 # By the index of names alone, which covers it: no row is read.
 NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
-_NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
+# LEFT: an entry of the index that leads to no record must not go unseen.
+_NAMES = (
+    "SELECT i.name, t.namespace = i.namespace AND t.name = i.name AND (t.expires IS NULL OR t.expires > ?) "
+    "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
+    f"WHERE i.namespace = ? AND NOT coalesce({_HAS_EXPIRED.format(row='t')}, 0) AND i.name >= ?"
+)
 NAMES = {  # (is there an upper bound, reverse) → statement
-    (False, False): f"{_NAMES} ORDER BY name LIMIT ?",
-    (True, False): f"{_NAMES} AND name < ? ORDER BY name LIMIT ?",
-    (False, True): f"{_NAMES} ORDER BY name DESC LIMIT ?",
-    (True, True): f"{_NAMES} AND name < ? ORDER BY name DESC LIMIT ?",
+    (False, False): f"{_NAMES} ORDER BY i.name LIMIT ?",
+    (True, False): f"{_NAMES} AND i.name < ? ORDER BY i.name LIMIT ?",
+    (False, True): f"{_NAMES} ORDER BY i.name DESC LIMIT ?",
+    (True, True): f"{_NAMES} AND i.name < ? ORDER BY i.name DESC LIMIT ?",
 }
 
 # Those that have expired too: whoever watches tells an expiry from a deletion.
@@ -131,6 +164,7 @@ COUNT_GARBAGE = "SELECT count(*) FROM garbage"
 CLEAR_GARBAGE = "DELETE FROM garbage"
 GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
+CHANGES_NOTHING = "DELETE FROM garbage WHERE 0"  # and needs a connection that may write
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"

@@ -23,7 +23,7 @@ from .killer import Killer, ended, forked
 from .trial import Promise, Round
 
 SPILL_BYTES = 2_000
-FILLER = 600  # records, so that a copy has some steps
+FILLER = 300  # records, so that a copy has some steps
 NAMES = [f"count {i}" for i in range(5)]
 LAST_STEPS = 200
 WRITERS = 2

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from .backups import BACKUP, RESTORE
+from .care import CARE
+from .damage import DAMAGE
+from .faults import FAILING_CALLS, LIMITS
 from .histories import LINEARIZABLE
+from .interrupts import INTERRUPTS
 from .kills import KILLS
 from .migrations import MIGRATIONS
+from .model import MODEL
+from .nesting import NESTING
 from .power import FULL, NORMAL
+from .races import NETWORK, WAL_RESET
 from .staleness import CACHE
 from .trial import Promise
 
@@ -14,9 +21,18 @@ PROMISES: tuple[Promise, ...] = (
     KILLS,
     FULL,
     NORMAL,
+    FAILING_CALLS,
+    LIMITS,
+    DAMAGE,
     LINEARIZABLE,
     CACHE,
+    NESTING,
+    INTERRUPTS,
+    WAL_RESET,
+    NETWORK,
     BACKUP,
     RESTORE,
+    CARE,
     MIGRATIONS,
+    MODEL,
 )

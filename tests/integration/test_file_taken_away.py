@@ -247,7 +247,7 @@ def test_log_taken_away_is_noticed_after_a_second(path, clock, suffix, how):
         os.unlink(f"{path}{suffix}")
         if how == "replaced":
             open(f"{path}{suffix}", "w").close()
-        s._backend._engine._logs_looked -= 1.0
+        s._backend._engine._place._looked -= 1.0
         with pytest.raises(StorageError, match="was deleted or replaced") as caught:
             s["a"] = 2
         assert caught.value.errno == errno.ESTALE

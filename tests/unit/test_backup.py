@@ -28,7 +28,12 @@ from store.errors import (
     Tampered,
 )  # fmt: skip
 
-CROWD = {f"record {i}": os.urandom(900) for i in range(1500)}  # some steps of the copy
+CROWD = {f"record {i}": os.urandom(900) for i in range(200)}  # some steps of the copy
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_copy, "STEP_PAGES", 16)
 
 
 @pytest.fixture

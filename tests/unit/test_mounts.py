@@ -129,3 +129,16 @@ def test_file_system_that_is_read_only_and_a_mount_that_is() -> None:
         "3 1 7:0 / /disc ro,relatime - squashfs /dev/loop0 ro,errors=continue\n"
     )
     assert [mount.read_only for mount in found] == [False, False, True]
+
+
+def test_table_is_read_again_where_something_else_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = os.path.realpath(tmp_path / "app.db")
+    before = mount_of(path)
+    monkeypatch.setattr(mounts, "_mounts", lambda: [Mount("/", "nfs")])
+    assert mount_of(path) == before
+    device = os.stat(tmp_path).st_dev
+    monkeypatch.setitem(mounts._known, path, (device + 1, before))
+    assert mount_of(path) == Mount("/", "nfs")
+    for number in range(2 * mounts.KNOWN):
+        mount_of(f"{path}{number}")
+    assert len(mounts._known) <= mounts.KNOWN

@@ -25,7 +25,7 @@ class Step:
 
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
     own; "compact", "reopen", "backup" and "restore" have none, nor has "upgrade": the store is closed, and opened by the
-    release after this one. "left folder": somebody was killed who had made the folder of
+    release after this one. "to network", "from network": it is opened in that mode, or no more. "left folder": somebody was killed who had made the folder of
     large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
     "opened backup": it was used as a store. "killed": another process is, in a "set", once so many `entries` of it are
     in the log.
@@ -197,6 +197,14 @@ def killed(rng: Random) -> Plan:
     return Plan(prepared, [*steps, Step("reopen"), draft.delete()])
 
 
+def network(rng: Random) -> Plan:
+    """The file is taken over by network mode, with a rollback journal, and back."""
+    draft = _Draft(rng)
+    prepared = [draft.put(draft.small()) for _ in range(3)]
+    inside = [draft.put(draft.any()), draft.several("transaction", 3, draft.any), draft.delete(), Step("compact")]
+    return Plan(prepared, [Step("to network"), *inside, Step("from network"), draft.put(draft.small())])
+
+
 def upgrade(rng: Random) -> Plan:
     """The file of one release is opened by the next, which adds to its tables."""
     draft = _Draft(rng)
@@ -224,5 +232,5 @@ def backup(rng: Random) -> Plan:
 
 
 PLANS: dict[str, Callable[[Random], Plan]] = {
-    plan.__name__: plan for plan in (put, batch, delete, spill, compact, killed, migrate, upgrade, backup, restore)
+    plan.__name__: plan for plan in (put, batch, delete, spill, compact, killed, network, migrate, upgrade, backup, restore)
 }

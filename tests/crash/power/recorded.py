@@ -19,6 +19,7 @@ from typing import Any
 import store.backends.spill_copying as spill_copying
 import store.backends.sqlite_checkpoints as checkpoints
 from store import Store, backups
+from store.backends.sqlite_network import VARIABLE
 from store.spilled import FOLDER_SUFFIX
 
 from ..migrations import next_release
@@ -136,6 +137,15 @@ class Program:
 
     def restore(self) -> None:
         backups.restore(f"{self.path}{BACKUP}", self.path)
+
+    def to_network(self) -> None:
+        os.environ[VARIABLE] = "1"
+        self.reopen()
+
+    def from_network(self) -> None:
+        os.environ[VARIABLE] = "0"
+        self.reopen()
+        del os.environ[VARIABLE]
 
     def upgrade(self) -> None:
         self.store.close()
