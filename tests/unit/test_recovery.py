@@ -19,6 +19,7 @@ import pytest
 import store
 from store import Store, recovery
 from store.backends import sqlite_statements as sql
+from store.backends.sqlite_pages import varint_bytes
 from store.errors import Corrupt, LockTimeout, NotAStore, StorageError, StoreError, StoreNotFound
 
 PAGE = 4096
@@ -512,6 +513,28 @@ def test_file_made_to_keep_us_busy(path: Path, target: Path, make: Callable[[byt
     store.recover(path, target)
     after = rows_of(target)
     assert set(after) <= set(before)
+
+
+def test_chain_that_leads_to_itself_is_not_followed_for_as_long_as_a_cell_says(
+    path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One cell of 489 bytes that claims 80 MB on an overflow page, which is its own next one."""
+    filled(path)
+    content = bytearray(path.read_bytes())
+    leaf = next(at for at in range(PAGE, len(content), PAGE) if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3)
+    size = 489 + 4092 * 20_000 + 4000  # of which 489 bytes are local, as SQLite divides it
+    head = varint_bytes(size) + b"\x01"
+    overflow = 6
+    content[leaf + 3 : leaf + 5] = (1).to_bytes(2, "big")
+    content[leaf + 8 : leaf + 10] = (100).to_bytes(2, "big")
+    content[leaf + 100 : leaf + 100 + len(head) + 493] = head + bytes(489) + overflow.to_bytes(4, "big")
+    content[(overflow - 1) * PAGE : (overflow - 1) * PAGE + 4] = overflow.to_bytes(4, "big")
+    path.write_bytes(content)
+    reads = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: reads.append(args) or pread(*args))
+    store.recover(path, target)
+    assert 0 < len(reads) < 5000
 
 
 def test_noise_in_place_of_anything(path: Path, target: Path) -> None:
