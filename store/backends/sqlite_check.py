@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from store.backends import sqlite_statements as sql
+from store.backends.spill import translated
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.backends.sqlite_schema import FORMAT_VERSION
 from store.backends.sqlite_slot import fetch_all
 from store.backends.wal_index import salts_of
+from store.syncing import close
 
 ATTEMPTS = 3  # at a log which somebody begins anew while it is read
 
@@ -64,15 +66,16 @@ def unread_commits(engine: Engine) -> int:
 @contextmanager
 def _opened_log(engine: Engine) -> Iterator[Log]:
     """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
-    try:
-        descriptor = os.open(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield b""
-        return
-    try:
-        yield LogFile(descriptor)
-    finally:
-        os.close(descriptor)
+    with translated(engine.path + "-wal"):
+        try:
+            descriptor = os.open(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield b""
+            return
+        try:
+            yield LogFile(descriptor)
+        finally:
+            close(descriptor)
 
 
 def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int]:
