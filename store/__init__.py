@@ -31,16 +31,25 @@ if _typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Store", "Record", "Placeholder", "allow", "versioned", "restore", "recover", "codecs", "errors", *errors.__all__,
-]  # fmt: skip
+    "Store",
+    "Record",
+    "Placeholder",
+    "allow",
+    "versioned",
+    "recover",
+    "restore",
+    "codecs",
+    "errors",
+    *errors.__all__,
+]
 
 
 _LATE = {
     "Record": "store.record",
     "Placeholder": "store.codecs.placeholder",
     "versioned": "store.evolution",
-    "restore": "store.backups",
     "recover": "store.recovery",
+    "restore": "store.backups",
 }
 
 

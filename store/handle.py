@@ -119,8 +119,9 @@ class Handle(Generic[V]):
         Namespaces do not nest: the name is taken as it is.
         """
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other._closed = True
+        other.__dict__.update(
+            {**self.__dict__, "_closed": True}
+        )  # in one step: an interrupt would have it close ours
         other._namespace = check_name(namespace, "namespace")
         other._backend = self._backend.share()
         other._writeback = other._new_writeback() if self._writeback is not None else None

@@ -17,6 +17,7 @@ from typing import Any
 from weakref import WeakValueDictionary, ref
 
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
+from store.descriptors import Descriptor
 from store.digests import blake2b
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 
@@ -65,6 +66,7 @@ class WriterLock:
         """Who has it in this process, or is about to; None: nobody."""
         self._clean: Callable[[], None] | None = None
         self._descriptor: int | None = None
+        self._opened: Descriptor | None = None  # whose it is
         self._inode = (0, 0)  # device and inode of the descriptor
         self._flock: Callable[..., bool] = _never
         self._funlock: Callable[[int], Any] = _never
@@ -101,6 +103,12 @@ class WriterLock:
         """Whether `hold` has the lock still."""
         holder = self.holder
         return holder is not None and holder() is hold
+
+    def is_mine(self) -> bool:
+        """Whether this thread has the lock, be it by what an interrupt left."""
+        holder = self.holder
+        hold = None if holder is None else holder()
+        return hold is not None and hold.thread == threading.get_ident()
 
     def say(self, line: bytes) -> None:
         """Tell whoever waits for this lock what its holder waits for; if that fails, they have their timeout."""
@@ -201,8 +209,11 @@ class WriterLock:
         descriptor = self._descriptor
         if descriptor is None:
             descriptor = self._open()
-        if not self._flock(descriptor, blocking=False):
-            return False
+        try:
+            if not self._flock(descriptor, blocking=False):
+                return False
+        except OSError as exc:
+            raise _unlockable(self.path, exc) from exc
         try:
             status = os.stat(self.path)  # type: ignore[arg-type]
             if self._inode == (status.st_dev, status.st_ino):
@@ -221,7 +232,7 @@ class WriterLock:
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
-            self._descriptor = os.open(self.path, flags, 0o666)
+            self._opened = Descriptor(self.path, flags, 0o666)
         except OSError as exc:
             if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise ReadOnly(
@@ -230,8 +241,12 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}", errno=exc.errno, path=self.path
+                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether "
+                "there is space, and whether its directory was moved; then try again",
+                errno=exc.errno,
+                path=self.path,
             ) from exc
+        self._descriptor = self._opened.number
         status = os.fstat(self._descriptor)
         self._inode = (status.st_dev, status.st_ino)
         return self._descriptor
@@ -242,7 +257,10 @@ class WriterLock:
         if clean is not None:
             clean()
         if self._descriptor is not None:
-            self._funlock(self._descriptor)
+            try:
+                self._funlock(self._descriptor)
+            except OSError:  # closed, it is unlocked as well, and what was written was written
+                self._close()
         self.holder = self._clean = None
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
@@ -251,9 +269,9 @@ class WriterLock:
                 self._unlock()
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        self._descriptor = None
+        if self._opened is not None:
+            self._opened.close()
 
 
 class NamedLocks:
@@ -325,7 +343,8 @@ class NamedLocks:
             os.makedirs(folder, exist_ok=True)
         except OSError as exc:
             raise StorageError(
-                f"{folder}: cannot make the folder for named locks: {exc.strerror}",
+                f"{folder}: cannot make the folder for named locks: {exc.strerror}; free space or see the file "
+                "system's log, and try again",
                 errno=exc.errno,
                 path=folder,
             ) from exc
@@ -337,9 +356,26 @@ class NamedLocks:
                 lock.acquire(timeout=timeout)
             except filelock.Timeout:
                 return False
+            except OSError as exc:
+                raise _unlockable(lock.lock_file, exc) from exc
             return True
 
-        return take, lock.release
+        def give() -> None:
+            try:
+                lock.release()
+            except OSError as exc:
+                raise _unlockable(lock.lock_file, exc) from exc
+
+        return take, give
+
+
+def _unlockable(path: str | None, exc: OSError) -> StorageError:
+    """The error of ours for a file that the system does not lock, or unlock."""
+    return StorageError(
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; see the file system's log and try again",
+        errno=exc.errno,
+        path=path,
+    )
 
 
 def _nothing() -> None:

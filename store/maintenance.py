@@ -152,17 +152,20 @@ class Maintenance(Handle[V]):
 
         return verify(self, quick=quick)
 
-    def compact(self) -> Compaction:
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Removes files that no record needs any more, and gives free pages of the database back to the file system.
 
-        Readers and other writers go on meanwhile; files of a write in progress are left alone.
+        In steps of 1000 pages or 500 files: readers go on meanwhile, and other writers have their turn between two.
+        Files of a write in progress are left alone. `progress` is called after each step, with how much is done and
+        how much there is, in pages and files; as others go on, that may change.
 
         Raises:
-            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write.
+            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write; what was
+                given back by then is.
         """
         from store.compaction import compact
 
-        return compact(self)
+        return compact(self, progress)
 
     def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> Backup:
         """A copy of the whole file at `path`, all namespaces and large values, as of one moment; it is a store too.
@@ -170,7 +173,7 @@ class Maintenance(Handle[V]):
         Others read and write meanwhile. A backup of this store that is there already is replaced once the new one is
         whole and on the disk; whatever ends it before that leaves the old one as it was. Large values are beside it,
         in `<path>-spill`: the two belong together. `progress` is called with bytes that are done and bytes of all,
-        now and then; an exception of it ends the backup.
+        now and then; an exception of it ends the backup. A child that is forked meanwhile cannot use the store.
 
         Raises:
             NotAStore, StorageError: at `path` is something else, another store, or no place; it is not touched.

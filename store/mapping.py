@@ -35,7 +35,9 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     object: change it and assign it again, or use `edit`.
 
     Args:
-        location: a path, ":memory:", or a URL such as "sqlite:///app.db".
+        location: a path, ":memory:", or a URL such as "sqlite:///app.db". On a network mount, which is told by the
+            table of mounts, it is slower and each read waits for writers; STORE_NETWORK=1 or 0 in the environment
+            overrules the table.
         namespace: which of the mappings in the file; see `within`.
         codec: how values are encoded: "pickle", "json", another of `store.codecs`, "auto" (numpy for arrays, pickle
             for all else), or an object of yours with `name`, `encode` and `decode`. Records remember theirs.

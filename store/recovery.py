@@ -9,7 +9,8 @@ from itertools import islice
 
 from store.backends.spill import Folder
 from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
-from store.backends.sqlite_salvage import Salvage, Salvaged, ids_of, sample_of
+from store.backends.sqlite_roots import ids_of, sample_of
+from store.backends.sqlite_salvage import Salvage, Salvaged
 from store.backends.sqlite_source import Source, opened
 from store.errors import Corrupt, NotAStore, RecordError, StorageError
 from store.row import Row

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,14 +15,26 @@ def sync_file(file: IO[Any]) -> None:
     os.fsync(file.fileno())
 
 
+def close(descriptor: int) -> None:
+    """Close what was only read, or is synced: an error of it says nothing then.
+
+    Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
+    """
+    with suppress(OSError):
+        os.close(descriptor)
+
+
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """So are the names of the files in a folder; without it a file may be synced and nowhere. Raises: OSError."""
     if os.name == "posix":  # elsewhere a folder cannot be opened
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:  # it syncs no folders, as SMB may; SQLite goes on as well
+                raise
         finally:
-            os.close(descriptor)
+            close(descriptor)
 
 
 def sync_named(file: str, folder: int) -> None:
@@ -29,7 +43,7 @@ def sync_named(file: str, folder: int) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        close(descriptor)
     os.fsync(folder)
 
 

@@ -324,8 +324,11 @@ class Backend(Protocol):
     def orphans(self) -> list[str]:
         """Files that no record and no garbage names, but for those of writes in progress."""
 
-    def compact(self) -> Freed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> Freed:
         """Removes files that nobody needs any more, and gives free space of the database back.
+
+        In steps, between which other writers get their turn. `progress` is called after each, with how much is done
+        and how much there is.
 
         Raises:
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.

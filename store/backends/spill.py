@@ -14,9 +14,10 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from store.errors import LockTimeout, ReadOnly, StorageError
+from store.descriptors import Descriptor
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
 from store.spilled import is_file
 from store.syncing import sync_folder
 
@@ -42,14 +43,14 @@ class Folder:
             raise
         except OSError as exc:
             raise StorageError(
-                f"{self.path} cannot be opened: {exc.strerror}", errno=exc.errno, path=self.path
+                f"{self.path} cannot be opened: {exc.strerror}; see the file system's log and try again",
+                errno=exc.errno,
+                path=self.path,
             ) from exc
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+        with descriptor as number:
+            yield number
 
-    def hold(self, timeout: float) -> int:
+    def hold(self, timeout: float) -> Descriptor:
         """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
 
         Raises:
@@ -57,11 +58,12 @@ class Folder:
         """
         descriptor = self._open_or_make()
         try:
-            self._sync_name()
-            if not lock(descriptor, fcntl.LOCK_SH, timeout):
-                raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
+            with translated(self.path):
+                self._sync_name()
+                if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
+                    raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
         except BaseException:
-            os.close(descriptor)
+            descriptor.close()
             raise
         return descriptor
 
@@ -89,9 +91,9 @@ class Folder:
         """The status of the database, whose rights the files get."""
         return os.stat(self.database)
 
-    def _open(self) -> int:
+    def _open(self) -> Descriptor:
         try:
-            return os.open(self.path, _FOLDER)
+            return Descriptor(self.path, _FOLDER)
         except OSError as exc:
             if exc.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise StorageError(
@@ -101,17 +103,13 @@ class Folder:
                 ) from exc
             raise
 
-    def _open_or_make(self) -> int:
-        try:
+    def _open_or_make(self) -> Descriptor:
+        with translated(self.path):
             try:
                 return self._open()
             except FileNotFoundError:
                 self._make()
                 return self._open()
-        except StorageError:
-            raise
-        except OSError as exc:
-            raise unwritable(exc, self.path) from exc
 
     def _make(self) -> None:
         """With the rights of the database, as SQLite makes its log."""
@@ -121,22 +119,16 @@ class Folder:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
-        descriptor = self._open()
-        try:
+        with self._open() as descriptor:
             give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
-        finally:
-            os.close(descriptor)
 
     def _sync_name(self) -> None:
         """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
         if self._is_synced:
             return
-        try:
+        # A folder may be such that it can be written and not read; SQLite goes on as well.
+        with suppress(PermissionError):
             sync_folder(os.path.dirname(self.path))
-        except PermissionError:  # a folder that may be written and not read; SQLite goes on as well
-            pass
-        except OSError as exc:
-            raise unwritable(exc, self.path) from exc
         self._is_synced = True
 
 
@@ -183,6 +175,17 @@ def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
     return StorageError(
         f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
     )
+
+
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """In it, what the system says of the folder is an error of ours. Raises: StorageError, ReadOnly."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
 
 
 def _unlink(file: str, descriptor: int) -> int | None:

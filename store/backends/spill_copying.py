@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from store.backends import spill_reading
 from store.backends.spill import Folder, give_rights, lock_exclusively, unwritable
+from store.descriptors import Descriptor
 from store.errors import ReadOnly, StorageError
 from store.spilled import Part
 from store.syncing import sync_named
@@ -28,7 +29,7 @@ class FileCopies:
 
     def __init__(self, source: Folder, target: Folder, timeout: float) -> None:
         self._source, self._target, self._timeout = source, target, timeout
-        self._descriptor: int | None = None
+        self._held: Descriptor | None = None
         self._made: list[str] = []
 
     def copy(self, part: Part, tell: Tell) -> None:
@@ -37,18 +38,19 @@ class FileCopies:
         Raises:
             Corrupt: it is missing, truncated or altered. StorageError, ReadOnly, LockTimeout.
         """
-        if self._descriptor is None:
-            self._descriptor = self._target.hold(self._timeout)
+        if self._held is None:
+            self._held = self._target.hold(self._timeout)
+        folder = self._held.number
         try:
             try:
-                self._write(self._descriptor, part, tell)
+                self._write(folder, part, tell)
             except FileExistsError:
                 if spill_reading.problem_of(self._target, part) is None:
-                    sync_named(part.file, self._descriptor)  # whoever left it may have been killed before
+                    sync_named(part.file, folder)  # whoever left it may have been killed before
                     tell(part.bytes)
                     return
                 self._target.remove([part.file])
-                self._write(self._descriptor, part, tell)
+                self._write(folder, part, tell)
         except (StorageError, ReadOnly):
             raise
         except OSError as exc:
@@ -58,16 +60,16 @@ class FileCopies:
         """Copies those that are gone again: what was there already may have been garbage. Raises: as `copy`."""
         for part in parts:
             try:
-                os.stat(part.file, dir_fd=self._descriptor, follow_symlinks=False)
+                os.stat(part.file, dir_fd=None if self._held is None else self._held.number, follow_symlinks=False)
             except FileNotFoundError:
                 self.copy(part, _nobody)
         self.sync()
 
     def sync(self) -> None:
         """After the last one: the folder names them all, whatever happens. Raises: StorageError."""
-        if self._descriptor is not None:
+        if self._held is not None:
             try:
-                os.fsync(self._descriptor)
+                os.fsync(self._held.number)
             except OSError as exc:
                 raise unwritable(exc, self._target.path) from exc
 
@@ -79,22 +81,19 @@ class FileCopies:
 
     def close(self) -> None:
         """The copy is in its place, or given up."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def _write(self, folder: int, part: Part, tell: Tell) -> None:
-        descriptor = os.open(part.file, _NEW, 0o600, dir_fd=folder)
-        self._made.append(part.file)
-        try:
+        with Descriptor(part.file, _NEW, 0o600, dir_fd=folder) as descriptor:
+            self._made.append(part.file)
             rights = self._target.rights()
             give_rights(descriptor, rights, rights.st_mode & 0o666)
             for chunk in spill_reading.chunks(self._source, part):
                 _write_all(descriptor, chunk)
                 tell(len(chunk))
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def remove_others(folder: Folder, named: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from store.backends.spill import Folder
+from store.descriptors import Descriptor
 from store.errors import Corrupt, StorageError
 from store.spilled import Part, checksum
 
@@ -70,12 +71,11 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
 def problem_of(folder: Folder, part: Part, *, content: bool = True) -> str | None:
     """What is wrong with a file, its content compared in little memory if asked; None where nothing is."""
     try:
-        if content:
-            for _ in chunks(folder, part):
-                pass
-        else:
+        if not content:
             with _opened(folder, part):
-                pass
+                return None
+        for _ in chunks(folder, part):
+            pass
     except Corrupt as exc:
         return exc.message
     return None
@@ -105,7 +105,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
     """Its descriptor, and whether nobody but this user and the database's could have it changed."""
     try:
         with folder.opened() as above:
-            descriptor = os.open(part.file, _FILE, dir_fd=above)
+            opened = Descriptor(part.file, _FILE, dir_fd=above)
     except FileNotFoundError as exc:
         raise _corrupt(folder, part, "is missing") from exc
     except StorageError:  # it is the folder
@@ -115,6 +115,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
             raise _corrupt(folder, part, "is a link, and was not followed") from exc
         raise _unreadable(folder, part, exc) from exc
     try:
+        descriptor = opened.number
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _corrupt(folder, part, "is no regular file")
@@ -125,7 +126,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
     except OSError as exc:
         raise _unreadable(folder, part, exc) from exc
     finally:
-        os.close(descriptor)
+        opened.close()
 
 
 def _owners(folder: Folder) -> set[int]:
@@ -169,10 +170,10 @@ def contents(folder: Folder, part: Part) -> Any:
     """What there is of a file, whatever it says, for an export that loses nothing; None where it is missing."""
     try:
         with folder.opened() as above:
-            descriptor = os.open(part.file, _FILE, dir_fd=above)
+            opened = Descriptor(part.file, _FILE, dir_fd=above)
     except OSError:
         return None
-    with open(descriptor, "rb", buffering=0) as file:
+    with opened as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
         return file.readall()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.backends.spill import Folder, give_rights
+from store.descriptors import Descriptor
 from store.spilled import Part, checksum, new_file
 
 CHUNK_BYTES = 8 * 1024 * 1024  # of one write: an interrupt waits for no more
@@ -35,16 +36,13 @@ def write_as(folder: Folder, descriptor: int, file: str, content: Any) -> Part:
 
 
 def _write(folder: int, file: str, content: memoryview, database: os.stat_result) -> Part:
-    descriptor = os.open(file, _NEW, 0o600, dir_fd=folder)
-    try:
+    with Descriptor(file, _NEW, 0o600, dir_fd=folder) as descriptor:
         give_rights(descriptor, database, database.st_mode & 0o666)
         with _Hashing(content) as hashing:
             written = 0
             while written < len(content):
                 written += os.write(descriptor, content[written : written + CHUNK_BYTES])
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return Part(file, len(content), hashing.digest())
 
 
@@ -55,7 +53,7 @@ class _Hashing:
         self._content = content
         self._state = checksum()
         self._thread: threading.Thread | None = None
-        self._stopped = False
+        self._stopped = self._done = False
 
     def __enter__(self) -> _Hashing:
         if len(self._content) >= HASHED_BESIDE_BYTES:
@@ -73,7 +71,8 @@ class _Hashing:
             self._thread.join()
 
     def digest(self) -> str:
-        if self._thread is None:
+        if not self._done:  # there was no memory for a thread, or for its work
+            self._state = checksum()
             self._run()
         digest: str = self._state.hexdigest()
         return digest
@@ -83,3 +82,4 @@ class _Hashing:
             if self._stopped:
                 return
             self._state.update(self._content[start : start + CHUNK_BYTES])
+        self._done = True

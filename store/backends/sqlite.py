@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_attach import attach, detach, is_in_transaction, retain
+from store.backends.sqlite_attach import Lease, attach, detach, is_in_transaction, retain
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import SYNCHRONOUS, Engine, Touched
 from store.backends.sqlite_slot import fetch_all, fetch_one
@@ -44,13 +44,14 @@ class SqliteUsage(NamedTuple):
 class SqliteBackend:
     """One `Store`'s handle on the engine of its file."""
 
-    def __init__(self, engine: Engine, location: str, *, read_only: bool, timeout: float) -> None:
+    def __init__(self, lease: Lease, location: str, *, read_only: bool, timeout: float) -> None:
         self.location = location
         self.read_only = read_only
-        self._engine = engine
+        self._lease = lease
+        self._engine: Engine = lease.engine
         self._timeout = timeout
-        self.store_id = engine.identity(timeout)
-        self.coherence: SqliteCoherence = engine.coherence
+        self.store_id = self._engine.identity(timeout)
+        self.coherence: SqliteCoherence = self._engine.coherence
 
     # -- reading
 
@@ -288,11 +289,11 @@ class SqliteBackend:
         spill = self._engine.spill
         return [] if spill is None else spill.orphans(self._timeout)
 
-    def compact(self) -> SqliteFreed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> SqliteFreed:
         from store.backends.sqlite_compact import compact
 
         self._writable()
-        return compact(self._engine, self._timeout)
+        return compact(self._engine, self._timeout, progress)
 
     def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
         from store.backends.sqlite_backup import backup
@@ -335,8 +336,8 @@ class SqliteBackend:
 
     def close(self) -> None:
         if not isinstance(self._engine, _Closed):
-            engine, self._engine = self._engine, _Closed(self.location)  # type: ignore[assignment]
-            detach(engine)
+            self._engine = _Closed(self.location)  # type: ignore[assignment]
+            detach(self._lease)
 
     def _text(self, found: Any) -> str:
         """What a column of text held: anything, where somebody rewrote the schema by hand."""
@@ -465,13 +466,13 @@ def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) ->
     """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS."""
     if not isinstance(durability, str) or durability not in SYNCHRONOUS:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(SYNCHRONOUS)}")
-    engine = attach(location, mode=mode, timeout=timeout)
+    lease = attach(location, mode=mode, timeout=timeout)
     try:
         if durability == "full":
-            engine.sync_fully()
-        return SqliteBackend(engine, location, read_only=mode == "r", timeout=timeout)
+            lease.engine.sync_fully()
+        return SqliteBackend(lease, location, read_only=mode == "r", timeout=timeout)
     except BaseException:
-        detach(engine)
+        detach(lease)
         raise
 
 

@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
+from weakref import ref
 
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
-from store.backends.sqlite_engine import Engine, Inode, lost
-from store.backends.sqlite_errors import SQLITE_ERRORS
+from store.backends.sqlite_engine import Engine, lost
+from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
+from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
+from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
-from store.errors import Corrupt, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -30,12 +33,30 @@ OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soo
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
-_closing: list[Engine] = []  # no longer in _engines, their connections not all closed yet
+_closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
 _lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
-def attach(path: str, *, mode: str, timeout: float) -> Engine:
+class Lease:
+    """Keeps an engine open until it is given back to `detach`, or is gone: an interrupt may lose it on any way.
+
+    Made under _engines_lock, so that nobody closes the engine meanwhile.
+    """
+
+    __slots__ = ("__weakref__", "engine", "is_open")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
+        self.is_open = True
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):  # else it came to nothing
+            detach(self)
+
+
+def attach(path: str, *, mode: str, timeout: float) -> Lease:
     """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
 
     Raises:
@@ -51,34 +72,38 @@ def attach(path: str, *, mode: str, timeout: float) -> Engine:
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
         if inode in _lost_files:
             raise lost(path)
-        engine = _known(inode, read_only) if inode is not None else None
-        if engine is not None:
-            return engine
+        lease = _known(inode, read_only) if inode is not None else None
+        if lease is not None:
+            return lease
+        network = in_network_mode(path)
         with _leaving_no_trace(path):
-            connect_ = _prepare(path, read_only=read_only, timeout=timeout)
+            connect_ = _prepare(path, read_only=read_only, network=network, timeout=timeout)
         inode = _inode(path)
         if inode is not None:  # else deleted again at this very moment
-            return _adopt(Engine(path, inode, connect_, read_only=read_only))
+            return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
 
 
-def retain(engine: Engine) -> Engine:
+def retain(engine: Engine) -> Lease:
     """The same engine for another handle, which gives it back too."""
     with _engines_lock:
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
-def detach(engine: Engine) -> None:
-    """Give an engine back; the last one to do so closes its connections."""
+def detach(lease: Lease) -> None:
+    """Give an engine back; the last one to do so closes its connections. And those that an interrupt left."""
+    lease.is_open = False
+    lease.engine.leases.pop(id(lease), None)
+    mine = threading.get_ident()
     with _engines_lock:
-        engine.handles -= 1
-        if engine.handles > 0:
-            return
-        _closing.append(engine)
-        for key in [key for key, known in _engines.items() if known is engine]:
-            del _engines[key]
-    engine.close()
-    _closing.remove(engine)
+        for key, engine in list(_engines.items()):
+            if not engine.is_used():
+                _closing.append((engine, mine))
+                del _engines[key]
+    for entry in list(_closing):
+        if entry[1] == mine:
+            entry[0].close()
+            with suppress(ValueError):  # a collection in between closed it
+                _closing.remove(entry)
 
 
 def is_in_transaction() -> bool:
@@ -119,7 +144,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
     _check_place(path)
     if not _size(path):
         return None
-    had_log = has_log(path)
+    had_log = _is_beside(path)
     try:
         return _patiently(path, timeout, lambda: _identity(path))
     finally:
@@ -143,26 +168,24 @@ def _identity(path: str) -> bytes | None:
     return found[0]
 
 
-def _known(inode: Inode, read_only: bool) -> Engine | None:
+def _known(inode: Inode, read_only: bool) -> Lease | None:
     with _engines_lock:
         engine = _engines.get((inode, read_only))
-        if engine is not None:
-            engine.handles += 1
-        return engine
+        return None if engine is None else Lease(engine)
 
 
-def _adopt(engine: Engine) -> Engine:
+def _adopt(engine: Engine) -> Lease:
     """Make a new engine the one of its file, unless another thread was faster."""
     assert engine.inode is not None
     with _engines_lock:
         known = _engines.setdefault((engine.inode, engine.read_only), engine)
-        known.handles += 1
+        lease = Lease(known)
     if known is not engine:
         engine.close()
-    return known
+    return lease
 
 
-def _attach_memory() -> Engine:
+def _attach_memory() -> Lease:
     def open_() -> sqlite3.Connection:
         conn = connect(":memory:")
         schema.migrate(conn, ":memory:")
@@ -171,28 +194,28 @@ def _attach_memory() -> Engine:
     engine = Engine(":memory:", None, open_, read_only=False)
     with _engines_lock:
         _engines[(id(engine), -1), False] = engine
-        engine.handles += 1
-    return engine
+        return Lease(engine)
 
 
 # -- files
 
 
-def _prepare(path: str, *, read_only: bool, timeout: float) -> Connect:
+def _prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Connect:
     """Make the file a store of this release, and say how to open connections to it."""
     _check_place(path)
     if read_only:
-        connect_ = _patiently(path, timeout, lambda: reader(path))
+        connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))
         if version != schema.SCHEMA_VERSION:
             raise _not_yet(path, version)
         return connect_
     if _size(path):
         _check_writable(path)
-    if not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
-        _make(path, timeout)
+    # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
+    if network or not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
+        _make(path, timeout, network=network)
     _check_writable(path)
-    return writer(path)
+    return network_writer(path) if network else writer(path)
 
 
 def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
@@ -243,7 +266,7 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
     write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         yield
     except StoreError:
@@ -253,33 +276,37 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
 
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
-    if not had_log and _has_log(path):
+    if not had_log and _is_beside(path):
         with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
-def _has_log(path: str) -> bool:
+def _is_beside(path: str) -> bool:
+    """Whether SQLite has something beside the file, if only an empty log."""
     return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
 
 
-def _make(path: str, timeout: float) -> None:
+def _make(path: str, timeout: float, *, network: bool) -> None:
     """Create or migrate, one process at a time."""
     lock, hold = WriterLock(path + ".lock"), Hold()
     lock.acquire(hold, lambda: None, timeout)
     try:
-        _patiently(path, timeout, lambda: _create(path))
+        _patiently(path, timeout, lambda: _create(path, network=network))
+    except LockTimeout as exc:
+        raise (in_use(path, network=network) or exc) from exc.__cause__
     finally:
         lock.release(hold)
         lock.close()
 
 
-def _create(path: str) -> None:
+def _create(path: str, *, network: bool) -> None:
     with closing(connect(path, "mode=rwc")) as conn:
-        if _is_old(path):
-            # Nobody else may have it open meanwhile: a program of the release before would go on in the old way.
+        # Before the first look: in network mode a WAL is read without its index, and where nobody else has it.
+        # Of an old store nobody else may have it open either: a program of the release before would go on as before.
+        if network or _is_old(path):
             conn.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema.migrate(conn, path)
-        conn.execute("PRAGMA journal_mode = WAL").fetchone()
+        set_journal(conn, path, network=network)
 
 
 def _is_old(path: str) -> bool:
@@ -323,7 +350,7 @@ def _check_place(path: str) -> None:
 
 
 def _check_writable(path: str) -> None:
-    if not (os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)):
+    if not is_writable(path):
         raise ReadOnly(
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,
@@ -385,7 +412,7 @@ def _after_fork_in_child() -> None:
 
 
 def _every_engine() -> list[Engine]:
-    return [*_engines.values(), *_closing]
+    return [*_engines.values(), *(engine for engine, _ in _closing.copy())]
 
 
 def _keep_for_ever(conn: sqlite3.Connection) -> None:

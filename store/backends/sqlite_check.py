@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_frames import LOG_HEADER, Frame, frames_of, header_holds, page_size
+from store.backends.sqlite_frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.backends.sqlite_schema import FORMAT_VERSION
 from store.backends.sqlite_slot import fetch_all
 from store.backends.wal_index import salts_of
@@ -33,12 +37,13 @@ def log_damage(engine: Engine) -> list[str]:
     """Frames of the log that SQLite reads from though their checksums do not hold: it checks them as it opens."""
     problems: list[str] = []
     for _ in range(ATTEMPTS):
-        frames, read = _frames(engine)
-        problems = [
-            f"frame {number + 1} of the log, for page {frame.page}, does not match its checksum"
-            for number, frame in enumerate(frames[:read])
-            if not frame.sound
-        ]
+        with _opened_log(engine) as log:
+            size, frames, read = _frames(engine, log)
+            problems = [
+                f"frame {number + 1} of the log, for page {frame.page}, does not match its checksum"
+                for number, frame in enumerate(frames[:read])
+                if not is_sound(log, frame, size)
+            ]
         if not problems:
             break
     return problems
@@ -51,24 +56,31 @@ def unread_commits(engine: Engine) -> int:
     """
     if engine.shared:
         return 0
-    frames, read = _frames(engine)
-    return sum(frame.current and frame.sound and frame.commit > 0 for frame in frames[read:])
+    with _opened_log(engine) as log:
+        size, frames, read = _frames(engine, log)
+        return sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:])
 
 
-def _frames(engine: Engine) -> tuple[list[Frame], int]:
-    """The frames of the log, and how many of them SQLite reads.
-
-    The log is opened beside SQLite, which takes no lock on that file; those it takes are on the two others.
-    """
+@contextmanager
+def _opened_log(engine: Engine) -> Iterator[Log]:
+    """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
     try:
-        with open(engine.path + "-wal", "rb") as file:
-            log = file.read()
+        descriptor = os.open(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return [], 0
-    index = engine.coherence.index()
-    size = page_size(log)
-    if index is None or len(log) < LOG_HEADER or not size:
-        return [], 0
-    salts, read = salts_of(index)
-    frames = frames_of(log, size)
-    return frames, read if header_holds(log) and log[16:24] == salts else 0
+        yield b""
+        return
+    try:
+        yield LogFile(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int]:
+    """The size of a page, the frames of the log, and how many of them SQLite reads."""
+    size, holds, salts = page_size(log), header_holds(log), log[16:24]
+    frames = frames_of(log, size) if size else []
+    index = engine.coherence.index()  # after the frames: what is committed meanwhile must not look as if unread
+    if index is None or not frames:
+        return size, [], 0
+    found, read = salts_of(index)
+    return size, frames, read if holds and salts == found else 0

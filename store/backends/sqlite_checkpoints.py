@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from store.backends.sqlite_spill import SqliteSpill
 
 LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
+LEAST_FRAMES = 25  # pages; a checkpoint for fewer than a few commits wrote would cost more than it saves
+LOG_SHARE = 8  # of the free disk space; the log gets no more than an eighth of it
+PAGE_BYTES = 4096
 DROPPED_BYTES = 12 * 1024 * 1024  # of files that are given up, from which a checkpoint is worth the space
 FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers, briefly
 
@@ -34,6 +37,7 @@ class Checkpoints:
         self._dropped = 0  # bytes of files that nobody needs once the log is folded in
         self._written = 0  # pages, as this process counts them where there is no index to ask
         self._folded = 0  # frames that were in the log at the last one
+        self._room = self._frames_with_room()
 
     def wrote(self, rows: int, size: int) -> None:
         """Count what goes into the log."""
@@ -49,23 +53,33 @@ class Checkpoints:
             return True
         frames = self._frames()
         if frames is None:
-            return self._written >= LOG_FRAMES
+            return self._written >= min(LOG_FRAMES, self._room)
         if frames < self._folded:  # the log was begun anew
             self._folded = 0
-        return frames - self._folded >= LOG_FRAMES
+        return frames - self._folded >= min(LOG_FRAMES, self._room)
 
-    def run(self, conn: sqlite3.Connection, mode: str | None = None) -> tuple[int, int]:
+    def run(self, conn: sqlite3.Connection, mode: str | None, files: int) -> tuple[int, int]:
         """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
         self._written = self._dropped = 0
         self._folded = self._frames() or 0
         mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
         try:
-            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode)
+            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode, files)
             self.error = None
         except sqlite3.Error as exc:
             self.error = exc
             return 0, 0
+        finally:
+            self._room = self._frames_with_room()
         return gone
+
+    def _frames_with_room(self) -> int:
+        """How many pages the log may have on a small disk: without it, it alone could fill one with little data."""
+        try:
+            status = os.statvfs(os.path.dirname(self._path))
+        except (AttributeError, OSError):  # Windows; ":memory:"
+            return LOG_FRAMES
+        return max(LEAST_FRAMES, status.f_bavail * status.f_frsize // LOG_SHARE // PAGE_BYTES)
 
     def _frames(self) -> int | None:
         index = self._coherence.index()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from store.backends.wal_index import header_of, index_of, is_next
+from store.backends.wal_index import header_of, index_of, is_next, opening
 
 if TYPE_CHECKING:
     import mmap
@@ -28,23 +29,26 @@ class SqliteCoherence:
         self._path = path
         self._is_open = is_open
         self._index: mmap.mmap | None = None
-        self._caches: list[CachedReads] = []
+        # Weak: an interrupt may lose a store on the way, and its cache would slow down every commit for good.
+        self._caches: WeakValueDictionary[int, CachedReads] = WeakValueDictionary()
         self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
 
     def index(self) -> mmap.mmap | None:
         index = self._index
         if index is not None or self._path is None:
             return index
-        with self._lock:  # in which `drop` waits, and with it whoever is about to close the last connection
+        # `drop` waits in ours, and with it whoever is about to close the last connection. Not taken first: a
+        # thread that is opening one may come to close another in a collection, and waited for us, who waited for it.
+        with opening(), self._lock:
             if self._index is None and self._is_open():
                 self._index = index_of(self._path)
             return self._index
 
     def register(self, cache: CachedReads) -> None:
-        self._caches.append(cache)
+        self._caches[id(cache)] = cache
 
     def unregister(self, cache: CachedReads) -> None:
-        self._caches.remove(cache)
+        self._caches.pop(id(cache), None)
 
     def header(self) -> bytes | None:
         """The header before a commit of our own; None where nobody caches."""
@@ -64,7 +68,7 @@ class SqliteCoherence:
         after = header_of(index)
         if after is None or not is_next(before, after):
             return None
-        for cache in self._caches.copy():
+        for cache in self._live():
             cache.committed(before, after, touched)
         return after
 
@@ -72,12 +76,15 @@ class SqliteCoherence:
         """Before the last connection is closed: from then on others may be at work on another file."""
         with self._lock:
             self._index = None
-            for cache in self._caches.copy():
+            for cache in self._live():
                 cache.drop()
 
     def renew(self) -> None:
         """In a forked child: nothing of the parent's is good here, its locks included."""
         self._lock = threading.RLock()
         self._index = None
-        for cache in self._caches:
+        for cache in self._live():
             cache.renew()
+
+    def _live(self) -> list[CachedReads]:
+        return [cache for reference in self._caches.valuerefs() if (cache := reference()) is not None]

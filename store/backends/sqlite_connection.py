@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import quote
 
+from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.errors import StorageError
 
@@ -88,6 +89,11 @@ def reader(path: str) -> Connect:
     if _mounted_read_only(path) and not has_log(path):
         _open_and_look(path, "mode=ro&immutable=1").close()
         return _freeze(lambda: connect(path, "mode=ro&immutable=1"))
+    return private_copy(path)
+
+
+def private_copy(path: str) -> Connect:
+    """Opens connections to a copy of database and logs as they are now. Raises: StorageError: it cannot be made."""
     return _freeze(_on_private_copy(path))
 
 
@@ -129,7 +135,7 @@ def _on_private_copy(path: str) -> Connect:
     except (OSError, sqlite3.Error) as exc:
         shutil.rmtree(folder, ignore_errors=True)
         raise StorageError(
-            f"{path} cannot be read where it lies, nor copied: {exc}",
+            f"{path} cannot be read where it lies, nor copied ({exc}); see the file system's log and try again",
             errno=getattr(exc, "errno", None),
             path=path,
         ) from exc
@@ -178,7 +184,11 @@ def _remove(folder: str, owner: int) -> None:
 
 
 def _mounted_read_only(path: str) -> bool:
-    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    """Whether nobody can write: not where a folder is only shown read-only here, as to a container."""
+    if not (hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY):
+        return False
+    mount = mount_of(path)
+    return mount is None or mount.read_only
 
 
 def has_log(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
@@ -12,6 +13,7 @@ _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try
 _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
+IOERR_LOCK = 3850
 
 SqliteError = sqlite3.Error | UnicodeDecodeError
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -26,6 +28,16 @@ def code_of(error: SqliteError) -> int:
 def is_busy(error: SqliteError) -> bool:
     """Whether somebody else holds a lock, so that trying again is the answer."""
     return code_of(error) in _BUSY
+
+
+def is_read_only(error: SqliteError) -> bool:
+    """Whether the connection cannot write: SQLite opens a file for reading where it cannot do so for writing."""
+    return code_of(error) == _READONLY
+
+
+def is_writable(path: str) -> bool:
+    """Whether this user may write the file, and what is beside it."""
+    return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
 
 
 def is_passing(error: SqliteError) -> bool:
@@ -56,14 +68,18 @@ def translate(error: SqliteError, path: str) -> StoreError:
             errno.EFBIG,
             "a row may have 1,000,000,000 bytes: let larger values go to files, by a lower spill_bytes",
         )
+    if getattr(error, "sqlite_errorcode", None) == READONLY_ROLLBACK:
+        return _storage(error, path, errno.EROFS, 'a writer was killed: open it once with mode="w", which heals it')
     if code == _READONLY:
+        if is_writable(path):
+            return _storage(error, path, errno.EIO, "it could only be opened for reading just now; try again")
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
     if code == _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return Corrupt(
-            f"{path} is damaged ({error}): restore a backup, or copy what still holds to a new store "
-            "(`store recover`, which gets at it even where the file does not open)"
+            f"{path} is damaged, or its disk cannot be read ({error}): restore a backup, or copy what still holds to "
+            "a new store (`store recover`, which gets at it even where the file does not open)"
         )
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreClosed(f"{path} was closed while it was used; open the store again")

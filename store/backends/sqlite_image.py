@@ -1,4 +1,4 @@
-"""A database that may be damaged, as its bytes are: its pages with what was committed to its log laid over them."""
+"""A database that may be damaged, as its bytes are: its pages, with what its log or its journal makes of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 
-from store.backends.sqlite_frames import Frame, frames_of, header_holds, page_size
+from store.backends.sqlite_frames import Frame, frames_of, header_holds, is_sound, journaled, page_size
 from store.backends.sqlite_pages import FILE_HEADER, MAGIC, SIZES, Format, node_of
 from store.errors import StorageError
 
@@ -24,9 +24,10 @@ class Image:
     commits behind it. What it replaced is in `older`.
     """
 
-    def __init__(self, descriptor: int, log: bytes, path: str) -> None:
+    def __init__(self, descriptor: int, path: str, log: bytes = b"", journal: bytes = b"") -> None:
         self.path = path
         self.log = log
+        self._journal = journal
         self.damage: list[str] = []
         self._descriptor = descriptor
         self.bytes = os.fstat(descriptor).st_size
@@ -35,6 +36,7 @@ class Image:
         self._older: list[Frame] = []
         self.count = -(-self.bytes // self.form.size)
         self._lay_log_over()
+        self._taken_back = self._take_back()
         self.free = self._free_pages()
 
     def page(self, number: int) -> bytes | None:
@@ -46,6 +48,8 @@ class Image:
         """A page as it is in the database alone."""
         if not 0 < number <= self.count:
             return None
+        if number in self._taken_back:
+            return self._journal[self._taken_back[number] : self._taken_back[number] + self.form.size]
         data = self._read((number - 1) * self.form.size, self.form.size)
         return data if len(data) == self.form.size else None
 
@@ -112,7 +116,7 @@ class Image:
                 if number < last:
                     self.damage.append(f"the log: frame {number + 1} is damaged")
             elif number <= last:
-                if not frame.sound:
+                if not is_sound(self.log, frame, self.form.size):
                     self.damage.append(f"the log: frame {number + 1}, of page {frame.page}, is damaged")
                 before = self._in_log.get(frame.page)
                 if before is not None:
@@ -120,9 +124,17 @@ class Image:
                 self._in_log[frame.page] = frame.at
         if commits:
             largest = max(self.count, *self._in_log)
-            self.count = min(largest, frames[last].commit) if frames[last].sound else largest
+            self.count = (
+                min(largest, frames[last].commit) if is_sound(self.log, frames[last], self.form.size) else largest
+            )
         if frames and not header_holds(self.log):
             self.damage.append("the log: its header is damaged")
+
+    def _take_back(self) -> dict[int, int]:
+        """The pages of a transaction that a crash ended, as they were before: page → where it is in the journal."""
+        count, pages = journaled(self._journal, self.form.size)
+        self.count = count or self.count
+        return pages
 
     def _free_pages(self) -> set[int]:
         """The pages of the freelist (section 1.5), and those that the pointer map calls free."""

@@ -43,13 +43,13 @@ class Rebuild:
         with memoryview(mapped(source, part, verify=True)) as content:
             holder = self._folder.hold(0.0)
             try:
-                write_as(self._folder, holder, part.file, content)
+                write_as(self._folder, holder.number, part.file, content)
             except FileExistsError:  # another revision of the record had it too
                 pass
             except OSError as exc:
                 raise unwritable(exc, self._folder.path) from exc
             finally:
-                os.close(holder)
+                holder.close()
 
 
 @contextmanager

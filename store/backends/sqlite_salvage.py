@@ -9,21 +9,20 @@ index of names has it, where that is whole.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import count
 from typing import NamedTuple
 
-from store.backends.sqlite_carving import carved, mended, row_of, store_ids
+from store.backends.sqlite_carving import carved, mended, row_of
 from store.backends.sqlite_image import Image, Page
-from store.backends.sqlite_pages import INDEX_INNER, INDEX_LEAF, TABLE_INNER, TABLE_LEAF, Cell, node_of, record_values
+from store.backends.sqlite_pages import TABLE_LEAF, Cell, node_of, record_values
+from store.backends.sqlite_roots import index_root, table_root
 from store.backends.sqlite_trees import Leaf, Trees
 from store.row import Row
 
 Key = tuple[str, str]
 LIVE, LOOSE, CARVED, OLD = 1, 2, 3, 4  # reached; on a page that is not free; by its looks; on a free or replaced page
-ROOT = 1  # of a page in the pointer map (section 1.8)
-SAMPLES = 50  # rows that a store's id is tried on
 
 
 class Place(NamedTuple):
@@ -99,7 +98,7 @@ class Salvage:
 
     def _walk(self) -> bool:
         """Whether the table is whole, so that no row of it can be anywhere else."""
-        root = _table_root(self._trees)
+        root = table_root(self._trees)
         if root is None:
             self._found.damage.append("nothing says where the table of records begins")
             return False
@@ -139,7 +138,7 @@ class Salvage:
 
     def _index(self) -> dict[int, Key] | None:
         """Row id → namespace and name, by the index of names; None where that is not whole."""
-        root = _index_root(self._trees, self._found.places)
+        root = index_root(self._trees, self._found.places)
         before = len(self._trees.damage)
         listed: dict[int, Key] = {}
         whole = root is not None
@@ -252,32 +251,6 @@ class Salvage:
         return row_of(record_values(mended(payload) if by_looks else payload), rowid)
 
 
-def ids_of(image: Image) -> Iterator[bytes]:
-    """What may be the id of the store, the likeliest first; some come twice."""
-    trees = Trees(image)
-    root = trees.roots().get("identity")
-    if root is not None:
-        yield from store_ids(image.page(root) or b"")
-    for number in range(1, image.count + 1):
-        yield from store_ids(image.partial_page(number))
-    for _, data, _ in image.older_pages():
-        yield from store_ids(data)
-
-
-def sample_of(image: Image) -> list[Row]:
-    """Some rows, to try an id of the store on."""
-    trees, found = Trees(image), list[Row]()
-    for number in range(1, image.count + 1):
-        data = image.partial_page(number)
-        for cell, _ in carved(data, image.form):
-            row = row_of(record_values(mended(trees.payload(data, cell, table=True) or b"")), None)
-            if row is not None:
-                found.append(row)
-                if len(found) == SAMPLES:
-                    return found
-    return found
-
-
 def _age_of(row: Row) -> tuple[int | None, int, float, float]:
     return row.id, row.revision, row.created, row.modified
 
@@ -287,53 +260,3 @@ def _keep(places: dict[Key, Place], row: Row, place: Place) -> None:
     known = places.get(key)
     if known is None or place.is_later(known):
         places[key] = place
-
-
-def _table_root(trees: Trees) -> int | None:
-    """The root of `records`: by the schema, or by what it leads to."""
-    told = trees.roots().get("records")
-    for number in _roots(trees, told):
-        if _is_table(trees, number) and _has_rows(trees, number):
-            return number
-    return told if told is not None and _is_table(trees, told) else None  # an empty one
-
-
-def _is_table(trees: Trees, number: int) -> bool:
-    node = trees.node(number)
-    return node is not None and node.kind in (TABLE_INNER, TABLE_LEAF)
-
-
-def _has_rows(trees: Trees, root: int) -> bool:
-    """Whether a table has rows that look like ours."""
-    looked = Trees(trees.image)
-    for leaf in looked.leaves(root):
-        data = trees.image.page(leaf.page) or b""
-        for cell in leaf.node.cells:
-            if len(record_values(looked.payload(data, cell, table=True) or b"") or ()) == len(Row._fields):
-                return True
-    return False
-
-
-def _index_root(trees: Trees, known: Container[Key]) -> int | None:
-    """The root of the index of names: by the schema, or the one that has most of some names that are known."""
-    told = trees.roots().get("sqlite_autoindex_records_1")
-    best, most = None, 0
-    for number in _roots(trees, told):
-        node = trees.node(number)
-        if node is not None and node.kind in (INDEX_INNER, INDEX_LEAF):
-            some = list(islice(Trees(trees.image).entries(number), SAMPLES))
-            matching = sum(len(entry) == 3 and tuple(entry[:2]) in known for entry in some)
-            if matching > most or (number == told and best is None and not some):
-                best, most = number, matching
-    return best
-
-
-def _roots(trees: Trees, told: int | None) -> Iterator[int]:
-    """The root that the schema says, if the pointer map agrees; the others of the map; then whatever it says."""
-    image = trees.image
-    roots = [number for number in range(3, image.count + 1) if image.map_entry(number) == ROOT]
-    if told in roots:
-        yield told
-    yield from roots
-    if told is not None:
-        yield told

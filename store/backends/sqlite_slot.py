@@ -11,7 +11,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
-from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, timed_out, translate
+from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, is_read_only, timed_out, translate
+from store.backends.sqlite_statements import CHANGES_NOTHING
 
 if TYPE_CHECKING:
     from store.backends.sqlite_transaction import SqliteTransaction
@@ -35,7 +36,7 @@ class Slot:
 
     __slots__ = (
         "before_close", "conn", "connect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
-        "running", "thread", "transaction",
+        "running", "thread", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +50,7 @@ class Slot:
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
+        self.writes = False  # whether the connection is known to be one that can
         self.outdated = False  # to be opened again with other settings
         self.parked = False  # closed, and its guard kept, for a fork
         self.owner = threading.get_ident()  # whose `transaction` is; an in-memory store has one slot for all
@@ -62,6 +64,7 @@ class Slot:
             StoreError: what SQLite raised, translated.
         """
         deadline = None
+        is_again = False
         while True:
             try:
                 with self.guard:
@@ -81,7 +84,20 @@ class Slot:
                     finally:
                         self.running = False
             except SQLITE_ERRORS as exc:
+                if self._can_write_again(exc) and not is_again:
+                    is_again = True
+                    continue
                 deadline = wait(exc, self.path, deadline, timeout)
+
+    def begin(self, timeout: float) -> None:
+        """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
+        self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
+
+    def _check_writes(self, begun: sqlite3.Cursor) -> None:
+        """On a connection for reading only BEGIN IMMEDIATE begins to read, and the first write would fail."""
+        if not self.writes:
+            begun.connection.execute(CHANGES_NOTHING)
+            self.writes = True
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """One statement for each row, inside a transaction; how many rows that changed."""
@@ -89,13 +105,25 @@ class Slot:
             with self.guard:
                 return self.ready().executemany(sql, rows).rowcount
         except SQLITE_ERRORS as exc:
+            self._can_write_again(exc)
             raise translate(exc, self.path) from exc
+
+    def _can_write_again(self, error: SqliteError) -> bool:
+        """Whether another connection is worth an attempt, where this one turned out to be for reading only.
+
+        SQLite opens a file so where it cannot open it for writing, be it for a moment, and leaves it at that
+        (unixOpen, unixOpenSharedMemory in its os_unix.c). The next statement outside a transaction opens it again.
+        """
+        if not is_read_only(error):
+            return False
+        self.outdated = True
+        return self.transaction is None
 
     def ready(self) -> sqlite3.Connection:
         """The connection, opened, and rid of what an interrupt left open. Under the guard."""
         conn = self.conn
         if conn is None:
-            conn = self.conn = self.connect(self)
+            conn = self._opened()
         elif self.transaction is None and (conn.in_transaction or self.outdated):
             conn = self._refresh(conn)
         return conn
@@ -105,7 +133,12 @@ class Slot:
         if self.outdated:
             self.close()
             self.outdated = False
-            conn = self.conn = self.connect(self)
+            conn = self._opened()
+        return conn
+
+    def _opened(self) -> sqlite3.Connection:
+        self.writes = False
+        conn = self.conn = self.connect(self)
         return conn
 
     def current(self) -> SqliteTransaction | None:

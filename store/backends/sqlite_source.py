@@ -26,7 +26,7 @@ class Source:
         self.path = path
         self._descriptor = descriptor
         self._stamps = _stamps(path)
-        self.image = Image(descriptor, _beside(path + "-wal"), path)
+        self.image = Image(descriptor, path, _beside(path + "-wal"), _beside(path + "-journal"))
 
     def rights(self) -> os.stat_result:
         """The status of the database."""

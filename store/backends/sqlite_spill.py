@@ -7,7 +7,6 @@ commit back and leave the row without its file.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -19,8 +18,9 @@ from weakref import ref
 from store import spilled
 from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
-from store.backends.spill import Folder, lock_exclusively, unlock, unwritable
+from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.sqlite_slot import fetch_one
+from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.row import Header
 from store.spilled import Part
@@ -38,10 +38,10 @@ GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 class Pending:
     """Files that are written for a row which is yet to be committed. Its descriptor keeps compact() off them."""
 
-    __slots__ = ("descriptor", "files", "is_stored", "name", "namespace", "thread", "transaction")
+    __slots__ = ("files", "held", "is_stored", "name", "namespace", "thread", "transaction")
 
-    def __init__(self, descriptor: int, namespace: str, name: str) -> None:
-        self.descriptor = descriptor
+    def __init__(self, held: Descriptor, namespace: str, name: str) -> None:
+        self.held = held
         self.namespace, self.name = namespace, name
         self.files: list[str] = []
         self.is_stored = False  # a row that names them was written, though not committed perhaps
@@ -78,11 +78,10 @@ class SqliteSpill:
         engine.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self.folder.hold(timeout), namespace, name)
         try:
-            text = spilled.text_of(write(pending))
-        except BaseException as exc:
+            with translated(self.folder.path):
+                text = spilled.text_of(write(pending))
+        except BaseException:
             self._remove(pending)
-            if isinstance(exc, OSError) and not isinstance(exc, StorageError | ReadOnly):
-                raise unwritable(exc, self.folder.path) from exc
             raise
         self._pending[text] = pending
         transaction = engine.slot().current()
@@ -93,19 +92,19 @@ class SqliteSpill:
 
     def _new(self, pending: Pending, contents: Sequence[Any]) -> list[Part]:
         prefix = self.prefix(pending.namespace, pending.name)
-        return spill_writing.write_parts(self.folder, pending.descriptor, prefix, contents, pending.files)
+        return spill_writing.write_parts(self.folder, pending.held.number, prefix, contents, pending.files)
 
     def _again(self, pending: Pending, parts: Sequence[Part], contents: Sequence[Any]) -> list[Part]:
         for part, content in zip(parts, contents, strict=True):
             if content is None:
                 continue
             try:
-                spill_writing.write_as(self.folder, pending.descriptor, part.file, content)
+                spill_writing.write_as(self.folder, pending.held.number, part.file, content)
                 pending.files.append(part.file)
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
-                sync_named(part.file, pending.descriptor)  # whoever left it may have been killed before
+                sync_named(part.file, pending.held.number)  # whoever left it may have been killed before
         return list(parts)
 
     def claim(self, text: str, transaction: SqliteTransaction) -> None:
@@ -135,7 +134,7 @@ class SqliteSpill:
     def _committed(self, text: str) -> None:
         pending = self._pending.pop(text, None)
         if pending is not None and pending.is_stored:
-            os.close(pending.descriptor)
+            pending.held.close()
         elif pending is not None:
             self._remove(pending)
 
@@ -145,7 +144,7 @@ class SqliteSpill:
         if pending is None:
             return
         if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
-            os.close(pending.descriptor)
+            pending.held.close()
         else:
             self._remove(pending)
 
@@ -161,7 +160,7 @@ class SqliteSpill:
             with suppress(OSError):
                 self.folder.remove(pending.files)
         finally:
-            os.close(pending.descriptor)
+            pending.held.close()
 
     def let_go_of_leftovers(self) -> None:
         """What an interrupt left of this thread's: it packs one value at a time, outside of transactions."""
@@ -179,7 +178,7 @@ class SqliteSpill:
     def forget(self) -> None:
         """In a forked child, and as the engine closes: its files are the parent's, or orphans."""
         while self._pending:
-            os.close(self._pending.popitem()[1].descriptor)
+            self._pending.popitem()[1].held.close()
 
     # -- reading
 
@@ -190,8 +189,10 @@ class SqliteSpill:
         return spill_reading.copied(self.folder, part)
 
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
-        read = spill_reading.mapped if mapped else spill_reading.private
-        return read(self.folder, part, verify=verify)
+        if mapped and not self._engine.network:  # there, a server that cuts a file short ends whoever has it mapped
+            return spill_reading.mapped(self.folder, part, verify=verify)
+        view = spill_reading.private(self.folder, part, verify=verify)
+        return view.toreadonly() if mapped else view
 
     def problem(self, part: Part, *, content: bool) -> str | None:
         return spill_reading.problem_of(self.folder, part, content=content)
@@ -205,15 +206,17 @@ class SqliteSpill:
 
     # -- what nobody needs any more
 
-    def collect(self, conn: sqlite3.Connection, mode: str) -> tuple[int, int]:
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
         """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
 
         Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
-        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, of which that
+        says -1, a commit is synced when it returns.
         """
-        files = [file for (file,) in conn.execute(sql.GARBAGE, (GARBAGE_AT_ONCE,))]
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        if not files or busy or not frames == folded >= 0:
+        least = -1 if self._engine.network else 0
+        if not files or busy or not frames == folded >= least:
             return 0, 0
         try:
             gone, freed = self.folder.remove(files)
@@ -223,7 +226,7 @@ class SqliteSpill:
         return len(gone), freed
 
     def orphans(self, timeout: float) -> list[str]:
-        try:
+        with translated(self.folder.path), suppress(FileNotFoundError):
             with self.folder.opened() as descriptor:
                 if not lock_exclusively(descriptor, NO_WAIT if self._engine.slot().current() else timeout):
                     return []  # of files that are being written nobody can say it
@@ -231,11 +234,16 @@ class SqliteSpill:
                 unlock(descriptor)
                 left = self.unnamed(listed) if listed else set()
                 return sorted(left & self.folder.files(descriptor))  # less what was garbage, and is gone by now
-        except FileNotFoundError:
-            return []
+        return []
 
     def unnamed(self, files: Iterable[str]) -> set[str]:
-        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own."""
+        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.
+
+        None over a network, where the lock of a folder is known to its own machine alone: another one may be writing
+        them.
+        """
+        if self._engine.network:
+            return set()
         rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT)
         named: set[str] = set()
         damaged: set[str] = set()

@@ -79,7 +79,6 @@ NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
-INTEGRITY_CHECK = "PRAGMA integrity_check"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
 INTEGRITY_CHECK = "PRAGMA integrity_check"
 BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
@@ -110,13 +109,14 @@ MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
+# record was modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
-    revision = revision + 1, modified = excluded.modified, expires = excluded.expires
+    revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
 RESTORE = (
     f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
@@ -164,11 +164,14 @@ COUNT_GARBAGE = "SELECT count(*) FROM garbage"
 CLEAR_GARBAGE = "DELETE FROM garbage"
 GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
+CHANGES_NOTHING = "DELETE FROM garbage WHERE 0"  # and needs a connection that may write
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
 )
-INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
+INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
+FREE_PAGES = "PRAGMA freelist_count"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"

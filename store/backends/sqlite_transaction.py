@@ -145,6 +145,7 @@ class SqliteTransaction(Hold):
     def _commit(self) -> None:
         try:
             self.check_alive()
+            self.engine.check_in_place()  # it may have begun long ago
             self._execute("COMMIT")
         except BaseException:
             self._give_up()

@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from store.backends import HEADER
+from store.syncing import close
 
 # iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
 _COUNTERS = struct.Struct("=8xI20xQ")
@@ -52,7 +53,7 @@ class _File:
         for index in self.maps:
             index.close()
         for descriptor in self.descriptors:
-            os.close(descriptor)
+            close(descriptor)
 
 
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own

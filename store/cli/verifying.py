@@ -34,19 +34,22 @@ def verify(path: str, quick: bool, as_object: bool) -> None:
       store verify app.db --quick
       store verify app.db --json
     """
-    found = _verified(path, quick)
+    found = _verified(path, quick, as_object)
     if as_object:
         click.echo(to_json(asdict(found)))
     else:
         _show(found)
-        if found.tampered or found.corrupt or found.unfound or found.damage or found.files or found.unread:
-            click.echo(f"`store recover {shown_name(path)} NEW.db` copies what still holds to a new store", err=True)
+        if found.damage or found.unfound or found.unread:
+            click.echo(f"remedy    {_remedy(path)}")
     if not found.ok:
         click.get_current_context().exit(EXIT_ERROR)
 
 
-def _verified(path: str, quick: bool) -> Verification:
-    """A file that does not open is one that is damaged, or none of ours: both are an answer."""
+def _verified(path: str, quick: bool, as_object: bool) -> Verification:
+    """A file that does not open is one that is damaged, or none of ours.
+
+    Raises: click.ClickException: it does not open, and nobody asked for an object that says so.
+    """
     try:
         with open_store(path, mode="r") as s:
             return s.verify(quick=quick)
@@ -55,7 +58,13 @@ def _verified(path: str, quick: bool) -> Verification:
     except (Corrupt, NotAStore, StorageError) as exc:
         if not os.path.isfile(path):
             raise
-        return Verification(damage=[str(exc)])
+        if as_object:
+            return Verification(damage=[str(exc)])
+        raise click.ClickException(f"{exc}; if it was a store, {_remedy(path)}") from exc
+
+
+def _remedy(path: str) -> str:
+    return f"`store recover {shown_name(path)} NEW.db` copies what still holds to a new one"
 
 
 def _show(found: Verification) -> None:

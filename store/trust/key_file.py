@@ -130,7 +130,9 @@ def _read(file: Path) -> str:
         return file.read_text("ascii", "replace")
     except OSError as exc:
         raise StorageError(
-            f"the key file {file} cannot be read: {exc.strerror}", errno=exc.errno, path=str(file)
+            f"the key file {file} cannot be read: {exc.strerror}; make it readable and try again",
+            errno=exc.errno,
+            path=str(file),
         ) from exc
 
 
@@ -200,7 +202,7 @@ def _temporary(file: Path, text: str) -> Iterator[Path]:
             sync_file(stream)
         yield temporary
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it is gone, or stays, as closed to others as the file itself
             os.unlink(temporary)
 
 

@@ -6,6 +6,7 @@ beside a database. A key file that changes is read again: a program that runs ta
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -19,6 +20,13 @@ from store.trust.key_file import create_key_file, parse_keys, read_key_file, why
 
 LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
+
+# Where no key can be kept, records are sealed without one. Not so for what may be over soon: what was written
+# meanwhile would be nobody's for ever.
+PASSING = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR,
+    errno.EAGAIN,
+}  # fmt: skip
 
 _HOMELESS = "this user has no home directory to keep a key in"
 
@@ -163,6 +171,13 @@ class Keyring:
         try:
             create_key_file(file)
         except OSError as exc:
+            if exc.errno in PASSING:
+                raise StorageError(
+                    f"{file}: your key cannot be made ({exc.strerror}), and nothing was written; free space or see "
+                    "the file system's log, and try again",
+                    errno=exc.errno,
+                    path=str(file),
+                ) from exc
             problem = f"no key can be kept in {file} ({exc.strerror})"
         self._load()
         self.problem = self.problem or problem

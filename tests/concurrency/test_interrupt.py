@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import itertools
 import os
 import signal
@@ -10,49 +11,13 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from types import FrameType
-from typing import Any
 
 import pytest
+from interrupting import Interrupter
 
 from store import Store
+from store.backends import sqlite_attach
 from store.errors import StoreError
-
-
-class Interrupter:
-    """Raises KeyboardInterrupt at the n-th moment at which CPython would run a signal handler in our code.
-
-    Those are the entry of a Python function and the return of a C function, which is just where a profile
-    function is called, and where it may raise. (Lines, as a trace function sees them, are not: no signal is
-    looked for between leaving a `with` block and the call of `__exit__`.)
-    """
-
-    def __init__(self, moment: int) -> None:
-        self.left = moment
-        self.where = ""
-
-    def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event not in ("call", "c_return") or not _is_ours(frame):
-            return
-        self.left -= 1
-        if self.left == 0:
-            sys.setprofile(None)
-            self.where = f"{frame.f_code.co_qualname} line {frame.f_lineno}, {event} {getattr(arg, '__name__', '')}"
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> None:
-        sys.setprofile(self)
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-
-def _is_ours(frame: FrameType | None) -> bool:
-    """Whether it is a function of the package, or one of contextlib that it or this test called."""
-    module = "" if frame is None else frame.f_globals.get("__name__", "")
-    if module == "contextlib":
-        return frame.f_back.f_globals["__name__"] == __name__ or _is_ours(frame.f_back)
-    return module.startswith("store.")
 
 
 def op_set(s: Store) -> None:
@@ -165,7 +130,7 @@ def moments(s: Store, operation: Callable[[Store], None]) -> Iterator[Interrupte
     """An interrupter for every moment of the operation, each with the records as they were."""
     for moment in itertools.count(1):
         s.update(a=OLD_A, b="old")
-        interrupter = Interrupter(moment)
+        interrupter = Interrupter(moment, __name__)
         yield interrupter
         if interrupter.left > 0:
             assert moment > 20  # it did strike
@@ -221,6 +186,41 @@ def test_next_operation_in_an_interactive_session(store, operation):
         sys.last_value = None
 
 
+def open_another(s: Store) -> None:
+    with Store(s.location, timeout=2) as other:
+        other["a"] = "new"
+
+
+def open_namespace(s: Store) -> None:
+    with s.within("another") as other:
+        other["a"] = "new"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python keeps those in a __del__
+@pytest.mark.parametrize("operation", [open_another, open_namespace])
+@pytest.mark.heavy
+def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(path, operation):
+    """Neither is the store closed by what was made of it half-way, nor is a handle counted that nobody has."""
+    with Store(path, timeout=2) as s:
+        operation(s)
+        moment, left = 0, 0
+        while not left:
+            moment += 7  # each would take a quarter of a minute
+            interrupter = Interrupter(moment, __name__)
+            try:
+                with interrupter:
+                    operation(s)
+            except KeyboardInterrupt:
+                pass
+            left = interrupter.left
+            check_free(s, interrupter.where)
+            s["next"] = moment
+            gc.collect(0)
+            assert s._backend._engine.handles == len(s._backend.coherence._caches) == 1, interrupter.where
+        assert moment > 100
+    assert sqlite_attach._engines == {}
+
+
 def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
     with Store(path) as s:
         s["a"] = 1
@@ -229,7 +229,7 @@ def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
         while struck:
             moment += 1
             struck = False
-            interrupter = Interrupter(moment)
+            interrupter = Interrupter(moment, __name__)
             try:
                 with s.transaction():
                     s["a"] = moment

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.backends import wal_index
 from store.errors import LockTimeout, StoreClosed, StoreError
 
 THREADS = 16
@@ -225,3 +226,39 @@ def test_named_lock_excludes_other_threads(place):
             assert isinstance(in_thread(lambda: s.lock("job", timeout=0.05).__enter__()), LockTimeout)
             with pytest.raises(StoreError, match="wait for itself"), s.lock("job"):
                 raise AssertionError("never entered")
+
+
+def test_look_at_the_index_keeps_nothing_while_it_waits_for_who_opens_a_connection(path, monkeypatch):
+    """Who opens one may close another on the way, in a collection of garbage: each then waited for the other."""
+
+    class Telling:
+        """The lock of those who open and close; tells when a second thread comes to it."""
+
+        def __init__(self):
+            self.lock, self.opener = threading.RLock(), threading.get_ident()
+            self.asked = threading.Event()
+
+        def __enter__(self):
+            if threading.get_ident() != self.opener:
+                self.asked.set()
+            return self.lock.__enter__()
+
+        def __exit__(self, *error):
+            return self.lock.__exit__(*error)
+
+    with Store(path) as s:
+        s["a"] = 1
+        coherence = s._backend.coherence
+        coherence.drop()
+        with monkeypatch.context() as patched:
+            telling = Telling()
+            patched.setattr(wal_index, "_files_lock", telling)
+            thread = threading.Thread(target=coherence.index)
+            with wal_index.opening():
+                thread.start()
+                assert telling.asked.wait(TIMEOUT)
+                free = coherence._lock.acquire(timeout=5)
+                if free:
+                    coherence._lock.release()
+            thread.join(TIMEOUT)
+        assert free, "whoever closes the last connection would wait for ever"

@@ -286,6 +286,23 @@ def test_what_was_never_committed_stays_away(path: Path, tmp_path: Path, target:
     assert rows_of(target) == before
 
 
+def test_journal_that_a_killed_process_left_is_taken_back(path: Path, tmp_path: Path, target: Path) -> None:
+    """As on a network file system, where there is no log."""
+    before = filled(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("PRAGMA journal_mode = DELETE")
+        conn.execute("PRAGMA cache_size = 2")  # so that the transaction writes before its end
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("UPDATE records SET body = randomblob(2000), revision = revision + 1")
+        conn.execute("DELETE FROM records WHERE name > 'n050'")
+        for suffix in ("", "-journal"):
+            subprocess.run(["cp", f"{path}{suffix}", f"{tmp_path / 'crashed'}{suffix}"], check=True, timeout=60)
+        conn.execute("ROLLBACK")
+    assert (tmp_path / "crashed").read_bytes() != path.read_bytes()
+    found = store.recover(tmp_path / "crashed", target)
+    assert rows_of(target) == before and found.ok
+
+
 # -- keys and the id of the store
 
 

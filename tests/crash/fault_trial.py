@@ -1,0 +1,190 @@
+"""One trial: an operation while something fails, and what must hold then.
+
+Either it succeeds as if nothing had failed, or it raises an error of ours that says what to do, and the store is as
+it was. When nothing fails any more the same handle works on, and a look by plain `sqlite3` finds the file sound.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import traceback
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from store import Store, spilled
+from store.backends import sqlite_statements as sql
+from store.errors import Corrupt, StorageError, StoreError
+from store.row import Row
+from store.trust.keys import Keyring
+from store.trust.seal import Sealer, Verdict
+
+from .operations import Operation, Place, State, contents
+
+ADVICE = re.compile(r"try again|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
+"""One of these is in each message: what to do next."""
+
+
+class Fault(Protocol):
+    """What fails, and when."""
+
+    memory: bool
+    """Whether a MemoryError is an answer to it."""
+
+    def arm(self, place: Place) -> None: ...
+
+    def disarm(self) -> None: ...
+
+    def has_struck(self) -> bool:
+        """Whether anything failed since `arm`."""
+        ...
+
+    def looks_like_damage(self) -> bool:
+        """Whether SQLite cannot tell it from damage."""
+        ...
+
+    def may_be(self, number: int | None) -> bool:
+        """Whether an error of the storage may have that errno."""
+        ...
+
+
+class Broken(Exception):
+    """What a trial found."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    struck: bool = False
+    error: str = ""  # the type of what the operation raised
+    failure: str = ""
+
+
+def attempt(operation: Operation, place: Place, fault: Fault) -> Outcome:
+    """Do the operation under the fault, and look at everything afterwards."""
+    outcome = Outcome()
+    try:
+        with operation.started(place) as before:
+            found, error = _under(fault, operation, place)
+            outcome.struck, outcome.error = fault.has_struck(), type(error).__name__ if error else ""
+            _check(operation, place, fault, before, found, error)
+    except Broken as exc:
+        outcome.failure = f"{operation.name}, {place.durability}, {fault}: {exc}"
+    except Exception:
+        outcome.failure = f"{operation.name}, {place.durability}, {fault}: {traceback.format_exc(limit=-6)}"
+    finally:
+        fault.disarm()
+        place.close()
+    return outcome
+
+
+def _under(fault: Fault, operation: Operation, place: Place) -> tuple[State | None, Exception | None]:
+    fault.arm(place)
+    try:
+        return operation.run(place), None
+    except Exception as exc:
+        return None, exc
+    finally:
+        fault.disarm()
+
+
+def _check(
+    operation: Operation, place: Place, fault: Fault, before: State, found: State | None, error: Exception | None
+) -> None:
+    after = operation.after(before)
+    if error is not None:
+        _check_error(place, fault, error)
+    elif found is not None and not found.items() <= (before | after).items():
+        _check_found(operation, fault, found)
+    store = place.open()
+    _check_state(contents(store), before, after, error)
+    _check_works(store)
+    place.close()
+    check_file(place)
+    with place.opened(cache_bytes=0) as again:
+        _check_state(_less_tried(contents(again)), before, after, error)
+
+
+def _check_error(place: Place, fault: Fault, error: Exception) -> None:
+    if isinstance(error, MemoryError) and fault.memory:
+        return
+    if isinstance(error, Corrupt) and fault.looks_like_damage():
+        return
+    text = "".join(traceback.format_exception(error, limit=-6))
+    if not isinstance(error, StoreError):
+        raise Broken(f"no error of ours: {text}")
+    if isinstance(error, StorageError) and not fault.may_be(error.errno):
+        raise Broken(f"errno {error.errno}: {text}")
+    named = f"{error.message} {getattr(error, 'path', None)}"
+    if str(place.folder) not in named and "record '" not in named:
+        raise Broken(f"names neither file nor record: {text}")
+    if not ADVICE.search(error.message):
+        raise Broken(f"does not say what to do: {text}")
+
+
+def _check_found(operation: Operation, fault: Fault, found: State) -> None:
+    """`verify` alone may tell of what fails by what it returns."""
+    if operation.name != "verify" or not fault.has_struck():
+        raise Broken(f"returned {found!r:.200}")
+
+
+def _check_state(state: State, before: State, after: State, error: Exception | None) -> None:
+    """Never half of it. What raised an error has not happened.
+
+    But for a MemoryError, which any step may raise, the one after the commit included.
+    """
+    expected = after if error is None else before
+    if state != expected and not (isinstance(error, MemoryError) and state == after):
+        changed = {k: state.get(k) for k in {*state, *expected} if state.get(k) != expected.get(k)}
+        happened = "; it happened all the same" if error is not None and state == after else ""
+        raise Broken(f"after {error!r:.300} the store is not as it should be: {changed!r:.300}{happened}")
+
+
+TRIED = {"tried": 1, "tried in a file": "t" * 2000}
+
+
+def _check_works(store: Store[Any]) -> None:
+    store.update(TRIED)
+    if {name: store[name] for name in TRIED} != TRIED:
+        raise Broken("what was written after the fault is not there")
+    store.compact()
+    if store.stats().checkpoint_error is not None:
+        raise Broken(f"no checkpoint after the fault: {store.stats().checkpoint_error}")
+    verified = store.verify()
+    if not verified.ok or verified.orphans:
+        raise Broken(f"after the fault, verify: {verified}")
+
+
+def _less_tried(state: State) -> State:
+    return {name: value for name, value in state.items() if name not in TRIED}
+
+
+def check_file(place: Place) -> None:
+    """By plain `sqlite3`: the file is whole, each seal is ours and holds, each file that a row names is there."""
+    with closing(sqlite3.connect(f"file:{place.path}?mode=ro", uri=True)) as conn:
+        damage = conn.execute("PRAGMA integrity_check").fetchall()
+        if damage != [("ok",)]:
+            raise Broken(f"integrity_check: {damage}")
+        (store_id,) = conn.execute("SELECT id FROM identity").fetchone()
+        sealer = Sealer(Keyring(), store_id)
+        named: set[str] = set()
+        for values in conn.execute(f"SELECT {sql._COLUMNS} FROM records"):
+            row = Row._make(values)
+            if sealer.check(row) is not Verdict.OWN:
+                raise Broken(f"record {row.name!r} is not sealed with our key")
+            if row.spill is not None:
+                named |= _files_of(place, row, spilled.prefix_of(store_id, row.namespace, row.name))
+    there = set(os.listdir(f"{place.path}-spill")) if os.path.isdir(f"{place.path}-spill") else set()
+    if there != named:
+        raise Broken(f"files that no record names, or that are missing: {there ^ named}")
+
+
+def _files_of(place: Place, row: Row, prefix: str) -> set[str]:
+    parts = spilled.parts_of(row.spill or "", prefix)
+    for part in parts:
+        with open(f"{place.path}-spill/{part.file}", "rb") as stream:
+            content = stream.read()
+        if (len(content), spilled.checksum(content).hexdigest()) != (part.bytes, part.checksum):
+            raise Broken(f"the file of record {row.name!r} is not what was written")
+    return {part.file for part in parts}

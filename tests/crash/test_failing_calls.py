@@ -1,0 +1,61 @@
+"""Every system call of the main operations fails once, and others from then on; see `fault_trial` for what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .failing_calls import Task, run, some, tasks
+from .faults import said
+
+TIMEOUT = 280.0  # seconds
+WIDE = "update larger than the cache"  # has a thousand writes
+
+pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
+
+
+def chosen(choose: Callable[[Task], bool], most: int | None = None) -> list[Task]:
+    found = [task for task in tasks() if choose(task)]
+    most_of = {task: most or (4 if task.operation == WIDE else task.most) for task in found}
+    return [some(task, most_of[task], seed) for seed, task in enumerate(found)]
+
+
+def is_plain(task: Task) -> bool:
+    return (task.durability, task.number, task.how) == ("normal", "EIO", "once")
+
+
+SWEEPS: dict[str, list[Task]] = {
+    "write": chosen(lambda task: is_plain(task) and task.call == "write"),
+    "short write on a disk that is full then": chosen(
+        lambda task: task.durability == "normal" and (task.number, task.how) == ("ENOSPC", "short and then full")
+    ),
+    "open and read": chosen(lambda task: is_plain(task) and task.call in ("open", "read")),
+    "all others": chosen(lambda task: is_plain(task) and task.call not in ("open", "read", "write")),
+    "fsync, durability full": chosen(
+        lambda task: task.durability == "full" and task.call == "sync" and (task.number, task.how) == ("EIO", "always")
+    ),
+    "a few of the rest": chosen(lambda task: not is_plain(task) and task.number != "EWOULDBLOCK", most=1)[::7],
+    "lock that others have": chosen(lambda task: task.number == "EWOULDBLOCK", most=1)[::5],
+}
+
+
+@pytest.mark.parametrize("what", SWEEPS)
+def test_call_that_fails(what: str, tmp_path: Path) -> None:
+    round_, seen = run(SWEEPS[what], tmp_path / "trials", TIMEOUT)
+    if round_.skipped:
+        pytest.skip(round_.skipped)
+    assert round_.failures == [], f"{len(round_.failures)} failures; {said(seen)}"
+    calls = {task.call for task in SWEEPS[what]} - {"rename", "allocate", "copy"}  # which are not made, or seldom
+    assert {call for call in calls if not any(text.startswith(f"{call}: ") for text in seen)} == set()
+    assert any("StorageError" in text or "LockTimeout" in text for text in seen), said(seen)
+
+
+@pytest.mark.parametrize("operation, call", [("swallows the error", "write"), ("does half", "sync"), ("raises what the system raises", "unlink")])
+def test_operation_that_breaks_the_promise_is_found_out(operation: str, call: str, tmp_path: Path) -> None:
+    round_, _ = run([Task(operation, call, "EIO", "once")], tmp_path / "trials", TIMEOUT)
+    if round_.skipped:
+        pytest.skip(round_.skipped)
+    assert round_.trials > 0
+    assert len(round_.failures) == round_.trials
