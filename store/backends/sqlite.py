@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from operator import gt, lt
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from store.backends import sqlite_statements as sql
@@ -104,6 +105,7 @@ class SqliteBackend:
         rows = self._engine.read(statement, (namespace, after, until), _take_page, now, self._timeout)
         if rows:
             self._moves_on(after < (rows[-1].id or 0) <= until)
+            self._in_order([row.id for row in rows], reverse)
         return self._all_in(namespace, rows)
 
     def name_page(
@@ -113,10 +115,12 @@ class SqliteBackend:
         rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
+            self._in_order([row[0] for row in rows], reverse)
         return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
+        self._in_order([row[0] for row in rows], False)
         return self._all_in(namespace, list(map(Row._make, rows)))
 
     def every_row(self) -> Iterator[Row]:
@@ -357,6 +361,11 @@ class SqliteBackend:
     def _moves_on(self, moves: bool) -> None:
         """A page ends past its beginning, or whoever asks for page after page never comes to an end."""
         if not moves:
+            raise self._bad_index()
+
+    def _in_order(self, ids: list[Any], reverse: bool) -> None:
+        """No record comes twice, nor out of its place, as a damaged index has them."""
+        if not all(map(gt if reverse else lt, ids, ids[1:])):
             raise self._bad_index()
 
     def _asked_for(self, found: Found, namespace: str, name: str | None = None) -> Found:

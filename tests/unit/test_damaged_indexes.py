@@ -163,3 +163,17 @@ def test_empty_file_beside_a_log_is_no_new_store(path: Path) -> None:
             Store(path, mode=mode)
     assert path.with_name("app.db-wal").read_bytes() == log and path.stat().st_size == 0
 
+
+
+@pytest.mark.parametrize("listing", ["items", "iter", "dict", "reversed"])
+def test_record_that_an_index_leads_to_twice(stored: Path, clock: Any, listing: str) -> None:
+    with closing(sqlite3.connect(stored)) as conn:
+        (page,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'records_by_namespace'").fetchone()
+    content = bytearray(stored.read_bytes())
+    start = (page - 1) * 4096
+    one, other = (int.from_bytes(content[start + 8 + 2 * n : start + 10 + 2 * n]) for n in (20, 21))
+    content[start + other : start + other + 5] = content[start + one : start + one + 5]
+    stored.write_bytes(content)
+    read = {"items": lambda s: list(s.items()), "iter": list, "dict": lambda s: s | {}, "reversed": lambda s: list(reversed(s))}
+    with Store(stored, clock=clock) as s, pytest.raises(Corrupt, match="an index of it"):
+        read[listing](s)
