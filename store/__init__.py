@@ -26,16 +26,29 @@ if _typing.TYPE_CHECKING:
     from store.codecs.placeholder import Placeholder
     from store.evolution import versioned
     from store.record import Record
+    from store.recovery import recover
 
 __version__ = "0.1.0"
 
-__all__ = ["Store", "Record", "Placeholder", "allow", "versioned", "restore", "codecs", "errors", *errors.__all__]
+__all__ = [
+    "Store",
+    "Record",
+    "Placeholder",
+    "allow",
+    "versioned",
+    "recover",
+    "restore",
+    "codecs",
+    "errors",
+    *errors.__all__,
+]
 
 
 _LATE = {
     "Record": "store.record",
     "Placeholder": "store.codecs.placeholder",
     "versioned": "store.evolution",
+    "recover": "store.recovery",
     "restore": "store.backups",
 }
 

@@ -358,13 +358,13 @@ class AsyncStore(Generic[V]):
         """As `Store.stats`."""
         return await self._do(lambda s: s.stats())
 
-    async def verify(self) -> Verification:
+    async def verify(self, *, quick: bool = False) -> Verification:
         """As `Store.verify`."""
-        return await self._do(lambda s: s.verify())
+        return await self._do(lambda s: s.verify(quick=quick))
 
-    async def compact(self) -> Compaction:
-        """As `Store.compact`."""
-        return await self._do(lambda s: s.compact())
+    async def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """As `Store.compact`; `progress` is called in the store's thread."""
+        return await self._do(lambda s: s.compact(progress=progress))
 
     async def backup(
         self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ class Compaction:
     files_left: int
 
 
-def compact(store: Handle[Any]) -> Compaction:
+def compact(store: Handle[Any], progress: Callable[[int, int], None] | None = None) -> Compaction:
     """See `Store.compact`."""
-    freed = store._backend.compact()
+    freed = store._backend.compact(progress)
     return Compaction(freed.files, freed.orphans, freed.file_bytes, freed.database_bytes, freed.files_left)

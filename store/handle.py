@@ -16,6 +16,7 @@ from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, St
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
+from store.purging import PURGE_EVERY, Purging
 from store.readcache import MISSING, ReadCache
 from store.row import Header, Row
 from store.trust.key import UNKEYED
@@ -97,6 +98,7 @@ class Handle(Generic[V]):
             self._backend.close()
             raise
         self._mode = mode
+        self._purging = Purging()
         self._writeback = self._new_writeback() if writeback else None
         self._cache = self._new_cache()
         self._closed = False
@@ -195,7 +197,7 @@ class Handle(Generic[V]):
     def _fetch(self, name: str, now: float) -> Any:
         """The same from the backend, and into the cache."""
         state = self._cache.begin()
-        row = self._backend.get(self._namespace, name, now)
+        row = self._found(name, now)
         if row is None:
             return MISSING
         if state is None or row.spill is not None:
@@ -210,7 +212,27 @@ class Handle(Generic[V]):
 
     def _find(self, name: str) -> Row | None:
         """The row of a name, or None where there is no such record."""
-        return self._backend.get(self._namespace, name, self._clock())
+        return self._found(name, self._clock())
+
+    def _found(self, name: str, now: float) -> Row | None:
+        """The same at that moment. Raises: Tampered, Corrupt: as `_lives`, and where the name cannot be looked up."""
+        row = self._backend.find(self._namespace, name, now)
+        return row if row is None or row.expires is None or self._lives(row, now) else None
+
+    def _lives(self, row: Row, now: float) -> bool:
+        """Whether a row has not expired.
+
+        Raises: Tampered, Corrupt: it looks expired, and its seal does not hold: it may be damaged, and be there.
+        """
+        try:
+            if row.expires is None or row.expires > now:
+                return True
+            self._pipeline.sealer.check(row)
+        except TypeError:  # no number, which unpacking tells
+            return True
+        except RecordError as exc:
+            raise exc.about(row.name, row.namespace) from None
+        return False
 
     def _value(self, row: Row) -> V:
         """The value of a row: with `writeback=True` the live object, where there is one."""
@@ -245,6 +267,8 @@ class Handle(Generic[V]):
         value_of = self._value
         for row in rows:
             try:
+                if row.expires is not None and not self._lives(row, self._clock()):
+                    continue
                 value = value_of(row)
             except KeyError:
                 continue
@@ -275,12 +299,28 @@ class Handle(Generic[V]):
 
     def _store(self, row: Row) -> bytes | None:
         """Write a row, as one statement; gives what `Backend.put` does."""
+        header = self._put_row(row)
+        self._count_writes(1)
+        return header
+
+    def _put_row(self, row: Row) -> bytes | None:
         try:
             self._backend.add_sealer(row.seal[: len(UNKEYED)])
             return self._backend.put(row, row.modified)
         except BaseException:
             self._pipeline.discard(row)
             raise
+
+    def _count_writes(self, records: int) -> None:
+        """Every so many writes, some records that have expired go, once what is open is committed."""
+        purging = self._purging
+        purging.left -= records
+        if purging.left < 0:
+            purging.left = PURGE_EVERY - 1
+            self._backend.afterwards(self._purge_some)
+
+    def _purge_some(self) -> None:
+        raise NotImplementedError
 
     def _assign(self, name: str, value: V) -> None:
         """Write a value, as one statement, and keep its bytes for the next read."""

@@ -128,13 +128,13 @@ class Large:
                     f"its file {part.file} is of somebody else and almost nothing but holes; delete the record"
                 )
 
-    def problems(self, row: Row) -> list[str]:
-        """What is wrong with the files of a row, the content of each compared with its checksum."""
+    def problems(self, row: Row, *, content: bool = True) -> list[str]:
+        """What is wrong with the files of a row; `content`: that of each compared with its checksum, too."""
         try:
             parts = parts_of(self._text(row), self._prefix(row))
         except Corrupt as exc:
             return [exc.message]
-        return [problem for part in parts if (problem := self.spill.problem(part)) is not None]
+        return [problem for part in parts if (problem := self.spill.problem(part, content=content)) is not None]
 
     def contents(self, row: Row) -> list[bytes | None]:
         """What there is of the files of a row, unchecked; None for one that is missing."""

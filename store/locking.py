@@ -104,6 +104,12 @@ class WriterLock:
         holder = self.holder
         return holder is not None and holder() is hold
 
+    def is_mine(self) -> bool:
+        """Whether this thread has the lock, be it by what an interrupt left."""
+        holder = self.holder
+        hold = None if holder is None else holder()
+        return hold is not None and hold.thread == threading.get_ident()
+
     def say(self, line: bytes) -> None:
         """Tell whoever waits for this lock what its holder waits for; if that fails, they have their timeout."""
         with self._mutex:  # a descriptor that was closed may be another file's by now
@@ -232,7 +238,10 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}", errno=exc.errno, path=self.path
+                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, or whether its "
+                "directory was moved, and open the store again",
+                errno=exc.errno,
+                path=self.path,
             ) from exc
         self._descriptor = self._opened.number
         status = os.fstat(self._descriptor)

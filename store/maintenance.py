@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from store.errors import RecordError, Untrusted, label
 from store.handle import Handle, check_name, check_ttl, record_of
+from store.purging import Page
 from store.row import Row
 from store.trust.seal import Verdict
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from store.verification import Verification
 
 V = TypeVar("V")
+
+PAGE = 256  # expired records that `purge` deletes in one transaction
 
 
 class Maintenance(Handle[V]):
@@ -67,16 +70,34 @@ class Maintenance(Handle[V]):
         and `verify` names it. Those of other keys stay as well; no one here can tell when they were to expire.
         """
         now, deleted = self._clock(), 0
-        last: Row | None = None
+        end: tuple[float, int] | None = None
         while True:
-            with self._backend.transaction():  # for each page, so that other writers get their turn
-                rows = self._backend.expired(self._namespace, last, now)
-                if not rows:
-                    return deleted
-                own = [row for row in rows if self._is_own(row)]
+            page = self._purge_page(self._namespace, end, PAGE, None, now)
+            if page.end is None:
+                return deleted
+            deleted += page.deleted
+            end = page.end
+
+    def _purge_page(
+        self,
+        namespace: str,
+        after: tuple[float, int] | None,
+        limit: int,
+        timeout: float | None,
+        now: float | None = None,
+    ) -> Page:
+        """One transaction, so that other writers get their turn between two of them."""
+        with self._backend.transaction(timeout):
+            rows = self._backend.expired(namespace, after, self._clock() if now is None else now, limit)
+            own = [row for row in rows if self._is_own(row)]
+            if own:
                 self._backend.delete_rows(own)
-            deleted += len(own)
-            last = rows[-1]
+        last = rows[-1] if rows else None
+        return Page(len(rows), len(own), None if last is None else (last.expires or 0.0, last.id or 0))
+
+    def _purge_some(self) -> None:
+        """See `Handle._count_writes`."""
+        self._purging.run(self)
 
     def _is_own(self, row: Row) -> bool:
         try:
@@ -117,27 +138,34 @@ class Maintenance(Handle[V]):
 
         return admit(self, inspection)
 
-    def verify(self) -> Verification:
-        """Checks the seal of every record of the file, in all namespaces, expired ones too; decodes none.
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Checks the file, and the seal of every record in all namespaces, expired ones too; decodes none.
 
-        The files of large values are read and compared with their checksums. Page by page: in memory are one page,
-        and the names of what is not ours or not sound.
+        In full: SQLite's integrity check, which compares the indexes with the table; the checksums of its log; and
+        the files of large values, read and compared with theirs. `quick`: SQLite's quick check, every seal, and
+        whether those files are there and have their size. What a quick one does not find is an index that leads to
+        the wrong record, and a file that was altered and kept its size; reading those raises as well.
+
+        Page by page: in memory are one page, and the names of what is not ours or not sound.
         """
         from store.verification import verify
 
-        return verify(self)
+        return verify(self, quick=quick)
 
-    def compact(self) -> Compaction:
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Removes files that no record needs any more, and gives free pages of the database back to the file system.
 
-        Readers and other writers go on meanwhile; files of a write in progress are left alone.
+        In steps of 1000 pages or 500 files: readers go on meanwhile, and other writers have their turn between two.
+        Files of a write in progress are left alone. `progress` is called after each step, with how much is done and
+        how much there is, in pages and files; as others go on, that may change.
 
         Raises:
-            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write.
+            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write; what was
+                given back by then is.
         """
         from store.compaction import compact
 
-        return compact(self)
+        return compact(self, progress)
 
     def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> Backup:
         """A copy of the whole file at `path`, all namespaces and large values, as of one moment; it is a store too.
@@ -145,7 +173,7 @@ class Maintenance(Handle[V]):
         Others read and write meanwhile. A backup of this store that is there already is replaced once the new one is
         whole and on the disk; whatever ends it before that leaves the old one as it was. Large values are beside it,
         in `<path>-spill`: the two belong together. `progress` is called with bytes that are done and bytes of all,
-        now and then; an exception of it ends the backup.
+        now and then; an exception of it ends the backup. A child that is forked meanwhile cannot use the store.
 
         Raises:
             NotAStore, StorageError: at `path` is something else, another store, or no place; it is not touched.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from store.errors import Corrupt, Tampered
 from store.handle import check_name
 from store.maintenance import Maintenance
 from store.readcache import MISSING
@@ -33,7 +35,9 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     object: change it and assign it again, or use `edit`.
 
     Args:
-        location: a path, ":memory:", or a URL such as "sqlite:///app.db".
+        location: a path, ":memory:", or a URL such as "sqlite:///app.db". On a network mount, which is told by the
+            table of mounts, it is slower and each read waits for writers; STORE_NETWORK=1 or 0 in the environment
+            overrules the table.
         namespace: which of the mappings in the file; see `within`.
         codec: how values are encoded: "pickle", "json", another of `store.codecs`, "auto" (numpy for arrays, pickle
             for all else), or an object of yours with `name`, `encode` and `decode`. Records remember theirs.
@@ -83,7 +87,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             self._assign(check_name(name), value)
 
     def __delitem__(self, name: str) -> None:
-        if not self._delete(check_name(name)):
+        name = check_name(name)
+        if not self._delete(name) and not self._delete_damaged(name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
@@ -91,7 +96,10 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             return False
         name = check_name(name)
         now = self._clock()
-        return self._cache.has(name, now) or self._backend.exists(self._namespace, name, now)
+        if self._cache.has(name, now):
+            return True
+        exists = self._backend.exists(self._namespace, name, now)
+        return self._found(name, now) is not None if exists is None else exists
 
     @overload
     def get(self, name: str, /) -> V | None: ...
@@ -152,6 +160,7 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
                 rows = self._packed(batch)
                 self._backend.add_sealer(rows[0].seal[:8])
                 self._backend.put_many(rows, self._clock())
+                self._count_writes(len(rows))
                 if self._writeback is not None:
                     for (_, value), row in zip(batch, rows, strict=True):
                         self._writeback.learn(value, row, transaction)
@@ -250,6 +259,16 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         count, until = self._backend.count_until(self._namespace, now)
         self._cache.file_count(state, count, now, until)
         return count
+
+    def _delete_damaged(self, name: str) -> bool:
+        """Delete a record that looks expired, and may not be: reading it raises. Whether there was such a one."""
+        try:
+            self._find(name)
+        except (Tampered, Corrupt):
+            if not self._backend.delete(self._namespace, name, -math.inf):
+                raise
+            return True
+        return False
 
     def _delete(self, name: str) -> bool:
         if self._writeback is None:

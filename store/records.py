@@ -63,13 +63,14 @@ class Records(Handle[V]):
         cached = self._cache.values(wanted, self._clock())
         if cached is not None:
             return cached
-        rows = {row.name: row for row in self._backend.get_many(self._namespace, wanted, self._clock())}
+        rows = {row.name: row for row in self._backend.find_many(self._namespace, wanted, self._clock())}
         return dict(self._decoded(rows[name] for name in wanted if name in rows))
 
     def record(self, name: str) -> Record:
         """What is known of a record, without decoding it. Raises: KeyError."""
         header = self._backend.header(self._namespace, check_name(name), self._clock())
         if header is None:
+            self._find(name)  # raises where it cannot be looked up, or may not have expired
             raise KeyError(name)
         return record_of(header)
 

@@ -20,6 +20,8 @@ class Stats:
     file_bytes: int
     wal_bytes: int
     checkpoint_error: str | None
+    purge_error: str | None
+    """Why this `Store` could not delete what has expired, the last time that one of its writes saw to it."""
 
 
 def stats(store: Handle[Any]) -> Stats:
@@ -42,4 +44,5 @@ def stats(store: Handle[Any]) -> Stats:
         file_bytes=usage.file_bytes,
         wal_bytes=usage.wal_bytes,
         checkpoint_error=usage.checkpoint_error,
+        purge_error=None if store._purging.error is None else str(store._purging.error),
     )

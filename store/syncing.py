@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,9 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as exc:
+            if exc.errno != errno.EINVAL:  # it syncs no folders, as SMB may; SQLite goes on as well
+                raise
         finally:
             os.close(descriptor)
 

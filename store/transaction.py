@@ -143,7 +143,7 @@ class Edit(Generic[V]):
             raise StoreError(f"{self._label()} is being edited by this thread already")
         store._settle(name, self.transaction)
         self._now = store._clock()
-        self._row = store._backend.get(store._namespace, name, self._now)
+        self._row = store._found(name, self._now)
         self._value = store._value_or(self._row, name, self._default)
         if not _is_mutable(self._value):
             raise TypeError(

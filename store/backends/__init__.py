@@ -162,8 +162,8 @@ class Spill(Protocol):
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
         """The file mapped read-only, or a copy that may be written; `verify`: checked too. Raises: as `body`."""
 
-    def problem(self, part: Part) -> str | None:
-        """What is wrong with a file and its content; None where nothing is."""
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        """What is wrong with a file, and with its `content` if asked; None where nothing is."""
 
     def disk_bytes(self, part: Part) -> int:
         """What a file takes on disk. Raises: as `body`."""
@@ -212,10 +212,17 @@ class Backend(Protocol):
     def get(self, namespace: str, name: str, now: float) -> Row | None:
         """The row of that name, or None."""
 
-    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        """The rows of those names that exist, as of one moment."""
+    def find(self, namespace: str, name: str, now: float) -> Row | None:
+        """As `get`, but one that has expired too: whether it has is for the seal to say.
 
-    def exists(self, namespace: str, name: str, now: float) -> bool: ...
+        Raises: Corrupt: it is damaged where a name is looked up, so that nobody can say that there is none.
+        """
+
+    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        """The rows of those names that exist, as of one moment; those that have expired too. Raises: as `find`."""
+
+    def exists(self, namespace: str, name: str, now: float) -> bool | None:
+        """Whether there is a row of that name; None: it has expired, going by what it says. Raises: as `find`."""
 
     def count(self, namespace: str, now: float) -> int: ...
 
@@ -229,15 +236,18 @@ class Backend(Protocol):
         """No row of the namespace has a larger id; 0 where there is none."""
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
-        """Some rows with `after < id <= until` in order of insertion (`reverse`: from `until` down); [] = no more."""
+        """Some rows with `after < id <= until` in order of insertion (`reverse`: from `until` down); [] = no more.
+
+        Those that have expired too.
+        """
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
-        """The same, as pairs of id and name."""
+        """The same of those that have not expired, as pairs of id and name."""
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
-        """Every row in order of insertion, as of one moment."""
+        """Every row in order of insertion, as of one moment; those that have expired too."""
 
     def every_row(self) -> Iterator[Row]:
         """Every row of every namespace, those that have expired too, in order of insertion, page by page.
@@ -245,8 +255,20 @@ class Backend(Protocol):
         As of when it begins, less what is deleted meanwhile; nothing is held open between two pages.
         """
 
-    def damage(self) -> list[str]:
-        """What the engine's own check finds wrong with what it stores on; [] where nothing is."""
+    def damage(self, *, quick: bool) -> list[str]:
+        """What is wrong with what it stores on, apart from the records; [] where nothing is.
+
+        `quick`: without comparing indexes with tables.
+        """
+
+    def unread_commits(self) -> int:
+        """How many commits are there that nothing reads, since something before them is damaged."""
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        """Id, namespace and name of every record, as the index of names has them."""
+
+    def row(self, id_: int) -> Row | None:
+        """The row of that id, found without any index."""
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
@@ -275,8 +297,14 @@ class Backend(Protocol):
 
     def clear(self, namespace: str) -> None: ...
 
-    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
-        """Some rows that have expired, the oldest expiry first; those that come after `after`. [] = no more."""
+    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
+        """Up to `limit` rows that have expired, the oldest expiry first; `after`: expiry and id of the one before.
+
+        [] = no more.
+        """
+
+    def next_expiring(self, after: str | None) -> str | None:
+        """The first namespace behind another, or of all, that has records which expire some day; None: no more."""
 
     def delete_rows(self, rows: Sequence[Row]) -> None:
         """Delete those rows, which the open transaction has read."""
@@ -296,8 +324,11 @@ class Backend(Protocol):
     def orphans(self) -> list[str]:
         """Files that no record and no garbage names, but for those of writes in progress."""
 
-    def compact(self) -> Freed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> Freed:
         """Removes files that nobody needs any more, and gives free space of the database back.
+
+        In steps, between which other writers get their turn. `progress` is called after each, with how much is done
+        and how much there is.
 
         Raises:
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
@@ -316,8 +347,11 @@ class Backend(Protocol):
             LockTimeout, ReadOnly.
         """
 
-    def transaction(self) -> Transaction:
-        """One writer at a time; nests."""
+    def transaction(self, timeout: float | None = None) -> Transaction:
+        """One writer at a time; nests. `timeout`: seconds to wait for other writers; None is the handle's."""
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Call `work` when this thread's transaction is committed and others may write; at once if none is open."""
 
     def in_transaction(self) -> bool:
         """Whether this thread has a transaction open."""

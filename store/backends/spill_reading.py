@@ -68,9 +68,12 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
     return private(folder, part, verify=verify).toreadonly()
 
 
-def problem_of(folder: Folder, part: Part) -> str | None:
-    """What is wrong with a file, its content compared in little memory; None where nothing is."""
+def problem_of(folder: Folder, part: Part, *, content: bool = True) -> str | None:
+    """What is wrong with a file, its content compared in little memory if asked; None where nothing is."""
     try:
+        if not content:
+            with _opened(folder, part):
+                return None
         for _ in chunks(folder, part):
             pass
     except Corrupt as exc:

@@ -6,7 +6,7 @@ import math
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -59,11 +59,27 @@ class SqliteBackend:
         row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
         return None if row is None else self._asked_for(Row._make(row), namespace, name)
 
-    def get_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        return self._all_in(namespace, list(map(Row._make, self._read_many(sql.GET_MANY, namespace, names, now))))
+    def find(self, namespace: str, name: str, now: float) -> Row | None:
+        row = self._engine.read(sql.FIND, (namespace, name), fetch_one, now, self._timeout)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return None
+        return self._asked_for(Row._make(row), namespace, name)
 
-    def exists(self, namespace: str, name: str, now: float) -> bool:
-        return self._one(sql.EXISTS, (namespace, name, now), now) is not None
+    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        rows = list(map(Row._make, self._read_many(sql.FIND_MANY, (namespace,), names, now)))
+        found = {row.name for row in self._all_named(self._all_in(namespace, rows), names)}
+        for name in names:
+            if name not in found:
+                self._check_nowhere(namespace, name, now)
+        return rows
+
+    def exists(self, namespace: str, name: str, now: float) -> bool | None:
+        row = self._one(sql.EXISTS, (now, namespace, name), now)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return False
+        return True if row[0] else None
 
     def count(self, namespace: str, now: float) -> int:
         count: int = self._one(sql.COUNT, (namespace, namespace, now), now)[0]
@@ -77,7 +93,7 @@ class SqliteBackend:
         return count, math.inf if until is None else until
 
     def last(self, namespace: str, now: float) -> Row | None:
-        row = self._one(sql.LAST, (namespace, now, 0, sql.LARGEST_ID), now)
+        row = self._one(sql.LAST, (namespace, now), now)
         return None if row is None else self._asked_for(Row._make(row), namespace)
 
     def last_id(self, namespace: str) -> int:
@@ -85,7 +101,7 @@ class SqliteBackend:
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
         statement = sql.PAGE_REVERSE if reverse else sql.PAGE
-        rows = self._engine.read(statement, (namespace, now, after, until), _take_page, now, self._timeout)
+        rows = self._engine.read(statement, (namespace, after, until), _take_page, now, self._timeout)
         if rows:
             self._moves_on(after < (rows[-1].id or 0) <= until)
         return self._all_in(namespace, rows)
@@ -94,13 +110,13 @@ class SqliteBackend:
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
     ) -> list[tuple[int, str]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
-        rows = self._all(statement, (namespace, now, after, until, PAGE_ROWS), now)
+        rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
-        return [(id_, self._text(name)) for id_, name in rows]
+        return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
-        rows = self._all(sql.PAGE, (namespace, now, 0, sql.LARGEST_ID), now)
+        rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
         return self._all_in(namespace, list(map(Row._make, rows)))
 
     def every_row(self) -> Iterator[Row]:
@@ -109,9 +125,22 @@ class SqliteBackend:
             yield from page
             after = page[-1].id or 0
 
-    def damage(self) -> list[str]:
-        found = [text for (text,) in self._all(sql.QUICK_CHECK, (), 0.0)]
-        return [] if found == ["ok"] else [str(text) for text in found]
+    def damage(self, *, quick: bool) -> list[str]:
+        from store.backends.sqlite_check import damage
+
+        return damage(self._engine, self._timeout, quick=quick)
+
+    def unread_commits(self) -> int:
+        from store.backends.sqlite_check import unread_commits
+
+        return unread_commits(self._engine)
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        return self._all(sql.NAMES_BY_INDEX, (), 0.0)
+
+    def row(self, id_: int) -> Row | None:
+        row = self._one(sql.BY_ID, (id_,), 0.0)
+        return None if row is None else Row._make(row)
 
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
@@ -119,7 +148,8 @@ class SqliteBackend:
         lower, upper = sql.bounds(prefix, after, reverse)
         ends = (lower,) if upper is None else (lower, upper)
         statement = sql.NAMES[upper is not None, reverse]
-        found = [self._text(name) for (name,) in self._all(statement, (namespace, now, *ends, limit), now)]
+        rows = self._all(statement, (now, namespace, now, *ends, limit), now)
+        found = [self._indexed(name, is_so) for name, is_so in rows]
         if found and after is not None:
             self._moves_on(found[-1] < after if reverse else found[-1] > after)
         return found
@@ -129,7 +159,8 @@ class SqliteBackend:
         return None if row is None else self._asked_for(header_of(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
-        return list(map(header_of, self._read_many(sql.HEADERS, namespace, names, now)))
+        rows = self._read_many(sql.HEADERS, (namespace, now), names, now)
+        return self._all_named(list(map(header_of, rows)), names)
 
     def identity(self, namespace: str, name: str, now: float) -> Identity | None:
         row = self._one(sql.IDENTITY, (namespace, name, now), now)
@@ -161,12 +192,20 @@ class SqliteBackend:
             totals.append((codec, protocol, figures[0], figures[1] + beside[codec, protocol]))
         return totals
 
-    def expired(self, namespace: str, after: Row | None, now: float) -> list[Row]:
-        position = (-math.inf, -sql.LARGEST_ID) if after is None else (after.expires, after.id)
-        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position), _take_page, now, self._timeout)
+    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
+        position = (-math.inf, -sql.LARGEST_ID) if after is None else after
+        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), _take_page, now, self._timeout)
         if rows:
             self._moves_on((rows[-1].expires, rows[-1].id) > position)
         return self._all_in(namespace, rows)
+
+    def next_expiring(self, after: str | None) -> str | None:
+        statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
+        (namespace,) = self._one(statement, values, 0.0)
+        if namespace is None:
+            return None
+        self._moves_on(after is None or self._text(namespace) > after)
+        return self._text(namespace)
 
     def usage(self) -> SqliteUsage:
         engine = self._engine
@@ -250,11 +289,11 @@ class SqliteBackend:
         spill = self._engine.spill
         return [] if spill is None else spill.orphans(self._timeout)
 
-    def compact(self) -> SqliteFreed:
+    def compact(self, progress: Callable[[int, int], None] | None) -> SqliteFreed:
         from store.backends.sqlite_compact import compact
 
         self._writable()
-        return compact(self._engine, self._timeout)
+        return compact(self._engine, self._timeout, progress)
 
     def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
         from store.backends.sqlite_backup import backup
@@ -263,9 +302,16 @@ class SqliteBackend:
 
     # -- the rest
 
-    def transaction(self) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None) -> SqliteTransaction:
         self._writable()
-        return SqliteTransaction(self._engine, self._timeout)
+        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout)
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        transaction = self._engine.slot().current()
+        if transaction is None:
+            work()
+        else:
+            transaction.outermost().after.append(work)
 
     def in_transaction(self) -> bool:
         return self._engine.slot().current() is not None
@@ -299,6 +345,12 @@ class SqliteBackend:
             return found
         raise self._damaged(found, "a name")
 
+    def _indexed(self, name: Any, is_so: Any) -> str:
+        """A name on which table and index agree: no seal is checked where names are listed."""
+        if is_so:
+            return self._text(name)
+        raise self._bad_index()
+
     def _damaged(self, found: Any, what: str) -> Corrupt:
         return Corrupt(f"{self.location} is damaged: {found!r:.80} stands where {what} should; restore a backup")
 
@@ -319,6 +371,19 @@ class SqliteBackend:
                 raise self._bad_index()
         return rows
 
+    def _check_nowhere(self, namespace: str, name: str, now: float) -> None:
+        """A name that was not found is not there. The table is searched only where the index is damaged."""
+        if 0 in self._one(sql.NEIGHBOURS, (namespace, name, namespace, name), now) and self._one(
+            sql.IS_IN_TABLE, (namespace, name), now
+        ):
+            raise self._bad_index()
+
+    def _all_named(self, found: list[Found], names: Sequence[str]) -> list[Found]:
+        asked = set(names)
+        if any(one.name not in asked for one in found):
+            raise self._bad_index()
+        return found
+
     def _bad_index(self) -> Corrupt:
         return Corrupt(
             f"{self.location} is damaged: an index of it leads to other records than it says; restore a backup, or "
@@ -331,13 +396,11 @@ class SqliteBackend:
     def _all(self, statement: str, values: Sequence[Any], now: float) -> list[Any]:
         return self._engine.read(statement, values, fetch_all, now, self._timeout)
 
-    def _read_many(self, statement: str, namespace: str, names: Sequence[str], now: float) -> list[Any]:
-        """One statement for each MANY names; several of them in one snapshot."""
+    def _read_many(self, statement: str, first: Sequence[Any], names: Sequence[str], now: float) -> list[Any]:
+        """One statement for each MANY names, which come after the `first` values; several of them in one snapshot."""
         parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
         statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
-        return self._engine.read_together(
-            [(text, (namespace, now, *part)) for text, part in statements], now, self._timeout
-        )
+        return self._engine.read_together([(text, (*first, *part)) for text, part in statements], now, self._timeout)
 
     def _write(self, statement: str, values: Sequence[Any], touched: Touched) -> int:
         self._writable()

@@ -17,11 +17,13 @@ from weakref import ref
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
-from store.backends.sqlite_connection import Connect, connect, probe, reader, writer
-from store.backends.sqlite_engine import Engine, Inode, lost
+from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
+from store.backends.sqlite_engine import Engine, lost
 from store.backends.sqlite_errors import SQLITE_ERRORS
+from store.backends.sqlite_network import in_network_mode, in_use, network_reader, network_writer, set_journal
+from store.backends.sqlite_place import Inode
 from store.backends.sqlite_slot import wait
-from store.errors import NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -73,11 +75,12 @@ def attach(path: str, *, mode: str, timeout: float) -> Lease:
         lease = _known(inode, read_only) if inode is not None else None
         if lease is not None:
             return lease
+        network = in_network_mode(path)
         with _leaving_no_trace(path):
-            connect_ = _prepare(path, read_only=read_only, timeout=timeout)
+            connect_ = _prepare(path, read_only=read_only, network=network, timeout=timeout)
         inode = _inode(path)
         if inode is not None:  # else deleted again at this very moment
-            return _adopt(Engine(path, inode, connect_, read_only=read_only))
+            return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
 
 
 def retain(engine: Engine) -> Lease:
@@ -121,6 +124,11 @@ def is_store(path: str) -> bool:
         return False
 
 
+def is_attached(inode: Inode) -> bool:
+    """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
+    return inode in _lost_files or any(engine.inode == inode for engine in _every_engine())
+
+
 def is_open(path: str) -> bool:
     """Whether this process has the file at `path` open as a store."""
     inode = _inode(os.path.realpath(path))
@@ -136,7 +144,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
     _check_place(path)
     if not _size(path):
         return None
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         return _patiently(path, timeout, lambda: _identity(path))
     finally:
@@ -192,21 +200,22 @@ def _attach_memory() -> Lease:
 # -- files
 
 
-def _prepare(path: str, *, read_only: bool, timeout: float) -> Connect:
+def _prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Connect:
     """Make the file a store of this release, and say how to open connections to it."""
     _check_place(path)
     if read_only:
-        connect_ = _patiently(path, timeout, lambda: reader(path))
+        connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))
         if version != schema.SCHEMA_VERSION:
             raise _not_yet(path, version)
         return connect_
     if _size(path):
         _check_writable(path)
-    if not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
-        _make(path, timeout)
+    # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
+    if network or not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
+        _make(path, timeout, network=network)
     _check_writable(path)
-    return writer(path)
+    return network_writer(path) if network else writer(path)
 
 
 def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
@@ -257,7 +266,7 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
     A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
     write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
     """
-    had_log = _has_log(path)
+    had_log = _is_beside(path)
     try:
         yield
     except StoreError:
@@ -267,33 +276,37 @@ def _leaving_no_trace(path: str) -> Iterator[None]:
 
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
-    if not had_log and _has_log(path):
+    if not had_log and _is_beside(path):
         with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
-def _has_log(path: str) -> bool:
+def _is_beside(path: str) -> bool:
+    """Whether SQLite has something beside the file, if only an empty log."""
     return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
 
 
-def _make(path: str, timeout: float) -> None:
+def _make(path: str, timeout: float, *, network: bool) -> None:
     """Create or migrate, one process at a time."""
     lock, hold = WriterLock(path + ".lock"), Hold()
     lock.acquire(hold, lambda: None, timeout)
     try:
-        _patiently(path, timeout, lambda: _create(path))
+        _patiently(path, timeout, lambda: _create(path, network=network))
+    except LockTimeout as exc:
+        raise (in_use(path, network=network) or exc) from exc.__cause__
     finally:
         lock.release(hold)
         lock.close()
 
 
-def _create(path: str) -> None:
+def _create(path: str, *, network: bool) -> None:
     with closing(connect(path, "mode=rwc")) as conn:
-        if _is_old(path):
-            # Nobody else may have it open meanwhile: a program of the release before would go on in the old way.
+        # Before the first look: in network mode a WAL is read without its index, and where nobody else has it.
+        # Of an old store nobody else may have it open either: a program of the release before would go on as before.
+        if network or _is_old(path):
             conn.execute("PRAGMA locking_mode = EXCLUSIVE")
         schema.migrate(conn, path)
-        conn.execute("PRAGMA journal_mode = WAL").fetchone()
+        set_journal(conn, path, network=network)
 
 
 def _is_old(path: str) -> bool:
@@ -306,7 +319,7 @@ def _is_old(path: str) -> bool:
 
 
 def _check_place(path: str) -> None:
-    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore."""
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
     if not os.path.isdir(parent):
         raise StoreNotFound(
@@ -327,6 +340,11 @@ def _check_place(path: str) -> None:
         )
     if not stat.S_ISREG(mode):
         raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 0 and has_log(path):  # SQLite would take it for a new file, and delete the log
+        raise Corrupt(
+            f"{path} is empty, and its log ({path}-wal) is not: the file was cut off. It was not touched; restore a "
+            "backup, or delete both files to begin anew"
+        )
     if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
         raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
 from store.backends import wal_index
-from store.backends.spill import Folder, unwritable
+from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, remove_others
 from store.backends.sqlite_attach import detach, identity_at, is_open, retain
 from store.backends.sqlite_connection import connect
@@ -20,16 +20,18 @@ from store.backends.sqlite_copy import (
     Report,
     copy_state,
     folder_beside,
+    locked,
     partial_beside,
     stoppable,
+    translated,
 )
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, translate
 from store.errors import LockTimeout, StorageError, StoreError
-from store.locking import Hold, WriterLock
 from store.syncing import sync_folder
 
-_OWN = ("", "-wal", "-shm", "-journal", ".lock", "-spill", "-locks")  # what belongs to a store, behind its path
+# What belongs to a store, behind its path.
+_OWN = ("", "-wal", "-shm", "-journal", "-network", ".lock", "-spill", "-locks")
 _READONLY = 8
 
 
@@ -39,8 +41,9 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
     lease = retain(engine)  # whoever is told of the progress may close the store
     try:
-        with stoppable():
-            return place_copy(engine, os.path.realpath(path), check, Report(progress), timeout)
+        target = os.path.realpath(path)
+        with stoppable(), translated(target):
+            return place_copy(engine, target, check, Report(progress), timeout)
     finally:
         detach(lease)
 
@@ -56,7 +59,8 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
         try:
             copied = copy_state(engine, partial, files, check, report, timeout)
             with _claimed(engine, target, timeout):
-                _rename(partial, target)
+                os.rename(partial, target)
+                sync_folder(os.path.dirname(target))
         except BaseException:
             if os.path.lexists(partial):  # else it is in its place, whatever came after that
                 files.undo()
@@ -118,9 +122,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
     The log of a database that was replaced would be taken for that of the new one. The lock keeps those away that
     would make one; SQLite's own lock on the database that is there those that are at work on it.
     """
-    lock, hold = WriterLock(target + ".lock"), Hold()
-    lock.acquire(hold, _nothing, timeout)
-    try:
+    with locked(target + ".lock", timeout):
         if not _older(engine, target, timeout):  # it may have come since
             yield
             return
@@ -131,11 +133,6 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
             yield
             with suppress(sqlite3.Error):
                 conn.rollback()
-    finally:
-        with suppress(OSError):
-            os.unlink(target + ".lock")  # whoever waits for it sees that it is gone, and makes another
-        lock.release(hold)
-        lock.close()
 
 
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:
@@ -151,16 +148,3 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
         raise LockTimeout(
             f"{target} is in use by another program; close it there, or choose another path", path=target
         ) from exc
-
-
-def _rename(partial: str, target: str) -> None:
-    try:
-        sync_folder(os.path.dirname(target))  # a journal that came back would be taken for that of the copy
-        os.rename(partial, target)
-        sync_folder(os.path.dirname(target))
-    except OSError as exc:
-        raise unwritable(exc, target) from exc
-
-
-def _nothing() -> None:
-    """What a lock that guards no transaction has to undo."""

@@ -54,13 +54,13 @@ class Checkpoints:
             self._folded = 0
         return frames - self._folded >= LOG_FRAMES
 
-    def run(self, conn: sqlite3.Connection, mode: str | None = None) -> tuple[int, int]:
+    def run(self, conn: sqlite3.Connection, mode: str | None, files: int) -> tuple[int, int]:
         """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
         self._written = self._dropped = 0
         self._folded = self._frames() or 0
         mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
         try:
-            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode)
+            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode, files)
             self.error = None
         except sqlite3.Error as exc:
             self.error = exc

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from store.backends import sqlite_statements as sql
@@ -18,6 +19,10 @@ from store.errors import StoreError
 from store.locking import Hold
 
 T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+STEP_PAGES = 1000  # that one turn of the writer's lock gives back: 4 MB, some milliseconds
+STEP_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class SqliteFreed:
     files_left: int = 0
 
 
-def compact(engine: Engine, timeout: float) -> SqliteFreed:
+def compact(engine: Engine, timeout: float, progress: Progress | None) -> SqliteFreed:
     """Everything that can be given back now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
     if engine.slot().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
@@ -40,15 +45,37 @@ def compact(engine: Engine, timeout: float) -> SqliteFreed:
         return SqliteFreed()
     spill.let_go_of_leftovers()
     before = _database_bytes(engine)
-    files, file_bytes = _locked(engine, timeout, lambda: _fold(engine, timeout))
+    steps = _Steps(progress)
+    files, file_bytes = _fold_garbage(engine, timeout, steps)
+    _vacuum(engine, timeout, steps)
     orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
+    steps.end()
     return SqliteFreed(
         files, orphans, file_bytes + orphan_bytes, max(0, before - _database_bytes(engine)), _garbage(engine, timeout)
     )
 
 
+class _Steps:
+    """Tells how far the work is, in files and pages; how many there are is known as it goes on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done = 0
+
+    def step(self, done: int, left: int) -> None:
+        """So many were done, and so many are left."""
+        self._done += done
+        if self._progress is not None:
+            self._progress(self._done, self._done + left + 1)
+
+    def end(self) -> None:
+        """All is done."""
+        self._done += 1
+        self.step(0, -1)
+
+
 def _locked(engine: Engine, timeout: float, work: Callable[[], T]) -> T:
-    """What `work` returns, done under the writer's lock."""
+    """What `work` returns, done under the writer's lock: one turn, after which others have theirs."""
     hold = Hold()
     engine.take(hold, engine.slot(), timeout)
     try:
@@ -57,23 +84,48 @@ def _locked(engine: Engine, timeout: float, work: Callable[[], T]) -> T:
         engine.give(hold)
 
 
-def _fold(engine: Engine, timeout: float) -> tuple[int, int]:
-    """How many files went with the checkpoint, and their bytes. The pages they and others left free go too."""
-    slot = engine.slot()
+def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, int]:
+    """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
     files = size = 0
-    while _garbage(engine, timeout):
-        gone, freed = engine.fold(slot, "TRUNCATE")
-        files, size = files + gone, size + freed
+    while left := _garbage(engine, timeout):
+        gone, freed = _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES))
         if not gone:
             break
-    slot.run("SELECT 1", (), _vacuumed, timeout)
-    engine.fold(slot, "TRUNCATE")
+        files, size = files + gone, size + freed
+        steps.step(gone, left - gone)
     return files, size
 
 
+def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
+    """The free pages that there are go, STEP_PAGES in a turn; those that others free meanwhile are for the next time.
+
+    Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
+    """
+    slot = engine.slot()
+    left = _free_pages(engine, timeout)
+    if not left:
+        _locked(engine, timeout, lambda: engine.fold(slot, "TRUNCATE"))
+    while left > 0:
+        _locked(engine, timeout, lambda: _vacuum_step(engine, timeout))
+        now = _free_pages(engine, timeout)
+        steps.step(STEP_PAGES, now)
+        left = min(left - STEP_PAGES, now)
+
+
+def _vacuum_step(engine: Engine, timeout: float) -> None:
+    slot = engine.slot()
+    slot.run("SELECT 1", (), _vacuumed, timeout)
+    engine.fold(slot, "TRUNCATE")
+
+
 def _vacuumed(cursor: sqlite3.Cursor) -> None:
-    """All free pages: `execute` would step the statement once, since it has no columns, and that frees one."""
-    cursor.connection.executescript(sql.INCREMENTAL_VACUUM)
+    """Some free pages: `execute` would step the statement once, since it has no columns, and that frees one."""
+    cursor.connection.executescript(sql.INCREMENTAL_VACUUM.format(STEP_PAGES))
+
+
+def _free_pages(engine: Engine, timeout: float) -> int:
+    count: int = engine.read(sql.FREE_PAGES, (), fetch_all, 0.0, timeout)[0][0]
+    return count
 
 
 def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple[int, int]:
@@ -83,13 +135,17 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
     not end within the timeout, the orphans stay.
     """
     deadline = time.monotonic() + timeout
+    files = size = 0
     while True:
         found = _locked(engine, timeout, lambda: _orphans_removed(spill))
         if found is not None:
-            return found
-        if time.monotonic() >= deadline:
-            return 0, 0
-        time.sleep(RETRY_SECONDS)
+            files, size = files + found[0], size + found[1]
+            if found[0] < STEP_FILES:
+                return files, size
+        elif time.monotonic() >= deadline:
+            return files, size
+        else:
+            time.sleep(RETRY_SECONDS)
 
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
@@ -98,7 +154,8 @@ def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
         with spill.folder.opened() as descriptor:
             if not lock_exclusively(descriptor, NO_WAIT):
                 return None
-            gone, freed = spill.folder.remove(spill.unnamed(spill.folder.files(descriptor)))
+            unnamed = spill.unnamed(spill.folder.files(descriptor))
+            gone, freed = spill.folder.remove(islice(unnamed, STEP_FILES))
             return len(gone), freed
     except FileNotFoundError:
         return 0, 0

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import quote
 
+from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.errors import StorageError
 
@@ -85,9 +86,14 @@ def reader(path: str) -> Connect:
     except sqlite3.OperationalError as exc:
         if code_of(exc) not in (_READONLY, _CANTOPEN):  # READONLY: a journal to apply, or no place for `-shm`
             raise
-    if _mounted_read_only(path) and not _has_wal(path):
+    if _mounted_read_only(path) and not has_log(path):
         _open_and_look(path, "mode=ro&immutable=1").close()
         return _freeze(lambda: connect(path, "mode=ro&immutable=1"))
+    return private_copy(path)
+
+
+def private_copy(path: str) -> Connect:
+    """Opens connections to a copy of database and logs as they are now. Raises: StorageError: it cannot be made."""
     return _freeze(_on_private_copy(path))
 
 
@@ -178,10 +184,15 @@ def _remove(folder: str, owner: int) -> None:
 
 
 def _mounted_read_only(path: str) -> bool:
-    return hasattr(os, "statvfs") and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    """Whether nobody can write: not where a folder is only shown read-only here, as to a container."""
+    if not (hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY):
+        return False
+    mount = mount_of(path)
+    return mount is None or mount.read_only
 
 
-def _has_wal(path: str) -> bool:
+def has_log(path: str) -> bool:
+    """Whether there is a write-ahead log with something in it."""
     try:
         return os.stat(path + "-wal").st_size > 0
     except FileNotFoundError:

@@ -22,7 +22,7 @@ from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import connect
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
-from store.errors import Corrupt, ReadOnly, RecordError
+from store.errors import Corrupt, ReadOnly, RecordError, StoreError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
@@ -72,6 +72,19 @@ def stoppable() -> Iterator[None]:
         raise exc.cause from exc.cause.__cause__
 
 
+@contextmanager
+def translated(path: str) -> Iterator[None]:
+    """What is no error of ours is raised as one that names the path."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except SQLITE_ERRORS as exc:
+        raise translate(exc, path) from exc
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
+
+
 class Report:
     """Tells how much of a copy is done, in bytes."""
 
@@ -103,17 +116,29 @@ def partial_beside(target: str, timeout: float) -> Iterator[str]:
     partial = target + PARTIAL
     if not os.access(os.path.dirname(target), os.W_OK):
         raise ReadOnly(f"{os.path.dirname(target)} may not be written by this user; choose another", path=target)
-    lock, hold = WriterLock(partial + ".lock"), Hold()
+    with locked(partial + ".lock", timeout):
+        _remove(partial)
+        try:
+            yield partial
+        finally:
+            with suppress(OSError):
+                _remove(partial)
+
+
+@contextmanager
+def locked(path: str, timeout: float) -> Iterator[None]:
+    """Holds a lock file, which goes at the end: whoever waits for it sees that, and makes another."""
+    lock, hold = WriterLock(path), Hold()
     lock.acquire(hold, _nothing, timeout)
     try:
-        _remove(partial)
-        yield partial
+        yield
     finally:
-        with suppress(OSError):
-            _remove(partial)
-            os.unlink(partial + ".lock")  # whoever waits for it sees that it is gone, and makes another
-        lock.release(hold)
-        lock.close()
+        try:
+            with suppress(OSError):
+                os.unlink(path)
+        finally:
+            lock.release(hold)
+            lock.close()
 
 
 def copy_state(
@@ -127,7 +152,8 @@ def copy_state(
         Corrupt, RecordError: the store is damaged; a record of it where one is known. StorageError, ReadOnly.
     """
     engine.check_in_place()
-    _make(partial, None if engine.shared else os.stat(engine.path))
+    with translated(partial):
+        _make(partial, None if engine.shared else os.stat(engine.path))
     if engine.shared:
         copied = _from_memory(engine, partial, report, timeout)
     else:
@@ -137,34 +163,28 @@ def copy_state(
             copied = slot.run("BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, report), timeout)
         finally:
             engine.close_slot(slot)
-    with _translated(partial):
+    with translated(partial):
         _finish(engine.path, partial, copied, check)
     return copied
 
 
-def sync(path: str) -> None:
-    """What SQLite wrote and has closed is on the disk. Raises: StorageError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as exc:
-        raise unwritable(exc, path) from exc
-
-
 def _make(partial: str, source: os.stat_result | None) -> None:
     """An empty file with the rights of the source, before there is anything in it to read."""
+    descriptor = os.open(partial, _NEW, PRIVATE)
     try:
-        descriptor = os.open(partial, _NEW, PRIVATE)
-        try:
-            if source is not None:
-                give_rights(descriptor, source, source.st_mode & 0o666)
-        finally:
-            os.close(descriptor)
-    except OSError as exc:
-        raise unwritable(exc, partial) from exc
+        if source is not None:
+            give_rights(descriptor, source, source.st_mode & 0o666)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(path: str) -> None:
+    """What SQLite wrote and has closed is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, report: Report) -> Copied:
@@ -220,9 +240,9 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell,
     Raises:
         StoreError: SQLite's, translated, and as much of the source at `path` as can be told. And what `tell` raises.
     """
-    with wal_index.opening():
+    with translated(partial), wal_index.opening():
         target = connect(partial)
-    with closing(target):
+    with closing(target), translated(partial):
         target.execute("PRAGMA journal_mode = MEMORY").fetchone()  # nobody needs a half of it back
         target.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
         left: list[int] = []
@@ -261,7 +281,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
                 raise exc.about(row.name, row.namespace) from None
             copied.records += 1
     copied.database_bytes = os.stat(partial).st_size
-    sync(partial)
+    _sync(partial)
 
 
 def _check_database(conn: sqlite3.Connection, path: str) -> None:
@@ -271,14 +291,6 @@ def _check_database(conn: sqlite3.Connection, path: str) -> None:
         raise Corrupt(
             f"{path} is damaged ({'; '.join(found[:3])}): `store recover` copies what is whole to a new store"
         )
-
-
-@contextmanager
-def _translated(path: str) -> Iterator[None]:
-    try:
-        yield
-    except SQLITE_ERRORS as exc:
-        raise translate(exc, path) from exc
 
 
 def folder_beside(target: str, partial: str) -> Folder:

@@ -5,7 +5,6 @@ Lock order: an engine's `_slots_lock`, then a slot's guard. The writer's lock is
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import threading
@@ -21,13 +20,14 @@ from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
+from store.backends.sqlite_network import is_marked, other_mode
+from store.backends.sqlite_place import Inode, Place, moved
 from store.backends.sqlite_slot import Fetch, Slot, row_count
-from store.backends.sqlite_spill import SqliteSpill
-from store.errors import NotAStore, StorageError, StoreClosed, StoreError
+from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
+from store.errors import NotAStore, StoreClosed, StoreError
 from store.locking import Hold, NamedLocks, WriterLock
 
 T = TypeVar("T")
-Inode = tuple[int, int]
 Touched = Sequence[tuple[str, str]] | None
 
 ID_BYTES = 16
@@ -40,28 +40,34 @@ class Engine:
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    With `shared` there is one connection for all threads, used under the writer's lock for reads too.
+    With `shared` there is one connection for all threads, used under the writer's lock for reads too; in `network`
+    mode that lock is taken for every read as well (`sqlite_network`), but for one of a frozen copy.
     """
 
-    def __init__(self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool) -> None:
+    def __init__(
+        self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool, network: bool = False
+    ) -> None:
         self.path = path
         self.inode = inode
         self.read_only = read_only
         self.shared = path == ":memory:"
+        self.network = network and not is_frozen(connect)
+        self.exclusive = self.shared or self.network
         self.full_sync = False
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
-        self.writer_lock = WriterLock(None if self.shared or read_only else path + ".lock")
+        self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         self.store_id = b""
         self.connect = connect
-        mapped = None if self.shared or is_frozen(connect) else path
+        mapped = None if self.exclusive or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._place = Place(path, inode, self._has_connection, network=self.network)
         self._closed = False
         self._lost = False
         if self.shared:
@@ -76,15 +82,25 @@ class Engine:
         """Whether anybody has it open."""
         return any(map(_is_open, self.leases.copy().values()))
 
+    def _has_lock(self) -> bool:
+        """Whether there is a lock file to take.
+
+        A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
+        reading while one commits. It makes none: writers of another user could not open it.
+        """
+        if self.read_only:
+            return self.network and os.access(self.path + ".lock", os.W_OK)
+        return not self.shared
+
     # -- statements
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
-        """Run a statement that changes nothing; no lock is taken."""
+        """Run a statement that changes nothing; no lock is taken, unless the mode asks for it."""
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.shared and slot.current() is None:
-            return self._exclusively(slot, statement, params, fetch, timeout)
+        if self.exclusive and slot.current() is None:
+            return self.exclusively(slot, statement, params, fetch, timeout)
         if slot.transaction is not None:
             slot.current()
         return slot.run(statement, params, fetch, timeout)
@@ -141,7 +157,10 @@ class Engine:
         self.checkpoints.wrote(len(rows), size)
         return changed
 
-    def _exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+    def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
+        """The same under the writer's lock, which this thread may have already."""
+        if self.network and self.writer_lock.is_mine():
+            return slot.run(statement, params, fetch, timeout)
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
@@ -158,8 +177,21 @@ class Engine:
         try:
             self.check_in_place()
         except BaseException:
+            self._part_from_log()
             self.give(hold)
             raise
+
+    def _part_from_log(self) -> None:
+        """Where the database was replaced, fold the log into the old one, the writer's lock held.
+
+        It would be taken for the log of the new one, and be read as a part of it.
+        """
+        if self._place.has_foreign_log():
+            for slot in self._slots.copy():
+                with slot.guard, suppress(sqlite3.Error):
+                    if slot.conn is not None and slot.logged:
+                        slot.conn.execute(sql.TRUNCATE_LOG).fetchone()
+                        return
 
     def give(self, hold: Hold) -> None:
         """Give the writer's lock back."""
@@ -174,12 +206,12 @@ class Engine:
         if not self.shared and self.checkpoints.is_due():
             self.fold(slot)
 
-    def fold(self, slot: Slot, mode: str | None = None) -> tuple[int, int]:
-        """A checkpoint, the writer's lock held. Files that were dropped before go: how many, and their bytes."""
+    def fold(self, slot: Slot, mode: str | None = None, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
+        """A checkpoint, the writer's lock held. Up to so many dropped `files` go then: how many, and their bytes."""
         with slot.guard:
             if slot.conn is None:  # closed by another thread, which folds in the log as well
                 return 0, 0
-            return self.checkpoints.run(slot.conn, mode)
+            return self.checkpoints.run(slot.conn, mode, files)
 
     # -- the file
 
@@ -189,20 +221,7 @@ class Engine:
 
     def check_in_place(self) -> None:
         """Raises: StorageError: the path names another file than the one that is open, or none."""
-        if self.inode is None:
-            return
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            found = None
-        except OSError as exc:
-            raise StorageError(
-                f"{self.path} cannot be reached any more: {exc.strerror}", errno=exc.errno, path=self.path
-            ) from exc
-        else:
-            found = (status.st_dev, status.st_ino)
-        if found != self.inode:
-            raise _moved(self.path, "replaced" if found else "deleted")
+        self._place.check()
 
     # -- connections
 
@@ -253,13 +272,23 @@ class Engine:
         with wal_index.opening():
             conn = self.connect()
             try:
-                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if self.full_sync else 'normal']}")
+                full = self.full_sync or self.network
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if full else 'normal']}")
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+                self._check_mode(slot.logged)
+                self._place.opened(logged=slot.logged and not is_frozen(self.connect))
             except BaseException:
                 conn.close()
                 raise
             return conn
+
+    def _check_mode(self, logged: bool) -> None:
+        """Raises: StorageError: another program uses the file in the other mode."""
+        if is_frozen(self.connect) or self.shared:
+            return
+        if logged if self.network else not logged and is_marked(self.path):
+            raise other_mode(self.path, network=self.network)
 
     def _check_identity(self, conn: sqlite3.Connection) -> None:
         """An inode comes back once nobody has it open: the id made with the file does not."""
@@ -276,7 +305,7 @@ class Engine:
             raise NotAStore(f"{self.path} is marked as a store and has no identity; restore a backup", path=self.path)
         self.store_id = self.store_id or found
         if found != self.store_id:
-            raise _moved(self.path, "replaced")
+            raise moved(self.path, "replaced")
 
     def identity(self, timeout: float) -> bytes:
         """The id made with the file."""
@@ -314,6 +343,9 @@ class Engine:
 
     def close(self) -> None:
         """Close all connections; a transaction that is open on one is rolled back."""
+        if self._place.has_foreign_log():
+            with suppress(StoreError):  # what it does where the database was replaced
+                self.take(Hold(), self.slot(), 0.0)
         with self._slots_lock:
             self._closed = True
             for slot in self._slots:
@@ -403,12 +435,4 @@ def lost(path: str) -> StoreError:
     return StoreError(
         f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
         'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'
-    )
-
-
-def _moved(path: str, what: str) -> StorageError:
-    return StorageError(
-        f"{path} was {what} while it was open, so a write would go nowhere; open the store again",
-        errno=errno.ENOENT if what == "deleted" else errno.ESTALE,
-        path=path,
     )

@@ -12,6 +12,7 @@ _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try
 _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
+IOERR_LOCK = 3850
 
 SqliteError = sqlite3.Error | UnicodeDecodeError
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -56,14 +57,16 @@ def translate(error: SqliteError, path: str) -> StoreError:
             errno.EFBIG,
             "a row may have 1,000,000,000 bytes: let larger values go to files, by a lower spill_bytes",
         )
+    if getattr(error, "sqlite_errorcode", None) == READONLY_ROLLBACK:
+        return _storage(error, path, errno.EROFS, 'a writer was killed: open it once with mode="w", which heals it')
     if code == _READONLY:
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
     if code == _NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
     if code == _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return Corrupt(
-            f"{path} is damaged ({error}): restore a backup, or copy what can still be read to a new store "
-            "(where it does not open at all, the sqlite3 program's .recover gets at it)"
+            f"{path} is damaged ({error}): restore a backup, or copy what still holds to a new store "
+            "(`store recover`, which gets at it even where the file does not open)"
         )
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreClosed(f"{path} was closed while it was used; open the store again")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.backends import sqlite_statements as sql
-from store.backends.sqlite_connection import is_frozen
+from store.backends.sqlite_connection import BUSY_SECONDS, is_frozen
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import Fetch, Slot, fetch_all
 from store.backends.sqlite_spill import header_of
@@ -81,6 +81,8 @@ class SqliteMonitor:
         self._check()
         if self._slot is None:
             return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
+        if self._engine.network:
+            return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
 
     def _check(self) -> None:

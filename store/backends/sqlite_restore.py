@@ -15,9 +15,18 @@ from store.backends.spill_copying import FileCopies
 from store.backends.sqlite_attach import Lease, attach, detach, identity_at
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, connect
-from store.backends.sqlite_copy import Check, Copied, Progress, Report, copy_state, partial_beside, stoppable
+from store.backends.sqlite_copy import (
+    Check,
+    Copied,
+    Progress,
+    Report,
+    copy_state,
+    partial_beside,
+    stoppable,
+    translated,
+)
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_errors import SQLITE_ERRORS, timed_out, translate
+from store.backends.sqlite_errors import timed_out
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
@@ -30,8 +39,9 @@ def restore(
     """The contract of `store.backends.restorers`; both paths are absolute."""
     source = _open(backup, timeout)
     try:
-        with stoppable():
-            return _restore(source.engine, os.path.realpath(location), check_of, Report(progress), timeout)
+        target = os.path.realpath(location)
+        with stoppable(), translated(target):
+            return _restore(source.engine, target, check_of, Report(progress), timeout)
     finally:
         detach(source)
 
@@ -103,17 +113,14 @@ def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
     page_bytes: int = live.read("PRAGMA page_size", (), fetch_all, 0.0, timeout)[0][0]
     with wal_index.opening():
         conn = connect(partial)
-    with closing(conn):
-        try:
-            conn.execute("BEGIN IMMEDIATE")
-            conn.executemany(sql.DROP, [(file,) for file in garbage - copied.parts.keys()])
-            conn.executemany(sql.ADD_SEALER, sealers)
-            conn.execute("COMMIT")
-            if conn.execute("PRAGMA page_size").fetchone()[0] != page_bytes:
-                conn.execute(f"PRAGMA page_size = {page_bytes}")
-                conn.execute("VACUUM")
-        except SQLITE_ERRORS as exc:
-            raise translate(exc, partial) from exc
+    with closing(conn), translated(partial):
+        conn.execute("BEGIN IMMEDIATE")
+        conn.executemany(sql.DROP, [(file,) for file in garbage - copied.parts.keys()])
+        conn.executemany(sql.ADD_SEALER, sealers)
+        conn.execute("COMMIT")
+        if conn.execute("PRAGMA page_size").fetchone()[0] != page_bytes:
+            conn.execute(f"PRAGMA page_size = {page_bytes}")
+            conn.execute("VACUUM")
 
 
 def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[bytes]]]:

@@ -190,11 +190,13 @@ class SqliteSpill:
         return spill_reading.copied(self.folder, part)
 
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
-        read = spill_reading.mapped if mapped else spill_reading.private
-        return read(self.folder, part, verify=verify)
+        if mapped and not self._engine.network:  # there, a server that cuts a file short ends whoever has it mapped
+            return spill_reading.mapped(self.folder, part, verify=verify)
+        view = spill_reading.private(self.folder, part, verify=verify)
+        return view.toreadonly() if mapped else view
 
-    def problem(self, part: Part) -> str | None:
-        return spill_reading.problem_of(self.folder, part)
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        return spill_reading.problem_of(self.folder, part, content=content)
 
     def disk_bytes(self, part: Part) -> int:
         return spill_reading.disk_bytes(self.folder, part)
@@ -205,15 +207,17 @@ class SqliteSpill:
 
     # -- what nobody needs any more
 
-    def collect(self, conn: sqlite3.Connection, mode: str) -> tuple[int, int]:
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
         """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
 
         Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
-        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint).
+        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, of which that
+        says -1, a commit is synced when it returns.
         """
-        files = [file for (file,) in conn.execute(sql.GARBAGE, (GARBAGE_AT_ONCE,))]
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        if not files or busy or not frames == folded >= 0:
+        least = -1 if self._engine.network else 0
+        if not files or busy or not frames == folded >= least:
             return 0, 0
         try:
             gone, freed = self.folder.remove(files)
@@ -235,7 +239,13 @@ class SqliteSpill:
             return []
 
     def unnamed(self, files: Iterable[str]) -> set[str]:
-        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own."""
+        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.
+
+        None over a network, where the lock of a folder is known to its own machine alone: another one may be writing
+        them.
+        """
+        if self._engine.network:
+            return set()
         rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT)
         named: set[str] = set()
         damaged: set[str] = set()

@@ -17,14 +17,31 @@ _ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
 
+# The expiry is compared above, where the seal tells whether it is the one that was written.
+_NAMED = "FROM records WHERE namespace = ? AND name = ?"
+FIND = f"SELECT {_COLUMNS} {_NAMED}"
+EXISTS = f"SELECT {_ALIVE} {_NAMED}"
+
 GET = f"SELECT {_COLUMNS} {_ONE}"
 HEADER = f"SELECT {_HEADER} {_ONE}"
 IDENTITY = f"SELECT id, created, revision {_ONE}"
-EXISTS = f"SELECT 1 {_ONE}"
+
+# Whether the entries before and after a name that was not found say what the table does (NULL: there is none). Where
+# an entry is damaged, a search for what it was, or for what it hides, ends beside it.
+_AGREES = (
+    "SELECT t.namespace IS i.namespace AND t.name IS i.name "
+    "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
+    "WHERE (i.namespace, i.name)"
+)
+NEIGHBOURS = (
+    f"SELECT ({_AGREES} < (?, ?) ORDER BY i.namespace DESC, i.name DESC LIMIT 1), "
+    f"({_AGREES} > (?, ?) ORDER BY i.namespace, i.name LIMIT 1)"
+)
+IS_IN_TABLE = "SELECT 1 FROM records NOT INDEXED WHERE namespace = ? AND name = ?"  # reads all of it
 
 # {} becomes a list of "?": SQLite takes 32,766 of them, we use MANY at a time.
 MANY = 500
-GET_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}})"
+FIND_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND name IN ({{}})"
 HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}}) ORDER BY name"
 
 # A subtraction of two index scans: testing `expires` on each record would read every row.
@@ -37,29 +54,49 @@ LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE nam
 
 # INDEXED BY, because by the unique index each page would sort the namespace: 129 ms instead of 0.3 ms
 # a page in a million records.
-_PAGE = (
-    "FROM records INDEXED BY records_by_namespace "
-    f"WHERE namespace = ? AND {_ALIVE} AND id > ? AND id <= ? ORDER BY id"
-)
+_IN_ORDER = "FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
+_PAGE = f"{_IN_ORDER} AND id > ? AND id <= ? ORDER BY id"
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
 PAGE_REVERSE = f"SELECT {_COLUMNS} {_PAGE} DESC"
-LAST = f"{PAGE_REVERSE} LIMIT 1"
-NAME_PAGE = f"SELECT id, name {_PAGE} LIMIT ?"
-NAME_PAGE_REVERSE = f"SELECT id, name {_PAGE} DESC LIMIT ?"
+LAST = f"SELECT {_COLUMNS} {_IN_ORDER} AND {_ALIVE} ORDER BY id DESC LIMIT 1"
+# Listings of names check no seal. So table and indexes must agree on each: on its name, and that it has expired.
+_HAS_EXPIRED = (
+    "{row}.expires <= ? AND EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
+    "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id)"
+)
+_IS_INDEXED = (
+    "EXISTS (SELECT 1 FROM records i INDEXED BY sqlite_autoindex_records_1 "
+    "WHERE i.namespace = records.namespace AND i.name = records.name AND i.id = records.id)"
+)
+_NAME_PAGE = (
+    f"SELECT id, name, {_ALIVE} AND {_IS_INDEXED} {_IN_ORDER} "
+    f"AND NOT coalesce({_HAS_EXPIRED.format(row='records')}, 0) AND id > ? AND id <= ? ORDER BY id"
+)
+NAME_PAGE = f"{_NAME_PAGE} LIMIT ?"
+NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
-INTEGRITY_CHECK = "PRAGMA integrity_check"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
+INTEGRITY_CHECK = "PRAGMA integrity_check"
+BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
+BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
+# By the index of names alone, which covers it: no row is read.
+NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
-_NAMES = f"SELECT name FROM records WHERE namespace = ? AND {_ALIVE} AND name >= ?"
+# LEFT: an entry of the index that leads to no record must not go unseen.
+_NAMES = (
+    "SELECT i.name, t.namespace = i.namespace AND t.name = i.name AND (t.expires IS NULL OR t.expires > ?) "
+    "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
+    f"WHERE i.namespace = ? AND NOT coalesce({_HAS_EXPIRED.format(row='t')}, 0) AND i.name >= ?"
+)
 NAMES = {  # (is there an upper bound, reverse) → statement
-    (False, False): f"{_NAMES} ORDER BY name LIMIT ?",
-    (True, False): f"{_NAMES} AND name < ? ORDER BY name LIMIT ?",
-    (False, True): f"{_NAMES} ORDER BY name DESC LIMIT ?",
-    (True, True): f"{_NAMES} AND name < ? ORDER BY name DESC LIMIT ?",
+    (False, False): f"{_NAMES} ORDER BY i.name LIMIT ?",
+    (True, False): f"{_NAMES} AND i.name < ? ORDER BY i.name LIMIT ?",
+    (False, True): f"{_NAMES} ORDER BY i.name DESC LIMIT ?",
+    (True, True): f"{_NAMES} AND i.name < ? ORDER BY i.name DESC LIMIT ?",
 }
 
 # Those that have expired too: whoever watches tells an expiry from a deletion.
@@ -72,14 +109,18 @@ MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to.
+# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
+# record was modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
-    revision = revision + 1, modified = excluded.modified, expires = excluded.expires
+    revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
+RESTORE = (
+    f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
+)
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
@@ -89,8 +130,10 @@ DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
-    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id"
+    "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id LIMIT ?"
 )
+FIRST_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
+NEXT_EXPIRING = f"{FIRST_EXPIRING} AND namespace > ?"
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
@@ -125,9 +168,12 @@ FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
 IS_SPILL_NAMED = (
     "SELECT 1 FROM records WHERE namespace = ? AND name = ? AND spill = ? UNION SELECT 1 FROM garbage WHERE file = ?"
 )
-INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum"
+INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
+FREE_PAGES = "PRAGMA freelist_count"
+TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
+SET_STORE_ID = "UPDATE identity SET id = ?"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 

@@ -26,8 +26,8 @@ class SqliteTransaction(Hold):
     """
 
     __slots__ = (
-        "anything", "changes", "claims", "done", "engine", "header", "outer", "savepoint", "slot", "state", "timeout",
-        "touched", "undo",
+        "after", "anything", "changes", "claims", "done", "engine", "header", "outer", "savepoint", "slot", "state",
+        "timeout", "touched", "undo",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, timeout: float) -> None:
@@ -45,6 +45,7 @@ class SqliteTransaction(Hold):
         self.header: bytes | None = None
         self.changes = 0
         self.done: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []  # what is to be done when it is over; of the outermost one alone
 
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
@@ -75,6 +76,8 @@ class SqliteTransaction(Hold):
             self._give_up()
         else:
             self._commit()
+            while self.after:
+                self.after.pop()()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if this transaction, or one around it, is rolled back."""
@@ -83,7 +86,7 @@ class SqliteTransaction(Hold):
     def touch(self, touched: Touched) -> None:
         """Remember what this transaction may have changed; what is rolled back inside it as well."""
         if touched is None:
-            self._outermost().anything = True
+            self.outermost().anything = True
         else:
             self.touched += touched
 
@@ -142,6 +145,7 @@ class SqliteTransaction(Hold):
     def _commit(self) -> None:
         try:
             self.check_alive()
+            self.engine.check_in_place()  # it may have begun long ago
             self._execute("COMMIT")
         except BaseException:
             self._give_up()
@@ -176,8 +180,9 @@ class SqliteTransaction(Hold):
             self.touch(None)  # rows changed that no commit will have changed
             self._undo()
 
-    def _outermost(self) -> SqliteTransaction:
-        return self if self.outer is None else self.outer._outermost()
+    def outermost(self) -> SqliteTransaction:
+        """The transaction itself, where this one is nested."""
+        return self if self.outer is None else self.outer.outermost()
 
     def _changes(self) -> int:
         conn = self.slot.conn

@@ -23,6 +23,7 @@ from store.backends import HEADER
 # iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
 _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
+_SALTS = slice(32, 40)
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _map = partial(mmap.mmap, length=HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
 
@@ -159,3 +160,12 @@ def frames_in(index: mmap.mmap) -> int | None:
         return int(_FRAMES.unpack_from(index)[0])
     except ValueError:
         return None
+
+
+def salts_of(index: mmap.mmap) -> tuple[bytes, int]:
+    """The salts of the log that the index is of, as they stand in its header; and how many frames of it are read."""
+    try:
+        header = index[HEADER]
+    except ValueError:
+        return b"", 0
+    return header[_SALTS], int(_FRAMES.unpack_from(header)[0])

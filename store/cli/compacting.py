@@ -8,6 +8,7 @@ import click
 
 from store.cli.json_output import to_json
 from store.cli.options import bytes_option, json_option, open_store, path_argument
+from store.cli.progress import progress_bar
 from store.cli.units import size_text
 
 
@@ -19,16 +20,17 @@ def compact(path: str, as_object: bool, exact: bool) -> None:
     """Gives back space that nothing needs.
 
     Files of large values that were replaced or deleted, files that a killed write left, free pages of the database,
-    and its log. Others may read and write meanwhile. What a reader of an older state still needs is left for the next
-    time. The keys with --json: files, orphans, file_bytes (of both), database_bytes and files_left.
+    and its log. In small steps, so that others read and write meanwhile. What a reader of an older state still needs
+    is left for the next time. The keys with --json: files, orphans, file_bytes (of both), database_bytes and
+    files_left.
 
     \b
     Examples:
       store compact app.db
       store compact app.db --json
     """
-    with open_store(path, mode="w") as s:
-        freed = s.compact()
+    with open_store(path, mode="w") as s, progress_bar("compact") as progress:
+        freed = s.compact(progress=progress)
     if as_object:
         click.echo(to_json(asdict(freed)))
         return

@@ -45,7 +45,7 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 
     Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
     The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    namespaces (their names), file_bytes, wal_bytes and checkpoint_error for a store.
+    namespaces (their names), file_bytes, wal_bytes, checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -77,7 +77,7 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
     How many records there are, what they take, and how they are encoded; how large the file and its write-ahead
     log (WAL) are. The keys with --json: path, namespace (null: every one), records, bytes, codecs (name → records),
     protocols ("codec protocol" → records), namespaces (how many), file_bytes, wal_bytes, checkpoint_error (why the
-    log could not be folded into the file, or null).
+    log could not be folded into the file, or null), purge_error.
 
     \b
     Examples:

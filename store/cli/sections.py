@@ -8,7 +8,7 @@ from store.cli.exits import EXIT_USAGE
 
 SECTIONS = {
     "Records": ("get", "set", "rm", "touch", "ls", "records", "info", "watch"),
-    "The store": ("namespaces", "stats", "purge", "verify", "compact", "backup", "restore", "upgrade"),
+    "The store": ("namespaces", "stats", "purge", "verify", "compact", "backup", "restore", "recover", "upgrade"),
     "In and out": ("import", "export"),
     "Trust": ("inspect", "admit", "key"),
     "Uses": ("settings", "sessions"),

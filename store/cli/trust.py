@@ -1,9 +1,8 @@
-"""`inspect`, `admit`, `verify`: records of others looked at, taken over, and counted; none is decoded for it."""
+"""`inspect`, `admit`: records of others looked at and taken over; none is decoded for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -11,12 +10,10 @@ import click
 from store import Store
 from store.cli.completion import complete_names, complete_namespaces
 from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
 from store.cli.options import missing, name_argument, namespace_option, open_store, path_argument, text
 from store.cli.terminal import confirm, shown, shown_name
 from store.errors import CodecUnavailable, RecordError, label
 from store.inspection import Inspection, foreign_records
-from store.verification import Verification
 
 MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well
 
@@ -86,31 +83,6 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
         click.get_current_context().exit(EXIT_ERROR)
 
 
-@click.command()
-@path_argument
-@click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
-def verify(path: str, as_object: bool) -> None:
-    """Checks the file and the seal of every record.
-
-    In all namespaces, expired records too; none is decoded. The exit code is 1 if a record is foreign (sealed by a
-    key that is not here), tampered with or corrupt, a file of a large value is missing, truncated or altered, or the
-    database is damaged. Orphans are files that no record names; `store compact` removes them.
-
-    \b
-    Examples:
-      store verify app.db
-      store verify app.db --json
-    """
-    with open_store(path, mode="r") as s:
-        found = s.verify()
-    if as_object:
-        click.echo(to_json(asdict(found)))
-    else:
-        _show(found)
-    if not found.ok:
-        click.get_current_context().exit(EXIT_ERROR)
-
-
 def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
     try:
         return s.inspect(name)
@@ -174,19 +146,3 @@ def _listed(found: tuple[str, ...]) -> str:
 
 def _tell(problem: str) -> None:
     click.echo(f"store: {shown(' '.join(problem.split()))}", err=True)
-
-
-def _show(found: Verification) -> None:
-    click.echo(f"sealed    {found.sealed}")
-    for verdict in ("foreign", "tampered", "corrupt"):
-        records = getattr(found, verdict)
-        click.echo(f"{verdict:<8}  {len(records)}")
-        for namespace, name in records:
-            click.echo(f"  {shown_name(name)}" + (f" ({shown_name(namespace)})" if namespace else ""))
-    for namespace, name, problem in found.files:
-        where = shown_name(name) + (f" ({shown_name(namespace)})" if namespace else "")
-        click.echo(f"file      {where}: {shown(problem)}")
-    for file in found.orphans:
-        click.echo(f"orphan    {shown_name(file)}")
-    for line in found.damage:
-        click.echo(f"damage    {shown(line)}")

@@ -46,7 +46,7 @@ class Sealer:
     def __init__(self, keyring: Keyring, store_id: bytes, purpose: bytes = _PURPOSE) -> None:
         self.keyring = keyring
         self._purpose = purpose
-        self._store_id = store_id
+        self.store_id = store_id
         self._hashes: dict[Key | None, Any] = {}  # a key is itself alone: those that are equal have a hash each
 
     def seal(self, row: Row) -> Row:
@@ -103,6 +103,10 @@ class Sealer:
             pass
         return self._judged(row)
 
+    def has_checksum(self, row: Row) -> bool:
+        """Whether the checksum of a row is that of its bytes: a reader who has the key does not ask."""
+        return row.crc == crc32(row.body, crc32(_context(*_covered(row))))
+
     def _judged(self, row: Row) -> Verdict:
         """The verdict on a row that has no seal of ours that holds."""
         if not row.has_types():
@@ -132,7 +136,7 @@ class Sealer:
     def _hash_with(self, key: Key | None) -> Any:
         secret = b"" if key is None else key.derive(self._purpose)
         state = blake2b(key=secret, digest_size=DIGEST_BYTES, person=self._purpose)
-        state.update(self._store_id)
+        state.update(self.store_id)
         return state
 
 

@@ -23,9 +23,9 @@ from .killer import Killer, ended, forked
 from .trial import Promise, Round
 
 SPILL_BYTES = 2_000
-FILLER = 600  # records, so that a copy has some steps
+FILLER = 300  # records, so that a copy has some steps
 NAMES = [f"count {i}" for i in range(5)]
-LAST_STEPS = 150
+LAST_STEPS = 200
 WRITERS = 2
 
 
@@ -85,7 +85,8 @@ class Kills:
 
     def one(self) -> str:
         """Whether it was "killed", or was "done" before; else what it ended with."""
-        step = self._rng.choice([self._rng.randrange(self._steps), self._steps - self._rng.randrange(LAST_STEPS), 0])
+        last = self._steps - self._rng.randrange(LAST_STEPS)
+        step = self._rng.choice([last, last, self._rng.randrange(self._steps), 0])
         seconds = 0.0 if step else self._rng.uniform(0.001, self._seconds)
         code = ended(forked(lambda: self._timed(seconds), step))
         ways = {0: "done", -signal.SIGALRM: "killed", -signal.SIGKILL: "killed"}
@@ -216,7 +217,7 @@ BACKUP = Promise(
     how=f"A process that backs up is killed at random moments while {WRITERS} others write, compact and replace large "
     "values; then all records of the backup, its seals and files must be of one transaction, none older than the last.",
     unit="kills",
-    run=lambda rng, folder: backups_killed(rng, folder, 40),
+    run=lambda rng, folder: backups_killed(rng, folder, 30),
 )
 
 RESTORE = Promise(
@@ -225,5 +226,5 @@ RESTORE = Promise(
     how="A process that restores is killed at random moments while another reads; then the store must be all that it "
     "was or all that was backed up, and what the reader saw at one moment too.",
     unit="kills",
-    run=lambda rng, folder: restores_killed(rng, folder, 40),
+    run=lambda rng, folder: restores_killed(rng, folder, 30),
 )

@@ -25,6 +25,13 @@ EXPECTED = {
         r"^another process: 'Oslo: 4 letters'$",
         r"^forgotten: True, and all others: 3$",
     ),
+    "backup.py": (
+        [],
+        r"^3 records, 1 large one, in steps up to 100%$",
+        r"^alice and bob have 100 at that moment$",
+        r"^after a mistake: 0 records$",
+        r"^restored: \['alice', 'bob', 'photo'\] with 100$",
+    ),
     "importing.py": (
         [],
         r"^  theme    imported$", r"^  alice    refused    loading it takes '__main__\.User'",

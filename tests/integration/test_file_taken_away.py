@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
 from store import Store
-from store.errors import StorageError, StoreError
+from store.errors import Corrupt, StorageError, StoreError
 
 TIMEOUT = 60.0  # seconds
 
@@ -146,6 +148,178 @@ def test_lock_file_replaced_by_a_symlink_is_refused(path, tmp_path):
         s["a"] = 3
         assert s["a"] == 3
     assert precious.read_text() == "untouched"
+
+
+def test_lock_file_replaced_while_a_writer_waits(path):
+    """The one who waits goes over to the new file; SQLite's own lock keeps it out for as long as the old one holds."""
+    with Store(path, timeout=30) as s:
+        s["a"] = 1
+        with s.transaction():
+            waiting = start_writer(path)
+            os.rename(f"{path}.lock", f"{path}.old")
+            open(f"{path}.lock", "w").close()
+            assert other_process_writes(path) == "stayed out"
+            s["a"] = 2
+            assert waiting.poll() is None
+        assert waiting.communicate(timeout=TIMEOUT)[0] == "wrote\n"
+        s["a"] = 3
+        assert dict(s) == {"a": 3, "late": 1}
+
+
+def start_writer(path) -> subprocess.Popen:
+    """A process that has opened the store and waits for the writer's lock."""
+    source = """
+        import sys
+        from store import Store
+        from store import locking
+        attempt = locking.WriterLock._attempt
+        def attempted(self, *args):
+            done = attempt(self, *args)
+            if not done and not said:
+                said.append(print("waits", flush=True))
+            return done
+        said = []
+        with Store(sys.argv[1], timeout=30) as s:
+            locking.WriterLock._attempt = attempted
+            s["late"] = 1
+            print("wrote")
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(source), str(path)], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "waits\n"
+    return child
+
+
+# -- the database is taken away while it is written, or what belongs to it
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_database_replaced_by_an_older_backup_of_its_own(path, tmp_path, writes):
+    """The log that lies there belongs to the one before, and would be read as that of the backup."""
+    with Store(path) as s:
+        s.update(a="old", b="old")
+    backup, moved = tmp_path / "backup", tmp_path / "moved.db"
+    backup.write_bytes(path.read_bytes())
+    with Store(path) as s:
+        s.update({"a": "new", "c": "new"} | {str(i): i for i in range(500)})
+        os.rename(path, moved)
+        os.rename(backup, path)  # it has the same identity, and another inode
+        if writes:
+            with pytest.raises(StorageError, match="was replaced") as caught:
+                s["a"] = "into the void"
+            assert caught.value.errno == errno.ESTALE
+    with Store(path) as s:
+        assert dict(s) == {"a": "old", "b": "old"}
+    with Store(moved) as s:
+        assert (s["a"], len(s)) == ("new", 503)
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize("block", ["transaction", "edit"])
+def test_database_taken_away_inside_a_transaction(path, tmp_path, how, block):
+    with Store(tmp_path / "other.db") as s:
+        s["a"] = ["other"]
+    with Store(path) as s:
+        s["a"] = ["old"]
+        with pytest.raises(StorageError, match=f"was {how}"):
+            with s.transaction() if block == "transaction" else s.edit("a") as value:
+                if block == "edit":
+                    value.append("into the void")
+                else:
+                    s["a"] = ["into the void"]
+                os.rename(path, tmp_path / "moved.db")
+                if how == "replaced":
+                    os.rename(tmp_path / "other.db", path)
+        path.unlink(missing_ok=True)
+        os.rename(tmp_path / "moved.db", path)
+        assert s["a"] == ["old"]
+        s["a"] = ["new"]
+        assert s["a"] == ["new"]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_log_taken_away_is_noticed_after_a_second(path, clock, suffix, how):
+    """Who opens the store then makes another one, and neither sees what the other writes."""
+    with Store(path, clock=clock) as s:
+        s["a"] = 1
+        os.unlink(f"{path}{suffix}")
+        if how == "replaced":
+            open(f"{path}{suffix}", "w").close()
+        s._backend._engine._place._looked -= 1.0
+        with pytest.raises(StorageError, match="was deleted or replaced") as caught:
+            s["a"] = 2
+        assert caught.value.errno == errno.ESTALE
+        with pytest.raises(StorageError, match="close the store in all programs"), s.transaction():
+            raise AssertionError("never entered")
+        clock.advance(2)
+        with pytest.raises(StorageError, match="was deleted or replaced"):
+            s["a"]
+    with Store(path) as s:
+        assert s["a"] == 1  # the last one to close has folded its log in
+        s["a"] = 2
+        assert s["a"] == 2
+
+
+def test_log_made_anew_by_others_while_no_connection_was_open(path):
+    with Store(path) as s:
+        s["a"] = 1
+        s._backend._engine.close_idle(1.0)  # as a fork does
+        assert not os.path.exists(f"{path}-wal")
+        assert other_process_writes(path) == "wrote"
+        s["a"] = 2
+        assert dict(s) == {"a": 2, "other": 1}
+
+
+def test_spill_folder_taken_away(path):
+    with Store(path, spill_bytes=1000) as s:
+        s["a"] = b"x" * 5000
+        s["b"] = "small"
+        shutil.rmtree(f"{path}-spill")
+        with pytest.raises(Corrupt, match=r"'a'.*missing"):
+            s["a"]
+        assert s["b"] == "small"
+        s["a"] = b"y" * 5000  # makes it again
+        assert s["a"] == b"y" * 5000
+        s["c"] = b"z" * 5000
+        shutil.rmtree(f"{path}-spill")
+        del s["a"]
+        assert s.compact().files_left == 0
+        del s["c"]
+
+
+def test_folder_moved_away_with_all_that_is_in_it(path, tmp_path, clock):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with Store(folder / "x.db", clock=clock, spill_bytes=1000) as s:
+        s["a"] = 1
+        os.rename(folder, tmp_path / "moved")
+        for value in (2, b"x" * 5000):
+            with pytest.raises(StorageError, match="open the store again"):
+                s["a"] = value
+        assert not folder.exists()
+        assert other_process_writes(tmp_path / "moved" / "x.db") == "wrote"
+        os.rename(tmp_path / "moved", folder)
+        s["a"] = b"y" * 5000
+        assert (s["a"], s["other"]) == (b"y" * 5000, 1)
+
+
+def test_link_that_leads_elsewhere_is_followed_by_the_next_to_open(tmp_path):
+    """`current` → `v1`, as releases are switched: who has a store open stays with the file that it opened."""
+    for version in ("v1", "v2"):
+        with Store(tmp_path / f"{version}.db") as s:
+            s["version"] = version
+    link = tmp_path / "current"
+    link.symlink_to("v1.db")
+    with Store(link) as old:
+        link.unlink()
+        link.symlink_to("v2.db")
+        with Store(link) as new:
+            old["by"], new["by"] = "old", "new"
+            assert (dict(old), dict(new)) == ({"version": "v1", "by": "old"}, {"version": "v2", "by": "new"})
+    with Store(tmp_path / "v2.db") as s:
+        assert s["by"] == "new"
 
 
 # -- what else ends a transaction, or a statement

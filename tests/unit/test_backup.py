@@ -16,7 +16,7 @@ import pytest
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
-from store.backends import sqlite_backup
+from store.backends import sqlite_backup, sqlite_copy
 from store.errors import (
     Corrupt,
     LockTimeout,
@@ -28,7 +28,12 @@ from store.errors import (
     Tampered,
 )  # fmt: skip
 
-CROWD = {f"record {i}": os.urandom(900) for i in range(1500)}  # some steps of the copy
+CROWD = {f"record {i}": os.urandom(900) for i in range(200)}  # some steps of the copy
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_copy, "STEP_PAGES", 16)
 
 
 @pytest.fixture
@@ -282,6 +287,31 @@ class TestBackupBefore:
                 assert caught.value is error
         assert not target.exists()
 
+    @pytest.mark.parametrize("error", [OSError(errno.EIO, "on fire"), sqlite3.OperationalError("on fire")])
+    @pytest.mark.parametrize("module, name", [
+        (sqlite_copy, "connect"), (sqlite_copy, "give_rights"), (sqlite_copy, "_sync"), (sqlite_copy, "_remove"),
+        (sqlite_backup, "connect"),
+    ])  # fmt: skip
+    def test_stays_where_the_system_fails(
+        self, filled: Path, target: Path, monkeypatch: pytest.MonkeyPatch, module: Any, name: str, error: Exception
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise error
+
+        with small_spill(filled) as s:
+            s.backup(target)
+            s["big"] = OTHER
+            before = state(target.parent)
+            monkeypatch.setattr(module, name, fail)
+            with pytest.raises(StorageError, match="on fire") as caught:
+                s.backup(target)
+            assert str(caught.value.path).startswith(str(target))
+            monkeypatch.undo()
+            if name != "_remove":
+                assert state(target.parent) == before
+            s.backup(target)
+            assert content(target) == dict(s) and beside(target) == ["backup.db", "backup.db-spill"]
+
     @pytest.mark.damaged
     @pytest.mark.parametrize("damage", ["gone", "altered", "short"])
     def test_stays_where_a_file_is_damaged(self, filled: Path, target: Path, damage: str) -> None:
@@ -359,7 +389,8 @@ class TestBackupBefore:
         """It is in its place then, and stays whole."""
 
         def fail(folder: str) -> None:
-            raise OSError(errno.EIO, "the disk is on fire")
+            if not target.with_name(f"{target.name}-partial").exists():  # it was renamed
+                raise OSError(errno.EIO, "the disk is on fire")
 
         with small_spill(filled) as s:
             s.backup(target)

@@ -186,7 +186,7 @@ def test_tree_in_the_docstring_is_the_real_one() -> None:
 def test_names_that_the_package_offers() -> None:
     assert set(errors.__all__) == {cls.__name__ for cls in TREE}
     assert store.__all__ == [
-        "Store", "Record", "Placeholder", "allow", "versioned", "restore", "codecs", "errors", *errors.__all__,
+        "Store", "Record", "Placeholder", "allow", "versioned", "recover", "restore", "codecs", "errors", *errors.__all__,
     ]  # fmt: skip
     for name in store.__all__:
         assert getattr(store, name) is not None
@@ -197,7 +197,7 @@ def test_names_that_the_package_offers() -> None:
     assert store.Shelf is store.DbfilenameShelf is store.Store
     public = {name for name in vars(store) if not name.startswith("_")}
     modules = {name for name in public if f"store.{name}" in sys.modules}
-    own = {"Store", "Record", "Placeholder", "allow", "versioned", "restore", "open", "Shelf", "DbfilenameShelf"}
+    own = {"Store", "Record", "Placeholder", "allow", "versioned", "recover", "restore", "open", "Shelf", "DbfilenameShelf"}
     assert public - modules == {*own, *errors.__all__}
 
 

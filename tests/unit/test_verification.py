@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+import subprocess
 import tracemalloc
 from contextlib import closing
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_column_that_holds_something_else_is_corrupt(path: Path) -> None:
 def test_many_records_take_little_memory(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number}": b"x" * 100_000 for number in range(600)})  # 60 MB
+        s.compact()  # a log of that size takes long while each number is traced
         tracemalloc.start()
         try:
             found = s.verify()
@@ -159,3 +161,133 @@ def test_inside_a_transaction_what_it_wrote_is_checked(path: Path) -> None:
     with Store[Any](path) as s, s.transaction():
         s["it"] = 1
         assert s.verify().sealed == 1
+
+
+# -- quick and full
+
+
+def log_copy(path: Path, copy: Path) -> None:
+    """The store with its log, as a killed process leaves it; by another process, for the locks' sake."""
+    for suffix in ("", "-wal"):
+        subprocess.run(["cp", f"{path}{suffix}", f"{copy}{suffix}"], check=True, timeout=60)
+
+
+def with_wrong_index(path: Path) -> None:
+    """An entry of the index of names leads to nothing: one letter of it is another one."""
+    with Store[Any](path) as s:
+        s.update({f"name{number:03}": number for number in range(50)})
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_records_1'").fetchone()
+    content = bytearray(path.read_bytes())
+    page = slice(4096 * (root - 1), 4096 * root)
+    at = content.index(b"name020", page.start, page.stop)
+    content[at : at + 7] = b"name02x"
+    path.write_bytes(content)
+
+
+def test_record_that_its_index_does_not_lead_to_is_named(path: Path) -> None:
+    with_wrong_index(path)
+    with Store[Any](path) as s:
+        found = s.verify()
+        assert found.unfound == [("", "name020")] and found.sealed == 50
+        assert found.damage and not found.ok
+        quick = s.verify(quick=True)
+        assert quick.unfound == [] and quick.sealed == 50  # it says in its docstring what it does not find
+
+
+def test_records_behind_a_page_that_cannot_be_read_are_checked_and_named(path: Path) -> None:
+    with Store[Any](path) as s:
+        s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
+        row = s._find("n0500")
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    assert row is not None
+    page = content.index(row.seal) // 4096 * 4096
+    gone = sum(1 for number in range(1000) if b"n%04d" % number in content[page : page + 4096])
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    for quick in (False, True):
+        with Store[Any](path) as s:
+            found = s.verify(quick=quick)
+        assert ("", "n0500") in found.corrupt and len(found.corrupt) == gone < 20
+        assert found.sealed == 1000 - gone and found.damage
+
+
+def test_quick_looks_at_the_size_of_files_and_full_at_their_content(path: Path) -> None:
+    with Store[Any](path, spill_bytes=100) as s:
+        s.update(altered=b"x" * 1000, cut=b"y" * 1000, sound=b"z" * 1000)
+        for name in ("altered", "cut"):
+            row = s._find(name)
+            assert row is not None and row.spill is not None
+            file = Path(f"{path}-spill") / row.spill.split('"')[1]
+            file.write_bytes(b"!" + file.read_bytes()[1 : None if name == "altered" else 500])
+        assert [name for _, name, _ in s.verify(quick=True).files] == ["cut"]
+        assert [name for _, name, _ in s.verify().files] == ["altered", "cut"]
+
+
+def test_checksum_that_is_damaged_beside_a_seal_that_holds(path: Path) -> None:
+    with Store[Any](path) as s:
+        s["it"] = 1
+        execute(path, "UPDATE records SET crc = crc + 1")
+        assert s["it"] == 1
+        found = s.verify(quick=True)
+        assert found.sealed == 1 and "checksum of ('', 'it')" in found.damage[0]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE identity SET format = 2", "INSERT INTO sealers VALUES (x'00')", "INSERT INTO identity VALUES (x'00', 1)"]
+)
+def test_small_tables_that_hold_something_else(path: Path, statement: str) -> None:
+    with Store[Any](path) as s:
+        s["it"] = 1
+        execute(path, statement)
+        assert [line.split()[2] for line in s.verify(quick=True).damage] == [statement.split()[2 if statement[0] == "I" else 1]]
+
+
+def test_frame_of_the_log_that_was_damaged_while_it_is_in_use(path: Path) -> None:
+    """SQLite checks a frame once, as it opens the log: from then on it believes the index."""
+    with Store[Any](path) as s:
+        s.update({f"n{number}": "x" * 3000 for number in range(20)})
+        s.compact()
+        s["n0"] = "y" * 3000
+        s["n0"] = "z" * 3000  # the page is in the log twice, and nobody reads the first one
+        assert s.verify().ok
+        with open(f"{path}-wal", "r+b") as log:  # of which SQLite has no lock
+            log.seek(32 + 24 + 2000)
+            log.write(b"!!!!")
+        found = s.verify()
+        assert [line.split(", ")[0] for line in found.damage] == ["frame 1 of the log"] and found.sealed == 20
+        assert s.verify(quick=True).ok
+
+
+def test_commits_behind_a_damaged_frame_are_counted(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with Store[Any](path) as s:
+        s["a"] = 1
+        s.compact()
+        for number in range(10):
+            s["a"] = number
+        log_copy(path, copy)
+    with Store[Any](copy, mode="r") as s:
+        assert s.verify().unread == 0 and s["a"] == 9
+    with open(f"{copy}-wal", "r+b") as log:
+        log.seek(32 + 5 * (4096 + 24) + 24 + 4000)
+        log.write(b"!!!!")
+    for suffix in ("-shm",):
+        Path(f"{copy}{suffix}").unlink(missing_ok=True)
+    with Store[Any](copy, mode="r") as s:
+        assert s["a"] < 9
+        found = s.verify()
+        assert found.unread >= 4 and found.ok  # a power cut leaves the same, and lost what was not synced
+
+
+def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
+    with Store[Any](path) as s, s.within("other") as other:
+        for number in range(30):
+            s["a"] = number
+            if number % 10 == 9:
+                s._backend._engine.fold(s._backend._engine.slot(), "RESTART")
+            other["b"] = number
+            assert s.verify().damage == [] and s.verify().unread == 0

@@ -58,7 +58,7 @@ def _round(durability: str, rng: Random, folder: Path) -> Round:
 _HOW = (
     "A program is recorded by a library that stands between it and the file system; its disk is rebuilt at moments of "
     "the log with unsynced writes kept, dropped, reordered or torn at 512 bytes, names that were not synced kept or "
-    "dropped too. Put, batch, delete, large values, compact, creation and backup. "
+    "dropped too. Put, batch, delete, large values, compact, killed writers, creation, network mode, upgrade, backup and restore. "
 )
 FULL = Promise(
     "power-full",

@@ -21,7 +21,7 @@ from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
 
 TWICE = "SELECT 1 FROM records WHERE checked <> id"  # what `next_release` puts there
-WRITTEN_ANEW = 0.1  # of the states are written to, compacted and opened again
+WRITTEN_ANEW = 0.05  # of the states are written to, compacted, backed up and opened again
 
 
 @contextmanager
@@ -97,9 +97,9 @@ def _looked_at(store: Store[Any]) -> tuple[State, str | None]:
 def _position_of(found: State, recording: Recording, moment: Moment) -> str | None:
     """Whether the store is as it was after a step that it may be back at."""
     least = moment.done if recording.durability == "full" else 0
-    if any(found == recording.states[number] for number in range(moment.begun, least - 1, -1)):
+    if any(found in recording.states[number] for number in range(moment.begun, least - 1, -1)):
         return None
-    was = [number for number, state in enumerate(recording.states) if state == found]
+    was = [number for number, state in enumerate(recording.states) if found in state]
     return (
         f"the store is as after step {was} ({len(found)} records); steps 1-{moment.done} had returned, "
         f"{moment.begun} had begun"
@@ -115,7 +115,7 @@ def _backup_problem(path: Path, recording: Recording, moment: Moment) -> str | N
         return f"the backup of step {done} is gone" if done else None
     with opened(backup) as store:
         found, problem = _looked_at(store)
-    if problem is None and found not in (recording.states[done], recording.states[begun]):
+    if problem is None and found not in (*recording.states[done], *recording.states[begun]):
         problem = f"the store is not as at step {done} or {begun}"
     return problem and f"in the backup: {problem}"
 

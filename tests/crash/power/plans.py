@@ -15,6 +15,8 @@ GONE = None
 """The value of a name that a step deletes."""
 Change = tuple[str, Any]
 State = dict[str, Any]
+States = list[tuple[State, ...]]
+"""For each step what the store may hold after it: one state, or after a process was killed in it one of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,15 @@ class Step:
 
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
     own; "compact", "reopen", "backup" and "restore" have none, nor has "upgrade": the store is closed, and opened by the
-    release after this one. "left folder": somebody was killed who had made the folder of
+    release after this one. "to network", "from network": it is opened in that mode, or no more. "left folder": somebody was killed who had made the folder of
     large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
-    "opened backup": it was used as a store.
+    "opened backup": it was used as a store. "killed": another process is, in a "set", once so many `entries` of it are
+    in the log.
     """
 
     kind: str
     changes: tuple[Change, ...] = ()
+    entries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,17 @@ class Plan:
     prepared: list[Step]
     steps: list[Step]
 
-    def states(self) -> list[State]:
+    def states(self) -> States:
         """What the store holds before the first recorded step, and after each."""
         state: State = {}
         for step in self.prepared:
             state = _changed(state, step)
-        found, saved = [state], state
+        found: States = [(state,)]
+        saved = state
         for step in self.steps:
-            saved = state if step.kind == "backup" else saved
+            before, saved = state, state if step.kind == "backup" else saved
             state = saved if step.kind == "restore" else _changed(state, step)
-            found.append(state)
+            found.append((before, state) if step.kind == "killed" else (state,))
         return found
 
     def upgrades(self) -> bool:
@@ -180,6 +185,26 @@ def migrate(rng: Random) -> Plan:
     return Plan([], [first, draft.put(draft.large()), Step("reopen"), draft.put(draft.small())])
 
 
+def killed(rng: Random) -> Plan:
+    """Processes are killed in an assignment to a name; the next one assigns to it, and builds on what they left."""
+    draft = _Draft(rng)
+    prepared = [draft.put(draft.small()) for _ in range(3)]
+    steps = []
+    for _ in range(4):
+        name = rng.choice(draft.names)
+        steps.append(Step("killed", ((name, draft.any()),), rng.randint(1, 40)))
+        steps.append(Step("set", ((name, draft.any()),)))
+    return Plan(prepared, [*steps, Step("reopen"), draft.delete()])
+
+
+def network(rng: Random) -> Plan:
+    """The file is taken over by network mode, with a rollback journal, and back."""
+    draft = _Draft(rng)
+    prepared = [draft.put(draft.small()) for _ in range(3)]
+    inside = [draft.put(draft.any()), draft.several("transaction", 3, draft.any), draft.delete(), Step("compact")]
+    return Plan(prepared, [Step("to network"), *inside, Step("from network"), draft.put(draft.small())])
+
+
 def upgrade(rng: Random) -> Plan:
     """The file of one release is opened by the next, which adds to its tables."""
     draft = _Draft(rng)
@@ -207,5 +232,5 @@ def backup(rng: Random) -> Plan:
 
 
 PLANS: dict[str, Callable[[Random], Plan]] = {
-    plan.__name__: plan for plan in (put, batch, delete, spill, compact, migrate, upgrade, backup, restore)
+    plan.__name__: plan for plan in (put, batch, delete, spill, compact, killed, network, migrate, upgrade, backup, restore)
 }

@@ -19,6 +19,7 @@ from typing import Any
 import store.backends.spill_copying as spill_copying
 import store.backends.sqlite_checkpoints as checkpoints
 from store import Store, backups
+from store.backends.sqlite_network import VARIABLE
 from store.spilled import FOLDER_SUFFIX
 
 from ..migrations import next_release
@@ -33,6 +34,7 @@ LOG_FRAMES = 12  # pages in the log that bring a checkpoint: several in each pla
 def main() -> None:
     folder, seed, durability, defect, *names = sys.argv[1:]
     checkpoints.LOG_FRAMES = LOG_FRAMES
+    sys.modules |= dict.fromkeys(("numpy", "pandas"))  # sqlite-utils would load them where they are, for half a second
     defects.DEFECTS[defect]()
     for name in names:
         record(Path(folder) / name, PLANS[name](Random(f"{seed} {name}")), durability)
@@ -78,7 +80,10 @@ class Program:
         self.store = self.opened()
         for number, step in enumerate(steps, 1):
             mark(f"begin {number}")
-            getattr(self, step.kind.replace(" ", "_"))(*step.changes)
+            if step.kind == "killed":
+                self.killed(step.changes[0], step.entries)
+            else:
+                getattr(self, step.kind.replace(" ", "_"))(*step.changes)
             mark(f"done {number}")
         self.store.close()
 
@@ -108,6 +113,14 @@ class Program:
         thread.start()
         thread.join()
 
+    def killed(self, change: Change, entries: int) -> None:
+        child = os.fork()
+        if not child:
+            loaded().shim_die(entries)
+            self.set(change)
+            os._exit(0)  # it was done before so many entries
+        os.waitpid(child, 0)
+
     def compact(self) -> None:
         self.store.compact()
 
@@ -124,6 +137,15 @@ class Program:
 
     def restore(self) -> None:
         backups.restore(f"{self.path}{BACKUP}", self.path)
+
+    def to_network(self) -> None:
+        os.environ[VARIABLE] = "1"
+        self.reopen()
+
+    def from_network(self) -> None:
+        os.environ[VARIABLE] = "0"
+        self.reopen()
+        del os.environ[VARIABLE]
 
     def upgrade(self) -> None:
         self.store.close()

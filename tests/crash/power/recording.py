@@ -13,7 +13,7 @@ from random import Random
 
 from .disk import Base, Cut, Disk, Files
 from .log import Entry, entries
-from .plans import PLANS, State
+from .plans import PLANS, States
 
 ROOT = Path(__file__).parents[3]
 TIMEOUT = 60.0  # seconds
@@ -41,7 +41,7 @@ class Recording:
     root: str
     base: Base
     log: list[Entry]
-    states: list[State]
+    states: States
     backups: list[int]
     """The steps that make one."""
     upgrades: bool

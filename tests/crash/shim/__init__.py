@@ -40,5 +40,6 @@ def library(folder: Path | None = None) -> Path | None:
 def loaded() -> ctypes.CDLL:
     """The functions of the library in a process that runs with it. Raises: AttributeError: it does not."""
     functions = ctypes.CDLL(None)
+    functions.shim_die.argtypes = [ctypes.c_long]
     functions.shim_watch.argtypes = functions.shim_record.argtypes = functions.shim_mark.argtypes = [ctypes.c_char_p]
     return functions

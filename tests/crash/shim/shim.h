@@ -68,6 +68,9 @@ void shim_record(const char *log);
 /* Put a text into the log: what the program has been told, or tells, at this moment. */
 void shim_mark(const char *text);
 
+/* Be killed once so many more entries of this process are in the log. */
+void shim_die(long entries);
+
 enum entry { ENTRY_MARK, ENTRY_WRITE, ENTRY_TRUNCATE, ENTRY_SYNC, ENTRY_CREATE, ENTRY_MKDIR, ENTRY_RENAME,
              ENTRY_LINK, ENTRY_UNLINK, ENTRY_RMDIR };
 

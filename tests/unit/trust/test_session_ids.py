@@ -78,8 +78,8 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     names, hashed = [], []
     blake2b = sessions_module.blake2b
     monkeypatch.setattr(sessions_module, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    get = sessions._store._backend.get
-    sessions._store._backend.get = lambda namespace, name, now: names.append(name) or get(namespace, name, now)
+    find = sessions._store._backend.find
+    sessions._store._backend.find = lambda namespace, name, now: names.append(name) or find(namespace, name, now)
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]

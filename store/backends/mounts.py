@@ -1,0 +1,167 @@
+"""Whether a path lies on a network file system, from the table of mounts.
+
+There SQLite has no WAL: the memory that its users share cannot be shared between machines
+(https://www.sqlite.org/wal.html, "Overview"). What counts is whether more than one machine can have the file open,
+not how far away the disk is; where that cannot be told it counts as a network, which is slower and never wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# A file system of several machines, or of a host and its guests, which share files and no memory.
+_NETWORK = frozenset(
+    """
+    nfs nfs3 nfs4 cifs smb2 smb3 smbfs afs kafs auristorfs coda ncp ncpfs webdav ftp
+    ceph lustre gpfs beegfs fhgfs orangefs pvfs2 panfs wekafs gfs gfs2 ocfs2 acfs snfs
+    9p virtiofs vboxsf vmhgfs prl_fs drvfs fakeowner
+    """.split()
+)
+# The kernel does not know what is behind FUSE, and there are hundreds: sshfs, rclone, s3fs, glusterfs are remote,
+# mergerfs cannot be told, and many map no memory for several to write. These alone are known to be of one machine: a
+# block device of its own (`fuseblk`: ntfs-3g, exfat), and what a container without root runs on.
+_LOCAL_FUSE = frozenset({"fuseblk", "fuse.fuse-overlayfs", "fuse.ext2", "fuse.fuse2fs", "fuse.lxcfs"})
+
+_LOCAL_LOCKS = frozenset({"nolock", "local_lock=all", "local_lock=flock", "nobrl", "flock=local", "localflock"})
+_ESCAPE = re.compile(
+    r"\\([0-7]{3})"
+)  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
+_BSD_LINE = re.compile(r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)")
+KNOWN = 100  # paths that are remembered
+_known: dict[str, tuple[int, Mount | None]] = {}
+
+_MOUNTINFO = "/proc/self/mountinfo"
+_MOUNT_COMMAND = "/sbin/mount"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A line of the table. Without numbers (BSD) a later mount stands over an earlier one."""
+
+    point: str
+    type: str
+    options: frozenset[str] = frozenset()
+    read_only: bool = False
+    """The file system itself is: not only this mount of it, beside which another one may be written to."""
+    number: int | None = None
+    parent: int | None = None
+
+    def covers(self, path: str) -> bool:
+        """Whether the path is at or below the mount point."""
+        return self.point in ("/", path) or path.startswith(self.point + "/")
+
+    def is_network(self) -> bool:
+        """Whether other machines may have its files open."""
+        if self.type.startswith("fuse"):
+            return self.type not in _LOCAL_FUSE
+        return self.type in _NETWORK
+
+    def local_locks(self) -> list[str]:
+        """The options that it was mounted with by which locks do not reach other machines."""
+        return sorted(self.options & _LOCAL_LOCKS)
+
+
+def mount_of(path: str) -> Mount | None:
+    """The mount that a path without links lies on; None where that cannot be told (Windows, a hidden `/proc`).
+
+    The table is read once for each path, and again where its directory is on another device.
+    """
+    try:
+        device = os.stat(os.path.dirname(path)).st_dev  # an automounter mounts it now, and not after we looked
+    except OSError:  # whoever opens the file says so
+        return find(_mounts(), path)
+    known = _known.get(path)
+    if known is None or known[0] != device:
+        if len(_known) >= KNOWN:
+            _known.clear()
+        known = _known[path] = device, find(_mounts(), path)
+    return known[1]
+
+
+def find(mounts: Sequence[Mount], path: str) -> Mount | None:
+    """Where a path leads that begins at the root: from mount to mount, as the kernel goes."""
+    current = _root(mounts)
+    if current is None:
+        return _topmost(mounts, path)
+    seen = {current.number}
+    while True:
+        # What is mounted on it along the path; of several the one that the path comes to first hides the rest.
+        nearest = None
+        for mount in mounts:
+            if mount.parent != current.number or mount.number in seen or not mount.covers(path):
+                continue
+            if nearest is None or len(mount.point) <= len(nearest.point):
+                nearest = mount
+        if nearest is None:
+            return current
+        seen.add(nearest.number)
+        current = nearest
+
+
+def parse_mountinfo(text: str) -> list[Mount]:
+    """The lines of `/proc/self/mountinfo`; see proc_pid_mountinfo(5). A line that is none is left out."""
+    found = []
+    for line in text.splitlines():
+        before, separator, after = line.partition(" - ")
+        fields, described = before.split(" "), after.split(" ")
+        if not separator or len(fields) < 6 or not (fields[0].isdigit() and fields[1].isdigit()):
+            continue
+        options = frozenset(described[-1].split(","))
+        number, parent = int(fields[0]), int(fields[1])
+        found.append(
+            Mount(_unescaped(fields[4]), described[0], options, "ro" in options, number=number, parent=parent)
+        )
+    return found
+
+
+def parse_mount_command(text: str) -> list[Mount]:
+    """The lines that `mount` prints on macOS and the BSDs: `//me@nas/share on /Volumes/share (smbfs, nodev)`."""
+    found = []
+    for match in map(_BSD_LINE.fullmatch, text.splitlines()):
+        if match is not None:
+            options = frozenset(option.strip() for option in match["options"].split(","))
+            found.append(Mount(match["point"], match["type"], options, "read-only" in options))
+    return found
+
+
+def _mounts() -> list[Mount]:
+    try:
+        with open(_MOUNTINFO, encoding="utf-8", errors="surrogateescape") as file:
+            return parse_mountinfo(file.read())
+    except OSError:
+        pass
+    if sys.platform == "darwin" or "bsd" in sys.platform:
+        import subprocess  # not on Linux, whose programs would wait for it
+
+        try:
+            done = subprocess.run([_MOUNT_COMMAND], capture_output=True, timeout=10, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return []
+        return parse_mount_command(os.fsdecode(done.stdout))
+    return []
+
+
+def _root(mounts: Sequence[Mount]) -> Mount | None:
+    """The mount at `/` that is on none of the others: the first of those that lie on one another there."""
+    numbers = {mount.number for mount in mounts}
+    for mount in mounts:
+        stands_alone = mount.parent not in numbers or mount.parent == mount.number
+        if mount.point == "/" and mount.number is not None and stands_alone:
+            return mount
+    return None
+
+
+def _topmost(mounts: Sequence[Mount], path: str) -> Mount | None:
+    best = None
+    for mount in mounts:
+        if mount.covers(path) and (best is None or len(mount.point) >= len(best.point)):
+            best = mount
+    return best
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)

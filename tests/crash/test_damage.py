@@ -1,0 +1,22 @@
+"""Damage at rest, CI's share: 20,000 damages. See `damage.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .damage import damage
+
+COUNTS = {"few": 5000, "deep": 2500, "chained": 6000, "several": 2500, "beside": 2500, "logged": 1500}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.heavy
+@pytest.mark.damaged
+@pytest.mark.parametrize("key", COUNTS)
+def test_reads_of_damaged_stores_are_right_or_raise(key: str, tmp_path: Path) -> None:
+    assert sum(COUNTS.values()) == 20_000
+    found = damage(key, 7, COUNTS[key], tmp_path)
+    assert found.failures == []
+    assert found.trials >= COUNTS[key]
