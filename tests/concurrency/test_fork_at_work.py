@@ -189,7 +189,7 @@ def test_holder_that_is_killed_while_its_child_lives_blocks_nobody(path, program
         from store import Store
         s = Store(sys.argv[1])
         s["a"] = 1
-        with s.transaction(), Store(sys.argv[2]) as other, other.lock("job"):
+        with Store(sys.argv[2]) as other, other.lock("job"), s.transaction():
             s["a"] = 2
             if not os.fork():
                 print("child lives", flush=True)

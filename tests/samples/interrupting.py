@@ -26,7 +26,7 @@ class Interrupter:
         self._caller = caller
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> None:
-        if event not in ("call", "c_return") or not self._is_ours(frame):
+        if event not in ("call", "c_return") or not self._is_ours(frame) or _is_finalizer(frame):
             return
         self.left -= 1
         if self.left == 0:
@@ -50,6 +50,12 @@ class Interrupter:
                 frame.f_back.f_globals["__name__"] == self._caller or self._is_ours(frame.f_back)
             )
         return module.startswith("store.")
+
+
+def _is_finalizer(frame: FrameType) -> bool:
+    """Whether it is a `__del__`, or called by one: Python prints what is raised there, and goes on."""
+    back = frame.f_back
+    return "__del__" in (frame.f_code.co_name, "" if back is None else back.f_code.co_name)
 
 
 class Alarm:
