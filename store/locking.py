@@ -241,8 +241,8 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether "
-                "there is space, and whether its directory was moved; then try again",
+                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether the "
+                "disk is full, or whether its directory was moved, and open the store again",
                 errno=exc.errno,
                 path=self.path,
             ) from exc
@@ -310,7 +310,10 @@ class NamedLocks:
             try:
                 held.discard(name)
             finally:  # an interrupt may come between the two
-                give()
+                try:
+                    give()  # at once: in a function of ours an interrupt could come before it
+                except OSError as exc:
+                    raise _unlockable(self.folder, exc) from exc
 
     def forget(self) -> None:
         """In a forked child: the locks that threads of the parent hold are not ours (filelock closes its own)."""
@@ -360,13 +363,7 @@ class NamedLocks:
                 raise _unlockable(lock.lock_file, exc) from exc
             return True
 
-        def give() -> None:
-            try:
-                lock.release()
-            except OSError as exc:
-                raise _unlockable(lock.lock_file, exc) from exc
-
-        return take, give
+        return take, lock.release
 
 
 def _unlockable(path: str | None, exc: OSError) -> StorageError:

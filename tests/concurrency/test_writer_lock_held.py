@@ -24,7 +24,11 @@ HARMLESS = re.compile(
     r"PRAGMA (trusted_schema|cell_size_check|wal_autocheckpoint|journal_size_limit|synchronous|locking_mode|"
     r"journal_mode|auto_vacuum)\b", re.IGNORECASE,
 )  # fmt: skip
-READS = re.compile(r"(BEGIN|ROLLBACK)$|\s*(SELECT|WITH|PRAGMA (application_id|user_version|data_version|quick_check))\b", re.IGNORECASE)
+READS = re.compile(
+    r"(BEGIN|ROLLBACK)$|\s*(SELECT|WITH)\b"
+    r"|\s*PRAGMA (application_id|user_version|data_version|quick_check|integrity_check|freelist_count)\b",
+    re.IGNORECASE,
+)
 
 
 class Traced:
@@ -99,6 +103,9 @@ def everything(path: Path, clock: Callable[[], float]) -> None:
             other["a"] = 1
             other.clear()
         del s["large"]
+        s.update({f"wide{i}": b"w" * 900 for i in range(30)})
+        for i in range(30):
+            del s[f"wide{i}"]
         s.compact()
         s.verify()
         with s.watch(timeout=0) as watch:

@@ -55,9 +55,10 @@ FAILING_CALLS = Promise(
     key="failing-calls",
     promise="An I/O error or a full disk ends in a StorageError that says what to do; what was stored before stands, "
     "and the store works on when the fault is gone.",
-    how="a library for LD_PRELOAD makes the k-th open, read, write, short write, fsync, truncate, unlink, mkdir, link, "
+    how="A library for LD_PRELOAD makes the k-th open, read, write, short write, fsync, truncate, unlink, mkdir, link, "
     "mmap, flock or close fail with ENOSPC, EIO, EDQUOT or EINTR, once or from then on, in every operation; afterwards "
-    "the same handle, a new one and plain sqlite3 look at the file",
+    "the same handle, a new one and plain `sqlite3` look at the file. Another error, another value or a handle that does "
+    "not work again is a failure.",
     unit="failing calls",
     run=failing,
 )
@@ -65,8 +66,8 @@ FAILING_CALLS = Promise(
 LIMITS = Promise(
     key="limits",
     promise="So does a disk, a file or a memory that is too small.",
-    how="the same operations on a file system of 2 MB with little left, under RLIMIT_FSIZE and under RLIMIT_AS with "
-    "little memory free (there a MemoryError is an answer too)",
+    how="The same operations on a file system of 2 MB with little left, under RLIMIT_FSIZE and under RLIMIT_AS with "
+    "little memory free (there a `MemoryError` is an answer too), with the same looks afterwards.",
     unit="limits",
     run=limited,
 )

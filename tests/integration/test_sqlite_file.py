@@ -177,9 +177,9 @@ def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
         held = []
         original = engine.checkpoints.run
 
-        def checkpoint(conn, mode):
+        def checkpoint(conn, mode, files):
             held.append(engine.writer_lock.holder is not None and engine.writer_lock.holder() is not None)
-            return original(conn, mode)
+            return original(conn, mode, files)
 
         monkeypatch.setattr(engine.checkpoints, "run", checkpoint)
         for i in range(20):

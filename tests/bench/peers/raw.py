@@ -73,7 +73,7 @@ class Raw(Defaults):
 
     def items(self) -> Iterator[tuple[str, Any]]:
         loads = pickle.loads
-        for found in self.conn.execute(sql.PAGE, ("", NOW, 0, sql.LARGEST_ID)):
+        for found in self.conn.execute(sql.PAGE, ("", 0, sql.LARGEST_ID)):
             yield found[2], loads(found[_BODY])
 
     def bulk(self, pairs: Pairs) -> None:
