@@ -187,6 +187,16 @@ def test_what_is_gone_is_named(path: Path, target: Path, kind: str) -> None:
         assert {why for *_, why in found.lost} == {"the page that it was on is damaged"}
 
 
+def test_all_that_is_gone_is_named(path: Path, target: Path) -> None:
+    with Store[Any](path) as s:
+        s.update({f"n{number}": number for number in range(10)})
+    root = root_of(path, "records")  # and the one page that the table has
+    overwrite(path, PAGE * (root - 1), bytes(PAGE))
+    found = store.recover(path, target)
+    assert rows_of(target) == {} and found.sealed == 0
+    assert lost_names(found) == {("", f"n{number}") for number in range(10)}
+
+
 def test_what_was_deleted_or_replaced_stays_away(path: Path, target: Path) -> None:
     """Its bytes are still on free pages, its seals hold, and the table has a gap where it was."""
     with Store[Any](path) as s:
