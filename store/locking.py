@@ -145,8 +145,8 @@ class WriterLock:
         held = [lock for lock in _known() if lock is not self and not lock.is_named and lock._is_of(hold.thread)]
         if any(lock.label == self.label for lock in held):
             raise LockTimeout(
-                f"{self.path}: this thread keeps the lock already, in a transaction by another handle on the file, and "
-                "would wait for itself: use that one, or leave its block first",
+                f"{self.path}: this thread keeps the lock already, in a transaction by another handle on the file, "
+                "and would wait for itself: use that one, or leave its block first",
                 path=self.path,
             )
         waiting = Waiting(self, held, _labelled) if held and not self.is_named else None
