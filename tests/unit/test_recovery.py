@@ -411,6 +411,17 @@ def test_refusals(path: Path, target: Path, tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_places_are_given_as_those_of_a_store(path: Path, target: Path) -> None:
+    filled(path)
+    for wrong, error in ((None, TypeError), (1, TypeError), ("", ValueError), (":memory:", ValueError), ("a\0b", ValueError)):
+        with pytest.raises(error):
+            store.recover(wrong, target)  # type: ignore[arg-type]
+        with pytest.raises(error):
+            store.recover(path, wrong)  # type: ignore[arg-type]
+    assert store.recover(f"sqlite:///{path}", os.fsencode(target)).ok  # type: ignore[arg-type]
+    assert len(rows_of(target)) == len(rows_of(path))
+
+
 def test_writer_elsewhere_is_waited_for_and_then_refused(
     path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,7 +429,7 @@ def test_writer_elsewhere_is_waited_for_and_then_refused(
     monkeypatch.setattr(recovery, "WAIT_SECONDS", 0.01)
     with open(f"{path}.lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(LockTimeout):
+        with pytest.raises(LockTimeout, match="stop the programs that use it"):
             store.recover(path, target)
     assert store.recover(path, target).ok
 
