@@ -121,12 +121,15 @@ class WriterLock:
     def said(self) -> bytes:
         """What the holder of this lock, in whatever process, waits for."""
         with self._mutex:
-            if self._descriptor is None:
+            if self.path is None:
                 return self._line
-            try:
-                return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
-            except OSError:
-                return b""
+            with suppress(OSError):
+                if self._descriptor is not None:
+                    return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
+                # A store that this process has open, and has not written to yet.
+                with Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)) as descriptor:
+                    return os.pread(descriptor, LINE_BYTES, _LINE_AT)
+            return b""
 
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
