@@ -7,7 +7,6 @@ stays locked. CPython looks for signals after a call of C, not within it.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,12 @@ class Descriptor:
     Raises: what `os.open` does.
     """
 
-    __slots__ = ("_numbers",)
+    __slots__ = ("_closing", "_numbers")
 
     def __init__(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         self._numbers: list[int] = []
+        # Made now: where there is no memory left, closing needs none, and the number is not lost on the way to it.
+        self._closing = map(os.close, map(list.pop, [self._numbers]))
         self._numbers.extend(map(partial(os.open, flags=flags, mode=mode, dir_fd=dir_fd), [path]))
 
     @property
@@ -35,8 +36,10 @@ class Descriptor:
         Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
         """
         if self._numbers:
-            with suppress(OSError):
-                any(map(os.close, map(list.pop, [self._numbers])))
+            try:
+                next(self._closing, None)
+            except OSError:
+                pass
 
     def __enter__(self) -> int:
         return self.number

@@ -6,6 +6,7 @@ it was. When nothing fails any more the same handle works on, and a look by plai
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sqlite3
@@ -23,6 +24,8 @@ from store.trust.seal import Sealer, Verdict
 
 from .operations import Operation, Place, State, contents
 
+# CPython's own modules raise the second one where they forgot to say that it was memory.
+NO_MEMORY = (MemoryError, SystemError)
 ADVICE = re.compile(r"try again|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
 """One of these is in each message: what to do next."""
 
@@ -95,6 +98,7 @@ def _check(
     after = operation.after(before)
     if error is not None:
         _check_error(place, fault, error)
+        _let_go(error)
     elif found is not None and not found.items() <= (before | after).items():
         _check_found(operation, fault, found)
     store = place.open()
@@ -107,7 +111,7 @@ def _check(
 
 
 def _check_error(place: Place, fault: Fault, error: Exception) -> None:
-    if isinstance(error, MemoryError) and fault.memory:
+    if isinstance(error, NO_MEMORY) and fault.memory:
         return
     if isinstance(error, Corrupt) and fault.looks_like_damage():
         return
@@ -123,6 +127,18 @@ def _check_error(place: Place, fault: Fault, error: Exception) -> None:
         raise Broken(f"does not say what to do: {text}")
 
 
+def _let_go(error: Exception) -> None:
+    """Of the frames that it passed through: a descriptor in one keeps the lock of the folder, and its files there.
+
+    Each step may raise a MemoryError, the closing of a descriptor included, which is then done with its object.
+    """
+    if isinstance(error, NO_MEMORY):
+        above: BaseException | None = error
+        while above is not None:
+            above.__traceback__, above = None, above.__context__
+        gc.collect()
+
+
 def _check_found(operation: Operation, fault: Fault, found: State) -> None:
     """`verify` alone may tell of what fails by what it returns."""
     if operation.name != "verify" or not fault.has_struck():
@@ -135,7 +151,7 @@ def _check_state(state: State, before: State, after: State, error: Exception | N
     But for a MemoryError, which any step may raise, the one after the commit included.
     """
     expected = after if error is None else before
-    if state != expected and not (isinstance(error, MemoryError) and state == after):
+    if state != expected and not (isinstance(error, NO_MEMORY) and state == after):
         changed = {k: state.get(k) for k in {*state, *expected} if state.get(k) != expected.get(k)}
         happened = "; it happened all the same" if error is not None and state == after else ""
         raise Broken(f"after {error!r:.300} the store is not as it should be: {changed!r:.300}{happened}")
