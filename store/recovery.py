@@ -13,6 +13,7 @@ from store.backends.sqlite_roots import ids_of, sample_of
 from store.backends.sqlite_salvage import Salvage, Salvaged
 from store.backends.sqlite_source import Source, opened
 from store.errors import Corrupt, NotAStore, RecordError, StorageError
+from store.handle import locate
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, parts_of, prefix_of
 from store.trust.key import UNKEYED
@@ -77,7 +78,7 @@ def recover(
         LockTimeout: another program is writing to it. StoreError: this one has it open.
         Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
     """
-    path, goal = os.path.abspath(os.fspath(source)), os.path.abspath(os.fspath(target))
+    path, goal = _path(source), _path(target)
     if store_id is not None and len(store_id) != ID_BYTES:
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
     check_target(goal)
@@ -92,6 +93,14 @@ def recover(
             file.check_unchanged()
     steps.end()
     return result
+
+
+def _path(location: str | os.PathLike[str]) -> str:
+    """As `Store` takes it. Raises: TypeError, ValueError."""
+    _, path = locate(location)
+    if path == ":memory:":
+        raise ValueError("what is recovered, and where it goes, is a file; give its path")
+    return path
 
 
 def _copied(
