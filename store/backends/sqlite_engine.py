@@ -259,12 +259,12 @@ class Engine:
 
     def close_slot(self, slot: Slot) -> None:
         """Close it for good: a statement that another thread is about to run on it raises StoreClosed."""
-        with self._slots_lock:
-            if slot in self._slots:
-                self._slots.remove(slot)
         with slot.guard:
             slot.close()
             slot.connect = _given_back
+        with self._slots_lock:  # not before: a fork must find it for as long as it is open
+            if slot in self._slots:
+                self._slots.remove(slot)
 
     def _open(self, slot: Slot) -> sqlite3.Connection:
         self.check_open()
