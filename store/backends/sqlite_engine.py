@@ -16,6 +16,7 @@ from weakref import ref
 
 from store.backends import LOOK_SECONDS, wal_index
 from store.backends import sqlite_statements as sql
+from store.backends.named_locks import NamedLocks
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
@@ -25,7 +26,7 @@ from store.backends.sqlite_place import Inode, Place, moved
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import NotAStore, StoreClosed, StoreError
-from store.locking import Hold, NamedLocks, WriterLock
+from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
 Touched = Sequence[tuple[str, str]] | None

@@ -42,7 +42,7 @@ FRONT = "store"  # store/__init__.py: shows what the ranks below the command lin
 
 # Third-party library → the modules that may import it.
 LIBRARIES = {
-    "filelock": {"store.locking"},
+    "filelock": {"store.locking", "store.backends.named_locks"},
     "sqlite_utils": {"store.backends.sqlite_schema"},
     "platformdirs": {"store.trust.keys", "store.settings_opening"},
     "attrs": {"store.settings_attrs"},  # for a class that was made with it
