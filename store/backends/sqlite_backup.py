@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from store.backends import wal_index
 from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, remove_others
-from store.backends.sqlite_attach import detach, identity_at, is_open, retain
+from store.backends.sqlite_attach import detach, is_open, retain
 from store.backends.sqlite_connection import connect
 from store.backends.sqlite_copy import (
     Check,
@@ -27,6 +27,7 @@ from store.backends.sqlite_copy import (
 )
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, translate
+from store.backends.sqlite_files import identity_at
 from store.errors import LockTimeout, StorageError, StoreError
 from store.syncing import sync_folder
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.spill_copying import FileCopies
-from store.backends.sqlite_attach import Lease, attach, detach, identity_at
+from store.backends.sqlite_attach import Lease, attach, detach
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, connect
 from store.backends.sqlite_copy import (
@@ -27,6 +27,7 @@ from store.backends.sqlite_copy import (
 )
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import timed_out
+from store.backends.sqlite_files import identity_at
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
