@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import attach, detach, is_in_transaction, retain
-from store.backends.sqlite_engine import SYNCHRONOUS, Touched
+from store.backends.sqlite_engine import Touched
+from store.backends.sqlite_pool import SYNCHRONOUS
 from store.backends.sqlite_reading import SqliteReading
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction

@@ -14,11 +14,12 @@ from weakref import ref
 from store.backends import sqlite_schema as schema
 from store.backends import wal_index
 from store.backends.sqlite_connection import connect, probe
-from store.backends.sqlite_engine import Engine, lost
+from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_files import leaving_no_trace, prepare
 from store.backends.sqlite_network import in_network_mode
 from store.backends.sqlite_place import Inode
+from store.backends.sqlite_pool import lost
 from store.errors import StorageError, StoreNotFound
 
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads

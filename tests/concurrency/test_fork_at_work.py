@@ -217,7 +217,7 @@ def test_fork_the_moment_a_statement_has_ended(path, forked, monkeypatch):
         slot.guard = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
         return slot
 
-    monkeypatch.setattr("store.backends.sqlite_engine.Slot", guarded)
+    monkeypatch.setattr("store.backends.sqlite_pool.Slot", guarded)
     with Store(path) as s:
         s["a"] = s["b"] = 1
         assert (s["a"], "c" in s, list(s), next(iter(s.items()))) == (1, False, ["a", "b"], ("a", 1))
