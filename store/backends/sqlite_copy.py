@@ -15,14 +15,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from store import spilled
+from store.backends import spill, wal_index
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
-from store.backends.spill import Folder, give_rights, unwritable
+from store.backends.spill import Folder, give_rights
 from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import connect
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
-from store.errors import Corrupt, ReadOnly, RecordError, StoreError
+from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
@@ -75,15 +75,12 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """What is no error of ours is raised as one that names the path."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except SQLITE_ERRORS as exc:
-        raise translate(exc, path) from exc
-    except OSError as exc:
-        raise unwritable(exc, path) from exc
+    """In it, what SQLite or the system says is an error of ours, which names the path. Raises: StoreError."""
+    with spill.translated(path):
+        try:
+            yield
+        except SQLITE_ERRORS as exc:
+            raise translate(exc, path) from exc
 
 
 class Report:
