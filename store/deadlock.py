@@ -6,8 +6,8 @@ from the lock that it wants. Where they lead to one that it holds itself, and ev
 ring somebody waits against the order, and the others then go on. A process that was killed leaves its line behind,
 and its count stands still.
 
-Only lock files that this process has open are read: a line, which another user may have written, never makes it open
-a file. A ring through one that it has not ends by the timeout.
+Only lock files of stores that this process has open are read: a line, which another user may have written, never
+makes it open any other. A ring through a store that it has not open ends by the timeout.
 """
 
 from __future__ import annotations

@@ -116,12 +116,15 @@ class WriterLock:
     def said(self) -> bytes:
         """What the holder of this lock, in whatever process, waits for."""
         with self._mutex:
-            if self._descriptor is None:
+            if self.path is None:
                 return self._line
-            try:
-                return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
-            except OSError:
-                return b""
+            with suppress(OSError):
+                if self._descriptor is not None:
+                    return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
+                # A store that this process has open, and has not written to yet.
+                with Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)) as descriptor:
+                    return os.pread(descriptor, LINE_BYTES, _LINE_AT)
+            return b""
 
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
@@ -138,6 +141,12 @@ class WriterLock:
 
     def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
         held = [lock for lock in _known() if lock is not self and not lock.is_named and lock.is_of(hold.thread)]
+        if any(lock.label == self.label for lock in held):
+            raise LockTimeout(
+                f"{self.path}: this thread keeps the lock already, in a transaction by another handle on the file, "
+                "and would wait for itself: use that one, or leave its block first",
+                path=self.path,
+            )
         waiting = Waiting(self, held, _labelled) if held and not self.is_named else None
         try:
             self._wait_until(hold, clean, timeout, waiting)

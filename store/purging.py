@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PURGE_EVERY = 100  # writes
 PURGED_AT_ONCE = 200  # records: more than can have expired since the last time, or what there is would never go
-NAMESPACES_AT_ONCE = 4
+NAMESPACES_AT_ONCE = 200  # likewise: a namespace may have been made for each record
 WAIT_SECONDS = 0.01  # for other writers: whoever wrote has its answer already, and should not wait for this
 
 
@@ -62,15 +62,23 @@ class Purging:
             self._lock.release()
 
     def _purge(self, store: Maintenance[Any]) -> None:
-        room, namespace = PURGED_AT_ONCE, store.namespace
-        for _ in range(NAMESPACES_AT_ONCE):
+        room = PURGED_AT_ONCE - self._purge_one(store, store.namespace, PURGED_AT_ONCE)
+        if room <= 0:
+            return
+        found = store._backend.expiring(self._namespace, store._clock(), NAMESPACES_AT_ONCE)
+        # After the last one, from the first one on.
+        self._namespace = found[-1][0] if len(found) == NAMESPACES_AT_ONCE else None
+        expired = [namespace for namespace, has_expired in found if has_expired]
+        if expired:
+            with store._backend.transaction(WAIT_SECONDS):  # one, not one for each
+                self._purge_others(store, expired, room)
+
+    def _purge_others(self, store: Maintenance[Any], namespaces: list[str], room: int) -> None:
+        for namespace in namespaces:
             room -= self._purge_one(store, namespace, room)
             if room <= 0:
+                self._namespace = namespace
                 return
-            self._namespace = store._backend.next_expiring(self._namespace)
-            if self._namespace is None:  # the next time, from the first one on
-                return
-            namespace = self._namespace
 
     def _purge_one(self, store: Maintenance[Any], namespace: str, room: int) -> int:
         """How many rows of a namespace were looked at; those that stay are come back to once the others were."""
@@ -78,6 +86,6 @@ class Purging:
         if not store._backend.expired(namespace, after, store._clock(), 1):  # nothing is locked to learn that
             return 0
         page = store._purge_page(namespace, after, room, WAIT_SECONDS)
-        if page.end is not None and page.looked == room and page.deleted < page.looked:
+        if page.end is not None and page.looked == room:  # else those that stay would be looked at again and again
             self._ends[namespace] = page.end
         return page.looked

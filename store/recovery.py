@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from store.arguments import locate
 from store.backends.spill import Folder
 from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
 from store.backends.sqlite_roots import ids_of, sample_of
@@ -77,7 +78,7 @@ def recover(
         LockTimeout: another program is writing to it. StoreError: this one has it open.
         Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
     """
-    path, goal = os.path.abspath(os.fspath(source)), os.path.abspath(os.fspath(target))
+    path, goal = _path(source), _path(target)
     if store_id is not None and len(store_id) != ID_BYTES:
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
     check_target(goal)
@@ -92,6 +93,14 @@ def recover(
             file.check_unchanged()
     steps.end()
     return result
+
+
+def _path(location: str | os.PathLike[str]) -> str:
+    """As `Store` takes it. Raises: TypeError, ValueError."""
+    _, path = locate(location)
+    if path == ":memory:":
+        raise ValueError("what is recovered, and where it goes, is a file; give its path")
+    return path
 
 
 def _copied(

@@ -59,6 +59,7 @@ def verify(store: Handle[Any], *, quick: bool = False) -> Verification:
             part(store, found, quick)
         except (Corrupt, StorageError) as exc:  # it cannot be read further, and that is what was asked
             found.damage.append(str(exc))
+    found.damage = list(dict.fromkeys(found.damage))  # each part may have come upon the same
     return found
 
 

@@ -303,8 +303,9 @@ class Backend(Protocol):
         [] = no more.
         """
 
-    def next_expiring(self, after: str | None) -> str | None:
-        """The first namespace behind another, or of all, that has records which expire some day; None: no more."""
+    def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
+        """The first namespaces behind another, or of all, that have records which expire some day; and whether some
+        have."""
 
     def delete_rows(self, rows: Sequence[Row]) -> None:
         """Delete those rows, which the open transaction has read."""

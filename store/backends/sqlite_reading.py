@@ -198,13 +198,11 @@ class SqliteReading:
             self._moves_on((rows[-1].expires, rows[-1].id) > position)
         return self._all_in(namespace, rows)
 
-    def next_expiring(self, after: str | None) -> str | None:
+    def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
         statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
-        (namespace,) = self._one(statement, values, 0.0)
-        if namespace is None:
-            return None
-        self._moves_on(after is None or self._text(namespace) > after)
-        return self._text(namespace)
+        found = [(self._text(name), bool(has)) for name, has in self._all(statement, (*values, limit, now), 0.0)]
+        self._in_order([*([] if after is None else [after]), *(name for name, _ in found)], False)
+        return found
 
     def usage(self) -> SqliteUsage:
         engine = self._engine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Iterator
 from itertools import islice
 
 from store.backends.sqlite_carving import carved, mended, row_of, store_ids
@@ -66,8 +66,11 @@ def _has_rows(trees: Trees, root: int) -> bool:
     return False
 
 
-def index_root(trees: Trees, known: Container[tuple[str, str]]) -> int | None:
-    """The root of the index of names: by the schema, or the one that has most of some names that are known."""
+def index_root(trees: Trees, known: Collection[tuple[str, str]]) -> int | None:
+    """The root of the index of names: by the schema, or the one that has most of some names that are known.
+
+    Where none is known, the schema alone can say.
+    """
     told = trees.roots().get("sqlite_autoindex_records_1")
     best, most = None, 0
     for number in _roots(trees, told):
@@ -75,7 +78,7 @@ def index_root(trees: Trees, known: Container[tuple[str, str]]) -> int | None:
         if node is not None and node.kind in (INDEX_INNER, INDEX_LEAF):
             some = list(islice(Trees(trees.image).entries(number), SAMPLES))
             matching = sum(len(entry) == 3 and tuple(entry[:2]) in known for entry in some)
-            if matching > most or (number == told and best is None and not some):
+            if matching > most or (number == told and best is None and not (some and known)):
                 best, most = number, matching
     return best
 

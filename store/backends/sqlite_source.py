@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from store.backends import wal_index
 from store.backends.sqlite_attach import is_attached
 from store.backends.sqlite_image import Image
-from store.errors import ReadOnly, StorageError, StoreError, StoreNotFound
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.locking import Hold, WriterLock
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -55,7 +55,7 @@ def opened(path: str, timeout: float) -> Iterator[Source]:
     try:
         if os.path.exists(path + ".lock"):  # else nobody of ours has written here, and nothing is made beside it
             with suppress(ReadOnly):
-                lock.acquire(hold, lambda: None, timeout)
+                _acquire(lock, hold, path, timeout)
         descriptor = os.open(path, _READ)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -70,6 +70,15 @@ def opened(path: str, timeout: float) -> Iterator[Source]:
     finally:
         lock.release(hold)
         lock.close()
+
+
+def _acquire(lock: WriterLock, hold: Hold, path: str, timeout: float) -> None:
+    try:
+        lock.acquire(hold, lambda: None, timeout)
+    except LockTimeout as exc:
+        raise LockTimeout(
+            f"{path} is being written to; stop the programs that use it, and try again", path=path
+        ) from exc
 
 
 def _check_ours(path: str) -> None:

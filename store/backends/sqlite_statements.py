@@ -132,8 +132,21 @@ EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "
     "WHERE namespace = ? AND expires <= ? AND (expires, id) > (?, ?) ORDER BY expires, id LIMIT ?"
 )
-FIRST_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
-NEXT_EXPIRING = f"{FIRST_EXPIRING} AND namespace > ?"
+
+_EXPIRING = "SELECT min(namespace) FROM records INDEXED BY records_by_expiry WHERE expires IS NOT NULL"
+_EXPIRING_STEPS = f"""
+WITH RECURSIVE step (namespace, number) AS (
+    SELECT ({_EXPIRING}{{}}), 1
+    UNION ALL
+    SELECT ({_EXPIRING} AND namespace > step.namespace), number + 1
+    FROM step WHERE step.namespace IS NOT NULL AND number < ?
+)
+SELECT namespace, EXISTS (
+    SELECT 1 FROM records INDEXED BY records_by_expiry WHERE records.namespace = step.namespace AND expires <= ?
+) FROM step WHERE namespace IS NOT NULL
+"""
+FIRST_EXPIRING = _EXPIRING_STEPS.format("")
+NEXT_EXPIRING = _EXPIRING_STEPS.format(" AND namespace > ?")
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.

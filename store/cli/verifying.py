@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import asdict
 
@@ -56,11 +57,19 @@ def _verified(path: str, quick: bool, as_object: bool) -> Verification:
     except StoreNotFound:
         raise
     except (Corrupt, NotAStore, StorageError) as exc:
-        if not os.path.isfile(path):
+        if not os.path.isfile(path) or _is_of_surroundings(exc, path):
             raise
         if as_object:
             return Verification(damage=[str(exc)])
         raise click.ClickException(f"{exc}; if it was a store, {_remedy(path)}") from exc
+
+
+def _is_of_surroundings(exc: Exception, path: str) -> bool:
+    """Whether it is not the file that is at fault: its key cannot be read, or this user may not read it."""
+    if not isinstance(exc, StorageError):
+        return False
+    own = os.path.realpath(path), os.path.abspath(path)
+    return exc.errno in (errno.EACCES, errno.EPERM) or not (exc.path is None or exc.path.startswith(own))
 
 
 def _remedy(path: str) -> str:

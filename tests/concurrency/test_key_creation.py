@@ -12,7 +12,7 @@ import pytest
 from store.trust.key_file import read_key_file
 from store.trust.keys import Keyring
 
-ROUNDS, PROCESSES = 50, 16
+ROUNDS, PROCESSES = 12, 16
 
 
 @pytest.mark.heavy

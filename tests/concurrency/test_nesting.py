@@ -208,6 +208,7 @@ NESTER = """
     from store import Store
     from store.errors import LockTimeout
 
+    others = [Store(path) for path in sys.argv[4:]]
     with Store(sys.argv[1], timeout=60) as outer, Store(sys.argv[2], timeout=60) as inner:
         for number in range(int(sys.argv[3])):
             while True:
@@ -247,6 +248,28 @@ def test_ring_of_two_processes(tmp_path: Path, program: Callable[..., Any]) -> N
                 one.tell()
         assert (along.output(), against.output()) == ("", "")
         assert first["count"] == second["count"] == 2 * rounds
+
+
+def test_ring_through_a_store_that_this_process_has_open_and_never_wrote_to(tmp_path: Path, program: Any) -> None:
+    a, b, c = (tmp_path / f"{name}.db" for name in "abc")
+    for path in (a, b, c):
+        with Store(path) as s:
+            s["count"] = 0
+    nesters = [program(NESTER, a, b, 1), program(NESTER, b, c, 1), program(NESTER, c, a, 1, b)]
+    assert [one.line() for one in nesters] == ["holds"] * 3
+    for one in nesters:
+        one.tell()
+    against = nesters.pop()
+    assert against.line() == "gave up"
+    for one in reversed(nesters):
+        assert one.line() == "done"
+        one.tell()
+    against.tell()
+    assert against.line() == "holds"
+    against.tell()
+    assert against.line() == "done"
+    against.tell()
+    assert [one.output() for one in (*nesters, against)] == [""] * 3
 
 
 HOLDER = """

@@ -3,8 +3,9 @@
 `test_*.py` are CI's share of it. The long campaign spreads its time over all promises, in rounds of some seconds:
 
     python -m tests.crash --hours 1                     prints each round's seed and counts, and writes promises.md
-    python -m tests.crash --hours 0.1 --only power      some of them; --list has their names
-    python -m tests.crash --round power --seed 4711     one round again, as its line says
+    python -m tests.crash --hours 0.1 --only kills      some of them; --list has their names
+    python -m tests.crash --hours 0.2 --only X --again  what failed and was mended, run again: its row is replaced
+    python -m tests.crash --round kills --seed 4711     one round again, as its line says
 
 Where to read: `trial` (what a promise is), `promises` (all of them), `rounds` (a round in a process of its own),
 `campaign` (whose turn it is), `table` (what is written).

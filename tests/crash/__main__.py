@@ -29,6 +29,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the campaign's seeds, or of the one round (default: random)")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help=f"of {table.FIGURES} and {table.TABLE} (default: "
                         f"that of this package after an hour of everything, else {ELSEWHERE})")  # fmt: skip
+    parser.add_argument("--again", action="store_true", help="put the figures of --only, which was mended, in place of those "
+                        "of the campaign before, in --output (default: where the README looks); the table says so")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="the names of the promises")
     parser.add_argument("--round", type=_key, metavar="NAME", help="one round; with --seed, one that was before")
     parser.add_argument("--folder", type=Path, help="do the round in this process, in that new folder, with its home")
@@ -54,7 +56,7 @@ def _keys(text: str) -> tuple[Promise, ...]:
 def output_of(options: argparse.Namespace) -> Path:
     if options.output is not None:
         return Path(options.output)
-    return COMMITTED if options.hours >= 1 and options.only == PROMISES else ELSEWHERE
+    return COMMITTED if options.again or (options.hours >= 1 and options.only == PROMISES) else ELSEWHERE
 
 
 def campaign(options: argparse.Namespace) -> int:
@@ -67,8 +69,9 @@ def campaign(options: argparse.Namespace) -> int:
 
     def written() -> None:
         hours = round((time.monotonic() - begun) / 3600, 2)
-        table.write(output, table.Run(date.today().isoformat(), options.seed, hours, options.jobs,
-                    without_peers(), list(runs.tallies.values())))  # fmt: skip
+        run = table.Run(date.today().isoformat(), options.seed, hours, options.jobs, without_peers(),
+                        list(runs.tallies.values()))  # fmt: skip
+        table.write(output, table.read(output).with_again(run) if options.again else run)
 
     try:
         runs.run(options.hours * 3600, options.jobs, _say)

@@ -7,6 +7,7 @@ the file `now`; what came of all of them it prints as JSON.
 from __future__ import annotations
 
 import faulthandler
+import gc
 import json
 import os
 import shutil
@@ -28,7 +29,7 @@ from .damage_reading import Judgement, Reading, judge, read
 from .damage_templates import KEY, NOW, Template, make
 from .sqlite_pages import Owner
 
-EVERY = 20  # stores, of which one is given to `recover`
+EVERY = 40  # stores, of which one is given to `recover`
 HANG_SECONDS = 100  # a read that takes longer will never end
 TARGETS = {"logged": ["-wal"] * 3 + [""], "beside": [""]}  # else the database
 
@@ -108,13 +109,13 @@ class Child:
         if self.path.stat().st_size == 0 and "-wal" not in template.files:
             self.counts["cut to nothing"] += 1  # an empty file is a store that is yet to be made: nobody can tell
             return []
-        reading = read(template, self.path)
+        hit = self.hit(damages)
+        reading = read(template, self.path, self.counts["stores"], hit)
         if template.key == "logged" and damages[0].file == "-wal":
             return self.of_log(reading, damages[0])
         found = judge(template, reading, template.state)
         self.count(reading, found)
         problems = found.wrong
-        hit = self.hit(damages)
         if None not in hit:
             problems += self.rest_is_there(reading, found, hit)
         if (found.missing or found.stale or found.raised) and reading.opened and reading.verified:
@@ -208,11 +209,13 @@ class Child:
 
 def main(key: str, seed: str, count: str, folder: str) -> None:
     faulthandler.enable()
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # sqlite-utils would load it where it is, for half a second
     warnings.simplefilter("ignore")  # of keys that a damaged table names
     made = Path(folder) / "made"
     made.mkdir()
     template = make(key, made)
     shutil.rmtree(made)
+    gc.freeze()  # what the imports made: to go over it again and again takes a tenth of the time
     child = Child(template, Path(folder))
     child.run(Random(f"{key} {seed}"), int(count))
     result: dict[str, Any] = {"counts": child.counts, "failures": child.failures}

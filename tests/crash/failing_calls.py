@@ -141,6 +141,7 @@ def run(work: Sequence[Task], folder: Path, timeout: float) -> tuple[Round, Coun
 def main() -> None:
     """The child's work."""
     functions = shim.loaded()
+    sys.modules["pandas"] = None  # type: ignore[assignment]  # sqlite-utils would load it where it is, for half a second
     folder = Path(sys.argv[1]).resolve() / "place"
     place = Place(folder)
     functions.shim_watch(os.fsencode(folder))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from .campaign import Tally
@@ -15,7 +15,7 @@ SHOWN = 300  # characters of a failure
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One campaign: its seed, length, place and figures."""
+    """One campaign: its seed, length, place and figures; and what was run again after it."""
 
     date: str
     seed: int
@@ -23,6 +23,20 @@ class Run:
     jobs: int
     machine: list[str]
     tallies: list[Tally]
+    again: list[str] = field(default_factory=list)
+
+    def with_again(self, other: Run) -> Run:
+        """These figures, but for the promises of `other`, a later campaign over what failed here and was mended."""
+        later = {tally.key: tally for tally in other.tallies}
+        told = [*self.again, *(_told(tally, other) for tally in self.tallies if tally.key in later)]
+        return replace(self, tallies=[later.get(tally.key, tally) for tally in self.tallies], again=told)
+
+
+def _told(before: Tally, later: Run) -> str:
+    return (
+        f"`{before.key}`, of which {len(before.failures)} in {before.trials:,} {before.unit} failed, was mended and run "
+        f"again: {later.date}, `--hours {later.hours:g} --seed {later.seed} --jobs {later.jobs} --only {before.key}`"
+    )
 
 
 def write(folder: Path, run: Run) -> None:
@@ -46,6 +60,7 @@ def markdown(run: Run) -> str:
         f"{run.date}: `python -m tests.crash --hours {run.hours:g} --seed {run.seed} --jobs {run.jobs}` wrote this table;",
         "a round that failed can be seen again with `python -m tests.crash --round NAME --seed SEED`.", "",
         *run.machine, "",
+        *([*(f"- {line}" for line in run.again), ""] if run.again else []),
         "| promise | how it is tested | trials | failures | so a trial fails in |", "|---|---|---:|---:|---:|",
         *rows, "",
         "No failure in N trials means, with 95 % confidence, that fewer than 3/N of such trials fail (the *rule of three*:",

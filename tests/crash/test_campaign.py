@@ -95,6 +95,17 @@ def test_table_is_written_from_its_figures(tmp_path):
     assert (tmp_path / table.TABLE).read_text("utf-8") == table.markdown(run)
 
 
+def test_what_was_mended_and_run_again_replaces_its_row_and_is_told(tmp_path):
+    run = table.Run("2026-01-02", 7, 1.5, 2, ["- a machine"], tallies())
+    held = Tally("broken", "It holds now.", "By trying.", "cuts", 9, 900)
+    table.write(tmp_path, run.with_again(table.Run("2026-01-03", 8, 0.2, 1, [], [held])))
+    text = (tmp_path / table.TABLE).read_text("utf-8")
+    assert "| It holds now. (`broken`) | By trying. | 900 cuts | 0 |" in text
+    assert "`broken`, of which 1 in 100 cuts failed, was mended and run again: 2026-01-03, `--hours 0.2 --seed 8" in text
+    assert "3,000 kills" in text and "Failures:" not in text
+    assert table.markdown(table.read(tmp_path)) == text
+
+
 def test_committed_table_is_of_a_campaign_over_all_promises_and_was_not_typed():
     run = table.read(COMMITTED)
     assert (COMMITTED / table.TABLE).read_text("utf-8") == table.markdown(run)
@@ -108,6 +119,7 @@ def test_only_a_long_campaign_over_everything_writes_where_the_readme_looks():
     assert output_of(arguments(["--hours", "1"])) == COMMITTED
     assert output_of(arguments(["--hours", "0.5"])) == ELSEWHERE
     assert output_of(arguments(["--hours", "2", "--only", PROMISES[0].key])) == ELSEWHERE
+    assert output_of(arguments(["--hours", "0.1", "--only", PROMISES[0].key, "--again"])) == COMMITTED
 
 
 @pytest.mark.parametrize(

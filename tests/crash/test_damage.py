@@ -8,7 +8,7 @@ import pytest
 
 from .damage import damage
 
-COUNTS = {"few": 5000, "deep": 2500, "chained": 6000, "several": 2500, "beside": 2500, "logged": 1500}
+COUNTS = {"few": 7500, "deep": 1500, "chained": 6000, "several": 2000, "beside": 2000, "logged": 1000}
 
 
 @pytest.mark.timeout(600)

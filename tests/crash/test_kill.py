@@ -29,6 +29,9 @@ def test_four_writers_of_which_one_after_the_other_is_killed(tmp_path):
     assert len(done.killed_in) > len(KINDS) // 2  # where the rest are killed is up to chance
 
 
+STEP = 3  # of three steps one, of each operation another; the campaign kills at all
+
+
 def killed_at(moment: int, work: Callable[[], object]) -> bool:
     """Whether a fork of this process that does `work` got as far as that moment, and was killed there."""
     status = ended(forked(work, moment))
@@ -67,11 +70,9 @@ CHANGED = {
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("how", CHANGED)
-def test_writer_killed_at_every_step_of(path, how):
+def test_writer_killed_at_steps_of(path, how):
     with Store(path, timeout=5) as s:
-        moment = 0
-        while True:
-            moment += 1
+        for moment in count(1 + list(CHANGED).index(how) % STEP, STEP):
             s.update(a=["old"], b="old")
             killed = killed_at(moment, lambda: change(s, how))
             found = s.get("a"), s.get("b")
@@ -84,8 +85,8 @@ def test_writer_killed_at_every_step_of(path, how):
 
 
 @pytest.mark.heavy
-def test_process_killed_at_every_step_of_making_the_key(tmp_path, monkeypatch):
-    for moment in count(1):
+def test_process_killed_at_steps_of_making_the_key(tmp_path, monkeypatch):
+    for moment in count(1, STEP):
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / str(moment)))
         killed = killed_at(moment, lambda: Keyring().sealing_key())
         file = default_key_file()

@@ -57,7 +57,7 @@ def test_killed_at_some_moments(path: Path, part: int) -> None:
 
 @pytest.mark.heavy
 def test_killed_at_many_moments(path: Path) -> None:
-    at_moments(path, 1, 23)
+    at_moments(path, 1, 43)
 
 
 def at_moments(path: Path, first: int, step: int) -> None:

@@ -21,7 +21,7 @@ from store import Store
 from store.backends import sqlite_checkpoints, sqlite_network
 from store.backends.mounts import Mount
 from store.backups import restore
-from store.errors import StorageError
+from store.errors import LockTimeout, StorageError
 
 TIMEOUT = 60.0  # seconds
 
@@ -168,6 +168,13 @@ class TestLock:
                 s["a"] = 2
                 assert reader["a"] == 1
             assert reader["a"] == 2
+
+    def test_is_not_waited_for_by_the_thread_that_keeps_it(self, s: Store[Any], path: Path) -> None:
+        s["a"] = 1
+        with Store[Any](path, mode="r", timeout=1e6) as reader:
+            with s.transaction(), pytest.raises(LockTimeout, match="this thread keeps the lock already"):
+                reader["a"]
+            assert reader["a"] == 1
 
     def test_is_given_back_after_an_error_of_a_read(self, s: Store[Any], path: Path) -> None:
         with pytest.raises(KeyError):

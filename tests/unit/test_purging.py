@@ -73,7 +73,7 @@ def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
     s._backend._engine.slot().conn.set_trace_callback(statements.append)
     write(s, 1)
     assert len(statements) == 3
-    assert [text.split()[0] for text in statements[1:]] == ["SELECT", "SELECT"]
+    assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]
 
 
 def test_store_of_sessions_does_not_grow_for_ever(path, clock):
@@ -105,15 +105,39 @@ def test_programs_that_write_once_purge_too(path, clock):
 
 
 def test_other_namespaces_in_turn(s, path, clock):
-    names = [f"namespace{number:02}" for number in range(3 * NAMESPACES_AT_ONCE)]
-    for name in names:
-        with s.within(name) as inner:
-            expire(inner, clock, 2)
-            inner["kept"] = 1
-    assert sum(on_disk(path, name) for name in names) >= 2 * len(names)
-    for _ in range(5):
+    names = [f"namespace{number:03}" for number in range(2 * NAMESPACES_AT_ONCE + 5)]
+    with s.transaction():
+        for name in names:
+            with s.within(name) as inner:
+                inner.put("n", 1, ttl=5)
+                inner["kept"] = 1
+    clock.advance(10)
+    s._purging.left = 0
+    for _ in range(4):
         write(s, PURGE_EVERY)
     assert [on_disk(path, name) for name in names] == [1] * len(names)
+
+
+def test_namespace_for_each_session(path, clock):
+    """A namespace is written once; there are never more than a few times those that live."""
+    with Store[Any](path, clock=clock, ttl=100) as s:
+        for number in range(PURGE_EVERY * 12):
+            s.within(f"{number * 7919 % 10007}")["session"] = number
+            clock.advance(1)
+    with closing(sqlite3.connect(path)) as conn:
+        assert conn.execute("SELECT count(*) FROM records").fetchone()[0] <= 3 * PURGE_EVERY
+
+
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_store_of_sessions_does_not_grow_beside_expired_ones_of_another_key(path, clock):
+    """A program whose key is new meets those that it wrote with its old one: they stay, before all others."""
+    with Store[Any](path, key=OTHER, clock=clock) as s:
+        expire(s, clock, 3 * PURGED_AT_ONCE, "foreign")
+    with Store[Any](path, clock=clock, ttl=100) as s:
+        for number in range(PURGE_EVERY * 40):
+            s[f"session{number}"] = number
+            clock.advance(1)
+        assert on_disk(path) <= 100 + 3 * PURGED_AT_ONCE + 10 * PURGE_EVERY
 
 
 def test_handles_on_namespaces_count_together(s, path, clock):

@@ -187,6 +187,16 @@ def test_what_is_gone_is_named(path: Path, target: Path, kind: str) -> None:
         assert {why for *_, why in found.lost} == {"the page that it was on is damaged"}
 
 
+def test_all_that_is_gone_is_named(path: Path, target: Path) -> None:
+    with Store[Any](path) as s:
+        s.update({f"n{number}": number for number in range(10)})
+    root = root_of(path, "records")  # and the one page that the table has
+    overwrite(path, PAGE * (root - 1), bytes(PAGE))
+    found = store.recover(path, target)
+    assert rows_of(target) == {} and found.sealed == 0
+    assert lost_names(found) == {("", f"n{number}") for number in range(10)}
+
+
 def test_what_was_deleted_or_replaced_stays_away(path: Path, target: Path) -> None:
     """Its bytes are still on free pages, its seals hold, and the table has a gap where it was."""
     with Store[Any](path) as s:
@@ -401,6 +411,17 @@ def test_refusals(path: Path, target: Path, tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_places_are_given_as_those_of_a_store(path: Path, target: Path) -> None:
+    filled(path)
+    for wrong, error in ((None, TypeError), (1, TypeError), ("", ValueError), (":memory:", ValueError), ("a\0b", ValueError)):
+        with pytest.raises(error):
+            store.recover(wrong, target)  # type: ignore[arg-type]
+        with pytest.raises(error):
+            store.recover(path, wrong)  # type: ignore[arg-type]
+    assert store.recover(f"sqlite:///{path}", os.fsencode(target)).ok  # type: ignore[arg-type]
+    assert len(rows_of(target)) == len(rows_of(path))
+
+
 def test_writer_elsewhere_is_waited_for_and_then_refused(
     path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,7 +429,7 @@ def test_writer_elsewhere_is_waited_for_and_then_refused(
     monkeypatch.setattr(recovery, "WAIT_SECONDS", 0.01)
     with open(f"{path}.lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(LockTimeout):
+        with pytest.raises(LockTimeout, match="stop the programs that use it"):
             store.recover(path, target)
     assert store.recover(path, target).ok
 

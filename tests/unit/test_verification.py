@@ -213,6 +213,7 @@ def test_records_behind_a_page_that_cannot_be_read_are_checked_and_named(path: P
             found = s.verify(quick=quick)
         assert ("", "n0500") in found.corrupt and len(found.corrupt) == gone < 20
         assert found.sealed == 1000 - gone and found.damage
+        assert len(set(found.damage)) == len(found.damage)  # though each part of it comes upon that page
 
 
 def test_quick_looks_at_the_size_of_files_and_full_at_their_content(path: Path) -> None:

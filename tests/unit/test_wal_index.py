@@ -258,13 +258,13 @@ def test_connections_closed_again_and_again_keep_descriptors_flat(s):
 
 def test_stores_opened_again_and_again_keep_descriptors_flat(path):
     before = descriptors()
-    _open_and_close(path, 500)
+    _open_and_close(path, 200)
     assert descriptors() <= before
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("times", [2_000, pytest.param(10_000, marks=pytest.mark.huge)])
+@pytest.mark.parametrize("times", [1_000, pytest.param(10_000, marks=pytest.mark.huge)])
 def test_stores_opened_thousands_of_times_keep_descriptors_flat(path, times):
     before = descriptors()
     _open_and_close(path, times)

@@ -51,3 +51,12 @@ def test_verify_of_a_file_that_does_not_open(run, fails, filled, path):
     assert run("verify", path.with_name("NEW.db")).code == 0
     with Store(path.with_name("NEW.db")) as s:
         assert s["greeting"] == "hello"
+
+
+def test_verify_where_it_is_not_the_file_that_is_at_fault(run, filled, path, monkeypatch):
+    key_file = path.with_name("none")
+    monkeypatch.setenv("STORE_KEY_FILE", str(key_file))
+    for words in (["verify", filled], ["verify", filled, "--json"]):
+        result = run(*words)
+        assert (result.code, result.out) == (1, "")
+        assert f"the key file {key_file} cannot be read" in result.err and "recover" not in result.err
