@@ -13,7 +13,7 @@ from weakref import ref
 
 from store.backends import sqlite_schema as schema
 from store.backends import wal_index
-from store.backends.sqlite_connection import connect, probe
+from store.backends.sqlite_connection import connect, files_apart, probe
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_files import leaving_no_trace, prepare
@@ -195,6 +195,7 @@ def _after_fork_in_child() -> None:
     engines = _every_engine()
     wal_index.renew()
     _closing.clear()
+    _lost_files.update(files_apart())
     for engine in engines:
         for conn in engine.renew():
             _keep_for_ever(conn)

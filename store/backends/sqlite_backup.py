@@ -6,13 +6,12 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
-from store.backends import wal_index
 from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, remove_others
 from store.backends.sqlite_attach import detach, is_open, retain
-from store.backends.sqlite_connection import connect
+from store.backends.sqlite_connection import apart
 from store.backends.sqlite_copy import (
     Check,
     Copied,
@@ -126,9 +125,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
         if not _older(engine, target, timeout):  # it may have come since
             yield
             return
-        with wal_index.opening():
-            conn = connect(target)
-        with closing(conn):
+        with apart(target) as conn:
             _lock_out(conn, target)
             yield
             with suppress(sqlite3.Error):

@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from store import spilled
-from store.backends import spill, wal_index
+from store.backends import spill
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, give_rights
 from store.backends.spill_copying import FileCopies, Tell
-from store.backends.sqlite_connection import connect
+from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
 from store.errors import Corrupt, ReadOnly, RecordError
@@ -238,9 +238,7 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell,
     Raises:
         StoreError: SQLite's, translated, and as much of the source at `path` as can be told. And what `tell` raises.
     """
-    with translated(partial), wal_index.opening():
-        target = connect(partial)
-    with closing(target), translated(partial):
+    with translated(partial), apart(partial) as target:
         target.execute("PRAGMA journal_mode = MEMORY").fetchone()  # nobody needs a half of it back
         target.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
         left: list[int] = []
@@ -264,9 +262,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     Its header asks for a log, which a place that is only read has none for; it has a rollback journal until somebody
     opens it to write.
     """
-    with wal_index.opening():
-        conn = connect(partial)
-    with closing(conn):
+    with apart(partial) as conn:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied

@@ -239,6 +239,32 @@ def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
     assert [files for files in inherited if files] == []
 
 
+def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
+    """SQLite in the child would go by the locks that the copy's connection had in the parent."""
+    target = tmp_path / "backup.db"
+    done_read, done = os.pipe()
+    children = []
+
+    def work() -> str:
+        os.read(done_read, 1)
+        with Store(target, timeout=0.5) as s:
+            return write(s, "child", 1)
+
+    def told_of(copied: int, total: int) -> None:
+        if copied and not children:
+            children.append(forked(lambda: told(work)))
+
+    with Store(path) as s:
+        s.update({str(i): "x" * 1000 for i in range(1000)})
+        s.backup(target, progress=told_of)
+    os.write(done, b"x")
+    answer = children[0].result()
+    os.close(done_read)
+    os.close(done)
+    assert "use spawn" in answer
+    assert program(WRITE, target).output() == ""
+
+
 # -- locks
 
 
