@@ -36,8 +36,9 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from store.aio_blocks import AsyncWatch, Block, Named
 from store.aio_worker import Worker
+from store.arguments import check_timeout
 from store.errors import StoreClosed, StoreError
-from store.handle import DEFAULT_TIMEOUT_SECONDS, check_timeout
+from store.handle import DEFAULT_TIMEOUT_SECONDS
 from store.mapping import Store
 from store.transaction import MISSING
 from store.watching import INTERVAL_SECONDS

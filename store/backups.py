@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
+from store.arguments import check_timeout, locate
 from store.backends import restorers
 from store.errors import RecordError
-from store.handle import DEFAULT_TIMEOUT_SECONDS, Handle, check_timeout, locate
+from store.handle import DEFAULT_TIMEOUT_SECONDS, Handle
 from store.trust.keys import Keyring
 from store.trust.seal import Sealer
 

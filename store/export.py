@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
+from store.arguments import check_name
 from store.errors import CodecUnavailable, NotSerializable, RecordError, StorageError, Untrusted, label
 from store.foreign import as_json, pickled
-from store.handle import check_name
 from store.mapping import Store
 from store.syncing import sync_file, sync_folder
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from store.arguments import (
+    OnUnreadable,
+    check_bytes,
+    check_name,
+    check_on_unreadable,
+    check_timeout,
+    check_ttl,
+    locate,
+)
 from store.backends import Backend, schemes
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
@@ -30,8 +38,6 @@ if TYPE_CHECKING:
     from store.record import Record
 
 V = TypeVar("V")
-
-OnUnreadable = Callable[[str, StoreError], Any]
 
 MODES = ("r", "w", "c", "n")
 DEFAULT_TIMEOUT_SECONDS = 60.0
@@ -375,31 +381,6 @@ def _open_backend(location: str | os.PathLike[str], **options: Any) -> Backend:
     return backend
 
 
-def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
-    """The scheme, and the absolute path or ":memory:", of a path or URL. Raises: TypeError, ValueError."""
-    if isinstance(location, bytes):
-        location = os.fsdecode(location)
-    if not isinstance(location, str | os.PathLike):
-        raise TypeError(f"a store's location is a path or a URL, not {location!r}")
-    path = os.fspath(location)
-    scheme, separator, rest = path.partition("://")
-    if not separator:
-        scheme, rest = "sqlite", path
-    elif scheme not in schemes:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
-    else:
-        rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
-    if not rest:
-        raise ValueError("a store's location may not be empty; name a file, or ':memory:'")
-    try:
-        valid = b"\0" not in os.fsencode(rest)
-    except UnicodeEncodeError:
-        valid = False
-    if not valid:
-        raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
-    return scheme, rest if rest == ":memory:" else os.path.abspath(rest)
-
-
 def is_store(path: str) -> bool:
     """Whether the file at `path` is a store; it is not changed."""
     from store.backends.sqlite_attach import is_store as bears_our_mark  # only who asks imports the backend
@@ -412,57 +393,3 @@ def record_of(header: Header) -> Record:
     from store.record import Record
 
     return Record.from_header(header)
-
-
-def check_name(name: str, what: str = "name") -> str:
-    """The name as a plain `str`. Raises: TypeError: it is something else. ValueError: it is not valid text."""
-    if type(name) is not str:
-        if not isinstance(name, str):
-            raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
-        name = str.__str__(name)
-    if not name.isascii():
-        try:
-            name.encode()
-        except UnicodeEncodeError as exc:
-            raise ValueError(
-                f"a {what} must be valid text, and {name[exc.start : exc.end]!r} at position {exc.start} is half of "
-                "a surrogate pair; for bytes from a file name use os.fsencode(name).hex(), for example"
-            ) from exc
-    return name
-
-
-def check_ttl(ttl: float | None) -> float | None:
-    """The ttl in seconds. Raises: TypeError, ValueError: no number, not above 0, not finite."""
-    if ttl is None:
-        return None
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
-        raise TypeError(f"ttl is a number of seconds or None, not {ttl!r}")
-    if not 0 < ttl <= sys.float_info.max:
-        raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
-    return ttl
-
-
-def check_on_unreadable(choice: str | OnUnreadable) -> str | OnUnreadable:
-    if isinstance(choice, str):
-        if choice not in ("raise", "skip"):
-            raise ValueError(f'unknown on_unreadable {choice!r}: "raise", "skip", or a function of name and error')
-    elif not callable(choice):
-        raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')
-    return choice
-
-
-def check_bytes(size: int, what: str) -> int:
-    """A number of bytes. Raises: TypeError, ValueError."""
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise TypeError(f"{what} is a number of bytes, not {size!r}")
-    if size < 0:
-        raise ValueError(f"{what} is a number of bytes from 0 up, not {size!r}")
-    return size
-
-
-def check_timeout(timeout: float) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
-        raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
-    if not timeout >= 0:
-        raise ValueError(f"timeout is a number of seconds from 0 up, not {timeout!r}")
-    return min(timeout, 1e9)

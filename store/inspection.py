@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from store.arguments import check_name
 from store.errors import CodecUnavailable, Conflict, Corrupt, RecordError, Tampered, label
-from store.handle import Handle, check_name
+from store.handle import Handle
 from store.record import Record
 from store.row import Header, Row
 from store.spilled import size_of

@@ -1,8 +1,6 @@
-"""Locks between processes, and the only place that knows filelock.
+"""The lock between processes that every write of a store passes through.
 
-`WriterLock` is the one lock that every write of a store passes through. `NamedLocks` are for the program's
-own purposes. filelock is imported with the first lock that is taken: it costs a reader 70–110 ms it has
-no use for.
+filelock is imported with the first lock that is taken: it costs a reader 70–110 ms it has no use for.
 """
 
 from __future__ import annotations
@@ -11,15 +9,14 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
-from store.digests import blake2b
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -27,7 +24,6 @@ from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, Store
 # twice as long. What a write costs more than alone is the change of processes: each begins with cold caches.
 FIRST_DELAY = 0.0001
 LAST_DELAY = 0.002
-NAMED_POLL = 0.005  # seconds; a named lock is held for long, and waited for in peace
 
 
 class Hold:
@@ -99,16 +95,15 @@ class WriterLock:
             if self.holder is not None and self.holder() is hold:
                 self._unlock()
 
-    def held_by(self, hold: Hold) -> bool:
-        """Whether `hold` has the lock still."""
-        holder = self.holder
-        return holder is not None and holder() is hold
-
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""
+        return self.is_of(threading.get_ident())
+
+    def is_of(self, thread: int) -> bool:
+        """Whether that thread has it."""
         holder = self.holder
         hold = None if holder is None else holder()
-        return hold is not None and hold.thread == threading.get_ident()
+        return hold is not None and hold.thread == thread
 
     def say(self, line: bytes) -> None:
         """Tell whoever waits for this lock what its holder waits for; if that fails, they have their timeout."""
@@ -145,7 +140,7 @@ class WriterLock:
             self._close()
 
     def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
-        held = [lock for lock in _known() if lock is not self and not lock.is_named and lock._is_of(hold.thread)]
+        held = [lock for lock in _known() if lock is not self and not lock.is_named and lock.is_of(hold.thread)]
         if any(lock.label == self.label for lock in held):
             raise LockTimeout(
                 f"{self.path}: this thread keeps the lock already, in a transaction by another handle on the file, "
@@ -192,12 +187,6 @@ class WriterLock:
         self._gives_way = False
         time.sleep(min(timeout, LOOK_SECONDS))
 
-    def _is_of(self, thread: int) -> bool:
-        """Whether that thread has it."""
-        holder = self.holder
-        hold = None if holder is None else holder()
-        return hold is not None and hold.thread == thread
-
     def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
         with self._mutex:
             if self.holder is not None:
@@ -222,7 +211,7 @@ class WriterLock:
             if not self._flock(descriptor, blocking=False):
                 return False
         except OSError as exc:
-            raise _unlockable(self.path, exc) from exc
+            raise unlockable(self.path, exc) from exc
         try:
             status = os.stat(self.path)  # type: ignore[arg-type]
             if self._inode == (status.st_dev, status.st_ino):
@@ -283,99 +272,7 @@ class WriterLock:
             self._opened.close()
 
 
-class NamedLocks:
-    """Locks by name for the program's own purposes, each on a file of its own in `folder`.
-
-    Without a folder they exclude threads only. A thread that takes one twice gets an error: it would
-    wait for itself.
-    """
-
-    def __init__(self, folder: str | None) -> None:
-        self.folder = folder
-        self._mine = threading.local()
-        self._in_process: dict[str, WriterLock] = {}
-
-    @contextmanager
-    def hold(self, name: str, timeout: float) -> Iterator[None]:
-        """Hold the lock called `name`.
-
-        Raises:
-            LockTimeout: somebody else kept it for `timeout` seconds. StoreError: this thread has it.
-        """
-        held: set[str] = self._mine.__dict__.setdefault("held", set())
-        if name in held:
-            raise StoreError(f"this thread holds the lock {name!r} already, and would wait for itself")
-        take, give = self._lock(name)
-        if not take(timeout):
-            raise LockTimeout(
-                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
-                f"lock({name!r}, timeout=…)",
-                path=self.folder,
-            )
-        try:
-            held.add(name)
-            yield
-        finally:
-            try:
-                held.discard(name)
-            finally:  # an interrupt may come between the two
-                try:
-                    give()  # at once: in a function of ours an interrupt could come before it
-                except OSError as exc:
-                    raise _unlockable(self.folder, exc) from exc
-
-    def forget(self) -> None:
-        """In a forked child: the locks that threads of the parent hold are not ours (filelock closes its own)."""
-        self._mine = threading.local()
-        self._in_process = {}
-
-    def _lock(self, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        if self.folder is None:
-            lock = self._in_process.setdefault(name, WriterLock(None))
-            lock.is_named = True
-            return self._thread_lock(lock)
-        return self._file_lock(self.folder, name)
-
-    def _thread_lock(self, lock: WriterLock) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        hold = Hold()
-
-        def take(timeout: float) -> bool:
-            try:
-                lock.acquire(hold, _nothing, timeout)
-            except LockTimeout:
-                return False
-            return True
-
-        return take, lambda: lock.release(hold)
-
-    def _file_lock(self, folder: str, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        import filelock
-
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as exc:
-            raise StorageError(
-                f"{folder}: cannot make the folder for named locks: {exc.strerror}; free space or see the file "
-                "system's log, and try again",
-                errno=exc.errno,
-                path=folder,
-            ) from exc
-        file = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        lock = filelock.FileLock(os.path.join(folder, file + ".lock"), poll_interval=NAMED_POLL)
-
-        def take(timeout: float) -> bool:
-            try:
-                lock.acquire(timeout=timeout)
-            except filelock.Timeout:
-                return False
-            except OSError as exc:
-                raise _unlockable(lock.lock_file, exc) from exc
-            return True
-
-        return take, lock.release
-
-
-def _unlockable(path: str | None, exc: OSError) -> StorageError:
+def unlockable(path: str | None, exc: OSError) -> StorageError:
     """The error of ours for a file that the system does not lock, or unlock."""
     return StorageError(
         f"{path}: cannot be locked or unlocked: {exc.strerror}; see the file system's log and try again",
@@ -384,7 +281,7 @@ def _unlockable(path: str | None, exc: OSError) -> StorageError:
     )
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """What a lock that guards no transaction has to undo."""
 
 

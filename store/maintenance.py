@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from store.arguments import check_name, check_ttl
 from store.errors import RecordError, Untrusted, label
-from store.handle import Handle, check_name, check_ttl, record_of
+from store.handle import Handle, record_of
 from store.purging import Page
 from store.row import Row
 from store.trust.seal import Verdict

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from store.arguments import check_name
 from store.errors import Corrupt, Tampered
-from store.handle import check_name
 from store.maintenance import Maintenance
 from store.readcache import MISSING
 from store.records import Records

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+from store.arguments import check_name, check_ttl
 from store.backends import schemes
 from store.errors import LockTimeout, NotSerializable, StorageError, StoreError
-from store.handle import check_name, check_ttl
 from store.mapping import Store
 
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here

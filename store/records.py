@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
+from store.arguments import check_name, check_ttl
 from store.codecs import CodecChoice
 from store.errors import Conflict, label
-from store.handle import Handle, check_name, check_ttl, record_of
+from store.handle import Handle, record_of
 
 if TYPE_CHECKING:
     from store.record import Record

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from store.arguments import locate
 from store.backends.spill import Folder
 from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
 from store.backends.sqlite_roots import ids_of, sample_of
 from store.backends.sqlite_salvage import Salvage, Salvaged
 from store.backends.sqlite_source import Source, opened
 from store.errors import Corrupt, NotAStore, RecordError, StorageError
-from store.handle import locate
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, parts_of, prefix_of
 from store.trust.key import UNKEYED

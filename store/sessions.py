@@ -27,6 +27,7 @@ from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
+from store.arguments import check_ttl
 from store.errors import (
     CodecUnavailable,
     Corrupt,
@@ -37,7 +38,6 @@ from store.errors import (
     UnknownProtocol,
     Untrusted,
 )
-from store.handle import check_ttl
 from store.mapping import Store
 from store.transaction import MISSING, Edit
 

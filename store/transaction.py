@@ -9,9 +9,10 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
+from store.arguments import check_name, check_timeout
 from store.backends import Transaction
 from store.errors import Conflict, StoreError, label
-from store.handle import Handle, check_name, check_timeout
+from store.handle import Handle
 from store.readcache import (
     MISSING as MISSING,
 )  # what `default` is where none was given; those above have it from here

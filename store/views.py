@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.handle import check_name
+from store.arguments import check_name
 
 if TYPE_CHECKING:
     from store.mapping import Store

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
+from store.arguments import check_name, check_timeout
 from store.errors import StoreError
-from store.handle import Handle, check_name, check_timeout
+from store.handle import Handle
 
 if TYPE_CHECKING:
     from store.watch import Watch

@@ -6,13 +6,12 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
-from store.backends import wal_index
 from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, remove_others
-from store.backends.sqlite_attach import detach, identity_at, is_open, retain
-from store.backends.sqlite_connection import connect
+from store.backends.sqlite_attach import detach, is_open, retain
+from store.backends.sqlite_connection import apart
 from store.backends.sqlite_copy import (
     Check,
     Copied,
@@ -27,6 +26,7 @@ from store.backends.sqlite_copy import (
 )
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, translate
+from store.backends.sqlite_files import identity_at
 from store.errors import LockTimeout, StorageError, StoreError
 from store.syncing import sync_folder
 
@@ -125,9 +125,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
         if not _older(engine, target, timeout):  # it may have come since
             yield
             return
-        with wal_index.opening():
-            conn = connect(target)
-        with closing(conn):
+        with apart(target) as conn:
             _lock_out(conn, target)
             yield
             with suppress(sqlite3.Error):

@@ -7,10 +7,11 @@ import os
 import sqlite3
 import sys
 import weakref
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from urllib.parse import quote
 
+from store.backends import wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.errors import StorageError
@@ -25,6 +26,7 @@ _READONLY, _CANTOPEN = 8, 14
 
 Connect = Callable[[], sqlite3.Connection]
 
+_apart: dict[int, tuple[int, int]] = {}  # of connections that belong to no engine: the files that they are open on
 _frozen: weakref.WeakSet[Connect] = weakref.WeakSet()
 
 
@@ -43,6 +45,28 @@ def _connect(target: str, *, uri: bool) -> sqlite3.Connection:
     if sys.version_info >= (3, 12):
         conn.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
     return conn
+
+
+@contextmanager
+def apart(path: str, query: str = "mode=rw") -> Iterator[sqlite3.Connection]:
+    """A connection that belongs to no engine, for the length of the block.
+
+    A fork does not wait for it: the file is lost to a child that is forked meanwhile (`files_apart`).
+    """
+    with wal_index.opening():
+        conn = connect(path, query)
+        status = os.stat(path)
+        _apart[id(conn)] = status.st_dev, status.st_ino
+    try:
+        yield conn
+    finally:
+        conn.close()
+        del _apart[id(conn)]
+
+
+def files_apart() -> set[tuple[int, int]]:
+    """The files on which connections are open that belong to no engine."""
+    return set(_apart.copy().values())
 
 
 def writer(path: str) -> Connect:

@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from store import spilled
+from store.backends import spill
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
-from store.backends.spill import Folder, give_rights, unwritable
+from store.backends.spill import Folder, give_rights
 from store.backends.spill_copying import FileCopies, Tell
-from store.backends.sqlite_connection import connect
+from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
-from store.errors import Corrupt, ReadOnly, RecordError, StoreError
+from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
@@ -75,15 +75,12 @@ def stoppable() -> Iterator[None]:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """What is no error of ours is raised as one that names the path."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except SQLITE_ERRORS as exc:
-        raise translate(exc, path) from exc
-    except OSError as exc:
-        raise unwritable(exc, path) from exc
+    """In it, what SQLite or the system says is an error of ours, which names the path. Raises: StoreError."""
+    with spill.translated(path):
+        try:
+            yield
+        except SQLITE_ERRORS as exc:
+            raise translate(exc, path) from exc
 
 
 class Report:
@@ -241,9 +238,7 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell,
     Raises:
         StoreError: SQLite's, translated, and as much of the source at `path` as can be told. And what `tell` raises.
     """
-    with translated(partial), wal_index.opening():
-        target = connect(partial)
-    with closing(target), translated(partial):
+    with translated(partial), apart(partial) as target:
         target.execute("PRAGMA journal_mode = MEMORY").fetchone()  # nobody needs a half of it back
         target.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
         left: list[int] = []
@@ -267,9 +262,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     Its header asks for a log, which a place that is only read has none for; it has a rollback journal until somebody
     opens it to write.
     """
-    with wal_index.opening():
-        conn = connect(partial)
-    with closing(conn):
+    with apart(partial) as conn:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied

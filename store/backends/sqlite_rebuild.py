@@ -8,15 +8,14 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
 from store.backends.spill import Folder, unwritable
 from store.backends.spill_reading import mapped
 from store.backends.spill_writing import write_as
-from store.backends.sqlite_connection import connect
+from store.backends.sqlite_connection import apart
 from store.backends.sqlite_errors import SQLITE_ERRORS, translate
 from store.errors import StorageError, StoreNotFound
 from store.row import Row
@@ -67,9 +66,7 @@ def rebuilt(target: str, store_id: bytes, rights: os.stat_result) -> Iterator[Re
     try:
         path = os.path.join(work, "store.db")
         try:
-            with wal_index.opening():
-                conn = connect(path, "mode=rwc")
-            with closing(conn):
+            with apart(path, "mode=rwc") as conn:
                 _give_rights(path, rights)
                 schema.migrate(conn, path)
                 conn.execute("BEGIN IMMEDIATE")

@@ -7,14 +7,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing
 
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
 from store.backends.spill_copying import FileCopies
-from store.backends.sqlite_attach import Lease, attach, detach, identity_at
+from store.backends.sqlite_attach import Lease, attach, detach
 from store.backends.sqlite_backup import place_copy, refuse_own
-from store.backends.sqlite_connection import BUSY_SECONDS, connect
+from store.backends.sqlite_connection import BUSY_SECONDS, apart
 from store.backends.sqlite_copy import (
     Check,
     Copied,
@@ -27,6 +25,7 @@ from store.backends.sqlite_copy import (
 )
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import timed_out
+from store.backends.sqlite_files import identity_at
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
@@ -111,9 +110,7 @@ def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
     """
     garbage, sealers = _left_behind(live, timeout)
     page_bytes: int = live.read("PRAGMA page_size", (), fetch_all, 0.0, timeout)[0][0]
-    with wal_index.opening():
-        conn = connect(partial)
-    with closing(conn), translated(partial):
+    with apart(partial) as conn, translated(partial):
         conn.execute("BEGIN IMMEDIATE")
         conn.executemany(sql.DROP, [(file,) for file in garbage - copied.parts.keys()])
         conn.executemany(sql.ADD_SEALER, sealers)
@@ -154,7 +151,5 @@ def _commit(cursor: sqlite3.Cursor, partial: str, path: str, timeout: float) -> 
         if status and remaining and time.monotonic() >= deadline:  # else it would be tried for ever
             raise timed_out(path, timeout)
 
-    with wal_index.opening():
-        source = connect(partial, "mode=ro")
-    with closing(source):
+    with apart(partial, "mode=ro") as source:
         source.backup(conn, progress=wait, sleep=BUSY_SECONDS)

@@ -81,6 +81,10 @@ class Slot:
                             # snapshot.
                             cursor.close()
                             raise
+                        finally:
+                            # Under the guard still: closed with a statement that is not at its end, SQLite keeps the
+                            # files open (https://www.sqlite.org/c3ref/close.html), and a fork would hand them down.
+                            del cursor
                     finally:
                         self.running = False
             except SQLITE_ERRORS as exc:

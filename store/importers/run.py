@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from store.arguments import check_name
 from store.errors import NotAStore, RecordError, StorageError, StoreError, Untrusted, label
 from store.foreign import Foreign, check_storable, expiry_of, holds_same
-from store.handle import check_name
 from store.importers import Found, Importer, importers
 from store.importers.files import is_our_store
 from store.importers.names import name_of

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from store import Store
+from store.backends.sqlite_slot import Slot
 from store.errors import LockTimeout
 
 TIMEOUT = 60.0  # seconds
@@ -31,6 +33,12 @@ def told(call) -> str:
         return str(call())
     except Exception as exc:
         return f"{type(exc).__name__}: {exc}"
+
+
+def connections_to(path: Path) -> list[str]:
+    """The open files whose names begin so, but for those that are locks of our own."""
+    files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return [file for file in files if file.startswith(str(path)) and not file.endswith(".lock")]
 
 
 def in_thread(call) -> None:
@@ -166,11 +174,11 @@ def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
         assert begun.wait(TIMEOUT)
 
         def work() -> list[str]:
-            files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+            files = connections_to(tmp_path)
             for number in range(3):
                 with Store(tmp_path / f"{number}.db") as other:
                     other["child"] = number
-            return [file for file in files if file.startswith(str(tmp_path)) and not file.endswith(".lock")]
+            return files
 
         try:
             answers = [forked(work).result() for _ in range(20)]
@@ -178,6 +186,83 @@ def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
             stop.set()
             thread.join(TIMEOUT)
         assert answers == [[]] * 20  # no connection was inherited: it would hold locks that SQLite believes in
+
+
+class ForkingGuard:
+    """The guard of a connection, with a fork the moment that it is given back: before the caller does anything more."""
+
+    forking = False  # a fork takes and gives guards as well
+
+    def __init__(self, fork) -> None:
+        self.lock = threading.RLock()
+        self.acquire, self.release = self.lock.acquire, self.lock.release
+        self.fork = fork
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+        if not ForkingGuard.forking and not self.lock._is_owned():
+            ForkingGuard.forking = True
+            self.fork()
+            ForkingGuard.forking = False
+
+
+def test_fork_the_moment_a_statement_has_ended(path, forked, monkeypatch):
+    inherited = []
+
+    def guarded(*args: object) -> Slot:
+        slot = Slot(*args)
+        slot.guard = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
+        return slot
+
+    monkeypatch.setattr("store.backends.sqlite_pool.Slot", guarded)
+    with Store(path) as s:
+        s["a"] = s["b"] = 1
+        assert (s["a"], "c" in s, list(s), next(iter(s.items()))) == (1, False, ["a", "b"], ("a", 1))
+        assert s.get_many(["a", "b"]) == {"a": 1, "b": 1}
+    assert len(inherited) > 10
+    # None: SQLite keeps those files open whose connection is closed with a statement that is not at its end.
+    assert [files for files in inherited if files] == []
+
+
+def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
+    inherited = []
+    with Store(path) as s:
+        s["a"] = 1
+        watching = s.watch()
+        engine = s._backend._engine
+        engine._slots_lock = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
+        watching.close()
+    assert inherited
+    assert [files for files in inherited if files] == []
+
+
+def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
+    """SQLite in the child would go by the locks that the copy's connection had in the parent."""
+    target = tmp_path / "backup.db"
+    done_read, done = os.pipe()
+    children = []
+
+    def work() -> str:
+        os.read(done_read, 1)
+        with Store(target, timeout=0.5) as s:
+            return write(s, "child", 1)
+
+    def told_of(copied: int, total: int) -> None:
+        if copied and not children:
+            children.append(forked(lambda: told(work)))
+
+    with Store(path) as s:
+        s.update({str(i): "x" * 1000 for i in range(1000)})
+        s.backup(target, progress=told_of)
+    os.write(done, b"x")
+    answer = children[0].result()
+    os.close(done_read)
+    os.close(done)
+    assert "use spawn" in answer
+    assert program(WRITE, target).output() == ""
 
 
 # -- locks

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_attach, sqlite_checkpoints, sqlite_connection, sqlite_network
+from store.backends import sqlite_attach, sqlite_checkpoints, sqlite_connection, sqlite_files, sqlite_network
 from store.sessions import Sessions
 
 # What neither changes the file nor looks into it: settings, and questions about the schema's text.
@@ -67,7 +67,7 @@ def traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
     def connecting(place: str, query: str = "mode=rw") -> sqlite3.Connection:
         return found.watch(connect(place, query))
 
-    for module in (sqlite_connection, sqlite_attach, sqlite_network):
+    for module in (sqlite_connection, sqlite_attach, sqlite_files, sqlite_network):
         monkeypatch.setattr(module, "connect", connecting)
     monkeypatch.setattr(sqlite_checkpoints, "LOG_FRAMES", 3)
     return found

@@ -10,9 +10,7 @@ import errno
 import faulthandler
 import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +19,7 @@ from random import Random
 from typing import Any
 
 from . import shim
-from .fault_trial import attempt
+from .fault_trial import attempt, in_child
 from .operations import OPERATIONS, Operation, Place, operation_called
 from .trial import Round
 
@@ -32,7 +30,6 @@ CALLS = "open read write sync truncate unlink mkdir link rename mmap flock alloc
 _counted: dict[tuple[str, str], dict[str, int]] = {}
 
 HANG_SECONDS = 60
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +135,7 @@ def run(work: Sequence[Task], folder: Path, timeout: float) -> tuple[Round, Coun
     library = shim.library()
     if library is None:
         return Round(skipped=shim.MISSING), Counter()
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.crash.failing_calls", str(folder)]
-    # To a file: a child that hangs would fill a pipe, and what it did last is what is wanted then.
-    with tempfile.TemporaryFile("w+", dir=folder) as said:
-        done = subprocess.run(
-            command, cwd=ROOT, env=os.environ | {"LD_PRELOAD": str(library)}, stderr=said, stdout=subprocess.PIPE,
-            input=json.dumps([[getattr(task, name) for name in Task.__slots__] for task in work]), text=True,
-            timeout=timeout, check=False,
-        )  # fmt: skip
-        said.seek(0)
-        last = "".join(said.readlines()[-40:])
-    if done.returncode:
-        return Round(trials=1, failures=[f"the child ended with {done.returncode}: {last}"]), Counter()
-    trials, failures, seen = json.loads(done.stdout)
-    return Round(trials, failures), Counter(seen)
+    return in_child("failing_calls", work, folder, timeout, environment={"LD_PRELOAD": str(library)})
 
 
 def main() -> None:

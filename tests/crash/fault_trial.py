@@ -7,12 +7,19 @@ it was. When nothing fails any more the same handle works on, and a look by plai
 from __future__ import annotations
 
 import gc
+import json
 import os
 import re
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import traceback
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from store import Store, spilled
@@ -23,11 +30,45 @@ from store.trust.keys import Keyring
 from store.trust.seal import Sealer, Verdict
 
 from .operations import Operation, Place, State, contents
+from .trial import Round
 
 # CPython's own modules raise the second one where they forgot to say that it was memory.
 NO_MEMORY = (MemoryError, SystemError)
 ADVICE = re.compile(r"try again|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
 """One of these is in each message: what to do next."""
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def in_child(
+    module: str,
+    work: Sequence[Any],
+    folder: Path,
+    timeout: float,
+    *,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> tuple[Round, Counter[str]]:
+    """What came of the tasks, done by that module of ours in a child; and which errors there were.
+
+    `prefix`: what the child's command begins with. `environment`: what is added to ours.
+    """
+    folder.mkdir(exist_ok=True)
+    command = [*prefix, sys.executable, "-m", f"tests.crash.{module}", str(folder)]
+    # To a file: a child that hangs would fill a pipe, and what it did last is what is wanted then.
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.run(
+            command, cwd=ROOT, env={**os.environ, **(environment or {})}, stderr=said, stdout=subprocess.PIPE,
+            input=json.dumps([[getattr(task, name) for name in task.__slots__] for task in work]), text=True,
+            timeout=timeout, check=False,
+        )  # fmt: skip
+        said.seek(0)
+        last = "".join(said.readlines()[-40:])
+    if done.returncode:
+        return Round(trials=1, failures=[f"the child ended with {done.returncode}: {last}"]), Counter()
+    trials, failures, seen = json.loads(done.stdout)
+    return Round(trials, failures), Counter(seen)
 
 
 class Fault(Protocol):

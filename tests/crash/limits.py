@@ -15,7 +15,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,11 +23,10 @@ from pathlib import Path
 
 from store.errors import StorageError
 
-from .fault_trial import attempt
+from .fault_trial import attempt, in_child
 from .operations import OPERATIONS, Place, operation_called
 from .trial import Round
 
-ROOT = Path(__file__).parents[2]
 HANG_SECONDS = 60
 LARGEST_PIECE, SMALLEST_PIECE = 16 * 1024 * 1024, 64  # bytes that are taken from the free memory at once
 MOST_BALLAST = 200_000  # pieces
@@ -189,19 +187,7 @@ def small_disk(folder: Path) -> Iterator[list[str]]:
 
 def run(work: Sequence[Task], folder: Path, timeout: float, prefix: Sequence[str] = ()) -> tuple[Round, Counter[str]]:
     """Do the sweeps in one child; what came of them, and which errors there were."""
-    folder.mkdir(exist_ok=True)
-    command = [*prefix, sys.executable, "-m", "tests.crash.limits", str(folder)]
-    with tempfile.TemporaryFile("w+") as said:
-        done = subprocess.run(
-            command, cwd=ROOT, stderr=said, stdout=subprocess.PIPE, text=True, timeout=timeout, check=False,
-            input=json.dumps([[getattr(task, name) for name in Task.__slots__] for task in work]),
-        )  # fmt: skip
-        said.seek(0)
-        last = "".join(said.readlines()[-40:])
-    if done.returncode:
-        return Round(trials=1, failures=[f"the child ended with {done.returncode}: {last}"]), Counter()
-    trials, failures, seen = json.loads(done.stdout)
-    return Round(trials, failures), Counter(seen)
+    return in_child("limits", work, folder, timeout, prefix=prefix)
 
 
 def run_on_small_disk(work: Sequence[Task], folder: Path, timeout: float) -> tuple[Round, Counter[str]]:

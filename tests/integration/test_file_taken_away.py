@@ -359,7 +359,7 @@ def test_exception_that_is_kept_does_not_keep_a_snapshot(path):
                 raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("store.backends.sqlite.Row", Row)
+            patch.setattr("store.backends.sqlite_reading.Row", Row)
             try:
                 list(s.items())
             except KeyboardInterrupt as exc:

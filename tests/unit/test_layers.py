@@ -23,7 +23,7 @@ RANKS = {
     "store.culprit_path": 1, "store.culprit_message": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2, "store.large": 2,
     "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
-    "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
+    "store.arguments": 4, "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.compaction": 4, "store.backups": 4, "store.stats": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
     "store.message_frame": 4, "store.message_pipeline": 4, "store.foreign": 4,
@@ -42,7 +42,7 @@ FRONT = "store"  # store/__init__.py: shows what the ranks below the command lin
 
 # Third-party library → the modules that may import it.
 LIBRARIES = {
-    "filelock": {"store.locking"},
+    "filelock": {"store.locking", "store.backends.named_locks"},
     "sqlite_utils": {"store.backends.sqlite_schema"},
     "platformdirs": {"store.trust.keys", "store.settings_opening"},
     "attrs": {"store.settings_attrs"},  # for a class that was made with it

@@ -12,7 +12,7 @@ import store.backends.spill as spill
 import store.backends.spill_copying as spill_copying
 import store.backends.spill_writing as spill_writing
 import store.backends.sqlite_backup as sqlite_backup
-import store.backends.sqlite_engine as sqlite_engine
+import store.backends.sqlite_pool as sqlite_pool
 import store.trust.key_file as key_file
 from store.backends.sqlite import SqliteBackend
 from store.backends.sqlite_spill import dropped
@@ -24,12 +24,12 @@ def nothing() -> None:
 
 def no_sync() -> None:
     """SQLite syncs nothing."""
-    sqlite_engine.SYNCHRONOUS = dict.fromkeys(sqlite_engine.SYNCHRONOUS, "OFF")
+    sqlite_pool.SYNCHRONOUS = dict.fromkeys(sqlite_pool.SYNCHRONOUS, "OFF")
 
 
 def too_little_sync() -> None:
     """A store with durability="full" syncs as one with "normal" does."""
-    sqlite_engine.SYNCHRONOUS = dict.fromkeys(sqlite_engine.SYNCHRONOUS, "NORMAL")
+    sqlite_pool.SYNCHRONOUS = dict.fromkeys(sqlite_pool.SYNCHRONOUS, "NORMAL")
 
 
 def unlinked_at_commit() -> None:

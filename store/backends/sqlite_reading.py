@@ -1,0 +1,300 @@
+"""The reading half of the SQLite backend, and what it makes of a damaged file: no answer rather than a wrong one.
+
+No seal is checked where names are listed or counted, and an index can lead anywhere; so each answer is compared with
+what was asked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from operator import gt, lt
+from typing import Any, NamedTuple, TypeVar
+
+from store.backends import sqlite_statements as sql
+from store.backends.sqlite_attach import Lease
+from store.backends.sqlite_coherence import SqliteCoherence
+from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_slot import fetch_all, fetch_one
+from store.backends.sqlite_spill import header_of
+from store.errors import Corrupt
+from store.row import Header, Identity, Row
+from store.spilled import size_of
+
+Found = TypeVar("Found", Row, Header)
+
+PAGE_ROWS = 256
+PAGE_PART = 16  # rows that are fetched at once
+PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
+
+
+class SqliteUsage(NamedTuple):
+    """Sizes on disk, in bytes, and why the last checkpoint failed, if it did."""
+
+    file_bytes: int
+    wal_bytes: int
+    checkpoint_error: str | None
+
+
+class SqliteReading:
+    """What a `SqliteBackend` answers without changing anything."""
+
+    def __init__(self, lease: Lease, location: str, *, read_only: bool, timeout: float) -> None:
+        self.location = location
+        self.read_only = read_only
+        self._lease = lease
+        self._engine: Engine = lease.engine
+        self._timeout = timeout
+        self.store_id = self._engine.identity(timeout)
+        self.coherence: SqliteCoherence = self._engine.coherence
+
+    def get(self, namespace: str, name: str, now: float) -> Row | None:
+        row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
+        return None if row is None else self._asked_for(Row._make(row), namespace, name)
+
+    def find(self, namespace: str, name: str, now: float) -> Row | None:
+        row = self._engine.read(sql.FIND, (namespace, name), fetch_one, now, self._timeout)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return None
+        return self._asked_for(Row._make(row), namespace, name)
+
+    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
+        rows = list(map(Row._make, self._read_many(sql.FIND_MANY, (namespace,), names, now)))
+        found = {row.name for row in self._all_named(self._all_in(namespace, rows), names)}
+        for name in names:
+            if name not in found:
+                self._check_nowhere(namespace, name, now)
+        return rows
+
+    def exists(self, namespace: str, name: str, now: float) -> bool | None:
+        row = self._one(sql.EXISTS, (now, namespace, name), now)
+        if row is None:
+            self._check_nowhere(namespace, name, now)
+            return False
+        return True if row[0] else None
+
+    def count(self, namespace: str, now: float) -> int:
+        count: int = self._one(sql.COUNT, (namespace, namespace, now), now)[0]
+        if count < 0:  # more have expired than there are
+            raise self._bad_index()
+        return count
+
+    def count_until(self, namespace: str, now: float) -> tuple[int, float]:
+        count = self.count(namespace, now)  # before the look for an expiry: what comes in between changes the header
+        until = self._one(sql.NEXT_EXPIRY, (namespace, now), now)[0]
+        return count, math.inf if until is None else until
+
+    def last(self, namespace: str, now: float) -> Row | None:
+        row = self._one(sql.LAST, (namespace, now), now)
+        return None if row is None else self._asked_for(Row._make(row), namespace)
+
+    def last_id(self, namespace: str) -> int:
+        return self._one(sql.LAST_ID, (namespace,), 0.0)[0] or 0
+
+    def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
+        statement = sql.PAGE_REVERSE if reverse else sql.PAGE
+        rows = self._engine.read(statement, (namespace, after, until), _take_page, now, self._timeout)
+        if rows:
+            self._moves_on(after < (rows[-1].id or 0) <= until)
+            self._in_order([row.id for row in rows], reverse)
+        return self._all_in(namespace, rows)
+
+    def name_page(
+        self, namespace: str, after: int, until: int, now: float, *, reverse: bool
+    ) -> list[tuple[int, str]]:
+        statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
+        rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
+        if rows:
+            self._moves_on(after < rows[-1][0] <= until)
+            self._in_order([row[0] for row in rows], reverse)
+        return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
+
+    def all_rows(self, namespace: str, now: float) -> list[Row]:
+        rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
+        self._in_order([row[0] for row in rows], False)
+        return self._all_in(namespace, list(map(Row._make, rows)))
+
+    def every_row(self) -> Iterator[Row]:
+        after, until = 0, self._one(sql.LAST_ID_OF_ALL, (), 0.0)[0] or 0
+        while page := self._engine.read(sql.EVERY, (after, until), _take_page, 0.0, self._timeout):
+            yield from page
+            after = page[-1].id or 0
+
+    def damage(self, *, quick: bool) -> list[str]:
+        from store.backends.sqlite_check import damage
+
+        return damage(self._engine, self._timeout, quick=quick)
+
+    def unread_commits(self) -> int:
+        from store.backends.sqlite_check import unread_commits
+
+        return unread_commits(self._engine)
+
+    def listed(self) -> list[tuple[Any, Any, Any]]:
+        return self._all(sql.NAMES_BY_INDEX, (), 0.0)
+
+    def row(self, id_: int) -> Row | None:
+        row = self._one(sql.BY_ID, (id_,), 0.0)
+        return None if row is None else Row._make(row)
+
+    def names(
+        self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
+    ) -> list[str]:
+        lower, upper = sql.bounds(prefix, after, reverse)
+        ends = (lower,) if upper is None else (lower, upper)
+        statement = sql.NAMES[upper is not None, reverse]
+        rows = self._all(statement, (now, namespace, now, *ends, limit), now)
+        found = [self._indexed(name, is_so) for name, is_so in rows]
+        if found and after is not None:
+            self._moves_on(found[-1] < after if reverse else found[-1] > after)
+        return found
+
+    def header(self, namespace: str, name: str, now: float) -> Header | None:
+        row = self._one(sql.HEADER, (namespace, name, now), now)
+        return None if row is None else self._asked_for(header_of(row), namespace, name)
+
+    def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
+        rows = self._read_many(sql.HEADERS, (namespace, now), names, now)
+        return self._all_named(list(map(header_of, rows)), names)
+
+    def identity(self, namespace: str, name: str, now: float) -> Identity | None:
+        row = self._one(sql.IDENTITY, (namespace, name, now), now)
+        if row is None:
+            return None
+        identity = Identity._make(row)
+        if not identity.has_types():
+            raise Corrupt("its metadata is damaged; restore the store from a backup").about(name, namespace)
+        return identity
+
+    def namespaces(self, now: float) -> list[str]:
+        return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
+
+    def sealers(self) -> set[bytes]:
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
+        self._engine.known_sealers |= found
+        return found
+
+    def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
+        beside: Counter[Any] = Counter()  # bytes of files by codec and protocol
+        totals = []
+        statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
+        for codec, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+            if len(figures) == 1:
+                beside[codec, protocol] += size_of(figures[0])
+                continue
+            if tuple(map(type, (codec, protocol, *figures))) != (str, int, int, int):
+                raise self._damaged((codec, protocol, *figures), "codec, protocol and size of records")
+            totals.append((codec, protocol, figures[0], figures[1] + beside[codec, protocol]))
+        return totals
+
+    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
+        position = (-math.inf, -sql.LARGEST_ID) if after is None else after
+        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), _take_page, now, self._timeout)
+        if rows:
+            self._moves_on((rows[-1].expires, rows[-1].id) > position)
+        return self._all_in(namespace, rows)
+
+    def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
+        statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
+        found = [(self._text(name), bool(has)) for name, has in self._all(statement, (*values, limit, now), 0.0)]
+        self._in_order([*([] if after is None else [after]), *(name for name, _ in found)], False)
+        return found
+
+    def usage(self) -> SqliteUsage:
+        engine = self._engine
+        error = engine.checkpoints.error
+        return SqliteUsage(
+            file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
+            wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
+            checkpoint_error=None if error is None else str(error),
+        )
+
+    # -- whether that is what was asked
+
+    def _text(self, found: Any) -> str:
+        """What a column of text held: anything, where somebody rewrote the schema by hand."""
+        if isinstance(found, str):
+            return found
+        raise self._damaged(found, "a name")
+
+    def _indexed(self, name: Any, is_so: Any) -> str:
+        """A name on which table and index agree: no seal is checked where names are listed."""
+        if is_so:
+            return self._text(name)
+        raise self._bad_index()
+
+    def _damaged(self, found: Any, what: str) -> Corrupt:
+        return Corrupt(f"{self.location} is damaged: {found!r:.80} stands where {what} should; restore a backup")
+
+    def _moves_on(self, moves: bool) -> None:
+        """A page ends past its beginning, or whoever asks for page after page never comes to an end."""
+        if not moves:
+            raise self._bad_index()
+
+    def _in_order(self, ids: list[Any], reverse: bool) -> None:
+        """No record comes twice, nor out of its place, as a damaged index has them."""
+        if not all(map(gt if reverse else lt, ids, ids[1:])):
+            raise self._bad_index()
+
+    def _asked_for(self, found: Found, namespace: str, name: str | None = None) -> Found:
+        """What was found is what was looked for: by a damaged or planted index it can be any row of the table."""
+        if found.namespace != namespace or (name is not None and found.name != name):
+            raise self._bad_index()
+        return found
+
+    def _all_in(self, namespace: str, rows: list[Row]) -> list[Row]:
+        for row in rows:
+            if row.namespace != namespace:
+                raise self._bad_index()
+        return rows
+
+    def _check_nowhere(self, namespace: str, name: str, now: float) -> None:
+        """A name that was not found is not there. The table is searched only where the index is damaged."""
+        if 0 in self._one(sql.NEIGHBOURS, (namespace, name, namespace, name), now) and self._one(
+            sql.IS_IN_TABLE, (namespace, name), now
+        ):
+            raise self._bad_index()
+
+    def _all_named(self, found: list[Found], names: Sequence[str]) -> list[Found]:
+        asked = set(names)
+        if any(one.name not in asked for one in found):
+            raise self._bad_index()
+        return found
+
+    def _bad_index(self) -> Corrupt:
+        return Corrupt(
+            f"{self.location} is damaged: an index of it leads to other records than it says; restore a backup, or "
+            "let the sqlite3 program REINDEX it"
+        )
+
+    # -- asking
+
+    def _one(self, statement: str, values: Sequence[Any], now: float) -> Any:
+        return self._engine.read(statement, values, fetch_one, now, self._timeout)
+
+    def _all(self, statement: str, values: Sequence[Any], now: float) -> list[Any]:
+        return self._engine.read(statement, values, fetch_all, now, self._timeout)
+
+    def _read_many(self, statement: str, first: Sequence[Any], names: Sequence[str], now: float) -> list[Any]:
+        """One statement for each MANY names, which come after the `first` values; several of them in one snapshot."""
+        parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
+        statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
+        return self._engine.read_together([(text, (*first, *part)) for text, part in statements], now, self._timeout)
+
+
+def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
+    rows: list[Row] = []
+    size = 0
+    while len(rows) < PAGE_ROWS and size <= PAGE_BYTES:
+        some = list(map(Row._make, cursor.fetchmany(PAGE_PART)))
+        if not some:
+            break
+        rows += some
+        # Of a file made by hand a body may be anything; the check of the seal says so.
+        size += sum([len(row.body) for row in some if type(row.body) is bytes])
+    cursor.close()  # ends the read transaction
+    return rows
