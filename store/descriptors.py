@@ -7,6 +7,7 @@ stays locked. CPython looks for signals after a call of C, not within it.
 from __future__ import annotations
 
 import os
+from collections import deque
 from functools import partial
 from typing import Any
 
@@ -20,9 +21,9 @@ class Descriptor:
     __slots__ = ("_closing", "_numbers")
 
     def __init__(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
-        self._numbers: list[int] = []
-        # Made now: where there is no memory left, closing needs none, and the number is not lost on the way to it.
-        self._closing = map(os.close, map(list.pop, [self._numbers]))
+        self._numbers: deque[int] = deque()  # not a list, which asks for memory to become shorter
+        # Made now: where there is no memory left closing needs none, and the number is not lost on the way to it.
+        self._closing = map(os.close, map(deque.pop, [self._numbers]))
         self._numbers.extend(map(partial(os.open, flags=flags, mode=mode, dir_fd=dir_fd), [path]))
 
     @property
