@@ -13,7 +13,7 @@ from store.backends.sqlite_frames import Frame, Log, LogFile, frames_of, header_
 from store.backends.sqlite_schema import FORMAT_VERSION
 from store.backends.sqlite_slot import fetch_all
 from store.backends.wal_index import salts_of
-from store.syncing import close
+from store.descriptors import Descriptor
 
 ATTEMPTS = 3  # at a log which somebody begins anew while it is read
 
@@ -68,14 +68,12 @@ def _opened_log(engine: Engine) -> Iterator[Log]:
     """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
     with translated(engine.path + "-wal"):
         try:
-            descriptor = os.open(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+            opened = Descriptor(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             yield b""
             return
-        try:
+        with opened as descriptor:
             yield LogFile(descriptor)
-        finally:
-            close(descriptor)
 
 
 def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int]:

@@ -22,11 +22,11 @@ from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
+from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
-from store.syncing import close
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
@@ -168,21 +168,15 @@ def copy_state(
 
 def _make(partial: str, source: os.stat_result | None) -> None:
     """An empty file with the rights of the source, before there is anything in it to read."""
-    descriptor = os.open(partial, _NEW, PRIVATE)
-    try:
+    with Descriptor(partial, _NEW, PRIVATE) as descriptor:
         if source is not None:
             give_rights(descriptor, source, source.st_mode & 0o666)
-    finally:
-        os.close(descriptor)
 
 
 def _sync(path: str) -> None:
     """What SQLite wrote and has closed is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+    with Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC) as descriptor:
         os.fsync(descriptor)
-    finally:
-        close(descriptor)
 
 
 def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, report: Report) -> Copied:

@@ -59,6 +59,7 @@ class _File:
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own
 # are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
 _files: dict[tuple[int, int], _File] = {}
+_new: list[int] = []  # opened, and not among them yet
 _files_lock = threading.RLock()
 
 
@@ -80,12 +81,22 @@ def opening() -> AbstractContextManager[Any]:
 
 def _opened(path: str) -> _File:
     release_unused()  # a process that forks, say, closes its connections each time, and the file is made anew
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-    status = os.fstat(descriptor)
-    file = _files.setdefault((status.st_dev, status.st_ino), _File([descriptor]))
-    if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
-        file.descriptors.append(descriptor)
-    return file
+    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+    _new.extend(map(partial(os.open, flags=flags), [path]))  # one call: an interrupt loses no descriptor
+    return _registered()
+
+
+def _registered() -> _File:
+    """That of the newest descriptor. One that an interrupt left before it is known from now on as well."""
+    while True:
+        descriptor = _new[0]
+        status = os.fstat(descriptor)
+        file = _files.setdefault((status.st_dev, status.st_ino), _File([descriptor]))
+        if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
+            file.descriptors.append(descriptor)
+        _new.remove(descriptor)
+        if not _new:
+            return file
 
 
 def release_unused(keep: int = KEPT) -> None:
@@ -95,6 +106,8 @@ def release_unused(keep: int = KEPT) -> None:
     at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
     """
     with _files_lock:
+        if _new:
+            _registered()
         for inode, file in list(_files.items()):
             if os.fstat(file.descriptors[0]).st_nlink == 0:
                 _release(inode)
@@ -136,9 +149,10 @@ def renew() -> None:
     """In a forked child, which holds no lock that could be dropped: begin anew."""
     global _files_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _files_lock = threading.RLock()
-    for file in _files.values():
+    for file in (*_files.values(), _File(_new)):
         file.close()
     _files.clear()
+    _new.clear()
 
 
 def is_next(before: bytes, after: bytes) -> bool:

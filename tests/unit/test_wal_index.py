@@ -256,6 +256,28 @@ def test_connections_closed_again_and_again_keep_descriptors_flat(s):
         assert descriptors() <= before + 2
 
 
+def test_descriptor_that_an_interrupt_left_before_it_was_known_goes_with_the_file(path, monkeypatch):
+    before = descriptors()
+    open_ = os.open
+
+    def opening(*args: Any, **options: Any) -> int:
+        monkeypatch.setattr(wal_index.os, "fstat", interrupted)
+        return open_(*args, **options)
+
+    def interrupted(number: int) -> os.stat_result:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with Store(path) as s:
+        s["a"] = 1
+        monkeypatch.setattr(wal_index.os, "open", opening)
+        with pytest.raises(KeyboardInterrupt):
+            wal_index._opened(f"{path}-shm")
+        assert s["a"] == 1
+    wal_index.release_unused(keep=0)
+    assert descriptors() <= before
+
+
 def test_stores_opened_again_and_again_keep_descriptors_flat(path):
     before = descriptors()
     _open_and_close(path, 200)
