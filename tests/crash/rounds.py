@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .trial import Promise, Round
 
+ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 300.0  # a round takes some 10; one that takes this long hangs
 SHOWN = 4_000  # characters of what a round that died had to say
 
@@ -23,6 +24,7 @@ def run_apart(promise: Promise, seed: int, kept: Path, limit: float = LIMIT_SECO
     place = Path(tempfile.mkdtemp(prefix="store-crash-"))
     try:
         result = _watched(promise.key, seed, place, limit)
+        result.failures = [_without_places(failure, place) for failure in result.failures]
         if result.failures:
             _keep(place, kept / f"{promise.key}-{seed}", result)
         return result
@@ -48,6 +50,11 @@ def _watched(key: str, seed: int, place: Path, limit: float) -> Round:
             return Round(**json.loads(said.splitlines()[-1]))
         output.seek(0)
         return Round(trials=1, failures=[f"the round {trouble}\n{output.read().decode(errors='replace')[-SHOWN:]}"])
+
+
+def _without_places(text: str, place: Path) -> str:
+    """Where this machine keeps things is nobody's business, and the text may stand in the table."""
+    return text.replace(f"{place}{os.sep}", "").replace(f"{ROOT}{os.sep}", "")
 
 
 def _end_group(leader: int) -> None:

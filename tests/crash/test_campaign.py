@@ -12,7 +12,7 @@ from . import table
 from .__main__ import COMMITTED, ELSEWHERE, arguments, output_of
 from .campaign import Campaign, Tally
 from .promises import PROMISES
-from .rounds import run_apart
+from .rounds import _without_places, run_apart
 from .trial import Promise, Round
 
 
@@ -143,6 +143,11 @@ def test_round_that_dies_is_a_failure(tmp_path):
     assert len(result.failures) == 1
     assert "the round ended with 2" in result.failures[0] and "no promise 'nobody'" in result.failures[0]
     assert (tmp_path / "nobody-1" / "failures.txt").read_text("utf-8").startswith("the round ended with 2")
+
+
+def test_failure_tells_no_place_of_this_machine(tmp_path):
+    root, place = Path(__file__).parents[2], tmp_path / "round"
+    assert _without_places(f'File "{root}/store/a.py": {place}/app.db', place) == 'File "store/a.py": app.db'
 
 
 def test_round_that_hangs_is_a_failure(tmp_path):
