@@ -129,12 +129,12 @@ def planted(peer: str, folder: Path) -> str:
 
 
 def forge(db: sqlite3.Connection, path: Path) -> None:
-    from store.backends.sqlite_statements import PAGE
+    from store.backends.sqlite_statements import FIND
     from store.row import Row
     from store.trust.keys import Keyring
     from store.trust.seal import Sealer
 
-    row = Row._make(db.execute(PAGE, ("", 0.0, 0, 2**60)).fetchone())
+    row = Row._make(db.execute(FIND, ("", "k")).fetchone())
     (store_id,) = db.execute("SELECT id FROM identity").fetchone()
     sealed = Sealer(Keyring("a stranger's key"), store_id).seal(row)
     db.execute("UPDATE records SET seal = ?, crc = ?", [sealed.seal, sealed.crc])
