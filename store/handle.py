@@ -125,9 +125,8 @@ class Handle(Generic[V]):
         Namespaces do not nest: the name is taken as it is.
         """
         other = type(self).__new__(type(self))
-        other.__dict__.update(
-            {**self.__dict__, "_closed": True}
-        )  # in one step: an interrupt would have it close ours
+        # In one step: after an interrupt between two it would close ours.
+        other.__dict__.update({**self.__dict__, "_closed": True})
         other._namespace = check_name(namespace, "namespace")
         other._backend = self._backend.share()
         other._writeback = other._new_writeback() if self._writeback is not None else None

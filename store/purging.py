@@ -43,9 +43,8 @@ class Purging:
         """Why the last purge failed, if it did."""
         self._lock = threading.Lock()
         self._namespace: str | None = None  # the one that was looked through last
-        self._ends: dict[
-            str, tuple[float, int]
-        ] = {}  # by namespace: where the last page ended; its rows may have stayed
+        # By namespace: where the last page ended; its rows may have stayed.
+        self._ends: dict[str, tuple[float, int]] = {}
 
     def run(self, store: Maintenance[Any]) -> None:
         """Deletes some of what has expired. Raises: nothing of the store's; see `error`."""

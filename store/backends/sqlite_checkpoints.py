@@ -41,7 +41,7 @@ class Checkpoints:
 
     def wrote(self, rows: int, size: int) -> None:
         """Count what goes into the log."""
-        self._written += rows + size // 4096
+        self._written += rows + size // PAGE_BYTES
 
     def dropped(self, size: int) -> None:
         """Count the bytes of spill files that wait for a checkpoint to be removed."""

@@ -177,10 +177,6 @@ class Engine(Pool):
         """Give the writer's lock back."""
         self.writer_lock.release(hold)
 
-    def begin(self, slot: Slot, timeout: float) -> None:
-        """Begin to write."""
-        slot.begin(timeout)
-
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""
         if not self.shared and self.checkpoints.is_due():

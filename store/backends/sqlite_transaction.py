@@ -138,7 +138,7 @@ class SqliteTransaction(Hold):
 
     def _begin(self) -> None:
         self.slot.owner = self.thread
-        self.engine.begin(self.slot, self.timeout)
+        self.slot.begin(self.timeout)
         self.header, self.changes = self.engine.coherence.header(), self._changes()
         self.slot.outermost = self.slot.transaction = ref(self)
 
