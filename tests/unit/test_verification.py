@@ -118,6 +118,15 @@ def test_records_deleted_meanwhile_do_not_matter(path: Path) -> None:
         assert {row.name for row in rows} == {f"n{number:04}" for number in range(1, 300)}
 
 
+def root_page(path: Path, name: str) -> slice:
+    """Where in the file, with the log folded in, the root of a table or an index is."""
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (size,) = conn.execute("PRAGMA page_size").fetchone()
+        (root,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", [name]).fetchone()
+    return slice(size * (root - 1), size * root)
+
+
 def test_page_that_was_overwritten_is_damage(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
@@ -137,13 +146,10 @@ def test_page_that_was_overwritten_is_damage(path: Path) -> None:
 def test_index_that_is_damaged_is_damage_though_every_record_is_sound(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": number for number in range(1000)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = conn.execute("PRAGMA page_size").fetchone()
-        (root,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'records_by_expiry'").fetchone()
+    page = root_page(path, "records_by_expiry")
     with open(path, "r+b") as file:
-        file.seek(size * (root - 1))
-        file.write(b"\xff" * size)
+        file.seek(page.start)
+        file.write(b"\xff" * (page.stop - page.start))
     with Store[Any](path) as s:
         found = s.verify()
     assert found.sealed == 1000 and not (found.foreign or found.tampered or found.corrupt)
@@ -176,11 +182,8 @@ def with_wrong_index(path: Path) -> None:
     """An entry of the index of names leads to nothing: one letter of it is another one."""
     with Store[Any](path) as s:
         s.update({f"name{number:03}": number for number in range(50)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (root,) = conn.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_records_1'").fetchone()
+    page = root_page(path, "sqlite_autoindex_records_1")
     content = bytearray(path.read_bytes())
-    page = slice(4096 * (root - 1), 4096 * root)
     at = content.index(b"name020", page.start, page.stop)
     content[at : at + 7] = b"name02x"
     path.write_bytes(content)
