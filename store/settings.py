@@ -13,7 +13,7 @@
         prefs.theme                                    # "dark", until somebody sets it
         prefs.theme = "light"                          # checked, and in the file when this returns
         prefs.update(theme="sepia", font_size=16)      # both or neither
-        with prefs.edit("recent") as recent:           # what is read is a copy: edit writes it back
+        with prefs.edit("recent") as recent:           # what is read refuses changes: edit writes them back
             recent.append("notes.txt")
         prefs.changed()                                # what differs from the defaults
         prefs.reset("theme")                           # also: del prefs.theme
@@ -45,6 +45,7 @@ from store.mapping import Store
 from store.settings_changes import Callback, Changes, Handle, stamps_of
 from store.settings_environment import Environment
 from store.settings_fields import Field, Schema, each, schema_of
+from store.settings_frozen import frozen
 from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable, warn
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
@@ -140,7 +141,7 @@ class Settings(Generic[T]):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
         field = self._schema.field(name)
         found, value = self._environment.find(field, self._all_stored)
-        return value if found else self._stored(field)
+        return frozen(value if found else self._stored(field), field.where)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update({name: value})

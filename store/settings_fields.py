@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from store.codecs.sameness import same
 from store.settings_containers import Nested, Part, near_miss
+from store.settings_frozen import thawed
 from store.settings_hints import kind_of
 from store.settings_types import STORED, Kind, Target, shown
 
@@ -89,7 +90,7 @@ class Schema(NamedTuple):
     def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values as they are to be held. Raises: AttributeError, TypeError, ValueError, naming each field."""
         fields = {name: self.field(name) for name in values}
-        return each(values, lambda name, value: _checked(fields[name], value))
+        return each(values, lambda name, value: _checked(fields[name], thawed(value)))
 
     def judged(
         self, held: Mapping[str, Any], new: Mapping[str, Any], otherwise: str = "would be refused with the new values"
@@ -138,8 +139,8 @@ def _alike(one: Any, other: Any) -> bool:
 
     Never by their repr: that of a secret says nothing.
     """
-    kind = type(one)
-    if kind is not type(other):
+    kind = one.__class__  # of a frozen value that of the plain one
+    if kind is not other.__class__:
         return False
     if kind is float:
         return bool(one == other or (one != one and other != other))

@@ -466,7 +466,6 @@ def test_mutable_default_of_a_class_is_copied(path):
         x: list[int] = [1]
 
     with Settings(Lists, path) as prefs:
-        prefs.x.append(9)
         with prefs.edit("x") as x:
             x.append(2)
         assert prefs.changed() == {"x": [1, 2]}
