@@ -31,7 +31,7 @@ RANKS = {
     "store.memo_once": 4, "store.memo_async": 4,
     "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
     "store.settings_types": 4, "store.settings_containers": 4, "store.settings_hints": 4, "store.settings_fields": 4,
-    "store.settings_pydantic": 4, "store.settings_text": 4, "store.settings_attrs": 4, "store.settings_frozen": 4, "store.settings_environment": 4, "store.settings_opening": 4, "store.settings_changes": 4,
+    "store.settings_pydantic": 4, "store.settings_text": 4, "store.settings_attrs": 4, "store.settings_frozen": 4, "store.settings_keys": 4, "store.settings_environment": 4, "store.settings_opening": 4, "store.settings_changes": 4,
     "store.settings": 5,
     "store.watching": 4, "store.watch": 4, "store.changes": 4, "store.aio_worker": 4, "store.aio_blocks": 4,
     "store.aio": 5,

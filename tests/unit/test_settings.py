@@ -243,7 +243,7 @@ def test_in_memory_and_by_url(tmp_path):
 
 
 def test_wrong_options_are_told(path):
-    with pytest.raises(TypeError, match="no option ttl"):
+    with pytest.raises(TypeError, match="no option 'ttl'"):
         Settings(Prefs, path, ttl=5)
     with pytest.raises(ValueError, match="reset_all"):
         Settings(Prefs, path, mode="n")
@@ -450,7 +450,7 @@ def test_value_that_no_longer_fits_gives_the_default_and_one_warning(path):
     with Settings(Prefs, path) as old:
         old.update(theme="green", beep=False)
     with Settings(Later, path) as prefs:
-        with pytest.warns(UserWarning, match=r"stored for Later\.theme does not fit .*'green'.*reset\('theme'\)") as told:
+        with pytest.warns(UserWarning, match=r"stored for Later\.theme, 'green', does not fit.*reset\('theme'\)") as told:
             assert prefs.theme is Color.RED
         assert told[0].filename == __file__
         assert prefs.theme is Color.RED  # not told again

@@ -178,7 +178,7 @@ def check_operators(prefs):
     for found, plain in [
         (prefs.tags | {"x"}, {"a", "x"}), (prefs.tags - {"x"}, {"a"}), (prefs.tags.union("x"), {"a", "x"}),
         (prefs.tags & {"a"}, {"a"}), (prefs.tags ^ {"x"}, {"a", "x"}), (prefs.tags.copy(), {"a"}),
-        (prefs.slotted.items + [1], [1]), (prefs.slotted.items * 2, []), (prefs.slotted.items[:], []),
+        (prefs.slotted.items + list("a"), ["a"]), (prefs.slotted.items * 2, []), (prefs.slotted.items[:], []),
         (prefs.slotted.items.copy(), []), (prefs.window.inner.tags[:], ["a"]), ({**prefs.maps}.keys(), {"a"}),
         (type(prefs.tags)("b"), {"b"}), (sorted(prefs.tags), ["a"]), (list(prefs.tags), ["a"]),
     ]:  # fmt: skip
@@ -336,7 +336,7 @@ def test_other_containers():
     assert thawed(found)["deque"].maxlen == 3 and thawed(found)["default"].default_factory is list
     assert found["counter"]["missing"] == 0
     for change in (
-        lambda: found["deque"].appendleft(1), lambda: found["deque"].rotate(), lambda: found["deque"][0].append(1),
+        lambda: found["deque"].appendleft(1), found["deque"].rotate, lambda: found["deque"][0].append(1),
         lambda: found["counter"].update("a"), lambda: found["counter"].subtract("a"),
         lambda: found["ordered"].move_to_end("b"), lambda: found["default"]["new"],
     ):  # fmt: skip
