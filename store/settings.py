@@ -51,6 +51,7 @@ from store.settings_text import format_of, target_of, text_of, values_in, write_
 from store.settings_types import shown
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 INTERVAL_SECONDS = 0.05
 _MISSING: Any = object()
@@ -113,7 +114,7 @@ class Settings(Generic[T]):
 
     @overload
     @classmethod
-    def for_app(cls, schema: type[T], app: str, /, **options: Any) -> Settings[T]: ...
+    def for_app(cls, schema: type[S], app: str, /, **options: Any) -> Settings[S]: ...
     @overload
     @classmethod
     def for_app(cls, app: str, /, **options: Any) -> Self: ...
