@@ -83,7 +83,7 @@ def _frozen_class(cls: Any, field: str) -> Any:
     body: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__slots__": ()}
     body["__class__"] = property(lambda self: cls)
     if not issubclass(cls, _CONTAINERS):
-        body.update(__setattr__=refuse, __delattr__=refuse)
+        body.update(__setattr__=_but_private(cls, refuse), __delattr__=refuse)
     else:
         body.update({name: refuse for name in _CHANGES if hasattr(cls, name)})
         body.update({name: _by_plain(name) for name in _OPERATORS if hasattr(cls, name)})
@@ -91,6 +91,19 @@ def _frozen_class(cls: Any, field: str) -> Any:
             body["__missing__"] = refuse  # it would add the key
         body.update(copy=thawed, __repr__=lambda self: repr(thawed(self)), __new__=_plain_one(cls))
     return type.__new__(type(cls), cls.__name__, (Frozen, cls), body)
+
+
+def _but_private(cls: Any, refuse: Callable[..., Any]) -> Callable[[Any, str, Any], None]:
+    """Sets what an object keeps for itself and is not stored, such as a result that a method computes once."""
+    fields = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    fields.update(field.name for field in getattr(cls, "__attrs_attrs__", ()))
+
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        if not name.startswith("_") or name in fields:
+            refuse(self)
+        cls.__setattr__(self, name, value)
+
+    return set_attribute
 
 
 def _by_plain(name: str) -> Callable[..., Any]:

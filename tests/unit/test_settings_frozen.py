@@ -221,6 +221,25 @@ def test_values_that_are_made_to_be_changed_are_plain(prefs):
     assert prefs.windows[0].inner.tags[-1] == "y"
 
 
+@dataclass
+class Lazy:
+    width: int = 2
+    _kept: int = 0
+
+    def area(self) -> int:
+        if not hasattr(self, "_area"):
+            self._area = self.width**2
+        return self._area
+
+
+def test_method_that_keeps_what_it_computed():
+    found = frozen(Lazy(3), "Prefs.lazy")
+    assert (found.area(), found.area()) == (9, 9)
+    with told:
+        found._kept = 1
+    assert copy.deepcopy(found).area() == 9
+
+
 def test_shared_default_of_a_factory_stays_as_it_is(path):
     shared = Window()
 
