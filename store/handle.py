@@ -19,6 +19,7 @@ from store.arguments import (
     locate,
 )
 from store.backends import Backend, schemes
+from store.clock import wall_clock
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
@@ -69,7 +70,7 @@ class Handle(Generic[V]):
         spill_bytes: int = DEFAULT_SPILL_BYTES,
         mmap: bool = True,
         verify_buffers: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
         if mode not in MODES:
@@ -195,7 +196,8 @@ class Handle(Generic[V]):
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
         if type(name) is not str:  # in a dict it could be found by another's
             name = check_name(name)
-        now = self._clock()
+        # `wall_clock` without the call: a tenth of what a cached read of a number takes.
+        now = time.time() if self._clock is wall_clock else self._clock()
         value = self._cache.value(name, now)
         return self._fetch(check_name(name), now) if value is MISSING else value
 
