@@ -57,6 +57,7 @@ from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeV
 from store.mapping import Store
 from store.memo_key import CallKey
 from store.memo_once import Once
+from store.memo_pickling import is_by_value
 from store.memo_records import Records, Source
 
 __all__ = ["CacheInfo", "Memoized", "memo"]
@@ -83,12 +84,13 @@ class Memoized(Generic[P, R]):
     __qualname__: str
     __wrapped__: Callable[P, R]
 
-    def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, wait: float | None) -> None:
+    def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, memo: Memo) -> None:
         update_wrapper(self, fn)
         self.uncached = fn
         self._key = key
         self._records = records
-        self._once = Once(records, wait)
+        self._memo = memo
+        self._once = Once(records, memo.wait)
         self._is_async = inspect.iscoroutinefunction(fn)
         if self._is_async:
             _mark_async(self, fn)
@@ -122,17 +124,32 @@ class Memoized(Generic[P, R]):
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
-    def __get__(
-        self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[Any] | None = None
-    ) -> Memoized[Q, R]: ...
+    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
+    @overload  # a static method
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         return self if instance is None else BoundMemoized(self, instance)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return self.__qualname__  # by name, as functions are pickled
+        """By name, as functions are pickled; by value for workers that do not have the program."""
+        if is_by_value(self):
+            return _new, (type(self),), (self._memo, self.uncached, self._key.prefix)
+        return self.__qualname__
+
+    def __setstate__(self, state: tuple[Memo, Callable[P, R], str]) -> None:
+        memo, fn, prefix = state
+        self.__dict__.update(memo.memoize(type(self), fn, prefix).__dict__)
+
+    def __memo_parts__(self) -> tuple[Any, ...]:
+        """What it is as part of another function's key; see `store.memo_functions`."""
+        return self._key.prefix, self._key.version, self.uncached if self._key.source else None
 
     def __repr__(self) -> str:
         return f"<memo of {self.uncached!r}>"
+
+
+def _new(cls: type[Memoized[..., Any]]) -> Memoized[..., Any]:
+    return cls.__new__(cls)
 
 
 class BoundMemoized(Memoized[P, R]):
@@ -157,6 +174,9 @@ class BoundMemoized(Memoized[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self.__self__, self.__name__)
+
+    def __memo_parts__(self) -> tuple[Any, ...]:
+        return self._memoized, self.__self__
 
 
 class _BoundKey:
@@ -183,11 +203,17 @@ class MemoizedClass(Memoized[P, R]):
         return BoundMemoized(self, type(instance) if owner is None else owner)
 
 
+class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
+    """For type checkers: a function whose first parameter is a class."""
+
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Memoized[Q, R]: ...
+
+
 class Memo:
     """The decorator that `memo` returns."""
 
     def __init__(self, where: Source, ttl: float | None, wait: float | None, exceptions: Any, **key: Any) -> None:
-        self._where, self._ttl, self._wait, self._key = where, ttl, wait, key
+        self._where, self._ttl, self.wait, self._key = where, ttl, wait, key
         self._exceptions = _exceptions(exceptions)
 
     @overload
@@ -195,21 +221,24 @@ class Memo:
     @overload
     def __call__(self, fn: classmethod[Any, P, R]) -> MemoizedClass[P, R]: ...
     @overload
+    def __call__(self, fn: Callable[Concatenate[type[S], Q], R]) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
+    @overload
     def __call__(self, fn: Callable[P, R]) -> Memoized[P, R]: ...
     def __call__(self, fn: Any) -> Any:
         if isinstance(fn, staticmethod):
-            return self._memoize(MemoizedStatic, fn.__func__)
+            return self.memoize(MemoizedStatic, fn.__func__)
         if isinstance(fn, classmethod):
-            return self._memoize(MemoizedClass, fn.__func__)
-        return self._memoize(Memoized, fn)
+            return self.memoize(MemoizedClass, fn.__func__)
+        return self.memoize(Memoized, fn)
 
-    def _memoize(self, cls: type[Memoized[..., Any]], fn: Any) -> Memoized[..., Any]:
+    def memoize(self, cls: type[Memoized[..., Any]], fn: Any, prefix: str | None = None) -> Memoized[..., Any]:
+        """The memoized function, of a class of those here; `prefix` instead of its name, as it was elsewhere."""
         if not callable(fn) or isinstance(fn, type):
             raise TypeError(f"memo decorates functions, and {fn!r:.80} is none; put it below other decorators")
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
             raise TypeError(f"{fn.__qualname__} is a generator, which runs once; let it return a list")
-        key = CallKey(fn, **self._key)
-        return cls(fn, key, Records(self._where, key.label, key.prefix, self._ttl, self._exceptions), self._wait)
+        key = CallKey(fn, **self._key, prefix=prefix)
+        return cls(fn, key, Records(self._where, key.label, key.prefix, self._ttl, self._exceptions), self)
 
 
 def memo(
@@ -218,12 +247,13 @@ def memo(
     ttl: float | None = None,
     ignore: str | Iterable[str] = (),
     version: Any = None,
-    source: bool = False,
+    source: bool = True,
     key: Callable[..., Any] | None = None,
     name: str | None = None,
     exceptions: type[Exception] | tuple[type[Exception], ...] = (),
     wait: float | None = None,
     namespace: str = "memo",
+    mmap: bool | None = None,
 ) -> Memo:
     """A decorator that keeps the results of a function in a store.
 
@@ -231,13 +261,14 @@ def memo(
         where: a path or URL, opened with the first call; or an open `Store`.
         ttl: seconds that a result lives; None is what the store says, and for ever for a path.
         ignore: names of parameters that make no difference to the result.
-        version: part of the key: a new one begins anew.
-        source: the text of the function is part of the key.
+        version: part of the key: a new one begins anew. It also stands for variables that cannot be part of the key.
+        source: the function's code is part of the key, and what it uses; False: you count `version` up, or forget.
         key: instead of the arguments, what this function makes of them.
         name: instead of the function's module and qualified name.
         exceptions: classes of exceptions that are stored too, and raised again.
         wait: seconds to wait for somebody else who computes the same; None: until that is done.
         namespace: of the store, where the results are.
+        mmap: for a path: large arrays are mapped read-only instead of read into memory. An open store has its own.
 
     Raises:
         TypeError, ValueError: now, for what can never be right; and with a call, for its arguments.
@@ -247,7 +278,7 @@ def memo(
     if isinstance(name, str) and ":" in name:
         raise ValueError(f"name={name!r:.80}: without a colon, which divides names from keys in the store")
     return Memo(
-        Source(where, namespace), ttl, _check_wait(wait), exceptions,
+        Source(where, namespace, mmap), ttl, _check_wait(wait), exceptions,
         ignore=ignore, version=version, source=source, key=key, name=name,
     )  # fmt: skip
 
