@@ -52,7 +52,7 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial, update_wrapper
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeVar, cast, overload
 
 from store.mapping import Store
 from store.memo_key import CallKey
@@ -203,10 +203,14 @@ class MemoizedClass(Memoized[P, R]):
         return BoundMemoized(self, type(instance) if owner is None else owner)
 
 
-class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
-    """For type checkers: a function whose first parameter is a class."""
+if TYPE_CHECKING:
 
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Memoized[Q, R]: ...
+    class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
+        """A function whose first parameter is a class, as of `@classmethod`, which mypy does not show."""
+
+        def __get__(  # type: ignore[override]
+            self, instance: object, owner: type[Any] | None = None
+        ) -> Memoized[Q, R]: ...
 
 
 class Memo:
@@ -216,12 +220,16 @@ class Memo:
         self._where, self._ttl, self.wait, self._key = where, ttl, wait, key
         self._exceptions = _exceptions(exceptions)
 
-    @overload
-    def __call__(self, fn: staticmethod[P, R]) -> MemoizedStatic[P, R]: ...
+    @overload  # the third is for mypy, to which static and class methods are functions
+    def __call__(  # type: ignore[overload-overlap]
+        self, fn: staticmethod[P, R]
+    ) -> MemoizedStatic[P, R]: ...
     @overload
     def __call__(self, fn: classmethod[Any, P, R]) -> MemoizedClass[P, R]: ...
     @overload
-    def __call__(self, fn: Callable[Concatenate[type[S], Q], R]) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
+    def __call__(
+        self, fn: Callable[Concatenate[type[S], Q], R]
+    ) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R]) -> Memoized[P, R]: ...
     def __call__(self, fn: Any) -> Any:

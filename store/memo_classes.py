@@ -16,17 +16,20 @@ from typing import Any
 
 from store.memo_functions import CodeWriter, is_constant, same_class, write_function
 from store.memo_names import is_known, is_reachable, name_of
-from store.memo_writer import Writer, date, datetime, described
+from store.memo_writer import DATE, DATETIME, Writer, described
 
-GENERATED = frozenset(
-    "__module__ __qualname__ __dict__ __weakref__ __doc__ __firstlineno__ __static_attributes__ __annotations__ __annotate__ "
-    "__annotate_func__ __annotations_cache__ __classdictcell__ __abstractmethods__ _abc_impl __parameters__ __orig_bases__ "
-    "__dataclass_fields__ __dataclass_params__ __match_args__ _fields _field_defaults _make _replace _asdict __getnewargs__ "
-    "__replace__ _member_names_ _member_map_ _value2member_map_ _unhashable_values_ _hashable_values_ _unhashable_values_map_ "
-    "_member_type_ _value_repr_ _use_args_ _new_member_ _flag_mask_ _singles_mask_ _all_bits_ _boundary_ _inverted_ "
-    "__new_member__ _generate_next_value_ _sort_order_ _use_args".split()
-)  # names that Python puts into classes
-
+GENERATED = frozenset(  # names that Python puts into classes
+    """
+    __module__ __qualname__ __dict__ __weakref__ __doc__ __firstlineno__ __static_attributes__
+    __annotations__ __annotate__ __annotate_func__ __annotations_cache__ __classdictcell__
+    __abstractmethods__ _abc_impl __parameters__ __orig_bases__ __dataclass_fields__
+    __dataclass_params__ __match_args__ _fields _field_defaults _make _replace _asdict __getnewargs__
+    __replace__ _member_names_ _member_map_ _value2member_map_ _unhashable_values_ _hashable_values_
+    _unhashable_values_map_ _member_type_ _value_repr_ _use_args_ _new_member_ _flag_mask_
+    _singles_mask_ _all_bits_ _boundary_ _inverted_ __new_member__ _generate_next_value_ _sort_order_
+    _use_args
+    """.split()
+)
 HOLDERS = (staticmethod, classmethod, property, functools.cached_property)
 
 
@@ -43,7 +46,7 @@ def write_classed(writer: Writer, value: Any) -> bool:
         writer.sequence("dataclass", (kind, _fields(value)))
     elif isinstance(value, tuple) and kind.__bases__ == (tuple,) and hasattr(kind, "_fields"):
         writer.sequence("namedtuple", (kind, kind._fields, tuple(value)))
-    elif kind.__module__ == "freezegun.api" and kind.__bases__[-1] in (date, datetime):  # it stands in for the real one
+    elif kind.__module__ == "freezegun.api" and isinstance(value, DATE):  # it stands in for the real one
         writer.write(_unfrozen(value))
     else:
         return False
@@ -74,7 +77,7 @@ def write_class(writer: Writer, cls: type[Any]) -> None:
 
 
 def _counts_by_content(writer: Writer, cls: type[Any]) -> bool:
-    same_module = isinstance(writer, CodeWriter) and cls.__module__ == writer.variables.get("__name__")
+    same_module = isinstance(writer, CodeWriter) and cls.__module__ == writer.module
     return not is_known(cls) or (same_module and is_reachable(cls))
 
 
@@ -82,7 +85,8 @@ def _attributes(cls: type[Any]) -> Iterator[tuple[str, Any]]:
     for name, value in cls.__dict__.items():
         generated = isinstance(value, FunctionType) and not _is_written(cls, value)
         member = issubclass(cls, Enum) and name in cls.__members__
-        if name not in GENERATED and not generated and not member and not type(value).__name__ == "_tuplegetter":
+        getter = type(value).__name__ == "_tuplegetter"  # of a namedtuple
+        if name not in GENERATED and not generated and not member and not getter:
             yield name, value
 
 
@@ -127,9 +131,10 @@ def _write_member(writer: Writer, member: Enum) -> None:
 
 
 def _unfrozen(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return datetime.combine(value.date(), value.time(), value.tzinfo).replace(fold=value.fold)
-    return date(value.year, value.month, value.day)
+    if isinstance(value, DATETIME):
+        time = value.hour, value.minute, value.second, value.microsecond, value.tzinfo
+        return DATETIME(value.year, value.month, value.day, *time, fold=value.fold)
+    return DATE(value.year, value.month, value.day)
 
 
 def _is_builtin(value: Any) -> bool:

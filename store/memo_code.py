@@ -6,15 +6,16 @@ import dis
 import os
 import sys
 import weakref
+from functools import partial
 from hashlib import blake2b
 from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 
+from store.memo_names import MAIN
 from store.memo_source import MUTATORS, changed_names, nested, tree_of, write_tree
 from store.memo_writer import DIGEST_BYTES, Writer
 
-HAS_DOCSTRING = 0x4000000 if sys.version_info >= (3, 14) else 0  # CO_HAS_DOCSTRING; before, the first constant tells
-FUNCTION = 0x1 | 0x2  # CO_OPTIMIZED | CO_NEWLOCALS: no class body
+HAS_DOCSTRING = 0x4000000  # CO_HAS_DOCSTRING of Python 3.14
 
 
 class CodeFacts(NamedTuple):
@@ -33,36 +34,44 @@ def facts_of(fn: FunctionType) -> CodeFacts:
     if known is not None and known[0]() is code:
         return known[1]
     tree = tree_of(code, fn.__globals__, bare_form)
-    # Text that other processes cannot read, a notebook's for one, must not make a difference between them.
-    lasting = tree is not None and os.path.isabs(code.co_filename) and os.path.isfile(code.co_filename)
+    lasting = tree is not None and _is_imported_alike(fn)
     reads, changes = _names(code)
     if tree is not None:
         changes |= changed_names(tree)
     facts = CodeFacts(_digest(code, tree if lasting else None), frozenset(reads), frozenset(changes))
-    _facts[id(code)] = weakref.ref(code, lambda _, key=id(code): _facts.pop(key, None)), facts  # type: ignore[misc]
+    _facts[id(code)] = weakref.ref(code, partial(_forget, id(code))), facts
     return facts
+
+
+def _is_imported_alike(fn: FunctionType) -> bool:
+    """Whether every process has the text: of programs, notebooks and closures, workers are sent the code alone."""
+    file = fn.__code__.co_filename
+    is_sent = fn.__globals__.get("__name__") in MAIN or "<locals>" in fn.__code__.co_qualname
+    return not is_sent and os.path.isabs(file) and os.path.isfile(file)
+
+
+def _forget(key: int, _: Any) -> None:
+    _facts.pop(key, None)
 
 
 def bare_form(code: CodeType) -> bytes:
     """What two code objects that do the same have in common: no file names, line numbers or docstrings."""
     writer = Writer(bytearray(), ())
     for one in nested(code):
-        consts = [("code", const.co_name) if isinstance(const, CodeType) else const for const in _constants(one)]
+        steps = [(step.opcode, _operand(step)) for step in dis.get_instructions(one)]
         writer.write((
-            None if one is code else one.co_name, one.co_code, one.co_names, one.co_varnames, one.co_freevars, one.co_cellvars, one.co_flags,
-            one.co_argcount, one.co_posonlyargcount, one.co_kwonlyargcount, one.co_exceptiontable, consts,
+            None if one is code else one.co_name, one.co_names, one.co_varnames, one.co_freevars, one.co_cellvars,
+            one.co_flags & ~HAS_DOCSTRING, one.co_argcount, one.co_posonlyargcount, one.co_kwonlyargcount,
+            one.co_exceptiontable, steps,
         ))  # fmt: skip
     return bytes(writer.out)
 
 
-def _constants(code: CodeType) -> tuple[Any, ...]:
-    """Constants, without the docstring, which comes first."""
-    consts = code.co_consts
-    if not consts or not isinstance(consts[0], str) or code.co_flags & FUNCTION != FUNCTION:
-        return consts
-    if HAS_DOCSTRING and not code.co_flags & HAS_DOCSTRING:
-        return consts
-    return (None, *consts[1:])
+def _operand(step: dis.Instruction) -> Any:
+    """A constant as such, since its number depends on whether there is a docstring."""
+    if step.opcode not in dis.hasconst:
+        return step.arg
+    return ("code", step.argval.co_name) if isinstance(step.argval, CodeType) else ("const", step.argval)
 
 
 def _digest(code: CodeType, tree: Any) -> bytes:

@@ -38,7 +38,7 @@ class Definition:
 
     def _write(self, *, globals_too: bool) -> CodeWriter:
         writer = CodeWriter(
-            FORMS, getattr(self._inner, "__globals__", {}),
+            FORMS, getattr(self._inner, "__globals__", {}).get("__name__"),
             bound=self._inner, lenient=self._lenient, frozen=self._frozen, globals_too=globals_too,
         )  # fmt: skip
         try:
@@ -49,14 +49,14 @@ class Definition:
                 "results do not depend on it, give the function a version=, and count that up when they change"
             ) from exc
         except RecursionError:
-            raise TypeError(f"{self._label}: what it uses is nested too deeply for a key; give it a version=") from None
+            raise TypeError(f"{self._label}: what it uses is nested too deeply for a key; use source=False") from None
         return writer
 
     def _write_into(self, writer: CodeWriter) -> None:
         if isinstance(self._fn, FunctionType):
             write_function(writer, self._fn, by_name=False)
             return
-        call = getattr(type(self._fn), "__call__", None)
+        call = type(self._fn).__call__  # it is an object of a class with this method
         if isinstance(call, FunctionType):
             write_function(writer, call, by_name=False)
         writer.value("the object that is called", self._fn)

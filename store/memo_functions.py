@@ -7,6 +7,7 @@ and constants of the module. What was imported counts by its name alone.
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ REDUCED = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
 
 
 class CodeWriter(Writer):
-    """A writer that follows a function of `variables`, a module's, into what it uses.
+    """A writer that follows a function of a module into what it uses.
 
     `lenient`: values that have no form count by their type. `checks` tell whether all that was written is still so.
     `frozen` has the forms of variables that the function changes itself, as they were at first.
@@ -52,7 +53,7 @@ class CodeWriter(Writer):
     def __init__(
         self,
         forms: tuple[Form, ...],
-        variables: dict[str, Any],
+        module: str | None,
         *,
         bound: Any,
         lenient: bool,
@@ -60,15 +61,19 @@ class CodeWriter(Writer):
         globals_too: bool,
     ) -> None:
         super().__init__(bytearray(), forms, functions=True)
-        self.variables = variables
+        self.module = module
         self.bound = bound  # the function whose defaults come with the arguments
         self.lenient = lenient
         self.frozen = frozen
         self.globals_too = globals_too
         self.checks: list[Check] = []
 
+    def is_at_home(self, function: Any) -> bool:
+        """Whether it is a function of the module, whose variables may be copies in another process."""
+        return bool(getattr(function, "__globals__", {}).get("__name__", MISSING) == self.module)
+
     def value(self, what: str, value: Any) -> None:
-        """A value that a function uses. Raises: TypeError: it has no form, with the name that the function has for it."""
+        """A value that a function uses, `what` of it. Raises: UnkeyedError: it has no form."""
         if not is_constant(value):
             self.checks.append(_never)
         try:
@@ -116,7 +121,7 @@ def write_callable(writer: Writer, value: Any) -> bool:
     elif isinstance(value, ModuleType):
         writer.text("module", value.__name__)
     elif hasattr(type(value), "__memo_parts__"):
-        _write_memoized(writer, value)
+        _write_around(writer, value, "memoized", value.__memo_parts__)
     elif isinstance(value, BuiltinFunctionType):
         owner = None if isinstance(value.__self__, ModuleType) else value.__self__
         writer.sequence("builtin", (value.__module__, value.__qualname__, owner))
@@ -127,12 +132,21 @@ def write_callable(writer: Writer, value: Any) -> bool:
     return True
 
 
-def _write_memoized(writer: Writer, value: Any) -> None:
-    variables = writer.variables if isinstance(writer, CodeWriter) else None
-    if is_known(value) and getattr(value.uncached, "__globals__", None) is not variables:
+def _write_around(writer: Writer, value: Any, tag: str, parts: Callable[[], tuple[Any, ...]]) -> None:
+    """An object around a function."""
+    if _is_imported(writer, value):
         writer.text("function", name_of(value))
-    else:
-        writer.sequence("memoized", value.__memo_parts__())
+    elif not writer.is_repeated(value):
+        writer.sequence(tag, parts())
+
+
+def _is_imported(writer: Writer, function: Any) -> bool:
+    """Whether a function counts by its name. Those of the module that is followed do not, whatever is around them."""
+    try:
+        inner = inspect.unwrap(function)
+    except ValueError:  # around itself
+        inner = function
+    return is_known(function) and not (isinstance(writer, CodeWriter) and writer.is_at_home(inner))
 
 
 def _write_holder(writer: Writer, value: Any) -> bool:
@@ -141,7 +155,8 @@ def _write_holder(writer: Writer, value: Any) -> bool:
     if isinstance(value, MethodType):
         writer.sequence(kind, (value.__func__, value.__self__))
     elif isinstance(value, functools.partial):
-        writer.sequence("partial", (type(value), value.func, value.args, value.keywords))
+        if not writer.is_repeated(value):
+            writer.sequence("partial", (type(value), value.func, value.args, value.keywords))
     elif isinstance(value, staticmethod | classmethod):
         writer.sequence(kind, (value.__func__,))
     elif isinstance(value, property):
@@ -151,7 +166,7 @@ def _write_holder(writer: Writer, value: Any) -> bool:
     elif isinstance(value, REDUCED):
         writer.sequence(kind, cast(Any, value.__reduce__())[1:])
     elif _is_wrapper(value):
-        writer.sequence("wrapper", (type(value), value.__wrapped__))
+        _write_around(writer, value, "wrapper", lambda: (type(value), value.__wrapped__))
     elif isinstance(value, GenericAlias | UnionType) or type(value).__module__ == "typing":
         writer.text("type", repr(value))
     elif kind == "Logger" and type(value).__module__ == "logging":
@@ -168,8 +183,7 @@ def _is_wrapper(value: Any) -> bool:
 
 def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) -> None:
     """A function by its name if it was imported, else by its code and what it uses."""
-    home = isinstance(writer, CodeWriter) and fn.__globals__ is writer.variables
-    if by_name and not home and is_known(fn):
+    if by_name and _is_imported(writer, fn):
         writer.text("function", name_of(fn))
     elif not writer.is_repeated(fn):
         facts = facts_of(fn)
@@ -181,8 +195,8 @@ def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) ->
             writer.sequence("uses", (fn.__defaults__, fn.__kwdefaults__, _cells(fn)))
         if hasattr(fn, "__wrapped__"):
             writer.sequence("wrapped", (fn.__wrapped__,))
-        if home and cast(CodeWriter, writer).globals_too:
-            _write_globals(cast(CodeWriter, writer), fn, facts)
+        if isinstance(writer, CodeWriter) and writer.globals_too and writer.is_at_home(fn):
+            _write_globals(writer, fn, facts)
 
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
@@ -224,12 +238,12 @@ def _defaults(fn: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _write_globals(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:
-    """Constants of the module by value, its functions and classes by code; other objects of the module do not count."""
+    """Constants of the module by value, its functions and classes by code. Other objects of it do not count."""
     for name in sorted(facts.reads):
-        value = writer.variables.get(name, MISSING)
+        value = fn.__globals__.get(name, MISSING)
         own = name in facts.changes and not callable(value)
         if not own:
-            writer.checks.append(_same_global(writer.variables, name, value))
+            writer.checks.append(_same_global(fn.__globals__, name, value))
         if value is MISSING or own:
             continue
         writer.text("global", name)
@@ -262,10 +276,9 @@ def is_constant(value: Any) -> bool:
 
 def _is_empty(cell: CellType) -> bool:
     try:
-        cell.cell_contents
+        return cell.cell_contents is MISSING
     except ValueError:
         return True
-    return False
 
 
 def _never() -> bool:

@@ -21,8 +21,13 @@ def module_name(name: str, variables: dict[str, Any]) -> str:
 
 
 def name_of(named: Any) -> str:
-    """Module and qualified name of a function or class."""
+    """Module and qualified name of a function or class.
+
+    The file is not part of the name of the program's own classes: in a worker of joblib nothing tells what it was.
+    """
     module = getattr(named, "__module__", None) or ""
+    if isinstance(named, type):
+        return f"{'__main__' if module in MAIN else module}:{named.__qualname__}"
     variables = getattr(named, "__globals__", None) or {}
     if variables.get("__name__") != module:
         variables = getattr(sys.modules.get(module), "__dict__", {})

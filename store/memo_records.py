@@ -23,7 +23,7 @@ from store.mapping import Store
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
 RAISED = ":raised"  # ends the name of the record of an exception
 MISSING: Any = object()
-UNCHANGEABLE = frozenset((type(None), bool, int, float, complex, str, bytes))  # every codec gives these back as they are
+UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # of which every codec gives back the same
 LOCKS = 65_536  # names of locks; each one taken leaves an empty file, and one for each call would be too many.
 # Two calls that share one by chance wait for each other: of eight that run at once, in one case of 2,000.
 PAGE = 500

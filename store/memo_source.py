@@ -5,7 +5,6 @@ code. So the whole text is compiled again, and its tree counts only if that give
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast
@@ -83,7 +82,9 @@ def write_tree(writer: Writer, tree: Function) -> None:
     while ahead:
         node = ahead.pop()
         if isinstance(node, ast.AST):
-            fields = [(name, value) for name, value in _fields(node, outermost=node is tree) if value not in (None, [])]
+            fields = [
+                (name, value) for name, value in _fields(node, outermost=node is tree) if value not in (None, [])
+            ]
             writer.write((type(node).__name__, *(name for name, _ in fields)))
             ahead.extend(value for _, value in reversed(fields))
         elif isinstance(node, list):
@@ -95,7 +96,8 @@ def write_tree(writer: Writer, tree: Function) -> None:
 
 def _fields(node: ast.AST, *, outermost: bool) -> Iterator[tuple[str, Any]]:
     for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, Function | ast.ClassDef) and ast.get_docstring(node, clean=False) is not None:
+        documented = name == "body" and isinstance(node, Function | ast.ClassDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:  # type: ignore[arg-type]
             yield name, value[1:]
         elif outermost and name == "args":
             yield name, ast.arguments(**{**dict(ast.iter_fields(value)), "defaults": [], "kw_defaults": []})
@@ -114,10 +116,9 @@ def changed_names(tree: Function) -> set[str]:
     found = set()
     for node in ast.walk(tree):
         target: Any = None
-        if isinstance(node, ast.Attribute) and node.attr in MUTATORS:
-            target = node.value
-        elif isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            target = node.value
+        if isinstance(node, ast.Attribute | ast.Subscript):
+            by_method = isinstance(node, ast.Attribute) and node.attr in MUTATORS
+            target = node.value if by_method or not isinstance(node.ctx, ast.Load) else None
         while isinstance(target, ast.Attribute | ast.Subscript):
             target = target.value
         if isinstance(target, ast.Name):

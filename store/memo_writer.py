@@ -6,7 +6,7 @@ import math
 import re
 import struct
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -21,13 +21,15 @@ from zoneinfo import ZoneInfo
 DIGEST_BYTES = 32  # BLAKE2b-256: no two different values with one digest will ever be found
 _NAN = struct.pack(">d", math.nan)
 # Tests that set the clock put classes of their own in the place of these, perhaps when this is first imported.
-date, datetime = (next(cls for cls in one.__mro__ if cls.__module__ == "datetime") for one in (date, datetime))
+DATE: Any
+DATETIME: Any
+DATE, DATETIME = (next(cls for cls in one.__mro__ if cls.__module__ == "datetime") for one in (date, datetime))
 
 
 class Writer:
     """Appends canonical forms to `out`. Used by one thread, for one key.
 
-    `forms` are tried in order on a value whose type Python does not have itself; the first that returns True wrote it.
+    `forms` are tried in order on values whose type Python does not have itself; the first that returns True wrote it.
     `functions` tells whether functions have a form too, which is the case inside of functions and classes alone.
     """
 
@@ -45,17 +47,19 @@ class Writer:
         if atom is not None:
             self.atom(kind.__name__, atom(value))
             return
-        if id(value) in self._inside:
-            raise TypeError(f"a {kind.__name__} contains itself")
-        self._inside.add(id(value))
-        start = len(self.out)
+        start, is_code = len(self.out), isinstance(value, type) or (self.functions and callable(value))
+        if not is_code:  # functions and classes refer to themselves, which `is_repeated` finds
+            if id(value) in self._inside:
+                raise TypeError(f"a {kind.__name__} contains itself")
+            self._inside.add(id(value))
         try:
             self._write_parts(kind, value)
         except BaseException:
             del self.out[start:]
             raise
         finally:
-            self._inside.discard(id(value))
+            if not is_code:
+                self._inside.discard(id(value))
 
     def atom(self, tag: str, content: bytes) -> None:
         name = tag.encode("utf-8", "surrogatepass")
@@ -134,7 +138,7 @@ _ATOMS: dict[type[Any], Callable[[Any], bytes]] = {
     str: _text,
     bytes: bytes,
     bytearray: bytes,
-    date: _text,
+    DATE: _text,
     ZoneInfo: lambda value: _text(_key_of(value)),
     **dict.fromkeys(
         (Decimal, UUID, IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
@@ -143,7 +147,7 @@ _ATOMS: dict[type[Any], Callable[[Any], bytes]] = {
 }
 
 
-ATOMS: frozenset[Hashable] = frozenset(_ATOMS) - {bytearray}  # the types among them whose values never change
+ATOMS: frozenset[type[Any]] = frozenset(_ATOMS) - {bytearray}  # the types among them whose values never change
 
 
 def _key_of(zone: ZoneInfo) -> str:
@@ -168,7 +172,7 @@ _PARTS: dict[type[Any], Callable[[Writer, str, Any], None]] = {
     Fraction: lambda writer, tag, value: writer.sequence(tag, (value.numerator, value.denominator)),
     range: lambda writer, tag, value: writer.sequence(tag, (value.start, value.stop, value.step)),
     slice: lambda writer, tag, value: writer.sequence(tag, (value.start, value.stop, value.step)),
-    datetime: lambda writer, tag, value: writer.sequence(
+    DATETIME: lambda writer, tag, value: writer.sequence(
         tag, (value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo)
     ),
     time: lambda writer, tag, value: writer.sequence(
