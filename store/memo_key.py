@@ -46,7 +46,8 @@ class CallKey:
         self._key = key
         self._check_ignore()
         self.version, self.source = _version(version), source
-        self._head = canonical(("memo", FORMAT, self.prefix, self.version, source, None if source else _lambda(fn)))
+        code = _lambda(fn) if name is None and not source else None
+        self._head = canonical(("memo", FORMAT, self.prefix, self.version, source, code))
         lenient = version is not None
         self._definitions = [Definition(fn, self.label, lenient=lenient)] if source else []
         if source and key is not None:

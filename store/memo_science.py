@@ -91,7 +91,7 @@ def _scalar_parts(pandas: Any, value: Any) -> Any:
         return value.ordinal, value.freqstr
     if kind is pandas.Interval:
         return value.left, value.right, value.closed
-    if isinstance(value, pandas.DateOffset):
+    if isinstance(value, pandas.offsets.BaseOffset):
         return value.freqstr, value.n, value.normalize, dict(value.kwds)
     return None
 

@@ -224,9 +224,9 @@ def test_result_takes_the_place_of_an_exception(s: Store[Any]) -> None:
         return outcome
 
     with pytest.raises(KeyError):
-        memo(s, exceptions=KeyError, version=1)(f)()
-    assert memo(s, version=1)(f)() == "yes"  # it stores no exceptions, and is told none
-    assert memo(s, exceptions=KeyError, version=1)(f)() == "yes"
+        memo(s, exceptions=KeyError, source=False)(f)()
+    assert memo(s, source=False)(f)() == "yes"  # it stores no exceptions, and is told none
+    assert memo(s, exceptions=KeyError, source=False)(f)() == "yes"
 
 
 def test_exception_and_result_never_stand_beside_each_other(s: Store[Any]) -> None:
