@@ -9,6 +9,7 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import functools
+import inspect
 from collections.abc import Iterator
 from enum import Enum
 from types import FunctionType
@@ -16,10 +17,12 @@ from typing import Any
 
 from store.memo_functions import CodeWriter, is_constant, same_class, write_function
 from store.memo_names import is_known, is_reachable, name_of
-from store.memo_writer import DATE, DATETIME, Writer, described
+from store.memo_writer import REAL, Writer, described
 
 GENERATED = frozenset(  # names that Python puts into classes
     """
+    __slotnames__ _is_protocol _is_runtime_protocol __protocol_attrs__ __callable_proto_members_only__
+    __non_callable_proto_members__
     __module__ __qualname__ __dict__ __weakref__ __doc__ __firstlineno__ __static_attributes__
     __annotations__ __annotate__ __annotate_func__ __annotations_cache__ __classdictcell__
     __abstractmethods__ _abc_impl __parameters__ __orig_bases__ __dataclass_fields__
@@ -30,6 +33,7 @@ GENERATED = frozenset(  # names that Python puts into classes
     _use_args
     """.split()
 )
+GENERATORS = ("abc", "collections", "dataclasses", "enum", "typing")
 HOLDERS = (staticmethod, classmethod, property, functools.cached_property)
 
 
@@ -46,7 +50,7 @@ def write_classed(writer: Writer, value: Any) -> bool:
         writer.sequence("dataclass", (kind, _fields(value)))
     elif isinstance(value, tuple) and kind.__bases__ == (tuple,) and hasattr(kind, "_fields"):
         writer.sequence("namedtuple", (kind, kind._fields, tuple(value)))
-    elif kind.__module__ == "freezegun.api" and isinstance(value, DATE):  # it stands in for the real one
+    elif kind.__module__ == "freezegun.api" and isinstance(value, REAL[0]):  # it stands in for the real one
         writer.write(_unfrozen(value))
     else:
         return False
@@ -83,18 +87,22 @@ def _counts_by_content(writer: Writer, cls: type[Any]) -> bool:
 
 def _attributes(cls: type[Any]) -> Iterator[tuple[str, Any]]:
     for name, value in cls.__dict__.items():
-        generated = isinstance(value, FunctionType) and not _is_written(cls, value)
         member = issubclass(cls, Enum) and name in cls.__members__
         getter = type(value).__name__ == "_tuplegetter"  # of a namedtuple
-        if name not in GENERATED and not generated and not member and not getter:
+        if name not in GENERATED and _is_written(value) and not member and not getter:
             yield name, value
 
 
-def _is_written(cls: type[Any], function: FunctionType) -> bool:
-    """Whether somebody wrote that method, as opposed to `dataclasses`, `collections` and `enum`."""
-    if function.__module__ in ("collections", "enum", "dataclasses", "typing", "abc"):
+def _is_written(value: Any) -> bool:
+    """Whether somebody wrote that method, as opposed to `dataclasses`, `collections` and the like."""
+    function = getattr(value, "__func__", value)
+    function = inspect.unwrap(function) if isinstance(function, FunctionType) else function
+    if not isinstance(function, FunctionType):
+        return True
+    module = str(function.__globals__.get("__name__"))
+    if module in GENERATORS or module.startswith("namedtuple_"):
         return False
-    return not (function.__code__.co_filename == "<string>" and hasattr(cls, "__dataclass_fields__"))
+    return not function.__code__.co_qualname.startswith("__create_fn__.")  # in which dataclasses compile methods
 
 
 def _write_attribute(writer: Writer, cls: type[Any], value: Any) -> None:
@@ -131,10 +139,11 @@ def _write_member(writer: Writer, member: Enum) -> None:
 
 
 def _unfrozen(value: Any) -> Any:
-    if isinstance(value, DATETIME):
+    date, datetime = REAL
+    if isinstance(value, datetime):
         time = value.hour, value.minute, value.second, value.microsecond, value.tzinfo
-        return DATETIME(value.year, value.month, value.day, *time, fold=value.fold)
-    return DATE(value.year, value.month, value.day)
+        return datetime(value.year, value.month, value.day, *time, fold=value.fold)
+    return date(value.year, value.month, value.day)
 
 
 def _is_builtin(value: Any) -> bool:

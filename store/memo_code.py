@@ -58,7 +58,7 @@ def bare_form(code: CodeType) -> bytes:
     """What two code objects that do the same have in common: no file names, line numbers or docstrings."""
     writer = Writer(bytearray(), ())
     for one in nested(code):
-        steps = [(step.opcode, _operand(step)) for step in dis.get_instructions(one)]
+        steps = [(step.opcode, _operand(one, step)) for step in dis.get_instructions(one)]
         writer.write((
             None if one is code else one.co_name, one.co_names, one.co_varnames, one.co_freevars, one.co_cellvars,
             one.co_flags & ~HAS_DOCSTRING, one.co_argcount, one.co_posonlyargcount, one.co_kwonlyargcount,
@@ -67,11 +67,12 @@ def bare_form(code: CodeType) -> bytes:
     return bytes(writer.out)
 
 
-def _operand(step: dis.Instruction) -> Any:
+def _operand(code: CodeType, step: dis.Instruction) -> Any:
     """A constant as such, since its number depends on whether there is a docstring."""
-    if step.opcode not in dis.hasconst:
+    if step.opcode not in dis.hasconst or step.opname == "LOAD_SMALL_INT" or step.arg is None:
         return step.arg
-    return ("code", step.argval.co_name) if isinstance(step.argval, CodeType) else ("const", step.argval)
+    const = code.co_consts[step.arg]
+    return ("code", const.co_name) if isinstance(const, CodeType) else ("const", const)
 
 
 def _digest(code: CodeType, tree: Any) -> bytes:

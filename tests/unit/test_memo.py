@@ -551,3 +551,58 @@ def test_import_loads_neither_asyncio_nor_numpy() -> None:
     program = "import sys, store.memo; print(sorted({'asyncio', 'numpy', 'filelock', 'sqlite_utils'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+# -- first and cached calls give the same
+
+
+def test_results_of_first_and_cached_calls_can_be_changed_alike(path: Path) -> None:
+    np = pytest.importorskip("numpy", reason="NumPy is not installed: results that are arrays are not tested")
+    kept = [1]
+
+    def array(n: int) -> Any:
+        return np.zeros(n)
+
+    for mmap, writable in ((None, True), (False, True), (True, False)):
+        f = memo(path, mmap=mmap, name=f"f{mmap}")(array)
+        assert [f(300_000).flags.writeable for _ in range(3)] == [writable] * 3  # large enough to be a file
+        assert [f(3).flags.writeable for _ in range(3)] == [True] * 3
+        f.close()
+    with Store[Any](path) as s:
+        f = memo(s, name="as the store has it")(array)
+        assert [f(300_000).flags.writeable for _ in range(2)] == [False] * 2
+    g = memo(path, version=1)(lambda: kept)
+    g().append(2)
+    assert (g(), kept) == ([1], [1])  # not the object that the function goes on using
+    g.close()
+
+
+def test_mmap_of_a_store_is_its_own(s: Store[Any]) -> None:
+    with pytest.raises(ValueError, match=r"Store\(\.\.\., mmap=\)"):
+        memo(s, mmap=True)
+    with pytest.raises(TypeError, match="mmap is True or False"):
+        memo("x.db", mmap=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, library: str) -> None:
+    module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
+    frozen = module.freeze_time("2026-01-01") if library == "freezegun" else module.travel(0, tick=False)
+    inside, go = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(30)
+        return "done"
+
+    with frozen:
+        f = memo(path, wait=0.05, source=False)(slow)
+        first = threading.Thread(target=f)
+        first.start()
+        assert inside.wait(30)
+        assert f() == "done"  # it waited, and then computed itself
+        go.set()
+        first.join()
+        assert f.cache_info().misses == 2
+        f.close()
