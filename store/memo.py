@@ -17,14 +17,20 @@ It works on functions, methods and coroutine functions. The first argument is a 
 the first call and once for all functions of the process, or an open `Store`, which brings its codec, key, trust and
 clock. Results are records of the namespace "memo".
 
-**What makes two calls the same.** The function's module and qualified name, `version=`, with `source=True` the text
-of the function too (count the version up, or use that, when you edit it; its decorators belong to the text), and
-the arguments as bound: f(1), f(x=1) and defaults are one call. 1, 1.0 and True are different arguments; dicts and
-sets are equal whatever their order; `store.memo_canonical` has the whole list. An argument without a canonical form
-(an open file, a lambda, an object of a class of yours) is a TypeError: leave it out with `ignore=`, or make a key of
-all arguments yourself with `key=`. So is the `self` of a method, unless it is a dataclass or has a method
-`__memo_key__()`. Not part of the key: global variables, variables of enclosing functions, and what the function
-calls. Functions of one name that differ in those need a `name=` each.
+**What makes two calls the same.** The function's module and qualified name, its code, `version=`, and the
+arguments as bound: f(1), f(x=1) and defaults are one call. 1, 1.0 and True are different arguments; dicts and sets
+are equal whatever their order; `store.memo_canonical` has the whole list. An argument without a canonical form (an
+open file, a lambda, an object of a class of yours) is a TypeError: leave it out with `ignore=`, or make a key of all
+arguments yourself with `key=`. So is the `self` of a method, unless it is a dataclass or has a method
+`__memo_key__()`.
+
+**The code** of an edited function is another one; comments, docstrings and layout do not count. It includes, by
+value, variables of enclosing functions (one without a canonical form is a TypeError where the function is
+decorated), constants of the module, and the code of functions and classes of the same module; what is set anew while
+the program runs counts from then on. Imported functions count by name. Lists, dicts and other objects that can
+change do not count where they are variables of the module; of an enclosing function they do, but what the function
+itself changes, such as a counter, counts as it was at first. `source=False` leaves all this out, and programs share
+results by `name=`. `version=` is for changes that are not seen here, and stands for variables without a form.
 
 **Who computes.** One caller does, while others who want the same wait: threads, tasks of asyncio and processes. A
 process that dies frees the others, as do an exception and a cancelled task; then one of them computes. `wait=`
@@ -35,15 +41,17 @@ for its own calls know nothing of that: run them by `contextvars.copy_context().
 that calls itself with the same arguments is a RecursionError.
 
 **What is stored.** Results, None too, and of exceptions those in `exceptions=`, which are raised again. You get a
-fresh object each time, except from the call that computed it. A result that cannot be stored is returned, with one
-RuntimeWarning for each function; so is every result when the store fails, or holds what it does not trust.
+fresh object each time, as it was stored, from the call that computed it too. A result that cannot be stored is
+returned, with one RuntimeWarning for each function; so is every result when the store fails, or holds what it does
+not trust.
 `hits`, `misses` (calls that ran the function) and `errors` (of the store) count this process; `stored` counts the
 records, of all versions. A computation that runs while its result is forgotten stores its result all the same.
 Nothing bounds the number of results but `ttl=` and `forget_all()`.
 
 A coroutine waits without holding up its event loop; a result that is there is read in the loop, as that takes
 microseconds. Each one that computes takes a thread and three descriptors meanwhile. On Python 3.13 and newer put
-`@memo` above `@classmethod`, not below, for `forget` to know the class.
+`@memo` above `@classmethod`, not below, for `forget` to know the class. Workers of joblib can be given functions of
+the program itself.
 """
 
 from __future__ import annotations

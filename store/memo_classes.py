@@ -15,7 +15,8 @@ from enum import Enum
 from types import FunctionType
 from typing import Any
 
-from store.memo_functions import CodeWriter, is_constant, same_class, write_function
+from store.memo_checks import same_class
+from store.memo_functions import CodeWriter, is_constant, write_function
 from store.memo_names import is_known, is_reachable, name_of
 from store.memo_writer import REAL, Writer, described
 

@@ -8,7 +8,8 @@ from types import FunctionType
 from typing import Any
 
 from store.memo_canonical import FORMS
-from store.memo_functions import Check, CodeWriter, UnkeyedError, write_function
+from store.memo_checks import Check
+from store.memo_functions import CodeWriter, UnkeyedError, write_function
 
 
 class Definition:

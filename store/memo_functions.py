@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from enum import Enum
 from types import (
     BuiltinFunctionType,
-    CellType,
     ClassMethodDescriptorType,
     FunctionType,
     GenericAlias,
@@ -29,13 +28,12 @@ from types import (
 )
 from typing import Any, cast
 
+from store.memo_checks import MISSING, Check, is_empty, never, same_cell, same_function, same_global
 from store.memo_code import CodeFacts, facts_of
 from store.memo_names import is_known, name_of
 from store.memo_source import MUTATORS
 from store.memo_writer import ATOMS, Form, Writer, described
 
-MISSING: Any = object()
-Check = Callable[[], bool]
 DESCRIPTORS = (
     ClassMethodDescriptorType, GetSetDescriptorType, MemberDescriptorType, MethodDescriptorType, MethodWrapperType,
     WrapperDescriptorType,
@@ -75,7 +73,7 @@ class CodeWriter(Writer):
     def value(self, what: str, value: Any) -> None:
         """A value that a function uses, `what` of it. Raises: UnkeyedError: it has no form."""
         if not is_constant(value):
-            self.checks.append(_never)
+            self.checks.append(never)
         try:
             self.write(value)
         except TypeError as exc:
@@ -189,7 +187,7 @@ def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) ->
         facts = facts_of(fn)
         writer.atom("code", facts.digest)
         if isinstance(writer, CodeWriter):
-            writer.checks.append(_same_function(fn))
+            writer.checks.append(same_function(fn))
             _write_uses(writer, fn, facts)
         else:
             writer.sequence("uses", (fn.__defaults__, fn.__kwdefaults__, _cells(fn)))
@@ -201,7 +199,7 @@ def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) ->
 
 def _cells(fn: FunctionType) -> dict[str, Any]:
     names, cells = fn.__code__.co_freevars, fn.__closure__ or ()
-    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True) if not _is_empty(cell)}
+    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True) if not is_empty(cell)}
 
 
 def _write_uses(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:
@@ -210,10 +208,10 @@ def _write_uses(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:
         for name, default in _defaults(fn):
             _write_use(writer, fn, f"the default of {name!r}", default, own=name in facts.changes)
     for name, cell in sorted(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)):
-        value = MISSING if _is_empty(cell) else cell.cell_contents
+        value = MISSING if is_empty(cell) else cell.cell_contents
         own = name in facts.changes or (isinstance(value, BuiltinFunctionType) and value.__name__ in MUTATORS)
         if not own or callable(value):
-            writer.checks.append(_same_cell(cell, value))
+            writer.checks.append(same_cell(cell, value))
         writer.text("variable", name)
         if value is MISSING:
             continue
@@ -243,7 +241,7 @@ def _write_globals(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> No
         value = fn.__globals__.get(name, MISSING)
         own = name in facts.changes and not callable(value)
         if not own:
-            writer.checks.append(_same_global(fn.__globals__, name, value))
+            writer.checks.append(same_global(fn.__globals__, name, value))
         if value is MISSING or own:
             continue
         writer.text("global", name)
@@ -272,41 +270,3 @@ def is_constant(value: Any) -> bool:
         or _is_wrapper(value)
         or (isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType | type | None))
     )
-
-
-def _is_empty(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is MISSING
-    except ValueError:
-        return True
-
-
-def _never() -> bool:
-    return False
-
-
-def _same_function(fn: FunctionType) -> Check:
-    code, defaults, keyword_defaults = fn.__code__, fn.__defaults__, fn.__kwdefaults__
-    return lambda: fn.__code__ is code and fn.__defaults__ is defaults and fn.__kwdefaults__ is keyword_defaults
-
-
-def _same_cell(cell: CellType, value: Any) -> Check:
-    def check() -> bool:
-        return _is_empty(cell) if value is MISSING else not _is_empty(cell) and cell.cell_contents is value
-
-    return check
-
-
-def _same_global(variables: dict[str, Any], name: str, value: Any) -> Check:
-    return lambda: variables.get(name, MISSING) is value
-
-
-def same_class(cls: type[Any]) -> Check:
-    """Whether nobody sets another attribute of the class."""
-    held = dict(cls.__dict__)
-
-    def check() -> bool:
-        now = cls.__dict__
-        return len(now) == len(held) and all(now.get(name, MISSING) is value for name, value in held.items())
-
-    return check

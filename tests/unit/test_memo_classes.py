@@ -145,7 +145,7 @@ def test_classes_that_cannot_be_told_apart() -> None:
 
 class Marker(Enum):
     ONE = threading.Lock()
-    TWO = threading.Lock()
+    TWO = threading.Lock()  # noqa: PIE796
 
 
 def test_members_whose_values_only_tell_them_apart() -> None:
