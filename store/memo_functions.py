@@ -68,7 +68,8 @@ class CodeWriter(Writer):
 
     def is_at_home(self, function: Any) -> bool:
         """Whether it is a function of the module, whose variables may be copies in another process."""
-        return bool(getattr(function, "__globals__", {}).get("__name__", MISSING) == self.module)
+        variables = getattr(function, "__globals__", None)
+        return variables is not None and variables.get("__name__") == self.module
 
     def value(self, what: str, value: Any) -> None:
         """A value that a function uses, `what` of it. Raises: UnkeyedError: it has no form."""
@@ -176,7 +177,10 @@ def _write_holder(writer: Writer, value: Any) -> bool:
 
 def _is_wrapper(value: Any) -> bool:
     """Whether it is an object around a function, as `functools.lru_cache` makes."""
-    return callable(value) and "__wrapped__" in getattr(value, "__dict__", {})
+    try:
+        return callable(value) and "__wrapped__" in object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return False
 
 
 def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) -> None:
@@ -254,19 +258,19 @@ def _write_globals(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> No
 
 def is_constant(value: Any) -> bool:
     """Whether it always stays what it is. What functions and classes use is looked after by checks of their own."""
-    kind = type(value)
-    if kind in (tuple, frozenset) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+    kind = type(value)  # its class, as opposed to what a proxy, Django's settings for one, claims once it is asked
+    if kind in (tuple, frozenset) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
         return all(map(is_constant, value))
-    if isinstance(value, functools.partial):
+    if issubclass(kind, functools.partial):
         return is_constant((value.func, value.args, *value.keywords.values()))
-    if isinstance(value, MethodType):
+    if kind is MethodType:
         return is_constant(value.__self__)
     return (
         kind in ATOMS
         or kind.__module__ in ("datetime", "re", "pathlib", "pathlib._local", "fractions")
         or kind in (range, slice)
-        or isinstance(value, Enum | type | ModuleType | FunctionType)
+        or issubclass(kind, Enum | type | ModuleType | FunctionType)
         or hasattr(kind, "__memo_parts__")
         or _is_wrapper(value)
-        or (isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType | type | None))
+        or (kind is BuiltinFunctionType and isinstance(value.__self__, ModuleType | type | None))
     )

@@ -7,7 +7,6 @@ since a subclass may hold what nobody here knows of; of estimators there are onl
 from __future__ import annotations
 
 import sys
-from types import FunctionType
 from typing import Any
 
 from store.memo_functions import write_callable
@@ -114,12 +113,14 @@ def _write_sparse(writer: Writer, value: Any) -> bool:
 
 def _write_estimator(writer: Writer, value: Any) -> bool:
     """An estimator by its class, its parameters and what it learned; compiled parts of it by how they are pickled."""
+    kind: Any = type(value)
     with writer.allowing_functions():
-        if isinstance(value, FunctionType) or write_callable(writer, value):
+        if write_callable(writer, value):
             return True
-        if hasattr(value, "__dict__"):
-            writer.sequence("estimator", (type(value), vars(value)))
-        else:
-            made = value.__reduce_ex__(2)
-            writer.sequence("compiled", (type(value), *made[1:3]))
+        held = getattr(value, "__dict__", None)
+        is_compiled = held is None or kind.__reduce__ is not object.__reduce__
+        made = value.__reduce_ex__(2) if is_compiled else ()
+        if any(part is not None for part in made[3:]):
+            return False
+        writer.sequence("estimator", (kind, held, made[1:3]))
     return True

@@ -370,3 +370,29 @@ def test_call_of_a_callable_object(s: Store[Any]) -> None:
 def test_deep_and_long_functions(imported: Import) -> None:
     text = "def f(x):\n" + "".join(f"    {'el' if n else ''}if x == {n}: return {n}\n" for n in range(300))
     assert form(imported(text).f) != form(imported(text.replace("return 299", "return 300")).f)
+
+
+def test_proxies_of_the_module_are_left_alone(imported: Import) -> None:
+    program = imported("""
+        class Lazy:
+            @property
+            def __class__(self): raise RuntimeError("asked")
+            def __getattr__(self, name): raise RuntimeError("asked")
+            def __call__(self): return 1
+        settings = Lazy()
+        def f(x): return settings()
+    """)
+    assert form(program.f) == form(program.f)
+
+
+def test_memoized_helpers_of_the_module_and_of_others(imported: Import, s: Store[Any]) -> None:
+    text = """
+        from store.memo import memo
+        @memo(":memory:", version={})
+        def helper(x): return x {} 1
+        def f(x): return helper(x)
+    """
+    forms = {form(imported(text.format(*edit)).f) for edit in ((1, "+"), (1, "+"), (2, "+"), (1, "-"))}
+    assert len(forms) == 3
+    by_name = {form(make(imported(text.format(*edit)).helper)) for edit in ((1, "+"), (2, "+"), (1, "-"))}
+    assert len(by_name) == 1
