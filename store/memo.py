@@ -50,8 +50,8 @@ Nothing bounds the number of results but `ttl=` and `forget_all()`.
 
 A coroutine waits without holding up its event loop; a result that is there is read in the loop, as that takes
 microseconds. Each one that computes takes a thread and three descriptors meanwhile. On Python 3.13 and newer put
-`@memo` above `@classmethod`, not below, for `forget` to know the class. Workers of joblib can be given functions of
-the program itself.
+`@memo` above `@classmethod`, not below, for `forget` to know the class. mypy takes a static method that is called on
+an object for a method: call it on the class. Workers of joblib can be given functions of the program itself.
 """
 
 from __future__ import annotations

@@ -86,13 +86,11 @@ class CodeWriter(Writer):
         """A value that the function changes while it runs: what counts is what it was at first."""
         key = id(owner), what
         if key not in self.frozen:
-            outer, self.out, checks = self.out, bytearray(), len(self.checks)
-            try:
+            checks = len(self.checks)
+            with self.apart(knowing_seen=False) as out:
                 self.value(what, value)
-                self.frozen[key] = owner, bytes(self.out)
-            finally:
-                self.out = outer
-                del self.checks[checks:]
+                self.frozen[key] = owner, bytes(out)
+            del self.checks[checks:]
         self.out += self.frozen[key][1]
 
     @contextmanager
@@ -201,9 +199,9 @@ def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) ->
             _write_globals(writer, fn, facts)
 
 
-def _cells(fn: FunctionType) -> dict[str, Any]:
+def _cells(fn: FunctionType) -> list[tuple[str, Any]]:
     names, cells = fn.__code__.co_freevars, fn.__closure__ or ()
-    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=True) if not is_empty(cell)}
+    return [(name, cell.cell_contents) for name, cell in zip(names, cells, strict=True) if not is_empty(cell)]
 
 
 def _write_uses(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:

@@ -38,7 +38,7 @@ class Writer:
         self.out = out
         self.functions = functions
         self._forms = forms
-        self._inside: set[int] = set()
+        self._inside: dict[int, int] = {}
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def write(self, value: Any) -> None:
@@ -51,8 +51,9 @@ class Writer:
         start, is_code = len(self.out), isinstance(value, type) or (self.functions and callable(value))
         if not is_code:  # functions and classes refer to themselves, which `is_repeated` finds
             if id(value) in self._inside:
-                raise TypeError(f"a {kind.__name__} contains itself")
-            self._inside.add(id(value))
+                self._write_cycle(kind, self._inside[id(value)])
+                return
+            self._inside[id(value)] = len(self._inside)
         try:
             self._write_parts(kind, value)
         except BaseException:
@@ -60,7 +61,13 @@ class Writer:
             raise
         finally:
             if not is_code:
-                self._inside.discard(id(value))
+                del self._inside[id(value)]
+
+    def _write_cycle(self, kind: type[Any], depth: int) -> None:
+        """A value inside of itself: by a function that uses the table that it is in, or else it has no form."""
+        if not self.functions:
+            raise TypeError(f"a {kind.__name__} contains itself")
+        self.atom("inside", depth.to_bytes(8, "big"))
 
     def atom(self, tag: str, content: bytes) -> None:
         name = tag.encode("utf-8", "surrogatepass")
@@ -96,14 +103,20 @@ class Writer:
         finally:
             self.functions = before
 
-    def _digest(self, value: Any) -> bytes:
+    @contextmanager
+    def apart(self, *, knowing_seen: bool) -> Iterator[bytearray]:
+        """In the block, forms go to the bytes that this gives; what is seen there is not known after it."""
         out, seen = self.out, self._seen
-        self.out, self._seen = bytearray(), dict(seen)  # so that nothing depends on which item comes first
+        self.out, self._seen = bytearray(), dict(seen) if knowing_seen else {}
         try:
-            self.write(value)
-            return blake2b(self.out, digest_size=DIGEST_BYTES).digest()
+            yield self.out
         finally:
             self.out, self._seen = out, seen
+
+    def _digest(self, value: Any) -> bytes:
+        with self.apart(knowing_seen=True) as out:
+            self.write(value)
+        return blake2b(out, digest_size=DIGEST_BYTES).digest()
 
     def _write_parts(self, kind: type[Any], value: Any) -> None:
         parts = _PARTS.get(kind)

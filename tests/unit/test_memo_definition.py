@@ -396,3 +396,22 @@ def test_memoized_helpers_of_the_module_and_of_others(imported: Import, s: Store
     assert len(forms) == 3
     by_name = {form(make(imported(text.format(*edit)).helper)) for edit in ((1, "+"), (2, "+"), (1, "-"))}
     assert len(by_name) == 1
+
+
+def test_functions_that_use_the_table_they_are_in(s: Store[Any]) -> None:
+    def make(n: int) -> Any:
+        table: dict[str, Any] = {}
+
+        def even(x: int) -> bool:
+            return x == 0 or bool(table["odd"](x - 1))
+
+        def odd(x: int) -> bool:
+            return x == n or bool(table["even"](x - 1))
+
+        table.update(even=even, odd=odd, both={even, odd})
+        return memo(s)(lambda x: table["even"](x) is True)
+
+    names = [make(n)._key.of((4,), {}) for n in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
+    f = make(1)
+    assert (f(4), f(4), f.cache_info().hits) == (True, True, 1)
