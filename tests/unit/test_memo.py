@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -606,3 +607,17 @@ def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, librar
         first.join()
         assert f.cache_info().misses == 2
         f.close()
+
+
+@pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+def test_ttl_by_a_clock_that_a_test_sets(path: Path, library: str) -> None:
+    module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
+    travel = module.freeze_time if library == "freezegun" else partial(module.travel, tick=False)
+    f = memo(path, ttl=3600)(double)
+    with travel("2030-01-01 12:00Z"):
+        assert [f(2), f(2)] == [4, 4]
+    with travel("2030-01-01 12:59Z"):
+        assert (f(2), ran) == (4, [2])
+    with travel("2030-01-01 13:01Z"):
+        assert (f(2), ran) == (4, [2, 2])
+    f.close()
