@@ -85,6 +85,13 @@ def check_bytes(size: int, what: str) -> int:
     return size
 
 
+def check_flag(choice: bool, what: str) -> bool:
+    """It, which must be True or False. Raises: TypeError."""
+    if not isinstance(choice, bool):
+        raise TypeError(f"{what} is True or False, not {choice!r}")
+    return choice
+
+
 def check_timeout(timeout: float) -> float:
     """The timeout in seconds, no longer than a clock can count. Raises: TypeError, ValueError."""
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):

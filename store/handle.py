@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from store.arguments import (
     OnUnreadable,
     check_bytes,
+    check_flag,
     check_name,
     check_on_unreadable,
     check_timeout,
@@ -70,6 +71,7 @@ class Handle(Generic[V]):
         spill_bytes: int = DEFAULT_SPILL_BYTES,
         mmap: bool = True,
         verify_buffers: bool = False,
+        verify_writes: bool = False,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
@@ -82,6 +84,7 @@ class Handle(Generic[V]):
         self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = clock
+        check_flag(verify_writes, "verify_writes")
         options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
             codec, protocol, trust, allow, renames, on_missing
@@ -89,14 +92,15 @@ class Handle(Generic[V]):
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
             "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
-            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes, **options._asdict(),
+            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes,
+            "verify_writes": verify_writes, **options._asdict(),
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
             sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
             large = None if spill is None else Large(spill, options, self._timeout)
-            self._pipeline = Pipeline(sealer, choices, large)
+            self._pipeline = Pipeline(sealer, choices, large, verify_writes=verify_writes)
             self._pipeline.changed = keyring.changed = self._backend.coherence.drop
             if mode == "n":
                 self._backend.clear(self._namespace)

@@ -63,6 +63,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
             at once. False: a private copy, which can be written.
         verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
+        verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
+            the first value of each class that this process stores, and exceptions always; that is a sample.
         clock: what tells the time in Unix seconds; for tests.
 
     Raises:

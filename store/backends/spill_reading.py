@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from store.backends.spill import Folder
+from store.backends.spill_mapping import map_file
 from store.descriptors import Descriptor
 from store.errors import Corrupt, StorageError
 from store.spilled import Part, checksum
@@ -57,7 +57,7 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
     with _opened(folder, part) as (descriptor, is_ours):
         if is_ours and part.bytes:
             try:
-                view = memoryview(mmap.mmap(descriptor, part.bytes, access=mmap.ACCESS_READ))
+                view = map_file(descriptor, part.bytes)
             except OSError as exc:
                 if exc.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV):
                     raise

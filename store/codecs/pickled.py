@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,6 +18,8 @@ from store.lookup import AS_WRITTEN, BY_OTHER_PYTHONS, Lookup
 from store.moved import claim_main, other_names
 
 Buffers = Iterable[Any]
+EXTENSIONS: dict[Any, Any] = copyreg._extension_registry  # type: ignore[attr-defined]
+"""The numbers that `copyreg.add_extension` gave classes: a pickle has them in place of the names."""
 
 
 class Pickled:
@@ -178,3 +181,30 @@ def loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
     if lookup.is_plain:
         return pickle.loads(body, buffers=buffers)
     return unpickled(pickle.Unpickler, body, lookup, buffers=buffers)
+
+
+class _TypeNoter(pickle.Pickler):
+    """Notes the types of the objects that it pickles."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, 5, buffer_callback=lambda buffer: None)
+        self.types: set[type] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        self.types.add(type(value))
+        return NotImplemented
+
+
+class _Nowhere:
+    def write(self, chunk: Any) -> None:
+        """Keeps nothing."""
+
+
+def types_in(value: Any) -> set[type] | None:
+    """The types of the objects in a value, but for those of plain data; None where pickle itself cannot tell."""
+    noting = _TypeNoter(_Nowhere())
+    try:
+        noting.dump(value)
+    except Exception:  # of what other codecs hold
+        return None
+    return noting.types

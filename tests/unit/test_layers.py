@@ -20,7 +20,7 @@ RANKS = {
     "store.errors": 0, "store.row": 0, "store.dotted": 0, "store.digests": 0, "store.culprit_parts": 0, "store.syncing": 0,
     "store.deadlock": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1, "store.spilled": 1,
-    "store.culprit_path": 1, "store.culprit_message": 1,
+    "store.differences": 1, "store.culprit_path": 1, "store.culprit_message": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2, "store.large": 2,
     "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
     "store.arguments": 4, "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
