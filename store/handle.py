@@ -17,6 +17,7 @@ from store.arguments import (
     check_timeout,
     check_ttl,
     locate,
+    sought_name,
 )
 from store.backends import Backend, schemes
 from store.codecs import CodecChoice
@@ -193,11 +194,13 @@ class Handle(Generic[V]):
 
     def _read(self, name: str) -> Any:
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
-        if type(name) is not str:  # in a dict it could be found by another's
-            name = check_name(name)
         now = self._clock()
-        value = self._cache.value(name, now)
-        return self._fetch(check_name(name), now) if value is MISSING else value
+        if type(name) is str:  # by one of another class a dict could find somebody else's
+            value = self._cache.value(name, now)
+            if value is not MISSING:
+                return value
+        wanted = sought_name(name)
+        return MISSING if wanted is None else self._fetch(wanted, now)
 
     def _fetch(self, name: str, now: float) -> Any:
         """The same from the backend, and into the cache."""
@@ -217,7 +220,8 @@ class Handle(Generic[V]):
 
     def _find(self, name: str) -> Row | None:
         """The row of a name, or None where there is no such record."""
-        return self._found(name, self._clock())
+        wanted = sought_name(name)
+        return None if wanted is None else self._found(wanted, self._clock())
 
     def _found(self, name: str, now: float) -> Row | None:
         """The same at that moment. Raises: Tampered, Corrupt: as `_lives`, and where the name cannot be looked up."""

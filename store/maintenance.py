@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from store.arguments import check_name, check_ttl
+from store.arguments import check_ttl
 from store.errors import RecordError, Untrusted, label
 from store.handle import Handle, record_of
 from store.purging import Page
@@ -37,7 +38,6 @@ class Maintenance(Handle[V]):
         Raises:
             KeyError: no such record. Untrusted: it was not sealed by a key of ours, and nothing else is.
         """
-        name = check_name(name)
         ttl = check_ttl(ttl)
         with self._backend.transaction() as transaction:
             row = self._find(name)
@@ -59,8 +59,8 @@ class Maintenance(Handle[V]):
             expires = None if ttl is None else now + ttl
             self._store(self._pipeline.reseal(row._replace(expires=expires, modified=now)))
             if self._writeback is not None:
-                self._writeback.keep_until(name, expires, transaction)
-            header = self._backend.header(self._namespace, name, now)
+                self._writeback.keep_until(row.name, expires, transaction)
+            header = self._backend.header(self._namespace, row.name, -math.inf)  # a tiny ttl may be over already
         assert header is not None
         return record_of(header)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from store.arguments import check_name
+from store.arguments import check_name, sought_name
 from store.errors import Corrupt, Tampered
 from store.maintenance import Maintenance
 from store.readcache import MISSING
@@ -87,19 +87,21 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             self._assign(check_name(name), value)
 
     def __delitem__(self, name: str) -> None:
-        name = check_name(name)
-        if not self._delete(name) and not self._delete_damaged(name):
+        wanted = sought_name(name)
+        if wanted is None or not (self._delete(wanted) or self._delete_damaged(wanted)):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
-        name = check_name(name)
+        wanted = sought_name(name)
+        if wanted is None:
+            return False
         now = self._clock()
-        if self._cache.has(name, now):
+        if self._cache.has(wanted, now):
             return True
-        exists = self._backend.exists(self._namespace, name, now)
-        return self._found(name, now) is not None if exists is None else exists
+        exists = self._backend.exists(self._namespace, wanted, now)
+        return self._found(wanted, now) is not None if exists is None else exists
 
     @overload
     def get(self, name: str, /) -> V | None: ...
@@ -116,12 +118,11 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def pop(self, name: str, default: V | D, /) -> V | D: ...
     def pop(self, name: str, default: Any = MISSING, /) -> Any:
         """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
-        name = check_name(name)
         with self._backend.transaction():
             row = self._find(name)
             if row is not None:
                 value = self._value(row)
-                self._delete(name)
+                self._delete(row.name)
                 return value
         if default is MISSING:
             raise KeyError(name)

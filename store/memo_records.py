@@ -48,7 +48,7 @@ class Source:
     """
 
     def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str) -> None:
-        self._where = where if isinstance(where, Store) else _absolute(os.fspath(where))
+        self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
         self._namespace = check_name(namespace, "namespace")
 
     @contextmanager

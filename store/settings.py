@@ -279,8 +279,9 @@ class Settings(Generic[T]):
 
     def export_to(self, path: str | os.PathLike[str], format: str | None = None, *, with_env: bool = False) -> None:
         """The same as a file, replaced as a whole; the format is that of its suffix. Raises: OSError too."""
+        path = os.fsdecode(path)
         if os.path.realpath(path) == os.path.realpath(self._store.location):
-            raise ValueError(f"{os.fspath(path)} is the store itself; name another file")
+            raise ValueError(f"{path} is the store itself; name another file")
         write_file(path, self.export(format_of(path, format), with_env=with_env))
 
     def import_(self, text: str, format: str) -> None:
@@ -303,6 +304,7 @@ class Settings(Generic[T]):
 
     def import_from(self, path: str | os.PathLike[str], format: str | None = None) -> None:
         """The same of a file, whose suffix tells the format. Raises: OSError too."""
+        path = os.fsdecode(path)
         format = format_of(path, format)
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -310,7 +312,7 @@ class Settings(Generic[T]):
         except StoreError:
             raise
         except ValueError as exc:
-            raise ValueError(f"{os.fspath(path)}: {exc}") from exc
+            raise ValueError(f"{path}: {exc}") from exc
 
     # -- the object
 

@@ -154,7 +154,7 @@ class SqliteReading:
         return found
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
-        row = self._one(sql.HEADER, (namespace, name, now), now)
+        row = self._one(sql.HEADER, (namespace, name, now), max(now, 0.0))  # -inf is no time to look at the file
         return None if row is None else self._asked_for(header_of(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:

@@ -226,7 +226,7 @@ def _given_keys(source: KeySource) -> list[Key] | None:
     if isinstance(source, bytes | str):
         return [Key(source.encode() if isinstance(source, str) else source)]
     if isinstance(source, os.PathLike):
-        return read_key_file(Path(source))
+        return read_key_file(Path(os.fsdecode(source)))
     if isinstance(source, Sequence):
         keys = [key for one in source for key in _given_keys(cast(KeySource, one)) or ()]
         if keys:
