@@ -63,7 +63,7 @@ def check_name(name: str, what: str = "name") -> str:
 
 
 def sought_name(name: str) -> str | None:
-    """The name to look up, as a plain `str`; None where it is no valid text, and so no record's. Raises: TypeError."""
+    """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
     if type(name) is not str:
         if not isinstance(name, str):
             raise TypeError(f"a name is a str, not {type(name).__name__}: {name!r:.80}")

@@ -25,7 +25,7 @@ RANKS = {
     "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
     "store.arguments": 4, "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.compaction": 4, "store.backups": 4, "store.stats": 4, "store.records": 4,
-    "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
+    "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4, "store.rekey": 4,  # raw: rows and seals, as the Store itself has
     "store.message_frame": 4, "store.message_pipeline": 4, "store.foreign": 4,
     "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
     "store.memo_once": 4, "store.memo_async": 4,
