@@ -25,6 +25,8 @@ WRONG = [
     ("ls nosuch://x", 2, "unknown scheme"),
     ("ls ''", 2, "may not be empty"),
     ("get PATH", 2, "Missing argument 'NAME...'"),
+    ("get PATH -name", 2, "put -- before the arguments: `store get -- PATH NAME...`"),
+    ("rm PATH --name", 2, "put -- before the arguments: `store rm -- PATH [NAME...]`"),
     ("get PATH nobody", 1, "no record 'nobody'; `store ls`"),
     ("get NOTHING nobody", 1, "there is no store at"),
     ("get PATH greeting nobody", 1, "no record 'nobody'"),
