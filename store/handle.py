@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -22,6 +21,7 @@ from store.arguments import (
 from store.backends import Backend, schemes
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.key_warnings import warn_of_keys
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
@@ -100,7 +100,7 @@ class Handle(Generic[V]):
             self._pipeline.changed = keyring.changed = self._backend.coherence.drop
             if mode == "n":
                 self._backend.clear(self._namespace)
-            self._warn_of_foreign_keys()
+            warn_of_keys(self._backend, self._pipeline)
         except BaseException:
             self._backend.close()
             raise
@@ -358,20 +358,6 @@ class Handle(Generic[V]):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed(f"the store on {self._backend.location} was closed; open it again")
-
-    def _warn_of_foreign_keys(self) -> None:
-        ring = self._pipeline.sealer.keyring
-        unknown = [key_id for key_id in self._backend.sealers() if key_id != UNKEYED and not ring.find(key_id)]
-        if unknown and self._pipeline.trust != "all":
-            ids = ", ".join(key_id.hex() for key_id in unknown[:3])
-            problem = f"; {ring.problem}" if ring.problem else ""
-            warnings.warn(
-                f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
-                f"keys from {ring.where()}{problem}): they read as plain data, and classes only if declared with "
-                "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE; if it is lost, "
-                f"look at them and take them over: `store admit {self.location} --all`",
-                stacklevel=3,
-            )
 
 
 def _reopen(cls: type[Any], location: str, options: dict[str, Any]) -> Any:

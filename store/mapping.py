@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from store.arguments import check_name, sought_name
@@ -51,7 +52,7 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         renames: old dotted name → new one, for classes and modules that moved since records were written.
         on_missing: what a record whose class is gone does: "raise", or load with a "placeholder" in its place.
         key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
-            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own.
+            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own. 16 bytes at least; 64 hexadecimal digits are 32.
         on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be
             decoded: "raise", "skip", or a function of its name and the error, which gives the value to put in
             its place. `s[name]` and `==` always raise.
@@ -277,6 +278,18 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         with self._backend.transaction() as transaction:
             self._writeback.forget(name, transaction)
             return self._backend.delete(self._namespace, name, self._clock())
+
+
+def _own(base: type) -> None:
+    """Have errors of wrong calls, such as a misspelled option, name the methods of a base as those of `Store`."""
+    for name, member in vars(base).items():
+        if isinstance(member, FunctionType):
+            member.__module__, member.__qualname__ = Store.__module__, f"{Store.__name__}.{name}"
+
+
+for _base in Store.__mro__[1:]:
+    if _base.__module__.startswith("store."):
+        _own(_base)
 
 
 def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:

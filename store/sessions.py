@@ -21,12 +21,12 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
+from store import caller
 from store.arguments import check_ttl
 from store.errors import (
     CodecUnavailable,
@@ -336,10 +336,9 @@ class Sessions:
         self._rejections[thread] = self._rejections.get(thread, 0) + 1
         if (self.location, self.namespace) not in _warned:
             _warned.add((self.location, self.namespace))
-            warnings.warn(
+            caller.warn(
                 f"{self.location} has a session that is taken for absent: {exc}. This is told once; "
-                f"`store verify {self.location}` lists all such records",
-                stacklevel=4,
+                f"`store verify {self.location}` lists all such records"
             )
 
 

@@ -40,12 +40,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast, overload
 
+from store.caller import warn
 from store.errors import StoreError
 from store.mapping import Store
 from store.settings_changes import Callback, Changes, Handle, stamps_of
 from store.settings_environment import Environment
 from store.settings_fields import Field, Schema, each, schema_of
-from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable, warn
+from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
 

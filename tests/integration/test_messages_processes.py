@@ -94,7 +94,7 @@ def test_many_messages_of_all_sizes_are_answered(start: Start) -> None:
             assert messages.receive(conn, key=KEY) == value
         with pytest.raises(Untrusted):  # it decodes nothing that the key did not seal
             messages.send(conn, [1], key=KEY)
-            messages.receive(conn, key=b"another key")
+            messages.receive(conn, key=b"another key, longer")
         conn.shutdown(socket.SHUT_WR)
         with pytest.raises(EOFError, match=r"^the connection was closed$"):
             messages.receive(conn, key=KEY)

@@ -243,10 +243,10 @@ class TestTouch:
 
     @pytest.mark.damaged
     def test_of_a_record_of_somebody_else_is_refused(self, path: Path) -> None:
-        with Store[Any](path, key="theirs") as s:
+        with Store[Any](path, key="the key of others") as s:
             before = s.put("a", 1, ttl=1000)
         with pytest.warns(UserWarning, match="does not hold"):
-            mine = Store[Any](path, key="mine")
+            mine = Store[Any](path, key="a key of my own!")
         with mine:
             with pytest.raises(Untrusted, match="assign the value again"):
                 mine.touch("a", 5)

@@ -44,7 +44,7 @@ class TestRepr:
             assert repr(s) == "<Sessions ':memory:' namespace='' 0 records>"
 
     def test_shows_no_key(self, path: Path) -> None:
-        with Store[Any](path, key=b"very secret") as s:
+        with Store[Any](path, key=b"very secret, and long") as s:
             assert "secret" not in repr(s)
             assert "secret" not in str(s)
 

@@ -86,7 +86,7 @@ def test_completion_is_silent_and_changes_nothing(tmp_path, own_key, capfd, recw
     (tmp_path / "text").write_text("no store")
     (tmp_path / "empty").touch()
     os.mkfifo(tmp_path / "pipe")
-    with Store(tmp_path / "theirs.db", key="somebody else's") as s:
+    with Store(tmp_path / "theirs.db", key="somebody else's key") as s:
         s["name"] = 1
     sqlite = {"theirs.db-shm", "theirs.db-wal"}  # SQLite's own, which any reader may make
     before = {file.name: file.lstat().st_size for file in tmp_path.iterdir() if file.name not in sqlite}

@@ -190,7 +190,7 @@ class Evil:
 @pytest.mark.filterwarnings("always")
 def test_get_of_a_foreign_object_runs_nothing(run, path, tmp_path):
     trace = tmp_path / "trace"
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s.update({"evil": Evil(trace), "plain": [1]})
     warning, error = run("get", path, "evil").err.splitlines()
     assert warning.startswith("store: warning: ") and "a key this program does not hold" in warning

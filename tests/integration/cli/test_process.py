@@ -172,7 +172,7 @@ def test_stdout_and_arguments_that_are_not_utf8(path):
 
 
 def test_warning_is_one_line_and_obeys_the_filters(path):
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s["a"] = 1
     done = run("get", path, "a")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "1\n", 1)
@@ -183,7 +183,7 @@ def test_warning_is_one_line_and_obeys_the_filters(path):
 
 
 def test_reading_makes_no_key(path, own_key):
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s["a"] = 1
     for command in (["get", path, "a"], ["ls", path], ["info", path]):
         assert run(*command).returncode == 0

@@ -198,7 +198,7 @@ def test_no_warning_at_open_of_a_store_of_my_own(path: Path, marker: Path) -> No
     write(path, MINE, marker)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Store(path, key=[b"a newer one", MINE]).close()
+        Store(path, key=[b"a newer key of mine", MINE]).close()
 
 
 READ_AN_INSTANCE = """
