@@ -42,10 +42,10 @@ def _foreign(location: str, unknown: list[bytes], ring: Keyring, trust: str) -> 
         if trust == "own"
         else "they read as plain data, and classes only if declared with @store.allow"
     )
-    first = "with a key of your own in STORE_KEY_FILE (`store key new` makes it) " if problem else ""
+    sealing = ", with a key of your own in STORE_KEY_FILE (`store key new` makes it)" if problem else ""
     return (
         f"{location} has records that were sealed with a key this program does not hold ({ids}; keys from "
         f"{ring.where()}{'; ' if problem else ''}{problem}): {effect}. If they are yours, bring that key: name its "
         "file in STORE_KEY_FILE; if it is lost, look at them and take them over: "
-        f"{first}`store admit {quote(location)} --all`"
+        f"`store admit {quote(location)} --all`{sealing}"
     )

@@ -109,8 +109,8 @@ def why_unsafe(file: Path) -> str:
 
 def why_unmakeable(file: Path) -> str:
     """What will keep the user's own key file from being made, as far as the folders above it tell; else empty."""
-    folder = next(folder for folder in file.parents if folder.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    folder = next(folder for folder in file.parents if os.path.lexists(folder))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         return f"no key can be kept in {file} ({folder} may not be written)"
     return _homeless(file.parent)
 

@@ -230,6 +230,8 @@ def test_interrupt_in_the_middle_leaves_the_process_as_it_was(start: Start) -> N
     conn, process = connected(
         start,
         """
+        import signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background may have it ignored
         print("ready", flush=True)
         try:
             messages.receive(conn)

@@ -95,6 +95,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "stats": lambda s: s.stats(),
     "compact": lambda s: s.compact(),
     "backup": lambda s: s.backup("backup.db"),
+    "rekey": lambda s: s.rekey(),
     "inspect": lambda s: s.inspect("a"),
     "admit": lambda s: s.admit(None),
     "verify": lambda s: s.verify(),

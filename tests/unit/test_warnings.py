@@ -169,7 +169,7 @@ def test_sessions_without_a_home_are_told_at_open(path: Path, homeless: None) ->
 
 def test_sessions_of_another_key_without_a_home_need_a_key_first(foreign: Path, homeless: None) -> None:
     (warning,) = told(lambda: Sessions(foreign))
-    assert "take them over: with a key of your own in STORE_KEY_FILE (`store key new` makes it)" in str(warning.message)
+    assert "--all`, with a key of your own in STORE_KEY_FILE (`store key new` makes it)" in str(warning.message)
 
 
 def test_home_that_is_not_there_is_told_at_open(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

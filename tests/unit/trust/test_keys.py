@@ -186,7 +186,7 @@ def test_key_shows_nowhere(
                 with pytest.raises(TypeError, match="keys are never pickled"):
                     pickle.dumps(hidden, protocol)
     change("UPDATE records SET body = x'00' WHERE name = 'y'")
-    for ring in (secret, b"another"):
+    for ring in (secret, b"another key, longer"):
         with Store(path, key=ring) as s:
             for name in ("x", "y"):
                 try:

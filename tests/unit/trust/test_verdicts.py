@@ -190,7 +190,8 @@ def test_warning_at_open_of_a_store_with_foreign_records(path: Path, marker: Pat
         for warning in caught:
             assert warning.filename == __file__  # the line that opened it
             assert theirs is not None and theirs in str(warning.message)
-            for part in (str(path), "STORE_KEY_FILE", "@store.allow"):
+            effect = "@store.allow" if trust == "data" else "so they are refused"
+            for part in (str(path), "STORE_KEY_FILE", effect):
                 assert part in str(warning.message)
 
 
