@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from store.dotted import imported
+from store.moved import other_names
 
 Allowed = dict[tuple[str, str], Any]
 """(module, qualified name) → the object itself: a global is looked up here, never imported."""
@@ -97,13 +98,30 @@ def _resolve(entry: type | str) -> Allowed:
     if entry.endswith(".*"):
         return _all_of_module(entry)
     module, name = _imported(entry)
-    found: Any = module
-    for part in name.split("."):
-        found = getattr(found, part, None)
+    found, written = _inside(module, name), (module.__name__, name)
+    if not isinstance(found, type):
+        outer, _, last = entry.rpartition(".")
+        found, written = _of_other_python(outer, last), (outer, last)
     if not isinstance(found, type):
         raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; write it as module.Class")
     _refuse_dangerous(found)
-    return {key_of(found): found, (module.__name__, name): found}
+    return {key_of(found): found, written: found}
+
+
+def _inside(module: ModuleType, name: str) -> Any:
+    found: Any = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def _of_other_python(module: str, name: str) -> Any:
+    """What this Python has under another name than the one that wrote it: `re.PatternError` is `re.error`."""
+    for other, its_name in other_names(module, name):
+        found = imported(f"{other}.{its_name}")
+        if found is not None and isinstance(_inside(*found), type):
+            return _inside(*found)
+    return None
 
 
 def _all_of_module(entry: str) -> Allowed:

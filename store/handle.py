@@ -19,6 +19,7 @@ from store.arguments import (
     sought_name,
 )
 from store.backends import Backend, schemes
+from store.clock import wall_clock
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
 from store.key_warnings import warn_of_keys
@@ -70,7 +71,7 @@ class Handle(Generic[V]):
         spill_bytes: int = DEFAULT_SPILL_BYTES,
         mmap: bool = True,
         verify_buffers: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
         if mode not in MODES:
@@ -194,7 +195,8 @@ class Handle(Generic[V]):
 
     def _read(self, name: str) -> Any:
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
-        now = self._clock()
+        # `wall_clock` without the call: a tenth of what a cached read of a number takes.
+        now = time.time() if self._clock is wall_clock else self._clock()
         if type(name) is str:  # by one of another class a dict could find somebody else's
             value = self._cache.value(name, now)
             if value is not MISSING:

@@ -17,17 +17,21 @@ class Lookup:
         renames: old dotted name → the new one, or the class itself. The name of a module or of a class stands for
             all that is in it as well, and the longest that fits counts; a name that moved twice is followed.
         placeholders: whether what is not there any more is replaced by a placeholder.
+        other_pythons: whether what is not there is looked for under the names that other Pythons have for it, which
+            takes an unpickler in Python; the other two arguments have it done as well.
 
     Raises:
         TypeError: `renames` is no mapping of names. ValueError: a name in it is none, or they go round in a circle.
     """
 
-    def __init__(self, renames: Renames | None = None, *, placeholders: bool = False) -> None:
+    def __init__(
+        self, renames: Renames | None = None, *, placeholders: bool = False, other_pythons: bool = False
+    ) -> None:
         self.placeholders = placeholders
         self._given = _checked({} if renames is None else renames)
         for old in self._given:
             self._followed(old)
-        self.is_plain = not self._given and not placeholders
+        self.is_plain = not self._given and not placeholders and not other_pythons
         """Whether every name is found as it was written."""
 
     def renamed(self, module: str, name: str) -> str | None:
@@ -96,3 +100,5 @@ def _checked(renames: Renames) -> dict[str, str]:
 
 AS_WRITTEN = Lookup()
 """Every name is found as it was written."""
+BY_OTHER_PYTHONS = Lookup(other_pythons=True)
+"""Every name is found as it was written, or as another Python writes it."""

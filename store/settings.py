@@ -13,7 +13,7 @@
         prefs.theme                                    # "dark", until somebody sets it
         prefs.theme = "light"                          # checked, and in the file when this returns
         prefs.update(theme="sepia", font_size=16)      # both or neither
-        with prefs.edit("recent") as recent:           # what is read is a copy: edit writes it back
+        with prefs.edit("recent") as recent:           # what is read refuses changes: edit writes them back
             recent.append("notes.txt")
         prefs.changed()                                # what differs from the defaults
         prefs.reset("theme")                           # also: del prefs.theme
@@ -46,11 +46,13 @@ from store.mapping import Store
 from store.settings_changes import Callback, Changes, Handle, stamps_of
 from store.settings_environment import Environment
 from store.settings_fields import Field, Schema, each, schema_of
+from store.settings_frozen import frozen
 from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 INTERVAL_SECONDS = 0.05
 _MISSING: Any = object()
@@ -113,7 +115,7 @@ class Settings(Generic[T]):
 
     @overload
     @classmethod
-    def for_app(cls, schema: type[T], app: str, /, **options: Any) -> Settings[T]: ...
+    def for_app(cls, schema: type[S], app: str, /, **options: Any) -> Settings[S]: ...
     @overload
     @classmethod
     def for_app(cls, app: str, /, **options: Any) -> Self: ...
@@ -141,7 +143,7 @@ class Settings(Generic[T]):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
         field = self._schema.field(name)
         found, value = self._environment.find(field, self._all_stored)
-        return value if found else self._stored(field)
+        return frozen(value if found else self._stored(field), field.where)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self.update({name: value})
@@ -243,7 +245,13 @@ class Settings(Generic[T]):
         Raises:
             TypeError, ValueError: the class refuses them.
         """
-        return cast(T, self._schema.built(self.as_dict(with_env=True), {}, "refuses what is stored"))
+        values = self.as_dict(with_env=True)
+        try:
+            return cast(T, self._schema.built(values, {}, "refuses what is stored"))
+        except (TypeError, ValueError) as error:
+            _, refused = self._schema.fitting(values)
+            told = [self._refusal(name, values[name], exc) for name, exc in refused.items()]
+            raise type(error)(f"{error}. {'; '.join(told)}" if told else str(error)) from error
 
     @property
     def typed(self) -> T:
@@ -356,21 +364,34 @@ class Settings(Generic[T]):
         try:
             return field.restored(plain)
         except (TypeError, ValueError) as exc:
-            if field.name not in self._warned:
-                self._warned.add(field.name)
-                warn(
-                    f"what is stored for {field.where} does not fit ({exc}), and its default holds; assign the "
-                    f"field, or reset({field.name!r}), to be rid of it"
-                )
+            self._warn_once(
+                field.name,
+                f"what is stored for {field.where}, {shown(plain)}, does not fit ({exc}), and its default holds; "
+                f"assign the field, or reset({field.name!r}), to be rid of it",
+            )
         return _MISSING if default is None else default()
+
+    def _warn_once(self, name: str, message: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            warn(message)
+
+    def _refusal(self, name: str, value: Any, exc: Exception) -> str:
+        """What is to be told of a value that the class refuses by now."""
+        where, variable = self._schema.fields[name].where, self.overridden().get(name)
+        if variable is not None:
+            return f"{where} is {shown(value)} by the variable {variable}, which is refused ({exc}); unset it"
+        return f"{where} is stored as {shown(value)}, which is refused now ({exc}); assign it, or reset({name!r})"
 
     def _write(self, new: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
         """Check and store values, as one step; returns them as they are held. `in_place`: they were held before."""
         checked = self._schema.checked(new)
         with self._store.transaction():
             if self._schema.judges:
-                judge = self._schema.judged_again if in_place else self._schema.judged
-                checked = judge(self._all_stored(), checked)
+                stored = self._all_stored()
+                checked, refused = self._schema.judged(stored, checked, in_place=in_place)
+                for name, exc in refused.items():
+                    self._warn_once(name, f"{self._refusal(name, stored[name], exc)}; the other fields can be set")
             fields = self._schema.fields
             plain = each(checked, lambda name, value: fields[name].plain(value))
             for name, one in plain.items():

@@ -45,7 +45,7 @@ class Anything(Kind):
     name = "plain data (None, bool, int, float, str, bytes, dates, list, tuple, set, dict)"
 
     def check(self, value: Any, where: str) -> Any:
-        kind: Any = type(value)
+        kind: Any = value.__class__  # of a frozen value that of the plain one
         if kind in LEAVES:
             problem = problem_of(value)
             if problem:

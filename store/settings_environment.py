@@ -61,10 +61,10 @@ class Environment:
         stored, alone, others = held(), {field.name: value}, self._others(field)
         if others:
             try:
-                return self._schema.judged(stored, {**others, **alone}, "")[field.name]
+                return self._schema.judged(stored, {**others, **alone}, "").values[field.name]
             except (TypeError, ValueError):  # perhaps of another one, of which its own read will tell
                 pass
-        return self._schema.judged(stored, alone, "")[field.name]
+        return self._schema.judged(stored, alone, "").values[field.name]
 
     def _others(self, field: Field) -> dict[str, Any]:
         found = {}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from store.codecs.sameness import same
 from store.settings_containers import Nested, Part, near_miss
+from store.settings_frozen import thawed
 from store.settings_hints import kind_of
 from store.settings_types import STORED, Kind, Target, shown
 
@@ -67,6 +68,13 @@ class Field(NamedTuple):
             return False
 
 
+class Judged(NamedTuple):
+    """New values as the class has them; and held ones that it refuses, whatever the new ones are, each with why."""
+
+    values: dict[str, Any]
+    refused: dict[str, Exception]
+
+
 class Schema(NamedTuple):
     """The fields of a class. `build` makes its objects; `judges`: it may refuse, or alter, values."""
 
@@ -89,19 +97,57 @@ class Schema(NamedTuple):
     def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The values as they are to be held. Raises: AttributeError, TypeError, ValueError, naming each field."""
         fields = {name: self.field(name) for name in values}
-        return each(values, lambda name, value: _checked(fields[name], value))
+        return each(values, lambda name, value: _checked(fields[name], thawed(value)))
 
     def judged(
-        self, held: Mapping[str, Any], new: Mapping[str, Any], otherwise: str = "would be refused with the new values"
-    ) -> dict[str, Any]:
-        """The new values as an object of the class has them, beside those that are held. Raises: as `checked`."""
-        rest = {name: value for name, value in held.items() if name not in new}
-        return self._held_by(self.built(rest, new, otherwise), new)
+        self,
+        held: Mapping[str, Any],
+        new: Mapping[str, Any],
+        otherwise: str = "would be refused with the new values",
+        *,
+        in_place: bool = False,
+    ) -> Judged:
+        """The new values as an object of the class has them, beside those that are held.
 
-    def judged_again(self, held: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
-        """The same for values that were held and have been changed in place: they are not converted once more."""
-        found = self.built({**held, **changed}, {}, "would be refused with the new values")
-        return self._held_by(found, changed)
+        Held ones that the class has come to refuse are left out: they must not keep others from being set.
+        `in_place`: the new ones were held and have been changed; they are not converted once more.
+
+        Raises: as `checked`.
+        """
+        rest = {name: value for name, value in held.items() if name not in new}
+
+        def build(beside: Mapping[str, Any]) -> Any:
+            return self.built({**beside, **new}, {}, otherwise) if in_place else self.built(beside, new, otherwise)
+
+        try:
+            return Judged(self._held_by(build(rest), new), {})
+        except (TypeError, ValueError):
+            _, refused = self.fitting(held)  # those that are replaced with them: they may fit together alone
+            refused = {name: exc for name, exc in refused.items() if name in rest}
+            if not refused:
+                raise
+        beside = {name: value for name, value in rest.items() if name not in refused}
+        return Judged(self._held_by(build(beside), new), refused)
+
+    def fitting(self, held: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Exception]]:
+        """The held values that the class takes together, and why it refuses each of the others."""
+        fits: dict[str, Any] = {}
+        refused: dict[str, Exception] = {}
+        left = list(held)
+        while left:
+            again = []
+            for name in left:
+                try:
+                    self.build({**fits, name: held[name]}, {})
+                    fits[name] = held[name]
+                    refused.pop(name, None)
+                except REFUSALS as exc:  # perhaps of one that another of them goes with
+                    refused[name] = exc
+                    again.append(name)
+            if again == left:
+                break
+            left = again
+        return fits, refused
 
     def _held_by(self, found: Any, names: Mapping[str, Any]) -> dict[str, Any]:
         return each(
@@ -138,8 +184,8 @@ def _alike(one: Any, other: Any) -> bool:
 
     Never by their repr: that of a secret says nothing.
     """
-    kind = type(one)
-    if kind is not type(other):
+    kind = one.__class__  # of a frozen value that of the plain one
+    if kind is not other.__class__:
         return False
     if kind is float:
         return bool(one == other or (one != one and other != other))

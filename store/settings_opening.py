@@ -8,9 +8,11 @@ from typing import Any
 
 from store.errors import NotSerializable, StorageError
 from store.mapping import Store
+from store.settings_containers import near_miss
 from store.settings_fields import Schema
 
 NAMESPACE = "settings"
+OPTIONS = ("mode", "trust", "key", "durability", "timeout")
 _A_WHILE = 3600.0  # seconds: a ttl of the store that was given may be over before it is taken away
 
 
@@ -47,6 +49,9 @@ def config_file(app: str) -> Path:
 
 
 def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, options: dict[str, Any]) -> Store[Any]:
+    for name in options:
+        if name not in OPTIONS:
+            raise TypeError(f"Settings has no option {name!r}{near_miss(name, OPTIONS)}")
     if isinstance(location, Store):
         if options:
             raise TypeError(f"{', '.join(options)} are for a path: the Store that was given is open already")
@@ -56,9 +61,6 @@ def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, option
                 "its path instead"
             )
         return location.within(namespace)
-    wrong = set(options) - {"mode", "trust", "key", "durability", "timeout"}
-    if wrong:
-        raise TypeError(f"Settings has no option {', '.join(sorted(wrong))}")
     if options.get("mode") == "n":
         raise ValueError('mode "n" would empty the settings: use reset_all()')
     return Store(location, namespace=namespace, **options)

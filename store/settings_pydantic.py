@@ -7,26 +7,30 @@ pydantic writes as JSON; a read checks it against the field's type and constrain
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Flag
 from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
+from store.settings_containers import from_json
 from store.settings_fields import Field, Schema
-from store.settings_types import Kind, Target, shown
+from store.settings_keys import known
+from store.settings_types import Kind, Member, Target, shown
 
 
 class Validated(Kind):
     """What a type is to pydantic, with constraints."""
 
     def __init__(self, hint: Any, config: Any = None) -> None:
-        self.adapter = _adapter(hint, config)
+        self.hint, self.adapter = hint, _adapter(hint, config)
         self.name = getattr(hint, "__name__", str(hint))
 
     def check(self, value: Any, where: str) -> Any:
         try:
-            return self.adapter.validate_python(value)
+            made = self.adapter.validate_python(value, by_alias=True, by_name=True)
+            return known(value, made, where, by_alias=True)
         except ValidationError as exc:
             raise ValueError(_told(exc, where)) from exc
 
@@ -38,16 +42,20 @@ class Validated(Kind):
 
     def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
         try:
-            return self.adapter.validate_json(to_json(plain), by_alias=False, by_name=True)
+            made = self.adapter.validate_json(to_json(plain), by_alias=False, by_name=True)
+            return known(plain, made, where) if strict else made
         except (ValidationError, PydanticSerializationError) as exc:
             raise ValueError(_told(exc, where)) from exc
 
     def parse(self, text: str, where: str) -> Any:
         try:
             if text.lstrip()[:1] in ("[", "{"):
-                return self.adapter.validate_json(text)
+                made = self.adapter.validate_json(text, by_alias=True, by_name=True)
+                return known(from_json(text, where, self.name), made, where, by_alias=True)
             return self.adapter.validate_strings(text)
         except ValidationError as exc:
+            if isinstance(self.hint, type) and issubclass(self.hint, Flag):  # which pydantic reads of a number alone
+                return Member(self.hint).parse(text, where)
             raise ValueError(_told(exc, where)) from exc
 
 
@@ -76,7 +84,7 @@ class FieldOfModel(Validated):
 def schema_of_model(cls: Any) -> Schema:
     """The schema of a pydantic model. Raises: TypeError: a field has no default."""
     fields = {name: _field(cls, name, info) for name, info in cls.model_fields.items()}
-    return Schema(cls, fields, lambda held, new: _built(cls, {**held, **new}), judges=True)
+    return Schema(cls, fields, lambda held, new: _built(cls, held, new), judges=True)
 
 
 def _field(cls: Any, name: str, info: Any) -> Field:
@@ -99,11 +107,14 @@ def _adapter(hint: Any, config: Any) -> TypeAdapter[Any]:
         return TypeAdapter(hint)
 
 
-def _built(cls: Any, values: Mapping[str, Any]) -> Any:
+def _built(cls: Any, held: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
     try:
-        return cls.model_validate(values, by_alias=False, by_name=True)
+        made = cls.model_validate({**held, **new}, by_alias=False, by_name=True)
     except ValidationError as exc:
         raise ValueError(_told(exc, "")) from exc
+    for name, value in new.items():
+        known(value, getattr(made, name), f"{cls.__name__}.{name}")
+    return made
 
 
 def _told(exc: ValidationError | PydanticSerializationError, where: str) -> str:

@@ -27,7 +27,7 @@ FORMATS = {
     "json": Target("JSON", frozenset(SCALARS), frozenset({str})),
     "yaml": Target("YAML", _YAML_KEYS, _YAML_KEYS),
 }
-_SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
+SUFFIXES = {".toml": "toml", ".json": "json", ".yaml": "yaml", ".yml": "yaml"}
 # A string of TOML, of the four kinds (https://toml.io/en/v1.0.0#string), or a comment.
 _TOML_COMMENT = re.compile(
     r'''"""(?:\\.|[^\\])*?"{3,5}|\'{3}.*?\'{3,5}|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(?P<comment>\#)''', re.DOTALL
@@ -49,10 +49,10 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
         target_of(format)
         return format
     try:
-        return _SUFFIXES[Path(path).suffix.lower()]
+        return SUFFIXES[Path(path).suffix.lower()]
     except KeyError:
         raise ValueError(
-            f"{os.fspath(path)} does not end in {', '.join(_SUFFIXES)}: name the format, one of {', '.join(FORMATS)}"
+            f"{os.fspath(path)} does not end in {', '.join(SUFFIXES)}: name the format, one of {', '.join(FORMATS)}"
         ) from None
 
 

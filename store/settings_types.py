@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal, InvalidOperation
-from enum import Enum
+from enum import Enum, Flag
 from pathlib import PurePath
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -69,8 +69,8 @@ def shown(value: Any) -> str:
     """The value in a message."""
     try:
         text = repr(value)
-    except Exception:  # it is the class's own code
-        return "a value without a repr"
+    except Exception:  # it is the class's own code, or Python writes no number so large
+        return f"a number of {value.bit_length():,} bits" if type(value) is int else "a value without a repr"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -249,7 +249,18 @@ class Member(Kind):
         for member in self.cls:
             if str(member.value) == text:
                 return member
-        return self.restore(text, where)
+        return self._parsed_flags(text, where) if issubclass(self.cls, Flag) else self.restore(text, where)
+
+    def _parsed_flags(self, text: str, where: str) -> Any:
+        """Members of a Flag by name or number, with `|` or `,` between them: `READ|WRITE`, as Python shows them."""
+        words = [word.strip().removeprefix(f"{self.cls.__name__}.") for word in text.replace("|", ",").split(",")]
+        found: Any = self.cls(0)
+        for word in filter(None, words) if len(words) == 1 else words:
+            if word in self.cls.__members__:
+                found |= self.cls[word]
+            else:
+                found |= self.restore(int(word) if word.isdecimal() else word, where)
+        return found
 
     def _combined(self, plain: Any, where: str) -> Any:
         """Several members of a Flag, which are one value."""

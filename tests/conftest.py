@@ -37,13 +37,6 @@ class Clock:
         self.now += seconds
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "huge" not in str(config.getoption("-m")):
-        for item in items:
-            if item.get_closest_marker("huge"):
-                item.add_marker(pytest.mark.skip(reason="takes gigabytes, or minutes: run it with -m huge"))
-
-
 @pytest.fixture(autouse=True)
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home and a data directory of the test's own, which child processes inherit.

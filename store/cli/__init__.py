@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import click
@@ -12,6 +11,7 @@ from store.cli import completion
 from store.cli.exits import run
 from store.cli.late import Late
 from store.cli.sections import Sections
+from store.clock import wall_clock
 
 COMMANDS = {
     "demo": "store.cli.demo:demo",
@@ -67,6 +67,6 @@ def cli() -> None:
 completion.install()
 
 
-def main(args: Sequence[str] | None = None, *, clock: Callable[[], float] = time.time) -> int:
+def main(args: Sequence[str] | None = None, *, clock: Callable[[], float] = wall_clock) -> int:
     """Runs a command (that of `sys.argv` by default); returns its exit code. `clock` tells the time, for tests."""
     return run(cli, args, clock)

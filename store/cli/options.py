@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from store import Store
 from store.cli.completion import complete_names, complete_namespaces, complete_path
+from store.clock import wall_clock
 from store.errors import StoreError, StoreNotFound, label
 
 
@@ -80,7 +80,7 @@ def clock() -> Callable[[], float]:
     """What tells the time to this command, in Unix seconds: what `main` was given."""
     context = click.get_current_context(silent=True)
     given = None if context is None else context.obj
-    return given if callable(given) else time.time
+    return given if callable(given) else wall_clock
 
 
 def open_store(path: str, *, mode: str, **options: Any) -> Store[Any]:

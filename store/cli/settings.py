@@ -6,6 +6,8 @@ The command line does not know the program's class: it has the stored values alo
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,11 +18,11 @@ from store.cli.options import open_store, path_argument, text
 from store.cli.records import _TakesNegativeNumbers
 from store.cli.sections import Commands
 from store.cli.terminal import on_one_line, shown, shown_name
-from store.cli.values import format_value, parse_value, read_text
+from store.cli.values import format_value, many_digits, parse_value, read_text
 from store.errors import StoreError
 from store.settings_containers import Anything
 from store.settings_opening import NAMESPACE, put_plain
-from store.settings_text import FORMATS, format_of, has_comments, target_of, text_of, values_in
+from store.settings_text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
 _namespace_option = click.option(
     "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
@@ -60,13 +62,14 @@ def show(path: str, namespace: str, as_object: bool) -> None:
     with open_store(path, mode="r", namespace=namespace) as s:
         values = {name: s[name] for name in s.names()}
     if as_object:
-        click.echo(shown(json.dumps(_plain(values, "json"), ensure_ascii=False)))
+        with many_digits():
+            click.echo(shown(_json(_plain(values, "json"))))
         return
     if not values:
         click.echo(f"{path} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
     width = max(map(len, map(shown_name, values)), default=0)
     for name, value in values.items():
-        click.echo(f"{shown_name(name):<{width}}  {format_value(value)}")
+        click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")
 
 
 @settings.command("set", cls=_TakesNegativeNumbers, context_settings={"ignore_unknown_options": True})
@@ -85,7 +88,7 @@ def set_(path: str, field: str, value: str, namespace: str) -> None:
       store settings set app.db font_size 16
       store settings set app.db theme '"light"'
     """
-    values = _checked({field: parse_value(read_text(value), value)})
+    values = _checked({field: parse_value(read_text(value, or_bytes=False), value, or_text=False)})
     with open_store(path, mode="c", namespace=namespace) as s:
         _put_all(s, values)
 
@@ -137,7 +140,8 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
     with open_store(path, mode="r", namespace=namespace) as s:
         values = {name: s[name] for name in s.names()}
     try:
-        written = text_of(_plain(values, format), format)
+        with many_digits():
+            written = text_of(_plain(values, format), format)
     except StoreError:
         raise
     except ValueError as exc:
@@ -153,24 +157,28 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
 
 
 @settings.command("import")
-@click.argument("file", metavar="FILE")
 @path_argument
+@click.argument("file", metavar="FILE")
 @_format_option
 @_namespace_option
-def import_(file: str, path: str, format: str | None, namespace: str) -> None:
+def import_(path: str, file: str, format: str | None, namespace: str) -> None:
     """Stores the values of a TOML, JSON or YAML file: all, or none.
+
+    The store comes first, as with `export`.
 
     Fields that the file does not name stay as they are; comments are lost, and that is told. The program checks the
     values when it reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
 
     \b
     Examples:
-      store settings import prefs.toml app.db
+      store settings import app.db prefs.toml
     """
+    _check_order(path, file)
     format = _format(file, format)
-    content = read_text("-" if file == "-" else f"@{file}")
+    content = read_text("-" if file == "-" else f"@{file}", or_bytes=False)
     try:
-        values = _checked(values_in(content, format))
+        with many_digits():
+            values = _checked(values_in(content, format))
     except StoreError:
         raise
     except ValueError as exc:
@@ -181,6 +189,31 @@ def import_(file: str, path: str, format: str | None, namespace: str) -> None:
         where = "the text" if file == "-" else on_one_line(file)
         click.echo(f"store: the comments of {where} are not in the store, which keeps values alone", err=True)
     click.echo(f"imported {len(values)} field{'' if len(values) == 1 else 's'}")
+
+
+def _check_order(path: str, file: str) -> None:
+    """Raises: click.UsageError: by their suffixes, the store was named last."""
+    is_text = [os.path.splitext(one)[1].lower() in SUFFIXES for one in (path, file)]
+    if is_text == [True, False] and file != "-":
+        raise click.UsageError(
+            f"the store comes first: store settings import {shlex.quote(file)} {shlex.quote(path)}",
+            click.get_current_context(),
+        )
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(values, ensure_ascii=False)
+    except ValueError as exc:  # an integer of more digits
+        raise click.ClickException(f"JSON cannot hold the settings: {exc}") from exc
+
+
+def _formatted(value: Any) -> str:
+    """The value as text, or why it has none: the others are shown all the same."""
+    try:
+        return format_value(value)
+    except click.ClickException as exc:
+        return f"<{exc.message}>"
 
 
 def _format(file: str, format: str | None) -> str:

@@ -7,7 +7,8 @@ import json
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,24 @@ from store.cli.terminal import is_terminal, shown
 from store.codecs import codecs
 from store.errors import NotSerializable, label
 
+MAX_DIGITS = 100_000  # of an integer: Python takes 0.3 s for them, and a minute for ten times as many
 
-def read_text(argument: str) -> str:
+
+@contextmanager
+def many_digits() -> Iterator[None]:
+    """Integers of up to MAX_DIGITS are written and read in the block: Python refuses those of more than 4,300."""
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(max(before, MAX_DIGITS) if before else before)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+def read_text(argument: str, *, or_bytes: bool = True) -> str:
     """The text that an argument VALUE stands for: "-" is stdin, "@file" that file, all else itself.
+
+    `or_bytes`: the command has the option --bytes.
 
     Raises:
         OSError: the file cannot be read. click.ClickException: it is not text.
@@ -27,9 +43,8 @@ def read_text(argument: str) -> str:
     try:
         return read_bytes(argument).decode()
     except UnicodeDecodeError as exc:
-        raise click.ClickException(
-            f"{_source(argument)} is not text in UTF-8 ({exc.reason}); --bytes takes any content"
-        ) from exc
+        advice = "; --bytes takes any content" if or_bytes else ""
+        raise click.ClickException(f"{_source(argument)} is not text in UTF-8 ({exc.reason}){advice}") from exc
 
 
 def read_bytes(argument: str) -> bytes:
@@ -39,8 +54,11 @@ def read_bytes(argument: str) -> bytes:
     return Path(argument[1:]).read_bytes() if argument.startswith("@") else argument.encode()
 
 
-def parse_value(text: str, argument: str) -> Any:
+@many_digits()
+def parse_value(text: str, argument: str, *, or_text: bool = True) -> Any:
     """The value that a text spells, as JSON or else as a Python literal; nothing in it is run.
+
+    `or_text`: the command has the option --text.
 
     Raises:
         click.UsageError: it is neither; says how a string is quoted.
@@ -56,11 +74,12 @@ def parse_value(text: str, argument: str) -> Any:
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise click.UsageError(
             f"{_source(argument)} is neither JSON nor a Python literal; a string needs quotes of its own inside "
-            f"those of the shell: {_quoted(text)}, or --text",
+            f"those of the shell: {_quoted(text)}{', or --text' if or_text else ''}",
             click.get_current_context(silent=True),
         ) from None
 
 
+@many_digits()
 def format_value(value: Any) -> str:
     """The value as JSON where that loses nothing, else its `repr`; without control characters.
 
@@ -72,6 +91,8 @@ def format_value(value: Any) -> str:
         return shown(json.dumps(value, ensure_ascii=False))
     except NotSerializable:
         pass
+    if type(value) is int and value.bit_length() > 4 * MAX_DIGITS:  # even as digits of 16
+        return f"<an integer of {value.bit_length():,} bits>"
     try:
         return shown(repr(value), keep="\n\t")
     except Exception as exc:  # it is the class's own code
@@ -80,6 +101,7 @@ def format_value(value: Any) -> str:
         ) from exc
 
 
+@many_digits()
 def as_json_object(values: Mapping[str, Any]) -> str:
     """Names and values as one line of JSON.
 

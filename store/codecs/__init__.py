@@ -6,11 +6,14 @@ A codec knows nothing of keys, seals and records. `pipeline` decides which way b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from store.allowlist import Allowed
 from store.lookup import AS_WRITTEN, Lookup
 from store.registry import Registry
+
+if TYPE_CHECKING:
+    from store.codecs import pickle as pickle  # which `import store` puts here
 
 
 class Codec(Protocol):

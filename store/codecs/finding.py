@@ -5,10 +5,12 @@ from __future__ import annotations
 import copyreg
 import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from contextlib import suppress
 from typing import Any
 
 from store.codecs.placeholder import Origin, Placeholder, reconstruct
 from store.lookup import Lookup
+from store.moved import other_names
 
 
 class Finding:
@@ -42,10 +44,14 @@ class Finding:
                 return self.lookup.find(new)
             return super().find_class(module, name)  # type: ignore[misc]
         except (ImportError, AttributeError):
+            written = in_python_3(module, name) if self.origin.protocol < 3 else (module, name)
+            for other in other_names(*written):
+                with suppress(ImportError, AttributeError):
+                    return super().find_class(*other)  # type: ignore[misc]
             if not self.lookup.placeholders:
                 raise
             # Under the name that was written: a new one does not tell where its module ends.
-            return self.origin.stand_in(*(in_python_3(module, name) if self.origin.protocol < 3 else (module, name)))
+            return self.origin.stand_in(*written)
 
     def _attribute(self, owner: Any, name: str) -> Any:
         """`getattr`, which is how protocols below 4 name a class in a class; that one may have moved."""

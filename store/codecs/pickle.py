@@ -13,6 +13,7 @@ https://docs.python.org/3/library/pickle.html
 from __future__ import annotations
 
 import pickle as _stdlib
+import sys
 from collections.abc import Callable, Iterable
 from pickle import (
     DEFAULT_PROTOCOL,
@@ -34,9 +35,12 @@ from store.codecs.pickled import loads as stdlib_loads
 from store.codecs.placeholder import HoldsPlaceholder, with_placeholders
 from store.errors import Corrupt, StoreError
 from store.lookup import AS_WRITTEN, Lookup
+from store.moved import WORKER_MAIN, claim_main
 
 if TYPE_CHECKING:
     from store.codecs.restricted import Machine
+
+_MODULES = sys.modules
 
 __all__ = [
     "dump", "dumps", "load", "loads", "Pickler", "Unpickler", "PickleBuffer", "HIGHEST_PROTOCOL",
@@ -166,18 +170,21 @@ class PickleCodec(Pickled):
 
     def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         try:
-            return dumps(value, protocol, buffer_callback=buffer_callback if protocol >= 5 else None)
-        except Exception:
-            if buffer_callback is not None:
-                buffer_callback(None)
-            return super().encode(value, protocol, buffer_callback)
+            body = dumps(value, protocol, buffer_callback=buffer_callback if protocol >= 5 else None)
+            if WORKER_MAIN not in _MODULES or not claim_main(body):
+                return body
+        except Exception:  # which is told, or dealt with, below
+            pass
+        if buffer_callback is not None:
+            buffer_callback(None)
+        return super().encode(value, protocol, buffer_callback)
 
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         if lookup is AS_WRITTEN:
             try:
                 return _stdlib.loads(body, buffers=buffers)
             except Exception as exc:
-                raise self.not_decoded(body, lookup, exc) from exc
+                return self.decoded_again(body, buffers, lookup, exc)
         return super().decode(body, buffers, lookup=lookup)
 
     def decode_restricted(

@@ -13,7 +13,8 @@ from store.codecs.finding import Finding
 from store.codecs.placeholder import Origin
 from store.dotted import imported
 from store.errors import Corrupt, NotSerializable, StoreError, Untrusted
-from store.lookup import AS_WRITTEN, Lookup
+from store.lookup import AS_WRITTEN, BY_OTHER_PYTHONS, Lookup
+from store.moved import claim_main, other_names
 
 Buffers = Iterable[Any]
 
@@ -33,7 +34,12 @@ class Pickled:
 
     def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
         try:
-            return self.dumps(value, protocol, buffer_callback)
+            body = self.dumps(value, protocol, buffer_callback)
+            if claim_main(body):
+                if buffer_callback is not None:
+                    buffer_callback(None)
+                body = self.dumps(value, protocol, buffer_callback)
+            return body
         except MemoryError:
             raise
         except Exception as exc:
@@ -45,7 +51,19 @@ class Pickled:
         try:
             return self.loads(body, buffers, lookup)
         except Exception as exc:
-            raise self.not_decoded(body, lookup, exc) from exc
+            return self.decoded_again(body, buffers, lookup, exc)
+
+    def decoded_again(self, body: bytes, buffers: Buffers, lookup: Lookup, exc: Exception) -> Any:
+        """The value, where decoding failed with `exc` since another Python has other names for what is in it.
+
+        Raises: whatever `not_decoded` gives.
+        """
+        if lookup.is_plain and isinstance(exc, ImportError | AttributeError) and _is_moved(self.describe(body)[0]):
+            try:
+                return self.loads(body, buffers, BY_OTHER_PYTHONS)
+            except Exception as again:
+                raise self.not_decoded(body, lookup, again) from again
+        raise self.not_decoded(body, lookup, exc) from exc
 
     def not_decoded(self, body: bytes, lookup: Lookup, exc: Exception) -> Exception:
         """The error for what decoding raised, to be raised from it; MemoryError and errors of ours are raised."""
@@ -104,6 +122,8 @@ def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | N
     """What is raised by looking for a global, or None where it is there; and its new name, if it has one."""
     module, _, name = dotted.rpartition(".")
     new = lookup.renamed(module, name)
+    if new is None and _is_moved([dotted]):
+        return None, None
     try:
         if new is not None:
             lookup.find(new)
@@ -116,6 +136,25 @@ def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | N
     except Exception:  # a module that decoding did not come to cannot be imported: not what is to be told
         pass
     return None, new
+
+
+def _is_moved(named: Iterable[str]) -> bool:
+    """Whether one of these globals is not here, and is under the name that another Python has for it."""
+    for dotted in named:
+        others = list(other_names(*dotted.rpartition(".")[::2]))
+        if others and not _is_here(dotted) and any(_is_here(".".join(other)) for other in others):
+            return True
+    return False
+
+
+def _is_here(dotted: str) -> bool:
+    try:
+        found = imported(dotted)
+        if found is not None:
+            _attribute(*found)
+    except (ImportError, AttributeError):
+        return False
+    return found is not None
 
 
 def _attribute(found: Any, rest: str) -> None:

@@ -26,6 +26,7 @@ from store.codecs.restricted_reader import Reader, truncated
 from store.dotted import splits
 from store.errors import Corrupt, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, Lookup
+from store.moved import other_names
 
 Find = Callable[[str, str], Any]
 
@@ -164,7 +165,7 @@ class Machine:
         if new is None:
             return self._found(*self._renamed(module, name))
         for module, name in splits(new):  # the one that can be found: nothing is imported to tell which is meant
-            if (module, name) in self.allow or standard(module, name) is not None:
+            if self._is_known(module, name):
                 return self._found(module, name)
         raise refusal(*new.rpartition(".")[::2])
 
@@ -173,9 +174,14 @@ class Machine:
         new = self.lookup.renamed(module, name)
         return self.lookup.renamed(*self._renamed(module, name)) if new is None else new
 
+    def _is_known(self, module: str, name: str) -> bool:
+        return (module, name) in self.allow or standard(module, name) is not None
+
     def _found(self, module: str, name: str) -> Global:
         found = standard(module, name) or _SPECIAL.get((module, name))
         allowed = self.allow.get((module, name))
+        if allowed is None and found is None:
+            allowed = next((self.allow[other] for other in other_names(module, name) if other in self.allow), None)
         if allowed is not None and (found is None or found.construct is None):
             return Global(allowed, allowed)
         if found is None:

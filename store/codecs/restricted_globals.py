@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from store.codecs.restricted_limits import Budget
 from store.errors import Corrupt, Untrusted
+from store.moved import other_names
 
 Construct = Callable[..., Any] | str
 
@@ -52,13 +53,14 @@ def refusal(module: str, name: str) -> Untrusted:
 
 
 def standard(module: str, name: str) -> Global | None:
-    """The standard global of that name, or None."""
-    if module == "pathlib._local":  # how Python 3.13 spells it
-        module = "pathlib"
-    found = _fixed().get((module, name))
-    if found is None and module in _LATE:
-        found = _late(module).get(name)
-    return found
+    """The standard global of that name, here or in another Python, or None."""
+    for one, its_name in ((module, name), *other_names(module, name)):
+        found = _fixed().get((one, its_name))
+        if found is None and one in _LATE:
+            found = _late(one).get(its_name)
+        if found is not None:
+            return found
+    return None
 
 
 # -- the table

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import math
 import os
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from store.arguments import check_name
+from store.clock import wall_clock
 from store.errors import NotAStore, RecordError, StorageError, StoreError, Untrusted, label
 from store.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.importers import Found, Importer, importers
@@ -61,7 +61,7 @@ def import_into(
     on_conflict: str = "keep",
     dry_run: bool = False,
     batch: int = BATCH,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] = wall_clock,
 ) -> Iterator[Imported]:
     """Copies all records of a source, which stays as it is, as the result is read; one result for each.
 

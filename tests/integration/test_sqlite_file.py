@@ -73,20 +73,33 @@ def test_file_is_legible_to_sqlite_utils(path):
         assert (done.stderr, done.stdout.split()) == ("", ["name,type", "a,int", "b,str"])
 
 
-def test_sqlite_utils_is_not_imported_for_an_existing_store(path):
-    Store(path).close()
+@pytest.mark.parametrize("situation", ["new", "existing"])
+def test_sqlite_utils_is_not_imported_for_a_store_of_this_release(path, situation):
+    """It imports pandas where that is installed, and numpy with it, and fails under a frozen clock."""
+    if situation == "existing":
+        Store(path).close()
     source = """
 import sys
 from store import Store
 with Store(sys.argv[1]) as s:
     s["a"] = 1
     assert s["a"] == 1
-print("sqlite_utils" in sys.modules)
+print({"sqlite_utils", "pandas", "numpy"} & {name.partition(".")[0] for name in sys.modules})
 """
     done = subprocess.run(
         [sys.executable, "-c", source, str(path)], capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
-    assert (done.stderr, done.stdout) == ("", "False\n")
+    assert (done.stderr, done.stdout) == ("", "set()\n")
+
+
+def test_steps_that_made_a_new_store_are_noted_where_sqlite_utils_looks_for_them(path):
+    from sqlite_utils import Database, Migrations
+
+    Store(path).close()
+    migrations = Migrations("store")
+    migrations(name="0001_records")(lambda db: db.execute("CREATE TABLE unwanted (a)"))
+    with closing(Database(path, execute_plugins=False).conn) as conn:
+        assert [step.name for step in migrations.pending(Database(conn))] == []
 
 
 def test_tables_of_others_beside_ours_are_left_alone(path):

@@ -8,6 +8,7 @@ from typing import Any, assert_type
 
 import store
 from store import Record, Store
+from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
 from store.settings import Settings
@@ -43,6 +44,8 @@ def codecs() -> None:
     assert_type(Member("a"), Member)
     store.codecs.register(Upper())
     store.codecs.register(Upper, "other")
+    assert_type(store.codecs.pickle.dumps([1]), bytes)
+    assert_type(pickle.dumps([1]), bytes)
 
 
 def mapping(s: Store[int]) -> None:
@@ -159,3 +162,4 @@ def settings(store: Store[Any]) -> None:
     assert_type(Settings(User, store), Settings[User])
     assert_type(Settings.for_app(User, "myapp"), Settings[User])
     assert_type(Settings[User].for_app("myapp"), Settings[User])
+    assert_type(Settings.for_app(User, "myapp", env_prefix="X_").typed.name, str)

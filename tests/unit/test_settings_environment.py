@@ -68,7 +68,7 @@ def test_variable_is_parsed_by_the_fields_type(path, monkeypatch, name, text, va
     monkeypatch.setenv(f"APP_{name.upper()}", text)
     with Settings(Kinds, path, env_prefix="app_") as prefs:
         found = getattr(prefs, name)
-        assert found == value and type(found) is type(value)
+        assert found == value and found.__class__ is type(value)
         assert prefs.overridden() == {name: f"APP_{name.upper()}"}
 
 

@@ -1,6 +1,7 @@
 """`settings show|set|reset|export|import`: stored values, and texts of them."""
 
 import json
+import sys
 
 import pytest
 from preferences import Color, Prefs, Window
@@ -61,7 +62,7 @@ def test_export_and_import_by_suffix(run, kept, tmp_path):
         before = stored(kept)
         file, copy = tmp_path / f"p.{suffix}", tmp_path / f"{suffix}.db"
         assert run("settings", "export", kept, file) == (0, "", "")
-        assert run("settings", "import", file, copy) == (0, "imported 4 fields\n", "")
+        assert run("settings", "import", copy, file) == (0, "imported 4 fields\n", "")
         with Settings(Prefs, copy) as one, Settings(Prefs, kept) as two:
             assert one.as_dict() == two.as_dict()
         assert stored(kept) == before
@@ -72,7 +73,7 @@ def test_export_to_stdout_and_import_from_stdin(run, kept, stdin, tmp_path):
     assert json.loads(text) == stored(kept)
     assert run("settings", "export", kept, "-", "--format", "json").out == text
     stdin(text.encode())
-    assert run("settings", "import", "-", tmp_path / "c.db", "--format", "json").out == "imported 4 fields\n"
+    assert run("settings", "import", tmp_path / "c.db", "-", "--format", "json").out == "imported 4 fields\n"
     assert stored(tmp_path / "c.db") == stored(kept)
 
 
@@ -87,7 +88,7 @@ def test_export_reads_what_json_has_as_text(run, kept):
 def test_import_keeps_what_the_file_does_not_name(run, kept, tmp_path):
     file = tmp_path / "p.toml"
     file.write_text('theme = "x" # why\n_none = ["proxy"]\n')
-    assert run("settings", "import", file, kept).out == "imported 2 fields\n"
+    assert run("settings", "import", kept, file).out == "imported 2 fields\n"
     assert stored(kept) == {"font_size": 20, "window": {"width": 5, "title": None}, "color": "blue", "theme": "x", "proxy": None}
 
 
@@ -110,13 +111,13 @@ def test_import_says_that_comments_are_lost_where_there_are_any(run, tmp_path, p
         pytest.importorskip("yaml", reason="yaml is not installed: its comments are not tested")
     file = tmp_path / name
     file.write_text(text)
-    code, out, err = run("settings", "import", file, path)
+    code, out, err = run("settings", "import", path, file)
     assert (code, out.startswith("imported "), err) == (0, True, LOST.format(file) if has_comments else "")
 
 
 def test_import_from_stdin_says_that_comments_are_lost(run, path, stdin):
     stdin(b"a = 1 # why")
-    assert run("settings", "import", "-", path, "--format", "toml") == (0, "imported 1 field\n", LOST.format("the text"))
+    assert run("settings", "import", path, "-", "--format", "toml") == (0, "imported 1 field\n", LOST.format("the text"))
 
 
 @pytest.mark.parametrize(
@@ -132,10 +133,10 @@ def test_import_from_stdin_says_that_comments_are_lost(run, path, stdin):
         (2, "No such option '--ttl'", ("set", "app.db", "--ttl", "1")),
         (2, "app.db does not end in .toml", ("export", "app.db", "app.db")),
         (1, "p.json exists already; name a new file", ("export", "app.db", "p.json")),
-        (2, "stdin has no suffix: pass --format", ("import", "-", "app.db")),
-        (2, "p.ini does not end in .toml, .json, .yaml, .yml: name the format", ("import", "p.ini", "app.db")),
-        (1, "bad.json: the text is not JSON", ("import", "bad.json", "app.db")),
-        (1, "No such file", ("import", "none.json", "app.db")),
+        (2, "stdin has no suffix: pass --format", ("import", "app.db", "-")),
+        (2, "p.ini does not end in .toml, .json, .yaml, .yml: name the format", ("import", "app.db", "p.ini")),
+        (1, "bad.json: the text is not JSON", ("import", "app.db", "bad.json")),
+        (1, "No such file", ("import", "app.db", "none.json")),
         (2, "'xml' is not one of", ("export", "app.db", "--format", "xml")),
     ],
 )
@@ -168,5 +169,50 @@ def test_import_that_fails_half_way_stores_nothing(fails, kept, tmp_path, monkey
     file, before = tmp_path / "p.json", stored(kept)
     file.write_text('{"theme": "x", "font_size": 1}')
     monkeypatch.setattr(Store, "put", failing)
-    fails(1, "the disk is full", "settings", "import", file, kept)
+    fails(1, "the disk is full", "settings", "import", kept, file)
     assert stored(kept) == before
+
+
+def test_integers_of_more_digits_than_python_writes(run, fails, path):
+    huge, digits = 10**5000 + 7, f"1{'0' * 4999}7"
+    assert run("settings", "set", path, "set_here", digits) == (0, "", "")
+    with Store(path, namespace="settings") as s:
+        assert s["set_here"] == huge
+        s.update({"one": huge, "inside": [huge], "pair": (huge, 1)})
+    lines = dict(line.split("  ", 1) for line in run("settings", "show", path).out.splitlines())
+    assert {name: text.strip() for name, text in lines.items()} == {
+        "inside": f"[{digits}]", "one": digits, "pair": f"({digits}, 1)", "set_here": digits,
+    }  # fmt: skip
+    assert f'"one": {digits}' in run("settings", "show", path, "--json").out
+    assert digits in run("settings", "export", path).out
+    for name in ("one", "inside", "pair"):
+        assert digits in run("get", path, name, "--namespace", "settings").out
+    assert digits in run("get", path, "one", "--json", "--namespace", "settings").out
+    assert sys.get_int_max_str_digits() == 4300, "the program's own limit stays"
+
+
+def test_integers_of_more_digits_than_anybody_reads(run, fails, path):
+    with Store(path, namespace="settings") as s:
+        s.update({"one": 1 << 500_000, "inside": [1 << 500_000], "small": 5})
+    assert run("get", path, "one", "--namespace", "settings").out == "<an integer of 500,001 bits>\n"
+    lines = run("settings", "show", path).out.splitlines()
+    assert [line.split()[0] for line in lines] == ["inside", "one", "small"]
+    assert "no text to show" in lines[0] and "500,001 bits" in lines[1] and lines[2].endswith(" 5")
+    fails(1, "JSON cannot hold the settings", "settings", "show", path, "--json")
+
+
+def test_errors_offer_options_that_the_command_has(run, path, tmp_path):
+    code, out, err = run("settings", "set", path, "theme", "light")
+    assert (code, out) == (2, "") and "neither JSON nor a Python literal" in err and "--text" not in err
+    (tmp_path / "binary").write_bytes(b"\xff")
+    code, out, err = run("settings", "set", path, "theme", f"@{tmp_path / 'binary'}")
+    assert (code, out) == (1, "") and "is not text in UTF-8" in err and "--bytes" not in err
+    assert "--text" in run("set", path, "theme", "light").err
+
+
+def test_import_and_export_take_their_arguments_in_one_order(run, fails, kept, tmp_path):
+    file, copy = tmp_path / "p.json", tmp_path / "copy.db"
+    assert run("settings", "export", kept, file).code == 0
+    assert run("settings", "import", copy, file).code == 0
+    assert stored(copy) == stored(kept)
+    fails(2, f"the store comes first: store settings import {copy} {file}", "settings", "import", file, copy)
