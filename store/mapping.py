@@ -95,12 +95,12 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
+        now = self._clock()
+        if type(name) is str and self._cache.has(name, now):
+            return True
         wanted = sought_name(name)
         if wanted is None:
             return False
-        now = self._clock()
-        if self._cache.has(wanted, now):
-            return True
         exists = self._backend.exists(self._namespace, wanted, now)
         return self._found(wanted, now) is not None if exists is None else exists
 
