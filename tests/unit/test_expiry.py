@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ import pytest
 
 from store import Store
 from store.errors import Untrusted
+from store.memo import memo
+from store.settings import Settings
+
+
+@dataclass
+class Limits:
+    tries: int = 3
 
 
 @pytest.fixture
@@ -338,3 +346,17 @@ class TestLifetimeTooShortForTheClock:
         with Store[Any](path, ttl=self.TINY, clock=clock, writeback=True) as s:
             s.put("a", [1])
             assert s.get("a") is None
+
+    def test_of_a_store_does_not_hold_for_settings_in_it(self, path: Path) -> None:
+        with Store[Any](path, ttl=self.TINY) as s, Settings(Limits, s) as settings:
+            settings.tries = 5
+            assert Settings(Limits, s).tries == 5
+
+    def test_of_what_memo_keeps(self, path: Path) -> None:
+        @memo(path, ttl=self.TINY)
+        def double(number: int) -> int:
+            return number * 2
+
+        assert [double(2), double(2)] == [4, 4]
+        assert double.cache_info().errors == 0
+        double.close()
