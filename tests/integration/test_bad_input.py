@@ -179,7 +179,7 @@ OPTIONS = [
     ("key", 5, TypeError, r"key is bytes, str, a path, or a sequence of them \(newest first\), not int"),
     ("key", [], TypeError, r"key is bytes, str, a path, or a sequence of them"),
     ("key", [5], TypeError, r"key is bytes, str, a path, or a sequence of them \(newest first\), not int"),
-    ("key", "", ValueError, r"a key may not be empty"),
+    ("key", "", ValueError, r"key= holds no key"),
     ("key", b"", ValueError, r"a key may not be empty"),
     ("allow", 5, TypeError, r"allow takes a sequence of classes and dotted names, not 5"),
     ("allow", "decimal.Context", TypeError, r"write allow=\['decimal.Context'\]"),

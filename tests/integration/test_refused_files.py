@@ -107,6 +107,7 @@ import store.backends.sqlite_backup, store.backends.sqlite_restore, store.backen
 from store import Store, errors
 with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
     s["x"] = 1
+# IMPORTED
 os.umask(0o022)
 if os.geteuid() == 0:
     os.setgroups([])
@@ -114,11 +115,18 @@ if os.geteuid() == 0:
     os.setuid(65534)
 path, *rest = sys.argv[1:]
 """
+IMPORTED = """
+with tempfile.TemporaryDirectory() as folder, Store(folder + "/a.db", spill_bytes=1000) as s:
+    s["large"] = b"x" * 5000
+    s.backup(folder + "/b.db")
+    store.restore(folder + "/b.db", folder + "/c.db")
+    store.recover(folder + "/b.db", folder + "/d.db")
+"""
 
 
 def as_nobody(code: str, *args: object) -> str:
     run = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY + code, *map(str, args)],
+        [sys.executable, "-c", AS_NOBODY.replace("# IMPORTED", IMPORTED) + code, *map(str, args)],
         stdout=subprocess.PIPE, text=True, timeout=60, check=True,
     )  # fmt: skip
     return run.stdout
