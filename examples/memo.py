@@ -19,7 +19,7 @@ OTHER = """
 import sys
 from store.memo import memo
 
-@memo(sys.argv[1], name="letters", ignore=("log",))
+@memo(sys.argv[1], name="letters", ignore=("log",), source=False)
 def letters(city, *, log=None):
     raise SystemExit("this is never run")
 
@@ -28,7 +28,8 @@ print("another process:", repr(letters("Oslo")))
 
 
 def main(path: Path) -> None:
-    @memo(path, ttl=3600, ignore=("log",), name="letters")  # the name lets the other process share its results
+    # The name, without the code, lets the other process share its results.
+    @memo(path, ttl=3600, ignore=("log",), name="letters", source=False)
     def letters(city: str, *, log: logging.Logger | None = None) -> str:
         print("computing", city)
         return f"{city}: {len(city)} letters"

@@ -17,14 +17,20 @@ It works on functions, methods and coroutine functions. The first argument is a 
 the first call and once for all functions of the process, or an open `Store`, which brings its codec, key, trust and
 clock. Results are records of the namespace "memo".
 
-**What makes two calls the same.** The function's module and qualified name, `version=`, with `source=True` the text
-of the function too (count the version up, or use that, when you edit it; its decorators belong to the text), and
-the arguments as bound: f(1), f(x=1) and defaults are one call. 1, 1.0 and True are different arguments; dicts and
-sets are equal whatever their order; `store.memo_canonical` has the whole list. An argument without a canonical form
-(an open file, a lambda, an object of a class of yours) is a TypeError: leave it out with `ignore=`, or make a key of
-all arguments yourself with `key=`. So is the `self` of a method, unless it is a dataclass or has a method
-`__memo_key__()`. Not part of the key: global variables, variables of enclosing functions, and what the function
-calls. Functions of one name that differ in those need a `name=` each.
+**What makes two calls the same.** The function's module and qualified name, its code, `version=`, and the
+arguments as bound: f(1), f(x=1) and defaults are one call. 1, 1.0 and True are different arguments; dicts and sets
+are equal whatever their order; `store.memo_canonical` has the whole list. An argument without a canonical form (an
+open file, a lambda, an object of a class of yours) is a TypeError: leave it out with `ignore=`, or make a key of all
+arguments yourself with `key=`. So is the `self` of a method, unless it is a dataclass or has a method
+`__memo_key__()`.
+
+**The code** of an edited function is another one; comments, docstrings and layout do not count. It includes, by
+value, variables of enclosing functions (one without a canonical form is a TypeError where the function is
+decorated), constants of the module, and the code of functions and classes of the same module; what is set anew while
+the program runs counts from then on. Imported functions count by name. Lists, dicts and other objects that can
+change do not count where they are variables of the module; of an enclosing function they do, but what the function
+itself changes, such as a counter, counts as it was at first. `source=False` leaves all this out, and programs share
+results by `name=`. `version=` is for changes that are not seen here, and stands for variables without a form.
 
 **Who computes.** One caller does, while others who want the same wait: threads, tasks of asyncio and processes. A
 process that dies frees the others, as do an exception and a cancelled task; then one of them computes. `wait=`
@@ -35,15 +41,17 @@ for its own calls know nothing of that: run them by `contextvars.copy_context().
 that calls itself with the same arguments is a RecursionError.
 
 **What is stored.** Results, None too, and of exceptions those in `exceptions=`, which are raised again. You get a
-fresh object each time, except from the call that computed it. A result that cannot be stored is returned, with one
-RuntimeWarning for each function; so is every result when the store fails, or holds what it does not trust.
+fresh object each time, as it was stored, from the call that computed it too. A result that cannot be stored is
+returned, with one RuntimeWarning for each function; so is every result when the store fails, or holds what it does
+not trust.
 `hits`, `misses` (calls that ran the function) and `errors` (of the store) count this process; `stored` counts the
 records, of all versions. A computation that runs while its result is forgotten stores its result all the same.
 Nothing bounds the number of results but `ttl=` and `forget_all()`.
 
 A coroutine waits without holding up its event loop; a result that is there is read in the loop, as that takes
 microseconds. Each one that computes takes a thread and three descriptors meanwhile. On Python 3.13 and newer put
-`@memo` above `@classmethod`, not below, for `forget` to know the class.
+`@memo` above `@classmethod`, not below, for `forget` to know the class. mypy takes a static method that is called on
+an object for a method: call it on the class. Workers of joblib can be given functions of the program itself.
 """
 
 from __future__ import annotations
@@ -52,11 +60,12 @@ import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial, update_wrapper
-from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeVar, cast, overload
 
 from store.mapping import Store
 from store.memo_key import CallKey
 from store.memo_once import Once
+from store.memo_pickling import is_by_value
 from store.memo_records import Records, Source
 
 __all__ = ["CacheInfo", "Memoized", "memo"]
@@ -83,12 +92,13 @@ class Memoized(Generic[P, R]):
     __qualname__: str
     __wrapped__: Callable[P, R]
 
-    def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, wait: float | None) -> None:
+    def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, memo: Memo) -> None:
         update_wrapper(self, fn)
         self.uncached = fn
         self._key = key
         self._records = records
-        self._once = Once(records, wait)
+        self._memo = memo
+        self._once = Once(records, memo.wait)
         self._is_async = inspect.iscoroutinefunction(fn)
         if self._is_async:
             _mark_async(self, fn)
@@ -122,17 +132,32 @@ class Memoized(Generic[P, R]):
     @overload
     def __get__(self, instance: None, owner: type[Any]) -> Self: ...
     @overload
-    def __get__(
-        self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[Any] | None = None
-    ) -> Memoized[Q, R]: ...
+    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
+    @overload  # a static method
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
         return self if instance is None else BoundMemoized(self, instance)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        return self.__qualname__  # by name, as functions are pickled
+        """By name, as functions are pickled; by value for workers that do not have the program."""
+        if is_by_value(self):
+            return _new, (type(self),), (self._memo, self.uncached, self._key.prefix)
+        return self.__qualname__
+
+    def __setstate__(self, state: tuple[Memo, Callable[P, R], str]) -> None:
+        memo, fn, prefix = state
+        self.__dict__.update(memo.memoize(type(self), fn, prefix).__dict__)
+
+    def __memo_parts__(self) -> tuple[Any, ...]:
+        """What it is as part of another function's key; see `store.memo_functions`."""
+        return self._key.prefix, self._key.version, self.uncached if self._key.source else None
 
     def __repr__(self) -> str:
         return f"<memo of {self.uncached!r}>"
+
+
+def _new(cls: type[Memoized[..., Any]]) -> Memoized[..., Any]:
+    return cls.__new__(cls)
 
 
 class BoundMemoized(Memoized[P, R]):
@@ -157,6 +182,9 @@ class BoundMemoized(Memoized[P, R]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return getattr, (self.__self__, self.__name__)
+
+    def __memo_parts__(self) -> tuple[Any, ...]:
+        return self._memoized, self.__self__
 
 
 class _BoundKey:
@@ -183,33 +211,50 @@ class MemoizedClass(Memoized[P, R]):
         return BoundMemoized(self, type(instance) if owner is None else owner)
 
 
+if TYPE_CHECKING:
+
+    class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
+        """A function whose first parameter is a class, as of `@classmethod`, which mypy does not show."""
+
+        def __get__(  # type: ignore[override]
+            self, instance: object, owner: type[Any] | None = None
+        ) -> Memoized[Q, R]: ...
+
+
 class Memo:
     """The decorator that `memo` returns."""
 
     def __init__(self, where: Source, ttl: float | None, wait: float | None, exceptions: Any, **key: Any) -> None:
-        self._where, self._ttl, self._wait, self._key = where, ttl, wait, key
+        self._where, self._ttl, self.wait, self._key = where, ttl, wait, key
         self._exceptions = _exceptions(exceptions)
 
-    @overload
-    def __call__(self, fn: staticmethod[P, R]) -> MemoizedStatic[P, R]: ...
+    @overload  # the third is for mypy, to which static and class methods are functions
+    def __call__(  # type: ignore[overload-overlap]
+        self, fn: staticmethod[P, R]
+    ) -> MemoizedStatic[P, R]: ...
     @overload
     def __call__(self, fn: classmethod[Any, P, R]) -> MemoizedClass[P, R]: ...
+    @overload
+    def __call__(
+        self, fn: Callable[Concatenate[type[S], Q], R]
+    ) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
     @overload
     def __call__(self, fn: Callable[P, R]) -> Memoized[P, R]: ...
     def __call__(self, fn: Any) -> Any:
         if isinstance(fn, staticmethod):
-            return self._memoize(MemoizedStatic, fn.__func__)
+            return self.memoize(MemoizedStatic, fn.__func__)
         if isinstance(fn, classmethod):
-            return self._memoize(MemoizedClass, fn.__func__)
-        return self._memoize(Memoized, fn)
+            return self.memoize(MemoizedClass, fn.__func__)
+        return self.memoize(Memoized, fn)
 
-    def _memoize(self, cls: type[Memoized[..., Any]], fn: Any) -> Memoized[..., Any]:
+    def memoize(self, cls: type[Memoized[..., Any]], fn: Any, prefix: str | None = None) -> Memoized[..., Any]:
+        """The memoized function, of a class of those here; `prefix` instead of its name, as it was elsewhere."""
         if not callable(fn) or isinstance(fn, type):
             raise TypeError(f"memo decorates functions, and {fn!r:.80} is none; put it below other decorators")
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
             raise TypeError(f"{fn.__qualname__} is a generator, which runs once; let it return a list")
-        key = CallKey(fn, **self._key)
-        return cls(fn, key, Records(self._where, key.label, key.prefix, self._ttl, self._exceptions), self._wait)
+        key = CallKey(fn, **self._key, prefix=prefix)
+        return cls(fn, key, Records(self._where, key.label, key.prefix, self._ttl, self._exceptions), self)
 
 
 def memo(
@@ -218,12 +263,13 @@ def memo(
     ttl: float | None = None,
     ignore: str | Iterable[str] = (),
     version: Any = None,
-    source: bool = False,
+    source: bool = True,
     key: Callable[..., Any] | None = None,
     name: str | None = None,
     exceptions: type[Exception] | tuple[type[Exception], ...] = (),
     wait: float | None = None,
     namespace: str = "memo",
+    mmap: bool | None = None,
 ) -> Memo:
     """A decorator that keeps the results of a function in a store.
 
@@ -231,13 +277,14 @@ def memo(
         where: a path or URL, opened with the first call; or an open `Store`.
         ttl: seconds that a result lives; None is what the store says, and for ever for a path.
         ignore: names of parameters that make no difference to the result.
-        version: part of the key: a new one begins anew.
-        source: the text of the function is part of the key.
+        version: part of the key: a new one begins anew. It also stands for variables that cannot be part of the key.
+        source: the function's code is part of the key, and what it uses; False: you count `version` up, or forget.
         key: instead of the arguments, what this function makes of them.
         name: instead of the function's module and qualified name.
         exceptions: classes of exceptions that are stored too, and raised again.
         wait: seconds to wait for somebody else who computes the same; None: until that is done.
         namespace: of the store, where the results are.
+        mmap: for a path: large arrays are mapped read-only instead of read into memory. An open store has its own.
 
     Raises:
         TypeError, ValueError: now, for what can never be right; and with a call, for its arguments.
@@ -247,7 +294,7 @@ def memo(
     if isinstance(name, str) and ":" in name:
         raise ValueError(f"name={name!r:.80}: without a colon, which divides names from keys in the store")
     return Memo(
-        Source(where, namespace), ttl, _check_wait(wait), exceptions,
+        Source(where, namespace, mmap), ttl, _check_wait(wait), exceptions,
         ignore=ignore, version=version, source=source, key=key, name=name,
     )  # fmt: skip
 

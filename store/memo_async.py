@@ -82,7 +82,11 @@ async def _compute(memo: Once, turn: Turn, name: str, call: Call, deadline: floa
     stored = await keeper.ends
     keeper.join()  # it has nothing left to do
     turn.stored = stored or worth_storing is None
-    return memo.hit(found) if found is not None else cast(Outcome, outcome)
+    if found is not None:
+        return memo.hit(found)
+    if stored and not cast(Outcome, outcome).raised:
+        return memo.records.as_stored(name, cast(Outcome, outcome))
+    return cast(Outcome, outcome)
 
 
 class Keeper(threading.Thread):

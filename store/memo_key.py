@@ -1,22 +1,25 @@
 """The key of a call: which function it is, and its bound arguments, as the name of a record.
 
 A name is `module:qualified name:` and 64 hexadecimal digits, so that all results of a function stand together.
-The digits are a BLAKE2b-256 of the canonical form (see `store.memo_canonical`) of function, version, source and
+The digits are a BLAKE2b-256 of the canonical form (see `store.memo_canonical`) of function, version, code and
 arguments: f(1), f(x=1) and what the defaults fill in are one key.
 """
 
 from __future__ import annotations
 
 import inspect
-import textwrap
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from types import CodeType
+from types import FunctionType
 from typing import Any
 
-from store.memo_canonical import DIGEST_BYTES, canonical, module_name
+from store.memo_canonical import canonical
+from store.memo_code import bare_form
+from store.memo_definition import Definition
+from store.memo_names import name_of
+from store.memo_writer import DIGEST_BYTES
 
-FORMAT = 1  # of keys; it is part of each one, on disk
+FORMAT = 2  # of keys; it is part of each one, on disk
 
 
 class CallKey:
@@ -28,21 +31,27 @@ class CallKey:
         *,
         name: str | None = None,
         version: Any = None,
-        source: bool = False,
+        source: bool = True,
         ignore: str | Iterable[str] = (),
         key: Callable[..., Any] | None = None,
+        prefix: str | None = None,
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is a text that stands for the function, not {name!r:.80}")
         self.label = getattr(fn, "__qualname__", None) or repr(fn)  # how messages call it
-        self.prefix = f"{name or _identity(fn)}:"
+        self.prefix = prefix or f"{name or _identity(fn)}:"
         self._signature = inspect.signature(fn)
         self._names = {parameter: canonical(parameter) for parameter in self._signature.parameters}
         self._ignore = _names(ignore)
         self._key = key
         self._check_ignore()
-        body = (_source(fn) if source else None, _code(fn) if name is None else None)
-        self._head = canonical(("memo", FORMAT, self.prefix, *body, _version(version)))
+        self.version, self.source = _version(version), source
+        code = _lambda(fn) if name is None and not source else None
+        self._head = canonical(("memo", FORMAT, self.prefix, self.version, source, code))
+        lenient = version is not None
+        self._definitions = [Definition(fn, self.label, lenient=lenient)] if source else []
+        if source and key is not None:
+            self._definitions.append(Definition(key, f"{self.label}: the function of key=", lenient=lenient))
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The name of the record of a call. Raises: TypeError: an argument has no canonical form, or is wrong."""
@@ -51,7 +60,8 @@ class CallKey:
         except TypeError as exc:
             raise TypeError(f"{self.label}(): {exc}") from None
         bound.apply_defaults()
-        form = self._head + (self._own_key(bound) if self._key is not None else self._arguments(bound))
+        head = self._head + b"".join([one.form() for one in self._definitions])
+        form = head + (self._own_key(bound) if self._key is not None else self._arguments(bound))
         return self.prefix + blake2b(form, digest_size=DIGEST_BYTES).hexdigest()
 
     def _own_key(self, bound: inspect.BoundArguments) -> bytes:
@@ -101,7 +111,7 @@ def _identity(fn: Callable[..., Any]) -> str:
     module, name = getattr(fn, "__module__", None), getattr(fn, "__qualname__", None)
     if not module or not name:
         raise TypeError(f"{fn!r:.80} has no name by which another process could know it; give it one with name=")
-    return f"{module_name(module, getattr(fn, '__globals__', {}))}:{name}"
+    return name_of(fn)
 
 
 def _names(ignore: Any) -> frozenset[str]:
@@ -118,26 +128,8 @@ def _version(version: Any) -> bytes:
         raise TypeError(f"version cannot be part of a key: {exc}; a number or a text will do") from exc
 
 
-def _source(fn: Callable[..., Any]) -> str:
-    try:
-        function: Any = inspect.unwrap(fn)
-        if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
-            raise OSError("it was compiled from a string")  # Python 3.13 may give the text of `python -c` for it
-        return textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError) as exc:
-        raise ValueError(
-            f"source=True: the source of {getattr(fn, '__qualname__', fn)} cannot be read ({exc}); count version= up "
-            "by hand instead"
-        ) from exc
-
-
-def _code(fn: Callable[..., Any]) -> bytes | None:
+def _lambda(fn: Callable[..., Any]) -> bytes | None:
     """What tells two lambdas of a module apart, which share one name; None for what has a name of its own."""
-    if getattr(fn, "__name__", None) != "<lambda>":
-        return None
-    return canonical(_code_parts(fn.__code__))
-
-
-def _code_parts(code: CodeType) -> tuple[Any, ...]:
-    consts = [_code_parts(one) if isinstance(one, CodeType) else one for one in code.co_consts]
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, consts
+    if isinstance(fn, FunctionType) and fn.__name__ == "<lambda>":
+        return bare_form(fn.__code__)
+    return None

@@ -85,7 +85,7 @@ class Once:
             turn.stored = self.records.keep(name, Outcome(exc, raised=True))
             raise
         turn.stored = self.records.keep(name, outcome)
-        return outcome
+        return self.records.as_stored(name, outcome) if turn.stored else outcome
 
     def hit(self, found: Outcome) -> Outcome:
         self.records.note(hit=True)

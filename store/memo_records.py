@@ -22,6 +22,7 @@ from store.mapping import Store
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
 RAISED = ":raised"  # ends the name of the record of an exception
 MISSING: Any = object()
+UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # of which every codec gives back the same
 LOCKS = 65_536  # names of locks; each one taken leaves an empty file, and one for each call would be too many.
 # Two calls that share one by chance wait for each other: of eight that run at once, in one case of 2,000.
 PAGE = 500
@@ -46,8 +47,9 @@ class Source:
     A file is opened once in a process, whatever number of functions use it.
     """
 
-    def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str) -> None:
+    def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str, mmap: bool | None = None) -> None:
         self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
+        self._mmap = _check_mmap(where, mmap)
         self._namespace = check_name(namespace, "namespace")
 
     @contextmanager
@@ -71,7 +73,7 @@ class Source:
         """Close the file, if it was opened here; the next use opens it again."""
         if isinstance(self._where, str):
             with _opening:
-                opened = _opened.pop(self._where, None)
+                opened = _opened.pop((self._where, self._mmap), None)
             if opened is not None:
                 opened.close()
 
@@ -79,15 +81,15 @@ class Source:
         if isinstance(self._where, Store):
             return self._where.within(self._namespace)
         with _opening:
-            opened = _opened.get(self._where)
+            opened = _opened.get((self._where, self._mmap))
             if opened is None:
-                opened = _opened[self._where] = Store(self._where)
+                opened = _opened[self._where, self._mmap] = Store(self._where, mmap=self._mmap)
             return opened.within(self._namespace)
 
 
 _opening = threading.RLock()
 _counting = threading.RLock()  # for the figures and warnings of all functions, a few instructions at a time
-_opened: dict[str, Store[Any]] = {}
+_opened: dict[tuple[str, bool], Store[Any]] = {}  # by path, and whether arrays are mapped
 
 
 @atexit.register
@@ -115,6 +117,14 @@ def _absolute(path: str) -> str:
     if not path:
         raise ValueError("the path of a store may not be empty; name a file, or ':memory:'")
     return path if url or path == ":memory:" else os.path.abspath(path)
+
+
+def _check_mmap(where: Any, mmap: Any) -> bool:
+    if mmap is not None and not isinstance(mmap, bool):
+        raise TypeError(f"mmap is True or False, not {mmap!r:.80}")
+    if mmap is not None and isinstance(where, Store):
+        raise ValueError("mmap= is of the store that you opened: give it to Store(..., mmap=), not to memo")
+    return bool(mmap)
 
 
 class Records:
@@ -148,6 +158,13 @@ class Records:
             return Outcome(found[name])
         error = found.get(name + RAISED)
         return Outcome(error, raised=True) if isinstance(error, self.exceptions) else None
+
+    def as_stored(self, name: str, outcome: Outcome) -> Outcome:
+        """What a call came to, as those get it who find it: of the same types, and as writable."""
+        if type(outcome.value) in UNCHANGEABLE:
+            return outcome
+        found = self.find(name)
+        return outcome if found is None or found.raised else found
 
     def keep(self, name: str, outcome: Outcome) -> bool:
         """Store what a call came to; whether that went well."""

@@ -23,7 +23,7 @@ OTHERS = """
 
     path, counter, gate = sys.argv[1:4]
 
-    @memo(path, name="load")
+    @memo(path, name="load", source=False)
     def load(x):
         with open(counter, "a") as lines:
             lines.write("ran\\n")
@@ -40,7 +40,7 @@ HOLDER = """
     import sys
     from store.memo import memo
 
-    @memo(sys.argv[1], name="f")
+    @memo(sys.argv[1], name="f", source=False)
     def f(x):
         print("computing", flush=True)
         sys.stdin.readline()
@@ -63,11 +63,11 @@ CROSSING = """
         sys.stdin.readline()
         return name + other(1)
 
-    @memo(path, name="f")
+    @memo(path, name="f", source=False)
     def f(x):
         return body("f", g)
 
-    @memo(path, name="g")
+    @memo(path, name="g", source=False)
     def g(x):
         return body("g", f)
 
@@ -148,7 +148,7 @@ class Gate:
         return self.does()
 
     def memo(self, s: Store[Any], **options: Any) -> Memoized[..., Any]:
-        return memo(s, name="gate", **options)(self)
+        return memo(s, name="gate", source=False, **options)(self)
 
 
 def test_threads_wait_for_the_one_that_computes(s: Store[Any], waits: threading.Semaphore) -> None:
@@ -245,8 +245,8 @@ def test_two_threads_that_cross_do_not_wait_for_each_other(s: Store[Any]) -> Non
         both.wait()
         return name + str(other(1))
 
-    f: Any = memo(s, name="f")(lambda x: body("f", g))
-    g: Any = memo(s, name="g")(lambda x: body("g", f))
+    f: Any = memo(s, name="f", source=False)(lambda x: body("f", g))
+    g: Any = memo(s, name="g", source=False)(lambda x: body("g", f))
 
     def run(name: str) -> Any:
         role.mine = name
@@ -263,7 +263,7 @@ def test_two_threads_that_cross_do_not_wait_for_each_other(s: Store[Any]) -> Non
 def test_calls_inside_of_different_ones_wait_for_what_they_share(s: Store[Any], waits: threading.Semaphore) -> None:
     gate, calls = Gate(), Calls()
     shared = gate.memo(s)
-    page = memo(s, name="page")(lambda x: (x, shared()))
+    page = memo(s, name="page", source=False)(lambda x: (x, shared()))
     for x in range(4):
         calls.start(lambda x=x: page(x))
     assert gate.inside.acquire(timeout=WAIT)
@@ -280,7 +280,7 @@ def test_recursion_by_way_of_a_thread_with_the_context(s: Store[Any]) -> None:
         calls.start(lambda: context.run(memoized, x))
         return type(calls.all()[0]).__name__
 
-    memoized: Any = memo(s, name="f")(f)
+    memoized: Any = memo(s, name="f", source=False)(f)
     assert memoized(1) == "RecursionError"
 
 
@@ -295,7 +295,7 @@ def test_eight_processes_and_four_threads_compute_once(path: Path, tmp_path: Pat
     children = [program(OTHERS, path, counter, gate) for _ in range(8)]
     assert [child.line() for child in children] == ["calls"] * 8
 
-    @memo(path, name="load")
+    @memo(path, name="load", source=False)
     def load(x: int) -> Any:
         with open(counter, "a") as lines:
             lines.write("ran\n")
@@ -317,7 +317,7 @@ def test_killed_process_frees_the_others(
 ) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
-    f, calls = memo(path, name="f")(lambda x: "ours"), Calls()
+    f, calls = memo(path, name="f", source=False)(lambda x: "ours"), Calls()
     calls.start(lambda: f(1))
     assert finds_busy.wait(WAIT)
     child.kill()
@@ -330,7 +330,7 @@ def test_result_of_another_process_is_waited_for(
 ) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
-    f, calls = memo(path, name="f")(lambda x: "ours"), Calls()
+    f, calls = memo(path, name="f", source=False)(lambda x: "ours"), Calls()
     calls.start(lambda: f(1))
     assert finds_busy.wait(WAIT)
     child.tell()
@@ -343,7 +343,7 @@ def test_result_of_another_process_is_waited_for(
 def test_patience_with_another_process_has_an_end(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
-    f = memo(path, name="f", wait=0.01)(lambda x: "ours")
+    f = memo(path, name="f", source=False, wait=0.01)(lambda x: "ours")
     assert f(1) == "ours"
     child.tell()
     assert child.output() == "theirs\n"
@@ -365,7 +365,7 @@ def test_fork_while_a_thread_computes(path: Path, forked: Callable[..., Any]) ->
         f = gate.memo(s)
         calls.start(f)
         assert gate.inside.acquire(timeout=WAIT)
-        child = forked(lambda: (dict(memo_turns._turns), memo(s, name="other")(lambda: "child")()))
+        child = forked(lambda: (dict(memo_turns._turns), memo(s, name="other", source=False)(lambda: "child")()))
         assert child.result() == ({}, "child")
         gate.go.set()
         assert calls.all() == ["result"]
@@ -373,6 +373,6 @@ def test_fork_while_a_thread_computes(path: Path, forked: Callable[..., Any]) ->
 
 def test_lock_files_are_bounded_in_number(s: Store[Any], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.memo_records.LOCKS", 4)
-    f = memo(s, name="f")(lambda x: x)
+    f = memo(s, name="f", source=False)(lambda x: x)
     assert [f(x) for x in range(40)] == list(range(40))
     assert 1 <= len(list(Path(f"{path}-locks").iterdir())) <= 4

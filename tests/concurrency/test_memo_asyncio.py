@@ -21,7 +21,7 @@ HOLDER = """
     import asyncio, sys
     from store.memo import memo
 
-    @memo(sys.argv[1], name="f")
+    @memo(sys.argv[1], name="f", source=False)
     async def f(x):
         print("computing", flush=True)
         sys.stdin.readline()
@@ -100,7 +100,7 @@ def test_loop_goes_on_while_tasks_wait(s: Store[Any]) -> None:
     async def main() -> Any:
         inside, go = asyncio.Event(), asyncio.Event()
 
-        @memo(s, name="f")
+        @memo(s, name="f", source=False)
         async def f() -> str:
             ran.append(1)
             inside.set()
@@ -123,7 +123,7 @@ def test_cancelled_task_frees_those_who_wait(s: Store[Any]) -> None:
     async def main() -> Any:
         inside, never = asyncio.Event(), asyncio.Event()
 
-        @memo(s, name="f")
+        @memo(s, name="f", source=False)
         async def f() -> str:
             ran.append(1)
             if len(ran) == 1:
@@ -151,7 +151,7 @@ def test_waiting_task_that_is_cancelled_harms_nobody(s: Store[Any]) -> None:
     async def main() -> Any:
         inside, go = asyncio.Event(), asyncio.Event()
 
-        @memo(s, name="f")
+        @memo(s, name="f", source=False)
         async def f() -> str:
             ran.append(1)
             inside.set()
@@ -172,7 +172,7 @@ def test_waiting_task_that_is_cancelled_harms_nobody(s: Store[Any]) -> None:
 
 
 def test_exception_is_raised_and_the_next_task_computes(s: Store[Any]) -> None:
-    @memo(s, name="f")
+    @memo(s, name="f", source=False)
     async def f() -> str:
         ran.append(1)
         await asyncio.sleep(0)
@@ -189,7 +189,7 @@ def test_exception_is_raised_and_the_next_task_computes(s: Store[Any]) -> None:
 
 
 def test_exception_asked_for_is_stored(s: Store[Any]) -> None:
-    @memo(s, name="f", exceptions=KeyError)
+    @memo(s, name="f", source=False, exceptions=KeyError)
     async def f() -> str:
         ran.append(1)
         raise KeyError("no")
@@ -201,7 +201,7 @@ def test_exception_asked_for_is_stored(s: Store[Any]) -> None:
 
 
 def test_unstorable_result_is_returned_with_one_warning(s: Store[Any]) -> None:
-    @memo(s, name="f")
+    @memo(s, name="f", source=False)
     async def f() -> Any:
         return threading.Lock()
 
@@ -213,7 +213,7 @@ def test_unstorable_result_is_returned_with_one_warning(s: Store[Any]) -> None:
 def test_loops_in_several_threads_compute_once(s: Store[Any]) -> None:
     inside, go, all_in = threading.Event(), threading.Event(), threading.Barrier(4, timeout=WAIT)
 
-    @memo(s, name="f")
+    @memo(s, name="f", source=False)
     async def f() -> str:
         ran.append(1)
         inside.set()
@@ -242,13 +242,13 @@ def test_loops_in_several_threads_compute_once(s: Store[Any]) -> None:
 
 
 def test_tasks_inside_of_different_calls_wait_for_what_they_share(s: Store[Any]) -> None:
-    @memo(s, name="shared")
+    @memo(s, name="shared", source=False)
     async def shared() -> str:
         ran.append("shared")
         await asyncio.sleep(0)
         return "shared"
 
-    @memo(s, name="page")
+    @memo(s, name="page", source=False)
     async def page(x: int) -> Any:
         return x, await shared()
 
@@ -263,13 +263,13 @@ def test_tasks_that_cross_do_not_wait_for_each_other(s: Store[Any]) -> None:
     async def main() -> Any:
         in_f, in_g = asyncio.Event(), asyncio.Event()
 
-        @memo(s, name="f")
+        @memo(s, name="f", source=False)
         async def f(depth: int) -> str:
             in_f.set()
             await in_g.wait()
             return "f" + await g(1) if depth and len(ran) < 2 and not ran.append("f") else "f"
 
-        @memo(s, name="g")
+        @memo(s, name="g", source=False)
         async def g(depth: int) -> str:
             in_g.set()
             await in_f.wait()
@@ -282,7 +282,7 @@ def test_tasks_that_cross_do_not_wait_for_each_other(s: Store[Any]) -> None:
 
 
 def test_recursion_is_an_error_also_by_way_of_a_task(s: Store[Any]) -> None:
-    @memo(s, name="f")
+    @memo(s, name="f", source=False)
     async def f(x: int) -> Any:
         return await asyncio.create_task(f(x)) if x else "end"
 
@@ -299,7 +299,7 @@ def test_task_that_outlives_the_call_is_free_to_call_again(s: Store[Any]) -> Non
         f.forget(1)
         return await f(1)
 
-    @memo(s, name="f")
+    @memo(s, name="f", source=False)
     async def f(x: int) -> int:
         ran.append(x)
         if not later:
@@ -318,7 +318,7 @@ def test_task_that_outlives_the_call_is_free_to_call_again(s: Store[Any]) -> Non
 def test_killed_process_frees_the_tasks_and_the_loop_goes_on(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
-    f = memo(path, name="f")(double)
+    f = memo(path, name="f", source=False)(double)
 
     async def main() -> Any:
         tasks = [asyncio.create_task(f(1)) for _ in range(3)]
@@ -336,7 +336,7 @@ def test_killed_process_frees_the_tasks_and_the_loop_goes_on(path: Path, program
 def test_task_that_is_cancelled_while_another_process_computes(path: Path, program: Callable[..., Any]) -> None:
     child = program(HOLDER, path)
     assert child.line() == "computing"
-    f = memo(path, name="f")(double)
+    f = memo(path, name="f", source=False)(double)
 
     async def main() -> None:
         task = asyncio.create_task(f(1))

@@ -113,8 +113,43 @@ class Service:
     def method(self, x: int) -> str:
         return str(x)
 
+    @memo("cache.db")
+    @staticmethod
+    def static_below(x: int) -> str:
+        return str(x)
+
+    @staticmethod
+    @memo("cache.db")
+    def static_above(x: int) -> str:
+        return str(x)
+
+    @memo("cache.db")
+    @classmethod
+    def class_below(cls, x: int) -> str:
+        return str(x)
+
+    @classmethod
+    @memo("cache.db")
+    def class_above(cls, x: int) -> str:
+        return str(x)
+
+    @memo("cache.db")
+    @classmethod
+    async def fetched(cls, x: int) -> str:
+        return str(x)
+
 
 async def memoized(s: Service) -> None:
+    assert_type(Service.static_below(1), str)
+    assert_type(Service.static_above(1), str)
+    assert_type(Service.class_below(1), str)
+    assert_type(Service.class_above(1), str)
+    assert_type(s.class_below(1), str)
+    assert_type(s.class_above(1), str)
+    assert_type(await Service.fetched(1), str)
+    assert_type(Service.static_below.forget(1), bool)
+    assert_type(Service.class_below.forget(1), bool)
+    assert_type(Service.class_below.cache_info(), CacheInfo)
     assert_type(load("Oslo", day=2), list[str])
     assert_type(load.uncached("Oslo"), list[str])
     assert_type(load.forget("Oslo", day=2), bool)

@@ -43,7 +43,22 @@ def load(city: str) -> int:
     return len(city)
 
 
+class Service:
+    @memo("cache.db")
+    @classmethod
+    def named(cls, x: int) -> str:
+        return str(x)
+
+    @memo("cache.db")
+    @staticmethod
+    def twice(x: int) -> int:
+        return 2 * x
+
+
 def wrong_calls() -> None:
+    Service.named("1")  # error
+    Service.named.forget()  # error
+    Service.twice("1")  # error
     load(5)  # error
     load("Oslo").upper()  # error
     load.forget()  # error

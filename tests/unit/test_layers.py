@@ -27,6 +27,8 @@ RANKS = {
     "store.maintenance": 4, "store.compaction": 4, "store.backups": 4, "store.stats": 4, "store.records": 4,
     "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4, "store.rekey": 4,  # raw: rows and seals, as the Store itself has
     "store.message_frame": 4, "store.message_pipeline": 4, "store.foreign": 4,
+    "store.memo_writer": 4, "store.memo_names": 4, "store.memo_source": 4, "store.memo_code": 4, "store.memo_functions": 4,
+    "store.memo_classes": 4, "store.memo_arrays": 4, "store.memo_science": 4, "store.memo_definition": 4, "store.memo_pickling": 4, "store.memo_checks": 4,
     "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
     "store.memo_once": 4, "store.memo_async": 4,
     "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,

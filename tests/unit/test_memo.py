@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,18 +124,10 @@ def test_source_of_an_edited_function_is_another(s: Store[Any], tmp_path: Path) 
     for number, source in enumerate(("def f(x): return x + 1\n", "def f(x): return x + 2  \n", "def f(x): return x + 1\n")):
         file.write_text(source)
         variables: dict[str, Any] = {"__name__": "edited"}
-        __import__("linecache").checkcache()
         exec(compile(source, str(file), "exec"), variables)
-        found.append([memo(s, source=True)(variables["f"])(1), memo(s)(variables["f"])(1)])
-        assert memo(s, source=True)(variables["f"]).cache_info().stored == min(number + 2, 3)
+        found.append([memo(s)(variables["f"])(1), memo(s, source=False)(variables["f"])(1)])
+        assert memo(s)(variables["f"]).cache_info().stored == min(number + 2, 3)
     assert found == [[2, 2], [3, 2], [2, 2]]
-
-
-def test_source_that_cannot_be_read_is_an_error(s: Store[Any]) -> None:
-    variables: dict[str, Any] = {}
-    exec("def f(x): return x", variables)
-    with pytest.raises(ValueError, match=r"source of f cannot be read.*version="):
-        memo(s, source=True, name="f")(variables["f"])
 
 
 def test_lambdas_of_one_name_are_told_apart(s: Store[Any]) -> None:
@@ -232,9 +225,9 @@ def test_result_takes_the_place_of_an_exception(s: Store[Any]) -> None:
         return outcome
 
     with pytest.raises(KeyError):
-        memo(s, exceptions=KeyError, name="f")(f)()
-    assert memo(s, name="f")(f)() == "yes"  # it stores no exceptions, and is told none
-    assert memo(s, exceptions=KeyError, name="f")(f)() == "yes"
+        memo(s, exceptions=KeyError, source=False)(f)()
+    assert memo(s, source=False)(f)() == "yes"  # it stores no exceptions, and is told none
+    assert memo(s, exceptions=KeyError, source=False)(f)() == "yes"
 
 
 def test_exception_and_result_never_stand_beside_each_other(s: Store[Any]) -> None:
@@ -559,3 +552,72 @@ def test_import_loads_neither_asyncio_nor_numpy() -> None:
     program = "import sys, store.memo; print(sorted({'asyncio', 'numpy', 'filelock', 'sqlite_utils'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+# -- first and cached calls give the same
+
+
+def test_results_of_first_and_cached_calls_can_be_changed_alike(path: Path) -> None:
+    np = pytest.importorskip("numpy", reason="NumPy is not installed: results that are arrays are not tested")
+    kept = [1]
+
+    def array(n: int) -> Any:
+        return np.zeros(n)
+
+    for mmap, writable in ((None, True), (False, True), (True, False)):
+        f = memo(path, mmap=mmap, name=f"f{mmap}")(array)
+        assert [f(300_000).flags.writeable for _ in range(3)] == [writable] * 3  # large enough to be a file
+        assert [f(3).flags.writeable for _ in range(3)] == [True] * 3
+        f.close()
+    with Store[Any](path) as s:
+        f = memo(s, name="as the store has it")(array)
+        assert [f(300_000).flags.writeable for _ in range(2)] == [False] * 2
+    g = memo(path, version=1)(lambda: kept)
+    g().append(2)
+    assert (g(), kept) == ([1], [1])  # not the object that the function goes on using
+    g.close()
+
+
+def test_mmap_of_a_store_is_its_own(s: Store[Any]) -> None:
+    with pytest.raises(ValueError, match=r"Store\(\.\.\., mmap=\)"):
+        memo(s, mmap=True)
+    with pytest.raises(TypeError, match="mmap is True or False"):
+        memo("x.db", mmap=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, library: str) -> None:
+    module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
+    frozen = module.freeze_time("2026-01-01") if library == "freezegun" else module.travel(0, tick=False)
+    inside, go = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        if not inside.is_set():
+            inside.set()
+            assert go.wait(30)
+        return "done"
+
+    with frozen:
+        f = memo(path, wait=0.05, source=False)(slow)
+        first = threading.Thread(target=f)
+        first.start()
+        assert inside.wait(30)
+        assert f() == "done"  # it waited, and then computed itself
+        go.set()
+        first.join()
+        assert f.cache_info().misses == 2
+        f.close()
+
+
+@pytest.mark.parametrize("library", ["freezegun", "time_machine"])
+def test_ttl_by_a_clock_that_a_test_sets(path: Path, library: str) -> None:
+    module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
+    travel = module.freeze_time if library == "freezegun" else partial(module.travel, tick=False)
+    f = memo(path, ttl=3600)(double)
+    with travel("2030-01-01 12:00Z"):
+        assert [f(2), f(2)] == [4, 4]
+    with travel("2030-01-01 12:59Z"):
+        assert (f(2), ran) == (4, [2])
+    with travel("2030-01-01 13:01Z"):
+        assert (f(2), ran) == (4, [2, 2])
+    f.close()
