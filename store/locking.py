@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary, ref
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed
+from store.refusals import advice
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -239,8 +240,8 @@ class WriterLock:
                     path=self.path,
                 ) from exc
             raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether the "
-                "disk is full, or whether its directory was moved, and open the store again",
+                f"{self.path}: cannot open the lock file ({exc.strerror}): "
+                + advice(exc, "see what stands there, or whether its directory was moved, and open the store again"),
                 errno=exc.errno,
                 path=self.path,
             ) from exc

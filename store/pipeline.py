@@ -337,6 +337,9 @@ class Pipeline:
             path="value",
         )
 
+    def _otherwise(self, exc: RecordError) -> str:
+        return "" if self.trust == "own" else f"; or allow the class with @store.allow ({exc})"
+
     def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         if self.trust == "all":
             return
@@ -348,8 +351,7 @@ class Pipeline:
             problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
             raise Untrusted(
                 f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
-                "Name a key file in STORE_KEY_FILE, or pass key=; or allow the class with @store.allow "
-                f"({exc})",
+                f"Name a key file in STORE_KEY_FILE, or pass key={self._otherwise(exc)}",
                 name=row.name,
                 namespace=row.namespace,
                 missing=getattr(exc, "missing", None),

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.refusals import advice
 from store.spilled import is_file
 from store.syncing import sync_folder
 
@@ -193,13 +194,8 @@ def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
         return ReadOnly(
             f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
         )
-    full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = (
-        "the disk is full: free space and try again" if full else "the file system refused; see its log and try again"
-    )
-    return StorageError(
-        f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
-    )
+    what = advice(exc, "the file system refused; see its log and try again")
+    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from store.backends.sqlite_network import in_network_mode
 from store.backends.sqlite_place import Inode
 from store.backends.sqlite_pool import lost
 from store.errors import StorageError, StoreNotFound
+from store.refusals import advice
 
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
@@ -164,7 +165,8 @@ def _inode(path: str) -> Inode | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as exc:  # a directory that may not be searched, a name that is too long
-        raise StorageError(f"{path} cannot be reached: {exc.strerror}", errno=exc.errno, path=path) from exc
+        what = advice(exc, "see what its folders are, and their rights")
+        raise StorageError(f"{path} cannot be reached: {exc.strerror}; {what}", errno=exc.errno, path=path) from exc
     return status.st_dev, status.st_ino
 
 

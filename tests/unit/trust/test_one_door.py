@@ -308,7 +308,7 @@ USED = {
     },
     "store.codecs.finding": {"copyreg": {"_reconstructor"}},
     "store.evolution": {"copyreg": {"_slotnames"}},
-    "store.memo_canonical": {"copyreg": {"_slotnames"}},
+    "store.memo_classes": {"copyreg": {"_slotnames"}},
     "store.culprit_parts": {"copyreg": {"dispatch_table", "_slotnames"}},
 }
 
