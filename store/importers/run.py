@@ -268,12 +268,10 @@ def _why_refused(exc: Untrusted, found: Found) -> str:
             "it holds NumPy arrays as joblib writes them, and only running the file's code reads those: if you "
             'trust who wrote it, trust="all" (--trust all)'
         )
-    if exc.missing is None:
+    if exc.reason is None:
         return _reason(exc, found.key)
-    return (
-        f"loading it takes {exc.missing!r}, which is not plain data; if that is a class of yours, "
-        f'allow=[{exc.missing!r}] (--allow {exc.missing}); trust="all" (--trust all) runs whatever the file says'
-    )
+    allow = f"; if that is a class of yours, allow=[{exc.missing!r}] (--allow {exc.missing})" if exc.allowable else ""
+    return f'{exc.reason}{allow}; trust="all" (--trust all) runs whatever the file says: if you trust who wrote it'
 
 
 def _reason(exc: RecordError, name: Any, namespace: str = "") -> str:
