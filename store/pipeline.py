@@ -246,6 +246,10 @@ class Pipeline:
         chosen = asked.codec_for(value)
         return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
 
+    def use(self, codec: Codec) -> None:
+        """From now on that object goes before the registered codec of its name."""
+        self._known[codec.name] = codec
+
     def _called(self, codec: CodecChoice) -> Codec | Auto:
         """The codec of that name, or that object, which is known from now on."""
         if isinstance(codec, str):

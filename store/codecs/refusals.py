@@ -29,10 +29,8 @@ def refusal(module: str, name: str) -> Untrusted:
     shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
     library = module.partition(".")[0]
     if library in DISTRIBUTIONS:
-        reason = f"loading it takes {shown}, which is not plain data but code of {library}, and more than one class to be allowed"
-        return refused(
-            f'{reason}; numbers in NumPy arrays, codec="auto", load whoever wrote them', missing=dotted[:200]
-        )
+        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not do"
+        return refused(reason, dotted[:200], '. Numbers need neither as NumPy arrays: codec="auto"')
     if len(dotted) > 200 or not _may_be_allowed(module, name):
         return refused(
             f"loading it takes {shown}, which is not plain data, nor a class that could be allowed",
@@ -48,10 +46,10 @@ def refusal(module: str, name: str) -> Untrusted:
     )
 
 
-def refused(reason: str, missing: str | None = None) -> Untrusted:
-    """The error for what no `allow=` lets pass."""
+def refused(reason: str, missing: str | None = None, hint: str = "") -> Untrusted:
+    """The error for what no `allow=` lets pass. `hint`: how to store such values otherwise."""
     return Untrusted(
-        f"it was not sealed with a key of yours, and {reason}. {BRING_KEY_OR_ADMIT}",
+        f"it was not sealed with a key of yours, and {reason}. {BRING_KEY_OR_ADMIT}{hint}",
         missing=missing,
         reason=reason,
         allowable=False,

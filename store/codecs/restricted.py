@@ -257,7 +257,7 @@ class Machine:
             )
             made = construct(*args)
         if type(made) is Unbuilt:
-            self.unbuilt[id(made)] = made
+            self.keep_unbuilt(made)
         self.made(made, args)
         if self.find is not None and found.construct is function and not isinstance(function, type):
             self.classes.add(type(made))  # the program's own function made it
@@ -304,6 +304,11 @@ class Machine:
             self.unbuilt[id(made)] = made
             return made
         raise self.not_callable(cls)
+
+    def keep_unbuilt(self, made: Unbuilt) -> Unbuilt:
+        """Note that its state must follow."""
+        self.unbuilt[id(made)] = made
+        return made
 
     def made(self, made: Any, args: tuple[Any, ...]) -> None:
         """Note what must be known of a new object."""

@@ -16,8 +16,8 @@ import numpy as np
 from store.codecs import numpy_dtype
 from store.codecs.numpy import MAX_EMPTY, scalar_of
 from store.codecs.refusals import refused
-from store.codecs.restricted_dtypes import MAX_DIMENSIONS, Dtypes, Plain, check_content, does_not_fit, split
-from store.codecs.restricted_globals import Unbuilt
+from store.codecs.restricted_dtypes import MAX_DIMENSIONS, Dtypes, Plain, check_content, split
+from store.codecs.restricted_globals import Unbuilt, does_not_fit
 from store.codecs.restricted_limits import Budget, too_much
 
 ARRAY_COST = 500  # bytes that an array or scalar is charged beside its data: making it takes some 5 us
@@ -75,26 +75,41 @@ class Arrays:
             self._budget.weigh_as(made, known.fields + len(content))
         return made
 
+    def string_dtype(self, *args: Any) -> Any:
+        """How NumPy 2 writes StringDType, whose arrays are pickled as objects."""
+        raise refused(
+            'an array in it has the dtype StringDType, whose text is in Python objects; store it as .astype("U")'
+        )
+
     def no_call(self, *args: Any) -> Any:
         """For names that are values: an array is made as above, and by no call of its class."""
         raise refused("it calls a class of NumPy's in a way that arrays do not take")
 
     def array(self, dtype: Any, shape: Any, order: str, data: Any) -> Array:
         """The array on that data, which is neither too little nor too much. Raises: Untrusted, Corrupt."""
+        view = memoryview(data)
+        if self.bytes_of(dtype, shape) != view.nbytes:
+            raise does_not_fit("an array")
+        self._budget.charge(ARRAY_COST)
+        self._look_at(view, dtype, self._dtypes.known(dtype))
+        made: Array = np.ndarray(shape, dtype, buffer=view, order=order)  # type: ignore[arg-type]
+        return made
+
+    def bytes_of(self, dtype: Any, shape: Any) -> int:
+        """What an array of that dtype and shape takes. Raises: Corrupt: there is no such, or it is too large."""
         known = self._dtypes.known(dtype)
         if dtype.subdtype is not None or type(shape) is not tuple:
             raise does_not_fit("an array")
         if len(shape) + known.dimensions > MAX_DIMENSIONS or any(_index(size) >= 2**63 for size in shape):
             raise too_much(f"it has an array of more than {MAX_DIMENSIONS} dimensions, or a size beyond 63 bits")
-        view = memoryview(data)
-        if math.prod(shape) * dtype.itemsize != view.nbytes:
-            raise does_not_fit("an array")
-        if not view.nbytes and numpy_dtype.extent(shape, dtype.itemsize) > MAX_EMPTY:
+        size: int = math.prod(shape) * dtype.itemsize
+        if not size and numpy_dtype.extent(shape, dtype.itemsize) > MAX_EMPTY:
             raise too_much("it has an array without bytes, and with too many elements")
-        self._budget.charge(ARRAY_COST)
-        self._look_at(view, dtype, known)
-        made: Array = np.ndarray(shape, dtype, buffer=view, order=order)  # type: ignore[arg-type]
-        return made
+        return size
+
+    def is_class(self, cls: Any) -> bool:
+        """Whether it is the class of plain arrays itself."""
+        return cls is np.ndarray
 
     def _array_of_state(self, state: Any) -> Array:
         if type(state) is not tuple or len(state) not in (4, 5):
@@ -147,7 +162,9 @@ def _stand_in(name: str) -> Callable[..., Any]:
     return stand_in
 
 
-_FUNCTIONS = {name: _stand_in(name) for name in ("_reconstruct", "scalar", "_frombuffer")}
+_FUNCTIONS = {
+    name: _stand_in(name) for name in ("_reconstruct", "scalar", "_frombuffer", "_convert_to_stringdtype_kwargs")
+}
 
 
 def _has_rules(dtype: Any) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 
 from store.codecs import numpy_dtype
 from store.codecs.refusals import refused
+from store.codecs.restricted_globals import does_not_fit
 from store.codecs.restricted_limits import Budget, too_much
 from store.errors import Corrupt
 
@@ -235,10 +236,6 @@ def _is_same(one: Any, other: tuple[Any, ...]) -> bool:
     return one is other or (_is_tuple(one, 3) and one[0] is other[0] and type(one[1]) is int and one[1:] == other[1:])
 
 
-def does_not_fit(what: str) -> Corrupt:
-    return Corrupt(f"its arguments for {what} do not fit")
-
-
 # -- what an array holds
 
 
@@ -263,6 +260,6 @@ def _check_long_content(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     exponent = np.ascontiguousarray(rows[:, 8:10]).view("<u2")[:, 0] & 0x7FFF
     is_zero = (digits == 0) & (exponent == 0)
     if rows.shape[1] == 16:
-        is_zero &= ~np.isin(rows[:, 15] & 0x7F, (0x3F, 0x40))
+        is_zero &= ~np.isin(rows[:, 15] & 0x7F, (0x3F, 0x40, 0x7F))
     if not (is_zero | ((digits >> np.uint64(63) == 1) & (exponent != 0))).all():
         raise refused("an array in it has long doubles of another platform: read it where it was written")

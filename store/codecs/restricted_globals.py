@@ -41,6 +41,11 @@ class Unbuilt:
         self.places: list[int] = []  # in the memo
 
 
+def does_not_fit(what: str) -> Corrupt:
+    """The error for arguments that are not what the pickler writes."""
+    return Corrupt(f"its arguments for {what} do not fit")
+
+
 class Global(NamedTuple):
     """An object that a stream may name, and what calling it means; None: it may not be called.
 
@@ -136,6 +141,7 @@ def _late(module: str) -> dict[str, Global]:
 _CORE = [f"numpy.{core}.{module}" for core in ("core", "_core") for module in ("multiarray", "numeric")]
 _OF_NUMPY: dict[tuple[str, str], str] = {
     ("numpy", "dtype"): "arrays.dtype", ("numpy", "ndarray"): "arrays.no_call", ("numpy", "record"): "arrays.no_call",
+    ("numpy._core._internal", "_convert_to_stringdtype_kwargs"): "arrays.string_dtype",
     ("numpy.rec", "record"): "arrays.no_call", ("numpy.core.records", "record"): "arrays.no_call",
     **{(module, "_reconstruct"): "arrays.reconstruct" for module in _CORE[::2]},
     **{(module, "scalar"): "arrays.scalar" for module in _CORE[::2]},
@@ -163,7 +169,7 @@ def _array(name: str, construct: str) -> Global:
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
-        raise Corrupt(f"its arguments for {what} do not fit")
+        raise does_not_fit(what)
 
 
 def _text(value: Any, limit: int) -> str:
@@ -238,9 +244,11 @@ _GREEDY = (list, tuple, dict, set, frozenset, bytes, bytearray, collections.dequ
 
 
 def _claimed(arg: Any) -> int:
-    """What a builtin container would make of it, in bytes: all of a range, so many zeros."""
+    """What a builtin container would make of it, in bytes: all of a range or an array, so many zeros."""
     if isinstance(arg, range):
         return 64 * max(0, (arg.stop - arg.start) // arg.step)
+    if hasattr(type(arg), "__array_interface__") or isinstance(arg, memoryview):
+        return int(arg.nbytes) + (128 * len(arg) if arg.ndim else 0)
     return arg if type(arg) is int and arg > 0 else 0
 
 
