@@ -313,15 +313,23 @@ class Pipeline:
                 raise Untrusted('it could not be read back with trust="own"')
             codec.decode_restricted(row.body, buffers, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
-            problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
-            raise Untrusted(
-                f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
-                "Name a key file in STORE_KEY_FILE, or pass key=; or allow the class with @store.allow "
-                f"({exc})",
-                name=row.name,
-                namespace=row.namespace,
-                missing=getattr(exc, "missing", None),
-            ) from exc
+            raise self._not_readable(row, exc) from exc
+
+    def _not_readable(self, row: Row, exc: RecordError) -> Untrusted:
+        """The error for a row that there is no key for, and that could not be read back without."""
+        problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
+        allowable = isinstance(exc, Untrusted) and exc.allowable
+        reason = exc.reason if isinstance(exc, Untrusted) and exc.reason is not None else exc.message
+        return Untrusted(
+            f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
+            f"Name a key file in STORE_KEY_FILE, or pass key="
+            f"{'; or allow the class with @store.allow' if allowable else ''} ({reason})",
+            name=row.name,
+            namespace=row.namespace,
+            missing=getattr(exc, "missing", None),
+            reason=reason,
+            allowable=allowable,
+        )
 
 
 def _nothing() -> None:
