@@ -103,10 +103,12 @@ def _resolve(entry: type | str) -> Allowed:
         outer, _, last = entry.rpartition(".")
         found, written = _of_other_python(outer, last), (outer, last)
     if not isinstance(found, type):
-        what = "" if found is None else ", but something that is no class, and nothing else can be allowed"
-        raise ValueError(
-            f"allow={entry!r}: there is no class of that dotted name here{what}; write it as module.Class"
+        what = (
+            "write it as module.Class"
+            if found is None
+            else "it names something else, and only classes can be allowed"
         )
+        raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; {what}")
     _refuse_dangerous(found)
     return {key_of(found): found, written: found}
 

@@ -12,16 +12,14 @@ from typing import Any
 import joblib
 from joblib.numpy_pickle import NumpyUnpickler
 
-from store.allowlist import Allowed
-from store.codecs.pickled import Buffers, Pickled, unpickled
-from store.lookup import AS_WRITTEN, Lookup
+from store.codecs.pickled import Buffers, Unrestrained, unpickled
+from store.lookup import Lookup
 
 
-class JoblibCodec(Pickled):
-    """Whatever pickle can hold, arrays at the speed of a copy."""
+class JoblibCodec(Unrestrained):
+    """Whatever pickle can hold, arrays at the speed of a copy. Only records of yours are decoded."""
 
     name = "joblib"
-    protocols = range(2, 6)
 
     def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
         file = io.BytesIO()
@@ -31,13 +29,6 @@ class JoblibCodec(Pickled):
     def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
         # joblib.load would turn arrays of the other byte order into this machine's.
         return unpickled(NumpyUnpickler, body, lookup, "", ensure_native_byte_order=False)
-
-    def decode_restricted(
-        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
-    ) -> Any:
-        from store.codecs import restricted_joblib  # for records of others alone
-
-        return restricted_joblib.codec.decode_restricted(body, buffers, allow=allow, lookup=lookup)
 
 
 codec = JoblibCodec()

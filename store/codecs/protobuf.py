@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from store.allowlist import Allowed
 from store.codecs.protobuf_wire import check_cost
 from store.codecs.restricted_limits import too_much
-from store.errors import ClassNotFound, Corrupt, NotSerializable
+from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
 
 MAX_SHOWN = 100_000
@@ -98,11 +98,10 @@ def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
     new = new.rstrip(".")  # of a type outside of packages
     kind = _class_of(new or full)
     if kind is None:
-        raise ClassNotFound(
+        raise Corrupt(
             f"the message type {full!r:.200} is not known to this program{f', nor is {new!r:.200}' if new else ''}: "
             "import the generated module that defines it, or say what it is called now: "
-            f'Store(renames={{"{full:.200}": "new.name"}})',
-            missing=full[:200],
+            f'Store(renames={{"{full:.200}": "new.name"}})'
         )
     return kind, packed.value
 

@@ -9,7 +9,9 @@ from store.allowlist import is_dangerous
 from store.errors import ClassNotFound, Untrusted
 
 _BRING_KEY = "bring the key it was sealed with (STORE_KEY_FILE)"
-BRING_KEY_OR_ADMIT = f"If the record is yours, {_BRING_KEY}; if you trust who wrote it, take it over: `store admit FILE NAME`"
+BRING_KEY_OR_ADMIT = (
+    f"If the record is yours, {_BRING_KEY}; if you trust who wrote it, take it over: `store admit FILE NAME`"
+)
 
 # Top-level module → what to install. Their objects are made by functions, and of classes by the dozen: `allow=` would
 # lead from one refusal to the next.
