@@ -201,7 +201,7 @@ NUMPY_1 = {
     "float": np.arange(3.0), "big endian": np.array([1, 2], ">i4"), "strided": np.arange(6, dtype="<u4")[::2],
     "fortran": np.asfortranarray(np.arange(4, dtype="<i2").reshape(2, 2)), "scalar": np.float64(1.5),
     "bool": np.array([True, False]), "text": np.array(["a", "é€"]), "bytes": np.array([b"ab", b"c"]),
-    "moments": np.array(["2024-02-29"], "<M8[25us]"), "span": np.timedelta64(5), "empty": np.zeros((0, 3)),
+    "moments": np.array(["2024-02-29"], "<M8[25us]"), "span": np.full((), 5, "<i8").view("<m8")[()], "empty": np.zeros((0, 3)),
     "structured": np.array([(1, (2.5, 3.5))], [(("a title", "a"), "<i4"), ("b", "<f8", (2,))]),
     "aligned": np.array([(1, 2.5)], ALIGNED), "record": np.array([(7,)], RECORD), "no dimension": np.array(5, "<i8"),
 }  # fmt: skip
