@@ -366,8 +366,8 @@ class Handle(Generic[V]):
             warnings.warn(
                 f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
                 f"keys from {ring.where()}{problem}): they read as plain data and arrays, and classes only if "
-                "declared with @store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE; if it is "
-                f"lost, look at them and take them over: `store admit {self.location} --all`",
+                "declared with @store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE; "
+                f"if it is lost, look at them and take them over: `store admit {self.location} --all`",
                 stacklevel=3,
             )
 

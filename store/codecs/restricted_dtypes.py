@@ -253,13 +253,13 @@ def check_content(rows: np.ndarray[Any, np.dtype[np.uint8]], dtype: np.dtype[Any
 def _check_long_content(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
     """A pickle does not say whose long doubles it has: those of other platforms of the same size look unlike these.
 
-    x87: 8 bytes with the leading bit of the number, 2 of exponent and sign, the rest at random. A number of IEEE's
-    with few digits is a zero here, and has its exponent where the rest is. Zeros are the same for all.
+    x87: 8 bytes with the leading bit of the number, 2 of exponent and sign, the rest whatever was in memory. A number
+    of IEEE's with few digits is a zero here, and has its exponent in the rest: zeros alone, with that, are not ours.
     """
     digits = np.ascontiguousarray(rows[:, :8]).view("<u8")[:, 0]
     exponent = np.ascontiguousarray(rows[:, 8:10]).view("<u2")[:, 0] & 0x7FFF
     is_zero = (digits == 0) & (exponent == 0)
-    if rows.shape[1] == 16:
-        is_zero &= ~np.isin(rows[:, 15] & 0x7F, (0x3F, 0x40, 0x7F))
-    if not (is_zero | ((digits >> np.uint64(63) == 1) & (exponent != 0))).all():
+    is_number = (digits >> np.uint64(63) == 1) & (exponent != 0)
+    looks_strange = not is_number.any() and np.isin(rows[:, -1] & 0x7F, (0x3F, 0x40, 0x7F)).any()
+    if not (is_zero | is_number).all() or looks_strange:
         raise refused("an array in it has long doubles of another platform: read it where it was written")

@@ -65,7 +65,7 @@ PLAIN = [
     np.array([True, False]), np.array([np.nan, -0.0, np.inf]), np.arange(6.0).reshape(2, 3), np.arange(10_000),
     np.asfortranarray(np.arange(6).reshape(2, 3)), np.arange(24).reshape(2, 3, 4).transpose(1, 2, 0),
     np.arange(12, dtype=">i4")[::2], np.arange(12).reshape(3, 4)[:, 1:3], np.broadcast_to(np.arange(3), (2, 3)),
-    np.array(5), np.zeros((0, 3)), np.zeros((2, 0), order="F"), np.zeros((1,) * 32), np.array([1.5, 0.0], "g"),
+    np.array(5), np.zeros((0, 3)), np.zeros((2, 0), order="F"), np.zeros((1,) * 32), np.zeros(2, "g") + 1.5,
 ]  # fmt: skip
 SCALARS = [
     *(filled(kind, 1)[0] for kind in KINDS if kind not in ("S0", "U0")), np.True_, np.float64(1.5), np.str_("é"),
@@ -454,10 +454,15 @@ def test_array_that_is_not_plain_is_refused_with_the_reason(name: str) -> None:
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).nmant != 63, reason="long doubles are not those of x87 here")
-@pytest.mark.parametrize("values", [[1.0], [2.5, -1e300], [0.0], [3.0, 4.0], [float("nan")]])
+@pytest.mark.parametrize("values", [[1.0], [2.5, -8.0], [0.0], [3.0, 4.0], [float("nan")]])
 def test_long_doubles_of_another_platform_are_told_apart(values: list[float]) -> None:
-    assert loaded(np.array(values, "g")).tobytes() == np.array(values, "g").tobytes()
-    assert loaded(np.array(values, "G")).tobytes() == np.array(values, "G").tobytes()
+    for kind in "gG":
+        ours = np.zeros(len(values), kind)
+        ours[:] = values
+        assert loaded(ours).tobytes() == ours.tobytes()
+    stale = np.frombuffer(np.array([0.0, 1.5, 0.0, 2.5]), np.uint8).copy().view("g")  # what doubles left behind
+    stale[1] = 1.5
+    assert loaded(stale).tolist() == [0.0, 1.5]
     quad = b"".join(_quad(value) for value in values)
     if any(values):
         with pytest.raises(Untrusted, match="another platform"):
@@ -547,5 +552,5 @@ def test_only_our_errors_come_of_mutated_arrays() -> None:
             value = pickle.loads(bytes(body))
         except (StoreError, EOFError):
             continue
-        with contextlib.suppress(ValueError):  # NumPy has no text for moments without a unit
+        with contextlib.suppress(ValueError, OverflowError):  # NumPy has no text for moments without a unit
             repr(value)
