@@ -98,14 +98,15 @@ def _resolve(entry: type | str) -> Allowed:
     if entry.endswith(".*"):
         return _all_of_module(entry)
     module, name = _imported(entry)
-    found, written = _inside(module, name), (module.__name__, name)
+    there = found = _inside(module, name)
+    written = module.__name__, name
     if not isinstance(found, type):
         outer, _, last = entry.rpartition(".")
         found, written = _of_other_python(outer, last), (outer, last)
     if not isinstance(found, type):
         what = (
             "write it as module.Class"
-            if found is None
+            if there is None
             else "it names something else, and only classes can be allowed"
         )
         raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; {what}")
