@@ -40,7 +40,7 @@ def _foreign(location: str, unknown: list[bytes], ring: Keyring, trust: str) -> 
     effect = (
         'this store reads nothing else (trust="own"), so they are refused, and sessions among them are absent'
         if trust == "own"
-        else "they read as plain data, and classes only if declared with @store.allow"
+        else "they read as plain data and arrays, and classes only if declared with @store.allow"
     )
     sealing = ", with a key of your own in STORE_KEY_FILE (`store key new` makes it)" if problem else ""
     return (

@@ -261,6 +261,10 @@ class Pipeline:
         chosen = asked.codec_for(value)
         return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
 
+    def use(self, codec: Codec) -> None:
+        """From now on that object goes before the registered codec of its name."""
+        self._known[codec.name] = codec
+
     def _called(self, codec: CodecChoice) -> Codec | Auto:
         """The codec of that name, or that object, which is known from now on."""
         if isinstance(codec, str):
@@ -337,9 +341,6 @@ class Pipeline:
             path="value",
         )
 
-    def _otherwise(self, exc: RecordError) -> str:
-        return "" if self.trust == "own" else f"; or allow the class with @store.allow ({exc})"
-
     def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         if self.trust == "all":
             return
@@ -348,14 +349,23 @@ class Pipeline:
                 raise Untrusted('it could not be read back with trust="own"')
             codec.decode_restricted(row.body, buffers, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
-            problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
-            raise Untrusted(
-                f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
-                f"Name a key file in STORE_KEY_FILE, or pass key={self._otherwise(exc)}",
-                name=row.name,
-                namespace=row.namespace,
-                missing=getattr(exc, "missing", None),
-            ) from exc
+            raise self._not_readable(row, exc) from exc
+
+    def _not_readable(self, row: Row, exc: RecordError) -> Untrusted:
+        """The error for a row that there is no key for, and that could not be read back without."""
+        problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
+        allowable = isinstance(exc, Untrusted) and exc.allowable
+        reason = exc.reason if isinstance(exc, Untrusted) and exc.reason is not None else exc.message
+        return Untrusted(
+            f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
+            f"Name a key file in STORE_KEY_FILE, or pass key="
+            f"{'; or allow the class with @store.allow' if allowable else ''} ({reason})",
+            name=row.name,
+            namespace=row.namespace,
+            missing=getattr(exc, "missing", None),
+            reason=reason,
+            allowable=allowable,
+        )
 
 
 def _nothing() -> None:

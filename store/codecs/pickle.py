@@ -34,7 +34,7 @@ from store.allowlist import Allowed, allowed
 from store.codecs.pickled import Buffers, Pickled, undecodable
 from store.codecs.pickled import loads as stdlib_loads
 from store.codecs.placeholder import HoldsPlaceholder, with_placeholders
-from store.errors import Corrupt, StoreError
+from store.errors import Corrupt, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, Lookup
 from store.moved import WORKER_MAIN, claim_main
 
@@ -94,7 +94,7 @@ class Unpickler(_stdlib.Unpickler):
         load = getattr(self, "persistent_load", None)
         if load is not None and not (isinstance(load, BuiltinMethodType) and load.__self__ is self):
             machine.persistent_load = _passing(load)
-        return _run(machine)
+        return _run_alone(machine)
 
 
 def load(
@@ -133,7 +133,7 @@ def loads(
     }  # fmt: skip
     if _is_all(trust):
         return _stdlib.loads(data, **options)
-    return _run(_machine(_as_bytes(data), allow=allowed(allow), **options))
+    return _run_alone(_machine(_as_bytes(data), allow=allowed(allow), **options))
 
 
 def _as_bytes(data: Any) -> bytes:
@@ -281,6 +281,23 @@ def _machine(*args: Any, **options: Any) -> Machine:
     from store.codecs.restricted import Machine
 
     return Machine(*args, **options)
+
+
+def _run_alone(machine: Machine) -> Any:
+    """As `_run`, of bytes that are no record: they have no seal, and nobody can admit them."""
+    try:
+        return _run(machine)
+    except Untrusted as exc:
+        allow = (
+            ""
+            if not exc.allowable
+            else (f". If that is a class of yours, put @store.allow above it, or pass allow=[{exc.missing!r}]")
+        )
+        exc.message = (
+            f'{exc.reason}{allow}; trust="all" runs whatever the bytes say: only if you trust who wrote them'
+        )
+        exc.args = (exc.message,)
+        raise
 
 
 def _run(machine: Machine) -> Any:

@@ -57,7 +57,9 @@ LIBRARIES = {
     "yaml": {"store.codecs.yaml", "store.codecs.yaml_events"},
     "fastavro": {"store.codecs.avro"},
     "google": {"store.codecs.protobuf"},
-    "numpy": {"store.codecs.numpy", "store.codecs.numpy_dtype"},
+    "numpy": {
+        "store.codecs.numpy", "store.codecs.numpy_dtype", "store.codecs.restricted_arrays", "store.codecs.restricted_dtypes",
+    },
     "cloudpickle": {"store.codecs.cloudpickle"},
     "dill": {"store.codecs.dill"},
     "joblib": {"store.codecs.joblib"},
