@@ -31,6 +31,13 @@ def is_busy(error: SqliteError) -> bool:
     return code_of(error) in _BUSY
 
 
+def busy() -> sqlite3.OperationalError:
+    """The error of SQLite for what somebody else has locked for the moment."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
+    return error
+
+
 def is_read_only(error: SqliteError) -> bool:
     """Whether the connection cannot write: SQLite opens a file for reading where it cannot do so for writing."""
     return code_of(error) == _READONLY

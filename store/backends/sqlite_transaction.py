@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from store.backends.sqlite_slot import Slot, row_count
-from store.errors import StoreError
+from store.errors import StorageError, StoreError
 from store.locking import Hold
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ class SqliteTransaction(Hold):
             raise
         self.slot.transaction = None
         try:
+            self._check_log()
             if self.header is not None and self._changes() != self.changes:  # else any change is somebody else's
                 self.engine.coherence.committed(self.header, None if self.anything else self.touched)
             while self.done:
@@ -159,6 +160,13 @@ class SqliteTransaction(Hold):
             self.engine.committed(self.slot)
         finally:
             self.engine.give(self)
+
+    def _check_log(self) -> None:
+        try:
+            self.engine.check_log()
+        except StorageError:
+            self._undo()  # what was written is kept or lost with the log
+            raise
 
     def _give_up(self) -> None:
         if not self.engine.is_lost():  # in a forked child the connection is the parent's
