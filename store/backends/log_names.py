@@ -19,6 +19,7 @@ _Folder = tuple[int, int, int]  # time of change, inode, device
 # on every 1 to 10 ms; some file systems store seconds, FAT every other one.
 SETTLED_SECONDS = 0.05
 SETTLED_COARSE_SECONDS = 3.0
+UNSETTLED = -1
 _SECOND = 1_000_000_000
 
 
@@ -33,8 +34,8 @@ class Names:
         self._logs: list[Inode] = []  # as long as a connection has them open
         self._database: tuple[int, ...] | None = None  # as it was when the log was last in its place
         self._seen: tuple[_Folder, float] | None = None  # the folder, and since when it has been so
-        self._settled: _Folder | None = None
-        self._changed = 0  # when a settled folder was
+        self._settled: Inode | None = None  # inode and device of a folder that has settled
+        self._changed = UNSETTLED  # and its time of change
         self._looked = 0.0
 
     def learn(self) -> bool:
@@ -53,7 +54,7 @@ class Names:
 
     def forget(self) -> None:
         """The last connection is closed."""
-        self._logs, self._settled, self._number = [], None, -1
+        self._logs, self._seen, self._changed, self._number = [], None, UNSETTLED, -1
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -62,12 +63,13 @@ class Names:
 
     def is_unchanged(self) -> bool:
         """Whether no name can have changed since `check` found all in place, which is at most a second ago."""
-        if self._settled is None or not 0 <= time.monotonic() - self._looked < LOOK_SECONDS:
-            return False
-        try:
-            return _mark(os.stat(self._folder)) == self._settled
-        except OSError:
-            return False
+        if self._changed != UNSETTLED and 0 <= time.monotonic() - self._looked < LOOK_SECONDS:
+            try:
+                status = os.stat(self._folder)
+            except OSError:
+                return False
+            return status.st_ctime_ns == self._changed and (status.st_ino, status.st_dev) == self._settled
+        return False
 
     def begin(self) -> tuple[_Folder | None, float]:
         """Before the database and its log are looked at, for `check`."""
@@ -79,7 +81,7 @@ class Names:
             return True
         database = self.database()
         if self._find() != self._logs:
-            self._settled = None
+            self._changed = UNSETTLED
             return False
         self._database = database
         self._settle(*begun)
@@ -87,12 +89,11 @@ class Names:
 
     def is_log_kept(self) -> bool:
         """Whether log and index are in place, asked after each commit."""
-        if self._settled is not None:
-            try:
-                if os.fstat(self._number).st_ctime_ns == self._changed:
-                    return True
-            except OSError:
-                pass
+        try:
+            if os.fstat(self._number).st_ctime_ns == self._changed:
+                return True
+        except OSError:
+            pass
         return not self._logs or self._find() == self._logs
 
     def is_log_there(self) -> bool:
@@ -142,14 +143,14 @@ class Names:
         return _mark(status)
 
     def _settle(self, folder: _Folder | None, now: float) -> None:
-        self._settled = None
+        self._changed = UNSETTLED
         if folder is None:
             self._seen = None
         elif self._seen is None or self._seen[0] != folder:
             self._seen = folder, now
         elif now - self._seen[1] >= (SETTLED_SECONDS if folder[0] % _SECOND else SETTLED_COARSE_SECONDS):
-            self._changed, self._looked = folder[0], now
-            self._settled = folder
+            self._settled, self._looked = folder[1:], now
+            self._changed = folder[0]
 
     def _find(self) -> list[Inode]:
         """Nobody removes these files while a connection is open; [] where one is missing."""

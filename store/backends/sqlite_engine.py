@@ -119,7 +119,8 @@ class Engine(Pool):
         try:
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
-            self.check_log()
+            if not self._place.is_log_kept():
+                self.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
             self.checkpoints.wrote(1, size)
