@@ -15,6 +15,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from store.backends import kept_locks, wal_index
+from store.backends.log_names import Inode
+from store.backends.sqlite_connection import connect
 from store.descriptors import Descriptor
 
 try:
@@ -30,13 +32,9 @@ _MAPPED = 128, 1
 _WAL = b"\2\2"  # bytes 18 and 19 of a database with a write-ahead log, https://www.sqlite.org/fileformat.html
 _VERSIONS = slice(18, 20)
 
-_kept: list[sqlite3.Connection] = []  # for ever
-
 
 class Locks(Protocol):
     """Of one database in one process. All members are called under `wal_index.opening`."""
-
-    inode: tuple[int, int]
 
     def take(self) -> bool:
         """Before SQLite opens the log; True at once where they are held, False where somebody is closing it."""
@@ -50,8 +48,8 @@ class Locks(Protocol):
     def drop(self) -> None:
         """After `hand_over`: the last connection may now fold the log in."""
 
-    def keep_log(self, conn: sqlite3.Connection) -> None:
-        """Instead of `drop`: this connection, the last one, is closed without touching the log."""
+    def keep_log(self) -> None:
+        """Instead of `drop`: the last connection leaves the log alone as it closes."""
 
     def release(self) -> None:
         """After the last connection has closed."""
@@ -60,11 +58,10 @@ class Locks(Protocol):
 class RangeLocks:
     """Open file description locks on the database and the index."""
 
-    def __init__(self, path: str) -> None:
-        self._database = wal_index.hold(path)
+    def __init__(self, path: str, inode: Inode) -> None:
+        self._database = wal_index.hold(path, inode)
         self._index: wal_index.OpenFile | None = None
         self._locked = False
-        self.inode = self._database.inode
 
     def take(self) -> bool:
         number = self._database.number
@@ -99,7 +96,7 @@ class RangeLocks:
             self._locked = False
             kept_locks.unlock(self._database.number, *_SHARED)
 
-    def keep_log(self, conn: sqlite3.Connection) -> None:
+    def keep_log(self) -> None:
         """Nothing is to be done: SQLite cannot have the database alone while it is locked."""
 
     def release(self) -> None:
@@ -122,10 +119,9 @@ class FileLock:
     SUFFIX = "-open"
 
     def __init__(self, path: str) -> None:
-        status = os.stat(path)
-        self.inode = status.st_dev, status.st_ino
         self._database, self._path = path, path + self.SUFFIX
         self._file: Descriptor | None = None
+        self._reader: sqlite3.Connection | None = None
 
     def take(self) -> bool:
         if sys.platform == "win32":  # where closing a file drops no lock of SQLite's
@@ -148,15 +144,15 @@ class FileLock:
     def drop(self) -> None:
         """It is kept until the connection is closed."""
 
-    def keep_log(self, conn: sqlite3.Connection) -> None:
-        if sys.version_info >= (3, 12):
-            conn.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
-        else:
-            other = sqlite3.connect(self._database)
-            other.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
-            _kept.append(other)  # with it the other one is not the last, and this one is never closed
+    def keep_log(self) -> None:
+        """Another connection, which may only read and so cannot have the database alone, is closed after that one."""
+        self._reader = connect(self._database, "mode=ro")
+        self._reader.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
     def release(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -170,6 +166,6 @@ class FileLock:
         return True
 
 
-def locks_on(path: str) -> Locks:
-    """Those that this system has. Raises: OSError."""
-    return RangeLocks(path) if kept_locks.AVAILABLE else FileLock(path)
+def locks_on(path: str, inode: Inode) -> Locks:
+    """Those that this system has. Raises: OSError: the path names another file, or none, or it cannot be opened."""
+    return RangeLocks(path, inode) if kept_locks.AVAILABLE else FileLock(path)

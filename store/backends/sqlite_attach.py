@@ -98,9 +98,11 @@ def detach(lease: Lease) -> None:
                 del _engines[key]
     for entry in list(_closing):
         if entry[1] == mine:
-            entry[0].close()
-            with suppress(ValueError):  # a collection in between closed it
-                _closing.remove(entry)
+            try:
+                entry[0].close()
+            finally:
+                with suppress(ValueError):  # a collection in between closed it
+                    _closing.remove(entry)
 
 
 def is_in_transaction() -> bool:

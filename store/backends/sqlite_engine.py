@@ -199,6 +199,7 @@ class Engine(Pool):
 
     def _look(self, now: float) -> None:
         self.check_in_place()
+        self.follow_new_log()
         self.coherence.looked = now
 
     def identity(self, timeout: float) -> bytes:

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import Protocol
 
 from store.backends.log_names import Inode, Names
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError
 
 
-class Place:
-    """Of one engine."""
+class Log(Protocol):
+    """What knows the log of an engine."""
 
-    def __init__(self, path: str, inode: Inode | None, *, network: bool) -> None:
-        self.names: Names | None = None
-        """The log, once a connection to the file was opened."""
+    names: Names | None
+
+
+class Place:
+    """Of one engine. `log` knows the names beside the database, once a connection to it was opened."""
+
+    def __init__(self, path: str, inode: Inode | None, log: Log, *, network: bool) -> None:
+        self._log = log
         self._path = path
         self._inode = inode
         self._network = network
@@ -31,7 +37,7 @@ class Place:
         """
         if self._inode is None:
             return True
-        names = self.names
+        names = self._log.names
         if names is None:
             self._check_database()
             return True
@@ -59,17 +65,24 @@ class Place:
 
     def is_log_kept(self) -> bool:
         """Whether what was just committed went into the log that others read."""
-        names = self.names
+        names = self._log.names
         return names is None or names.is_log_kept()
+
+    def has_new_log(self) -> bool:
+        """Whether there is a log beside a database that had none when its connections were opened."""
+        names = self._log.names
+        return names is not None and not names.is_known() and os.path.lexists(self._path + "-wal")
 
     def folded(self) -> None:
         """After a checkpoint of our own, which changed the database."""
-        if self.names is not None:
-            self.names.note_folded()
+        names = self._log.names
+        if names is not None:
+            names.note_folded()
 
     def has_foreign_log(self) -> bool:
         """Whether another database stands where this one was, and our log beside it."""
-        return self.names is not None and self._inode is not None and self.names.is_beside_another(self._inode)
+        names = self._log.names
+        return names is not None and self._inode is not None and names.is_beside_another(self._inode)
 
 
 def moved(path: str, what: str) -> StorageError:

@@ -11,14 +11,14 @@ import threading
 import time
 from contextlib import suppress
 
-from store.backends import sqlite_presence, wal_index
 from store.backends import sqlite_statements as sql
+from store.backends import wal_index
 from store.backends.log_names import Inode
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_network import is_marked, other_mode
 from store.backends.sqlite_place import Place, moved
-from store.backends.sqlite_presence import Presence, reachable
+from store.backends.sqlite_presence import Membership
 from store.backends.sqlite_slot import Slot
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 
@@ -47,9 +47,8 @@ class Pool:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
-        self._place = Place(path, inode, network=self.network)
-        self._present: Presence | None = None
-        self._has_log = inode is not None and not network and not is_frozen(connect)
+        self._membership = Membership(self, path, None if network or is_frozen(connect) else inode)
+        self._place = Place(path, inode, self._membership, network=self.network)
         self._failure = ""  # why nothing can be done any more
         self._closed = False
         self._lost = False
@@ -101,49 +100,26 @@ class Pool:
         self.check_open()
         self.check_in_place()
         with wal_index.opening():
-            present = self._join() if self._has_log else None
+            self._membership.join()
+            conn = None
             try:
                 conn = self.connect()
-            except BaseException:
-                self._leave(present, None)
-                raise
-            try:
                 full = self.full_sync or self.network
                 conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if full else 'normal']}")
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_mode(slot.logged)
-                if present is not None and slot.logged:
-                    self._learn(present)
+                if slot.logged:
+                    self._membership.opened()
             except BaseException:
-                self._leave(present, conn)
+                self._membership.leave(conn)
                 raise
             slot.conn = conn  # here, that nobody takes another one for the last
             return conn
 
-    def _join(self) -> Presence:
-        assert self.inode is not None
-        with reachable(self.path):
-            present = sqlite_presence.join(self.path, self.inode, self)
-        if present.inode != self.inode:
-            self._leave(present, None)
-            raise moved(self.path, "replaced")
-        self._present, self._place.names = present, present.names
-        return present
-
-    def _learn(self, present: Presence) -> None:
-        with reachable(self.path):
-            present.opened()
-
-    def _leave(self, present: Presence | None, conn: sqlite3.Connection | None) -> None:
-        if present is not None:
-            present.leave(conn)
-        elif conn is not None:
-            conn.close()
-
     def _disconnect(self, conn: sqlite3.Connection) -> None:
         self._before_close()
-        self._leave(self._present, conn)
+        self._membership.leave(conn)
 
     def _check_mode(self, logged: bool) -> None:
         """Raises: StorageError: another program uses the file in the other mode."""
@@ -233,6 +209,15 @@ class Pool:
             self.lose_log(NO_WAIT)
             raise self._failed()
 
+    def follow_new_log(self) -> None:
+        """Connections to a database without a log, which a writer has given one since, are to be opened again.
+
+        They would read it as well, without what keeps it in its place.
+        """
+        if self._place.has_new_log():
+            for slot in self._slots.copy():
+                slot.outdated = slot.conn is not None
+
     def check_log(self) -> None:
         """After each commit. Raises: StorageError: it went into a log that nobody else reads."""
         if not self._place.is_log_kept():
@@ -244,8 +229,7 @@ class Pool:
 
         Returns the error, where what was committed may have gone with the log.
         """
-        assert self._present is not None
-        return self._failed() if self._present.lose_log(seconds) else None
+        return self._failed() if self._membership.lose_log(seconds) else None
 
     def is_stale(self, path: str) -> bool:
         """Whether the file, found at `path`, can only be used by another engine. Closes what is open of this one."""
@@ -255,8 +239,7 @@ class Pool:
         except StorageError:
             if path == self.path:  # what ails it will ail another one too
                 return False
-        if self._present is not None:
-            self._present.lose_log(CLOSING_SECONDS)
+        self.lose_log(CLOSING_SECONDS)
         return True
 
     # -- fork
@@ -285,7 +268,7 @@ class Pool:
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._slots = []
-        self._present = self._place.names = None
+        self._membership.forget()
         if self.shared:
             self._renew_shared()
         if in_use:

@@ -6,17 +6,19 @@ An engine joins before SQLite opens the log, and its connections leave as they a
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from store.backends import wal_index
 from store.backends.kept_files import locks_on
 from store.backends.log_names import Inode, Names, inode_of
 from store.backends.sqlite_errors import busy
+from store.backends.sqlite_place import moved
 from store.errors import StorageError
 
 # What became of what was committed when the log was taken away.
@@ -43,16 +45,13 @@ class Member(Protocol):
 class Presence:
     """Of one database, by its device and inode; there is one for as long as the process has connections to it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, inode: Inode) -> None:
         self.names = Names(path)
+        self.inode = inode
         self._path = path
-        self._locks = locks_on(path)
+        self._locks = locks_on(path, inode)
         self._members: WeakSet[Member] = WeakSet()
         self._owner = os.getpid()
-
-    @property
-    def inode(self) -> Inode:
-        return self._locks.inode
 
     def join(self, member: Member) -> None:
         """Before `member` opens a connection. Raises: sqlite3.OperationalError: somebody is just closing the log."""
@@ -74,9 +73,14 @@ class Presence:
         if self._owner != os.getpid():  # the locks are the parent's as well
             close(conn)
             return
-        with wal_index.opening():
-            if conn is not None and self.names.is_known() and self.is_unused():
-                self._allow_folding(conn)
+        try:
+            with wal_index.opening():
+                if conn is not None and self.names.is_known() and self.is_unused():
+                    self._allow_folding()
+        finally:
+            self._close(conn)
+
+    def _close(self, conn: sqlite3.Connection | None) -> None:
         try:
             close(conn)
         finally:
@@ -105,12 +109,12 @@ class Presence:
             member.fail(self._error(IN_LOG if is_there else IN_DATABASE))
         return False
 
-    def _allow_folding(self, conn: sqlite3.Connection) -> None:
+    def _allow_folding(self) -> None:
         """The order matters: until SQLite has closed, one lock or the other keeps everybody else's last close off."""
         if self.names.may_be_folded() and self._locks.hand_over() and self.names.may_be_folded():
             self._locks.drop()
             return
-        self._locks.keep_log(conn)
+        self._locks.keep_log()
         if inode_of(self._path) == self.inode and not self.names.is_log_there():
             for member in list(self._members):
                 member.fail(self._error(LOST))
@@ -122,6 +126,47 @@ class Presence:
         )
 
 
+class Membership:
+    """What one engine has of the presence of its database; without an inode, or a log, there is none."""
+
+    def __init__(self, member: Member, path: str, inode: Inode | None) -> None:
+        self._member = ref(member)
+        self._path = path
+        self._inode = inode
+        self._present: Presence | None = None
+        self.names: Names | None = None
+        """The log, once a connection to the file was opened."""
+
+    def join(self) -> None:
+        """Before a connection is opened; `opening` is held. Raises: StorageError, sqlite3.OperationalError."""
+        member = self._member()
+        if self._inode is not None and member is not None:
+            with _reachable(self._path):
+                self._present = join(self._path, self._inode, member)
+            self.names = self._present.names
+
+    def opened(self) -> None:
+        """After one with a log was. Raises: as `join`."""
+        if self._present is not None:
+            with _reachable(self._path):
+                self._present.opened()
+
+    def leave(self, conn: sqlite3.Connection | None) -> None:
+        """Close a connection, or none where none could be opened."""
+        if self._present is None:
+            close(conn)
+        else:
+            self._present.leave(conn)
+
+    def lose_log(self, seconds: float) -> bool:
+        """`Presence.lose_log`."""
+        return self._present is not None and self._present.lose_log(seconds)
+
+    def forget(self) -> None:
+        """In a forked child: it is the parent's."""
+        self._present = self.names = None
+
+
 def close(conn: sqlite3.Connection | None) -> None:
     """Close what was opened."""
     if conn is not None:
@@ -129,11 +174,13 @@ def close(conn: sqlite3.Connection | None) -> None:
 
 
 @contextmanager
-def reachable(path: str) -> Iterator[None]:
+def _reachable(path: str) -> Iterator[None]:
     """In it, what the system says of the file, its log and its index is an error of ours. Raises: StorageError."""
     try:
         yield
     except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ESTALE):
+            raise moved(path, "deleted" if exc.errno == errno.ENOENT else "replaced") from exc
         raise StorageError(
             f"{path} cannot be locked against the removal of its log: {exc.strerror}; see the limits of the process "
             "and the file system's log, and try again",
@@ -143,11 +190,14 @@ def reachable(path: str) -> Iterator[None]:
 
 
 def join(path: str, inode: Inode, member: Member) -> Presence:
-    """The presence of a database, the same for all; `opening` is held. Raises: OSError, sqlite3.OperationalError."""
+    """The presence of a database, the same for all; `opening` is held.
+
+    Raises:
+        OSError: the path names another file, or none, or it cannot be opened. sqlite3.OperationalError.
+    """
     found = _present.get(inode)
     if found is None:
-        found = Presence(path)
-        _present[found.inode] = found  # another file may have come to its place, and is not opened
+        found = _present[inode] = Presence(path, inode)
     try:
         found.join(member)
     except BaseException:

@@ -8,6 +8,7 @@ through it: the last connection anywhere deletes the file, and the next one make
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -81,11 +82,17 @@ def index_of(path: str) -> mmap.mmap | None:
             return None
 
 
-def hold(path: str) -> OpenFile:
-    """A descriptor of a database, or of its index, that stays open until `let_go`. Raises: OSError."""
+def hold(path: str, inode: tuple[int, int] | None = None) -> OpenFile:
+    """A descriptor of a database, or of its index, that stays open until `let_go`; of that inode, if one is given.
+
+    Raises:
+        OSError: it cannot be opened, or the path names another file (ESTALE).
+    """
     with _files_lock:
         status = os.stat(path, follow_symlinks=False)
         file = _files.get((status.st_dev, status.st_ino)) or _opened(path)
+        if inode not in (None, file.inode):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
         file.is_held = True
         return file
 
