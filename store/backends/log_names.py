@@ -61,15 +61,19 @@ class Names:
 
     # -- looking
 
-    def is_unchanged(self) -> bool:
-        """Whether no name can have changed since `check` found all in place, which is at most a second ago."""
+    def unchanged(self) -> int | None:
+        """The folder's time of change, if no name in it has changed since `check` found all in place; else None.
+
+        That is at most a second ago.
+        """
         if self._changed != UNSETTLED and 0 <= time.monotonic() - self._looked < LOOK_SECONDS:
             try:
                 status = os.stat(self._folder)
             except OSError:
-                return False
-            return status.st_ctime_ns == self._changed and (status.st_ino, status.st_dev) == self._settled
-        return False
+                return None
+            if status.st_ctime_ns == self._changed and (status.st_ino, status.st_dev) == self._settled:
+                return self._changed
+        return None
 
     def begin(self) -> tuple[_Folder | None, float]:
         """Before the database and its log are looked at, for `check`."""
@@ -77,10 +81,11 @@ class Names:
 
     def check(self, begun: tuple[_Folder | None, float]) -> bool:
         """Whether log and index are in place; a look at each. The database was found in its own."""
-        if not self._logs:
+        logs = self._logs
+        if not logs:
             return True
         database = self.database()
-        if self._find() != self._logs:
+        if not self._are_in_place(logs):
             self._changed = UNSETTLED
             return False
         self._database = database
@@ -94,7 +99,11 @@ class Names:
                 return True
         except OSError:
             pass
-        return not self._logs or self._find() == self._logs
+        return self._are_in_place(self._logs)
+
+    def _are_in_place(self, logs: list[Inode]) -> bool:
+        """Or another thread is closing the last connection just now, which takes them along after `forget`."""
+        return not logs or self._find() == logs or self._logs is not logs
 
     def is_log_there(self) -> bool:
         """Whether the log is; its index may be gone."""
@@ -135,12 +144,13 @@ class Names:
 
     def _look_at_folder(self) -> _Folder | None:
         """Before the names in it: a change from now on is seen, by them or by it."""
-        status = _status(self._folder)
-        if status is None or os.name != "posix":
+        if os.name != "posix":
             return None
-        if self._opened is None or not os.path.samestat(status, os.fstat(self._number)):
+        try:
+            status = os.stat(self._folder)
+            return _mark(status) if os.path.samestat(status, os.fstat(self._number)) else None
+        except OSError:  # it is not open, or has been closed by another thread
             return None
-        return _mark(status)
 
     def _settle(self, folder: _Folder | None, now: float) -> None:
         self._changed = UNSETTLED

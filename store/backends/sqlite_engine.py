@@ -46,6 +46,7 @@ class Engine(Pool):
         self.exclusive = self.shared or self.network
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
+        self.writer_lock.folder = self._place.unchanged
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
@@ -156,6 +157,8 @@ class Engine(Pool):
         """Take the writer's lock, and make sure that what will be written is still what the path names."""
         self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
+        if self.writer_lock.seen is not None:  # the folder was looked at just now
+            return
         try:
             self.check_in_place()
         except BaseException:

@@ -41,11 +41,16 @@ class Place:
         if names is None:
             self._check_database()
             return True
-        if names.is_unchanged():
+        if names.unchanged() is not None:
             return True
         begun = names.begin()
         self._check_database()
         return names.check(begun)
+
+    def unchanged(self) -> int | None:
+        """`Names.unchanged`: then `check` would find nothing."""
+        names = self._log.names
+        return None if names is None else names.unchanged()
 
     def _check_database(self) -> None:
         try:

@@ -180,18 +180,15 @@ class Pool:
         """From now on only this error comes of it."""
         self._failure = error
 
-    def close_for_good(self, error: str, seconds: float) -> bool:
-        """Close all connections, and say `error` from now on; whether all were free within so many seconds each."""
-        self.fail(error)
-        done = True
+    def close_connections(self, seconds: float) -> None:
+        """Close all connections, also in a transaction; one that is in a statement for longer is closed later."""
         for slot in list(self._slots):
             if slot.guard.acquire(timeout=seconds):
                 with slot.guard:
                     slot.close()
                 slot.guard.release()
             else:
-                done, slot.outdated = False, True
-        return done
+                slot.outdated = True
 
     def close(self) -> None:
         """Close all connections for good; a transaction that is open on one is rolled back."""

@@ -38,8 +38,8 @@ class Member(Protocol):
     def fail(self, error: str) -> None:
         """From now on only this error comes of it."""
 
-    def close_for_good(self, error: str, seconds: float) -> bool:
-        """The same, and its connections are closed; whether that was done within `seconds` each."""
+    def close_connections(self, seconds: float) -> None:
+        """Close its connections; one that a thread is using is waited for so long, and else is closed after that."""
 
 
 class Presence:
@@ -52,10 +52,16 @@ class Presence:
         self._locks = locks_on(path, inode)
         self._members: WeakSet[Member] = WeakSet()
         self._owner = os.getpid()
+        self._is_lost = False
+        self._may_be_missed = True  # what was committed, once it is
 
     def join(self, member: Member) -> None:
-        """Before `member` opens a connection. Raises: sqlite3.OperationalError: somebody is just closing the log."""
-        if not self._locks.take():
+        """Before `member` opens a connection.
+
+        Raises:
+            sqlite3.OperationalError: somebody is just closing the log, or still has one here that was removed.
+        """
+        if self._is_lost or not self._locks.take():
             raise busy()
         self._members.add(member)
 
@@ -100,30 +106,35 @@ class Presence:
 
         One that another thread is using is waited for, so many seconds each. Returns whether something may be lost.
         """
+        with wal_index.opening():
+            is_first, self._is_lost = not self._is_lost, True
         before, is_there = self.names.database(), self.names.is_log_there()
+        if is_first:
+            self._fail(LOST)
         for member in list(self._members):
-            member.close_for_good(self._error(LOST), seconds)
-        if not is_there and self.names.database() == before:
-            return True
-        for member in list(self._members):
-            member.fail(self._error(IN_LOG if is_there else IN_DATABASE))
-        return False
+            member.close_connections(seconds)
+        if is_first and (is_there or self.names.database() != before):
+            self._may_be_missed = False
+            self._fail(IN_LOG if is_there else IN_DATABASE)
+        return self._may_be_missed
 
     def _allow_folding(self) -> None:
         """The order matters: until SQLite has closed, one lock or the other keeps everybody else's last close off."""
         if self.names.may_be_folded() and self._locks.hand_over() and self.names.may_be_folded():
+            self.names.forget()
             self._locks.drop()
             return
         self._locks.keep_log()
         if inode_of(self._path) == self.inode and not self.names.is_log_there():
-            for member in list(self._members):
-                member.fail(self._error(LOST))
+            self._fail(LOST)
 
-    def _error(self, outcome: str) -> str:
-        return (
+    def _fail(self, outcome: str) -> None:
+        error = (
             f"{self._path}-wal or -shm was deleted or replaced while it was open: {outcome}; open the store again, "
             "in other programs too"
         )
+        for member in list(self._members):
+            member.fail(error)
 
 
 class Membership:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import kept_locks, wal_index
+from store.backends import kept_locks, sqlite_presence, wal_index
 from store.errors import LockTimeout, StorageError
 
 from .conftest import Program
@@ -441,6 +441,28 @@ def test_renamed_store_is_opened_under_its_new_name(path: Path, tmp_path: Path) 
             old["a"] = 3
     old.close()
     with Store(new) as s:
+        assert s["a"] == 2
+
+
+def test_last_close_of_ones_own_is_no_removal(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread looks at the names when SQLite has taken them, and before the close has come to its end."""
+    with Store(path) as s:
+        s["a"] = 1
+        engine = s._backend._engine
+        looked = []
+
+        def closing_slowly(conn: sqlite3.Connection | None) -> None:
+            assert conn is not None
+            conn.close()
+            looked.append(os.path.exists(f"{path}-wal"))
+            engine.check_in_place()
+            engine.check_log()
+
+        monkeypatch.setattr(sqlite_presence, "close", closing_slowly)
+        engine.close_idle(1.0)
+        monkeypatch.undo()
+        assert looked == [False]
+        s["a"] = 2
         assert s["a"] == 2
 
 
