@@ -162,11 +162,10 @@ def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
     found = unlocked_place(path, mount)
     if found is not None:
         other, between = found
-        warnings.warn(
+        caller.warn(
             f"{path} can be opened as {other} too, and {between.point} ({between.type}) keeps the locks of the two "
             "apart, so writers would undo what the others write: use one of the two paths alone, or mount it so that "
             "locks are passed on (bindfs: --multithreaded --enable-lock-forwarding)",
-            stacklevel=2,
         )
 
 

@@ -339,6 +339,16 @@ def test_removed_log_while_two_processes_have_it(path: Path, visitor: Actor) -> 
     assert visitor.does("s.close(); s = Store(path); dict(s)") == "{'a': 1, 'b': 2}"
 
 
+@needs_kept_locks
+def test_removed_log_whose_index_is_left_is_told_to_a_visitor(path: Path, visitor: Actor) -> None:
+    """The index says what is in a log that the visitor cannot read any more."""
+    with Store(path) as s:
+        s["a"] = 1
+        removed(path, "-wal")
+        assert "close it in all of them and open it again" in visitor.visits("v['a']")
+    assert visitor.visits("v['a']") == "1"
+
+
 def test_removed_log_noticed_at_the_commit(path: Path) -> None:
     with Store(path) as s:
         s["a"] = 1
