@@ -76,8 +76,8 @@ def translate(error: SqliteError, path: str) -> StoreError:
             error,
             path,
             errno.EIO,
-            "a file ended where there should be more: if its log (-wal) was deleted while programs had it open, close "
-            "it in all of them and open it again; else see the file system's log",
+            "a file ends where there should be more: if its log (-wal) was deleted while programs had it open, "
+            "close it in all of them and open it again; else see the file system's log",
         )
     if code in (_IOERR, _CANTOPEN):
         return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
