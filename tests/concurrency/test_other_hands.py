@@ -523,6 +523,48 @@ def test_log_that_a_child_keeps_goes_with_the_next_to_close(path: Path, forked: 
 
 # -- what is held, and given back
 
+LOCK = "import fcntl\nwith open({path!r}, 'r+b') as file: fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, {size}, {start})"
+DATABASE, INDEX = {"start": 0x40000002, "size": 510}, {"start": 128, "size": 1}  # what SQLite locks of the two
+
+
+def may_lock(actor: Actor, path: str, what: dict[str, int]) -> bool:
+    """Whether another process may have the database alone, or take its index for one that nobody uses."""
+    answer = actor.does(LOCK.format(path=path, **what))
+    assert answer == "None" or answer.startswith("BlockingIOError"), answer
+    return answer == "None"
+
+
+@needs_kept_locks
+def test_database_and_index_are_locked_whatever_the_program_closes(path: Path, visitor: Actor) -> None:
+    with Store(path) as s:
+        s["a"] = 1
+        by_reading_the_index(path)
+        assert not may_lock(visitor, str(path), DATABASE)
+        assert not may_lock(visitor, f"{path}-shm", INDEX)
+    assert may_lock(visitor, str(path), DATABASE)
+
+
+@needs_kept_locks
+def test_last_close_leaves_no_moment_without_a_lock(
+    path: Path, visitor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one lock is given back, and SQLite has not closed yet, which would give the other one back."""
+    with Store(path) as s:
+        s["a"] = 1
+        by_reading_the_index(path)
+        tried = []
+
+        def close(conn: sqlite3.Connection | None) -> None:
+            assert conn is not None
+            tried.append(may_lock(visitor, str(path), DATABASE))
+            conn.close()
+
+        monkeypatch.setattr(sqlite_presence, "close", close)
+        s._backend._engine.close_idle(1.0)
+        monkeypatch.undo()
+        assert tried == [False]
+    assert visitor.visits("v['a']") == "1"
+
 
 def locks_on(path: Path) -> list[str]:
     """The kernel's lines of POSIX locks of this process on a file."""
