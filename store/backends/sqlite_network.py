@@ -165,7 +165,7 @@ def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
         caller.warn(
             f"{path} can be opened as {other} too, and {between.point} ({between.type}) keeps the locks of the two "
             "apart, so writers would undo what the others write: use one of the two paths alone, or mount it so that "
-            "locks are passed on (bindfs: --multithreaded --enable-lock-forwarding)",
+            "locks are passed on (bindfs: --multithreaded --enable-lock-forwarding)"
         )
 
 
