@@ -35,16 +35,19 @@ class Slot:
     """
 
     __slots__ = (
-        "before_close", "conn", "connect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
+        "conn", "connect", "disconnect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
         "running", "thread", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
-        self, path: str, connect: Callable[[Slot], sqlite3.Connection], before_close: Callable[[], None]
+        self,
+        path: str,
+        connect: Callable[[Slot], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], None],
     ) -> None:
         self.path = path
         self.connect = connect
-        self.before_close = before_close
+        self.disconnect = disconnect
         self.guard = threading.RLock()
         self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
         self.conn: sqlite3.Connection | None = None
@@ -178,8 +181,7 @@ class Slot:
         with self.guard:
             conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
             if conn is not None:
-                self.before_close()
-                conn.close()
+                self.disconnect(conn)
 
     def park(self, deadline: float, *, close: bool) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
