@@ -47,10 +47,7 @@ class Usage(Protocol):
 
 
 class CachedReads(Protocol):
-    """What a backend tells of changes. The headers are those of `Coherence.index`."""
-
-    def committed(self, before: bytes, after: bytes, touched: Iterable[tuple[str, str]]) -> None:
-        """A commit of this process led from `before` to `after`, and changed no more than these names."""
+    """What a backend tells of changes that no header shows."""
 
     def drop(self) -> None:
         """Nothing will tell of changes any more."""
@@ -73,6 +70,12 @@ class Coherence(Protocol):
 
     def index(self) -> Any:
         """What holds the header, and is another object where it may be another file's; None: nothing tells."""
+
+    def between(self, before: bytes, after: bytes) -> list[Sequence[tuple[str, str]]] | None:
+        """The names that commits of this process touched from one header to another.
+
+        None: others have committed too, or too much has happened since to be known.
+        """
 
     def register(self, cache: CachedReads) -> None: ...
 
