@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary, ref
 
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -39,6 +39,9 @@ class Hold:
         self.thread = threading.get_ident()
 
 
+_READ_REMEDY = 'to read only, open the store with mode="r"'
+NAMED_REMEDY = "a named lock is a file beside the store, which whoever takes it must be able to make"
+
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 _LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first
 
@@ -52,8 +55,11 @@ class WriterLock:
     Threads that hold one and wait for another's find out where they would wait for ever (`store.deadlock`).
     """
 
-    def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str | None, *, clock: Callable[[], float] = time.monotonic, last_delay: float = LAST_DELAY
+    ) -> None:
         self.path = path
+        self._last_delay = last_delay
         self.label = path or f":memory: {id(self)}"
         self.is_named = False  # one of the program's own, which are not looked at for rings
         self._clock = clock
@@ -94,6 +100,19 @@ class WriterLock:
         with self._mutex:
             if self.holder is not None and self.holder() is hold:
                 self._unlock()
+
+    def release_and_remove(self, hold: Hold) -> None:
+        """The same, and the lock file goes: those who wait for it see that, and make another.
+
+        Where it cannot be removed it stays, which does no harm.
+        """
+        with self._mutex:
+            if self.holder is not None and self.holder() is hold:
+                with suppress(OSError):
+                    if self._is_in_place():
+                        os.unlink(self.path)  # type: ignore[arg-type]
+                self._unlock()
+                self._close()
 
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""
@@ -180,7 +199,7 @@ class WriterLock:
                         path=self.path,
                     )
             time.sleep(min(delay, deadline - now))
-            delay = min(delay * 2, LAST_DELAY)
+            delay = min(delay * 2, self._last_delay)
 
     def _give_way(self, timeout: float) -> None:
         """Who gave up for another one and begins again at once would be faster than the other's next attempt."""
@@ -213,13 +232,22 @@ class WriterLock:
         except OSError as exc:
             raise unlockable(self.path, exc) from exc
         try:
-            status = os.stat(self.path)  # type: ignore[arg-type]
-            if self._inode == (status.st_dev, status.st_ino):
+            if self._is_in_place():
                 return True
-        except (FileNotFoundError, NotADirectoryError):
-            pass
+        except OSError as exc:
+            raise unlockable(self.path, exc) from exc
         self._close()
         return False
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is open is the one at the path."""
+        if self.path is None or self._descriptor is None:
+            return False
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._inode == (status.st_dev, status.st_ino)
 
     def _open(self) -> int:
         from filelock import lock_descriptor, unlock_descriptor
@@ -232,18 +260,8 @@ class WriterLock:
         try:
             self._opened = Descriptor(self.path, flags, 0o666)
         except OSError as exc:
-            if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise ReadOnly(
-                    f"{self.path}: cannot make the lock file ({exc.strerror}); to read only, open the "
-                    'store with mode="r"',
-                    path=self.path,
-                ) from exc
-            raise StorageError(
-                f"{self.path}: cannot open the lock file: {exc.strerror}; see what stands there, whether the "
-                "disk is full, or whether its directory was moved, and open the store again",
-                errno=exc.errno,
-                path=self.path,
-            ) from exc
+            what = "the file of a named lock" if self.is_named else "the lock file"
+            raise unopenable(self.path, exc, what, NAMED_REMEDY if self.is_named else _READ_REMEDY) from exc
         self._descriptor = self._opened.number
         status = os.fstat(self._descriptor)
         self._inode = (status.st_dev, status.st_ino)
@@ -270,6 +288,18 @@ class WriterLock:
         self._descriptor = None
         if self._opened is not None:
             self._opened.close()
+
+
+def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError:
+    """The error of ours for a lock file, or its folder, that cannot be made; `read_only`: what to do if forbidden."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
+    return StorageError(
+        f"{path}: cannot open {what}: {exc.strerror}; see what stands there, whether the disk is full, or whether "
+        "its directory was moved, and open the store again",
+        errno=exc.errno,
+        path=path,
+    )
 
 
 def unlockable(path: str | None, exc: OSError) -> StorageError:
