@@ -14,6 +14,7 @@ from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
+from store.backends.sqlite_names import COPIED, USED, check_name_length
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_slot import wait
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
@@ -64,10 +65,12 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Con
         if version != schema.SCHEMA_VERSION:
             raise _not_yet(path, version)
         return connect_
-    if _size(path):
+    is_there = _size(path) > 0
+    check_name_length(path, USED if is_there else COPIED)
+    if is_there:
         _check_writable(path)
     # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
-    if network or not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
+    if network or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
         _make(path, timeout, network=network)
     _check_writable(path)
     return network_writer(path) if network else writer(path)
