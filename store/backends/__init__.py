@@ -42,6 +42,14 @@ class Usage(Protocol):
     def wal_bytes(self) -> int: ...
 
     @property
+    def wal_pinned_bytes(self) -> int:
+        """What of the log a reader keeps from being folded into the file."""
+
+    @property
+    def wal_pinned_by(self) -> int | None:
+        """Its process; None where there is none, or the system does not know it."""
+
+    @property
     def checkpoint_error(self) -> str | None:
         """Why the last attempt to fold the log into the file failed, if it did."""
 

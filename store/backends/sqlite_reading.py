@@ -20,6 +20,7 @@ from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
+from store.backends.wal_readers import pinned
 from store.errors import Corrupt
 from store.row import Header, Identity, Row
 from store.spilled import size_of
@@ -37,6 +38,8 @@ class SqliteUsage(NamedTuple):
     file_bytes: int
     wal_bytes: int
     checkpoint_error: str | None
+    wal_pinned_bytes: int
+    wal_pinned_by: int | None
 
 
 class SqliteReading:
@@ -207,10 +210,13 @@ class SqliteReading:
     def usage(self) -> SqliteUsage:
         engine = self._engine
         error = engine.checkpoints.error
+        pinned_bytes, process = pinned(engine.path) if engine.coherence.index() is not None else (0, None)
         return SqliteUsage(
             file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
             wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
             checkpoint_error=None if error is None else str(error),
+            wal_pinned_bytes=pinned_bytes,
+            wal_pinned_by=process,
         )
 
     # -- whether that is what was asked

@@ -14,7 +14,8 @@ import struct
 import sys
 import threading
 from collections import Counter
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -26,7 +27,8 @@ _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _SALTS = slice(32, 40)
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-_map = partial(mmap.mmap, length=HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
+_MAPPED = 136  # both headers, and what is known of checkpoints and readers
+_map = partial(mmap.mmap, length=_MAPPED, access=mmap.ACCESS_READ, **_OPTIONS)
 
 KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening one of them again just now
 FEW = 32  # files that are looked at each time; more only at every fourth part of so many calls
@@ -74,6 +76,15 @@ def index_of(path: str) -> mmap.mmap | None:
             return known.index()
         except (OSError, ValueError):  # ValueError: it is shorter than a header, for it is only being made
             return None
+
+
+@contextmanager
+def descriptor_of(path: str) -> Iterator[int]:
+    """A descriptor of the WAL index, not to be closed and good inside the block. Raises: OSError: there is none."""
+    with _files_lock:
+        status = os.stat(path + "-shm", follow_symlinks=False)
+        known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
+        yield known.descriptors[0]
 
 
 def opening() -> AbstractContextManager[Any]:

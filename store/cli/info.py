@@ -30,7 +30,12 @@ from store.cli.terminal import shown, shown_name
 from store.cli.units import age_text, moment_text, size_text
 
 FACTS = (Column("fact", style="cyan"), Column("value"))
-SIZES = {"bytes": "size", "size": "size", "file_bytes": "file size", "wal_bytes": "WAL size"}
+SIZES = {
+    "bytes": "size", "size": "size", "file_bytes": "file size", "wal_bytes": "WAL size",
+    "wal_pinned_bytes": "WAL pinned",
+}  # fmt: skip
+
+NAMES = {"wal_pinned_by": "WAL pinned by"}
 
 
 @click.command()
@@ -45,7 +50,8 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 
     Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
     The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    namespaces (their names), file_bytes, wal_bytes, checkpoint_error and purge_error for a store.
+    namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by, checkpoint_error and purge_error
+    for a store.
 
     \b
     Examples:
@@ -76,8 +82,9 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
 
     How many records there are, what they take, and how they are encoded; how large the file and its write-ahead
     log (WAL) are. The keys with --json: path, namespace (null: every one), records, bytes, codecs (name → records),
-    protocols ("codec protocol" → records), namespaces (how many), file_bytes, wal_bytes, checkpoint_error (why the
-    log could not be folded into the file, or null), purge_error.
+    protocols ("codec protocol" → records), namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of
+    the log a reader, in process wal_pinned_by, keeps from being folded into the file), checkpoint_error (why
+    the log could not be folded into the file, or null), purge_error.
 
     \b
     Examples:
@@ -98,7 +105,7 @@ def show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: bo
     now = clock()()
     rows = [
         (SIZES[field], size_text(value, exact=exact)) if field in SIZES
-        else (field.replace("_", " "), _text(field, value, now))
+        else (NAMES.get(field, field.replace("_", " ")), _text(field, value, now))
         for field, value in facts.items()
     ]  # fmt: skip
     print_table(FACTS, rows, color=color, heading=False)
