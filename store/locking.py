@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary, ref
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -74,6 +75,7 @@ class WriterLock:
         self._funlock: Callable[[int], Any] = _never
         self._dropped = self._on_dropped
         self._closed = False
+        self._turns = Turns()
         self._line = b""
         self._gives_way = False  # to whoever waits for it, before it is taken again
         _writer_locks[id(self)] = self
@@ -148,6 +150,7 @@ class WriterLock:
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()
+        self._turns = Turns()
         self.holder = self._clean = None
         self._line = b""
         self._close()
@@ -178,45 +181,74 @@ class WriterLock:
     ) -> None:
         looked = self._clock()
         deadline = looked + timeout
-        delay = FIRST_DELAY
-        while not self._attempt(hold, clean):
-            now = self._clock()
-            if now >= deadline:
-                raise LockTimeout(
-                    f"{self.path or ':memory:'}: another writer kept the lock for {timeout:g} seconds; "
-                    "try again, shorten its transactions, or open the store with a longer timeout",
-                    path=self.path,
-                )
-            if waiting is not None and now - looked >= LOOK_SECONDS:
-                looked = now
-                if waiting.look():
-                    for lock in waiting.held:
-                        lock._gives_way = True
-                    raise LockTimeout(
-                        f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
-                        "thread keeps: leave the blocks and begin again, the transaction of "
-                        f"{waiting.advice()}, in this order wherever one is inside another",
-                        path=self.path,
-                    )
-            time.sleep(min(delay, deadline - now))
-            delay = min(delay * 2, self._last_delay)
+        ticket, delay, is_late = Ticket(hold.thread), FIRST_DELAY, False
+        try:
+            while not self._attempt(hold, clean, ticket, is_late):
+                now = self._clock()
+                if now >= deadline:
+                    raise self._timed_out(timeout)
+                if waiting is not None and now - looked >= LOOK_SECONDS:
+                    looked = now
+                    if waiting.look():
+                        raise self._in_a_ring(waiting)
+                if self._is_held_by(hold):  # here, and somebody else's in another process
+                    time.sleep(min(delay, deadline - now))
+                    delay = min(delay * 2, self._last_delay)
+                else:
+                    seconds = QUEUE_SECONDS if waiting is None else LOOK_SECONDS
+                    is_late = not ticket.wake.wait(min(seconds, deadline - now))
+                    ticket.wake.clear()
+        finally:
+            with self._mutex:
+                self._turns.leave(ticket)
+                if self.holder is None:
+                    self._turns.wake()
+
+    def _is_held_by(self, hold: Hold) -> bool:
+        holder = self.holder
+        return holder is not None and holder() is hold
+
+    def _timed_out(self, timeout: float) -> LockTimeout:
+        return LockTimeout(
+            f"{self.path or ':memory:'}: another writer kept the lock for {timeout:g} seconds; "
+            "try again, shorten its transactions, or open the store with a longer timeout",
+            path=self.path,
+        )
+
+    def _in_a_ring(self, waiting: Waiting[WriterLock]) -> LockTimeout:
+        for lock in waiting.held:
+            lock._gives_way = True
+        return LockTimeout(
+            f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
+            "thread keeps: leave the blocks and begin again, the transaction of "
+            f"{waiting.advice()}, in this order wherever one is inside another",
+            path=self.path,
+        )
 
     def _give_way(self, timeout: float) -> None:
         """Who gave up for another one and begins again at once would be faster than the other's next attempt."""
         self._gives_way = False
         time.sleep(min(timeout, LOOK_SECONDS))
 
-    def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
+    def _attempt(
+        self, hold: Hold, clean: Callable[[], None], ticket: Ticket | None = None, is_late: bool = False
+    ) -> bool:
         with self._mutex:
             if self.holder is not None:
                 holder = self.holder()
                 if holder is not None and holder.thread != hold.thread:
+                    if ticket is not None:
+                        self._turns.join(ticket)
                     return False
                 # A thread that comes here does not hold the lock in any live transaction: what bears its
                 # name is the leftover of an interrupt.
                 if holder is not hold:
                     self._unlock()
             if self.holder is None:
+                if self._turns.waiting and not self._turns.take(hold.thread, ticket, is_late=is_late):
+                    if ticket is not None:
+                        self._turns.join(ticket)
+                    return False
                 self._clean = clean
                 self.holder = ref(hold, self._dropped)
             return self.path is None or self._lock_file()
@@ -278,6 +310,8 @@ class WriterLock:
             except OSError:  # closed, it is unlocked as well, and what was written was written
                 self._close()
         self.holder = self._clean = None
+        if self._turns.waiting:
+            self._turns.wake()
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
         with self._mutex:
