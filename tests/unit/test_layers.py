@@ -31,11 +31,12 @@ RANKS = {
     "store.memo_classes": 4, "store.memo_arrays": 4, "store.memo_science": 4, "store.memo_definition": 4, "store.memo_pickling": 4, "store.memo_checks": 4,
     "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
     "store.memo_once": 4, "store.memo_async": 4,
-    "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
+    "store.shelf": 5, "store.messages": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
     "store.settings_types": 4, "store.settings_containers": 4, "store.settings_hints": 4, "store.settings_fields": 4,
     "store.settings_pydantic": 4, "store.settings_text": 4, "store.settings_attrs": 4, "store.settings_frozen": 4, "store.settings_keys": 4, "store.settings_environment": 4, "store.settings_opening": 4, "store.settings_changes": 4,
     "store.settings": 5,
     "store.watching": 4, "store.watch": 4, "store.changes": 4, "store.aio_worker": 4, "store.aio_blocks": 4,
+    "store.sessions": 4, "store.aio_handle": 4, "store.aio_sessions": 4,
     "store.aio": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
