@@ -76,9 +76,9 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         if isinstance(location, Store):
             if options:
                 raise TypeError("a Store that is open has its options; give a location, or no options")
-            self._begin(lambda: location, timeout, owns=False)
+            self._begin(lambda: location, timeout, location.location, owns=False)
         else:
-            self._begin(partial(Store, location, **options), check_timeout(timeout))
+            self._begin(partial(Store, location, **options), check_timeout(timeout), location)
 
     def within(self, namespace: str) -> AsyncStore[V]:
         """Another mapping in the same file, by the same thread, in the same transactions; opened by `async with`."""

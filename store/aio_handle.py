@@ -48,9 +48,10 @@ class AsyncHandle(Generic[H]):
     """Opens and closes on a thread of its own, or on that of another one, what its subclass has methods for."""
 
     def _begin(
-        self, make: Callable[[], H], timeout: float, *, owns: bool = True, worker: Worker | None = None
+        self, make: Callable[[], H], timeout: float, what: object, *, owns: bool = True, worker: Worker | None = None
     ) -> None:
         self._make, self._timeout, self._owns = make, timeout, owns
+        self._what = f"{type(self).__name__} on {what}"  # for the error of a thread that cannot be made
         self._store: H | None = None
         self._worker = worker
         self._opening = asyncio.Lock()
@@ -58,7 +59,7 @@ class AsyncHandle(Generic[H]):
 
     def _share(self, other: AsyncHandle[K], make: Callable[[H], K]) -> None:
         """Have another one work on our thread, with what is made of ours when it is opened."""
-        other._begin(lambda: make(self._opened()), self._timeout, worker=self._running())
+        other._begin(lambda: make(self._opened()), self._timeout, self.location, worker=self._running())
 
     # -- opening and closing
 
@@ -70,7 +71,7 @@ class AsyncHandle(Generic[H]):
             if self._store is not None:
                 self._running().check()
                 return self
-            worker = self._worker or Worker(self._timeout)
+            worker = self._worker or Worker(self._timeout, self._what)
             worker.handles += 1
             try:
                 await worker.run(partial(self._open_in_worker, worker))
@@ -187,7 +188,7 @@ class AsyncHandle(Generic[H]):
 def _again(cls: type[AsyncHandle[Any]], reduced: tuple[Any, ...], timeout: float) -> AsyncHandle[Any]:
     make, arguments = reduced
     other = cls.__new__(cls)
-    other._begin(partial(make, *arguments), timeout)
+    other._begin(partial(make, *arguments), timeout, "what was pickled")
     return other
 
 

@@ -46,7 +46,8 @@ class AsyncSessions(AsyncHandle[Sessions]):
             location._share(self, lambda store: Sessions(store, **options))
         else:
             timeout = check_timeout(options.get("timeout", DEFAULT_TIMEOUT_SECONDS))
-            self._begin(partial(Sessions, location, **options), timeout)
+            where = location.location if isinstance(location, Store) else location
+            self._begin(partial(Sessions, location, **options), timeout, where)
 
     # -- one session
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -92,3 +94,26 @@ def check_timeout(timeout: float) -> float:
     if not timeout >= 0:
         raise ValueError(f"timeout is a number of seconds from 0 up, not {timeout!r}")
     return min(timeout, 1e9)
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """The same clock, made sure of at each call: one that says infinity would have all that has a lifetime purged."""
+    return clock if clock is time.time else _Checked(clock)  # the system's own needs no look, and is asked for most
+
+
+class _Checked:
+    """Calls a clock. Raises: TypeError, ValueError: it gives no moment."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+
+    def __call__(self) -> float:
+        now = self.clock()
+        try:
+            if math.isfinite(now):
+                return now
+        except (TypeError, OverflowError) as exc:
+            raise TypeError(f"clock() gives the seconds since 1970 as a number, not {now!r:.80}") from exc
+        raise ValueError(f"clock() gives the seconds since 1970, not {now!r}: give a clock that counts")

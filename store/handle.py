@@ -16,6 +16,7 @@ from store.arguments import (
     check_on_unreadable,
     check_timeout,
     check_ttl,
+    checked_clock,
     locate,
 )
 from store.backends import Backend, schemes
@@ -81,7 +82,7 @@ class Handle(Generic[V]):
         cache_bytes = check_bytes(cache_bytes, "cache_bytes")
         self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
-        self._clock = clock
+        self._clock = checked_clock(clock)
         options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
             codec, protocol, trust, allow, renames, on_missing

@@ -294,9 +294,13 @@ class WriterLock:
         except OSError as exc:
             what = "the file of a named lock" if self.is_named else "the lock file"
             raise unopenable(self.path, exc, what, NAMED_REMEDY if self.is_named else _READ_REMEDY) from exc
-        self._descriptor = self._opened.number
-        status = os.fstat(self._descriptor)
+        try:
+            status = os.fstat(self._opened.number)
+        except OSError as exc:
+            self._close()
+            raise unlockable(self.path, exc) from exc
         self._inode = (status.st_dev, status.st_ino)
+        self._descriptor = self._opened.number
         return self._descriptor
 
     def _unlock(self) -> None:

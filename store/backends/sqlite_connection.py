@@ -15,6 +15,7 @@ from store.backends import wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.errors import StorageError
+from store.file_status import reaching, status_of
 
 BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a WAL that once grew larger is cut back to when it is reset
@@ -55,7 +56,12 @@ def apart(path: str, query: str = "mode=rw") -> Iterator[sqlite3.Connection]:
     """
     with wal_index.opening():
         conn = connect(path, query)
-        status = os.stat(path)
+        try:
+            with reaching(path):
+                status = os.stat(path)
+        except BaseException:
+            conn.close()
+            raise
         _apart[id(conn)] = status.st_dev, status.st_ino
     try:
         yield conn
@@ -192,9 +198,8 @@ def _stamps(path: str) -> list[tuple[int, ...] | None]:
 
 
 def _stamp(path: str) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
+    status = status_of(path)
+    if status is None:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -217,7 +222,5 @@ def _mounted_read_only(path: str) -> bool:
 
 def has_log(path: str) -> bool:
     """Whether there is a write-ahead log with something in it."""
-    try:
-        return os.stat(path + "-wal").st_size > 0
-    except FileNotFoundError:
-        return False
+    status = status_of(path + "-wal")
+    return status is not None and status.st_size > 0

@@ -26,6 +26,7 @@ from store.backends.sqlite_pool import Pool
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StoreError
+from store.file_status import status_of
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -208,6 +209,11 @@ class Engine(Pool):
     def _look(self, now: float) -> None:
         self.check_in_place()
         self.coherence.looked = now
+
+    def file_bytes(self) -> int:
+        """The size of the database. Raises: StorageError."""
+        status = status_of(self.path)
+        return 0 if status is None else status.st_size
 
     def identity(self, timeout: float) -> bytes:
         """The id made with the file."""

@@ -18,6 +18,7 @@ from store.backends.sqlite_names import COPIED, USED, check_name_length
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_slot import wait
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.file_status import is_there, status_of
 from store.locking import Hold, WriterLock, nothing
 
 T = TypeVar("T")
@@ -141,7 +142,7 @@ def _clear(path: str, had_log: bool) -> None:
 
 def _is_beside(path: str) -> bool:
     """Whether SQLite has something beside the file, if only an empty log."""
-    return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
+    return is_there(path + "-wal") or is_there(path + "-shm")
 
 
 def _make(path: str, timeout: float, *, network: bool) -> None:
@@ -179,15 +180,15 @@ def _is_old(path: str) -> bool:
 def _check_place(path: str) -> None:
     """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
+    folder = status_of(parent)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         raise StoreNotFound(
             f"there is no directory {parent} to keep the store in; make it first",
             errno=errno.ENOENT,
             path=path,
         )
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
+    status = status_of(path)
+    if status is None:
         return
     mode = status.st_mode
     if stat.S_ISDIR(mode):
@@ -216,7 +217,5 @@ def _check_writable(path: str) -> None:
 
 
 def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+    status = status_of(path)
+    return 0 if status is None else status.st_size

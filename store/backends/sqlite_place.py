@@ -13,6 +13,7 @@ from collections.abc import Callable
 from store.backends import LOOK_SECONDS
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError
+from store.file_status import status_of, unreachable
 
 Inode = tuple[int, int]
 
@@ -42,9 +43,7 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             found = None
         except OSError as exc:
-            raise StorageError(
-                f"{self._path} cannot be reached any more: {exc.strerror}", errno=exc.errno, path=self._path
-            ) from exc
+            raise unreachable(self._path, exc) from exc
         else:
             found = (status.st_dev, status.st_ino)
         if found != self._inode:
@@ -90,8 +89,5 @@ def moved(path: str, what: str) -> StorageError:
 
 
 def _inode(path: str) -> Inode | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
+    status = status_of(path)
+    return None if status is None else (status.st_dev, status.st_ino)

@@ -7,7 +7,6 @@ what was asked.
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -212,7 +211,7 @@ class SqliteReading:
         error = engine.checkpoints.error
         pinned_bytes, process = pinned(engine.path) if engine.coherence.index() is not None else (0, None)
         return SqliteUsage(
-            file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
+            file_bytes=0 if engine.shared else engine.file_bytes(),
             wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
             checkpoint_error=None if error is None else str(error),
             wal_pinned_bytes=pinned_bytes,

@@ -123,17 +123,25 @@ def release_unused(keep: int = KEPT) -> None:
     were in use the last time.
     """
     with _files_lock:
-        if _new:
-            _registered()
+        with suppress(OSError):  # as below
+            if _new:
+                _registered()
         _pace["calls"] += 1
         if keep and len(_files) > FEW and _pace["calls"] * 4 < len(_files):
             return
         _pace["calls"] = 0
         for inode, file in list(_files.items()):
-            if os.fstat(file.descriptors[0]).st_nlink == 0:
+            if _is_deleted(file):
                 _release(inode)
         if len(_files) > max(keep, 2 * _pace["used"] if keep else 0):
             _release_listed(keep)
+
+
+def _is_deleted(file: _File) -> bool:
+    try:
+        return os.fstat(file.descriptors[0]).st_nlink == 0
+    except OSError:  # a disk that fails: kept, until it can be told
+        return False
 
 
 def _release_listed(keep: int) -> None:

@@ -188,7 +188,7 @@ def _edit(s: Store) -> None:
 def _purge(s: Store) -> None:
     s.put("a", 1, ttl=0.5)
     s["a"]
-    s._clock.advance(0.5)
+    s._clock.clock.advance(0.5)
     s.purge()
 
 
