@@ -22,7 +22,8 @@ from store.arguments import (
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError, label
+from store.file_status import unreachable
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
@@ -392,6 +393,9 @@ def is_store(path: str) -> bool:
 
 def record_of(header: Header) -> Record:
     """The public view of what the backend read; a reader of values alone does not load it."""
-    from store.record import Record
+    try:
+        from store.record import Record
+    except OSError as exc:  # no descriptor was left to load it by
+        raise unreachable(label(header.name, header.namespace), exc) from exc
 
     return Record.from_header(header)

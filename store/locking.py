@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary, ref
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.file_status import LOOK_AT_LOG, advice_on, reaching
 from store.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
@@ -282,9 +283,10 @@ class WriterLock:
         return self._inode == (status.st_dev, status.st_ino)
 
     def _open(self) -> int:
-        from filelock import lock_descriptor, unlock_descriptor
-
         assert self.path is not None
+        with reaching(self.path):
+            from filelock import lock_descriptor, unlock_descriptor
+
         if self._closed:
             raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
@@ -332,9 +334,9 @@ def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError
     """The error of ours for a lock file, or its folder, that cannot be made; `read_only`: what to do if forbidden."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
+    otherwise = "see what stands there, whether the disk is full, or whether its folder was moved, and open it again"
     return StorageError(
-        f"{path}: cannot open {what}: {exc.strerror}; see what stands there, whether the disk is full, or whether "
-        "its directory was moved, and open the store again",
+        f"{path}: cannot open {what}: {exc.strerror}; {advice_on(exc, otherwise)}",
         errno=exc.errno,
         path=path,
     )
@@ -343,7 +345,7 @@ def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError
 def unlockable(path: str | None, exc: OSError) -> StorageError:
     """The error of ours for a file that the system does not lock, or unlock."""
     return StorageError(
-        f"{path}: cannot be locked or unlocked: {exc.strerror}; see the file system's log and try again",
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice_on(exc, LOOK_AT_LOG)}",
         errno=exc.errno,
         path=path,
     )

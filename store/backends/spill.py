@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.file_status import LOOK_AT_LOG, advice_on
 from store.spilled import is_file
 from store.syncing import sync_folder
 
@@ -43,7 +44,7 @@ class Folder:
             raise
         except OSError as exc:
             raise StorageError(
-                f"{self.path} cannot be opened: {exc.strerror}; see the file system's log and try again",
+                f"{self.path} cannot be opened: {exc.strerror}; {advice_on(exc, LOOK_AT_LOG)}",
                 errno=exc.errno,
                 path=self.path,
             ) from exc
@@ -169,9 +170,8 @@ def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
             f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
         )
     full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-    advice = (
-        "the disk is full: free space and try again" if full else "the file system refused; see its log and try again"
-    )
+    refused = advice_on(exc, "the file system refused; see its log and try again")
+    advice = "the disk is full: free space and try again" if full else refused
     return StorageError(
         f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
     )

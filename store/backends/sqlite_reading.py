@@ -21,6 +21,7 @@ from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
 from store.backends.wal_readers import pinned
 from store.errors import Corrupt
+from store.file_status import reaching
 from store.row import Header, Identity, Row
 from store.spilled import size_of
 
@@ -127,12 +128,14 @@ class SqliteReading:
             after = page[-1].id or 0
 
     def damage(self, *, quick: bool) -> list[str]:
-        from store.backends.sqlite_check import damage
+        with reaching(self.location):
+            from store.backends.sqlite_check import damage
 
         return damage(self._engine, self._timeout, quick=quick)
 
     def unread_commits(self) -> int:
-        from store.backends.sqlite_check import unread_commits
+        with reaching(self.location):
+            from store.backends.sqlite_check import unread_commits
 
         return unread_commits(self._engine)
 

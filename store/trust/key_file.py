@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from store.errors import LockTimeout, ReadOnly, StorageError
+from store.file_status import advice_on
 from store.locking import Hold, WriterLock
 from store.syncing import sync_file, sync_folder, sync_folders_above
 from store.trust.key import KEY_BYTES, Key
@@ -130,7 +131,7 @@ def _read(file: Path) -> str:
         return file.read_text("ascii", "replace")
     except OSError as exc:
         raise StorageError(
-            f"the key file {file} cannot be read: {exc.strerror}; make it readable and try again",
+            f"the key file {file} cannot be read: {exc.strerror}; {advice_on(exc, 'make it readable and try again')}",
             errno=exc.errno,
             path=str(file),
         ) from exc
