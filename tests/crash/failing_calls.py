@@ -20,7 +20,7 @@ from typing import Any
 
 from . import shim
 from .fault_trial import attempt, in_child
-from .operations import OPERATIONS, Operation, Place, operation_called
+from .operations import OPERATIONS, THREADED, Operation, Place, operation_called
 from .trial import Round
 
 HOW = ("once", "always", "short", "short and then full")
@@ -79,7 +79,7 @@ class CallFails:
         return f"{task.call} number {self._k} fails {task.how} with {task.number}"
 
 
-def tasks(operations: Iterable[Operation] = OPERATIONS, calls: Sequence[str] = CALLS) -> list[Task]:
+def tasks(operations: Iterable[Operation] = OPERATIONS + THREADED, calls: Sequence[str] = CALLS) -> list[Task]:
     """Every sweep there is, over every call.
 
     EINTR fails once: a call that a signal interrupts each time is nothing that a kernel does, and is made again.

@@ -375,6 +375,6 @@ def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, steps, monk
             prefs.on_change("theme", lambda *change: told.append("never"))
         assert caught.value.errno == errno.EAGAIN
     prefs.on_change("theme", lambda *change: told.append(change))  # as if nothing had been
-    other.theme = "dark"
+    other.theme = "blue"
     steps.look()
     assert len(told) == 1 and told != ["never"]
