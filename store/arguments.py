@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from store.backends import schemes
+from store.clock import wall_clock
 from store.errors import StoreError
 
 OnUnreadable = Callable[[str, StoreError], Any]
@@ -98,7 +99,7 @@ def check_timeout(timeout: float) -> float:
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """The same clock, made sure of at each call: one that says infinity would have all that has a lifetime purged."""
-    return clock if clock is time.time else _Checked(clock)  # the system's own needs no look, and is asked for most
+    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no look
 
 
 class _Checked:

@@ -39,7 +39,12 @@ def status_of(path: str, *, follow: bool = True) -> os.stat_result | None:
 
 def is_there(path: str) -> bool:
     """Whether anything is at the path, if only a link that leads nowhere. Raises: as `status_of`."""
-    return status_of(path, follow=False) is not None
+    try:
+        return status_of(path, follow=False) is not None
+    except StorageError as exc:
+        if exc.errno == errno.ENAMETOOLONG:  # nothing can have that name
+            return False
+        raise
 
 
 def unreachable(path: str, exc: OSError) -> StorageError:

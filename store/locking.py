@@ -334,7 +334,7 @@ def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError
     """The error of ours for a lock file, or its folder, that cannot be made; `read_only`: what to do if forbidden."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
-    otherwise = "see what stands there, whether the disk is full, or whether its folder was moved, and open it again"
+    otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
     return StorageError(
         f"{path}: cannot open {what}: {exc.strerror}; {advice_on(exc, otherwise)}",
         errno=exc.errno,
