@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from store.compaction import Compaction
     from store.inspection import Inspection
     from store.record import Record
+    from store.rekey import Rekeying
     from store.stats import Stats
     from store.verification import Verification
 
@@ -245,6 +246,10 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     async def verify(self, *, quick: bool = False) -> Verification:
         """As `Store.verify`."""
         return await self._do(lambda s: s.verify(quick=quick))
+
+    async def rekey(self, *, progress: Callable[[int, int], None] | None = None) -> Rekeying:
+        """As `Store.rekey`; `progress` is called in the store's thread."""
+        return await self._do(lambda s: s.rekey(progress=progress))
 
     async def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """As `Store.compact`; `progress` is called in the store's thread."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from store import caller
 from store.errors import LockTimeout, StoreClosed, StoreError
 from store.file_status import no_thread
 
@@ -51,7 +52,7 @@ class Worker:
     async def call(self, function: Callable[[], T]) -> T:
         """The same for a task that has the turn. Cancelled meanwhile, it raises that when the call has ended."""
         try:
-            future = self.loop.run_in_executor(self._executor, _guarded, function)
+            future = self.loop.run_in_executor(self._executor, _guarded, function, caller.site_of_caller())
         except RuntimeError as exc:
             raise StoreClosed("the store was closed; open it again") from exc
         cancelled: asyncio.CancelledError | None = None
@@ -191,9 +192,10 @@ def _nothing() -> None:
     """What the first call does."""
 
 
-def _guarded(function: Callable[[], T]) -> T:
+def _guarded(function: Callable[[], T], site: caller.Site | None) -> T:
     """A future cannot hold StopIteration: on Python 3.11 it would never be done."""
     try:
-        return function()
+        with caller.working_for(site):
+            return function()
     except StopIteration as exc:
         raise RuntimeError("what was called raised StopIteration") from exc

@@ -98,12 +98,18 @@ def _resolve(entry: type | str) -> Allowed:
     if entry.endswith(".*"):
         return _all_of_module(entry)
     module, name = _imported(entry)
-    found, written = _inside(module, name), (module.__name__, name)
+    there = found = _inside(module, name)
+    written = module.__name__, name
     if not isinstance(found, type):
         outer, _, last = entry.rpartition(".")
         found, written = _of_other_python(outer, last), (outer, last)
     if not isinstance(found, type):
-        raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; write it as module.Class")
+        what = (
+            "write it as module.Class"
+            if there is None
+            else "it names something else, and only classes can be allowed"
+        )
+        raise ValueError(f"allow={entry!r}: there is no class of that dotted name here; {what}")
     _refuse_dangerous(found)
     return {key_of(found): found, written: found}
 
@@ -139,12 +145,21 @@ def _all_of_module(entry: str) -> Allowed:
 
 def _refuse_dangerous(cls: type) -> None:
     """Raises: ValueError: with an object of this class a record could do more than be data."""
-    module = cls.__module__
-    listed = (module, cls.__qualname__) in _NEVER or module.partition(".")[0] in _NEVER_FROM
-    if listed and not issubclass(cls, BaseException) and key_of(cls) not in _HARMLESS:
+    if is_dangerous(cls.__module__, cls.__qualname__, cls):
         raise ValueError(
-            f"{module}.{cls.__qualname__} is never allowed: with it a record could call functions or reach the system"
+            f"{cls.__module__}.{cls.__qualname__} is never allowed: with it a record could call functions or reach "
+            "the system"
         )
+
+
+def is_dangerous(module: str, name: str, cls: type | None = None) -> bool:
+    """Whether a class is never allowed, going by its name; exceptions always are, where the class itself is given."""
+    if cls is not None:
+        if issubclass(cls, BaseException):
+            return False
+        module, name = key_of(cls)
+    listed = (module, name) in _NEVER or module.partition(".")[0] in _NEVER_FROM
+    return listed and (module, name) not in _HARMLESS
 
 
 def _imported(entry: str) -> tuple[ModuleType, str]:

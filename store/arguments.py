@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.backends import schemes
@@ -21,8 +21,8 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     if isinstance(location, bytes):
         location = os.fsdecode(location)
     if not isinstance(location, str | os.PathLike):
-        raise TypeError(f"a store's location is a path or a URL, not {location!r}")
-    path = os.fspath(location)
+        raise TypeError(f"a store's location is a path or a URL, not {_instead(location)}")
+    path = os.fsdecode(location)
     scheme, separator, rest = path.partition("://")
     if not separator:
         scheme, rest = "sqlite", path
@@ -41,6 +41,13 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     return scheme, rest if rest == ":memory:" else os.path.abspath(rest)
 
 
+def _instead(location: object) -> str:
+    """What is no location, for a message. `shelve.Shelf(dict)` is a shelf in memory; so this says how to have one."""
+    if isinstance(location, Mapping):
+        return f'{type(location).__name__}; to keep one in memory: Store(":memory:"), and its update(…)'
+    return f"{location!r:.80}"
+
+
 def check_name(name: str, what: str = "name") -> str:
     """The name as a plain `str`. Raises: TypeError: it is something else. ValueError: it is not valid text."""
     if type(name) is not str:
@@ -55,6 +62,20 @@ def check_name(name: str, what: str = "name") -> str:
                 f"a {what} must be valid text, and {name[exc.start : exc.end]!r} at position {exc.start} is half of "
                 "a surrogate pair; for bytes from a file name use os.fsencode(name).hex(), for example"
             ) from exc
+    return name
+
+
+def sought_name(name: str) -> str | None:
+    """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
+    if type(name) is not str:
+        if not isinstance(name, str):
+            raise TypeError(f"a name is a str, not {type(name).__name__}: {name!r:.80}")
+        name = str.__str__(name)
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return None
     return name
 
 
@@ -86,6 +107,13 @@ def check_bytes(size: int, what: str) -> int:
     if size < 0:
         raise ValueError(f"{what} is a number of bytes from 0 up, not {size!r}")
     return size
+
+
+def check_flag(choice: bool, what: str) -> bool:
+    """It, which must be True or False. Raises: TypeError."""
+    if not isinstance(choice, bool):
+        raise TypeError(f"{what} is True or False, not {choice!r}")
+    return choice
 
 
 def check_timeout(timeout: float) -> float:

@@ -3,6 +3,7 @@
     find(value, encode, protocol)    -> Culprit: its path, itself, and what encoding just it raised
     explain(culprit)                 -> "value['conn'].pool[3].socket: cannot pickle 'socket' object"
     remedy(culprit, codec, installed) -> "leave it out: give app.Connection a __getstate__"
+    error_for(value, encode, protocol, codec) -> NotSerializable, which says all of that
 
 The search walks the parts breadth-first, each object once, and asks the codec about many of them in one probe.
 A level that holds the parts of the level above fails only if that one does, so halving finds the deepest level
@@ -21,8 +22,9 @@ from typing import Any
 from store.culprit_message import Culprit, explain, remedy, too_deep
 from store.culprit_parts import Part, Way, parts
 from store.culprit_path import Node, holder_of, path_of
+from store.errors import NotSerializable
 
-__all__ = ["Culprit", "explain", "find", "remedy"]
+__all__ = ["Culprit", "error_for", "explain", "find", "remedy"]
 
 PROBES = 300  # then the deepest part known to fail is the answer; each costs at most what encoding the value does
 LOOK_AHEAD = 256  # objects to go into before the first probe; doubled each time
@@ -51,6 +53,17 @@ def find(value: Any, encode: Encode, protocol: int) -> Culprit | None:
     node = root if too_deep(error) else _instance(_found(root, probe, way))
     alone = error if node is root else probe.error_of(node) or probe.last
     return Culprit(path_of(node), node.value, alone, holder_of(node))
+
+
+def error_for(value: Any, encode: Encode, protocol: int, codec: str) -> NotSerializable | None:
+    """The error for a value that could not be encoded; None if it now can be. Raises: as `find`."""
+    from importlib.util import find_spec
+
+    found = find(value, encode, protocol)
+    if found is None:
+        return None
+    what_to_do = remedy(found, codec, lambda library: find_spec(library) is not None)
+    return NotSerializable(f"{explain(found)}; {what_to_do}", path=found.path)
 
 
 def _found(root: Node, probe: _Probe, way: Way) -> Node:

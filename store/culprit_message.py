@@ -16,7 +16,7 @@ from types import (
 )
 from typing import Any, NamedTuple
 
-from store.culprit_parts import importable, is_global
+from store.culprit_parts import importable, is_global, is_users, own_method
 from store.errors import NotSerializable
 
 MOST_PATH = 200  # characters of a path in a message
@@ -31,6 +31,16 @@ _METHODS = ("__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__
 _NO_NAME = re.compile(r"not found as|attribute lookup|not the same object|local object|import of module|No module")
 _CANNOT = re.compile(r"(?:cannot|can't) (?:pickle|serialize) '?([\w.]+)'? (?:object|instance)", re.IGNORECASE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class NotReadBack(Exception):
+    """What was encoded cannot be decoded, or comes back as something else. `text` says so, of its class."""
+
+    def __init__(self, text: str, why: Exception | None = None, remedy: str | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.remedy = remedy
+        self.why = why  # what decoding raised; no __cause__, whose depth would be taken for the value's
 
 
 class Culprit(NamedTuple):
@@ -56,6 +66,8 @@ def explain(culprit: Culprit) -> str:
 def remedy(culprit: Culprit, codec_name: str, installed: Callable[[str], bool]) -> str:
     """What to do about it, in one clause."""
     value, error = culprit.value, _cause(culprit.error)
+    if isinstance(error, NotReadBack):
+        return error.remedy or _way_back(type(value), error.why)
     if too_deep(error):
         return "make it flatter, or store its parts as records of their own"
     if issubclass(type(value), ModuleType):
@@ -80,6 +92,8 @@ def too_deep(error: BaseException | None) -> bool:
 
 def _reason(culprit: Culprit) -> str:
     value, error = culprit.value, _cause(culprit.error)
+    if isinstance(error, NotReadBack):
+        return f"{_name_of(type(value))} {error.text}"
     if too_deep(error):
         return "nests too deep to be encoded"
     if issubclass(type(value), ModuleType):
@@ -159,6 +173,32 @@ def _raised_in(name: str, value: Any, error: BaseException) -> bool:
             return True
         trace = trace.tb_next
     return False
+
+
+def _way_back(cls: type, why: Exception | None) -> str:
+    """What to do about a class that is written and not read back."""
+    if not is_users(cls):
+        return "store what it can be made from instead"
+    name = _name_of(cls)
+    if isinstance(why, RecursionError) and own_method(cls, "__getattr__"):
+        return f"let {name}.__getattr__ raise AttributeError for names that begin with '__': it is asked too early"
+    hashed = _hashed_early(why)
+    if hashed is not None:
+        return (
+            f"give {_name_of(hashed)} a __reduce__ whose arguments are what its __hash__ needs: it is asked too early"
+        )
+    return f"give {name} a __reduce__ that returns (type(self), the arguments to make it with)"
+
+
+def _hashed_early(error: Exception | None) -> type | None:
+    """The class whose `__hash__` the error came out of."""
+    trace = None if error is None else error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == "__hash__" and code.co_argcount:
+            return type(trace.tb_frame.f_locals.get(code.co_varnames[0]))
+        trace = trace.tb_next
+    return None
 
 
 def _leave_out(culprit: Culprit) -> str:

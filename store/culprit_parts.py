@@ -7,7 +7,9 @@ The order of the questions is the Pickler's own: built-in containers, functions 
 from __future__ import annotations
 
 import copyreg
+import os
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from types import (
@@ -29,6 +31,8 @@ ATOMS = frozenset(
 )  # fmt: skip
 ITEMS = ("[{}]", ".key({})", ".member({})")  # the forms of what a container holds
 MOST_ITEMS = 2_000_000  # of an iterator that a __reduce__ returned: it may have no end
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _MISSING = object()
 
 
@@ -76,6 +80,24 @@ def own_method(cls: type, name: str) -> bool:
         if name in base.__dict__:
             return base is not object
     return False
+
+
+def reduces_itself(cls: type) -> bool:
+    """Whether the class itself, and no base of it, says what it comes back as."""
+    return "__reduce__" in vars(cls) or "__reduce_ex__" in vars(cls) or cls in copyreg.dispatch_table
+
+
+def is_users(cls: type) -> bool:
+    """Whether a class is the program's: made by a class statement, neither the library's nor installed."""
+    module = cls.__module__
+    if type(module) is not str or not cls.__flags__ & _HEAP_TYPE:
+        return False
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    file = str(getattr(sys.modules.get(module), "__file__", None))
+    if not _INSTALLED.isdisjoint(file.split(os.sep)):  # of this environment, or of one that it is based on
+        return False
+    return not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")))
 
 
 def _parts(value: Any, way: Way) -> Iterable[Part]:

@@ -13,8 +13,6 @@ enums, and tuples of those. Anything else is `<module.Class object>`.
 
 from __future__ import annotations
 
-import sys
-import sysconfig
 from collections.abc import Iterator
 from enum import Enum
 from itertools import islice
@@ -22,13 +20,12 @@ from keyword import iskeyword
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, NoneType
 from typing import Any
 
-from store.culprit_parts import ITEMS, Way
+from store.culprit_parts import ITEMS, Way, is_users
 
 MOST_SHOWN = 80  # characters of a key
 MOST_DEEP = 3  # tuples in tuples of a key
 MOST_MADE = 8  # containers that a __reduce__ made, one in the other
 _PLAIN = (str, bytes, int, float, bool, NoneType)
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
 _FIELDS = (MemberDescriptorType, type(vars(Way)["protocol"]))  # slots, and the fields of a named tuple
 _MISSING = object()
 
@@ -83,7 +80,7 @@ def holder_of(node: Node) -> type | None:
     below = None
     while node.parent is not None:
         owner = node.parent.value
-        if _is_users(type(owner)) and not _apart_from_state(owner, node, below):
+        if _has_state(type(owner)) and not _apart_from_state(owner, node, below):
             return type(owner)
         below, node = node, node.parent
     return None
@@ -183,15 +180,6 @@ def _item(owner: Any, part: Any, key: Any) -> str | None:
     return None
 
 
-def _is_users(cls: type) -> bool:
-    """Whether a class is the program's: made by a class statement, neither the library's nor installed.
-
-    A tuple's class does not count: it has no state that a `__getstate__` could leave something out of.
-    """
-    module = cls.__module__
-    if type(module) is not str or not cls.__flags__ & _HEAP_TYPE or issubclass(cls, tuple | type):
-        return False
-    if module.partition(".")[0] in sys.stdlib_module_names:
-        return False
-    file = str(getattr(sys.modules.get(module), "__file__", None))
-    return not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")))
+def _has_state(cls: type) -> bool:
+    """Whether a class is the program's, and has a state that a `__getstate__` could leave something out of."""
+    return is_users(cls) and not issubclass(cls, tuple | type)

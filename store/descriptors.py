@@ -18,7 +18,7 @@ class Descriptor:
     Raises: what `os.open` does.
     """
 
-    __slots__ = ("_closing", "_numbers")
+    __slots__ = ("__weakref__", "_closing", "_numbers")
 
     def __init__(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
         self._numbers: deque[int] = deque()  # not a list, which asks for memory to become shorter

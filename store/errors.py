@@ -6,6 +6,7 @@
     │   ├── Untrusted        (UnpicklingError)               somebody else's record wants a class
     │   ├── Tampered         (ValueError)                    the seal is ours and does not match
     │   ├── Corrupt          (UnpicklingError, ValueError)   the bytes cannot be decoded
+    │   │   └── ClassNotFound                                it is intact, and made of a class that is not here
     │   ├── UnknownProtocol  (ValueError)                    written by a newer Python or codec
     │   └── Conflict         (RuntimeError)                  the record moved on
     ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
@@ -26,9 +27,9 @@ from pickle import PicklingError, UnpicklingError
 from typing import Any
 
 __all__ = [
-    "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "UnknownProtocol",
-    "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "LockTimeout", "ReadOnly", "StoreClosed",
-    "NotAStore",
+    "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
+    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "LockTimeout", "ReadOnly",
+    "StoreClosed", "NotAStore",
 ]  # fmt: skip
 
 
@@ -93,11 +94,14 @@ class NotSerializable(RecordError, PicklingError, TypeError):
 class Untrusted(RecordError, UnpicklingError):
     """A record of somebody else needs a class that was not allowed: `.missing` is its dotted name.
 
-    The record stays as it is; its metadata can be read, and the message ends in the line that allows it.
+    The record stays as it is; its metadata can be read. `.reason` says why alone, and `.allowable` whether `allow=`
+    may let it pass: then the message has the line that does.
     """
 
-    evidence = (*RecordError.evidence, "missing")
+    evidence = (*RecordError.evidence, "missing", "reason", "allowable")
     missing: str | None
+    reason: str | None
+    allowable: bool | None
 
 
 class Tampered(RecordError, ValueError):
@@ -112,6 +116,17 @@ class Corrupt(RecordError, UnpicklingError, ValueError):
 
     evidence = (*RecordError.evidence, "file")
     file: str | None
+
+
+class ClassNotFound(Corrupt):
+    """The record is intact, and made of a class or function that is not here: `.missing` is its dotted name.
+
+    Its library is not installed, or it was moved or removed: the message says what to do. It is below `Corrupt`
+    because programs catch that one for whatever cannot be decoded.
+    """
+
+    evidence = (*Corrupt.evidence, "missing")
+    missing: str | None
 
 
 class UnknownProtocol(RecordError, ValueError):

@@ -195,12 +195,12 @@ def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any
     except Exception as exc:
         raise Corrupt(
             f"{name}.__upgrade__ could not bring version {version} to {getattr(cls, _ATTRIBUTE)} "
-            f"({type(exc).__name__}: {exc}); the record is intact: mend __upgrade__"
+            f"({type(exc).__name__}: {exc}); the record stays as it is: mend __upgrade__"
         ) from exc
     if new is None or (not is_free and type(new) is not dict):
         raise Corrupt(
             f"{name}.__upgrade__ returned {type(new).__name__} and must return the new state, a dict of attributes "
-            "unless the class has a __getstate__; the record is intact: mend __upgrade__"
+            "unless the class has a __getstate__; the record stays as it is: mend __upgrade__"
         )
     if _seen.lines is not None:
         _seen.lines.append(f"{name} {version} → {getattr(cls, _ATTRIBUTE)}")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from store.errors import StorageError, StoreError
+from store.refusals import advice
 
 LOOK_AT_LOG = "see the file system's log and try again"
 
@@ -19,11 +20,6 @@ _OF_PATHS = {
     errno.EACCES: "this user may not search a folder above it: have its owner allow that, or choose another path",
     errno.ELOOP: "links above it lead in a circle: see where they point, or choose another path",
     errno.ENAMETOOLONG: "choose a shorter path",
-}
-_OF_MEANS = {
-    errno.EMFILE: "this process has no descriptors left: close files, or raise `ulimit -n`, and try again",
-    errno.ENFILE: "the system has no descriptors left: close programs, and try again",
-    errno.ENOMEM: "there is not memory enough: close programs, or raise `ulimit -v`, and try again",
 }
 
 
@@ -49,13 +45,8 @@ def is_there(path: str) -> bool:
 
 def unreachable(path: str, exc: OSError) -> StorageError:
     """The error of ours for a file that the system does not let us look at or open."""
-    advice = _OF_PATHS.get(exc.errno or 0) or advice_on(exc, LOOK_AT_LOG)
-    return StorageError(f"{path} cannot be reached: {exc.strerror or exc}; {advice}", errno=exc.errno, path=path)
-
-
-def advice_on(exc: OSError, otherwise: str) -> str:
-    """What to do about an error of the system: where the process or the system has run out of something, that."""
-    return _OF_MEANS.get(exc.errno or 0, otherwise)
+    what = _OF_PATHS.get(exc.errno or 0) or advice(exc, LOOK_AT_LOG)
+    return StorageError(f"{path} cannot be reached: {exc.strerror or exc}; {what}", errno=exc.errno, path=path)
 
 
 def no_thread(what: str, exc: RuntimeError) -> StorageError:

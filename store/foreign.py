@@ -43,7 +43,13 @@ class Foreign:
             Untrusted: it takes a class that is not allowed, or the codec knows no restraint. Corrupt.
             CodecUnavailable: the codec's library is not installed.
         """
-        protocol = codecs.load(codec).default_protocol
+        if codec == "joblib" and self.trust != "all":
+            from store.codecs.restricted_joblib import codec as restricted  # without joblib, which may not be here
+
+            self._pipeline.use(restricted)
+            protocol = restricted.default_protocol
+        else:
+            protocol = codecs.load(codec).default_protocol
         row = Row(None, "", name, codec, protocol, None, None, body, None, b"", 0, 1, 0.0, 0.0, None)
         return self._pipeline.unpack(self._pipeline.sealer.seal_unkeyed(row))
 

@@ -5,25 +5,27 @@ from __future__ import annotations
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from store.arguments import (
     OnUnreadable,
     check_bytes,
+    check_flag,
     check_name,
     check_on_unreadable,
     check_timeout,
     check_ttl,
     checked_clock,
     locate,
+    sought_name,
 )
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError, label
 from store.file_status import unreachable
+from store.key_warnings import warn_of_keys
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
 from store.pipeline import Pipeline, choose
@@ -72,6 +74,7 @@ class Handle(Generic[V]):
         spill_bytes: int = DEFAULT_SPILL_BYTES,
         mmap: bool = True,
         verify_buffers: bool = False,
+        verify_writes: bool = False,
         clock: Callable[[], float] = wall_clock,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
@@ -84,6 +87,7 @@ class Handle(Generic[V]):
         self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
         self._clock = checked_clock(clock)
+        check_flag(verify_writes, "verify_writes")
         options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
             codec, protocol, trust, allow, renames, on_missing
@@ -91,18 +95,19 @@ class Handle(Generic[V]):
         self._options: dict[str, Any] = {
             "codec": codec, "protocol": protocol, "ttl": ttl, "writeback": writeback, "trust": trust,
             "allow": choices.allow, "renames": renames, "on_missing": on_missing, "on_unreadable": on_unreadable,
-            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes, **options._asdict(),
+            "durability": durability, "timeout": timeout, "cache_bytes": cache_bytes,
+            "verify_writes": verify_writes, **options._asdict(),
         }  # fmt: skip
         keyring = Keyring(key)
         self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
         try:
             sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
             large = None if spill is None else Large(spill, options, self._timeout)
-            self._pipeline = Pipeline(sealer, choices, large)
+            self._pipeline = Pipeline(sealer, choices, large, verify_writes=verify_writes)
             self._pipeline.changed = keyring.changed = self._backend.coherence.drop
             if mode == "n":
                 self._backend.clear(self._namespace)
-            self._warn_of_foreign_keys()
+            warn_of_keys(self._backend, self._pipeline)
         except BaseException:
             self._backend.close()
             raise
@@ -196,12 +201,14 @@ class Handle(Generic[V]):
 
     def _read(self, name: str) -> Any:
         """The value of a name, MISSING where there is no such record; from the cache where it is good."""
-        if type(name) is not str:  # in a dict it could be found by another's
-            name = check_name(name)
         # `wall_clock` without the call: a tenth of what a cached read of a number takes.
         now = time.time() if self._clock is wall_clock else self._clock()
-        value = self._cache.value(name, now)
-        return self._fetch(check_name(name), now) if value is MISSING else value
+        if type(name) is str:  # by one of another class a dict could find somebody else's
+            value = self._cache.value(name, now)
+            if value is not MISSING:
+                return value
+        wanted = sought_name(name)
+        return MISSING if wanted is None else self._fetch(wanted, now)
 
     def _fetch(self, name: str, now: float) -> Any:
         """The same from the backend, and into the cache."""
@@ -221,7 +228,8 @@ class Handle(Generic[V]):
 
     def _find(self, name: str) -> Row | None:
         """The row of a name, or None where there is no such record."""
-        return self._found(name, self._clock())
+        wanted = sought_name(name)
+        return None if wanted is None else self._found(wanted, self._clock())
 
     def _found(self, name: str, now: float) -> Row | None:
         """The same at that moment. Raises: Tampered, Corrupt: as `_lives`, and where the name cannot be looked up."""
@@ -358,20 +366,6 @@ class Handle(Generic[V]):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreClosed(f"the store on {self._backend.location} was closed; open it again")
-
-    def _warn_of_foreign_keys(self) -> None:
-        ring = self._pipeline.sealer.keyring
-        unknown = [key_id for key_id in self._backend.sealers() if key_id != UNKEYED and not ring.find(key_id)]
-        if unknown and self._pipeline.trust != "all":
-            ids = ", ".join(key_id.hex() for key_id in unknown[:3])
-            problem = f"; {ring.problem}" if ring.problem else ""
-            warnings.warn(
-                f"{self.location} has records that were sealed with a key this program does not hold ({ids}; "
-                f"keys from {ring.where()}{problem}): they read as plain data, and classes only if declared with "
-                "@store.allow. If they are yours, bring that key: name its file in STORE_KEY_FILE; if it is lost, "
-                f"look at them and take them over: `store admit {self.location} --all`",
-                stacklevel=3,
-            )
 
 
 def _reopen(cls: type[Any], location: str, options: dict[str, Any]) -> Any:

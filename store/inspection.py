@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.arguments import check_name
 from store.errors import CodecUnavailable, Conflict, Corrupt, RecordError, Tampered, label
 from store.handle import Handle
 from store.record import Record
@@ -34,7 +33,7 @@ class Inspection:
 
 def inspect(store: Handle[Any], name: str) -> Inspection:
     """See `Store.inspect`."""
-    row = store._find(check_name(name))
+    row = store._find(name)
     if row is None:
         raise KeyError(name)
     return inspected(store, row)

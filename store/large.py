@@ -82,7 +82,7 @@ class Large:
 
     def __init__(self, spill: Spill, options: LargeOptions, timeout: float) -> None:
         self.spill = spill
-        self.limit, self._mmap, self._verify = options
+        self.limit, self.mmap, self._verify = options
         self._timeout = timeout
 
     def stays(self, buffer: Any) -> bool:
@@ -117,7 +117,7 @@ class Large:
         if foreign:
             self._refuse_holes(parts)
         body = row.body or self.spill.body(parts.pop(0))
-        mapped, verify = self._mmap and not (private or foreign), self._verify or foreign
+        mapped, verify = self.mmap and not (private or foreign), self._verify or foreign
         return body, [self.spill.buffer(part, mapped=mapped, verify=verify) for part in parts]
 
     def _refuse_holes(self, parts: list[Part]) -> None:

@@ -17,7 +17,8 @@ from weakref import WeakValueDictionary, ref
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
-from store.file_status import LOOK_AT_LOG, advice_on, reaching
+from store.file_status import LOOK_AT_LOG, reaching
+from store.refusals import advice
 from store.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
@@ -336,7 +337,7 @@ def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError
         return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
     otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
     return StorageError(
-        f"{path}: cannot open {what}: {exc.strerror}; {advice_on(exc, otherwise)}",
+        f"{path}: cannot open {what}: {exc.strerror}; {advice(exc, otherwise)}",
         errno=exc.errno,
         path=path,
     )
@@ -345,7 +346,7 @@ def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError
 def unlockable(path: str | None, exc: OSError) -> StorageError:
     """The error of ours for a file that the system does not lock, or unlock."""
     return StorageError(
-        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice_on(exc, LOOK_AT_LOG)}",
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
         errno=exc.errno,
         path=path,
     )

@@ -49,6 +49,10 @@ class Lookup:
             found = getattr(found, part)
         return found
 
+    def with_placeholders(self) -> Lookup:
+        """The same, with placeholders for what is not there."""
+        return Lookup(self._given, placeholders=True)
+
     def __repr__(self) -> str:
         return f"Lookup({self._given!r}, placeholders={self.placeholders})"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from store.arguments import check_name, check_ttl
+from store.arguments import check_ttl
 from store.errors import RecordError, Untrusted, label
 from store.file_status import reaching
 from store.handle import Handle, record_of
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from store.compaction import Compaction
     from store.inspection import Inspection
     from store.record import Record
+    from store.rekey import Rekeying
     from store.stats import Stats
     from store.verification import Verification
 
@@ -38,7 +40,6 @@ class Maintenance(Handle[V]):
         Raises:
             KeyError: no such record. Untrusted: it was not sealed by a key of ours, and nothing else is.
         """
-        name = check_name(name)
         ttl = check_ttl(ttl)
         with self._backend.transaction() as transaction:
             row = self._find(name)
@@ -60,8 +61,8 @@ class Maintenance(Handle[V]):
             expires = None if ttl is None else now + ttl
             self._store(self._pipeline.reseal(row._replace(expires=expires, modified=now)))
             if self._writeback is not None:
-                self._writeback.keep_until(name, expires, transaction)
-            header = self._backend.header(self._namespace, name, now)
+                self._writeback.keep_until(row.name, expires, transaction)
+            header = self._backend.header(self._namespace, row.name, -math.inf)  # a tiny ttl may be over already
         assert header is not None
         return record_of(header)
 
@@ -158,6 +159,24 @@ class Maintenance(Handle[V]):
             from store.verification import verify
 
         return verify(self, quick=quick)
+
+    def rekey(self, *, progress: Callable[[int, int], None] | None = None) -> Rekeying:
+        """Seals every record of the file with the newest key, expired ones too; then no record needs an older key.
+
+        A retired key that somebody else has got to know verifies what they write for as long as you hold it: make
+        a new key (`store key new`), retire the old one, rekey each file, and delete its line from the key file.
+
+        In transactions of at most 200 records: killed at any moment, each record is sealed by its old key or by the
+        new one, and rerunning resumes. Only seals change: revision, times, expiry, order and files of large values
+        stay, and `watch` tells nothing. Records that no key of yours sealed, and those whose seal does not hold, are
+        left as they are and named. `progress` is called with how many records are done and how many there are.
+
+        Raises:
+            Untrusted: there is no key to seal with. ReadOnly, LockTimeout, StorageError: as any write.
+        """
+        from store.rekey import rekey
+
+        return rekey(self, progress)
 
     def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
         """Removes files that no record needs any more, and gives free pages of the database back to the file system.

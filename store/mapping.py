@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from itertools import islice
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from store.arguments import check_name
+from store.arguments import check_name, sought_name
 from store.errors import Corrupt, Tampered
 from store.maintenance import Maintenance
 from store.readcache import MISSING
@@ -51,7 +52,7 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         renames: old dotted name → new one, for classes and modules that moved since records were written.
         on_missing: what a record whose class is gone does: "raise", or load with a "placeholder" in its place.
         key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
-            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own.
+            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own. 16 bytes at least; 64 hexadecimal digits are 32.
         on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be
             decoded: "raise", "skip", or a function of its name and the error, which gives the value to put in
             its place. `s[name]` and `==` always raise.
@@ -63,6 +64,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
             at once. False: a private copy, which can be written.
         verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
+        verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
+            the first value of each class that this process stores, and exceptions always; that is a sample.
         clock: what tells the time in Unix seconds; for tests.
 
     Raises:
@@ -87,19 +90,21 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             self._assign(check_name(name), value)
 
     def __delitem__(self, name: str) -> None:
-        name = check_name(name)
-        if not self._delete(name) and not self._delete_damaged(name):
+        wanted = sought_name(name)
+        if wanted is None or not (self._delete(wanted) or self._delete_damaged(wanted)):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
         if not isinstance(name, str):
             return False
-        name = check_name(name)
         now = self._clock()
-        if self._cache.has(name, now):
+        if type(name) is str and self._cache.has(name, now):
             return True
-        exists = self._backend.exists(self._namespace, name, now)
-        return self._found(name, now) is not None if exists is None else exists
+        wanted = sought_name(name)
+        if wanted is None:
+            return False
+        exists = self._backend.exists(self._namespace, wanted, now)
+        return self._found(wanted, now) is not None if exists is None else exists
 
     @overload
     def get(self, name: str, /) -> V | None: ...
@@ -116,12 +121,11 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def pop(self, name: str, default: V | D, /) -> V | D: ...
     def pop(self, name: str, default: Any = MISSING, /) -> Any:
         """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
-        name = check_name(name)
         with self._backend.transaction():
             row = self._find(name)
             if row is not None:
                 value = self._value(row)
-                self._delete(name)
+                self._delete(row.name)
                 return value
         if default is MISSING:
             raise KeyError(name)
@@ -276,6 +280,18 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         with self._backend.transaction() as transaction:
             self._writeback.forget(name, transaction)
             return self._backend.delete(self._namespace, name, self._clock())
+
+
+def _own(base: type) -> None:
+    """Have errors of wrong calls, such as a misspelled option, name the methods of a base as those of `Store`."""
+    for name, member in vars(base).items():
+        if isinstance(member, FunctionType):
+            member.__module__, member.__qualname__ = Store.__module__, f"{Store.__name__}.{name}"
+
+
+for _base in Store.__mro__[1:]:
+    if _base.__module__.startswith("store."):
+        _own(_base)
 
 
 def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:

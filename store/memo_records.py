@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
+from store import caller
 from store.arguments import check_name, check_ttl
 from store.backends import schemes
 from store.errors import LockTimeout, NotSerializable, StorageError, StoreError
@@ -49,7 +48,7 @@ class Source:
     """
 
     def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str, mmap: bool | None = None) -> None:
-        self._where = where if isinstance(where, Store) else _absolute(os.fspath(where))
+        self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
         self._mmap = _check_mmap(where, mmap)
         self._namespace = check_name(namespace, "namespace")
 
@@ -221,7 +220,7 @@ class Records:
         with _counting:
             pending, self._pending = self._pending, []
         for message in pending:
-            warnings.warn(message, RuntimeWarning, stacklevel=_outside())
+            caller.warn(message, RuntimeWarning)
 
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
@@ -270,11 +269,3 @@ def _delete(records: Store[Any], name: str) -> bool:
     except KeyError:
         return False
     return True
-
-
-def _outside() -> int:
-    """The stack level of whoever called the memoized function."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("store.memo"):
-        level, frame = level + 1, frame.f_back
-    return level

@@ -178,12 +178,6 @@ _PHRASES = (
     ("damaged at rest; restore it from a backup", "damaged on its way"),
     ("; the record stays as it is", ""),
     ("the record is intact: ", ""),
-    (
-        "If the record is yours, bring the key it was sealed with (STORE_KEY_FILE); if you trust who wrote it, "
-        "take it over: `store admit`",
-        "Give both sides the same key=",
-    ),
-    ("it was not sealed with a key of yours, and the codec", "no key= was given that sealed it, and the codec"),
     ("if the record is yours, bring the key it was sealed with", "or give both sides the same key="),
     ("the key= of the store", "key="),
     ("the record", "the message"),
@@ -198,14 +192,21 @@ def _told_to_receiver(exc: StoreError, keyed: bool) -> StoreError:
         )
     if isinstance(exc, Untrusted) and keyed:
         return _saying(exc, "the message was not sealed with a key that was given as key=; both sides need the same")
-    if isinstance(exc, Untrusted) and exc.missing is not None:
-        shown = repr(exc.missing)
-        return _saying(
-            exc,
-            f"the message takes {shown}, which is not plain data. If that is a class of yours, put @store.allow "
-            f"above it, or receive with allow=[{shown}]; or give both sides the same key=",
-        )
+    if isinstance(exc, Untrusted) and exc.reason is not None:
+        return _saying(exc, _refusal(exc.reason, exc.missing if exc.allowable else None))
     return _in_other_words(exc)
+
+
+def _refusal(reason: str, allow: str | None) -> str:
+    """What is said of a message that nobody sealed and restraint does not decode."""
+    takes = reason.removeprefix("loading it takes ")
+    what = f"the message takes {takes}" if takes != reason else f"no key= was given that sealed it, and {reason}"
+    if allow is None:
+        return f"{what}. Give both sides the same key="
+    return (
+        f"{what}. If that is a class of yours, put @store.allow above it, or receive with allow=[{allow!r}]; or give "
+        "both sides the same key="
+    )
 
 
 def _in_other_words(exc: StoreError) -> StoreError:

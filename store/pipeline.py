@@ -15,8 +15,12 @@ from store.allowlist import allowed, entries_of
 from store.codecs import Codec, CodecChoice, codecs
 from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
-from store.codecs.pickled import Pickled
+from store.codecs.pickle import PickleCodec
+from store.codecs.pickle_globals import FIRST_PROTOCOL, STACK_GLOBAL
+from store.codecs.pickled import EXTENSIONS, Pickled
 from store.codecs.placeholder import HoldsPlaceholder
+from store.codecs.readback import ReadBack
+from store.culprit_message import NotReadBack
 from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
 from store.large import Beside, Large, LargeBuffer, digest_of, no_files
 from store.lookup import Lookup, Renames
@@ -26,6 +30,7 @@ from store.trust.seal import Sealer, Verdict
 
 TRUST = ("own", "data", "all")
 ON_MISSING = ("raise", "placeholder")
+NOTED_BYTES = 4096  # after a body that is larger, the next one is watched while it is pickled: 0.7 us
 PYTHON = sys.version.partition(" ")[0]  # as platform.python_version(), whose module costs 1.6 ms
 
 Decode = Callable[[bytes], Any]
@@ -73,7 +78,9 @@ def choose(
 class Pipeline:
     """Packs and unpacks the values of one store."""
 
-    def __init__(self, sealer: Sealer, choices: Choices, large: Large | None = None) -> None:
+    def __init__(
+        self, sealer: Sealer, choices: Choices, large: Large | None = None, *, verify_writes: bool = False
+    ) -> None:
         self.sealer = sealer
         self.large = large  # None: all of a value is in its row
         self.codec, self.protocol, self.trust, self.allow, self.lookup = choices
@@ -86,6 +93,9 @@ class Pipeline:
         # What most rows need, at hand.
         self._usual: Codec = codecs.load("pickle") if isinstance(self.codec, Auto) else self.codec
         self._usual_decode = self._full(self._usual)
+        self._read_back = ReadBack(self.lookup, every=verify_writes, mmap=large is None or large.mmap)
+        self._verifies = verify_writes
+        self._last_bytes = 0  # of the last body
 
     def pack(
         self,
@@ -100,7 +110,7 @@ class Pipeline:
         """The sealed row of a value. Where it has files they are written: put it, or `discard` it.
 
         Raises:
-            NotSerializable: the codec cannot hold it.
+            NotSerializable: the codec cannot hold it, or not give it back.
             Untrusted: there is no key to seal with, and without one it could not be read back.
         """
         chosen: Codec
@@ -109,11 +119,16 @@ class Pipeline:
         else:
             chosen, protocol = self.choice(value, codec, protocol)
         try:
-            body, buffers = self._encoded(chosen, value, protocol)
+            body, buffers, is_plain = self._encoded(chosen, value, protocol)
         except NotSerializable as exc:
             raise _located(exc, value, chosen, protocol).about(name, namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(name, namespace) from exc.__cause__
+        if not is_plain:
+            try:
+                self._read_back.check(chosen, value, protocol, body, buffers)
+            except NotReadBack as exc:
+                raise self._unreadable(exc, value, chosen, protocol).about(name, namespace) from exc.why
         is_large = self.large is not None and (bool(buffers) or len(body) > self.large.limit)
         seal, crc = b"", 0
         if not is_large:
@@ -213,7 +228,7 @@ class Pipeline:
         """The digest of the value, encoded as in `row`: it changes when the value does."""
         codec = self.codec_of(row)
         try:
-            body, buffers = self._encoded(codec, value, row.protocol)
+            body, buffers, _ = self._encoded(codec, value, row.protocol)
         except NotSerializable as exc:
             raise _located(exc, value, codec, row.protocol).about(row.name, row.namespace) from exc.__cause__
         if buffers or (self.large is not None and len(body) > self.large.limit):
@@ -246,6 +261,10 @@ class Pipeline:
         chosen = asked.codec_for(value)
         return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
 
+    def use(self, codec: Codec) -> None:
+        """From now on that object goes before the registered codec of its name."""
+        self._known[codec.name] = codec
+
     def _called(self, codec: CodecChoice) -> Codec | Auto:
         """The codec of that name, or that object, which is known from now on."""
         if isinstance(codec, str):
@@ -256,16 +275,23 @@ class Pipeline:
             self.changed()
         return found
 
-    def _encoded(self, codec: Codec, value: Any, protocol: int) -> tuple[bytes, Sequence[memoryview]]:
-        """The body, and the buffers that are too large for it."""
+    def _encoded(self, codec: Codec, value: Any, protocol: int) -> tuple[bytes, Sequence[memoryview], bool]:
+        """The body; the buffers that are too large for it; and whether it is of plain data, which comes back."""
         large = self.large
-        if large is None:
-            return codec.encode(value, protocol), ()
         try:
-            return codec.encode(value, protocol, large.stays), ()
+            # Numbers and text may look like a name. In a small body that costs little; it is the last one that tells.
+            if self._last_bytes > NOTED_BYTES and type(codec) is PickleCodec:
+                body, is_other = codec.encode_noting(value, protocol, None if large is None else large.stays)
+                is_plain = not is_other
+            else:
+                body = codec.encode(value, protocol, None if large is None else large.stays)
+                is_plain = not (STACK_GLOBAL in body or protocol < FIRST_PROTOCOL or EXTENSIONS)
+            self._last_bytes = len(body)
+            return body, (), is_plain and not self._verifies
         except LargeBuffer:
+            assert large is not None
             beside = Beside(large.limit)
-            return codec.encode(value, protocol, beside.take), beside.buffers
+            return codec.encode(value, protocol, beside.take), beside.buffers, False
 
     def _pack_large(self, draft: Row, codec: Codec, buffers: Sequence[memoryview]) -> Row:
         assert self.large is not None
@@ -301,6 +327,20 @@ class Pipeline:
     def _full(self, codec: Codec) -> Decode:
         return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
 
+    def _unreadable(self, exc: NotReadBack, value: Any, codec: Codec, protocol: int) -> NotSerializable:
+        """The error for a value that was encoded and cannot be decoded."""
+        if isinstance(codec, Pickled):
+            from store import culprit
+
+            attempt = partial(self._read_back.try_part, codec, protocol)
+            found = culprit.error_for(value, attempt, protocol, codec.name)
+            if found is not None:
+                return found
+        return NotSerializable(
+            f"it {exc.text}; correct what the codec {codec.name!r} encodes or decodes, or store something else",
+            path="value",
+        )
+
     def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
         if self.trust == "all":
             return
@@ -309,15 +349,23 @@ class Pipeline:
                 raise Untrusted('it could not be read back with trust="own"')
             codec.decode_restricted(row.body, buffers, allow=allowed(self.allow), lookup=self.lookup)
         except RecordError as exc:
-            problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
-            raise Untrusted(
-                f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
-                "Name a key file in STORE_KEY_FILE, or pass key=; or allow the class with @store.allow "
-                f"({exc})",
-                name=row.name,
-                namespace=row.namespace,
-                missing=getattr(exc, "missing", None),
-            ) from exc
+            raise self._not_readable(row, exc) from exc
+
+    def _not_readable(self, row: Row, exc: RecordError) -> Untrusted:
+        """The error for a row that there is no key for, and that could not be read back without."""
+        problem = self.sealer.keyring.problem or f"no key can be had from {self.sealer.keyring.where()}"
+        allowable = isinstance(exc, Untrusted) and exc.allowable
+        reason = exc.reason if isinstance(exc, Untrusted) and exc.reason is not None else exc.message
+        return Untrusted(
+            f"{label(row.name, row.namespace)} cannot be sealed, so it could not be read back: {problem}. "
+            f"Name a key file in STORE_KEY_FILE, or pass key="
+            f"{'; or allow the class with @store.allow' if allowable else ''} ({reason})",
+            name=row.name,
+            namespace=row.namespace,
+            missing=getattr(exc, "missing", None),
+            reason=reason,
+            allowable=allowable,
+        )
 
 
 def _nothing() -> None:
@@ -365,15 +413,9 @@ def _located(exc: NotSerializable, value: Any, codec: Codec, protocol: int) -> N
     """The error, saying where in the value the trouble is and what to do; looked for only now."""
     if exc.path is not None or not isinstance(codec, Pickled) or isinstance(exc.__cause__, HoldsPlaceholder):
         return exc
-    from importlib.util import find_spec
-
     from store import culprit
 
-    found = culprit.find(value, lambda part: codec.encode(part, protocol), protocol)
-    if found is None:
-        return exc
-    what_to_do = culprit.remedy(found, codec.name, lambda library: find_spec(library) is not None)
-    return NotSerializable(f"{culprit.explain(found)}; {what_to_do}", path=found.path)
+    return culprit.error_for(value, lambda part: codec.encode(part, protocol), protocol, codec.name) or exc
 
 
 def type_name(value: Any) -> str:

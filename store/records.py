@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from store.arguments import check_name, check_ttl
+from store.arguments import check_name, check_ttl, sought_name
 from store.codecs import CodecChoice
 from store.errors import Conflict, label
 from store.file_status import unreachable
@@ -50,7 +51,7 @@ class Records(Handle[V]):
                 if if_revision is not None:
                     self._check_revision(name, if_revision, row.modified)
                 self._store(row)
-                header = self._backend.header(self._namespace, name, row.modified)
+                header = self._backend.header(self._namespace, name, -math.inf)  # a tiny ttl may be over already
                 if self._writeback is not None:
                     self._writeback.learn(value, row, transaction)
         except BaseException:
@@ -61,7 +62,7 @@ class Records(Handle[V]):
 
     def get_many(self, names: Iterable[str]) -> dict[str, V]:
         """The values of those names that exist, in the order given, as of one moment."""
-        wanted = list(dict.fromkeys(map(check_name, names)))
+        wanted = [name for name in dict.fromkeys(map(sought_name, names)) if name is not None]
         cached = self._cache.values(wanted, self._clock())
         if cached is not None:
             return cached
@@ -70,7 +71,8 @@ class Records(Handle[V]):
 
     def record(self, name: str) -> Record:
         """What is known of a record, without decoding it. Raises: KeyError."""
-        header = self._backend.header(self._namespace, check_name(name), self._clock())
+        wanted = sought_name(name)
+        header = None if wanted is None else self._backend.header(self._namespace, wanted, self._clock())
         if header is None:
             self._find(name)  # raises where it cannot be looked up, or may not have expired
             raise KeyError(name)

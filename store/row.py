@@ -91,10 +91,22 @@ class Identity(NamedTuple):
         return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
 
 
+class Total(NamedTuple):
+    """The records of one codec and protocol together; `bytes` are those of their rows and files."""
+
+    codec: str
+    protocol: int
+    records: int
+    bytes: int
+    files: int
+    file_bytes: int
+
+
 class Mark(NamedTuple):
     """What tells whether a record is still the one that was seen: a change of it changes the mark.
 
-    The seal is part of it: what is deleted and written again within one tick of a coarse clock differs in no other.
+    The checksum is part of it: what is deleted and written again within one tick of a coarse clock differs in no
+    other. Not the seal, which changes with the key alone.
     """
 
     name: str
@@ -102,11 +114,11 @@ class Mark(NamedTuple):
     created: float
     revision: int
     expires: float | None
-    seal: bytes
+    crc: int
 
     def has_types(self) -> bool:
         """As that of `Row`."""
         return tuple(map(type, self)) in _MARK_TYPES
 
 
-_MARK_TYPES = frozenset(product((str,), (int,), (float, int), (int,), (float, int, _NONE), (bytes,)))
+_MARK_TYPES = frozenset(product((str,), (int,), (float, int), (int,), (float, int, _NONE), (int,)))

@@ -21,12 +21,12 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
+from store import caller
 from store.arguments import check_ttl
 from store.errors import (
     CodecUnavailable,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from store.record import Record
 
 TWO_WEEKS = 14 * 24 * 3600.0
+_A_WHILE = 3600.0  # what a session is made with that gets its own lifetime in the same transaction
 
 # Do not change: they make the names of records on disk.
 _ID_BYTES = 32
@@ -298,18 +299,19 @@ class Sessions:
     def _put(self, name: str, data: dict[str, Any], ttl: float | None, **options: Any) -> Record:
         """A new record. Its lifetime is `ttl`, else that of the sessions, and never that of an open `Store`."""
         seconds = self._ttl if ttl is None else check_ttl(ttl)
+        lasts = seconds is None and self._store._ttl is not None  # whose ttl may be over before it is taken away
         with self._store.transaction():
-            record = self._store.put(name, data, ttl=seconds, **{"codec": self._codec, **options})
-            if seconds is None and record.expires is not None:
-                record = self._store.touch(name, None)
-        return record
+            first = _A_WHILE if lasts else seconds
+            record = self._store.put(name, data, ttl=first, **{"codec": self._codec, **options})
+            return self._store.touch(name, None) if lasts else record
 
     def _move(self, name: str, new: str, ttl: float | None) -> None:
         """Inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
         try:
             old = self._store.record(name)
-            made = self._put(new, self._store[name], ttl, codec=old.codec, protocol=old.protocol)
-            if ttl is None and old.expires != made.expires:
+            first = _A_WHILE if ttl is None else ttl  # that of the sessions may be over before it is changed
+            made = self._put(new, self._store[name], first, codec=old.codec, protocol=old.protocol)
+            if ttl is None:
                 self._store.touch(new, _seconds_left(old, made))
             del self._store[name]
         except KeyError:
@@ -334,10 +336,9 @@ class Sessions:
         self._rejections[thread] = self._rejections.get(thread, 0) + 1
         if (self.location, self.namespace) not in _warned:
             _warned.add((self.location, self.namespace))
-            warnings.warn(
+            caller.warn(
                 f"{self.location} has a session that is taken for absent: {exc}. This is told once; "
-                f"`store verify {self.location}` lists all such records",
-                stacklevel=4,
+                f"`store verify {self.location}` lists all such records"
             )
 
 

@@ -40,13 +40,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast, overload
 
+from store.caller import warn
 from store.errors import StoreError
 from store.mapping import Store
 from store.settings_changes import Callback, Changes, Handle, stamps_of
 from store.settings_environment import Environment
 from store.settings_fields import Field, Schema, each, schema_of
 from store.settings_frozen import frozen
-from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable, warn
+from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
 
@@ -287,8 +288,9 @@ class Settings(Generic[T]):
 
     def export_to(self, path: str | os.PathLike[str], format: str | None = None, *, with_env: bool = False) -> None:
         """The same as a file, replaced as a whole; the format is that of its suffix. Raises: OSError too."""
+        path = os.fsdecode(path)
         if os.path.realpath(path) == os.path.realpath(self._store.location):
-            raise ValueError(f"{os.fspath(path)} is the store itself; name another file")
+            raise ValueError(f"{path} is the store itself; name another file")
         write_file(path, self.export(format_of(path, format), with_env=with_env))
 
     def import_(self, text: str, format: str) -> None:
@@ -311,6 +313,7 @@ class Settings(Generic[T]):
 
     def import_from(self, path: str | os.PathLike[str], format: str | None = None) -> None:
         """The same of a file, whose suffix tells the format. Raises: OSError too."""
+        path = os.fsdecode(path)
         format = format_of(path, format)
         try:
             text = Path(path).read_text(encoding="utf-8")
@@ -318,7 +321,7 @@ class Settings(Generic[T]):
         except StoreError:
             raise
         except ValueError as exc:
-            raise ValueError(f"{os.fspath(path)}: {exc}") from exc
+            raise ValueError(f"{path}: {exc}") from exc
 
     # -- the object
 

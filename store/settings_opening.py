@@ -1,11 +1,8 @@
-"""Where settings are: the store that is opened, the folder of a program; and warnings."""
+"""Where settings are: the store that is opened, the folder of a program."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +13,17 @@ from store.settings_fields import Schema
 
 NAMESPACE = "settings"
 OPTIONS = ("mode", "trust", "key", "durability", "timeout")
-_HERE = os.path.dirname(__file__)
+_A_WHILE = 3600.0  # seconds: a ttl of the store that was given may be over before it is taken away
 
 
 def put_plain(store: Store[Any], name: str, plain: Any) -> None:
     """Stores plain data for ever: as JSON where that holds it, else as a pickle that restraint reads."""
+    first = None if store._ttl is None else _A_WHILE
     with store.transaction():
         try:
-            record = store.put(name, plain, codec="json")
+            record = store.put(name, plain, codec="json", ttl=first)
         except NotSerializable:
-            record = store.put(name, plain, codec="pickle")
+            record = store.put(name, plain, codec="pickle", ttl=first)
         if record.expires is not None:  # the store that was given has a ttl, which is not for settings
             store.touch(name, None)
 
@@ -76,15 +74,3 @@ def usable(schema: Schema, owner: type) -> Schema:
                 f"{field.where} cannot be a field: Settings has that name for itself; call it e.g. {name.strip('_')}_"
             )
     return schema
-
-
-def warn(message: str) -> None:
-    """Warns at the line outside this package that led here."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and _is_ours(frame.f_code.co_filename):
-        level, frame = level + 1, frame.f_back
-    warnings.warn(message, stacklevel=level)
-
-
-def _is_ours(file: str) -> bool:
-    return os.path.dirname(file) == _HERE or file == contextlib.__file__

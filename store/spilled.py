@@ -99,6 +99,11 @@ def size_of(text: Any) -> int:
     return sum(size for size in sizes if type(size) is int and 0 <= size <= _LARGEST)
 
 
+def count_of(text: Any) -> int:
+    """How many files a row names, going by what it says."""
+    return len(_read(text))
+
+
 def _read(text: Any) -> list[Any]:
     """The list, or [] where the text is none."""
     if not isinstance(text, str):

@@ -16,6 +16,9 @@ class Stats:
     bytes: int
     codecs: dict[str, int]
     protocols: dict[str, int]
+    spill_files: int
+    """Files of large values, beside the database; `spill_bytes` is their size, which `bytes` has too."""
+    spill_bytes: int
     namespaces: int
     file_bytes: int
     wal_bytes: int
@@ -33,17 +36,18 @@ def stats(store: Handle[Any]) -> Stats:
     now = store._clock()
     codecs: dict[str, int] = {}
     protocols: dict[str, int] = {}
-    size = 0
-    for codec, protocol, records, bytes_ in store._backend.totals(store._namespace, now):
-        codecs[codec] = codecs.get(codec, 0) + records
-        protocols[f"{codec} {protocol}"] = records
-        size += bytes_
+    totals = list(store._backend.totals(store._namespace, now))
+    for total in totals:
+        codecs[total.codec] = codecs.get(total.codec, 0) + total.records
+        protocols[f"{total.codec} {total.protocol}"] = total.records
     usage = store._backend.usage()
     return Stats(
         records=sum(codecs.values()),
-        bytes=size,
+        bytes=sum(total.bytes for total in totals),
         codecs=codecs,
         protocols=protocols,
+        spill_files=sum(total.files for total in totals),
+        spill_bytes=sum(total.file_bytes for total in totals),
         namespaces=len(store._backend.namespaces(now)),
         file_bytes=usage.file_bytes,
         wal_bytes=usage.wal_bytes,

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.arguments import check_name
-
 if TYPE_CHECKING:
     from store.mapping import Store
 
@@ -53,7 +51,7 @@ class Items(ItemsView[str, V]):
     def __contains__(self, item: object) -> bool:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
             return False
-        found = self._mapping._find(check_name(item[0]))
+        found = self._mapping._find(item[0])
         if found is None:
             return False
         value = self._mapping._value(found)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from store.locking import WriterLock
 from store.registry import Registry
-from store.row import Header, Identity, Mark, Row
+from store.row import Header, Identity, Mark, Row, Total
 from store.spilled import Part
 
 HEADER = slice(0, 48)  # where in what `Coherence.index` gives the header is
@@ -328,8 +328,20 @@ class Backend(Protocol):
 
     def add_sealer(self, key_id: bytes) -> None: ...
 
-    def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        """(codec, protocol, records, bytes of their bodies and files) for each pair of codec and protocol."""
+    def forget_sealers_but(self, key_ids: set[bytes]) -> None:
+        """List no other keys than these as those that sealed records."""
+
+    def count_by_key(self) -> dict[bytes, int]:
+        """The records of all namespaces, those that have expired too, by the id of the key that sealed them."""
+
+    def row_count(self) -> int:
+        """The records of all namespaces, those that have expired too."""
+
+    def reseal(self, row: Row, before: bytes) -> bool:
+        """Replace seal and checksum of a record that bears the seal `before`, and nothing else; whether it did."""
+
+    def totals(self, namespace: str, now: float) -> Iterable[Total]:
+        """One for each pair of codec and protocol."""
 
     def usage(self) -> Usage: ...
 

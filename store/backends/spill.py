@@ -18,11 +18,13 @@ from contextlib import contextmanager, suppress
 
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
-from store.file_status import LOOK_AT_LOG, advice_on
+from store.file_status import LOOK_AT_LOG
+from store.refusals import advice
 from store.spilled import is_file
 from store.syncing import sync_folder
 
 RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
+ATTEMPTS = 10  # to lock the folder that is at the path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -33,7 +35,8 @@ class Folder:
     def __init__(self, database: str, path: str) -> None:
         self.database = database
         self.path = path
-        self._is_synced = False  # whether a power cut leaves the folder where it is
+        self._synced: tuple[int, int] | None = None  # the folder that a power cut leaves where it is
+        self._was_made = False  # by this object
 
     @contextmanager
     def opened(self) -> Iterator[int]:
@@ -44,7 +47,7 @@ class Folder:
             raise
         except OSError as exc:
             raise StorageError(
-                f"{self.path} cannot be opened: {exc.strerror}; {advice_on(exc, LOOK_AT_LOG)}",
+                f"{self.path} cannot be opened: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
                 errno=exc.errno,
                 path=self.path,
             ) from exc
@@ -57,16 +60,37 @@ class Folder:
         Raises:
             ReadOnly, StorageError: it cannot be made or opened. LockTimeout: orphans are being removed.
         """
-        descriptor = self._open_or_make()
-        try:
-            with translated(self.path):
-                self._sync_name()
-                if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
-                    raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
-        except BaseException:
+        for left in reversed(range(ATTEMPTS)):
+            descriptor = self._open_or_make()
+            try:
+                with translated(self.path):
+                    self._sync_name(descriptor.number)
+                    if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
+                        raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
+                    # Else `remove_if_made` was faster; or this file system numbers a folder anew at each look.
+                    if self.is_at_path(descriptor.number) or not left:
+                        return descriptor
+            except BaseException:
+                descriptor.close()
+                raise
             descriptor.close()
-            raise
-        return descriptor
+        raise AssertionError("the last attempt returns or raises")
+
+    def is_at_path(self, descriptor: int) -> bool:
+        """Whether a descriptor is of the folder that is at the path now."""
+        try:
+            status = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(status, os.fstat(descriptor))
+
+    def remove_if_made(self) -> None:
+        """Removes the folder if this object made it, it is empty, and nobody is writing files into it."""
+        if not self._was_made:
+            return
+        with suppress(OSError, StorageError), self._open() as descriptor:
+            if lock_exclusively(descriptor, 0.0) and self.is_at_path(descriptor):
+                os.rmdir(self.path)
 
     def files(self, descriptor: int) -> set[str]:
         """The names of all files that are called as ours are."""
@@ -114,23 +138,25 @@ class Folder:
 
     def _make(self) -> None:
         """With the rights of the database, as SQLite makes its log."""
-        self._is_synced = False
         status = self.rights()
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
+        self._was_made = True
         with self._open() as descriptor:
             give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
 
-    def _sync_name(self) -> None:
+    def _sync_name(self, descriptor: int) -> None:
         """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
-        if self._is_synced:
+        status = os.fstat(descriptor)
+        folder = status.st_dev, status.st_ino
+        if self._synced == folder:
             return
         # A folder may be such that it can be written and not read; SQLite goes on as well.
         with suppress(PermissionError):
             sync_folder(os.path.dirname(self.path))
-        self._is_synced = True
+        self._synced = folder
 
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:
@@ -169,12 +195,8 @@ def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
         return ReadOnly(
             f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
         )
-    full = exc.errno in (errno.ENOSPC, errno.EDQUOT)
-    refused = advice_on(exc, "the file system refused; see its log and try again")
-    advice = "the disk is full: free space and try again" if full else refused
-    return StorageError(
-        f"{path}: {advice} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path
-    )
+    what = advice(exc, "the file system refused; see its log and try again")
+    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
 
 
 @contextmanager

@@ -74,10 +74,12 @@ class FileCopies:
                 raise unwritable(exc, self._target.path) from exc
 
     def undo(self) -> None:
-        """The copy will not be: what was made for it goes."""
+        """The copy will not be: what was made for it goes, the folder included."""
         with suppress(OSError):
             self._target.remove(self._made)
         self._made.clear()
+        self.close()  # its lock would keep the folder
+        self._target.remove_if_made()
 
     def close(self) -> None:
         """The copy is in its place, or given up."""

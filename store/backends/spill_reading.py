@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -12,9 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from store.backends.spill import Folder
+from store.backends.spill_mapping import map_file
 from store.descriptors import Descriptor
 from store.errors import Corrupt, StorageError
-from store.file_status import advice_on
+from store.refusals import advice
 from store.spilled import Part, checksum
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -58,7 +58,7 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
     with _opened(folder, part) as (descriptor, is_ours):
         if is_ours and part.bytes:
             try:
-                view = memoryview(mmap.mmap(descriptor, part.bytes, access=mmap.ACCESS_READ))
+                view = map_file(descriptor, part.bytes)
             except OSError as exc:
                 if exc.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV):
                     raise
@@ -165,7 +165,7 @@ def _corrupt(folder: Folder, part: Part, what: str) -> Corrupt:
 def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
     path = os.path.join(folder.path, part.file)
     return StorageError(
-        f"{path} cannot be read: {exc.strerror}; {advice_on(exc, 'try again')}", errno=exc.errno, path=path
+        f"{path} cannot be read: {exc.strerror}; {advice(exc, 'try again')}", errno=exc.errno, path=path
     )
 
 

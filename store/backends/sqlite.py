@@ -90,6 +90,16 @@ class SqliteBackend(SqliteReading):
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
+    def forget_sealers_but(self, key_ids: set[bytes]) -> None:
+        forgotten = self.sealers() - key_ids
+        with self.transaction():
+            self._engine.write_many(sql.FORGET_SEALER, [(key_id,) for key_id in forgotten], (), 0)
+        self._engine.known_sealers -= forgotten
+
+    def reseal(self, row: Row, before: bytes) -> bool:
+        values = (row.seal, row.crc, row.id, row.namespace, row.name, before)
+        return self._write(sql.RESEAL, values, ((row.namespace, row.name),)) > 0
+
     # -- files beside it
 
     @property

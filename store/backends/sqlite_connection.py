@@ -14,8 +14,10 @@ from urllib.parse import quote
 from store.backends import wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
+from store.backends.sqlite_refusals import why_not_opened
 from store.errors import StorageError
 from store.file_status import reaching, status_of
+from store.refusals import advice
 
 BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
 WAL_LIMIT_BYTES = 16 * 1024 * 1024  # what a WAL that once grew larger is cut back to when it is reset
@@ -164,17 +166,26 @@ def _on_private_copy(path: str) -> Connect:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except (OSError, sqlite3.Error) as exc:
         shutil.rmtree(folder, ignore_errors=True)
-        raise StorageError(
-            f"{path} cannot be read where it lies, nor copied ({exc}); see the file system's log and try again",
-            errno=getattr(exc, "errno", None),
-            path=path,
-        ) from exc
+        raise _unread(path, exc) from exc
 
     def open_() -> sqlite3.Connection:
         return connect(copy, "mode=ro")
 
     weakref.finalize(open_, _remove, folder, os.getpid())
     return open_
+
+
+def _unread(path: str, exc: OSError | sqlite3.Error) -> StorageError:
+    refused = why_not_opened(path)
+    if refused is not None:
+        return StorageError(f"{path}: {refused[1]} ({exc})", errno=refused[0], path=path)
+    what = "see the file system's log and try again"
+    return StorageError(
+        f"{path} cannot be read where it lies, nor copied ({exc}); "
+        f"{advice(exc, what) if isinstance(exc, OSError) else what}",
+        errno=getattr(exc, "errno", None),
+        path=path,
+    )
 
 
 def _copy_whole(path: str, copy: str) -> None:

@@ -170,10 +170,13 @@ def copy_state(
 
 
 def _make(partial: str, source: os.stat_result | None) -> None:
-    """An empty file with the rights of the source, before there is anything in it to read."""
+    """An empty file with the rights of the source, before there is anything in it to read.
+
+    But its owner may write it: who copies a store that is only read, and is not theirs, makes a copy of their own.
+    """
     with Descriptor(partial, _NEW, PRIVATE) as descriptor:
         if source is not None:
-            give_rights(descriptor, source, source.st_mode & 0o666)
+            give_rights(descriptor, source, source.st_mode & 0o666 | PRIVATE)
 
 
 def _sync(path: str) -> None:

@@ -241,7 +241,7 @@ class Engine(Pool):
         self.named_locks.forget()
         self.coherence.renew()
         if self.spill is not None:
-            self.spill.forget()
+            self.spill.renew()
         return in_use
 
 

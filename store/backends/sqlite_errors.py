@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 
+from store.backends.sqlite_refusals import why_not_opened
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
 
 # Primary result codes, https://www.sqlite.org/rescode.html
@@ -59,6 +60,9 @@ def translate(error: SqliteError, path: str) -> StoreError:
     code = code_of(error)
     if code == _FULL:
         return _storage(error, path, errno.ENOSPC, "the disk is full: free space and try again")
+    refused = why_not_opened(path) if code == _CANTOPEN else None
+    if refused is not None:
+        return _storage(error, path, *refused)
     if code in (_IOERR, _CANTOPEN):
         return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
     if code == _TOOBIG or isinstance(error, sqlite3.DataError):

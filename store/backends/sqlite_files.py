@@ -16,6 +16,7 @@ from store.backends.sqlite_connection import Connect, connect, has_log, probe, r
 from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_names import COPIED, USED, check_name_length
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
+from store.backends.sqlite_refusals import why_not_read
 from store.backends.sqlite_slot import wait
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.file_status import is_there, status_of
@@ -210,6 +211,9 @@ def _check_place(path: str) -> None:
 
 def _check_writable(path: str) -> None:
     if not is_writable(path):
+        refused = why_not_read(path)  # else mode="r" would be no remedy
+        if refused is not None:
+            raise StorageError(f"{path}: {refused[1]}", errno=refused[0], path=path)
         raise ReadOnly(
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import warnings
 from contextlib import closing
 
+from store import caller
 from store.backends.mounts import Mount, mount_of
 from store.backends.spill import unwritable
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
@@ -149,10 +149,9 @@ def in_use(path: str, *, network: bool) -> StorageError | None:
 def _warn_of_local_locks(path: str, mount: Mount) -> None:
     options = mount.local_locks()
     if options:
-        warnings.warn(
+        caller.warn(
             f"{path} lies on {mount.point} ({mount.type}), mounted so that locks do not reach other machines "
-            f"({', '.join(options)}): use the store from this machine alone, or mount it without that option",
-            stacklevel=2,
+            f"({', '.join(options)}): use the store from this machine alone, or mount it without that option"
         )
 
 

@@ -22,8 +22,8 @@ from store.backends.sqlite_spill import header_of
 from store.backends.wal_readers import pinned
 from store.errors import Corrupt
 from store.file_status import reaching
-from store.row import Header, Identity, Row
-from store.spilled import size_of
+from store.row import Header, Identity, Row, Total
+from store.spilled import count_of, size_of
 
 Found = TypeVar("Found", Row, Header)
 
@@ -159,7 +159,7 @@ class SqliteReading:
         return found
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
-        row = self._one(sql.HEADER, (namespace, name, now), now)
+        row = self._one(sql.HEADER, (namespace, name, now), max(now, 0.0))  # -inf is no time to look at the file
         return None if row is None else self._asked_for(header_of(row), namespace, name)
 
     def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
@@ -183,17 +183,28 @@ class SqliteReading:
         self._engine.known_sealers |= found
         return found
 
-    def totals(self, namespace: str, now: float) -> Iterable[tuple[str, int, int, int]]:
-        beside: Counter[Any] = Counter()  # bytes of files by codec and protocol
+    def count_by_key(self) -> dict[bytes, int]:
+        return {key_id: count for key_id, count in self._all(sql.COUNT_BY_KEY, (), 0.0) if isinstance(key_id, bytes)}
+
+    def row_count(self) -> int:
+        count: int = self._one(sql.ROW_COUNT, (), 0.0)[0]
+        return count
+
+    def totals(self, namespace: str, now: float) -> Iterable[Total]:
+        files: Counter[Any] = Counter()  # by codec and protocol
+        sizes: Counter[Any] = Counter()
         totals = []
         statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
         for codec, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
             if len(figures) == 1:
-                beside[codec, protocol] += size_of(figures[0])
+                files[codec, protocol] += count_of(figures[0])
+                sizes[codec, protocol] += size_of(figures[0])
                 continue
             if tuple(map(type, (codec, protocol, *figures))) != (str, int, int, int):
                 raise self._damaged((codec, protocol, *figures), "codec, protocol and size of records")
-            totals.append((codec, protocol, figures[0], figures[1] + beside[codec, protocol]))
+            records, size = figures
+            beside = sizes[codec, protocol]
+            totals.append(Total(codec, protocol, records, size + beside, files[codec, protocol], beside))
         return totals
 
     def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:

@@ -13,14 +13,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakSet, ref
 
 from store import spilled
 from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
+from store.backends.spill_holding import SharedHold
 from store.backends.sqlite_slot import fetch_one
-from store.descriptors import Descriptor
+from store.backends.sqlite_spill_pending import Pending
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.row import Header
 from store.spilled import Part
@@ -35,27 +36,15 @@ _SIZE = Header._fields.index("size")
 GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 
 
-class Pending:
-    """Files that are written for a row which is yet to be committed. Its descriptor keeps compact() off them."""
-
-    __slots__ = ("files", "held", "is_stored", "name", "namespace", "thread", "transaction")
-
-    def __init__(self, held: Descriptor, namespace: str, name: str) -> None:
-        self.held = held
-        self.namespace, self.name = namespace, name
-        self.files: list[str] = []
-        self.is_stored = False  # a row that names them was written, though not committed perhaps
-        self.thread = threading.get_ident()
-        self.transaction: ref[SqliteTransaction] | None = None  # the outermost one that they were written in
-
-
 class SqliteSpill:
     """The contract `Spill` of `store.backends`, for all handles on one engine."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.folder = Folder(engine.path, engine.path + spilled.FOLDER_SUFFIX)
+        self._hold = SharedHold(self.folder)
         self._pending: dict[str, Pending] = {}  # by the text that their row has in `spill`
+        self._cleared: WeakSet[SqliteTransaction] = WeakSet()  # before whose first file leftovers were let go of
 
     # -- writing
 
@@ -76,7 +65,7 @@ class SqliteSpill:
             )
         self.let_go_of_leftovers()
         engine.check_in_place()  # else the folder would be made beside something else
-        pending = Pending(self.folder.hold(timeout), namespace, name)
+        pending = Pending(self._hold.take(timeout), namespace, name)
         try:
             with translated(self.folder.path):
                 text = spilled.text_of(write(pending))
@@ -86,25 +75,25 @@ class SqliteSpill:
         self._pending[text] = pending
         transaction = engine.slot().current()
         if transaction is not None:
-            pending.transaction = ref(_outermost(transaction))
+            pending.transaction = ref(transaction.outermost())
             self._end_with(transaction, text)
         return text
 
     def _new(self, pending: Pending, contents: Sequence[Any]) -> list[Part]:
         prefix = self.prefix(pending.namespace, pending.name)
-        return spill_writing.write_parts(self.folder, pending.held.number, prefix, contents, pending.files)
+        return spill_writing.write_parts(self.folder, pending.folder, prefix, contents, pending.files)
 
     def _again(self, pending: Pending, parts: Sequence[Part], contents: Sequence[Any]) -> list[Part]:
         for part, content in zip(parts, contents, strict=True):
             if content is None:
                 continue
             try:
-                spill_writing.write_as(self.folder, pending.held.number, part.file, content)
+                spill_writing.write_as(self.folder, pending.folder, part.file, content)
                 pending.files.append(part.file)
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
-                sync_named(part.file, pending.held.number)  # whoever left it may have been killed before
+                sync_named(part.file, pending.folder)  # whoever left it may have been killed before
         return list(parts)
 
     def claim(self, text: str, transaction: SqliteTransaction) -> None:
@@ -134,7 +123,7 @@ class SqliteSpill:
     def _committed(self, text: str) -> None:
         pending = self._pending.pop(text, None)
         if pending is not None and pending.is_stored:
-            pending.held.close()
+            pending.release()
         elif pending is not None:
             self._remove(pending)
 
@@ -144,7 +133,7 @@ class SqliteSpill:
         if pending is None:
             return
         if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
-            pending.held.close()
+            pending.release()
         else:
             self._remove(pending)
 
@@ -160,25 +149,30 @@ class SqliteSpill:
             with suppress(OSError):
                 self.folder.remove(pending.files)
         finally:
-            pending.held.close()
+            pending.release()
 
     def let_go_of_leftovers(self) -> None:
         """What an interrupt left of this thread's: it packs one value at a time, outside of transactions."""
+        current = self._engine.slot().current()
+        transaction = None if current is None else current.outermost()
+        if transaction in self._cleared:  # all that came since is of that transaction
+            return
         mine = threading.get_ident()
         for text, pending in list(self._pending.items()):
-            if pending.thread == mine and not self._is_in_progress(pending):
+            if pending.thread == mine and not pending.is_of(transaction):
                 self._rolled_back(text)
-
-    def _is_in_progress(self, pending: Pending) -> bool:
-        transaction = self._engine.slot().current()
-        if transaction is None or pending.transaction is None:
-            return False
-        return pending.transaction() is _outermost(transaction)
+        if transaction is not None:
+            self._cleared.add(transaction)
 
     def forget(self) -> None:
-        """In a forked child, and as the engine closes: its files are the parent's, or orphans."""
+        """As the engine closes: its files are orphans."""
         while self._pending:
-            self._pending.popitem()[1].held.close()
+            self._pending.popitem()[1].release()
+
+    def renew(self) -> None:
+        """In a forked child: they are the parent's."""
+        self._hold.close()
+        self.forget()
 
     # -- reading
 
@@ -257,12 +251,6 @@ class SqliteSpill:
             except Corrupt:
                 damaged.add(prefix)
         return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
-
-
-def _outermost(transaction: SqliteTransaction) -> SqliteTransaction:
-    while transaction.outer is not None:
-        transaction = transaction.outer
-    return transaction
 
 
 def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ NAMES = {  # (is there an upper bound, reverse) → statement
 }
 
 # Those that have expired too: whoever watches tells an expiry from a deletion.
-_MARKS = "SELECT name, id, created, revision, expires, seal FROM records WHERE namespace = ? AND name"
+_MARKS = "SELECT name, id, created, revision, expires, crc FROM records WHERE namespace = ? AND name"
 MARKS = {  # is there an upper bound → statement
     False: f"{_MARKS} >= ? ORDER BY name LIMIT ?",
     True: f"{_MARKS} >= ? AND name < ? ORDER BY name LIMIT ?",
@@ -189,6 +189,10 @@ TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
 SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
+COUNT_BY_KEY = "SELECT substr(seal, 1, 8), count(*) FROM records NOT INDEXED GROUP BY 1"
+FORGET_SEALER = "DELETE FROM sealers WHERE key_id = ?"
+RESEAL = "UPDATE records SET seal = ?, crc = ? WHERE id = ? AND namespace = ? AND name = ? AND seal = ?"
+ROW_COUNT = "SELECT count(*) FROM records"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "export": "store.cli.exporting:export",
     "import": "store.cli.importing:import_",
     "upgrade": "store.cli.upgrade:upgrade",
+    "rekey": "store.cli.rekeying:rekey",
     "key": "store.cli.keys:key",
     "settings": "store.cli.settings:settings",
     "sessions": "store.cli.sessions:sessions",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
@@ -19,7 +20,7 @@ from store import Store
 LIMIT = 200  # more names than anybody looks through; bash asks before it shows a hundred
 
 _SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # what bash would not take literally
-_BREAKS = ":="  # where bash begins a new word, of what can stand inside a name unquoted
+_SPECIAL_QUOTED = re.compile(r"[\\\"$`]")  # the same between double quotes
 
 HOW_TO = """\
 Tab completion of commands, names and namespaces, in bash (zsh alike; fish: fish_source):
@@ -87,8 +88,9 @@ def _path(context: click.Context) -> str | None:
 
 
 def _items(found: Any) -> list[CompletionItem]:
-    """What is not printable cannot be typed either."""
-    return [CompletionItem(one) for one in found if one.isprintable()]
+    """Less what is not printable, which cannot be typed either, and what would be taken for an option."""
+    literal = "--" in split_arg_string(os.environ.get("COMP_LINE") or os.environ.get("COMP_WORDS", ""))
+    return [CompletionItem(one) for one in found if one.isprintable() and (literal or not one.startswith("-"))]
 
 
 class NameAwareBash(BashComplete):
@@ -101,30 +103,64 @@ class NameAwareBash(BashComplete):
         if line is None:  # set up by click's own script
             return super().get_completion_args()
         words = split_arg_string(line)
-        self._typed = "" if line[-1:].isspace() and not line.endswith("\\ ") else _last_word(line)
-        incomplete = words.pop() if self._typed and words else ""
-        return words[1:], incomplete
+        self._word = _last_word(line, os.environ.get("COMP_WORDBREAKS", ""))
+        if words and (self._word.text or self._word.quote or not line[-1:].isspace()):
+            words.pop()
+        return words[1:], self._word.text
 
     def format_completion(self, item: CompletionItem) -> str:
-        typed = getattr(self, "_typed", None)
-        if typed is None or item.type != "plain":
+        word = getattr(self, "_word", None)
+        if word is None or item.type != "plain":
             return super().format_completion(item)
-        return f"{item.type},{_insertion(item.value, typed, os.environ.get('COMP_WORDBREAKS', ''))}"
+        return f"{item.type},{_insertion(item.value, word)}"
 
 
-def _last_word(line: str) -> str:
-    """What was typed of the last word, with its quotes."""
-    return re.search(r"""(?:\\.|'[^']*'?|"(?:\\.|[^"\\])*"?|[^\s'"\\]|\\$)*$""", line)[0]  # type: ignore[index]
+def _insertion(value: str, word: Word) -> str:
+    """What bash shall put in place of the last part of a word: so quoted that nothing of it runs."""
+    option, equals, _ = word.text.partition("=") if re.match("--[^=]+=", word.text) else ("", "", "")
+    return _QUOTING[word.quote]((option + equals + value).removeprefix(word.text[: word.begins]))
 
 
-def _insertion(value: str, typed: str, breaks: str) -> str:
-    """What bash shall put in place of its last word: escaped, and without the part before a break."""
-    option, equals, rest = typed.partition("=") if re.match("--[^=]+=", typed) else ("", "", typed)
-    if rest[:1] in ("'", '"'):
-        return value  # bash goes on inside the quotes, and closes them
-    whole = option + equals + _SPECIAL.sub(r"\\\g<0>", value)
-    begins = max((typed.rfind(char) for char in _BREAKS if char in breaks), default=-1) + 1
-    return whole[begins:] if whole.startswith(typed[:begins]) else whole
+class Word(NamedTuple):
+    """A word that is being typed: what it is without its quotes, the quote that is open at its end, and what is kept.
+
+    bash replaces what comes after the first `begins` characters of `text`: all behind the quote that is open, or else
+    behind the last character that breaks words and is not quoted.
+    """
+
+    text: str
+    quote: str
+    begins: int
+
+
+def _last_word(line: str, breaks: str) -> Word:
+    text, quote, escaped, begins, before = "", "", False, 0, 0
+    for char in line:
+        if escaped:
+            text += char if not quote or char in '\\"$`' else "\\" + char
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif quote and char == quote:
+            quote, begins = "", before
+        elif not quote and char in "'\"":
+            quote, before, begins = char, begins, len(text)
+        elif not quote and char.isspace():
+            text, begins = "", 0
+        else:
+            text += char
+            if not quote and char in breaks:
+                begins = len(text) - (char == "@")  # which bash takes for the beginning of the name of a machine
+    return Word(text, quote, begins)
+
+
+_QUOTING: dict[str, Callable[[str], str]] = {
+    "": lambda text: _SPECIAL.sub(r"\\\g<0>", text),
+    "'": lambda text: text.replace("'", "'\\''"),
+    # A backslash keeps "!" from being a word of the history, and stays there itself: hence the other quotes.
+    '"': lambda text: _SPECIAL_QUOTED.sub(r"\\\g<0>", text).replace("!", "\"'!'\""),
+}
+"""By the quote that is open: the text, with all escaped that bash would not take literally."""
 
 
 def install() -> None:

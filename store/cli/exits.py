@@ -16,6 +16,7 @@ from store.errors import StoreError
 EXIT_ERROR = 1  # the world refused: no such record, a damaged file, a full disk
 EXIT_USAGE = 2  # the call was wrong; click's own number
 EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
+EXIT_PIPE = 141  # and where `| head` has read enough
 
 
 def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = None) -> int:
@@ -28,12 +29,12 @@ def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = No
         try:
             return _run(command, args, obj)
         except click.ClickException as exc:
-            _complain(exc.format_message().rstrip(".") + _where_to_look(exc))
+            _complain(exc.format_message().rstrip(".") + _behind_dashes(exc) + _where_to_look(exc))
             return exc.exit_code
         except (click.Abort, KeyboardInterrupt):
             return EXIT_INTERRUPTED
-        except BrokenPipeError:  # `| head` has read enough
-            return EXIT_ERROR
+        except BrokenPipeError:
+            return EXIT_PIPE
         except (StoreError, Warning) as exc:  # a warning is raised under `python -W error`
             _complain(str(exc))
             return EXIT_ERROR
@@ -44,14 +45,19 @@ def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = No
             _complain(": ".join(str(part) for part in (exc.filename, exc.strerror or exc) if part))
             return EXIT_ERROR
         finally:
-            _let_go_of_stdout()
+            _let_go_of_streams()
 
 
 def _run(command: click.Command, args: Sequence[str] | None, obj: Any) -> int:
     """Without click's standalone mode, which prints errors over several lines."""
+    streams = sys.stdout, sys.stderr
     try:
         code = command.main(None if args is None else list(args), prog_name="store", standalone_mode=False, obj=obj)
     except SystemExit as exc:  # all that is left to click there: a broken pipe, and a completion that was answered
+        # Where a pipe broke, click hides the streams behind others, and rich exits itself.
+        if (sys.stdout, sys.stderr) != streams or isinstance(exc.__context__, BrokenPipeError):
+            sys.stdout, sys.stderr = streams
+            return EXIT_PIPE
         return exc.code if isinstance(exc.code, int) else EXIT_ERROR
     return code if isinstance(code, int) else 0
 
@@ -60,6 +66,18 @@ def _where_to_look(error: click.ClickException) -> str:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         return f"; see '{error.ctx.command_path} --help'"
     return ""
+
+
+def _behind_dashes(error: click.ClickException) -> str:
+    """How to give a name or value that was taken for an option."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return ""
+    words = [
+        one.metavar or str(one.name).upper() for one in error.ctx.command.params if isinstance(one, click.Argument)
+    ]
+    if not words:
+        return ""
+    return f"; if it is no option, put -- before the arguments: `{error.ctx.command_path} -- {' '.join(words)}`"
 
 
 def _complain(message: str) -> None:
@@ -75,11 +93,12 @@ def _show_warning(
     _complain(f"warning: {message}")
 
 
-def _let_go_of_stdout() -> None:
+def _let_go_of_streams() -> None:
     """What could not be written now must not be tried again at exit: that prints an error of Python's own."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())

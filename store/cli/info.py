@@ -29,13 +29,13 @@ from store.cli.tables import Column, print_table
 from store.cli.terminal import shown, shown_name
 from store.cli.units import age_text, moment_text, size_text
 
+SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # of namespaces; the other figures are the file's
 FACTS = (Column("fact", style="cyan"), Column("value"))
 SIZES = {
-    "bytes": "size", "size": "size", "file_bytes": "file size", "wal_bytes": "WAL size",
-    "wal_pinned_bytes": "WAL pinned",
+    "bytes": "size", "size": "size", "spill_bytes": "size of files", "file_bytes": "file size",
+    "wal_bytes": "WAL size", "wal_pinned_bytes": "WAL pinned",
 }  # fmt: skip
-
-NAMES = {"wal_pinned_by": "WAL pinned by"}
+NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by"}
 
 
 @click.command()
@@ -50,8 +50,8 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 
     Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
     The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by, checkpoint_error and purge_error
-    for a store.
+    spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by,
+    checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -80,11 +80,12 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color: bool | None) -> None:
     """Shows counts and sizes.
 
-    How many records there are, what they take, and how they are encoded; how large the file and its write-ahead
-    log (WAL) are. The keys with --json: path, namespace (null: every one), records, bytes, codecs (name → records),
-    protocols ("codec protocol" → records), namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of
-    the log a reader, in process wal_pinned_by, keeps from being folded into the file), checkpoint_error (why
-    the log could not be folded into the file, or null), purge_error.
+    How many records there are, what they take, and how they are encoded; how many files of large values there are
+    beside the database; how large it and its write-ahead log (WAL) are. The keys with --json: path, namespace (null:
+    every one), records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files,
+    spill_bytes, namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of the log a reader, in process
+    wal_pinned_by, keeps from being folded into the file), checkpoint_error (why the log could not be folded into the
+    file, or null), purge_error.
 
     \b
     Examples:
@@ -116,12 +117,12 @@ def _totals(s: Store[Any], namespaces: list[str]) -> dict[str, Any]:
     facts = asdict(s.stats())
     codecs: Counter[str] = Counter()
     protocols: Counter[str] = Counter()
-    facts |= {"records": 0, "bytes": 0, "codecs": codecs, "protocols": protocols}
+    facts |= {"codecs": codecs, "protocols": protocols, **dict.fromkeys(SUMS, 0)}
     for namespace in namespaces:
         with s.within(namespace) as inner:
             found = inner.stats()
-        facts["records"] += found.records
-        facts["bytes"] += found.bytes
+        for field in SUMS:
+            facts[field] += getattr(found, field)
         codecs.update(found.codecs)
         protocols.update(found.protocols)
     return facts

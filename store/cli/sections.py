@@ -10,7 +10,7 @@ SECTIONS = {
     "Records": ("get", "set", "rm", "touch", "ls", "records", "info", "watch"),
     "The store": ("namespaces", "stats", "purge", "verify", "compact", "backup", "restore", "recover", "upgrade"),
     "In and out": ("import", "export"),
-    "Trust": ("inspect", "admit", "key"),
+    "Trust": ("inspect", "admit", "key", "rekey"),
     "Uses": ("settings", "sessions"),
     "To begin with": ("demo",),
 }

@@ -9,11 +9,23 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-import joblib
-from joblib.numpy_pickle import NumpyUnpickler
+import joblib  # noqa: F401  # first, so that it is what is named where it is missing
+from joblib.numpy_pickle import NumpyPickler, NumpyUnpickler
 
 from store.codecs.pickled import Buffers, Unrestrained, unpickled
+from store.culprit_message import NotReadBack
 from store.lookup import Lookup
+
+
+class _Pickler(NumpyPickler):  # type: ignore[misc]
+    """joblib's, which refuses the two classes of arrays that joblib writes and would give back as plain arrays."""
+
+    def save(self, obj: Any) -> Any:
+        if self.np is not None and type(obj) in (self.np.matrix, self.np.memmap):
+            raise NotReadBack(
+                "would come back as numpy.ndarray", remedy="store numpy.asarray(it), or use the codec 'pickle'"
+            )
+        return super().save(obj)
 
 
 class JoblibCodec(Unrestrained):
@@ -23,7 +35,7 @@ class JoblibCodec(Unrestrained):
 
     def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
         file = io.BytesIO()
-        joblib.dump(value, file, protocol=protocol)
+        _Pickler(file, protocol=protocol).dump(value)
         return file.getvalue()
 
     def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:

@@ -186,7 +186,7 @@ def _put_together(header: dict[str, Any], dtype: np.dtype[Any], data: memoryview
     if data.nbytes != size:
         raise ValueError(f"it has {data.nbytes} bytes of data where {size} belong")
     if header["kind"] == "scalar":
-        return _scalar(dtype, data)
+        return scalar_of(dtype, data)
     if header["beside"]:
         made: np.ndarray[Any, Any] = np.ndarray(shape, dtype, buffer=data, order=order)
     else:
@@ -202,7 +202,8 @@ def _fill(made: np.ndarray[Any, Any], data: memoryview) -> None:
         _flat(made)[:] = _as_bytes(data)
 
 
-def _scalar(dtype: np.dtype[Any], data: memoryview) -> Any:
+def scalar_of(dtype: np.dtype[Any], data: memoryview) -> Any:
+    """The scalar with that data, which was checked."""
     if dtype.kind == "U":
         return np.str_(str(data, "utf-32-le" if dtype.str[0] == "<" else "utf-32-be", "surrogatepass"))
     if dtype.kind == "S":

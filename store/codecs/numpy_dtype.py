@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+_Rows = np.ndarray[Any, np.dtype[np.uint8]]
 
 MAX_FIELDS = 10_000
 MAX_DEPTH = 16  # of dtypes in dtypes
@@ -202,21 +204,28 @@ def check_layout(dtype: np.dtype[Any]) -> None:
         check_layout(fields[inner][0])
 
 
-def check_content(rows: np.ndarray[Any, np.dtype[np.uint8]], dtype: np.dtype[Any]) -> None:
+def leaves(rows: _Rows, dtype: np.dtype[Any]) -> Iterator[tuple[_Rows, np.dtype[Any]]]:
+    """The parts of elements that have no parts, with the bytes of each. `rows`: as `check_content` takes them."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        yield from leaves(rows.reshape(*rows.shape[:-1], math.prod(shape), base.itemsize), base)
+    elif dtype.names is None:
+        yield rows, dtype
+    for name in dtype.names or ():
+        inner, offset = _fields(dtype)[name][:2]
+        yield from leaves(rows[..., offset : offset + inner.itemsize], inner)
+
+
+def check_content(rows: _Rows, dtype: np.dtype[Any]) -> None:
     """Nothing. `rows`: the bytes of elements, each along the last axis, which is contiguous.
 
     Raises: ValueError: a bool is neither 0 nor 1, or a character is none: code that takes them for what they say
     they are goes astray on them.
     """
-    if dtype.subdtype is not None:
-        base, shape = dtype.subdtype
-        check_content(rows.reshape(*rows.shape[:-1], math.prod(shape), base.itemsize), base)
-    for name in dtype.names or ():
-        inner, offset = _fields(dtype)[name][:2]
-        check_content(rows[..., offset : offset + inner.itemsize], inner)
-    if dtype.kind == "b" and rows.max(initial=0) > 1:
-        raise ValueError("a bool in it is neither 0 nor 1")
-    if dtype.kind == "U" and rows.size:
-        characters = rows.view(np.dtype("u4").newbyteorder(dtype.byteorder))
-        if characters.max() > 0x10FFFF:
-            raise ValueError("a character in it is beyond Unicode")
+    for part, leaf in leaves(rows, dtype):
+        if leaf.kind == "b" and part.max(initial=0) > 1:
+            raise ValueError("a bool in it is neither 0 nor 1")
+        if leaf.kind == "U" and part.size:
+            characters = part.view(np.dtype("u4").newbyteorder(leaf.byteorder))
+            if characters.max() > 0x10FFFF:
+                raise ValueError("a character in it is beyond Unicode")

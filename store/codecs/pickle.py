@@ -12,6 +12,7 @@ https://docs.python.org/3/library/pickle.html
 
 from __future__ import annotations
 
+import copyreg
 import pickle as _stdlib
 import sys
 from collections.abc import Callable, Iterable
@@ -33,7 +34,7 @@ from store.allowlist import Allowed, allowed
 from store.codecs.pickled import Buffers, Pickled, undecodable
 from store.codecs.pickled import loads as stdlib_loads
 from store.codecs.placeholder import HoldsPlaceholder, with_placeholders
-from store.errors import Corrupt, StoreError
+from store.errors import Corrupt, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, Lookup
 from store.moved import WORKER_MAIN, claim_main
 
@@ -93,7 +94,7 @@ class Unpickler(_stdlib.Unpickler):
         load = getattr(self, "persistent_load", None)
         if load is not None and not (isinstance(load, BuiltinMethodType) and load.__self__ is self):
             machine.persistent_load = _passing(load)
-        return _run(machine)
+        return _run_alone(machine)
 
 
 def load(
@@ -132,7 +133,7 @@ def loads(
     }  # fmt: skip
     if _is_all(trust):
         return _stdlib.loads(data, **options)
-    return _run(_machine(_as_bytes(data), allow=allowed(allow), **options))
+    return _run_alone(_machine(_as_bytes(data), allow=allowed(allow), **options))
 
 
 def _as_bytes(data: Any) -> bytes:
@@ -147,6 +148,49 @@ def _is_all(trust: str) -> bool:
     if trust not in ("data", "all"):
         raise ValueError(f'trust is "data" or "all" here, not {trust!r}')
     return trust == "all"
+
+
+class _Noting(dict[type, Any]):
+    """The dispatch table of a pickler until it is asked for the first time.
+
+    The C pickler asks it about each object that is not of a built-in type. It notes the first one and takes itself
+    away, and the rest is pickled at the speed of ever.
+    """
+
+    def __init__(self, pickler: Pickler) -> None:
+        super().__init__()
+        self.pickler: Pickler | None = pickler
+
+    def __missing__(self, cls: type) -> Any:
+        if self.pickler is not None:
+            del self.pickler.dispatch_table  # it holds on to `copyreg`'s from here on
+            self.pickler = None
+        return copyreg.dispatch_table[cls]
+
+
+class _Chunks:
+    """The file of a pickler. Most pickles are one chunk, which is not copied any more."""
+
+    __slots__ = ("chunks", "write")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.write = self.chunks.append
+
+
+def dumps_noting(value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> tuple[bytes, bool]:
+    """The same bytes as `dumps`; and whether there was an object of another type than the built-in ones.
+
+    Functions do not count: all that is stored of them is the name. Raises: as `dumps`.
+    """
+    file = _Chunks()
+    pickler = Pickler(file, protocol, buffer_callback=buffer_callback)
+    table = pickler.dispatch_table = _Noting(pickler)
+    try:
+        pickler.dump(value)
+        return b"".join(file.chunks), table.pickler is None
+    finally:
+        table.pickler = None  # a circle otherwise
 
 
 class PickleCodec(Pickled):
@@ -178,6 +222,20 @@ class PickleCodec(Pickled):
         if buffer_callback is not None:
             buffer_callback(None)
         return super().encode(value, protocol, buffer_callback)
+
+    def encode_noting(
+        self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None
+    ) -> tuple[bytes, bool]:
+        """The same bytes; and whether there may be something else than plain data in the value."""
+        try:
+            body, is_other = dumps_noting(value, protocol, buffer_callback if protocol >= 5 else None)
+            if WORKER_MAIN not in _MODULES or not claim_main(body):
+                return body, is_other
+        except Exception:  # as in `encode`
+            pass
+        if buffer_callback is not None:
+            buffer_callback(None)
+        return self.encode(value, protocol, buffer_callback), True
 
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         if lookup is AS_WRITTEN:
@@ -223,6 +281,23 @@ def _machine(*args: Any, **options: Any) -> Machine:
     from store.codecs.restricted import Machine
 
     return Machine(*args, **options)
+
+
+def _run_alone(machine: Machine) -> Any:
+    """As `_run`, of bytes that are no record: they have no seal, and nobody can admit them."""
+    try:
+        return _run(machine)
+    except Untrusted as exc:
+        allow = (
+            ""
+            if not exc.allowable
+            else (f". If that is a class of yours, put @store.allow above it, or pass allow=[{exc.missing!r}]")
+        )
+        exc.message = (
+            f'{exc.reason}{allow}; trust="all" runs whatever the bytes say: only if you trust who wrote them'
+        )
+        exc.args = (exc.message,)
+        raise
 
 
 def _run(machine: Machine) -> Any:

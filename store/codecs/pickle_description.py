@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+from itertools import repeat
 from typing import Any
 
 from store.codecs.restricted import Machine
@@ -20,7 +21,9 @@ def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
     The globals are found by the restricted decoder itself, with something inert in place of each of them: no
     second parser could see others.
     """
-    machine = _Describer(bytes(body), allow={})
+    machine = _Describer(
+        bytes(body), allow={}, buffers=repeat(b"")
+    )  # whatever is in those beside it: it names nothing
     problem = None
     try:
         machine.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import pickle
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -12,11 +13,13 @@ from store.allowlist import Allowed
 from store.codecs.finding import Finding
 from store.codecs.placeholder import Origin
 from store.dotted import imported
-from store.errors import Corrupt, NotSerializable, StoreError, Untrusted
+from store.errors import ClassNotFound, Corrupt, NotSerializable, RecordError, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, BY_OTHER_PYTHONS, Lookup
 from store.moved import claim_main, other_names
 
 Buffers = Iterable[Any]
+EXTENSIONS: dict[Any, Any] = copyreg._extension_registry  # type: ignore[attr-defined]
+"""The numbers that `copyreg.add_extension` gave classes: a pickle has them in place of the names."""
 
 
 class Pickled:
@@ -92,11 +95,9 @@ class Unrestrained(Pickled):
 
 def no_restraint(codec: str) -> Untrusted:
     """The error for a record of somebody else whose codec could run any code."""
-    return Untrusted(
-        f"it was not sealed with a key of yours, and the codec {codec!r} cannot be decoded with restraint: it could "
-        "run any code. If the record is yours, bring the key it was sealed with (STORE_KEY_FILE); if you trust who "
-        "wrote it, take it over: `store admit`"
-    )
+    from store.codecs.refusals import refused
+
+    return refused(f"the codec {codec!r} cannot be decoded with restraint: it could run any code")
 
 
 def undecodable(exc: Exception) -> Corrupt:
@@ -104,16 +105,22 @@ def undecodable(exc: Exception) -> Corrupt:
     return Corrupt(f"its bytes cannot be decoded ({described(exc)}); the record stays as it is")
 
 
-def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> Corrupt:
+def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> RecordError:
     """The error for a class that is not there, if it is that; `named` are the globals that the pickle names."""
+    from store.codecs.refusals import install, not_installed
+
     for dotted in named:
         why, new = _why_missing(dotted, lookup)
         if why is not None:
+            lacking = not_installed(getattr(why, "name", None) or dotted)
+            if lacking is not None and new is None:
+                return install(dotted, lacking)
             where = f" under its new name {new[:200]!r} either" if new else " any more"
-            return Corrupt(
+            return ClassNotFound(
                 f"it is made of {dotted[:200]!r}, which is not there{where} ({described(why)}); the record is "
                 f'intact: say where it is now, Store(…, renames={{{dotted[:200]!r}: "new.module.Name"}}), or make it '
-                'importable again (PYTHONPATH), or look at what is left with on_missing="placeholder"'
+                'importable again (PYTHONPATH), or look at what is left with on_missing="placeholder"',
+                missing=dotted[:200],
             )
     return undecodable(exc)
 
@@ -128,7 +135,7 @@ def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | N
         if new is not None:
             lookup.find(new)
         elif (found := imported(dotted)) is None:
-            return ModuleNotFoundError(f"No module named {module!r}"), None
+            return ModuleNotFoundError(f"No module named {module!r}", name=module), None
         else:
             _attribute(*found)
     except (ImportError, AttributeError) as exc:
@@ -178,3 +185,30 @@ def loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
     if lookup.is_plain:
         return pickle.loads(body, buffers=buffers)
     return unpickled(pickle.Unpickler, body, lookup, buffers=buffers)
+
+
+class _TypeNoter(pickle.Pickler):
+    """Notes the types of the objects that it pickles."""
+
+    def __init__(self, file: Any) -> None:
+        super().__init__(file, 5, buffer_callback=lambda buffer: None)
+        self.types: set[type] = set()
+
+    def reducer_override(self, value: Any) -> Any:
+        self.types.add(type(value))
+        return NotImplemented
+
+
+class _Nowhere:
+    def write(self, chunk: Any) -> None:
+        """Keeps nothing."""
+
+
+def types_in(value: Any) -> set[type] | None:
+    """The types of the objects in a value, but for those of plain data; None where pickle itself cannot tell."""
+    noting = _TypeNoter(_Nowhere())
+    try:
+        noting.dump(value)
+    except Exception:  # of what other codecs hold
+        return None
+    return noting.types

@@ -14,12 +14,15 @@ import collections
 import enum
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from operator import attrgetter
 from types import MemberDescriptorType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from store.allowlist import Allowed
 from store.codecs.finding import in_python_3
-from store.codecs.restricted_globals import Global, check_arguments, is_factory, refusal, standard
+from store.codecs.refusals import refusal, refused
+from store.codecs.restricted_globals import Global, Unbuilt, check_arguments, classes_of, is_factory, standard
 from store.codecs.restricted_limits import Budget, too_much
 from store.codecs.restricted_opcodes import COSTS, STEPS
 from store.codecs.restricted_reader import Reader, truncated
@@ -27,6 +30,9 @@ from store.dotted import splits
 from store.errors import Corrupt, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, Lookup
 from store.moved import other_names
+
+if TYPE_CHECKING:
+    from store.codecs.restricted_arrays import Arrays
 
 Find = Callable[[str, str], Any]
 
@@ -74,9 +80,10 @@ class Machine:
         self.calls: dict[int, Global] = {}  # id of a loaded global → what calling it means
         self.named: dict[int, Any] = {}  # id → the loaded global, so that its id stays its own
         self.written: dict[int, tuple[str, str]] = {}  # id → the name that it was loaded by
-        self.classes: set[type] = set(allow.values())  # whose instances may be given state
+        self.classes = classes_of(allow)  # whose instances may be given state
         self.left_over = 0  # bytes that follow the end of the pickle
-        self.unbuilt: dict[int, Any] = {}  # made by NEWOBJ and useless before BUILD
+        self.unbuilt: dict[int, Any] = {}  # made by NEWOBJ or REDUCE and useless before BUILD
+        self.lent: dict[int, Any] = {}  # id → a buffer beside the pickle that no array has yet
         self.asking = False  # the program's `find_class` or `persistent_load` runs
         self.running: type | None = None  # the allowed class whose code runs
 
@@ -144,6 +151,27 @@ class Machine:
         self.stack = self.marks.pop()
         return items
 
+    # -- buffers beside the pickle
+
+    def next_buffer(self) -> Any:
+        """NEXT_BUFFER: one that was given; its bytes are a part of the stream."""
+        if self.buffers is None:
+            raise Corrupt("it refers to buffers, and none were given")
+        try:
+            buffer = next(self.buffers)
+        except StopIteration:
+            raise Corrupt("it refers to more buffers than were given") from None
+        with memoryview(buffer) as view:
+            self.budget.grow(view.nbytes)
+        self.lent[id(buffer)] = buffer
+        return buffer
+
+    def make_readonly(self, view: memoryview) -> None:
+        """READONLY_BUFFER: the view takes the place of the buffer that is on top."""
+        buffer, self.stack[-1] = self.stack[-1], view
+        if self.lent.pop(id(buffer), None) is not None:
+            self.lent[id(view)] = view
+
     # -- globals
 
     def load_global(self, module: str, name: str) -> Any:
@@ -206,6 +234,13 @@ class Machine:
 
     # -- making objects
 
+    @cached_property
+    def arrays(self) -> Arrays:
+        """What makes arrays: NumPy is for records that have some."""
+        from store.codecs.restricted_arrays import Arrays
+
+        return Arrays(self.budget, self.lent)
+
     def call(self, function: Any, args: Any) -> Any:
         """REDUCE: only what a global was found to mean."""
         if type(args) is not tuple:
@@ -217,8 +252,12 @@ class Machine:
         if self.is_class(function):
             made = self.run_class(function, args, function, *args)
         else:
-            construct: Any = getattr(self, found.construct) if isinstance(found.construct, str) else found.construct
+            construct: Any = (
+                attrgetter(found.construct)(self) if isinstance(found.construct, str) else found.construct
+            )
             made = construct(*args)
+        if type(made) is Unbuilt:
+            self.keep_unbuilt(made)
         self.made(made, args)
         if self.find is not None and found.construct is function and not isinstance(function, type):
             self.classes.add(type(made))  # the program's own function made it
@@ -266,6 +305,11 @@ class Machine:
             return made
         raise self.not_callable(cls)
 
+    def keep_unbuilt(self, made: Unbuilt) -> Unbuilt:
+        """Note that its state must follow."""
+        self.unbuilt[id(made)] = made
+        return made
+
     def made(self, made: Any, args: tuple[Any, ...]) -> None:
         """Note what must be known of a new object."""
         if isinstance(made, tuple | frozenset):
@@ -278,7 +322,7 @@ class Machine:
         name = getattr(function, "__qualname__", None)
         if isinstance(module, str) and isinstance(name, str):
             return refusal(module, name)
-        return Untrusted("it was not sealed with a key of yours, and calls what is no class")
+        return refused("it calls what is no class")
 
     def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
         """`copyreg._reconstructor`: how protocols 0 and 1 make instances."""
@@ -408,7 +452,10 @@ class Machine:
         self.budget.charge(64 + _size(state))
         self.budget.nest(target, _values_of(state))
         if self.unbuilt.pop(id(target), None) is not None:
-            _build_uuid(target, state)
+            if type(target) is Unbuilt:
+                self._put_built(target, target.build(state))
+            else:
+                _build_uuid(target, state)
         elif type(target) not in self.classes and isinstance(target, BaseException) and _is_standard(type(target)):
             self._build_dict(target, state)
         elif isinstance(target, type) or type(target) not in self.classes:
@@ -423,6 +470,13 @@ class Machine:
             self.running = None
         else:
             self._build_slots(target, state)
+
+    def _put_built(self, target: Unbuilt, made: Any) -> None:
+        """What was made takes the place of what stood for it."""
+        self.stack[-1] = made
+        for index in target.places:
+            if self.memo[index] is target:
+                self.memo[index] = made
 
     def _build_slots(self, target: Any, state: Any) -> None:
         """The stdlib's default: a dict for `__dict__`, and perhaps one for slots."""

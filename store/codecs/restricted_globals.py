@@ -15,8 +15,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
+from store.allowlist import Allowed
+from store.codecs.refusals import install, not_installed
 from store.codecs.restricted_limits import Budget
-from store.errors import Corrupt, Untrusted
+from store.errors import Corrupt
 from store.moved import other_names
 
 Construct = Callable[..., Any] | str
@@ -26,11 +28,29 @@ _FRACTION_LIMIT = 10_000  # characters of a Fraction: it is reduced in quadratic
 _FRACTION_BITS = 1 << 15
 
 
+class Unbuilt:
+    """Stands on the stack for an object that BUILD will make of its state, and in the memo.
+
+    Nothing but BUILD may use it: it is put into no container, and not taken out of the memo.
+    """
+
+    __slots__ = ("build", "places")
+
+    def __init__(self, build: Callable[[Any], Any]) -> None:
+        self.build = build
+        self.places: list[int] = []  # in the memo
+
+
+def does_not_fit(what: str) -> Corrupt:
+    """The error for arguments that are not what the pickler writes."""
+    return Corrupt(f"its arguments for {what} do not fit")
+
+
 class Global(NamedTuple):
     """An object that a stream may name, and what calling it means; None: it may not be called.
 
-    A construct that is a text names a method of the machine: the keys it hashes must be charged. `cost` is what a
-    call is charged beside the usual, in bytes (see `restricted_limits`), and `factor` what each byte of the
+    A construct that is a text names a method of the machine, or of its `arrays`: what it does must be charged. `cost`
+    is what a call is charged beside the usual, in bytes (see `restricted_limits`), and `factor` what each byte of the
     arguments is.
     """
 
@@ -38,18 +58,6 @@ class Global(NamedTuple):
     construct: Construct | None = None
     cost: int = 0
     factor: int = 1
-
-
-def refusal(module: str, name: str) -> Untrusted:
-    """The error for a global that is not allowed, with the line that would allow it."""
-    dotted = f"{module}.{name}"
-    shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
-    return Untrusted(
-        f"it was not sealed with a key of yours, and loading it takes {shown}, which is not plain data. If that "
-        f"is a class of yours, put @store.allow above it, or open the store with allow=[{shown}]; if the "
-        "record is yours, bring the key it was sealed with (STORE_KEY_FILE)",
-        missing=dotted[:200],
-    )
 
 
 def standard(module: str, name: str) -> Global | None:
@@ -60,7 +68,14 @@ def standard(module: str, name: str) -> Global | None:
             found = _late(one).get(its_name)
         if found is not None:
             return found
+    if (module, name) in _OF_NUMPY:
+        return _array(name, _OF_NUMPY[module, name])
     return None
+
+
+def classes_of(allow: Allowed) -> set[type]:
+    """The classes whose instances may be given state: arrays are made by us alone, whatever is allowed."""
+    return {cls for cls in allow.values() if (cls.__module__, cls.__qualname__) not in _OF_NUMPY}
 
 
 # -- the table
@@ -123,12 +138,38 @@ def _late(module: str) -> dict[str, Global]:
     return {"ZoneInfo": Global(ZoneInfo), "ZoneInfo._unpickle": Global(make_zone, make_zone, _COSTS["ZoneInfo"])}
 
 
+_CORE = [f"numpy.{core}.{module}" for core in ("core", "_core") for module in ("multiarray", "numeric")]
+_OF_NUMPY: dict[tuple[str, str], str] = {
+    ("numpy", "dtype"): "arrays.dtype", ("numpy", "ndarray"): "arrays.no_call", ("numpy", "record"): "arrays.no_call",
+    ("numpy._core._internal", "_convert_to_stringdtype_kwargs"): "arrays.string_dtype",
+    ("numpy.rec", "record"): "arrays.no_call", ("numpy.core.records", "record"): "arrays.no_call",
+    **{(module, "_reconstruct"): "arrays.reconstruct" for module in _CORE[::2]},
+    **{(module, "scalar"): "arrays.scalar" for module in _CORE[::2]},
+    **{(module, "_frombuffer"): "arrays.frombuffer" for module in _CORE[1::2]},
+    **{("numpy", name): "arrays.no_call" for name in (
+        "bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128 "
+        "datetime64 timedelta64 str_ bytes_ void"
+    ).split()},
+}  # fmt: skip
+
+
+@cache
+def _array(name: str, construct: str) -> Global:
+    """A name that arrays, their scalars and dtypes take. Raises: ClassNotFound: NumPy is not installed."""
+    distribution = not_installed("numpy")
+    if distribution is not None:
+        raise install(f"numpy.{name}", distribution)
+    from store.codecs.restricted_arrays import value_of
+
+    return Global(value_of(name), construct)
+
+
 # -- constructors: each raises Corrupt, TypeError, ValueError or OverflowError for arguments that do not fit
 
 
 def _require(condition: bool, what: str) -> None:
     if not condition:
-        raise Corrupt(f"its arguments for {what} do not fit")
+        raise does_not_fit(what)
 
 
 def _text(value: Any, limit: int) -> str:
@@ -203,9 +244,11 @@ _GREEDY = (list, tuple, dict, set, frozenset, bytes, bytearray, collections.dequ
 
 
 def _claimed(arg: Any) -> int:
-    """What a builtin container would make of it, in bytes: all of a range, so many zeros."""
+    """What a builtin container would make of it, in bytes: all of a range or an array, so many zeros."""
     if isinstance(arg, range):
         return 64 * max(0, (arg.stop - arg.start) // arg.step)
+    if hasattr(type(arg), "__array_interface__") or isinstance(arg, memoryview):
+        return int(arg.nbytes) + (128 * len(arg) if arg.ndim else 0)
     return arg if type(arg) is int and arg > 0 else 0
 
 

@@ -44,7 +44,7 @@ class Budget:
 
     def __init__(self) -> None:
         self.left = BASE_BYTES
-        self._groups: dict[int, tuple[Any, int, int, bool]] = {}  # id → a tuple or frozenset, and its weight
+        self._groups: dict[int, tuple[Any, int, int, bool]] = {}  # id → a tuple or frozenset, say, and its weight
         self._hashes: dict[int, tuple[Any, dict[int, int]]] = {}  # id → a container, how often each hash occurs
         self._nested: dict[int, list[Any]] = {}  # id → [a container, its height, whether it is inside another]
         self._grown_late = 0
@@ -79,6 +79,11 @@ class Budget:
         if depth > 1 or changing or work > len(group) + 1:
             self.charge(300)
             self._groups[id(group)] = group, depth, work, changing
+
+    def weigh_as(self, item: Any, work: int) -> None:
+        """Note what hashing or comparing a new object costs, where its type does not tell."""
+        self.charge(300)
+        self._groups[id(item)] = item, 1, work, False
 
     def charge_key(self, container: Any, key: Any) -> None:
         """A key is about to be hashed, and compared with those of its hash that are there.
@@ -129,7 +134,8 @@ class Budget:
             return (1, len(item) + 1, False) if known is None else known[1:]
         if type(item) in _LEAVES:
             return _weight_of(item)
-        return 0, 1, not isinstance(item, _UNHASHABLE)
+        noted = self._groups.get(id(item))
+        return (0, 1, not isinstance(item, _UNHASHABLE)) if noted is None else noted[1:]
 
     def _walk(self, key: Any) -> int:
         """The work of hashing a key with objects in it, whose state may have changed since they were put there.

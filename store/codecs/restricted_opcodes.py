@@ -11,8 +11,9 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from store.codecs.restricted_globals import refusal
-from store.errors import Corrupt, Untrusted
+from store.codecs.refusals import refusal, refused
+from store.codecs.restricted_globals import Unbuilt
+from store.errors import Corrupt
 
 if TYPE_CHECKING:
     from store.codecs.restricted import Machine
@@ -184,19 +185,14 @@ def _unicode(m: Machine) -> None:
 
 @_opcode(0x97)
 def _next_buffer(m: Machine) -> None:
-    if m.buffers is None:
-        raise Corrupt("it refers to buffers, and none were given")
-    try:
-        m.stack.append(next(m.buffers))
-    except StopIteration:
-        raise Corrupt("it refers to more buffers than were given") from None
+    m.stack.append(m.next_buffer())
 
 
 @_opcode(0x98)
 def _readonly_buffer(m: Machine) -> None:
     with memoryview(m.stack[-1]) as view:
         if not view.readonly:
-            m.stack[-1] = view.toreadonly()
+            m.make_readonly(view.toreadonly())
 
 
 # containers
@@ -315,7 +311,7 @@ def _pop(m: Machine) -> None:
 
 
 _opcode(0x31)(lambda m: m.pop_mark().clear())  # POP_MARK
-_opcode(0x32)(lambda m: m.stack.append(m.stack[-1]))  # DUP
+_opcode(0x32)(lambda m: m.stack.append(_usable(m.stack[-1])))  # DUP
 _opcode(0x71, 112)(lambda m: _put(m, m.reader.take(1)[0]))  # BINPUT
 _opcode(0x72, 112)(lambda m: _put(m, m.reader.number(4)))  # LONG_BINPUT
 _opcode(0x70, 112)(lambda m: _put(m, _decimal(m.reader.line())))  # PUT
@@ -328,14 +324,22 @@ _opcode(0x67)(lambda m: _get(m, _decimal(m.reader.line())))  # GET
 def _put(m: Machine, index: int) -> None:
     if not 0 <= index <= len(m.memo) + 65_536:  # picklers count; chosen integers could be made to collide
         raise Corrupt("a memo index in it is out of all proportion")
-    m.memo[index] = m.stack[-1]
+    value = m.memo[index] = m.stack[-1]
+    if type(value) is Unbuilt:
+        value.places.append(index)
 
 
 def _get(m: Machine, index: int) -> None:
     try:
-        m.stack.append(m.memo[index])
+        m.stack.append(_usable(m.memo[index]))
     except KeyError:
         raise Corrupt("it refers to a memo that it has not made") from None
+
+
+def _usable(value: Any) -> Any:
+    if type(value) is Unbuilt:
+        raise Corrupt("it refers to an object that has not got its state yet")
+    return value
 
 
 # globals and objects
@@ -392,7 +396,7 @@ def _obj(m: Machine) -> None:
 
 def _extension(code: int) -> None:
     def step(m: Machine) -> None:
-        raise Untrusted("it was not sealed with a key of yours, and names a class by an extension code (copyreg)")
+        raise refused("it names a class by an extension code (copyreg)")
 
     _opcode(code)(step)
 

@@ -73,6 +73,13 @@ class Reader:
         self._in_frame = True
         self._limit = self._position + size
 
+    def unframed(self, size: int) -> bytes:
+        """Exactly `size` bytes that are no part of the pickle, and of no frame."""
+        if self._in_frame and self._position < self._limit:
+            raise Corrupt("bytes that are of no opcode are in a frame")
+        self._leave_frame()
+        return self.take(size)
+
     def end(self) -> int:
         """The pickle ends here, and so must its frame; how many bytes that were given are left."""
         if self._in_frame and self._position < self._limit:

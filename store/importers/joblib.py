@@ -1,7 +1,7 @@
 """What `joblib.dump` wrote: one file, or all of a folder and the folders in it, compressed or not.
 
-joblib's format of NumPy arrays cannot be read with restraint: such files need `trust="all"`, which runs what they
-say. A file without arrays is a pickle like any other. https://joblib.readthedocs.io/en/stable/persistence.html
+Arrays of plain dtypes are read with restraint, without joblib itself; models need `trust="all"`, which runs what the
+file says, or `allow`. https://joblib.readthedocs.io/en/stable/persistence.html
 """
 
 from __future__ import annotations

@@ -201,9 +201,7 @@ class _Import:
     def _value(self, found: Found, name: str) -> Any:
         if found.codec is None:
             return found.value
-        # joblib knows no restraint, but what it writes of values without arrays is a pickle like any other.
-        restrained = found.codec == "joblib" and self._foreign.trust != "all"
-        return self._foreign.value("pickle" if restrained else found.codec, found.value, name)
+        return self._foreign.value(found.codec, found.value, name)
 
     def _written(self, ready: _Ready) -> Imported:
         name, why = ready.name, ready.why
@@ -263,17 +261,10 @@ def _as_shown(key: Any) -> str:
 
 
 def _why_refused(exc: Untrusted, found: Found) -> str:
-    if found.codec == "joblib" and (exc.missing or "").startswith(("joblib.", "numpy.")):
-        return (
-            "it holds NumPy arrays as joblib writes them, and only running the file's code reads those: if you "
-            'trust who wrote it, trust="all" (--trust all)'
-        )
-    if exc.missing is None:
+    if exc.reason is None:
         return _reason(exc, found.key)
-    return (
-        f"loading it takes {exc.missing!r}, which is not plain data; if that is a class of yours, "
-        f'allow=[{exc.missing!r}] (--allow {exc.missing}); trust="all" (--trust all) runs whatever the file says'
-    )
+    allow = f"; if that is a class of yours, allow=[{exc.missing!r}] (--allow {exc.missing})" if exc.allowable else ""
+    return f'{exc.reason}{allow}; trust="all" (--trust all) runs whatever the file says: if you trust who wrote it'
 
 
 def _reason(exc: RecordError, name: Any, namespace: str = "") -> str:

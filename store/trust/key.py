@@ -14,10 +14,10 @@ UNKEYED = bytes(ID_BYTES)  # the key id of a seal that was made without a key: a
 class Key:
     """One secret. Its `id` is public and is stored with each seal; nothing else of it is ever shown.
 
-    A `retired` one verifies and does not seal.
+    A `retired` one verifies and does not seal. `size` is how many bytes it was made of.
     """
 
-    __slots__ = ("_secret", "id", "retired")
+    __slots__ = ("_secret", "id", "retired", "size")
 
     def __init__(self, material: bytes, *, retired: bool = False) -> None:
         if not material:
@@ -26,6 +26,7 @@ class Key:
         self._secret = blake2b(material, digest_size=KEY_BYTES, person=b"store.key.v1").digest()
         self.id = self.derive(b"store.key-id.v1")[:ID_BYTES]
         self.retired = retired
+        self.size = len(material)
 
     def derive(self, purpose: bytes) -> bytes:
         """Another secret for one purpose, from which this one cannot be found; 32 bytes."""

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from store.errors import LockTimeout, ReadOnly, StorageError
-from store.file_status import advice_on
 from store.locking import Hold, WriterLock
+from store.refusals import advice
 from store.syncing import sync_file, sync_folder, sync_folders_above
 from store.trust.key import KEY_BYTES, Key
 
@@ -107,6 +107,23 @@ def why_unsafe(file: Path) -> str:
     return ""
 
 
+def why_unmakeable(file: Path) -> str:
+    """What will keep the user's own key file from being made, as far as the folders above it tell; else empty."""
+    folder = next(folder for folder in file.parents if os.path.lexists(folder))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        return f"no key can be kept in {file} ({folder} may not be written)"
+    return _homeless(file.parent)
+
+
+def _homeless(folder: Path) -> str:
+    """What is wrong where the folder is below a home that is not there."""
+    with suppress(RuntimeError):  # no home at all: then XDG_DATA_HOME named the folder
+        home = Path.home()
+        if folder.is_relative_to(home) and not home.is_dir():
+            return f"the home directory {home} does not exist"
+    return ""
+
+
 def _key_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.strip()
@@ -131,7 +148,7 @@ def _read(file: Path) -> str:
         return file.read_text("ascii", "replace")
     except OSError as exc:
         raise StorageError(
-            f"the key file {file} cannot be read: {exc.strerror}; {advice_on(exc, 'make it readable and try again')}",
+            f"the key file {file} cannot be read: {exc.strerror}; {advice(exc, 'make it readable and try again')}",
             errno=exc.errno,
             path=str(file),
         ) from exc
@@ -209,9 +226,8 @@ def _temporary(file: Path, text: str) -> Iterator[Path]:
 
 def _make_folder(folder: Path) -> None:
     """Make the data directory below a home that exists; a home that does not is nobody's to make."""
-    with suppress(RuntimeError):  # no home at all: then XDG_DATA_HOME named the folder
-        home = Path.home()
-        if folder.is_relative_to(home) and not home.is_dir():
-            raise FileNotFoundError(errno.ENOENT, f"the home directory {home} does not exist")
+    problem = _homeless(folder)
+    if problem:
+        raise FileNotFoundError(errno.ENOENT, problem)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     sync_folders_above(folder)  # a power cut that took the key would leave all that it sealed foreign

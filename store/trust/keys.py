@@ -16,7 +16,8 @@ from typing import NoReturn, cast
 
 from store.errors import StorageError
 from store.trust.key import Key
-from store.trust.key_file import create_key_file, parse_keys, read_key_file, why_unsafe
+from store.trust.key_file import create_key_file, read_key_file, why_unmakeable, why_unsafe
+from store.trust.key_text import SHORTEST, sealing_first, text_keys
 
 LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
@@ -40,15 +41,15 @@ class Keyring:
 
     Args:
         source: what the program gave as `key=`: a secret (bytes or str), the path of a key file, or several,
-            newest first. None: the file named by STORE_KEY_FILE, else the key in STORE_KEY, else the user's
-            own key file.
+            newest first. None: the file named by STORE_KEY_FILE, else the key in STORE_KEY, which is read as a str
+            given as `key=` is, else the user's own key file.
         clock: what tells the time in seconds, for the next look at a key file.
     """
 
     def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._looked = -math.inf
-        self._given = _given_keys(source)
+        self._given = None if source is None else sealing_first(_given_keys(source), "key=")
         self._named = os.environ.get("STORE_KEY_FILE")
         self._inline = os.environ.get("STORE_KEY")
         self._path: Path | None = None
@@ -114,6 +115,13 @@ class Keyring:
             return ""
         return why_unsafe(file) if file.is_absolute() else _HOMELESS
 
+    def foreseen_problem(self) -> str:
+        """Why no key can be had; empty where there is one, or where one can be made, as far as can be seen."""
+        if self.keys():
+            return ""
+        file = self.file()
+        return self.problem or ("" if file is None or self._named else why_unmakeable(file))
+
     def __repr__(self) -> str:
         return f"<Keyring from {self.where()}>"
 
@@ -140,7 +148,7 @@ class Keyring:
             return self._given
         file = self.file()
         if file is None:
-            return parse_keys((self._inline or "").replace(",", "\n"), "STORE_KEY")
+            return sealing_first(text_keys(self._inline or "", "STORE_KEY"), "STORE_KEY")
         if not self._named:
             self.problem = self.unsafe()
             if self.problem or stamp is None:
@@ -201,7 +209,7 @@ class NoKeys(Keyring):
     """A ring that holds no key, looks for none and makes none: what it seals is a checksum."""
 
     def __init__(self) -> None:
-        super().__init__(b"-")  # a key in place of the environment's and the user's, which then goes too
+        super().__init__(bytes(SHORTEST))  # a key in place of the environment's and the user's, which then goes too
         self._given = []
 
     def where(self) -> str:
@@ -219,16 +227,16 @@ def default_key_file() -> Path:
         return Path("~", APP_NAME, "keys")
 
 
-def _given_keys(source: KeySource) -> list[Key] | None:
-    """The keys that `key=` names; None where it names none."""
-    if source is None:
-        return None
-    if isinstance(source, bytes | str):
-        return [Key(source.encode() if isinstance(source, str) else source)]
+def _given_keys(source: KeySource) -> list[Key]:
+    """The keys that `key=` names."""
+    if isinstance(source, bytes):
+        return [Key(source)]
+    if isinstance(source, str):
+        return text_keys(source, "key=")
     if isinstance(source, os.PathLike):
-        return read_key_file(Path(source))
+        return read_key_file(Path(os.fsdecode(source)))
     if isinstance(source, Sequence):
-        keys = [key for one in source for key in _given_keys(cast(KeySource, one)) or ()]
+        keys = [key for one in source if one is not None for key in _given_keys(cast(KeySource, one))]
         if keys:
             return keys
     raise TypeError(f"key is bytes, str, a path, or a sequence of them (newest first), not {type(source).__name__}")

@@ -251,7 +251,7 @@ def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
 
 
 WAIT = """
-    import sys, time
+    import signal, sys, time
     from store import Store
 
     sleep = time.sleep
@@ -260,6 +260,8 @@ WAIT = """
         time.sleep = sleep
         sleep(seconds)
 
+    # Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Store(sys.argv[1], timeout=600) as s:
         assert s["a"] == 1
         time.sleep = tell

@@ -328,9 +328,9 @@ def test_record_is_read_by_a_store_of_another_codec(case: Case) -> None:
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_record_of_somebody_else(case: Case, path: Path) -> None:
-    with Store[Any](path, key=b"theirs", codec=case.codec.name) as s:
+    with Store[Any](path, key=b"the key of others", codec=case.codec.name) as s:
         s["a"] = case.sample
-    with Store[Any](path, key=b"ours") as s:
+    with Store[Any](path, key=b"a key of our own!") as s:
         if case.restrained:
             assert case.same(s["a"], case.sample)
         else:

@@ -33,10 +33,19 @@ SEEDS: list[Any] = [
     fractions.Fraction(1, 3), uuid.UUID(int=5), collections.OrderedDict(a=1), collections.Counter("aab"),
     collections.deque([1], 3), collections.defaultdict(list, a=[1]), [{"id": n, "tags": ["x"] * n} for n in range(5)],
 ]  # fmt: skip
+try:
+    import numpy
+except ImportError:
+    pass
+else:
+    SEEDS += [
+        numpy.arange(3), numpy.float32(1.5), numpy.zeros((2, 2), ">i2", order="F"), numpy.array(["a"]), numpy.ones(2, "?"),
+        numpy.zeros(2, [("a", "i1"), ("b", "f8", (2,))]), numpy.array(["2024"], "M8[D]"), numpy.dtype("f8"), {numpy.int8(1): 2},
+    ]  # fmt: skip
 STREAMS = [pickle.dumps(value, protocol) for value in SEEDS for protocol in range(6)]
 OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
 NAMES = [b"cos\nsystem\n", b"cbuiltins\neval\n", b"cbuiltins\ngetattr\n", b"ccollections\nCounter\n", b"cdatetime\ndate\n",
-         b"cbuiltins\nset\n", b"ccopyreg\n_reconstructor\n", b"cbuiltins\nlen\n", b"cuuid\nUUID\n"]  # fmt: skip
+         b"cbuiltins\nset\n", b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"cnumpy.core.numeric\n_frombuffer\n", b"ccopyreg\n_reconstructor\n", b"cbuiltins\nlen\n", b"cuuid\nUUID\n"]  # fmt: skip
 # What must never happen, by the names of https://docs.python.org/3/library/audit_events.html
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "exec", "open", "os.mkdir",
              "os.remove", "os.rename", "socket.connect", "socket.bind", "ctypes.dlopen", "builtins.input")  # fmt: skip

@@ -11,6 +11,7 @@ import json
 import re
 from pathlib import Path
 
+import arrays
 import controls
 import execution
 import exhaustion
@@ -21,7 +22,7 @@ from assembler import Stream
 
 def hostile() -> dict[str, Stream]:
     """By their full name, `family/name`."""
-    made = [*execution.streams(), *tampering.streams(), *exhaustion.streams(), *malformed.streams()]
+    made = [*execution.streams(), *tampering.streams(), *exhaustion.streams(), *malformed.streams(), *arrays.streams()]
     found = {f"{each.family}/{each.name}": each for each in made}
     assert len(found) == len(made), "two streams of one name"
     return found
@@ -29,7 +30,7 @@ def hostile() -> dict[str, Stream]:
 
 def legitimate() -> dict[str, Stream]:
     """The controls, by their full name."""
-    made = [(f"{each.family}/control of {each.name}", each) for each in controls.streams()]
+    made = [(f"{each.family}/control of {each.name}", each) for each in (*controls.streams(), *arrays.controls())]
     found = dict(made)
     assert len(found) == len(made), "two controls of one name"
     return found

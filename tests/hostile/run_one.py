@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pickle import UnpicklingError
 from typing import Any
 
+import arrays
 import corpus
 import victims
 from assembler import Stream
@@ -58,6 +59,8 @@ def _warm_up() -> None:
     for entry in ("loads", "codec"):
         with contextlib.suppress(UnpicklingError):
             _decoder(body, entry, "data")()
+    for each in arrays.controls():
+        _decoder(each.bytes(), "loads", "data")()
 
 
 def _in_a_child(request: dict[str, Any], marker: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ FAMILIES = """
     depth: keys · depth: containers · depth: marks
     malformed: underflow · malformed: ends · malformed: trailing bytes · malformed: frames · malformed: encodings
     malformed: self-containing · malformed: keys · malformed: targets
+    arrays: dtypes · arrays: shapes · arrays: contents · arrays: costs
 """.replace("\n", "·")
 
 
@@ -99,6 +101,8 @@ def test_legitimate_streams_of_the_same_shape_load(streams: list[dict[str, Any]]
 
 def test_corpus_has_every_family_with_controls() -> None:
     families = {family.strip() for family in FAMILIES.split("·")} - {""}
+    if find_spec("numpy") is None:
+        families -= {"arrays: dtypes", "arrays: shapes", "arrays: contents", "arrays: costs"}
     hostile = Counter(each["family"] for each in HOSTILE)
     assert set(hostile) == families
     assert {each["family"] for each in LEGITIMATE} == families
@@ -118,3 +122,10 @@ def test_harness_sees_what_kills_a_process(run: Run) -> None:
         assert run("depth: containers/deques", trust="all", thread=True)["outcome"] == "signal 11"
     assert run("memory: memo/index_of_two_billion", trust="all")["outcome"] == "MemoryError"
     assert run("time: towers/key_of_a_dict", trust="all")["outcome"] == "too long"
+
+
+@pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed: arrays are not tested")
+@pytest.mark.parametrize("name", ["field_a_gigabyte_past_the_element", "object_field_with_flags_0"])
+def test_harness_sees_what_kills_a_process_by_an_array(name: str, run: Run) -> None:
+    """NumPy's own `dtype.__setstate__` takes them, and whoever looks at the array is gone."""
+    assert run(f"arrays: dtypes/{name}", trust="all")["outcome"] == "signal 11"

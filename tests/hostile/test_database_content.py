@@ -144,7 +144,7 @@ def test_lifetime_that_was_planted(sound: Path, clock: Any, plant: Plant) -> Non
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_purge_leaves_what_another_key_sealed(sound: Path, clock: Any, trust: str) -> None:
     clock.advance(2000)
-    with Store(sound, key=b"another", trust=trust, clock=clock) as s:
+    with Store(sound, key=b"another key, longer", trust=trust, clock=clock) as s:
         s.put("mine", 1, ttl=10)
         clock.advance(10)
         assert s.purge() == 1

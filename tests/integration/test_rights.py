@@ -76,6 +76,7 @@ def test_store_in_a_read_only_directory(reachable: Path) -> None:
     with Store(path) as s:
         s["x"] = 1
     (reachable / "old.db.lock").unlink()
+    path.chmod(0o644)  # whatever the umask
     reachable.chmod(0o555)
     before = contents(reachable)
     for mode in ("w", "c"):

@@ -207,9 +207,9 @@ def test_version_1_says_what_it_does_not_know(versions: list[Path], path: Path) 
     result(versions[1], path)
     code = "import people, sys, store; store.Store(sys.argv[1])[sys.argv[2]]"
     new = run(versions[0], path, "eve", program=("-c", code))
-    assert "Corrupt: record 'eve': it is made of 'people.User', which is not there any more" in new.stderr
+    assert "ClassNotFound: record 'eve': it is made of 'people.User', which is not there any more" in new.stderr
     team = run(versions[0], path, "team", program=("-c", code))
-    assert "Corrupt: record 'team'" in team.stderr
+    assert "ClassNotFound: record 'team'" in team.stderr
 
 
 def test_upgrade_brings_all_records_to_version_3(versions: list[Path], path: Path) -> None:

@@ -165,7 +165,7 @@ def opening() -> None:
         assert_type(s, Store[int])
     with Store("app.db") as anything:
         assert_type(anything, Store[Any])
-    declared: Store[list[str]] = Store(Path("app.db"), namespace="x", ttl=5.0, trust="own", key=b"secret")
+    declared: Store[list[str]] = Store(Path("app.db"), namespace="x", ttl=5.0, trust="own", key=b"a secret of 16 bytes")
     assert_type(declared["a"], list[str])
     with store.open("shelf", "c", None, True) as shelf:
         assert_type(shelf, Store[Any])

@@ -313,6 +313,28 @@ class TestBackupBefore:
             assert content(target) == dict(s) and beside(target) == ["backup.db", "backup.db-spill"]
 
     @pytest.mark.damaged
+    def test_that_fails_leaves_nothing_where_there_was_none(self, filled: Path, target: Path) -> None:
+        with small_spill(filled) as s:
+            s["other"] = OTHER
+            file = folder_of(filled) / files(filled)[-1]
+            file.unlink()
+            with pytest.raises(Corrupt, match=r"record 'other': its file .* is missing"):
+                s.backup(target)
+            assert beside(target) == []
+
+    def test_that_fails_leaves_a_folder_that_was_there(
+        self, filled: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise OSError(errno.EIO, "on fire")
+
+        folder_of(target).mkdir()
+        monkeypatch.setattr(sqlite_backup, "_rename", fail)
+        with small_spill(filled) as s, pytest.raises(StorageError, match="on fire"):
+            s.backup(target)
+        assert beside(target) == ["backup.db-spill"] and files(target) == []
+
+    @pytest.mark.damaged
     @pytest.mark.parametrize("damage", ["gone", "altered", "short"])
     def test_stays_where_a_file_is_damaged(self, filled: Path, target: Path, damage: str) -> None:
         with small_spill(filled) as s:

@@ -94,14 +94,14 @@ def not_serializable(path: Path) -> None:
 
 
 def untrusted(path: Path) -> None:
-    with Store(path, key="theirs") as s:
+    with Store(path, key="the key of others") as s:
         s["x"] = Secret()
     with Store(path) as s:
         s["x"]
 
 
 def foreign_only(path: Path) -> None:
-    with Store(path, key="theirs") as s:
+    with Store(path, key="the key of others") as s:
         s["x"] = 1
     with Store(path, trust="own") as s:
         s["x"]

@@ -18,6 +18,7 @@ import pytest
 import store
 from store import errors
 from store.errors import (
+    ClassNotFound,
     CodecUnavailable,
     Conflict,
     Corrupt,
@@ -54,6 +55,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     Untrusted: (RecordError, pickle.UnpicklingError),
     Tampered: (RecordError, ValueError),
     Corrupt: (RecordError, pickle.UnpicklingError, ValueError),
+    ClassNotFound: (Corrupt,),
     UnknownProtocol: (RecordError, ValueError),
     Conflict: (RecordError, RuntimeError),
     StorageError: (StoreError, OSError),
@@ -66,7 +68,8 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
 }
 
 FACTS = {"name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
-         "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1"}  # fmt: skip
+         "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1",
+         "reason": "loading it takes 'mod.User'", "allowable": True}  # fmt: skip
 
 
 def filled(cls: type[StoreError]) -> StoreError:

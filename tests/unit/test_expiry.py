@@ -6,6 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,13 @@ import pytest
 
 from store import Store
 from store.errors import Untrusted
+from store.memo import memo
+from store.settings import Settings
+
+
+@dataclass
+class Limits:
+    tries: int = 3
 
 
 @pytest.fixture
@@ -243,10 +251,10 @@ class TestTouch:
 
     @pytest.mark.damaged
     def test_of_a_record_of_somebody_else_is_refused(self, path: Path) -> None:
-        with Store[Any](path, key="theirs") as s:
+        with Store[Any](path, key="the key of others") as s:
             before = s.put("a", 1, ttl=1000)
         with pytest.warns(UserWarning, match="does not hold"):
-            mine = Store[Any](path, key="mine")
+            mine = Store[Any](path, key="a key of my own!")
         with mine:
             with pytest.raises(Untrusted, match="assign the value again"):
                 mine.touch("a", 5)
@@ -316,3 +324,58 @@ def test_clock_that_gives_no_moment_changes_and_deletes_nothing(path, now):
                 call()
         moment[0] = 1_800_000_001.0
         assert dict(s) == {"a": 1, "t": 1}
+
+
+class TestLifetimeTooShortForTheClock:
+    """At 1.8e9 seconds a float has steps of 2e-7: `now + 1e-9 == now`."""
+
+    TINY = 1e-9
+
+    def test_put_gives_a_record_that_has_expired(self, s: Store[Any], clock: Any) -> None:
+        record = s.put("a", 1, ttl=self.TINY)
+        assert record.name == "a"
+        assert record.expires is not None
+        assert record.expires.timestamp() == clock.now
+        assert "a" not in s
+        assert s.put("a", 2).revision == 1  # it was absent, so this one is new
+        assert s["a"] == 2
+
+    def test_touch_gives_a_record_that_has_expired(self, s: Store[Any], clock: Any) -> None:
+        s["a"] = 1
+        record = s.touch("a", self.TINY)
+        assert record.expires is not None
+        assert record.expires.timestamp() == clock.now
+        assert "a" not in s
+        with pytest.raises(KeyError):
+            s.touch("a", 1.0)
+
+    def test_of_a_store(self, path: Path, clock: Any) -> None:
+        with Store[Any](path, ttl=self.TINY, clock=clock) as s:
+            s["a"] = 1
+            s.update(b=2)
+            assert s.setdefault("c", 3) == 3
+            assert s.modify("d", lambda value: value, default=4) == 4
+            with s.edit("e", default=[]) as value:
+                value.append(5)
+            assert s.put("f", 6).name == "f"
+            assert dict(s) == {}
+            assert len(s) == 0
+
+    def test_of_what_writeback_keeps(self, path: Path, clock: Any) -> None:
+        with Store[Any](path, ttl=self.TINY, clock=clock, writeback=True) as s:
+            s.put("a", [1])
+            assert s.get("a") is None
+
+    def test_of_a_store_does_not_hold_for_settings_in_it(self, path: Path) -> None:
+        with Store[Any](path, ttl=self.TINY) as s, Settings(Limits, s) as settings:
+            settings.tries = 5
+            assert Settings(Limits, s).tries == 5
+
+    def test_of_what_memo_keeps(self, path: Path) -> None:
+        @memo(path, ttl=self.TINY)
+        def double(number: int) -> int:
+            return number * 2
+
+        assert [double(2), double(2)] == [4, 4]
+        assert double.cache_info().errors == 0
+        double.close()

@@ -139,7 +139,7 @@ def test_json_lines_refuse_what_would_change(tmp_path: Path, path: Path) -> None
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 @pytest.mark.parametrize("kind", WRITERS)
 def test_record_that_cannot_be_read_is_left_out(kind: str, tmp_path: Path, path: Path) -> None:
-    with Store[Any](path, key=b"another key") as s:
+    with Store[Any](path, key=b"another key, longer") as s:
         s.update({"plain": [1], "object": collections.UserDict(a=1)})
     with Store[Any](path) as s:
         s.update({"mine": 2, "altered": 3})

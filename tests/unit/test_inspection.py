@@ -102,6 +102,22 @@ class TestInspect:
             assert s["evil"] is None
         assert marker.exists()  # the record does what it is said to
 
+    @pytest.mark.parametrize("codec", ["pickle", "numpy", "cloudpickle"])
+    def test_arrays_in_files_of_their_own(self, path: Path, codec: str) -> None:
+        numpy = pytest.importorskip("numpy", reason="numpy is not installed: spilled arrays are not tested")
+        pytest.importorskip(codec, reason=f"{codec} is not installed") if codec == "cloudpickle" else None
+        array = numpy.arange(300_000.0)
+        value = array if codec == "numpy" else {"x": array, "y": [array[::-1].copy(), Point(array[:200_000])]}
+        write(path, "it", value, codec=codec)
+        with Store[Any](path) as s:
+            seen = s.inspect("it")
+            assert (seen.verdict, seen.problem) == ("foreign", None)
+            assert codec == "numpy" or f"{MINE}.Point" in seen.globals
+            s.admit(seen)
+        with Store[Any](path, trust="own") as s:
+            found = s["it"]
+            assert ((found if codec == "numpy" else found["y"][1].x)[:5] == array[:5]).all()
+
     def test_tampered_and_corrupt_records(self, path: Path) -> None:
         with Store[Any](path) as s:
             s["tampered"] = s["ours"] = [1]

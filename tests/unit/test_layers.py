@@ -18,15 +18,15 @@ PACKAGE = Path(store.__file__).parent
 # DESIGN section 2. A package name stands for all modules in it.
 RANKS = {
     "store.errors": 0, "store.row": 0, "store.dotted": 0, "store.digests": 0, "store.culprit_parts": 0, "store.syncing": 0,
-    "store.deadlock": 0, "store.turns": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
+    "store.deadlock": 0, "store.turns": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
     "store.file_status": 0.5,  # stands on the errors alone, and what has rank 1 on it
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1, "store.spilled": 1,
-    "store.culprit_path": 1, "store.culprit_message": 1,
+    "store.differences": 1, "store.culprit_path": 1, "store.culprit_message": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2, "store.large": 2,
     "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
-    "store.arguments": 4, "store.handle": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
+    "store.arguments": 4, "store.handle": 4, "store.key_warnings": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.compaction": 4, "store.backups": 4, "store.stats": 4, "store.records": 4,
-    "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4,  # raw: rows and seals, as the Store itself has
+    "store.inspection": 4, "store.verification": 4, "store.recovery": 4, "store.purging": 4, "store.raw": 4, "store.upgrade": 4, "store.rekey": 4,  # raw: rows and seals, as the Store itself has
     "store.message_frame": 4, "store.message_pipeline": 4, "store.foreign": 4,
     "store.memo_writer": 4, "store.memo_names": 4, "store.memo_source": 4, "store.memo_code": 4, "store.memo_functions": 4,
     "store.memo_classes": 4, "store.memo_arrays": 4, "store.memo_science": 4, "store.memo_definition": 4, "store.memo_pickling": 4, "store.memo_checks": 4,
@@ -59,7 +59,9 @@ LIBRARIES = {
     "yaml": {"store.codecs.yaml", "store.codecs.yaml_events"},
     "fastavro": {"store.codecs.avro"},
     "google": {"store.codecs.protobuf"},
-    "numpy": {"store.codecs.numpy", "store.codecs.numpy_dtype"},
+    "numpy": {
+        "store.codecs.numpy", "store.codecs.numpy_dtype", "store.codecs.restricted_arrays", "store.codecs.restricted_dtypes",
+    },
     "cloudpickle": {"store.codecs.cloudpickle"},
     "dill": {"store.codecs.dill"},
     "joblib": {"store.codecs.joblib"},

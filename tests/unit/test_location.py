@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 import store
 from store import Store
 from store.errors import ReadOnly, StorageError, StoreNotFound
+from store.memo import memo
+from store.sessions import Sessions
+from store.settings import Settings
 
 
 def engine_of(s: Store[Any]) -> object:
@@ -204,3 +208,51 @@ class TestMode:
 def test_options_are_by_keyword(path: Path) -> None:
     with pytest.raises(TypeError):
         Store[Any](path, "x")  # type: ignore[misc]
+
+
+@dataclass
+class Limits:
+    tries: int = 3
+
+
+class Bytes:
+    """A path as `os.scandir(b".")` gives it."""
+
+    def __init__(self, path: os.PathLike[str]) -> None:
+        self._path = os.fsencode(path)
+
+    def __fspath__(self) -> bytes:
+        return self._path
+
+
+def test_path_object_of_bytes_works_wherever_a_path_does(path: Path) -> None:
+    where: Any = Bytes(path)
+    with Store[Any](where) as s:
+        s["a"] = 1
+        s.backup(Bytes(path.with_name("backup.db")))  # type: ignore[arg-type]
+    with store.open(where, "r") as s:
+        assert s.location == str(path)
+        assert dict(s) == {"a": 1}
+    store.restore(Bytes(path.with_name("backup.db")), Bytes(path.with_name("new.db")))  # type: ignore[arg-type]
+    with Sessions(where) as sessions, Settings(Limits, where) as settings:  # type: ignore[arg-type]
+        assert sessions.location == str(path)
+        text: Any = Bytes(path.with_name("settings.json"))
+        settings.export_to(text)
+        settings.import_from(text)
+
+    @memo(where)
+    def double(number: int) -> int:
+        return number * 2
+
+    assert double(2) == 4
+    assert double.cache_info().errors == 0
+    double.close()
+
+
+def test_key_file_may_be_a_path_object_of_bytes(path: Path) -> None:
+    file = path.with_name("keys")
+    file.write_text("ab" * 32)
+    with Store[Any](path, key=Bytes(file)) as s:  # type: ignore[arg-type]
+        s["a"] = 1
+    with Store[Any](path, key=file, trust="own") as s:
+        assert s["a"] == 1

@@ -189,7 +189,7 @@ class TestSameStore:
             assert dict(s) == OLD
 
     def test_sealers_of_both_stay(self, backup: Path, path: Path) -> None:
-        with Store[Any](path, key=b"another", trust="all") as s:
+        with Store[Any](path, key=b"another key, longer", trust="all") as s:
             s["b"] = 1
             sealers = s._backend.sealers()
             store.restore(backup, path)

@@ -539,3 +539,25 @@ def test_file_holds_no_id(path: Path):
         for file in path.parent.glob("app.db*"):
             content = file.read_bytes()
             assert not any(id.encode() in content for id in ids)
+
+
+# -- lifetimes that are over before the clock goes on: now + 1e-9 == now
+
+
+def test_session_with_a_tiny_lifetime_has_expired(path, clock):
+    with Sessions(path, ttl=1e-9, clock=clock) as sessions:
+        assert sessions.load(sessions.create(DATA)) is None
+        id = sessions.create(DATA, ttl=100)
+        assert sessions.touch(id)  # it lives longer anyway
+        new = sessions.rotate(id)
+        assert sessions.load(new) == DATA
+        assert left(sessions, new, clock) == 100
+        assert sessions.touch(new, ttl=1e-9)
+        assert sessions.load(new) is None
+
+
+def test_session_without_end_does_not_inherit_a_tiny_lifetime(path, clock):
+    with Store(path, ttl=1e-9, trust="own", clock=clock) as s, Sessions(s, ttl=None) as sessions:
+        id = sessions.create(DATA)
+        assert left(sessions, id, clock) is None
+        assert sessions.load(sessions.rotate(id)) == DATA

@@ -69,7 +69,7 @@ def test_values_are_stored_as_plain_json(prefs, path):
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_file_of_somebody_else_is_read_and_runs_nothing(path):
-    with Settings(Prefs, path, key=b"somebody else's") as theirs:
+    with Settings(Prefs, path, key=b"somebody else's key") as theirs:
         theirs.update(SOME)
         theirs._store.put("proxy", print, codec="pickle")
     with Settings(Prefs, path) as prefs:

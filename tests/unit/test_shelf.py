@@ -307,3 +307,13 @@ def test_open_gives_a_store_under_exactly_that_name(path: Path) -> None:
         assert shelf["a"] == 1
     with Store[Any](path) as s:
         assert s["a"] == 1
+
+
+def test_shelf_of_a_dict_names_a_store_in_memory() -> None:
+    with pytest.raises(TypeError) as caught:
+        store.Shelf({"a": "x" * 1_000_000})  # type: ignore[arg-type]
+    assert 'not dict; to keep one in memory: Store(":memory:")' in str(caught.value)
+    assert len(str(caught.value)) < 200
+    with store.Shelf[Any](":memory:") as s:
+        s.update({"a": 1})
+        assert s["a"] == 1

@@ -215,7 +215,7 @@ def test_map_that_cannot_be_had_is_a_copy(path: Path, monkeypatch: pytest.Monkey
 
     with small_spill(path) as s:
         s["it"] = Buffered(BIG)
-        monkeypatch.setattr("mmap.mmap", none_left)
+        monkeypatch.setattr("store.backends.spill_reading.map_file", none_left)
         found = s["it"]
         assert found == Buffered(BIG) and found.data.readonly
 

@@ -44,7 +44,7 @@ class TestRepr:
             assert repr(s) == "<Sessions ':memory:' namespace='' 0 records>"
 
     def test_shows_no_key(self, path: Path) -> None:
-        with Store[Any](path, key=b"very secret") as s:
+        with Store[Any](path, key=b"very secret, and long") as s:
             assert "secret" not in repr(s)
             assert "secret" not in str(s)
 
@@ -95,6 +95,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "stats": lambda s: s.stats(),
     "compact": lambda s: s.compact(),
     "backup": lambda s: s.backup("backup.db"),
+    "rekey": lambda s: s.rekey(),
     "inspect": lambda s: s.inspect("a"),
     "admit": lambda s: s.admit(None),
     "verify": lambda s: s.verify(),

@@ -240,3 +240,9 @@ def test_info_of_a_record(run, filled):
     }.items()  # fmt: skip
     facts = json.loads(run("info", filled, "session:4f2a", "--json").out)
     assert datetime.fromisoformat(facts["expires"]) - datetime.fromisoformat(facts["created"]) == timedelta(hours=0.5)
+
+
+def test_name_that_begins_with_a_dash_goes_behind_two(run, path):
+    assert run("set", "--", path, "-x", "1").code == 0
+    assert run("get", "--", path, "-x") == (0, "1\n", "")
+    assert run("rm", "--", path, "-x").code == 0

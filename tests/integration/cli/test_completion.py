@@ -1,7 +1,10 @@
 """Tab completion: what is offered, what bash takes, and what it must not do."""
 
 import os
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -83,7 +86,7 @@ def test_completion_is_silent_and_changes_nothing(tmp_path, own_key, capfd, recw
     (tmp_path / "text").write_text("no store")
     (tmp_path / "empty").touch()
     os.mkfifo(tmp_path / "pipe")
-    with Store(tmp_path / "theirs.db", key="somebody else's") as s:
+    with Store(tmp_path / "theirs.db", key="somebody else's key") as s:
         s["name"] = 1
     sqlite = {"theirs.db-shm", "theirs.db-wal"}  # SQLite's own, which any reader may make
     before = {file.name: file.lstat().st_size for file in tmp_path.iterdir() if file.name not in sqlite}
@@ -145,6 +148,12 @@ def in_bash(tmp_path):
         (r"store get PATH a\ na", [r"a\ name"]),
         ("store get PATH it", [r"it\'s\ \$5\ \[x\]\*"]),
         ("store get PATH 'a na", ["a name"]),
+        ('store get PATH "a ', ["a name"]),
+        ('store get PATH a" ', [" name"]),
+        ('store get PATH "a na"', [r"a\ name"]),
+        ("store get PATH 'it", [r"it'\''s $5 [x]*"]),
+        ('store get PATH "it', [r"it's \$5 [x]*"]),
+        ('store get PATH "it\'s \\$', [r"it's \$5 [x]*"]),
         ("store ls PATH --namespace=web:", ["two"]),
         ("store ls PATH --namespace ", ["other", "web", "web:two"]),
         ("store namesp", ["namespaces"]),
@@ -153,6 +162,71 @@ def in_bash(tmp_path):
 )
 def test_bash_is_offered_words_that_it_can_take(in_bash, named, line, words):
     assert in_bash(line.replace("PATH", str(named))) == words
+
+
+NASTY = {  # name → what is typed of it
+    "$(touch ran)x": ['"$', "'$"],
+    "`touch ran`": [r'"\`'],
+    "it's \"here\" $HOME `x` !y \\ & z": ["it", '"it\'s ', "'it"],
+    "ann@home:80": ["ann@h"],
+    "-rf": ['-- "-'],
+}
+
+
+def test_name_is_inserted_as_it_is_and_never_run(interactive, tmp_path):
+    """By an interactive bash: its own quoting decides."""
+    with Store(tmp_path / "app.db") as s:
+        s.update(dict.fromkeys(NASTY, 0))
+    for name, beginnings in NASTY.items():
+        for beginning in beginnings:
+            before = "--|" if beginning.startswith("-- ") else ""
+            assert interactive(f"store get app.db {beginning}") == f"get|app.db|{before}{name}|", beginning
+    assert not (tmp_path / "ran").exists()
+
+
+def test_name_that_would_be_an_option_is_offered_behind_two_dashes_alone(path, monkeypatch):
+    with Store(path) as s:
+        s.update({"--yes": 1, "yes": 2})
+    assert values("rm", path, "") == ["yes"]
+    monkeypatch.setenv("COMP_WORDS", f"store rm {path} -- ")
+    assert values("rm", path, "--", "") == ["--yes", "yes"]
+
+
+@pytest.fixture
+def interactive(in_bash, tmp_path):
+    """Types a line, Tab and Enter; gives the arguments that the command was called with, each with a "|" behind it."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.environ.update(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", TERM="dumb", PS1="", HISTFILE="")
+        os.execv(BASH, [BASH, "--norc", "--noprofile", "-i"])
+    os.write(terminal, INTERACTIVE)
+    _until(terminal, b"READY|")
+
+    def interactive(line):
+        os.write(terminal, line.encode() + b"\t\n")
+        return _until(terminal, b"|END").rpartition(b"BEGIN|")[2].removesuffix(b"END").decode()
+
+    yield interactive
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(terminal)
+
+
+# The words that are waited for must not be in what is typed, which the terminal shows as well.
+INTERACTIVE = rb"""
+stty columns 1000; bind 'set enable-bracketed-paste off'; bind 'set bell-style none'
+eval "$(_STORE_COMPLETE=bash_source store)"; store() { printf 'BEG''IN|'; printf '%s|' "$@"; printf 'EN''D\n'; }
+printf 'REA''DY|\n'
+"""
+
+
+def _until(terminal, mark):
+    seen = b""
+    while mark not in seen:
+        assert select.select([terminal], [], [], 60)[0], seen
+        seen += os.read(terminal, 65536)
+    return seen[: seen.index(mark) + len(mark)]
 
 
 def test_words_given_as_click_gives_them(named):

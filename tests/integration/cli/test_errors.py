@@ -25,6 +25,8 @@ WRONG = [
     ("ls nosuch://x", 2, "unknown scheme"),
     ("ls ''", 2, "may not be empty"),
     ("get PATH", 2, "Missing argument 'NAME...'"),
+    ("get PATH -name", 2, "put -- before the arguments: `store get -- PATH NAME...`"),
+    ("rm PATH --name", 2, "put -- before the arguments: `store rm -- PATH [NAME...]`"),
     ("get PATH nobody", 1, "no record 'nobody'; `store ls`"),
     ("get NOTHING nobody", 1, "there is no store at"),
     ("get PATH greeting nobody", 1, "no record 'nobody'"),
@@ -188,7 +190,7 @@ class Evil:
 @pytest.mark.filterwarnings("always")
 def test_get_of_a_foreign_object_runs_nothing(run, path, tmp_path):
     trace = tmp_path / "trace"
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s.update({"evil": Evil(trace), "plain": [1]})
     warning, error = run("get", path, "evil").err.splitlines()
     assert warning.startswith("store: warning: ") and "a key this program does not hold" in warning

@@ -123,7 +123,7 @@ def test_file_that_holds_something_else(fails, keys, args):
 def test_bad_key_in_the_environment(fails, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setenv("STORE_KEY", "frob")
-        fails(2, "STORE_KEY, line 1: a key is", "key", "show")
+        fails(2, "STORE_KEY: a key has at least 16 bytes, and this one has 4", "key", "show")
 
 
 @pytest.mark.parametrize("args", [["show"], ["new"]])

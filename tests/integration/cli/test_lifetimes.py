@@ -65,7 +65,7 @@ def test_touch_of_all_or_none(run, ending, clock):
 @pytest.mark.filterwarnings("always")
 @pytest.mark.damaged
 def test_touch_of_what_is_not_yours(run, path):
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s["theirs"] = 1
     code, out, err = run("touch", path, "theirs", "--ttl", "5")
     assert (code, out) == (1, "")
@@ -109,7 +109,7 @@ def test_purge_dry_run_shows_what_would_go_and_deletes_nothing(run, ending, cloc
 @pytest.mark.filterwarnings("ignore:.*a key this program does not hold")
 @pytest.mark.damaged
 def test_purge_leaves_what_is_not_yours_and_dry_run_says_so(run, path, clock):
-    with Store(path, key="somebody else's", clock=clock) as s:
+    with Store(path, key="somebody else's key", clock=clock) as s:
         s.put("theirs", 1, ttl=5)
     with Store(path, clock=clock) as s:
         s.put("mine", 1, ttl=5)

@@ -163,6 +163,7 @@ def test_stats_of_all_namespaces_and_of_one(run, timed, clock):
     assert found == {
         "path": str(timed), "namespace": None, "records": 9, "bytes": sum(one.bytes for one in each),
         "codecs": {"pickle": 8, "json": 1}, "protocols": {"pickle 5": 8, "json 1": 1}, "namespaces": 3,
+        "spill_files": 0, "spill_bytes": 0,
         "file_bytes": found["file_bytes"], "wal_bytes": found["wal_bytes"], "wal_pinned_bytes": 0,
         "wal_pinned_by": None, "checkpoint_error": None, "purge_error": None,
     }  # fmt: skip
@@ -173,11 +174,28 @@ def test_stats_of_all_namespaces_and_of_one(run, timed, clock):
     assert all(key in documented for key in found)
 
 
+def test_stats_count_files_of_large_values(run, path):
+    with Store(path, spill_bytes=100) as s:
+        s.update(a=b"x" * 1000, b=b"y" * 1000, c="in its row")
+        s.within("web")["d"] = b"z" * 1000
+        found = s.stats()
+        assert found.spill_files == 2
+        assert 2000 < found.spill_bytes <= found.bytes
+    every = json.loads(run("stats", path, "--json").out)
+    assert every["spill_files"] == 3
+    assert 3000 < every["spill_bytes"] < every["bytes"]
+    assert json.loads(run("info", path, "--json").out)["spill_files"] == 2
+    assert "files of large values  3\n" in run("stats", path).out
+    with Store(path) as s:
+        s["a"] = 1
+        assert s.stats().spill_files == 1
+
+
 def test_stats_for_people(run, timed, clock):
     lines = dict(re.split("  +", line) for line in run("stats", timed, clock=clock).out.splitlines())
     assert set(lines) == {
         "path", "namespace", "records", "size", "codecs", "protocols", "namespaces", "file size", "WAL size",
-        "WAL pinned", "WAL pinned by", "checkpoint error", "purge error",
+        "WAL pinned", "WAL pinned by", "checkpoint error", "purge error", "files of large values", "size of files",
     }  # fmt: skip
     assert (lines["namespace"], lines["records"], lines["codecs"]) == ("every one", "8", "pickle: 8")
     assert lines["size"].endswith("KiB")

@@ -57,15 +57,31 @@ def test_set_is_seen_by_a_store_that_is_open(path):
         assert "visits" not in s
 
 
-@pytest.mark.parametrize(("command", "form"), [("ls", []), ("ls", ["--json"]), ("records", []), ("records", ["--sort=size"])])
-def test_broken_pipe_is_quiet(filled, command, form):
+LISTINGS = [
+    ["ls"], ["ls", "--json"], ["records"], ["records", "--sort=size"], ["records", "--color"], ["export", "--raw"],
+    ["export", "jsonl"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", LISTINGS, ids=" ".join)
+def test_broken_pipe_is_quiet_and_ends_as_users_of_head_expect(filled, words):
+    """As if SIGPIPE had ended it: a shell with `pipefail`, and whoever waits for that signal, knows the number."""
     with subprocess.Popen(
-        [*STORE, command, filled, *form], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*STORE, *words, filled], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         process.stdout.readline()
         process.stdout.close()  # with more than a pipe holds still to come
         assert process.stderr.read() == ""
-        assert process.wait(SECONDS) == 1
+        assert process.wait(SECONDS) == 141
+
+
+@pytest.mark.parametrize("words", [["stats"], ["--help"]], ids=" ".join)
+def test_pipe_that_nobody_reads_at_all(filled, words):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as nobody:
+        done = run(*words, *([filled] if words == ["stats"] else []), stdout=nobody)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
@@ -156,7 +172,7 @@ def test_stdout_and_arguments_that_are_not_utf8(path):
 
 
 def test_warning_is_one_line_and_obeys_the_filters(path):
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s["a"] = 1
     done = run("get", path, "a")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "1\n", 1)
@@ -167,7 +183,7 @@ def test_warning_is_one_line_and_obeys_the_filters(path):
 
 
 def test_reading_makes_no_key(path, own_key):
-    with Store(path, key="somebody else's") as s:
+    with Store(path, key="somebody else's key") as s:
         s["a"] = 1
     for command in (["get", path, "a"], ["ls", path], ["info", path]):
         assert run(*command).returncode == 0

@@ -115,6 +115,20 @@ def test_inspect_escapes_what_a_terminal_would_obey(run, path):
 # -- admit
 
 
+def test_admit_all_takes_spilled_arrays(run, path):
+    numpy = pytest.importorskip("numpy", reason="numpy is not installed: spilled arrays are not tested")
+    with Store(path, key=OTHER) as s:
+        s.update(one=numpy.zeros(300_000), two={"x": numpy.ones((600, 500), order="F")}, small=numpy.arange(3))
+    assert "problem" not in run("inspect", path, "one").out
+    result = quietly(run("admit", path, "--all", "--yes"))
+    assert (result.code, result.err) == (0, "")
+    assert [line.partition(":")[0] for line in result.out.splitlines()] == [
+        "admitted  one", "admitted  two", "admitted  small",
+    ]  # fmt: skip
+    with Store(path, trust="own") as s:
+        assert (s["two"]["x"].sum(), s["small"].tolist()) == (300_000, [0, 1, 2])
+
+
 def test_admit_by_name(run, foreign):
     result = run("admit", foreign, "price", "plain")
     assert (result.code, result.out) == (

@@ -56,7 +56,7 @@ def test_one_namespace(run, old):
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_record_of_somebody_else_is_left(run, old):
-    with Store(old, key=b"theirs", protocol=2) as s:
+    with Store(old, key=b"the key of others", protocol=2) as s:
         s["a"] = [2]
     code, out, err = run("upgrade", old, "--namespace", "")
     assert (code, out) == (0, "upgraded 1, current 0, left 1, failed 0\n")

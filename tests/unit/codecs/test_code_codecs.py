@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle as stdlib
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -15,6 +16,8 @@ from store import Store
 from store.codecs import codecs
 
 NEEDED = "is not installed: its codec is not tested"
+if find_spec("dill") is not None:
+    codecs.load("dill")  # before dill itself is imported, which would change the picklers of all tests
 
 WRITER = """
     import sys

@@ -191,7 +191,7 @@ def test_name_that_is_taken_by_a_codec_of_another_class(s: Store[Any]) -> None:
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_record_of_somebody_else(path: Path) -> None:
-    with Store[Any](path, key=b"theirs") as s:
+    with Store[Any](path, key=b"the key of others") as s:
         s.put("any", "x", codec=Upper())
         s.put("data", "x", codec=PlainUpper())
     with Store[Any](path, codec=Upper()) as s:

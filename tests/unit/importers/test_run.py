@@ -182,7 +182,7 @@ def test_record_that_cannot_be_read_counts_as_another(given: Given, path: Path) 
     given.records = [Found("it", [1])]
     with Store[Any](path) as s:
         s["it"] = collections.UserDict(a=1)
-    with pytest.warns(UserWarning, match="a key this program does not hold"), Store[Any](path, key=b"another key") as s:
+    with pytest.warns(UserWarning, match="a key this program does not hold"), Store[Any](path, key=b"another key, longer") as s:
         assert run(s) == [("it", "kept")]
 
 

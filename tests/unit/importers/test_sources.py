@@ -336,19 +336,21 @@ def test_folder_of_pickles_with_other_things(tmp_path: Path, path: Path) -> None
 
 
 @pytest.mark.parametrize("compress", [False, ("zlib", 3), ("gzip", 3), ("bz2", 3), ("xz", 3), ("lzma", 3)])
-def test_joblib_with_arrays_needs_trust(compress: Any, tmp_path: Path, path: Path) -> None:
+def test_joblib_compressed_or_not(compress: Any, tmp_path: Path, path: Path) -> None:
     joblib, numpy = library("joblib"), library("numpy")
     (tmp_path / "source").mkdir()
     joblib.dump({"x": numpy.arange(1000)}, tmp_path / "source" / "model.joblib", compress=compress)
     joblib.dump([1, {"a": 2}], tmp_path / "source" / "plain.joblib", compress=compress)
+    joblib.dump(numpy.array([{}, None]), tmp_path / "source" / "objects.joblib", compress=compress)
     with Store[Any](path) as s:
         results = run(s, "joblib", tmp_path / "source")
         assert results["plain"] == ("imported", "") and s["plain"] == [1, {"a": 2}]
-        assert results["model"][0] == "refused"
-        assert "NumPy arrays" in results["model"][1] and "--trust all" in results["model"][1]
-        assert run(s, "joblib", tmp_path / "source", trust="all")["model"] == ("imported", "")
+        assert results["objects"][0] == "refused"
+        assert "dtype=object" in results["objects"][1] and "--trust all" in results["objects"][1]
+        assert results["model"] == ("imported", "")
         assert (s["model"]["x"] == numpy.arange(1000)).all()
-        assert run(s, "joblib", tmp_path / "source", trust="all")["model"] == ("unchanged", "")
+        results = run(s, "joblib", tmp_path / "source", trust="all")
+        assert (results["model"], results["objects"]) == (("unchanged", ""), ("imported", ""))
 
 
 def test_compressed_file_that_grows_beyond_measure(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -119,14 +120,11 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value, message",
     [
-        ("", "^STORE_KEY holds no key: a key is 64 hexadecimal digits"),
+        ("", "^STORE_KEY holds no key: `openssl rand"),
         ("  \n", "^STORE_KEY holds no key"),
-        (INLINE[:-1], "^STORE_KEY, line 1: a key is 64 hexadecimal digits"),
-        (INLINE + "a", "^STORE_KEY, line 1:"),
-        (INLINE[:-1] + "g", "^STORE_KEY, line 1:"),
-        ("schlüssel" * 8, "^STORE_KEY, line 1:"),
+        ("fifteen letters", "^STORE_KEY: a key has at least 16 bytes, and this one has 15, which can be guessed: "),
         (f"{INLINE},{NAMED[:-1]}", "^STORE_KEY, line 2:"),
-        ("/run/secrets/key", "^STORE_KEY, line 1:"),
+        (f"{NAMED} retired, {INLINE[:-1]}g", "^STORE_KEY, line 2: a key is 64 hexadecimal digits"),
     ],
 )
 def test_bad_key_in_the_environment(
@@ -139,6 +137,62 @@ def test_bad_key_in_the_environment(
         assert remedy in str(caught.value)
     shows_no_secret(caught.value, value)
     assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 16, "schlüssel" * 8, INLINE, INLINE[:-1], " x, y " * 5, "/run/secrets/key", "retired" * 3]
+)
+def test_text_is_the_same_key_in_the_environment_and_in_the_program(
+    path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    with Store[Any](path, key=text) as s:
+        s["given"] = {1}
+    monkeypatch.setenv("STORE_KEY", text)
+    with Store[Any](path, trust="own") as s:
+        assert s["given"] == {1}
+        s["found"] = {2}
+    with Store[Any](path, key=text, trust="own") as s:
+        assert s["found"] == {2}
+
+
+def test_digits_that_were_taken_as_text_once_verify_what_they_have_sealed(path: Path) -> None:
+    with Store[Any](path, key=INLINE.encode()) as s:
+        s["a"] = {1}
+    with Store[Any](path, key=INLINE, trust="own") as s:
+        assert s["a"] == {1}
+        assert s.rekey().resealed == 1
+    with Store[Any](path, key=bytes.fromhex(INLINE), trust="own") as s:
+        assert s["a"] == {1}
+
+
+@pytest.mark.parametrize("short", ["x", "fifteen letters", b"fifteen letters", ["fifteen letters", "a" * 40], ""])
+def test_short_key_of_the_program_is_refused(shows_no_secret: ShowsNoSecret, path: Path, short: Any) -> None:
+    with pytest.raises(ValueError, match=r"^(key=|a key)") as caught:
+        Store(path, key=short)
+    assert "openssl rand -hex 32" in str(caught.value)
+    assert "fifteen letters" not in str(caught.value)
+    assert not path.exists()
+
+
+def test_what_a_short_key_has_sealed_is_read_behind_a_longer_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("store.trust.key_text.SHORTEST", 1)  # as a release before wrote it
+        with Store[Any](path, key="short") as s:
+            s["a"] = {1}
+    with Store[Any](path, key=["a longer one, by far", "short"], trust="own") as s:
+        assert s["a"] == {1}
+        s.rekey()
+    with Store[Any](path, key="a longer one, by far", trust="own") as s:
+        assert s["a"] == {1}
+
+
+def test_path_in_place_of_a_key_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = path.with_name("a file of keys")
+    file.write_text(INLINE)
+    monkeypatch.setenv("STORE_KEY", str(file))
+    for given in (None, str(file)):
+        with pytest.raises(ValueError, match="is the path of a file: name it in STORE_KEY_FILE"):
+            Store(path, key=given)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +331,7 @@ def no_home(path: Path, problem: str) -> None:
     with Store(path, allow=[Thing]) as s:  # what reads back for everybody may be written
         s["instance"] = Thing()
         assert type(s["instance"]) is Thing
-    with Store(path, key=b"a key") as s:
+    with Store(path, key=b"a key, long enough") as s:
         s["instance"] = Thing()
 
 

@@ -71,10 +71,10 @@ def test_empty_name_of_a_key_file_counts_as_none(own_key: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     "given",
     [
-        b"any secret",
-        "any secret",
-        ["any secret", b"older"],
-        (b"any secret",),
+        b"any secret of 16 bytes",
+        "any secret of 16 bytes",
+        ["any secret of 16 bytes", b"old"],
+        (b"any secret of 16 bytes",),
         Path("given"),
         [Path("given"), "older"],
     ],
@@ -88,7 +88,7 @@ def test_key_given_by_the_program(
     in_file = isinstance(given[0] if isinstance(given, list) else given, Path)
     sealing = Keyring(given).sealing_key()
     assert sealing is not None
-    assert sealing.id == (id_of(GIVEN) if in_file else Key(b"any secret").id)
+    assert sealing.id == (id_of(GIVEN) if in_file else Key(b"any secret of 16 bytes").id)
 
 
 def test_own_key_file_is_where_the_user_keeps_data(own_key: Path) -> None:
@@ -118,9 +118,9 @@ def test_newest_key_seals_and_all_verify(key_file: KeyFile, path: Path, own_key:
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.damaged
 def test_key_that_was_taken_out_no_longer_verifies(path: Path) -> None:
-    with Store(path, key="old") as s:
+    with Store(path, key="the old key, long enough") as s:
         s["x"] = 1
-    with Store(path, key="new", trust="own") as s, pytest.raises(Untrusted, match='trust="own"'):
+    with Store(path, key="the new key, long enough", trust="own") as s, pytest.raises(Untrusted, match='trust="own"'):
         s["x"]
 
 
@@ -186,7 +186,7 @@ def test_key_shows_nowhere(
                 with pytest.raises(TypeError, match="keys are never pickled"):
                     pickle.dumps(hidden, protocol)
     change("UPDATE records SET body = x'00' WHERE name = 'y'")
-    for ring in (secret, b"another"):
+    for ring in (secret, b"another key, longer"):
         with Store(path, key=ring) as s:
             for name in ("x", "y"):
                 try:

@@ -299,6 +299,7 @@ NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
     "store.culprit": {"HIGHEST_PROTOCOL"},
     "store.codecs.numpy": {"PickleBuffer"},
+    "store.codecs.restricted_arrays": {"PickleBuffer"},
 }
 # Modules that import one of these, and what of it they may use: nothing that reads a pickle.
 USED = {
@@ -308,7 +309,7 @@ USED = {
     },
     "store.codecs.finding": {"copyreg": {"_reconstructor"}},
     "store.evolution": {"copyreg": {"_slotnames"}},
-    "store.memo_canonical": {"copyreg": {"_slotnames"}},
+    "store.memo_classes": {"copyreg": {"_slotnames"}},
     "store.culprit_parts": {"copyreg": {"dispatch_table", "_slotnames"}},
 }
 

@@ -190,7 +190,8 @@ def test_warning_at_open_of_a_store_with_foreign_records(path: Path, marker: Pat
         for warning in caught:
             assert warning.filename == __file__  # the line that opened it
             assert theirs is not None and theirs in str(warning.message)
-            for part in (str(path), "STORE_KEY_FILE", "@store.allow"):
+            effect = "@store.allow" if trust == "data" else "so they are refused"
+            for part in (str(path), "STORE_KEY_FILE", effect):
                 assert part in str(warning.message)
 
 
@@ -198,7 +199,7 @@ def test_no_warning_at_open_of_a_store_of_my_own(path: Path, marker: Path) -> No
     write(path, MINE, marker)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Store(path, key=[b"a newer one", MINE]).close()
+        Store(path, key=[b"a newer key of mine", MINE]).close()
 
 
 READ_AN_INSTANCE = """

@@ -1,0 +1,61 @@
+"""Warnings that point at the line of the program, however many of our own calls lie between."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+_BETWEEN = {"contextlib", "functools", "_collections_abc", "copy", "typing", "threading", "concurrent.futures.thread"}
+
+
+class Site(NamedTuple):
+    """A line of the program; `registry` is where its module keeps which warnings it has shown."""
+
+    file: str
+    line: int
+    module: str
+    registry: dict[Any, Any]
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warns at the line outside this package that led here, in whatever thread."""
+    site = site_of_caller() or getattr(_handed_over, "site", None)
+    if site is None:
+        warnings.warn(message, category, stacklevel=2)
+    else:
+        warnings.warn_explicit(message, category, site.file, site.line, site.module, site.registry)
+
+
+def site_of_caller() -> Site | None:
+    """The line outside this package that led here; None where none did, as in a thread of ours."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_between(frame):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    names = frame.f_globals
+    module = str(names.get("__name__", "<string>"))
+    return Site(frame.f_code.co_filename, frame.f_lineno, module, names.setdefault("__warningregistry__", {}))
+
+
+@contextmanager
+def working_for(site: Site | None) -> Iterator[None]:
+    """In it, this thread does something for that line, which waits for it in another thread."""
+    _handed_over.site = site
+    try:
+        yield
+    finally:
+        _handed_over.site = None
+
+
+_handed_over = threading.local()
+
+
+def _is_between(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__", ""))
+    return name == "store" or name.startswith("store.") or name in _BETWEEN

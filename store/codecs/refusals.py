@@ -1,0 +1,109 @@
+"""What is said of records that restraint does not decode, or that need what is not here, and what to do about it."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from store.allowlist import is_dangerous
+from store.errors import ClassNotFound, Untrusted
+
+_BRING_KEY = "bring the key it was sealed with (STORE_KEY_FILE)"
+BRING_KEY_OR_ADMIT = (
+    f"If the record is yours, {_BRING_KEY}; if you trust who wrote it, take it over: `store admit FILE NAME`"
+)
+
+# Top-level module → what to install. Their objects are made by functions, and of classes by the dozen: `allow=` would
+# lead from one refusal to the next.
+DISTRIBUTIONS = {
+    "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sklearn": "scikit-learn", "joblib": "joblib",
+    "polars": "polars", "pyarrow": "pyarrow", "xarray": "xarray", "torch": "torch", "tensorflow": "tensorflow",
+    "keras": "keras", "jax": "jax", "xgboost": "xgboost", "lightgbm": "lightgbm", "catboost": "catboost",
+    "statsmodels": "statsmodels", "skimage": "scikit-image", "PIL": "pillow", "cv2": "opencv-python",
+    "matplotlib": "matplotlib", "shapely": "shapely", "geopandas": "geopandas", "astropy": "astropy", "h5py": "h5py",
+    "dask": "dask", "numba": "numba", "cupy": "cupy", "sympy": "sympy", "spacy": "spacy", "nltk": "nltk",
+}  # fmt: skip
+
+
+def refusal(module: str, name: str) -> Untrusted:
+    """The error for a global that is not allowed, with the line that would allow it, if one can."""
+    dotted = f"{module}.{name}"
+    shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
+    library = module.partition(".")[0]
+    if library in DISTRIBUTIONS:
+        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not do"
+        return refused(reason, dotted[:200], '. Numbers need neither as NumPy arrays: codec="auto"')
+    if len(dotted) > 200 or not _may_be_allowed(module, name):
+        return refused(
+            f"loading it takes {shown}, which is not plain data, nor a class that could be allowed",
+            missing=dotted[:200],
+        )
+    return Untrusted(
+        f"it was not sealed with a key of yours, and loading it takes {shown}, which is not plain data. If that "
+        f"is a class of yours, put @store.allow above it, or open the store with allow=[{shown}]; if the "
+        f"record is yours, {_BRING_KEY}",
+        missing=dotted[:200],
+        reason=f"loading it takes {shown}, which is not plain data",
+        allowable=True,
+    )
+
+
+def refused(reason: str, missing: str | None = None, hint: str = "") -> Untrusted:
+    """The error for what no `allow=` lets pass. `hint`: how to store such values otherwise."""
+    return Untrusted(
+        f"it was not sealed with a key of yours, and {reason}. {BRING_KEY_OR_ADMIT}{hint}",
+        missing=missing,
+        reason=reason,
+        allowable=False,
+    )
+
+
+def _may_be_allowed(module: str, name: str) -> bool:
+    """Whether `allow=` may take a global: it is a class, or nobody can tell, since nothing is imported for it."""
+    found: Any = sys.modules.get(module)
+    if found is None:
+        return not is_dangerous(module, name)
+    for part in name.split("."):
+        found = _attribute(found, part)
+        if found is None:
+            return not is_dangerous(module, name)
+    return isinstance(found, type) and not is_dangerous(module, name, found)
+
+
+def _attribute(owner: Any, name: str) -> Any:
+    """What is there under that name, without any code that would look for it."""
+    try:
+        return vars(owner).get(name)
+    except TypeError:
+        return None
+
+
+# -- what is not here
+
+
+def not_installed(module: str) -> str | None:
+    """What to install for a module that is missing; None: it is there, or nobody knows."""
+    library = module.partition(".")[0]
+    if library not in DISTRIBUTIONS or _is_there(library):
+        return None
+    return DISTRIBUTIONS[library]
+
+
+def install(dotted: str, distribution: str) -> ClassNotFound:
+    """The error for a record that takes a library which is not installed."""
+    library, shown = dotted.partition(".")[0], dotted[:200]
+    return ClassNotFound(
+        f"it is made of {shown!r}, and {library} is not installed: pip install {distribution}; the record is intact",
+        missing=shown,
+    )
+
+
+def _is_there(library: str) -> bool:
+    if library in sys.modules:
+        return sys.modules[library] is not None
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(library) is not None
+    except (ImportError, ValueError):
+        return False
