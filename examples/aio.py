@@ -9,7 +9,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from store.aio import AsyncStore
+from store.aio import AsyncSessions, AsyncStore
 
 
 async def visit(s: AsyncStore) -> None:
@@ -36,6 +36,12 @@ async def watch(s: AsyncStore, watching: asyncio.Event) -> None:
     print("seen while it happened:", ", ".join(f"{change.kind} {change.name}" for change in seen))
 
 
+async def shop(sessions: AsyncSessions, id: str, item: str) -> None:
+    """Two requests of one visitor at once: each `edit` of the session is a step of its own."""
+    async with sessions.edit(id) as data:
+        data["cart"].append(item)
+
+
 async def main(path: Path) -> None:
     async with AsyncStore(path) as s:
         await s.update(alice=100, bob=50, visits={"count": 0})
@@ -59,6 +65,11 @@ async def main(path: Path) -> None:
         balances = await s.get_many(["alice", "bob"])
         print("alice has {alice} and bob {bob}".format(**balances))
         await watcher
+
+    async with AsyncSessions(path, ttl=3600) as sessions:
+        id = await sessions.create({"cart": []})
+        await asyncio.gather(shop(sessions, id, "tea"), shop(sessions, id, "cups"))
+        print("in the cart of the session:", await sessions.load(id))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ Every method of `Store` is here under its own name, to be awaited; what `Store` 
     for name in s      async for name in s           dict(s)       await s.as_dict()
     reversed(s)        s.keys(reverse=True)          s |= other    await s.update(other)
 
+`AsyncSessions` is the same for `store.sessions.Sessions`.
+
 One thread works for each store: SQLite knows no asynchronous calls, waiting for another writer would block the event
 loop, and a transaction belongs to the thread that began it. What is encoded is encoded there: leave a value alone
 until the call that stores it has returned.
@@ -24,28 +26,23 @@ until the call that stores it has returned.
 
 from __future__ import annotations
 
-import asyncio
 import os
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from inspect import iscoroutinefunction
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from store.aio_blocks import AsyncWatch, Block, Named
-from store.aio_worker import Worker
+from store.aio_handle import AsyncHandle, instead
+from store.aio_sessions import AsyncSessions
 from store.arguments import check_timeout
-from store.errors import StoreClosed, StoreError
 from store.handle import DEFAULT_TIMEOUT_SECONDS
 from store.mapping import Store
 from store.transaction import MISSING
 from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from store.backups import Backup
     from store.compaction import Compaction
     from store.inspection import Inspection
@@ -54,20 +51,12 @@ if TYPE_CHECKING:
     from store.stats import Stats
     from store.verification import Verification
 
+__all__ = ["AsyncSessions", "AsyncStore"]
+
 V = TypeVar("V")
-T = TypeVar("T")
-
-BATCH = 100  # what an iteration fetches from the worker at once
 
 
-def _instead(call: str) -> Callable[..., NoReturn]:
-    def refuse(self: object, *_: object) -> NoReturn:
-        raise TypeError(f"an AsyncStore has no operators, which cannot be awaited: use {call}")
-
-    return refuse
-
-
-class AsyncStore(Generic[V]):
+class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     """The mapping of a `Store` for the tasks of one event loop; see there for the arguments and methods.
 
     Opened by `async with`, or `await s.open()`, in the event loop that it then belongs to; not for several threads,
@@ -88,120 +77,14 @@ class AsyncStore(Generic[V]):
         if isinstance(location, Store):
             if options:
                 raise TypeError("a Store that is open has its options; give a location, or no options")
-            self._begin(lambda: location, timeout, owns=False)
+            self._begin(lambda: location, timeout, location.location, owns=False)
         else:
-            self._begin(partial(Store, location, **options), check_timeout(timeout))
-
-    def _begin(
-        self, make: Callable[[], Store[V]], timeout: float, *, owns: bool = True, worker: Worker | None = None
-    ) -> None:
-        self._make, self._timeout, self._owns = make, timeout, owns
-        self._store: Store[V] | None = None
-        self._worker = worker
-        self._opening = asyncio.Lock()
-        self._closed = self._has_let_go = False
-
-    # -- opening and closing
-
-    async def open(self) -> Self:
-        """Opens it, in the event loop that runs; returns it. Raises: what `Store(…)` raises."""
-        if self._closed:
-            raise StoreClosed("this AsyncStore was closed, and is opened once; make another one")
-        async with self._opening:
-            if self._store is not None:
-                self._running().check()
-                return self
-            worker = self._worker or Worker(self._timeout)
-            worker.handles += 1
-            try:
-                await worker.run(partial(self._open_in_worker, worker))
-            except BaseException:
-                await self._give_up(worker)
-                raise
-        return self
-
-    def _open_in_worker(self, worker: Worker) -> None:
-        self._store, self._worker = self._make(), worker
-
-    async def _give_up(self, worker: Worker) -> None:
-        """It was not to be opened, or its task was cancelled meanwhile."""
-        if self._store is not None:
-            await self.close()
-        else:
-            worker.let_go()
-
-    async def close(self) -> None:
-        """Waits for its turn, and closes the store and its thread; a second call does nothing.
-
-        Raises:
-            StoreError: this task is in a transaction of it.
-        """
-        if self._closed or self._store is None:
-            self._closed = True
-            return
-        worker = self._running()
-        try:
-            await worker.run(partial(self._close_in_worker, worker.is_inside()))
-        except StoreClosed:  # another task closed it, while this one waited
-            pass
-        finally:
-            self._let_go(worker)
-
-    def _let_go(self, worker: Worker) -> None:
-        if self._closed and not self._has_let_go:
-            self._has_let_go = True
-            worker.let_go()
-
-    def _close_in_worker(self, inside: bool) -> None:
-        if self._closed:
-            return
-        try:
-            if self._owns and self._store is not None:
-                self._store.close()
-        except StoreError:
-            self._closed = not inside  # what is written back at the end may fail; it is closed all the same
-            raise
-        self._closed = True
-
-    async def __aenter__(self) -> Self:
-        return await self.open()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def __del__(self) -> None:
-        store, worker = getattr(self, "_store", None), getattr(self, "_worker", None)
-        if store is None or worker is None or self._closed:
-            return
-        warnings.warn(f"{self!r} was not closed: use `async with`", ResourceWarning, stacklevel=2, source=self)
-        worker.abandon(partial(_close_quietly, store) if self._owns else _nothing)
-
-    def __repr__(self) -> str:
-        if self._store is None:
-            return f"<{type(self).__name__} {'closed' if self._closed else 'not open'}>"
-        closed = " closed" if self._closed else ""
-        return f"<{type(self).__name__} {self._store.location!r} namespace={self._store.namespace!r}{closed}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """As that of `Store`: another one on the same file, which is yet to be opened."""
-        return _again, (self._opened().__reduce__(), self._timeout)
-
-    @property
-    def namespace(self) -> str:
-        """The namespace whose records this mapping holds."""
-        return self._opened().namespace
-
-    @property
-    def location(self) -> str:
-        """The absolute path of the file, or ":memory:"."""
-        return self._opened().location
+            self._begin(partial(Store, location, **options), check_timeout(timeout), location)
 
     def within(self, namespace: str) -> AsyncStore[V]:
         """Another mapping in the same file, by the same thread, in the same transactions; opened by `async with`."""
         other: AsyncStore[V] = AsyncStore.__new__(type(self))
-        other._begin(lambda: self._opened().within(namespace), self._timeout, worker=self._running())
+        self._share(other, lambda s: s.within(namespace))
         return other
 
     # -- one record
@@ -382,61 +265,17 @@ class AsyncStore(Generic[V]):
         """As `Store.sync`."""
         await self._do(lambda s: s.sync())
 
-    __getitem__ = _instead("await s.getitem(name), or s.get(name)")
-    __setitem__ = _instead("await s.set(name, value)")
-    __delitem__ = _instead("await s.delete(name)")
-    __contains__ = _instead("await s.contains(name)")
-    __len__ = _instead("await s.length()")
-    __bool__ = _instead("await s.length()")
-    __iter__ = _instead("async for name in s")
-    __enter__ = _instead("async with")
-    __exit__ = _instead("async with")
-
-    # -- how it is done
-
-    async def _do(self, function: Callable[[Store[V]], T]) -> T:
-        return await self._running().run(lambda: function(self._opened()))
-
-    async def _each(self, begin: Callable[[Store[V]], Iterator[T]]) -> AsyncIterator[T]:
-        """The iterator is made and advanced in the worker; it holds nothing open between two steps."""
-        iterator = await self._do(begin)
-        while batch := await self._do(lambda _: list(islice(iterator, BATCH))):
-            for item in batch:
-                yield item
-
-    def _opened(self) -> Store[V]:
-        if self._closed:
-            where = "" if self._store is None else f" on {self._store.location}"
-            raise StoreClosed(f"the store{where} was closed; open it again")
-        if self._store is None:
-            raise StoreError("this AsyncStore is not open: use `async with AsyncStore(…) as s`, or await s.open()")
-        return self._store
-
-    def _running(self) -> Worker:
-        self._opened()
-        assert self._worker is not None
-        return self._worker
+    __getitem__ = instead("an AsyncStore", "await s.getitem(name), or s.get(name)")
+    __setitem__ = instead("an AsyncStore", "await s.set(name, value)")
+    __delitem__ = instead("an AsyncStore", "await s.delete(name)")
+    __contains__ = instead("an AsyncStore", "await s.contains(name)")
+    __len__ = instead("an AsyncStore", "await s.length()")
+    __bool__ = instead("an AsyncStore", "await s.length()")
+    __iter__ = instead("an AsyncStore", "async for name in s")
+    __enter__ = instead("an AsyncStore", "async with")
+    __exit__ = instead("an AsyncStore", "async with")
 
 
 def _plain(other: Any) -> Any:
     """What a `Store` can compare itself with, and take records from."""
     return other._opened() if isinstance(other, AsyncStore) else other
-
-
-def _again(reduced: tuple[Any, ...], timeout: float) -> AsyncStore[Any]:
-    make, arguments = reduced
-    other: AsyncStore[Any] = AsyncStore.__new__(AsyncStore)
-    other._begin(partial(make, *arguments), timeout)
-    return other
-
-
-def _close_quietly(store: Store[Any]) -> None:
-    """Of an `AsyncStore` that was left: nobody is there to be told."""
-    try:
-        store.close()
-    except StoreError:
-        pass
-
-
-def _nothing() -> None:
-    """What a store that is somebody else's needs."""

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from store import caller
 from store.errors import LockTimeout, StoreClosed, StoreError
+from store.file_status import no_thread
 
 T = TypeVar("T")
 
@@ -24,13 +25,18 @@ class Worker:
     up: SQLite cannot be stopped half-way, and who is told that it was cancelled must know what became of it.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, what: str) -> None:
         self.loop = asyncio.get_running_loop()
         self.handles = 0
         self.gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
         self.timeout = timeout
         self._owner_process = os.getpid()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="AsyncStore")
+        try:
+            # Its only thread is made here: a call whose thread could not be made would be done with the next one.
+            self._executor.submit(_nothing)
+        except RuntimeError as exc:
+            raise no_thread(what, exc) from exc
         self._turn = Turn()
         self._owner: asyncio.Task[Any] | None = None
         self._depth = 0
@@ -180,6 +186,10 @@ class Gate(asyncio.Lock):
     """Among the tasks of one store, who has a named lock: the threads of `Store` are one here."""
 
     owner: asyncio.Task[Any] | None = None
+
+
+def _nothing() -> None:
+    """What the first call does."""
 
 
 def _guarded(function: Callable[[], T], site: caller.Site | None) -> T:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from store.backends import schemes
+from store.clock import wall_clock
 from store.errors import StoreError
 
 OnUnreadable = Callable[[str, StoreError], Any]
@@ -120,3 +123,26 @@ def check_timeout(timeout: float) -> float:
     if not timeout >= 0:
         raise ValueError(f"timeout is a number of seconds from 0 up, not {timeout!r}")
     return min(timeout, 1e9)
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """The same clock, made sure of at each call: one that says infinity would have all that has a lifetime purged."""
+    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no look
+
+
+class _Checked:
+    """Calls a clock. Raises: TypeError, ValueError: it gives no moment."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+
+    def __call__(self) -> float:
+        now = self.clock()
+        try:
+            if math.isfinite(now):
+                return now
+        except (TypeError, OverflowError) as exc:
+            raise TypeError(f"clock() gives the seconds since 1970 as a number, not {now!r:.80}") from exc
+        raise ValueError(f"clock() gives the seconds since 1970, not {now!r}: give a clock that counts")

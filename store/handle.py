@@ -16,13 +16,15 @@ from store.arguments import (
     check_on_unreadable,
     check_timeout,
     check_ttl,
+    checked_clock,
     locate,
     sought_name,
 )
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError, label
+from store.file_status import unreachable
 from store.key_warnings import warn_of_keys
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
@@ -84,7 +86,7 @@ class Handle(Generic[V]):
         cache_bytes = check_bytes(cache_bytes, "cache_bytes")
         self._cache_bytes = 0 if writeback else cache_bytes
         self._on_unreadable = check_on_unreadable(on_unreadable)
-        self._clock = clock
+        self._clock = checked_clock(clock)
         check_flag(verify_writes, "verify_writes")
         options = check_large(spill_bytes, mmap, verify_buffers)
         choices = choose(
@@ -385,6 +387,9 @@ def is_store(path: str) -> bool:
 
 def record_of(header: Header) -> Record:
     """The public view of what the backend read; a reader of values alone does not load it."""
-    from store.record import Record
+    try:
+        from store.record import Record
+    except OSError as exc:  # no descriptor was left to load it by
+        raise unreachable(label(header.name, header.namespace), exc) from exc
 
     return Record.from_header(header)

@@ -16,8 +16,10 @@ from weakref import WeakValueDictionary, ref
 
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.file_status import LOOK_AT_LOG, reaching
 from store.refusals import advice
+from store.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
 # 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
@@ -40,6 +42,9 @@ class Hold:
         self.thread = threading.get_ident()
 
 
+_READ_REMEDY = 'to read only, open the store with mode="r"'
+NAMED_REMEDY = "a named lock is a file beside the store, which whoever takes it must be able to make"
+
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 _LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first
 
@@ -53,8 +58,11 @@ class WriterLock:
     Threads that hold one and wait for another's find out where they would wait for ever (`store.deadlock`).
     """
 
-    def __init__(self, path: str | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, path: str | None, *, clock: Callable[[], float] = time.monotonic, last_delay: float = LAST_DELAY
+    ) -> None:
         self.path = path
+        self._last_delay = last_delay
         self.label = path or f":memory: {id(self)}"
         self.is_named = False  # one of the program's own, which are not looked at for rings
         self._clock = clock
@@ -69,6 +77,7 @@ class WriterLock:
         self._funlock: Callable[[int], Any] = _never
         self._dropped = self._on_dropped
         self._closed = False
+        self._turns = Turns()
         self._line = b""
         self._gives_way = False  # to whoever waits for it, before it is taken again
         self.folder: Callable[[], int | None] | None = None
@@ -100,6 +109,19 @@ class WriterLock:
         with self._mutex:
             if self.holder is not None and self.holder() is hold:
                 self._unlock()
+
+    def release_and_remove(self, hold: Hold) -> None:
+        """The same, and the lock file goes: those who wait for it see that, and make another.
+
+        Where it cannot be removed it stays, which does no harm.
+        """
+        with self._mutex:
+            if self.holder is not None and self.holder() is hold:
+                with suppress(OSError):
+                    if self._is_in_place():
+                        os.unlink(self.path)  # type: ignore[arg-type]
+                self._unlock()
+                self._close()
 
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""
@@ -135,6 +157,7 @@ class WriterLock:
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()
+        self._turns = Turns()
         self.holder = self._clean = None
         self._line = b""
         self._close()
@@ -165,45 +188,74 @@ class WriterLock:
     ) -> None:
         looked = self._clock()
         deadline = looked + timeout
-        delay = FIRST_DELAY
-        while not self._attempt(hold, clean):
-            now = self._clock()
-            if now >= deadline:
-                raise LockTimeout(
-                    f"{self.path or ':memory:'}: another writer kept the lock for {timeout:g} seconds; "
-                    "try again, shorten its transactions, or open the store with a longer timeout",
-                    path=self.path,
-                )
-            if waiting is not None and now - looked >= LOOK_SECONDS:
-                looked = now
-                if waiting.look():
-                    for lock in waiting.held:
-                        lock._gives_way = True
-                    raise LockTimeout(
-                        f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
-                        "thread keeps: leave the blocks and begin again, the transaction of "
-                        f"{waiting.advice()}, in this order wherever one is inside another",
-                        path=self.path,
-                    )
-            time.sleep(min(delay, deadline - now))
-            delay = min(delay * 2, LAST_DELAY)
+        ticket, delay, is_late = Ticket(hold.thread), FIRST_DELAY, False
+        try:
+            while not self._attempt(hold, clean, ticket, is_late):
+                now = self._clock()
+                if now >= deadline:
+                    raise self._timed_out(timeout)
+                if waiting is not None and now - looked >= LOOK_SECONDS:
+                    looked = now
+                    if waiting.look():
+                        raise self._in_a_ring(waiting)
+                if self._is_held_by(hold):  # here, and somebody else's in another process
+                    time.sleep(min(delay, deadline - now))
+                    delay = min(delay * 2, self._last_delay)
+                else:
+                    seconds = QUEUE_SECONDS if waiting is None else LOOK_SECONDS
+                    is_late = not ticket.wake.wait(min(seconds, deadline - now))
+                    ticket.wake.clear()
+        finally:
+            with self._mutex:
+                self._turns.leave(ticket)
+                if self.holder is None:
+                    self._turns.wake()
+
+    def _is_held_by(self, hold: Hold) -> bool:
+        holder = self.holder
+        return holder is not None and holder() is hold
+
+    def _timed_out(self, timeout: float) -> LockTimeout:
+        return LockTimeout(
+            f"{self.path or ':memory:'}: another writer kept the lock for {timeout:g} seconds; "
+            "try again, shorten its transactions, or open the store with a longer timeout",
+            path=self.path,
+        )
+
+    def _in_a_ring(self, waiting: Waiting[WriterLock]) -> LockTimeout:
+        for lock in waiting.held:
+            lock._gives_way = True
+        return LockTimeout(
+            f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
+            "thread keeps: leave the blocks and begin again, the transaction of "
+            f"{waiting.advice()}, in this order wherever one is inside another",
+            path=self.path,
+        )
 
     def _give_way(self, timeout: float) -> None:
         """Who gave up for another one and begins again at once would be faster than the other's next attempt."""
         self._gives_way = False
         time.sleep(min(timeout, LOOK_SECONDS))
 
-    def _attempt(self, hold: Hold, clean: Callable[[], None]) -> bool:
+    def _attempt(
+        self, hold: Hold, clean: Callable[[], None], ticket: Ticket | None = None, is_late: bool = False
+    ) -> bool:
         with self._mutex:
             if self.holder is not None:
                 holder = self.holder()
                 if holder is not None and holder.thread != hold.thread:
+                    if ticket is not None:
+                        self._turns.join(ticket)
                     return False
                 # A thread that comes here does not hold the lock in any live transaction: what bears its
                 # name is the leftover of an interrupt.
                 if holder is not hold:
                     self._unlock()
             if self.holder is None:
+                if self._turns.waiting and not self._turns.take(hold.thread, ticket, is_late=is_late):
+                    if ticket is not None:
+                        self._turns.join(ticket)
+                    return False
                 self._clean = clean
                 self.holder = ref(hold, self._dropped)
             return self.path is None or self._lock_file()
@@ -222,19 +274,29 @@ class WriterLock:
         if self.seen is not None and self.seen == self._good:
             return True
         try:
-            status = os.stat(self.path)  # type: ignore[arg-type]
-            if self._inode == (status.st_dev, status.st_ino):
+            if self._is_in_place():
                 self._good = self.seen
                 return True
-        except (FileNotFoundError, NotADirectoryError):
-            pass
+        except OSError as exc:
+            raise unlockable(self.path, exc) from exc
         self._close()
         return False
 
-    def _open(self) -> int:
-        from filelock import lock_descriptor, unlock_descriptor
+    def _is_in_place(self) -> bool:
+        """Whether the file that is open is the one at the path."""
+        if self.path is None or self._descriptor is None:
+            return False
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._inode == (status.st_dev, status.st_ino)
 
+    def _open(self) -> int:
         assert self.path is not None
+        with reaching(self.path):
+            from filelock import lock_descriptor, unlock_descriptor
+
         if self._closed:
             raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
@@ -242,21 +304,15 @@ class WriterLock:
         try:
             self._opened = Descriptor(self.path, flags, 0o666)
         except OSError as exc:
-            if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-                raise ReadOnly(
-                    f"{self.path}: cannot make the lock file ({exc.strerror}); to read only, open the "
-                    'store with mode="r"',
-                    path=self.path,
-                ) from exc
-            raise StorageError(
-                f"{self.path}: cannot open the lock file ({exc.strerror}): "
-                + advice(exc, "see what stands there, or whether its directory was moved, and open the store again"),
-                errno=exc.errno,
-                path=self.path,
-            ) from exc
-        self._descriptor = self._opened.number
-        status = os.fstat(self._descriptor)
+            what = "the file of a named lock" if self.is_named else "the lock file"
+            raise unopenable(self.path, exc, what, NAMED_REMEDY if self.is_named else _READ_REMEDY) from exc
+        try:
+            status = os.fstat(self._opened.number)
+        except OSError as exc:
+            self._close()
+            raise unlockable(self.path, exc) from exc
         self._inode = (status.st_dev, status.st_ino)
+        self._descriptor = self._opened.number
         return self._descriptor
 
     def _unlock(self) -> None:
@@ -270,6 +326,8 @@ class WriterLock:
             except OSError:  # closed, it is unlocked as well, and what was written was written
                 self._close()
         self.holder = self._clean = None
+        if self._turns.waiting:
+            self._turns.wake()
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
         with self._mutex:
@@ -282,10 +340,22 @@ class WriterLock:
             self._opened.close()
 
 
+def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError:
+    """The error of ours for a lock file, or its folder, that cannot be made; `read_only`: what to do if forbidden."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
+    otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
+    return StorageError(
+        f"{path}: cannot open {what}: {exc.strerror}; {advice(exc, otherwise)}",
+        errno=exc.errno,
+        path=path,
+    )
+
+
 def unlockable(path: str | None, exc: OSError) -> StorageError:
     """The error of ours for a file that the system does not lock, or unlock."""
     return StorageError(
-        f"{path}: cannot be locked or unlocked: {exc.strerror}; see the file system's log and try again",
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
         errno=exc.errno,
         path=path,
     )

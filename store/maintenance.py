@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from store.arguments import check_ttl
 from store.errors import RecordError, Untrusted, label
+from store.file_status import reaching
 from store.handle import Handle, record_of
 from store.purging import Page
 from store.row import Row
@@ -111,11 +112,13 @@ class Maintenance(Handle[V]):
         """The namespaces of the file that have records, in order."""
         return self._backend.namespaces(self._clock())
 
-    # Each of these is in a module of its own, which is loaded when it is called: most programs never do.
+    # Each of these is in a module of its own, which is loaded when it is called: most programs never do. It may then
+    # be that there is no descriptor left to load it by.
 
     def stats(self) -> Stats:
         """Counts and sizes of this namespace, and of the file."""
-        from store.stats import stats
+        with reaching(self.location):
+            from store.stats import stats
 
         return stats(self)
 
@@ -125,7 +128,8 @@ class Maintenance(Handle[V]):
         Raises:
             KeyError: no such record. Corrupt: the columns of the file hold something else than a record.
         """
-        from store.inspection import inspect
+        with reaching(self.location):
+            from store.inspection import inspect
 
         return inspect(self, name)
 
@@ -136,7 +140,8 @@ class Maintenance(Handle[V]):
             Conflict: the record is another one by now: inspect it again. Tampered, Corrupt: bytes that were
                 damaged or altered are never sealed. Untrusted: there is no key to seal with.
         """
-        from store.inspection import admit
+        with reaching(self.location):
+            from store.inspection import admit
 
         return admit(self, inspection)
 
@@ -150,7 +155,8 @@ class Maintenance(Handle[V]):
 
         Page by page: in memory are one page, and the names of what is not ours or not sound.
         """
-        from store.verification import verify
+        with reaching(self.location):
+            from store.verification import verify
 
         return verify(self, quick=quick)
 
@@ -183,7 +189,8 @@ class Maintenance(Handle[V]):
             StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write; what was
                 given back by then is.
         """
-        from store.compaction import compact
+        with reaching(self.location):
+            from store.compaction import compact
 
         return compact(self, progress)
 
@@ -201,6 +208,7 @@ class Maintenance(Handle[V]):
             StoreError: this thread is in a transaction, or `path` is this store, or in use as one. ValueError: it
             is no path of a file. LockTimeout, ReadOnly.
         """
-        from store.backups import backup
+        with reaching(self.location):
+            from store.backups import backup
 
         return backup(self, path, progress)

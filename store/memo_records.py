@@ -23,8 +23,6 @@ HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NON
 RAISED = ":raised"  # ends the name of the record of an exception
 MISSING: Any = object()
 UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # of which every codec gives back the same
-LOCKS = 65_536  # names of locks; each one taken leaves an empty file, and one for each call would be too many.
-# Two calls that share one by chance wait for each other: of eight that run at once, in one case of 2,000.
 PAGE = 500
 PURGE_EVERY = 256  # results with a ttl; else nobody would delete those of calls that never come again
 
@@ -241,7 +239,7 @@ class Records:
     def _take(self, stack: ExitStack, name: str, seconds: float) -> str:
         try:
             records = stack.enter_context(self.source.open())
-            stack.enter_context(records.lock(f"memo {int(name[-8:], 16) % LOCKS}", seconds))
+            stack.enter_context(records.lock(f"memo {name}", seconds))
         except LockTimeout:
             return BUSY
         except Exception as exc:

@@ -6,8 +6,8 @@ every commit by anybody changes, equals the *tag* that it was filed under. The s
 
 - A read takes the state, whose tag equals the header, before it asks the backend, and files what it found only where
   that very state still stands: else something was committed in between, and the row may be the one before it.
-- A commit of our own takes out what it touched and then moves the tag on, in this order; but only where it is the one
-  commit between the old tag and the new header. Else the tag stays as it was, is found to be old, and all is cleared.
+- Commits of our own are followed by the read that finds the tag to be old: where no others lie between it and the
+  header, what they touched is taken out, and then the tag moves on, in this order. Else all is cleared.
 - While a thread of this process writes nothing is used and nothing filed: it may be this one, in a transaction, whose
   reads see what nobody has committed.
 
@@ -17,7 +17,7 @@ Never live objects, since two readers must not share a value that can change: sc
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from sys import getsizeof
 from typing import Any
 
@@ -91,7 +91,9 @@ class ReadCache:
         # As `_fresh` and `_decoded`, without the two calls: a fifth of what a cached read costs beside decoding.
         index, tag, entries = self._state
         try:
-            if index[HEADER] != tag or self._writer.holder is not None:
+            if index[HEADER] != tag:
+                entries = self._fresh(now)
+            elif self._writer.holder is not None:
                 return MISSING
         except ValueError:
             return MISSING
@@ -115,6 +117,7 @@ class ReadCache:
 
     def values(self, names: list[str], now: float) -> dict[str, Any] | None:
         """The values of all those names, as of one moment; None where the backend must be asked."""
+        self._fresh(now)  # which follows what we have committed
         state = self._state
         entries = [state[2].get(name) for name in names]
         # Good after they were taken: then none was filed, or taken out, since anybody committed.
@@ -139,14 +142,34 @@ class ReadCache:
         """The entries, if they are good just now, and nobody has to look whether the file is in its place."""
         index, tag, entries = self._state
         try:
-            good = (
-                index[HEADER] == tag
-                and self._writer.holder is None
-                and 0.0 <= now - self._source.looked < LOOK_SECONDS
-            )
+            header = index[HEADER]
         except ValueError:  # the map was closed by another thread, with the store
             return _NO_ENTRIES
-        return entries if good else _NO_ENTRIES
+        # In this order: whoever wrote up to that header has noted what, once nobody writes.
+        if self._writer.holder is not None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
+            return _NO_ENTRIES
+        if header == tag:
+            return entries
+        followed = None if tag is None else self._followed(header)
+        return _NO_ENTRIES if followed is None else followed[2]
+
+    def _followed(self, header: bytes) -> State | None:
+        """The state at that header, where our own commits alone lie between; None where that cannot be told."""
+        with self._lock:
+            index, tag, entries = state = self._state
+            steps = None if tag is None else self._source.between(tag, header)
+            if not steps:
+                return state if tag == header else None
+            self._state = taken = _no_state()
+            for touched in steps:
+                for namespace, name in touched:
+                    if namespace == self._namespace:
+                        entries.forget(name)
+                        entries.forget(_COUNT)
+            if self._state is not taken:
+                return None
+            self._state = state = (index, header, entries)
+            return state
 
     def _decoded(self, name: str, entry: Entry, now: float) -> Any:
         decode, body, expires, _ = entry
@@ -185,10 +208,11 @@ class ReadCache:
         if state[0] is index and state[1] == index[HEADER]:
             return state
         with self._lock:  # another thread may have renewed it, or be at work on its entries
-            state, header = self._state, index[HEADER]
-            if state[0] is not index or state[1] != header:
-                self._state = state = (index, header, Entries())
-            return state
+            header = index[HEADER]
+            followed = self._followed(header) if self._state[0] is index else None
+            if followed is None:
+                self._state = followed = (index, header, Entries())
+            return followed
 
     def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
         """Keep what was read since `begin` gave that state: a row whose seal is ours, and the value it made."""
@@ -207,8 +231,10 @@ class ReadCache:
 
         Not the value that was given: what the codec makes of it may be another one.
         """
-        state = self._state
-        if state[1] == tag:
+        state: State | None = self._state
+        if self._state[1] != tag:
+            state = self._followed(tag)
+        if state is not None:
             self._put(state, row.name, (decode, row.body, row.expires, len(row.body)))
 
     def _put(self, state: State, name: Any, entry: Entry) -> None:
@@ -220,20 +246,6 @@ class ReadCache:
                     self._state = state
 
     # -- what the backend tells
-
-    def committed(self, before: bytes, after: bytes, touched: Iterable[tuple[str, str]]) -> None:
-        """A commit of this process led from one header to the other, and changed no more than what it touched."""
-        with self._lock:
-            index, tag, entries = self._state
-            if tag != before:
-                return
-            self._state = taken = _no_state()
-            for namespace, name in touched:
-                if namespace == self._namespace:
-                    entries.forget(name)
-                    entries.forget(_COUNT)
-            if self._state is taken:
-                self._state = (index, after, entries)
 
     def drop(self) -> None:
         """Nothing will tell of changes any more."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from store.arguments import check_name, check_ttl, sought_name
 from store.codecs import CodecChoice
 from store.errors import Conflict, label
+from store.file_status import unreachable
 from store.handle import Handle, record_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,10 @@ class Records(Handle[V]):
         )  # fmt: skip
 
     def _check_revision(self, name: str, wanted: Record | int, now: float) -> None:
-        from store.record import Record
+        try:
+            from store.record import Record
+        except OSError as exc:
+            raise unreachable(self.location, exc) from exc
 
         found = self._backend.identity(self._namespace, name, now)
         if isinstance(wanted, Record):

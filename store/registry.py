@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from store.errors import CodecUnavailable
+from store.file_status import unreachable
 
 
 class Registry:
@@ -53,3 +54,5 @@ def _import(kind: str, name: str, where: str, install: str) -> Any:
     except ImportError as exc:
         remedy = f"install it: pip install {install}" if install else f"cannot import {module}"
         raise CodecUnavailable(f"the {kind} {name!r} is not available: {remedy}", codec=name) from exc
+    except OSError as exc:  # no descriptor was left to load it by
+        raise unreachable(f"the {kind} {name!r}", exc) from exc

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from store.errors import StoreError
+from store.file_status import no_thread
 from store.records import Records
 
 Callback = Callable[[Any, Any], object]
@@ -92,8 +93,12 @@ class Changes:
                 stamp = self._stamps().get(field)  # before the value: what comes between is told once more
                 self._seen[field] = stamp, self._value_of(field)
             self._handles.append(handle)
-            if self._thread is None or not self._thread.is_alive():  # an error may have ended it
-                self._start()
+            try:
+                if self._thread is None or not self._thread.is_alive():  # an error may have ended it
+                    self._start()
+            except StoreError:
+                self.remove(handle)
+                raise
         return handle
 
     def remove(self, handle: Handle) -> None:
@@ -153,11 +158,15 @@ class Changes:
 
     def _start(self) -> None:
         self._stopping = threading.Event()  # one for each thread: an old one must not go on with a new one
-        self._thread = threading.Thread(
+        thread = threading.Thread(
             target=self._run, args=(self._stopping, self._wait or self._stopping.wait), name="store-settings",
             daemon=True,
         )  # fmt: skip
-        self._thread.start()
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            raise no_thread("settings that are watched for changes", exc) from exc
+        self._thread = thread
 
     def _end(self) -> None:
         self._stopping.set()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from store.digests import blake2b
 from store.errors import Corrupt
+from store.file_status import reaching
 
 FOLDER_SUFFIX = "-spill"
 MAX_PARTS = 10_000  # of one record
@@ -35,7 +36,8 @@ class Part(NamedTuple):
 
 def checksum(content: Any = b"") -> Any:
     """The hash of a part's content; its `hexdigest` is what the list says."""
-    from hashlib import sha256  # OpenSSL's, which knows the processor's instructions; 3 ms to load
+    with reaching("a large value"):
+        from hashlib import sha256  # OpenSSL's, which knows the processor's instructions; 3 ms to load
 
     return sha256(content)
 
@@ -65,7 +67,8 @@ def is_of(file: str, prefix: str) -> bool:
 
 def text_of(parts: Sequence[Part]) -> str:
     """The column `spill`."""
-    import json  # only for values that are spilled: a program that has none starts sooner
+    with reaching("a large value"):
+        import json  # only for values that are spilled: a program that has none starts sooner
 
     return json.dumps(parts, separators=(",", ":"))
 
@@ -105,7 +108,8 @@ def _read(text: Any) -> list[Any]:
     """The list, or [] where the text is none."""
     if not isinstance(text, str):
         return []
-    import json
+    with reaching("a large value"):
+        import json
 
     try:
         found = json.loads(text)

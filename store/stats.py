@@ -22,6 +22,10 @@ class Stats:
     namespaces: int
     file_bytes: int
     wal_bytes: int
+    wal_pinned_bytes: int
+    """What of the log a reader, which began before it was written, keeps from being folded into the file."""
+    wal_pinned_by: int | None
+    """Its process, where the system knows it."""
     checkpoint_error: str | None
     purge_error: str | None
     """Why this `Store` could not delete what has expired, the last time that one of its writes saw to it."""
@@ -47,6 +51,8 @@ def stats(store: Handle[Any]) -> Stats:
         namespaces=len(store._backend.namespaces(now)),
         file_bytes=usage.file_bytes,
         wal_bytes=usage.wal_bytes,
+        wal_pinned_bytes=usage.wal_pinned_bytes,
+        wal_pinned_by=usage.wal_pinned_by,
         checkpoint_error=usage.checkpoint_error,
         purge_error=None if store._purging.error is None else str(store._purging.error),
     )

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from store.arguments import check_name, check_timeout
 from store.errors import StoreError
+from store.file_status import reaching
 from store.handle import Handle
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Watching(Handle[V]):
         if self._backend.in_transaction():
             refuse_in_transaction(self)
 
-        from store.watch import Watch  # few programs watch
+        with reaching(self.location):
+            from store.watch import Watch  # few programs watch
 
         return Watch(self, wanted, check_name(prefix, "prefix"), seconds, min(interval, threading.TIMEOUT_MAX))
 

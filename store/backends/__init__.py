@@ -42,15 +42,20 @@ class Usage(Protocol):
     def wal_bytes(self) -> int: ...
 
     @property
+    def wal_pinned_bytes(self) -> int:
+        """What of the log a reader keeps from being folded into the file."""
+
+    @property
+    def wal_pinned_by(self) -> int | None:
+        """Its process; None where there is none, or the system does not know it."""
+
+    @property
     def checkpoint_error(self) -> str | None:
         """Why the last attempt to fold the log into the file failed, if it did."""
 
 
 class CachedReads(Protocol):
-    """What a backend tells of changes. The headers are those of `Coherence.index`."""
-
-    def committed(self, before: bytes, after: bytes, touched: Iterable[tuple[str, str]]) -> None:
-        """A commit of this process led from `before` to `after`, and changed no more than these names."""
+    """What a backend tells of changes that no header shows."""
 
     def drop(self) -> None:
         """Nothing will tell of changes any more."""
@@ -73,6 +78,12 @@ class Coherence(Protocol):
 
     def index(self) -> Any:
         """What holds the header, and is another object where it may be another file's; None: nothing tells."""
+
+    def between(self, before: bytes, after: bytes) -> list[Sequence[tuple[str, str]]] | None:
+        """The names that commits of this process touched from one header to another.
+
+        None: others have committed too, or too much has happened since to be known.
+        """
 
     def register(self, cache: CachedReads) -> None: ...
 

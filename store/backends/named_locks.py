@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from store.digests import blake2b
-from store.errors import LockTimeout, StorageError, StoreError
-from store.locking import Hold, WriterLock, nothing, unlockable
+from store.errors import LockTimeout, StoreError
+from store.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
 
-POLL_SECONDS = 0.005  # such a lock is held for long, and waited for in peace
+LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long, and waited for in peace
 
 
 class NamedLocks:
-    """Locks by name for the program's own purposes, each on a file of its own in `folder`.
+    """Locks by name for the program's own purposes, each on a file of its own in `folder` while somebody holds it.
 
     Without a folder they exclude threads only. A thread that takes one twice gets an error: it would
     wait for itself.
@@ -24,7 +25,8 @@ class NamedLocks:
     def __init__(self, folder: str | None) -> None:
         self.folder = folder
         self._mine = threading.local()
-        self._in_process: dict[str, WriterLock] = {}
+        self._mutex = threading.RLock()
+        self._known: WeakValueDictionary[str, WriterLock] = WeakValueDictionary()
 
     @contextmanager
     def hold(self, name: str, timeout: float) -> Iterator[None]:
@@ -36,71 +38,48 @@ class NamedLocks:
         held: set[str] = self._mine.__dict__.setdefault("held", set())
         if name in held:
             raise StoreError(f"this thread holds the lock {name!r} already, and would wait for itself")
-        take, give = self._lock(name)
-        if not take(timeout):
-            raise LockTimeout(
-                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
-                f"lock({name!r}, timeout=…)",
-                path=self.folder,
-            )
+        lock, hold = self._lock(name), Hold()
         try:
+            self._acquire(lock, hold, name, timeout)
             held.add(name)
             yield
         finally:
             try:
                 held.discard(name)
-            finally:  # an interrupt may come between the two
-                try:
-                    give()  # at once: in a function of ours an interrupt could come before it
-                except OSError as exc:
-                    raise unlockable(self.folder, exc) from exc
+            finally:  # an interrupt may come between these; then the lock goes with `hold`, and its file stays
+                lock.release_and_remove(hold)
+
+    def _acquire(self, lock: WriterLock, hold: Hold, name: str, timeout: float) -> None:
+        try:
+            lock.acquire(hold, nothing, timeout)
+        except LockTimeout as exc:
+            raise LockTimeout(
+                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
+                f"lock({name!r}, timeout=…)",
+                path=self.folder,
+            ) from exc
 
     def forget(self) -> None:
-        """In a forked child: the locks that threads of the parent hold are not ours (filelock closes its own)."""
+        """In a forked child: the locks that threads of the parent hold are not ours (`store.locking` closes them)."""
         self._mine = threading.local()
-        self._in_process = {}
+        self._mutex = threading.RLock()
+        self._known = WeakValueDictionary()
 
-    def _lock(self, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        if self.folder is None:
-            lock = self._in_process.setdefault(name, WriterLock(None))
-            lock.is_named = True
-            return self._thread_lock(lock)
-        return self._file_lock(self.folder, name)
+    def _lock(self, name: str) -> WriterLock:
+        """The lock of that name, one for all threads, as long as one of them has or wants it."""
+        path = None if self.folder is None else self._file(self.folder, name)
+        with self._mutex:  # `setdefault` alone could give two threads two
+            lock = self._known.get(name)
+            if lock is None:
+                lock = self._known[name] = WriterLock(path, last_delay=LAST_DELAY)
+                lock.is_named = True
+            return lock
 
-    def _thread_lock(self, lock: WriterLock) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        hold = Hold()
-
-        def take(timeout: float) -> bool:
-            try:
-                lock.acquire(hold, nothing, timeout)
-            except LockTimeout:
-                return False
-            return True
-
-        return take, lambda: lock.release(hold)
-
-    def _file_lock(self, folder: str, name: str) -> tuple[Callable[[float], bool], Callable[[], None]]:
-        import filelock
-
+    def _file(self, folder: str, name: str) -> str:
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as exc:
-            raise StorageError(
-                f"{folder}: cannot make the folder for named locks: {exc.strerror}; free space or see the file "
-                "system's log, and try again",
-                errno=exc.errno,
-                path=folder,
-            ) from exc
-        file = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-        lock = filelock.FileLock(os.path.join(folder, file + ".lock"), poll_interval=POLL_SECONDS)
-
-        def take(timeout: float) -> bool:
-            try:
-                lock.acquire(timeout=timeout)
-            except filelock.Timeout:
-                return False
-            except OSError as exc:
-                raise unlockable(lock.lock_file, exc) from exc
-            return True
-
-        return take, lock.release
+            raise unopenable(folder, exc, "the folder of the named locks", NAMED_REMEDY) from exc
+        return os.path.join(
+            folder, blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() + ".lock"
+        )

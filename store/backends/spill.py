@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.file_status import LOOK_AT_LOG
 from store.refusals import advice
 from store.spilled import is_file
 from store.syncing import sync_folder
@@ -46,7 +47,7 @@ class Folder:
             raise
         except OSError as exc:
             raise StorageError(
-                f"{self.path} cannot be opened: {exc.strerror}; see the file system's log and try again",
+                f"{self.path} cannot be opened: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
                 errno=exc.errno,
                 path=self.path,
             ) from exc

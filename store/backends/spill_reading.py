@@ -14,6 +14,7 @@ from store.backends.spill import Folder
 from store.backends.spill_mapping import map_file
 from store.descriptors import Descriptor
 from store.errors import Corrupt, StorageError
+from store.refusals import advice
 from store.spilled import Part, checksum
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -163,7 +164,9 @@ def _corrupt(folder: Folder, part: Part, what: str) -> Corrupt:
 
 def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
     path = os.path.join(folder.path, part.file)
-    return StorageError(f"{path} cannot be read: {exc.strerror}; try again", errno=exc.errno, path=path)
+    return StorageError(
+        f"{path} cannot be read: {exc.strerror}; {advice(exc, 'try again')}", errno=exc.errno, path=path
+    )
 
 
 def contents(folder: Folder, part: Part) -> Any:

@@ -14,6 +14,7 @@ from store.backends.sqlite_reading import SqliteReading
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import ReadOnly, StorageError, StoreClosed
+from store.file_status import reaching
 from store.row import Row
 from store.spilled import files_of, prefix_of
 
@@ -110,13 +111,15 @@ class SqliteBackend(SqliteReading):
         return [] if spill is None else spill.orphans(self._timeout)
 
     def compact(self, progress: Callable[[int, int], None] | None) -> SqliteFreed:
-        from store.backends.sqlite_compact import compact
+        with reaching(self.location):
+            from store.backends.sqlite_compact import compact
 
         self._writable()
         return compact(self._engine, self._timeout, progress)
 
     def backup(self, path: str, check: Check, progress: Progress | None) -> Copied:
-        from store.backends.sqlite_backup import backup
+        with reaching(self.location):
+            from store.backends.sqlite_backup import backup
 
         return backup(self._engine, path, check, progress, self._timeout)
 
@@ -143,7 +146,8 @@ class SqliteBackend(SqliteReading):
         return self._engine.named_locks.hold(name, timeout)
 
     def monitor(self, namespace: str) -> SqliteMonitor:
-        from store.backends.sqlite_monitor import SqliteMonitor
+        with reaching(self.location):
+            from store.backends.sqlite_monitor import SqliteMonitor
 
         return SqliteMonitor(self._engine, namespace)
 

@@ -20,8 +20,8 @@ from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_files import leaving_no_trace, prepare
 from store.backends.sqlite_network import in_network_mode
 from store.backends.sqlite_pool import lost
-from store.errors import StorageError, StoreNotFound
-from store.refusals import advice
+from store.errors import StoreNotFound
+from store.file_status import status_of
 
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
@@ -179,14 +179,8 @@ def _attach_memory() -> Lease:
 
 
 def _inode(path: str) -> Inode | None:
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as exc:  # a directory that may not be searched, a name that is too long
-        what = advice(exc, "see what its folders are, and their rights")
-        raise StorageError(f"{path} cannot be reached: {exc.strerror}; {what}", errno=exc.errno, path=path) from exc
-    return status.st_dev, status.st_ino
+    status = status_of(path)
+    return None if status is None else (status.st_dev, status.st_ino)
 
 
 # -- fork and exit

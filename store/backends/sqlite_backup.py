@@ -28,6 +28,7 @@ from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, is_busy, translate
 from store.backends.sqlite_files import identity_at
 from store.errors import LockTimeout, StorageError, StoreError
+from store.file_status import is_there
 from store.syncing import sync_folder
 
 # What belongs to a store, behind its path.
@@ -105,7 +106,7 @@ def _older(engine: Engine, target: str, timeout: float) -> bool:
     if is_open(target):
         raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
     for log in (target + "-wal", target + "-journal"):
-        if identity is None and os.path.lexists(log):
+        if identity is None and is_there(log):
             raise StorageError(
                 f"{log} lies there without its database; move it away, or choose another path",
                 errno=errno.EEXIST,

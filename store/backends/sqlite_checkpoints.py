@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.wal_index import frames_in
+from store.errors import StorageError
+from store.file_status import status_of
 
 if TYPE_CHECKING:
     from store.backends.sqlite_spill import SqliteSpill
@@ -29,7 +30,7 @@ class Checkpoints:
     """Of one engine; used under the writer's lock."""
 
     def __init__(self, path: str, coherence: SqliteCoherence, spill: SqliteSpill | None) -> None:
-        self.error: sqlite3.Error | None = None
+        self.error: sqlite3.Error | StorageError | None = None
         """Why the last one failed, if it did: the writes are safe in the log all the same."""
         self._path = path
         self._coherence = coherence
@@ -66,11 +67,11 @@ class Checkpoints:
         """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
         self._written = self._dropped = 0
         self._folded = self._frames() or 0
-        mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
         try:
+            mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
             gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode, files)
             self.error = None
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, StorageError) as exc:  # the commit before it stands
             self.error = exc
             return 0, 0
         finally:
@@ -91,6 +92,5 @@ class Checkpoints:
 
     def log_bytes(self) -> int:
         """The size of the log."""
-        with suppress(FileNotFoundError):
-            return os.stat(self._path + "-wal").st_size
-        return 0
+        status = status_of(self._path + "-wal")
+        return 0 if status is None else status.st_size

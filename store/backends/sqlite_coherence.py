@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -14,6 +14,42 @@ if TYPE_CHECKING:
 
     from store.backends import CachedReads
     from store.locking import WriterLock
+
+
+LOG_NAMES = 2000  # records named by the commits that are kept for caches which have yet to follow them
+
+Names = Sequence[tuple[str, str]]
+
+
+class Commits:
+    """The last commits of this process, by the header that each came after; a cache follows them when it is read.
+
+    So a commit costs the same however many stores are open. Written under the writer's lock alone; the handler of a
+    signal may write amid that, and what is lost of it then is only not known.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[bytes, tuple[bytes, Names]] = {}
+        self._older: dict[bytes, tuple[bytes, Names]] = {}
+        self._left = LOG_NAMES
+
+    def add(self, before: bytes, after: bytes, touched: Names) -> None:
+        self._recent[before] = after, touched
+        self._left -= len(touched) + 1
+        if self._left < 0:
+            self._older, self._recent = self._recent, {}
+            self._left = LOG_NAMES
+
+    def between(self, before: bytes, after: bytes) -> list[Names] | None:
+        """What was touched from one header to another; None where not all that lies between them is known."""
+        steps: list[Names] = []
+        while before != after:
+            step = self._recent.get(before) or self._older.get(before)
+            if step is None:
+                return None
+            before, touched = step
+            steps.append(touched)
+        return steps
 
 
 class SqliteCoherence:
@@ -29,7 +65,9 @@ class SqliteCoherence:
         self._path = path
         self._is_open = is_open
         self._index: mmap.mmap | None = None
-        # Weak: an interrupt may lose a store on the way, and its cache would slow down every commit for good.
+        self._commits = Commits()
+        self.between = self._commits.between
+        # Weak: an interrupt may lose a store on the way.
         self._caches: WeakValueDictionary[int, CachedReads] = WeakValueDictionary()
         self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
 
@@ -55,12 +93,12 @@ class SqliteCoherence:
         index = self._index
         return header_of(index) if index is not None and self._caches else None
 
-    def committed(self, before: bytes, touched: Iterable[tuple[str, str]] | None) -> bytes | None:
+    def committed(self, before: bytes, touched: Names | None) -> bytes | None:
         """After a commit of our own that changed rows, the writer's lock still held.
 
         `before`: the header just before it. `touched`: namespace and name of all that it may have changed; None:
-        anything. Where it was the one commit since, the caches go on without what it touched, and the header is
-        returned; else their tag stays what it was, and the next read finds it to be old.
+        anything. Where it was the one commit since, the caches will follow it without what it touched, and the header
+        is returned; else none can, and what is read next begins anew.
         """
         index = self._index
         if index is None or touched is None:
@@ -68,8 +106,7 @@ class SqliteCoherence:
         after = header_of(index)
         if after is None or not is_next(before, after):
             return None
-        for cache in self._live():
-            cache.committed(before, after, touched)
+        self._commits.add(before, after, touched)
         return after
 
     def drop(self) -> None:

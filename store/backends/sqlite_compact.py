@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -50,8 +49,9 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
     _vacuum(engine, timeout, steps)
-    if engine.checkpoints.error is not None:
-        raise translate(engine.checkpoints.error, engine.path)
+    error = engine.checkpoints.error
+    if error is not None:
+        raise error if isinstance(error, StoreError) else translate(error, engine.path)
     orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
     steps.end()
     return SqliteFreed(
@@ -169,4 +169,4 @@ def _garbage(engine: Engine, timeout: float) -> int:
 
 
 def _database_bytes(engine: Engine) -> int:
-    return os.stat(engine.path).st_size + engine.checkpoints.log_bytes()
+    return engine.file_bytes() + engine.checkpoints.log_bytes()

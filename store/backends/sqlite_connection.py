@@ -16,6 +16,7 @@ from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.backends.sqlite_refusals import why_not_opened
 from store.errors import StorageError
+from store.file_status import reaching, status_of
 from store.refusals import advice
 
 BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
@@ -57,7 +58,12 @@ def apart(path: str, query: str = "mode=rw") -> Iterator[sqlite3.Connection]:
     """
     with wal_index.opening():
         conn = connect(path, query)
-        status = os.stat(path)
+        try:
+            with reaching(path):
+                status = os.stat(path)
+        except BaseException:
+            conn.close()
+            raise
         _apart[id(conn)] = status.st_dev, status.st_ino
     try:
         yield conn
@@ -203,9 +209,8 @@ def _stamps(path: str) -> list[tuple[int, ...] | None]:
 
 
 def _stamp(path: str) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
+    status = status_of(path)
+    if status is None:
         return None
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -228,7 +233,5 @@ def _mounted_read_only(path: str) -> bool:
 
 def has_log(path: str) -> bool:
     """Whether there is a write-ahead log with something in it."""
-    try:
-        return os.stat(path + "-wal").st_size > 0
-    except FileNotFoundError:
-        return False
+    status = status_of(path + "-wal")
+    return status is not None and status.st_size > 0

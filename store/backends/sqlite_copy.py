@@ -22,6 +22,7 @@ from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
+from store.backends.sqlite_names import COPIED, check_name_length
 from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
@@ -109,8 +110,10 @@ def partial_beside(target: str, timeout: float) -> Iterator[str]:
     """Where one process at a time may make a copy for that path; what a killed one left is removed, before and after.
 
     Raises:
-        ReadOnly: the directory may not be written. LockTimeout: somebody else makes one. StorageError.
+        ReadOnly: the directory may not be written. LockTimeout: somebody else makes one.
+        StorageError: the name is too long, say.
     """
+    check_name_length(target, COPIED)
     partial = target + PARTIAL
     if not os.access(os.path.dirname(target), os.W_OK):
         raise ReadOnly(f"{os.path.dirname(target)} may not be written by this user; choose another", path=target)

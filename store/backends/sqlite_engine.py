@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 from weakref import ref
 
@@ -19,10 +20,13 @@ from store.backends.named_locks import NamedLocks
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
+from store.backends.sqlite_connection import connect as open_connection
+from store.backends.sqlite_memory import Committed
 from store.backends.sqlite_pool import CLOSING_SECONDS, Pool
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StorageError, StoreError
+from store.file_status import status_of
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -34,8 +38,8 @@ class Engine(Pool):
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    With `shared` there is one connection for all threads, used under the writer's lock for reads too; in `network`
-    mode that lock is taken for every read as well (`sqlite_network`), but for one of a frozen copy.
+    With `shared` there is one connection for all threads (`sqlite_memory`). In `network` mode the writer's lock is
+    taken for every read as well (`sqlite_network`), but for one of a frozen copy.
     """
 
     def __init__(
@@ -43,14 +47,14 @@ class Engine(Pool):
     ) -> None:
         super().__init__(path, inode, connect, network=network)
         self.read_only = read_only
-        self.exclusive = self.shared or self.network
+        self.memory = Committed(self.slot(), self.add_slot(_nothing_in_memory)) if self.shared else None
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.writer_lock.folder = self._place.unchanged
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
-        mapped = None if self.exclusive or is_frozen(connect) else path
+        mapped = None if self.shared or self.network or is_frozen(connect) else path
         self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
 
@@ -80,7 +84,9 @@ class Engine(Pool):
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.exclusive and slot.current() is None:
+        if self.memory is not None and slot.current() is None:
+            return self.memory.read(statement, params, fetch, timeout)
+        if self.network and slot.current() is None:
             return self.exclusively(slot, statement, params, fetch, timeout)
         if slot.transaction is not None:
             slot.current()
@@ -113,11 +119,16 @@ class Engine(Pool):
         if transaction is not None:
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
-            self.checkpoints.wrote(1, size)
-            return slot.run(statement, params, row_count, timeout), None
+            if self.memory is None:
+                self.checkpoints.wrote(1, size)
+                return slot.run(statement, params, row_count, timeout), None
+            run = partial(slot.run, statement, params, row_count, timeout)
+            return self.memory.note(transaction.statements, run, statement, params, size), None
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
+            if self.memory is not None:
+                return self.memory.write(statement, params, size, timeout), None
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
             if not self._place.is_log_kept():
@@ -136,13 +147,17 @@ class Engine(Pool):
         transaction = slot.current()
         assert transaction is not None
         transaction.touch(touched)
+        if self.memory is not None:
+            rows = list(rows)
+            run = partial(slot.run_many, statement, rows)
+            return self.memory.note(transaction.statements, run, statement, rows, size)
         changed = slot.run_many(statement, rows)
         self.checkpoints.wrote(len(rows), size)
         return changed
 
     def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """The same under the writer's lock, which this thread may have already."""
-        if self.network and self.writer_lock.is_mine():
+        if self.writer_lock.is_mine():
             return slot.run(statement, params, fetch, timeout)
         hold = Hold()
         self.take(hold, slot, timeout)
@@ -205,6 +220,11 @@ class Engine(Pool):
         self.follow_new_log()
         self.coherence.looked = now
 
+    def file_bytes(self) -> int:
+        """The size of the database. Raises: StorageError."""
+        status = status_of(self.path)
+        return 0 if status is None else status.st_size
+
     def identity(self, timeout: float) -> bytes:
         """The id made with the file."""
         if not self.store_id:
@@ -257,3 +277,7 @@ class Engine(Pool):
 def _is_open(reference: ref[Any]) -> bool:
     lease = reference()
     return lease is not None and getattr(lease, "is_open", False)
+
+
+def _nothing_in_memory(_: Slot) -> sqlite3.Connection:
+    return open_connection(":memory:")

@@ -15,10 +15,12 @@ from store.backends import wal_index
 from store.backends.single_name import check_single_name
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
+from store.backends.sqlite_names import COPIED, USED, check_name_length
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_refusals import why_not_read
 from store.backends.sqlite_slot import wait
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.file_status import is_there, status_of
 from store.locking import Hold, WriterLock, nothing
 
 T = TypeVar("T")
@@ -67,10 +69,12 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Con
         if version != schema.SCHEMA_VERSION:
             raise _not_yet(path, version)
         return connect_
-    if _size(path):
+    is_there = _size(path) > 0
+    check_name_length(path, USED if is_there else COPIED)
+    if is_there:
         _check_writable(path)
     # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
-    if network or not (_size(path) and _patiently(path, timeout, lambda: _is_complete(path))):
+    if network or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
         _make(path, timeout, network=network)
     _check_writable(path)
     return network_writer(path) if network else writer(path)
@@ -141,7 +145,7 @@ def _clear(path: str, had_log: bool) -> None:
 
 def _is_beside(path: str) -> bool:
     """Whether SQLite has something beside the file, if only an empty log."""
-    return os.path.lexists(path + "-wal") or os.path.lexists(path + "-shm")
+    return is_there(path + "-wal") or is_there(path + "-shm")
 
 
 def _make(path: str, timeout: float, *, network: bool) -> None:
@@ -179,15 +183,15 @@ def _is_old(path: str) -> bool:
 def _check_place(path: str) -> None:
     """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
     parent = os.path.dirname(path)
-    if not os.path.isdir(parent):
+    folder = status_of(parent)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
         raise StoreNotFound(
             f"there is no directory {parent} to keep the store in; make it first",
             errno=errno.ENOENT,
             path=path,
         )
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
+    status = status_of(path)
+    if status is None:
         return
     mode = status.st_mode
     if stat.S_ISDIR(mode):
@@ -219,7 +223,5 @@ def _check_writable(path: str) -> None:
 
 
 def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+    status = status_of(path)
+    return 0 if status is None else status.st_size

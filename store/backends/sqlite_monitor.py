@@ -44,8 +44,8 @@ class SqliteMonitor:
         if self._slot is not None:
             return self._read(sql.DATA_VERSION, (), _version)
         self._check()
-        conn = self._engine.slot().conn
-        return None if conn is None else conn.total_changes
+        memory = self._engine.memory
+        return None if memory is None else memory.version
 
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)

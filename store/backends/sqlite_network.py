@@ -29,6 +29,7 @@ from store.backends.spill import unwritable
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
 from store.backends.sqlite_errors import IOERR_LOCK, READONLY_ROLLBACK
 from store.errors import StorageError
+from store.file_status import is_there
 from store.syncing import sync_folder
 
 VARIABLE = "STORE_NETWORK"
@@ -53,7 +54,7 @@ def in_network_mode(path: str) -> bool:
 
 def is_marked(path: str) -> bool:
     """Whether somebody uses it in network mode, or did last."""
-    return os.path.lexists(_mark(path))
+    return is_there(_mark(path))
 
 
 def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
@@ -120,7 +121,7 @@ def network_reader(path: str) -> Connect:
 
 def check_no_log(path: str) -> None:
     """Raises: StorageError: somebody uses the database with a WAL."""
-    if os.path.lexists(path + "-wal"):
+    if is_there(path + "-wal"):
         raise other_mode(path, network=True)
 
 
@@ -140,7 +141,7 @@ def other_mode(path: str, *, network: bool) -> StorageError:
 
 def in_use(path: str, *, network: bool) -> StorageError | None:
     """What is wrong where the kind of journal must change, and somebody has the database open; None: it need not."""
-    if not (os.path.lexists(path + "-wal") if network else is_marked(path)):
+    if not (is_there(path + "-wal") if network else is_marked(path)):
         return None
     wanted = "network mode, without a write-ahead log," if network else "a write-ahead log"
     return StorageError(

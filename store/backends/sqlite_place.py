@@ -12,6 +12,7 @@ from typing import Protocol
 from store.backends.log_names import Inode, Names
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError
+from store.file_status import unreachable
 
 
 class Log(Protocol):
@@ -58,9 +59,7 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             found = None
         except OSError as exc:
-            raise StorageError(
-                f"{self._path} cannot be reached any more: {exc.strerror}", errno=exc.errno, path=self._path
-            ) from exc
+            raise unreachable(self._path, exc) from exc
         else:
             found = (status.st_dev, status.st_ino)
         if found != self._inode:

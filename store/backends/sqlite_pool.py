@@ -9,6 +9,7 @@ import errno
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from store.backends import sqlite_statements as sql
@@ -81,7 +82,11 @@ class Pool:
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
-        slot = Slot(self.path, self._open, self._disconnect)
+        return self.add_slot(self._open)
+
+    def add_slot(self, connect: Callable[[Slot], sqlite3.Connection]) -> Slot:
+        """The same, opened by that function."""
+        slot = Slot(self.path, connect, self._disconnect)
         slot.thread = None
         with self._slots_lock:
             self._slots.append(slot)
@@ -264,21 +269,21 @@ class Pool:
         in_use = [slot for slot in self._slots if not slot.parked]
         self._slots_lock = threading.RLock()
         self._local = threading.local()
-        self._slots = []
+        slots, self._slots = self._slots, []
         self._membership.forget()
         if self.shared:
-            self._renew_shared()
+            self._renew_shared(slots)
         if in_use:
             self.lose()
         return [slot.conn for slot in in_use if slot.conn is not None]
 
-    def _renew_shared(self) -> None:
-        """An in-memory database is copied by the fork, with its connection."""
-        slot = self._shared_slot
-        slot.guard = threading.RLock()
-        slot.thread, slot.owner = threading.current_thread(), threading.get_ident()
-        slot.parked = False
-        self._slots = [slot]
+    def _renew_shared(self, slots: list[Slot]) -> None:
+        """An in-memory database is copied by the fork, with its connections."""
+        for slot in slots:
+            slot.guard = threading.RLock()
+            slot.owner, slot.parked = threading.get_ident(), False
+        self._shared_slot.thread = threading.current_thread()
+        self._slots = slots
 
     def lose(self) -> None:
         """In a forked child: a connection to the file was in use in the parent, and must not be touched."""

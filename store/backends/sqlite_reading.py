@@ -7,7 +7,6 @@ what was asked.
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,9 @@ from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
+from store.backends.wal_readers import pinned
 from store.errors import Corrupt
+from store.file_status import reaching
 from store.row import Header, Identity, Row, Total
 from store.spilled import count_of, size_of
 
@@ -37,6 +38,8 @@ class SqliteUsage(NamedTuple):
     file_bytes: int
     wal_bytes: int
     checkpoint_error: str | None
+    wal_pinned_bytes: int
+    wal_pinned_by: int | None
 
 
 class SqliteReading:
@@ -125,12 +128,14 @@ class SqliteReading:
             after = page[-1].id or 0
 
     def damage(self, *, quick: bool) -> list[str]:
-        from store.backends.sqlite_check import damage
+        with reaching(self.location):
+            from store.backends.sqlite_check import damage
 
         return damage(self._engine, self._timeout, quick=quick)
 
     def unread_commits(self) -> int:
-        from store.backends.sqlite_check import unread_commits
+        with reaching(self.location):
+            from store.backends.sqlite_check import unread_commits
 
         return unread_commits(self._engine)
 
@@ -218,10 +223,13 @@ class SqliteReading:
     def usage(self) -> SqliteUsage:
         engine = self._engine
         error = engine.checkpoints.error
+        pinned_bytes, process = pinned(engine.path) if engine.coherence.index() is not None else (0, None)
         return SqliteUsage(
-            file_bytes=0 if engine.shared else os.stat(engine.path).st_size,
+            file_bytes=0 if engine.shared else engine.file_bytes(),
             wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
             checkpoint_error=None if error is None else str(error),
+            wal_pinned_bytes=pinned_bytes,
+            wal_pinned_by=process,
         )
 
     # -- whether that is what was asked

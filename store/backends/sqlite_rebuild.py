@@ -17,6 +17,7 @@ from store.backends.spill_reading import mapped
 from store.backends.spill_writing import write_as
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_errors import SQLITE_ERRORS, translate
+from store.backends.sqlite_names import COPIED, check_name_length
 from store.errors import StorageError, StoreNotFound
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, Part
@@ -88,6 +89,7 @@ def check_target(target: str) -> None:
         raise StoreNotFound(
             f"there is no directory {above} to keep the store in; make it first", errno=errno.ENOENT, path=target
         )
+    check_name_length(target, COPIED)
     for path in (target, target + FOLDER_SUFFIX, target + "-wal", target + "-journal"):
         if os.path.lexists(path):
             raise StorageError(

@@ -29,6 +29,8 @@ def why_not_opened(path: str) -> tuple[int, str] | None:
     try:
         os.stat(path)
     except OSError as exc:
+        if exc.errno == errno.ENOENT and os.path.isdir(os.path.dirname(path)):  # it was only being made
+            return None
         return exc.errno or 0, f"it cannot be reached ({exc.strerror}): see what its folders are, and their rights"
     return why_not_read(path)
 

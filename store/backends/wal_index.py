@@ -15,7 +15,8 @@ import struct
 import sys
 import threading
 from collections import Counter
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -27,9 +28,11 @@ _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _SALTS = slice(32, 40)
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-_map = partial(mmap.mmap, length=HEADER.stop, access=mmap.ACCESS_READ, **_OPTIONS)
+_MAPPED = 136  # both headers, and what is known of checkpoints and readers
+_map = partial(mmap.mmap, length=_MAPPED, access=mmap.ACCESS_READ, **_OPTIONS)
 
 KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening one of them again just now
+FEW = 32  # files that are looked at each time; more only at every fourth part of so many calls
 
 
 class OpenFile:
@@ -68,6 +71,7 @@ class OpenFile:
 # are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
 _files: dict[tuple[int, int], OpenFile] = {}
 _new: list[int] = []  # opened, and not among them yet
+_pace = {"calls": 0, "used": 0}  # of `release_unused`: since it last looked; how many files were then in use
 _files_lock = threading.RLock()
 
 
@@ -113,6 +117,15 @@ def _is_locked_here(file: OpenFile) -> bool:
     return _descriptors()[file.inode] != file.count()  # the lock of another process may hide ours
 
 
+@contextmanager
+def descriptor_of(path: str) -> Iterator[int]:
+    """A descriptor of the WAL index, not to be closed and good inside the block. Raises: OSError: there is none."""
+    with _files_lock:
+        status = os.stat(path + "-shm", follow_symlinks=False)
+        known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
+        yield known.number
+
+
 def opening() -> AbstractContextManager[Any]:
     """Held while SQLite opens a connection: what it locks of a file would be lost if ours were closed just then."""
     return _files_lock
@@ -144,21 +157,42 @@ def release_unused(keep: int = KEPT) -> None:
 
     A file is left behind by a connection that may only read, and where other processes are at work. It is not closed
     at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
+
+    A program that opens 1,600 stores comes here at each. So the files are looked at a few times as often as there
+    are files, not each at each call, and all descriptors of the process only once there are twice as many files as
+    were in use the last time.
     """
     with _files_lock:
-        if _new:
-            _registered()
+        with suppress(OSError):  # as below
+            if _new:
+                _registered()
         left = {inode: file for inode, file in _files.items() if not file.is_held}
+        _pace["calls"] += 1
+        if keep and len(left) > FEW and _pace["calls"] * 4 < len(left):
+            return
+        _pace["calls"] = 0
         for inode, file in list(left.items()):
-            if os.fstat(file.number).st_nlink == 0:
-                _release(inode)
+            if _is_deleted(file):
                 del left[inode]
-        if len(left) > keep:
-            found = _descriptors()
-            # Equal, not less: where ours are not listed, nothing is known of SQLite's.
-            unused = [inode for inode, file in left.items() if found[inode] == file.count()]
-            for inode in unused[: max(0, len(unused) - keep)]:
                 _release(inode)
+        if len(left) > max(keep, 2 * _pace["used"] if keep else 0):
+            _release_listed(left, keep)
+
+
+def _is_deleted(file: OpenFile) -> bool:
+    try:
+        return os.fstat(file.number).st_nlink == 0
+    except OSError:  # a disk that fails: kept, until it can be told
+        return False
+
+
+def _release_listed(left: dict[tuple[int, int], OpenFile], keep: int) -> None:
+    found = _descriptors()
+    # Equal, not less: where ours are not listed, nothing is known of SQLite's.
+    unused = [inode for inode, file in left.items() if found[inode] == file.count()]
+    _pace["used"] = len(left) - len(unused)
+    for inode in unused[: max(0, len(unused) - keep)]:
+        _release(inode)
 
 
 def _release(inode: tuple[int, int]) -> None:
@@ -195,6 +229,7 @@ def renew() -> None:
         file.close()
     _files.clear()
     _new.clear()
+    _pace.update(calls=0, used=0)
 
 
 def is_next(before: bytes, after: bytes) -> bool:

@@ -33,9 +33,9 @@ SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # of namespaces; the 
 FACTS = (Column("fact", style="cyan"), Column("value"))
 SIZES = {
     "bytes": "size", "size": "size", "spill_bytes": "size of files", "file_bytes": "file size",
-    "wal_bytes": "WAL size",
+    "wal_bytes": "WAL size", "wal_pinned_bytes": "WAL pinned",
 }  # fmt: skip
-NAMES = {"spill_files": "files of large values"}
+NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by"}
 
 
 @click.command()
@@ -50,8 +50,8 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 
     Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
     The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, checkpoint_error and purge_error for a
-    store.
+    spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by,
+    checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -83,8 +83,9 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
     How many records there are, what they take, and how they are encoded; how many files of large values there are
     beside the database; how large it and its write-ahead log (WAL) are. The keys with --json: path, namespace (null:
     every one), records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files,
-    spill_bytes, namespaces (how many), file_bytes, wal_bytes, checkpoint_error (why the log could not be folded into
-    the file, or null), purge_error.
+    spill_bytes, namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of the log a reader, in process
+    wal_pinned_by, keeps from being folded into the file), checkpoint_error (why the log could not be folded into the
+    file, or null), purge_error.
 
     \b
     Examples:

@@ -6,13 +6,17 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 
-from store import Store
+from store import Store, turns
 from store.backends import wal_index
 from store.errors import LockTimeout, StoreClosed, StoreError
+from store.locking import Hold
+from store.turns import TURN, Ticket, Turns
 
 THREADS = 16
 TIMEOUT = 60.0  # seconds
@@ -82,8 +86,8 @@ def test_each_record_is_popped_by_one_thread(place):
         assert sorted(value for mine in together(8, work) for value in mine) == list(range(100))
 
 
-def test_transaction_of_one_thread_keeps_others_out(path):
-    with Store(path, timeout=0.1) as s:
+def test_transaction_of_one_thread_keeps_others_out(place):
+    with Store(place, timeout=0.1) as s:
         s["a"] = 1
         with s.transaction():
             s["a"] = 2
@@ -97,15 +101,152 @@ def test_transaction_of_one_thread_keeps_others_out(path):
         assert dict(s) == {"a": 2, "b": 3}
 
 
-def test_transaction_in_memory_keeps_other_threads_out():
-    with Store(":memory:", timeout=0.1) as s:
+def change(s: Store[Any], number: int) -> None:
+    """Writes of many kinds, in a transaction and out of it, and what is undone."""
+    s["set"] = number
+    with suppress(ZeroDivisionError), s.transaction():
+        s["gone"] = number
+        1 / 0
+    with s.transaction():
+        s.update({f"{number}-{i}": i for i in range(5)})
+        with suppress(ZeroDivisionError), s.transaction():
+            s["set"] = "undone"
+            s.clear()
+            1 / 0
+        with s.transaction():
+            del s[f"{number}-3"]
+            s.put("ttl", number, ttl=3600)
+    s.popitem()
+    with s.edit("edited", default=[]) as value:
+        value.append(number)
+    with suppress(KeyError):
+        del s[f"{number - 1}-1"]
+
+
+def test_other_threads_read_exactly_what_is_committed(place):
+    with Store(place) as s:
+        for number in range(30):
+            change(s, number)
+            before = list(s.items()), {record.name: record.revision for record in s.records()}
+            with s.transaction():
+                s.clear()
+                s["inside"] = number
+                seen = in_thread(lambda: (list(s.items()), {record.name: record.revision for record in s.records()}))
+                del s["inside"]
+                assert len(s) == 0
+                if number % 7:
+                    s.update(before[0])
+            assert seen == before
+
+
+def test_second_database_that_cannot_follow_is_made_anew(monkeypatch):
+    with Store(":memory:", timeout=0.05) as s:
         s["a"] = 1
         with s.transaction():
             s["a"] = 2
-            assert isinstance(in_thread(lambda: s.update(a=3)), LockTimeout)
-            assert isinstance(in_thread(lambda: s["a"]), LockTimeout)  # there is but one connection to read by
-            assert s["a"] == 2
-        assert in_thread(lambda: s["a"]) == 2
+        copy = s._backend._engine.memory._copy
+        with copy.guard:
+            copy.ready().execute("DROP TABLE records")
+        s["a"] = 3
+        with s.transaction():
+            s["a"] = 4
+            assert isinstance(in_thread(lambda: s["a"]), LockTimeout)
+        with s.transaction():
+            s["a"] = 5
+            assert in_thread(lambda: s["a"]) == 4
+        assert in_thread(lambda: s["a"]) == 5
+
+
+def test_reader_in_memory_takes_no_lock_of_writers(monkeypatch):
+    with Store(":memory:", timeout=0.05) as s:
+        s["a"] = 1
+        hold, engine = Hold(), s._backend._engine
+        in_thread(lambda: None)
+        engine.writer_lock.acquire(hold, lambda: None, 1)
+        assert in_thread(lambda: (s["a"], len(s), "a" in s, dict(s), s.record("a").revision)) == (
+            1,
+            1,
+            True,
+            {"a": 1},
+            1,
+        )
+        engine.give(hold)
+
+
+def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int) -> list[list[int]]:
+    """How many turns each thread had had when one had had all of its own, then when the next one had, and so on."""
+    counts = [0] * threads
+    seen: list[list[int]] = []
+
+    def work(i: int) -> None:
+        for number in range(number_of_turns):
+            if step == "set":
+                s[str(i)] = number
+            else:
+                with s.transaction():
+                    s[str(i)] = number
+            counts[i] += 1
+        seen.append(counts.copy())
+
+    assert together(threads, work) == [None] * threads
+    return seen
+
+
+@pytest.mark.parametrize("step", ["set", "transaction"])
+def test_turns_of_writers_are_fair(place, step, monkeypatch):
+    """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more."""
+    took, joined, longest = [0], WeakKeyDictionary(), [0]
+    take, join = Turns.take, Turns.join
+
+    def taking(self: Turns, thread: int, ticket: Ticket | None, **options: bool) -> bool:
+        done = take(self, thread, ticket, **options)
+        if done and ticket in joined:
+            longest[0] = max(longest[0], took[0] - joined[ticket])
+        took[0] += done
+        return done
+
+    def joining(self: Turns, ticket: Ticket) -> None:
+        joined.setdefault(ticket, took[0])
+        join(self, ticket)
+
+    monkeypatch.setattr(Turns, "take", taking)
+    monkeypatch.setattr(Turns, "join", joining)
+    monkeypatch.setattr(turns, "PATIENCE", 10**9)  # however busy the machine is
+    with Store(place) as s:
+        for _ in range(100):  # until somebody had to wait
+            write_in_a_loop(s, step, 4, 200)
+            if longest[0]:
+                break
+    assert 0 < longest[0] <= 4 * TURN
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("step", ["set", "transaction"])
+def test_slowest_writer_has_half_the_turns_of_the_fastest(place, step):
+    with Store(place) as s:
+        counts = write_in_a_loop(s, step, 4, 5000)[0]
+    assert min(counts) >= max(counts) / 2, counts
+
+
+def test_reader_beside_writers_in_a_loop_gets_its_turns(place):
+    """A read took seconds, and ended in a LockTimeout: between two reads no more than so many writes go by."""
+    with Store(place) as s:
+        s["a"] = 0
+        done = threading.Event()
+        counts = [0, 0]
+
+        def work(i: int) -> int:
+            if i == 0:
+                for _ in range(50):
+                    assert s.get_many(["a", "nobody"]).keys() == {"a"}
+                done.set()
+                return counts[1]
+            while not done.is_set():
+                s[f"{i}"] = counts[1]
+                counts[1] += 1
+            return 0
+
+        assert together(3, work)[0] < 50 * 1000
 
 
 def test_waiting_thread_goes_on_when_the_transaction_ends(place):

@@ -20,13 +20,15 @@ from typing import Any
 
 from . import shim
 from .fault_trial import attempt, in_child
-from .operations import OPERATIONS, Operation, Place, operation_called
+from .operations import OPERATIONS, THREADED, Operation, Place, operation_called
 from .trial import Round
 
 HOW = ("once", "always", "short", "short and then full")
 """As `enum how` of shim/faults.c numbers them."""
-NUMBERS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EDQUOT", "EINTR", "EWOULDBLOCK")}
-CALLS = "open read write sync truncate unlink mkdir link rename mmap flock allocate close copy".split()
+NUMBERS = {name: getattr(errno, name) for name in ("ENOSPC", "EIO", "EDQUOT", "EINTR", "EWOULDBLOCK", "EACCES", "ELOOP", "EMFILE", "EAGAIN")}
+CALLS = "open read write sync truncate unlink mkdir link rename mmap flock allocate close copy stat fstat list thread".split()
+LOOKS = {"stat": ["EIO", "EACCES", "ELOOP"], "fstat": ["EIO"], "list": ["EIO", "EACCES", "EMFILE"], "thread": ["EAGAIN"]}
+"""Of the calls that only look, or make a thread: what the system says then."""
 _counted: dict[tuple[str, str], dict[str, int]] = {}
 
 HANG_SECONDS = 60
@@ -77,7 +79,7 @@ class CallFails:
         return f"{task.call} number {self._k} fails {task.how} with {task.number}"
 
 
-def tasks(operations: Iterable[Operation] = OPERATIONS, calls: Sequence[str] = CALLS) -> list[Task]:
+def tasks(operations: Iterable[Operation] = OPERATIONS + THREADED, calls: Sequence[str] = CALLS) -> list[Task]:
     """Every sweep there is, over every call.
 
     EINTR fails once: a call that a signal interrupts each time is nothing that a kernel does, and is made again.
@@ -86,7 +88,8 @@ def tasks(operations: Iterable[Operation] = OPERATIONS, calls: Sequence[str] = C
     for operation in operations:
         for durability in ("normal", "full"):
             for call in calls:
-                numbers = ["ENOSPC", "EIO", "EDQUOT", "EINTR"] + ["EWOULDBLOCK"] * (call == "flock")
+                numbers = LOOKS.get(call, ["ENOSPC", "EIO", "EDQUOT", "EINTR"])
+                numbers = numbers + ["EWOULDBLOCK"] * (call == "flock") + ["EMFILE", "EACCES"] * (call == "open")
                 for number in numbers:
                     hows = ["once"] if number == "EINTR" else ["once", "always"]
                     hows += ["short", "short and then full"] if call in ("write", "copy") and number != "EINTR" else []

@@ -34,7 +34,7 @@ from .trial import Round
 
 # CPython's own modules raise the second one where they forgot to say that it was memory.
 NO_MEMORY = (MemoryError, SystemError)
-ADVICE = re.compile(r"try again|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
+ADVICE = re.compile(r"try again|have its owner allow|see where they point|store recover|write it again|free space|open it|open the store|restore|ulimit|choose|make it|move it")
 """One of these is in each message: what to do next."""
 
 

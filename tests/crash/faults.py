@@ -56,7 +56,8 @@ FAILING_CALLS = Promise(
     promise="An I/O error or a full disk ends in a StorageError that says what to do; what was stored before stands, "
     "and the store works on when the fault is gone.",
     how="A library for LD_PRELOAD makes the k-th open, read, write, short write, fsync, truncate, unlink, mkdir, link, "
-    "mmap, flock or close fail with ENOSPC, EIO, EDQUOT or EINTR, once or from then on, in every operation; afterwards "
+    "mmap, flock, close, stat, fstat, listing of a folder or start of a thread fail with ENOSPC, EIO, EDQUOT, EINTR, "
+    "EACCES, ELOOP, EMFILE or EAGAIN, once or from then on, in every operation; afterwards "
     "the same handle, a new one and plain `sqlite3` look at the file. Another error, another value or a handle that does "
     "not work again is a failure.",
     unit="failing calls",

@@ -5,6 +5,7 @@ All begin with a copy of one store (`Place`), so that the same operation makes t
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from store import Store
+from store.aio import AsyncStore
 from store.backends import sqlite_checkpoints
 
 State = dict[str, Any]
@@ -220,6 +222,17 @@ def _open_to_read(place: Place) -> State:
         return {"small": s["small"], "in a file": s["in a file"]}
 
 
+def _on_asyncio(place: Place) -> State:
+    """By a thread of its own, which has to be made."""
+
+    async def main() -> State:
+        async with AsyncStore[Any](place.path, clock=lambda: NOW + 10, spill_bytes=SPILL_BYTES, timeout=TIMEOUT) as s:
+            return {"small": await s.getitem("small")}
+
+    os.environ["XDG_DATA_HOME"] = str(place.data)
+    return asyncio.run(main())
+
+
 def _read(place: Place) -> State:
     with place.opened(cache_bytes=0) as s:
         return {"small": s["small"], "list": s["list"]}
@@ -294,6 +307,10 @@ if find_spec("numpy") is not None:
     )
 
 
+THREADED = (Operation("read on asyncio", _on_asyncio, is_open=False),)
+"""Apart from the others: a thread that is to be made needs more memory than they may have where memory is scarce."""
+
+
 def _two_writes(s: Store[Any]) -> None:
     s["new"] = 1
     s["newer"] = LONG
@@ -319,5 +336,5 @@ CONTROLS: tuple[Operation, ...] = (
 
 
 def operation_called(name: str) -> Operation:
-    (found,) = [operation for operation in OPERATIONS + CONTROLS if operation.name == name]
+    (found,) = [operation for operation in OPERATIONS + THREADED + CONTROLS if operation.name == name]
     return found

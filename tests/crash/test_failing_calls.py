@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .failing_calls import Task, run, some, tasks
+from .failing_calls import LOOKS, Task, run, some, tasks
 from .faults import said
 
 TIMEOUT = 280.0  # seconds
@@ -38,11 +38,22 @@ SWEEPS: dict[str, list[Task]] = {
         lambda task: task.durability == "normal" and (task.number, task.how) == ("ENOSPC", "short and then full")
     ),
     "open and read": chosen(lambda task: is_plain(task) and task.call in ("open", "read")),
-    "all others": chosen(lambda task: is_plain(task) and task.call not in ("open", "read", "write")),
+    "all others": chosen(lambda task: is_plain(task) and task.call not in ("open", "read", "write", *LOOKS)),
+    "a look that fails, or a thread": chosen(
+        lambda task: (task.durability, task.how) == ("normal", "once") and task.number in LOOKS.get(task.call, [])[:1],
+        most=8,
+    ),
+    "a look that may not be": chosen(
+        lambda task: (task.durability, task.how) == ("normal", "once") and task.number in LOOKS.get(task.call, [])[1:],
+        most=3,
+    ),
+    "no descriptors": chosen(lambda task: (task.durability, task.number) == ("normal", "EMFILE"), most=2)[::2],
     "fsync, durability full": chosen(
         lambda task: task.durability == "full" and task.call == "sync" and (task.number, task.how) == ("EIO", "always")
     ),
-    "a few of the rest": chosen(lambda task: not is_plain(task) and task.number != "EWOULDBLOCK", most=1)[::11],
+    "a few of the rest": chosen(
+        lambda task: not is_plain(task) and task.number != "EWOULDBLOCK" and task.call not in LOOKS, most=1
+    )[::11],
     "lock that others have": chosen(lambda task: task.number == "EWOULDBLOCK", most=1)[::5],
 }
 

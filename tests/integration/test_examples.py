@@ -57,6 +57,7 @@ EXPECTED = {
         r"^cancelled half-way, nothing is left of it: \['alice', 'bob', 'visits'\]$",
         r"^alice has 70 and bob 80$",
         r"^seen while it happened: set alice, set bob$",
+        r"^in the cart of the session: {'cart': \['tea', 'cups'\]}$",
     ),
     "messages.py": (
         [],

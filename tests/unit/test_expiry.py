@@ -307,6 +307,25 @@ class TestBadTtl:
             s.put("a", 1, ttl=10**400)
 
 
+@pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, 10**400, "noon", None])
+def test_clock_that_gives_no_moment_changes_and_deletes_nothing(path, now):
+    moment: list[Any] = [1_800_000_000.0]
+    with Store(path, clock=lambda: moment[0]) as s:
+        s["a"] = 1
+        s.put("t", 1, ttl=100)
+        moment[0] = now
+        calls = (
+            lambda: s.__setitem__("b", 1), lambda: s["a"], lambda: s["t"], lambda: s.put("c", 1, ttl=5),
+            lambda: s.touch("a", 5), lambda: len(s), lambda: dict(s), s.purge, lambda: s.pop("t"),
+            lambda: s.modify("a", lambda value: 2), lambda: s.update(q=1), s.names, lambda: s.record("a"),
+        )  # fmt: skip
+        for call in calls:
+            with pytest.raises((ValueError, TypeError), match=r"clock\(\) gives"):
+                call()
+        moment[0] = 1_800_000_001.0
+        assert dict(s) == {"a": 1, "t": 1}
+
+
 class TestLifetimeTooShortForTheClock:
     """At 1.8e9 seconds a float has steps of 2e-7: `now + 1e-9 == now`."""
 

@@ -18,7 +18,8 @@ PACKAGE = Path(store.__file__).parent
 # DESIGN section 2. A package name stands for all modules in it.
 RANKS = {
     "store.errors": 0, "store.row": 0, "store.dotted": 0, "store.digests": 0, "store.culprit_parts": 0, "store.syncing": 0,
-    "store.deadlock": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
+    "store.deadlock": 0, "store.turns": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
+    "store.file_status": 0.5,  # stands on the errors alone, and what has rank 1 on it
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1, "store.spilled": 1,
     "store.differences": 1, "store.culprit_path": 1, "store.culprit_message": 1,
     "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2, "store.large": 2,
@@ -31,11 +32,12 @@ RANKS = {
     "store.memo_classes": 4, "store.memo_arrays": 4, "store.memo_science": 4, "store.memo_definition": 4, "store.memo_pickling": 4, "store.memo_checks": 4,
     "store.memo_canonical": 4, "store.memo_key": 4, "store.memo_turns": 4, "store.memo_records": 4,
     "store.memo_once": 4, "store.memo_async": 4,
-    "store.shelf": 5, "store.messages": 5, "store.sessions": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
+    "store.shelf": 5, "store.messages": 5, "store.memo": 5, "store.importers": 5, "store.export": 5,
     "store.settings_types": 4, "store.settings_containers": 4, "store.settings_hints": 4, "store.settings_fields": 4,
     "store.settings_pydantic": 4, "store.settings_text": 4, "store.settings_attrs": 4, "store.settings_frozen": 4, "store.settings_keys": 4, "store.settings_environment": 4, "store.settings_opening": 4, "store.settings_changes": 4,
     "store.settings": 5,
     "store.watching": 4, "store.watch": 4, "store.changes": 4, "store.aio_worker": 4, "store.aio_blocks": 4,
+    "store.sessions": 4, "store.aio_handle": 4, "store.aio_sessions": 4,
     "store.aio": 5,
     "store.cli": 6, "store.__main__": 6,
 }  # fmt: skip
@@ -44,7 +46,7 @@ FRONT = "store"  # store/__init__.py: shows what the ranks below the command lin
 
 # Third-party library → the modules that may import it.
 LIBRARIES = {
-    "filelock": {"store.locking", "store.backends.named_locks"},
+    "filelock": {"store.locking"},
     "sqlite_utils": {"store.backends.sqlite_schema"},
     "platformdirs": {"store.trust.keys", "store.settings_opening"},
     "attrs": {"store.settings_attrs"},  # for a class that was made with it

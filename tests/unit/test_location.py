@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 
 import store
 from store import Store
-from store.errors import ReadOnly, StoreNotFound
+from store.errors import ReadOnly, StorageError, StoreNotFound
 from store.memo import memo
 from store.sessions import Sessions
 from store.settings import Settings
@@ -78,6 +79,46 @@ class TestLocation:
         assert (tmp_path / name).is_file()
         with Store[Any](tmp_path / name, mode="r") as s:
             assert s["a"] == 1
+
+    @pytest.mark.parametrize("length", [238, 239, 240, 245, 247, 248, 253, 255, 256])
+    def test_name_that_is_too_long_for_what_lies_beside_it_is_refused_at_open(
+        self, tmp_path: Path, length: int
+    ) -> None:
+        """With a shorter one all works: opening, named locks, files of large values, backup, restore."""
+        path = tmp_path / ("n" * length)
+        if length > os.pathconf(tmp_path, "PC_NAME_MAX") - len("-partial-journal"):
+            with pytest.raises(StorageError, match="name") as caught:
+                Store[Any](path)
+            assert caught.value.errno == errno.ENAMETOOLONG
+            assert list(tmp_path.iterdir()) == []
+            with Store[Any](tmp_path / "other") as s, pytest.raises(StorageError) as caught:
+                s.backup(path)
+            assert caught.value.errno == errno.ENAMETOOLONG
+            return
+        with Store[Any](path, spill_bytes=10) as s:
+            s["a"] = b"large" * 10
+            with s.lock("job"):
+                s["b"] = 1
+            (tmp_path / "beside").mkdir()
+            s.backup(tmp_path / "beside" / path.name)
+            del s["a"]
+        store.restore(tmp_path / "beside" / path.name, path)
+        with Store[Any](path) as s:
+            assert s["a"] == b"large" * 10
+            s.compact()
+
+    def test_store_of_an_earlier_release_with_a_long_name_can_be_opened(self, tmp_path: Path) -> None:
+        most = os.pathconf(tmp_path, "PC_NAME_MAX") - len("-journal")
+        for length, fits in ((most, True), (most + 1, False)):
+            with Store[Any](tmp_path / "short") as s:
+                s["a"] = 1
+            (tmp_path / "short").rename(tmp_path / ("n" * length))
+            if fits:
+                with Store[Any](tmp_path / ("n" * length)) as s:
+                    s["b"] = s["a"]
+            else:
+                with pytest.raises(StorageError, match=f"at most {most} bytes"):
+                    Store[Any](tmp_path / ("n" * length))
 
     def test_of_another_kind_is_refused(self) -> None:
         for wrong in (None, 5, ["a"], object()):

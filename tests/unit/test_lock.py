@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -118,8 +120,8 @@ def test_any_text_is_a_name(path: Path, name: str) -> None:
     with Store[Any](path) as s:
         with s.lock(name):
             assert isinstance(in_thread(lambda: take(s, name)), LockTimeout)
-        folder = Path(f"{path}-locks")
-        assert len(list(folder.iterdir())) == 1
+            folder = Path(f"{path}-locks")
+            assert len(list(folder.iterdir())) == 1
         assert {child.name for child in path.parent.iterdir()} >= {path.name, folder.name}
 
 
@@ -195,3 +197,38 @@ def test_makes_steps_of_the_program_one_between_processes(path: Path, tmp_path: 
         counter,
     )
     assert counter.read_text() == "200"
+
+
+HASTY = """
+    import sys
+    from store import Store
+    with Store(sys.argv[1]) as s:
+        for _ in range(100):
+            with s.lock("job", timeout=50):
+                s["inside"] = s.get("inside", 0) + 1
+                assert s["inside"] == 1, s["inside"]
+                s["inside"] = 0
+                s["done"] = s.get("done", 0) + 1
+    print("1")
+    """
+
+
+def test_names_that_nobody_holds_leave_no_file_behind(s: Store[Any], path: Path) -> None:
+    descriptors = len(os.listdir("/dev/fd"))
+    for number in range(50):
+        take(s, f"job {number}")
+        with s.lock("outer"):
+            assert isinstance(in_thread(lambda: take(s, "outer")), LockTimeout)
+    assert len(os.listdir("/dev/fd")) <= descriptors + 2
+    assert list(path.parent.glob("*-locks/*")) == []
+    gc.collect()
+    assert s._backend._engine.named_locks._known.data == {}  # type: ignore[attr-defined]
+
+
+def test_file_that_goes_with_each_holder_excludes_the_next_ones(path: Path, crowd: Any) -> None:
+    """Who waits for a file that is removed, or comes just then, locks another one: nobody is inside with somebody."""
+    Store(path).close()
+    assert crowd(3, HASTY, path) == [1] * 3
+    with Store[Any](path) as s:
+        assert s["done"] == 300
+    assert list(Path(f"{path}-locks").iterdir()) == []

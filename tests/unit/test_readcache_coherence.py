@@ -6,6 +6,7 @@ import gc
 import signal
 import sqlite3
 import struct
+import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from typing import Any
@@ -187,7 +188,7 @@ def _edit(s: Store) -> None:
 def _purge(s: Store) -> None:
     s.put("a", 1, ttl=0.5)
     s["a"]
-    s._clock.advance(0.5)
+    s._clock.clock.advance(0.5)
     s.purge()
 
 
@@ -313,8 +314,6 @@ def _by_us(s: Store) -> None:
     warm(s)
 
 
-
-
 def test_values_changed_by_us_between_two_look_ups(s):
     warm(s)
     names = Interleaved("ab")
@@ -393,3 +392,75 @@ def test_handler_of_a_signal_that_closes_while_the_index_is_mapped(s, monkeypatc
     monkeypatch.setattr(sqlite_coherence, "index_of", struck)
     with pytest.raises(StoreClosed):
         s["a"]
+
+
+# -- many handles
+
+
+def _calls_of(action: Callable[[], Any]) -> int:
+    """How many functions an action calls."""
+    calls = 0
+
+    def count(frame: Any, event: str, arg: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def _most(actions: Callable[[], Any]) -> int:
+    """The usual number of calls: now and then a write has a checkpoint to make, too."""
+    return sorted(_calls_of(actions) for _ in range(9))[4]
+
+
+def test_commit_costs_the_same_however_many_handles_have_cached_something(s):
+    warm(s)
+    alone = _most(lambda: s.__setitem__("a", 1))
+    handles = [s.within(f"space {number}") for number in range(100)]
+    for handle in handles:
+        handle["a"] = ["old"]
+        warm(handle, "a")
+    assert _most(lambda: s.__setitem__("a", 1)) <= alone + 10
+    assert all(handle["a"] == ["old"] for handle in handles)
+    for handle in handles:
+        handle.close()
+
+
+def test_commits_that_one_handle_has_yet_to_follow(s, asked):
+    with s.within("beside") as beside:
+        beside["a"] = ["beside"]
+        for store in (s, beside):
+            warm(store, "a")
+        statements = asked(s)
+        for number in range(5):
+            beside["a"] = [number]
+        s["a"] = ["new"]
+        assert (beside["a"], s["a"], statements) == ([4], ["new"], [])
+        assert (beside["a"], s["a"]) == (stored(beside, "a"), stored(s, "a"))
+
+
+def test_more_commits_than_are_remembered(s, monkeypatch):
+    with s.within("beside") as beside:
+        beside["a"] = ["beside"]
+        warm(beside, "a")
+        for number in range(10):
+            s.update({f"{number} {other}": 1 for other in range(sqlite_coherence.LOG_NAMES // 2)})
+        commits = s._backend.coherence._commits
+        assert len(commits._recent) + len(commits._older) < 6
+        beside["b"] = 1
+        assert beside["a"] == ["beside"] == stored(beside, "a")
+
+
+def test_commit_of_another_program_between_ours(s):
+    warm(s)
+    with s.within("beside") as beside:
+        beside["a"] = 1
+        write_beside(s, "a", ["new"])
+        beside["a"] = 2
+        assert (s["a"], s["b"]) == (["new"], ["old"])

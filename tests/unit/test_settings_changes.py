@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -361,3 +362,19 @@ def wait_for(child):
     alarm.cancel()
     alarm.join()
     return status
+
+
+def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, steps, monkeypatch):
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    told: list[object] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(StorageError, match="no thread could be started") as caught:
+            prefs.on_change("theme", lambda *change: told.append("never"))
+        assert caught.value.errno == errno.EAGAIN
+    prefs.on_change("theme", lambda *change: told.append(change))  # as if nothing had been
+    other.theme = "blue"
+    steps.look()
+    assert len(told) == 1 and told != ["never"]

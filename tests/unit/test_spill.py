@@ -281,7 +281,7 @@ GIVES_UP: dict[str, Callable[[Store[Any]], Any]] = {
     "modify": lambda s: s.modify("it", lambda value: value + b"x"),
     "update": lambda s: s.update(it=1),
     "mode n": lambda s: Store(s.location, mode="n").close(),
-    "expired": lambda s: (s.touch("it", 1), s._clock.advance(2), s.purge()),  # type: ignore[attr-defined]
+    "expired": lambda s: (s.touch("it", 1), s._clock.clock.advance(2), s.purge()),  # type: ignore[attr-defined]
 }
 
 

@@ -348,3 +348,30 @@ def test_many_stores_at_once(tmp_path):
     for s in stores:
         s.close()
     assert descriptors() == before
+
+
+def test_opening_many_stores_looks_at_each_file_a_few_times(tmp_path, monkeypatch):
+    """Counted, not timed: each store that was opened listed all descriptors of the process, and looked at all files."""
+    calls = {"fstat": 0, "listdir": 0}
+
+    def counted(name: str) -> None:
+        function = getattr(os, name)
+
+        def count(*args: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return function(*args, **options)
+
+        monkeypatch.setattr(wal_index.os, name, count)
+
+    counted("fstat")
+    counted("listdir")
+    number = 150
+    stores = [Store(tmp_path / f"{number}.db", cache_bytes=1000) for number in range(number)]
+    for s in stores:
+        s["a"] = 1
+        assert s["a"] == 1
+    assert len(wal_index._files) == 2 * number  # the database, and the index of its log
+    for s in stores:
+        s.close()
+    assert calls["fstat"] < 30 * number
+    assert calls["listdir"] < 12

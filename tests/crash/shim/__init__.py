@@ -14,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
-OPS = "open close read write sync truncate rename unlink link mkdir rmdir mmap flock allocate copy".split()
+OPS = (
+    "open close read write sync truncate rename unlink link mkdir rmdir mmap flock allocate copy stat fstat list thread"
+).split()
 """The calls, as `enum op` numbers them."""
 MISSING = "SKIPPED WITHOUT A TEST: no C compiler (cc or gcc) here, or no 64-bit Linux with glibc"
 TIMEOUT = 60.0  # seconds

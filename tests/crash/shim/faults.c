@@ -16,7 +16,7 @@ static atomic_int armed_how;
 static atomic_long armed_call; /* the k of the k-th, from 1 */
 static atomic_long seen;       /* calls of the operation since it was armed */
 static atomic_long failed;     /* those of them that failed, or were cut short */
-static atomic_long calls[OP_COPY + 1];
+static atomic_long calls[OPS];
 
 void shim_disarm(void)
 {

@@ -95,7 +95,7 @@ void shim_mark(const char *text)
 static ino_t inode_of(int fd)
 {
     struct stat status;
-    if (fstat(fd, &status) != 0)
+    if (real_fstat(fd, &status) != 0)
         abort();
     return status.st_ino;
 }
@@ -134,7 +134,7 @@ void record_names(enum entry kind, const char *path, const char *other)
     struct stat status = {0};
     int kept = errno;
     if (kind != ENTRY_UNLINK && kind != ENTRY_RMDIR)
-        lstat(other ? other : path, &status);
+        real_fstatat(AT_FDCWD, other ? other : path, &status, AT_SYMLINK_NOFOLLOW);
     errno = kept;
     append(kind, status.st_ino, 0, path, other, NULL, 0);
 }

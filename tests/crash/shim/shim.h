@@ -1,5 +1,6 @@
 /* What stands between a program and the file system: a library for LD_PRELOAD, on 64-bit Linux with glibc.
  *
+ *   status.c  takes those that only look, and make threads
  *   wrap.c    takes the calls, and for each that concerns a watched path asks shim_fault, makes the call, records it
  *   paths.c   which paths and descriptors are watched
  *   faults.c  which calls fail
@@ -29,7 +30,12 @@ enum op { /* in the order of their names in __init__.py */
     OP_MMAP,     /* mmap of a descriptor */
     OP_FLOCK,    /* flock; unlocking too */
     OP_ALLOCATE, /* fallocate posix_fallocate */
-    OP_COPY      /* sendfile copy_file_range, into a watched file */
+    OP_COPY,     /* sendfile copy_file_range, into a watched file */
+    OP_STAT,     /* stat lstat fstatat */
+    OP_FSTAT,    /* fstat */
+    OP_LIST,     /* opendir fdopendir readdir */
+    OP_THREAD,   /* pthread_create, of whatever: it concerns no path */
+    OPS
 };
 
 /* -- paths.c */
@@ -46,11 +52,18 @@ const char *watched_path(int folder, const char *path, char *buffer);
 
 void watch_descriptor(int fd, const char *path); /* NULL: it is closed */
 
+/* -- status.c: what the others look by, which is never to fail */
+
+struct stat;
+int real_fstatat(int folder, const char *path, struct stat *status, int flags);
+int real_fstat(int fd, struct stat *status);
+
 /* -- faults.c */
 
 /* Asked before each call that concerns a watched path, on the thread that makes it, with no lock held.
  *
- *   path       absolute; the old one of a rename or link, unless only the new one is watched. Never NULL.
+ *   path       absolute; the old one of a rename or link, unless only the new one is watched. Never NULL;
+ *              empty for OP_THREAD.
  *   fd         of a call on a descriptor, else -1
  *   bytes      of a read, write, mapping, allocation or copy; the new length of a truncate; the flags of an open; else 0
  *   shortened  of a read, write or copy: holds `bytes`; what is put there is asked of the kernel instead.

@@ -53,7 +53,7 @@ static int open_at(int folder, const char *path, int flags, mode_t mode)
     if (fails(OP_OPEN, name, -1, (size_t)flags, NULL))
         return -1;
     record_begin();
-    bool is_new = (flags & O_CREAT) && fstatat(folder, path, &status, 0) != 0;
+    bool is_new = (flags & O_CREAT) && real_fstatat(folder, path, &status, 0) != 0;
     int fd = real(folder, path, flags, mode);
     if (fd >= 0) {
         watch_descriptor(fd, name);
@@ -348,7 +348,7 @@ int fallocate(int fd, int mode, off_t offset, off_t bytes)
         return -1;
     record_begin();
     int result = real(fd, mode, offset, bytes);
-    if (result == 0 && fstat(fd, &status) == 0)
+    if (result == 0 && real_fstat(fd, &status) == 0)
         record_descriptor(ENTRY_TRUNCATE, fd, status.st_size, NULL);
     return record_end(result);
 }
