@@ -22,7 +22,7 @@ from store.arguments import (
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, InUse, RecordError, StoreClosed, StoreError
 from store.key_warnings import warn_of_keys
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
@@ -154,10 +154,17 @@ class Handle(Generic[V]):
         """Write back what `writeback=True` holds, and close; a second call does nothing.
 
         Raises:
-            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open.
+            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open; or amid an
+                operation on it (`InUse`).
         """
         if self._closed:
             return
+        if self._backend.is_struck():
+            raise InUse(
+                f"{self.location} cannot be closed in the middle of an operation on it, which a signal handler or a "
+                "finalizer struck; close it once that has ended",
+                path=self.location,
+            )
         if self._backend.in_transaction() and not self._backend.is_shared():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
         try:
@@ -177,7 +184,7 @@ class Handle(Generic[V]):
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and not self._backend.put_off(self.close):
             self.close()
 
     def __repr__(self) -> str:

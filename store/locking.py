@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
+from store import running
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed
+from store.errors import InUse, LockTimeout, ReadOnly, StorageError, StoreClosed
 from store.refusals import advice
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
@@ -34,10 +36,11 @@ class Hold:
     weakly to its holder: a token that an exception dropped on the way releases the lock by itself.
     """
 
-    __slots__ = ("__weakref__", "thread")
+    __slots__ = ("__weakref__", "carrier", "thread")
 
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
+        self.thread = running.ident()
+        self.carrier = threading.get_ident()  # another one than `thread` in a greenlet, which shares it with others
 
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
@@ -98,7 +101,7 @@ class WriterLock:
 
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""
-        return self.is_of(threading.get_ident())
+        return self.is_of(running.ident())
 
     def is_of(self, thread: int) -> bool:
         """Whether that thread has it."""
@@ -180,8 +183,23 @@ class WriterLock:
                         f"{waiting.advice()}, in this order wherever one is inside another",
                         path=self.path,
                     )
-            time.sleep(min(delay, deadline - now))
+            self._pause(hold, min(delay, deadline - now))
             delay = min(delay * 2, LAST_DELAY)
+
+    def _pause(self, hold: Hold, seconds: float) -> None:
+        """Let others go on: where another greenlet of this very thread has the lock, that one."""
+        holder = self.holder
+        other = None if holder is None else holder()
+        if other is None or other.thread == hold.thread or other.carrier != hold.carrier:
+            time.sleep(seconds)
+        elif "gevent" in sys.modules:
+            sys.modules["gevent"].sleep(seconds)
+        else:
+            raise InUse(
+                f"{self.path or ':memory:'}: another greenlet of this thread keeps the lock, in a block that it has "
+                "not left, and cannot go on while this one waits; leave the block before you switch greenlets",
+                path=self.path,
+            )
 
     def _give_way(self, timeout: float) -> None:
         """Who gave up for another one and begins again at once would be faster than the other's next attempt."""

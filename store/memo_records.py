@@ -18,6 +18,7 @@ from store.arguments import check_name, check_ttl
 from store.backends import schemes
 from store.errors import LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping import Store
+from store.transaction import step
 
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
 RAISED = ":raised"  # ends the name of the record of an exception
@@ -182,7 +183,7 @@ class Records:
 
     def forget(self, name: str) -> bool:
         """Delete what was stored for one call; whether there was anything."""
-        with self.source.open() as records, records.transaction():
+        with self.source.open() as records, step(records):
             return any([_delete(records, name), _delete(records, name + RAISED)])
 
     def forget_all(self) -> int:
@@ -190,7 +191,7 @@ class Records:
         deleted = 0
         with self.source.open() as records:
             while names := records.names(self._prefix, limit=PAGE):
-                with records.transaction():
+                with step(records):
                     deleted += sum([_delete(records, name) for name in names])
         return deleted
 
@@ -227,7 +228,7 @@ class Records:
             records.put(name, outcome.value, ttl=self._ttl)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
-        with records.transaction():
+        with step(records):
             records.put(fresh, outcome.value, ttl=self._ttl, codec="pickle" if outcome.raised else None)
             _delete(records, stale)
 

@@ -35,7 +35,7 @@ class Transactions(Handle[V]):
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
                 is in a transaction of.
         """
-        return self._backend.transaction()
+        return self._backend.transaction(block=True)
 
     def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
         """Decodes the value, gives it, and writes it back if it changed: one atomic step.
@@ -110,6 +110,14 @@ class Transactions(Handle[V]):
             self._writeback.flush(self._pipeline, self._pack_again, self._write_back, only=name)
 
 
+def step(store: Transactions[Any]) -> AbstractContextManager[Any]:
+    """A transaction that is a part of one operation of the library's, and no block of the program's own.
+
+    A signal handler that strikes in it does not join it: it could be rolled back without anybody being told.
+    """
+    return store._backend.transaction()
+
+
 class Edit(Generic[V]):
     """The context manager that `Store.edit` returns."""
 
@@ -122,7 +130,9 @@ class Edit(Generic[V]):
     def __enter__(self) -> V:
         self.transaction.__enter__()
         try:
-            return self._begin()
+            value = self._begin()
+            self.transaction.hand_over()
+            return value
         except BaseException:
             self.transaction.__exit__(*sys.exc_info())
             raise
@@ -130,6 +140,7 @@ class Edit(Generic[V]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.transaction.take_back()
         if kind is None:
             try:
                 self._finish()

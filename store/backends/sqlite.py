@@ -11,6 +11,7 @@ from store.backends.sqlite_attach import attach, detach, is_in_transaction, reta
 from store.backends.sqlite_engine import Touched
 from store.backends.sqlite_pool import SYNCHRONOUS
 from store.backends.sqlite_reading import SqliteReading
+from store.backends.sqlite_reentry import Later, is_struck
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import ReadOnly, StorageError, StoreClosed
@@ -122,9 +123,9 @@ class SqliteBackend(SqliteReading):
 
     # -- the rest
 
-    def transaction(self, timeout: float | None = None) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None, *, block: bool = False) -> SqliteTransaction:
         self._writable()
-        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout)
+        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout, block=block)
 
     def afterwards(self, work: Callable[[], None]) -> None:
         transaction = self._engine.slot().current()
@@ -134,7 +135,18 @@ class SqliteBackend(SqliteReading):
             transaction.outermost().after.append(work)
 
     def in_transaction(self) -> bool:
-        return self._engine.slot().current() is not None
+        return self._engine.is_in_transaction()
+
+    def is_struck(self) -> bool:
+        slot = self._engine.known_slot()
+        return slot is not None and is_struck(slot)
+
+    def put_off(self, work: Callable[[], object]) -> bool:
+        slot = self._engine.known_slot()
+        if slot is None or not is_struck(slot):
+            return False
+        slot.put_off.append(Later(work))
+        return True
 
     def in_transaction_of_any(self) -> bool:
         return self.in_transaction() or is_in_transaction()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_place import Inode
 from store.backends.sqlite_pool import Pool
+from store.backends.sqlite_reentry import conflict, in_use, is_in_block, refuse
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StoreError
@@ -79,15 +81,42 @@ class Engine(Pool):
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.exclusive and slot.current() is None:
-            return self.exclusively(slot, statement, params, fetch, timeout)
-        if slot.transaction is not None:
-            slot.current()
-        return slot.run(statement, params, fetch, timeout)
+        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
+            return self._read_beside(slot, problem, statement, params, fetch, timeout)
+        before = slot.operation
+        slot.operation = sys._getframe()
+        try:
+            inside = slot.transaction is not None and slot.settled() is not None
+            if self.exclusive and not inside:
+                return self.exclusively(slot, statement, params, fetch, timeout)
+            return slot.run(statement, params, fetch, timeout)
+        finally:
+            slot.operation = before
+            if slot.put_off:
+                slot.end_put_off()
+
+    def _read_beside(
+        self, slot: Slot, problem: str, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float
+    ) -> T:
+        """The same where the slot is in the middle of something that the caller is no part of.
+
+        In the block of its own that the program is in, it sees what the block has written. Else it sees what is
+        committed, through a connection of its own.
+        """
+        if is_in_block(slot):
+            return slot.run(statement, params, fetch, timeout)
+        if self.exclusive:
+            raise in_use(slot, problem)
+        beside = self.open_slot()
+        try:
+            return beside.run(statement, params, fetch, timeout)
+        finally:
+            self.close_slot(beside)
 
     def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float) -> list[Any]:
         """All rows of several statements, as of one moment."""
-        inside = self.slot().current() is not None
+        slot = self.slot()
+        inside = slot.current() is not None or (conflict(slot) is not None and is_in_block(slot))
 
         def fetch(cursor: sqlite3.Cursor) -> list[Any]:
             conn = cursor.connection
@@ -108,14 +137,29 @@ class Engine(Pool):
         and what `Backend.put` does.
         """
         slot = self.slot()
-        transaction = slot.current()
-        if transaction is not None:
+        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
+            return self._write_beside(slot, problem, statement, params, touched, size, timeout)
+        outer = slot.operation
+        slot.operation = sys._getframe()
+        try:
+            transaction = slot.settled()
+            if transaction is None:
+                return self._write_alone(slot, statement, params, touched, size, timeout)
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
             self.checkpoints.wrote(1, size)
             return slot.run(statement, params, row_count, timeout), None
+        finally:
+            slot.operation = outer
+            if slot.put_off:
+                slot.end_put_off()
+
+    def _write_alone(
+        self, slot: Slot, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
+    ) -> tuple[int, bytes | None]:
+        """The same outside of transactions."""
         hold = Hold()
-        self.take(hold, slot, timeout)
+        self.take_inside(hold, slot, timeout)
         try:
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
@@ -127,22 +171,38 @@ class Engine(Pool):
         finally:
             self.give(hold)
 
+    def _write_beside(self, slot: Slot, problem: str, *write: Any) -> tuple[int, bytes | None]:
+        """The same amid something of this thread's that has no lock yet, or no more, through another connection."""
+        if self.exclusive or self.writer_lock.is_mine():
+            raise in_use(slot, problem)
+        beside = self.open_slot()
+        try:
+            return self._write_alone(beside, *write)
+        finally:
+            self.close_slot(beside)
+
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
         slot = self.slot()
-        transaction = slot.current()
-        assert transaction is not None
-        transaction.touch(touched)
-        changed = slot.run_many(statement, rows)
-        self.checkpoints.wrote(len(rows), size)
-        return changed
+        refuse(slot)
+        before = slot.operation
+        slot.operation = sys._getframe()
+        try:
+            transaction = slot.settled()
+            assert transaction is not None
+            transaction.touch(touched)
+            changed = slot.run_many(statement, rows)
+            self.checkpoints.wrote(len(rows), size)
+            return changed
+        finally:
+            slot.operation = before
 
     def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """The same under the writer's lock, which this thread may have already."""
         if self.network and self.writer_lock.is_mine():
             return slot.run(statement, params, fetch, timeout)
         hold = Hold()
-        self.take(hold, slot, timeout)
+        self.take_inside(hold, slot, timeout)
         try:
             return slot.run(statement, params, fetch, timeout)
         finally:
@@ -151,7 +211,16 @@ class Engine(Pool):
     # -- the writer
 
     def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
-        """Take the writer's lock, and make sure that what will be written is still what the path names."""
+        """Take the writer's lock, and make sure that what will be written is still what the path names.
+
+        Raises:
+            InUse: the caller struck an operation of this thread, which may have the lock.
+        """
+        refuse(slot)
+        self.take_inside(hold, slot, timeout)
+
+    def take_inside(self, hold: Hold, slot: Slot, timeout: float) -> None:
+        """The same inside an operation of the slot's."""
         self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
         try:

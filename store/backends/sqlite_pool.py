@@ -1,4 +1,4 @@
-"""The connections of one process to one file: one for each thread that uses it, opened on first use.
+"""The connections of one process to one file: one for each thread and greenlet that uses it, opened on first use.
 
 Lock order: a pool's `_slots_lock`, then a slot's guard.
 """
@@ -6,17 +6,21 @@ Lock order: a pool's `_slots_lock`, then a slot's guard.
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
+from store import running
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_network import is_marked, other_mode
 from store.backends.sqlite_place import Inode, Place, moved
-from store.backends.sqlite_slot import Slot
+from store.backends.sqlite_reentry import conflict
+from store.backends.sqlite_slot import SharedSlot, Slot
 from store.errors import NotAStore, StoreClosed, StoreError
 
 ID_BYTES = 16
@@ -42,40 +46,61 @@ class Pool:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._of_greenlets: dict[int, Slot] = {}  # by their `id`
         self._place = Place(path, inode, self._has_connection, network=self.network)
         self._closed = False
         self._lost = False
         if self.shared:
-            self._shared_slot = self._new_slot()
+            self._shared_slot = SharedSlot(self.path, self._open, self._before_close)
+            self._slots.append(self._shared_slot)
 
     def slot(self) -> Slot:
-        """This thread's connection."""
+        """The connection of the thread or greenlet that calls."""
         if self.shared:
             return self._shared_slot
+        if "greenlet" in sys.modules and (greenlet := running.greenlet()) is not None:
+            return self._slot_of(greenlet) or self._new_slot(greenlet)
         try:
             return self._local.slot  # type: ignore[no-any-return]
         except AttributeError:
-            slot = self._local.slot = self._new_slot()
+            mark = self._local.mark = running.Mark()
+            slot = self._local.slot = self._new_slot(mark)
             return slot
 
-    def is_in_transaction(self) -> bool:
-        """Whether this thread is in a transaction. One that has not used the file gets no connection for that."""
-        slot = self._shared_slot if self.shared else getattr(self._local, "slot", None)
-        return slot is not None and slot.current() is not None
+    def known_slot(self) -> Slot | None:
+        """The same, where the caller has used the file."""
+        if self.shared:
+            return self._shared_slot
+        greenlet = running.greenlet()
+        return getattr(self._local, "slot", None) if greenlet is None else self._slot_of(greenlet)
 
-    def _new_slot(self) -> Slot:
+    def is_in_transaction(self) -> bool:
+        """Whether the caller is in a transaction, or struck one. Who has not used the file gets no connection."""
+        slot = self.known_slot()
+        return slot is not None and (conflict(slot) is not None or slot.current() is not None)
+
+    def _slot_of(self, greenlet: Any) -> Slot | None:
+        slot = self._of_greenlets.get(id(greenlet))
+        return slot if slot is not None and slot.life is not None and slot.life.is_of(greenlet) else None
+
+    def _new_slot(self, bearer: object) -> Slot:
+        """One for the thread that has that mark, or that greenlet; those of others that have ended are closed."""
         slot = Slot(self.path, self._open, self._before_close)
+        slot.life = running.Life(bearer)
         with self._slots_lock:
             for old in [old for old in self._slots if old.is_orphaned()]:
                 old.close()
                 self._slots.remove(old)
+                if self._of_greenlets.get(old.owner) is old:
+                    del self._of_greenlets[old.owner]
+            if not isinstance(bearer, running.Mark):
+                self._of_greenlets[id(bearer)] = slot
             self._slots.append(slot)
         return slot
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
         slot = Slot(self.path, self._open, self._before_close)
-        slot.thread = None
         with self._slots_lock:
             self._slots.append(slot)
         return slot
@@ -196,6 +221,7 @@ class Pool:
         in_use = [slot for slot in self._slots if not slot.parked]
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._of_greenlets = {}
         self._slots = []
         if self.shared:
             self._renew_shared()
@@ -207,7 +233,7 @@ class Pool:
         """An in-memory database is copied by the fork, with its connection."""
         slot = self._shared_slot
         slot.guard = threading.RLock()
-        slot.thread, slot.owner = threading.current_thread(), threading.get_ident()
+        slot.owner = running.ident()
         slot.parked = False
         self._slots = [slot]
 

@@ -1,4 +1,4 @@
-"""One thread's connection, and the transaction that may be open on it."""
+"""The connection of one thread or greenlet, and the operation and the transaction that it is in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
+from store import running
 from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, is_read_only, timed_out, translate
+from store.backends.sqlite_reentry import Later, conflict
 from store.backends.sqlite_statements import CHANGES_NOTHING
 
 if TYPE_CHECKING:
@@ -35,8 +38,8 @@ class Slot:
     """
 
     __slots__ = (
-        "before_close", "conn", "connect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
-        "running", "thread", "transaction", "writes",
+        "before_close", "conn", "connect", "guard", "life", "logged", "operation", "outdated", "outermost", "owner",
+        "parked", "path", "put_off", "running", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -46,14 +49,17 @@ class Slot:
         self.connect = connect
         self.before_close = before_close
         self.guard = threading.RLock()
-        self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
+        self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
+        self.operation: FrameType | None = None
+        """The frame of the innermost operation of the engine's that its owner is in."""
+        self.put_off: list[Later] = []  # what finalizers left to be done after the operation
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
         self.writes = False  # whether the connection is known to be one that can
         self.outdated = False  # to be opened again with other settings
         self.parked = False  # closed, and its guard kept, for a fork
-        self.owner = threading.get_ident()  # whose `transaction` is; an in-memory store has one slot for all
+        self.owner = running.ident()  # whose `transaction` is; an in-memory store has one slot for all
         self.transaction: ref[SqliteTransaction] | None = None
         self.outermost: ref[SqliteTransaction] | None = None
 
@@ -146,12 +152,21 @@ class Slot:
         return conn
 
     def current(self) -> SqliteTransaction | None:
-        """The transaction that this thread is in; what an interrupt left of one is undone.
+        """The transaction that the caller is in; what an interrupt left of one is undone.
+
+        None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
+        """
+        if self.transaction is None or self.owner != running.ident() or conflict(self) is not None:
+            return None
+        return self.settled()
+
+    def settled(self) -> SqliteTransaction | None:
+        """The same inside an operation, where no other one has been struck.
 
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
         ended as well: its next write says so.
         """
-        if self.transaction is None or self.owner != threading.get_ident():
+        if self.transaction is None or self.owner != running.ident():
             return None
         transaction = self.transaction()
         if transaction is not None and not transaction.was_left():
@@ -186,8 +201,8 @@ class Slot:
 
         Statements of other threads end soon, and most transactions too. The caller's own does not.
         """
-        mine = self.owner == threading.get_ident()
-        if mine and self.current() is None:
+        mine = self.owner == running.ident()
+        if mine and conflict(self) is None and self.settled() is None:
             self.roll_back()  # what an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - time.monotonic())):
             if self.is_idle():
@@ -207,8 +222,15 @@ class Slot:
             self.guard.release()
 
     def is_orphaned(self) -> bool:
-        """Whether the thread that it belongs to has ended."""
-        return self.thread is not None and not self.thread.is_alive()
+        """Whether the thread or greenlet that it belongs to has ended."""
+        return self.life is not None and self.life.is_over()
+
+    def end_put_off(self) -> None:
+        """Do what finalizers left, unless its owner is still inside something of the library's own."""
+        transaction = None if self.transaction is None else self.transaction()
+        if self.operation is None and (transaction is None or transaction.is_program_own()):
+            while self.put_off:
+                self.put_off.pop()
 
     def is_idle(self) -> bool:
         """Whether the connection is in no statement and no transaction. Under the guard."""
@@ -230,3 +252,24 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
         raise timed_out(path, timeout) from error
     time.sleep(RETRY_SECONDS)
     return deadline
+
+
+class SharedSlot(Slot):
+    """The one connection of all threads: each is in an operation of its own."""
+
+    __slots__ = ("_local",)
+
+    def __init__(
+        self, path: str, connect: Callable[[Slot], sqlite3.Connection], before_close: Callable[[], None]
+    ) -> None:
+        self._local = threading.local()
+        super().__init__(path, connect, before_close)
+
+    @property
+    def operation(self) -> FrameType | None:
+        """As of a `Slot`, of the thread that asks."""
+        return getattr(self._local, "operation", None)
+
+    @operation.setter
+    def operation(self, frame: FrameType | None) -> None:
+        self._local.operation = frame
