@@ -5,32 +5,27 @@ Both run in the thread that they interrupt, between two instructions of it, with
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import inspect
+import os
 import sys
 from collections.abc import Iterable
 from types import FrameType
 from weakref import ReferenceType
 
-_PACKAGE = __name__.partition(".")[0] + "."
-
-
-def is_ours(frame: FrameType) -> bool:
-    """Whether it runs code of this package, or of a generator of ours that is used with `with`."""
-    name = str(frame.f_globals.get("__name__"))
-    return name.startswith(_PACKAGE) or name == "contextlib"
+# Whose files are ours, and what lies between two frames of ours that are used with `with`. By their files: a look at
+# the names of their modules takes longer, and this is done for each step of a transaction that is not the program's.
+_OURS = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
 
 
 def strangers(frame: FrameType | None, operation: int) -> list[FrameType] | None:
-    """The frames of others from a frame down to that of an operation, given by `id`; None where it is not below.
-
-    A finalizer of ours counts with the others: nobody called it.
-    """
+    """The frames of others from a frame down to that of an operation, given by `id`; None where it is not below."""
     found: list[FrameType] = []
     while frame is not None:
         if id(frame) == operation:
             return found
-        if not is_ours(frame) or frame.f_code.co_name == "__del__":
+        if not frame.f_code.co_filename.startswith(_OURS):
             found.append(frame)
         frame = frame.f_back
     return None
@@ -47,7 +42,7 @@ def is_interrupting() -> bool:
     below = frame.f_back
     while below is not None:
         uncalled = uncalled or _is_uncalled(frame)
-        if uncalled and is_ours(below) and not is_ours(frame):
+        if uncalled and below.f_code.co_filename.startswith(_OURS):
             return True
         frame, below = below, below.f_back
     return False

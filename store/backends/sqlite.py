@@ -11,7 +11,7 @@ from store.backends.sqlite_attach import attach, detach, is_in_transaction, reta
 from store.backends.sqlite_engine import Touched
 from store.backends.sqlite_pool import SYNCHRONOUS
 from store.backends.sqlite_reading import SqliteReading
-from store.backends.sqlite_reentry import Later, is_struck
+from store.backends.sqlite_reentry import is_struck, put_off
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import ReadOnly, StorageError, StoreClosed
@@ -86,7 +86,7 @@ class SqliteBackend(SqliteReading):
         if key_id not in known:
             self._write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
-            transaction = self._engine.slot().current()
+            transaction = self._engine.slot().settled()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
@@ -128,7 +128,7 @@ class SqliteBackend(SqliteReading):
         return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout, block=block)
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._engine.slot().current()
+        transaction = self._engine.slot().settled()
         if transaction is None:
             work()
         else:
@@ -143,10 +143,7 @@ class SqliteBackend(SqliteReading):
 
     def put_off(self, work: Callable[[], object]) -> bool:
         slot = self._engine.known_slot()
-        if slot is None or not is_struck(slot):
-            return False
-        slot.put_off.append(Later(work))
-        return True
+        return slot is not None and put_off(slot, work)
 
     def in_transaction_of_any(self) -> bool:
         return self.in_transaction() or is_in_transaction()

@@ -1,4 +1,4 @@
-"""Who may use a connection that is in the middle of something: the operation itself, and what the program calls in it.
+"""Who may use a connection in the middle of something: the operation itself, and what the program calls in it.
 
 A signal handler or a finalizer runs in the thread that it strikes, and another task may run in a thread whose first
 task is suspended in its block. Neither is what an interrupt left of an operation, whose frame is on no stack.
@@ -41,11 +41,16 @@ def conflict(slot: Slot) -> str | None:
     if slot.operation is not None and strikes_statement(slot):
         return _STRUCK
     transaction = None if slot.transaction is None else slot.transaction()
-    if transaction is None or transaction.state != "active" or slot.owner != running.ident():
+    if transaction is None or not transaction.is_guarded or not transaction.is_of(running.ident()):
         return None
-    if transaction.frame:
-        return _conflict_inside(transaction)
-    return _other_task(transaction)
+    if not transaction.frame:
+        return _other_task(transaction)
+    # What the operation calls, a function of the program's or a method of its classes, may go on in it.
+    found = strangers(sys._getframe(2), transaction.frame)
+    if found is None:
+        transaction.leave_behind()
+        return None
+    return _STRUCK if found and are_uncalled(found) else None
 
 
 def is_struck(slot: Slot) -> bool:
@@ -65,25 +70,24 @@ def strikes_statement(slot: Slot) -> bool:
     return bool(found)
 
 
+def put_off(slot: Slot, work: Callable[[], object]) -> bool:
+    """Have `work`, that of a finalizer, done after the operation that it struck; False where it struck none."""
+    frame, operation = sys._getframe(1), slot.operation
+    transaction = None if slot.transaction is None else slot.transaction()
+    ids = [0 if operation is None else id(operation), 0 if transaction is None else transaction.frame]
+    if not any(id_ and strangers(frame, id_) is not None for id_ in ids):
+        return False
+    slot.put_off.append(Later(work))
+    return True
+
+
 def is_in_block(slot: Slot) -> bool:
     """Whether the program is in a block of its own on it, and the caller in no other task."""
     transaction = None if slot.transaction is None else slot.transaction()
-    if transaction is None:
+    if transaction is None or not transaction.is_of(running.ident()):
         return False
     outermost = transaction.outermost()
-    return outermost.state == "active" and not outermost.frame and _other_task(outermost) is None
-
-
-def _conflict_inside(transaction: SqliteTransaction) -> str | None:
-    """The same for a transaction that is a part of an operation of the library's.
-
-    What that calls, a function of the program's or a method of its classes, may go on in it.
-    """
-    found = strangers(sys._getframe(1), transaction.frame)
-    if found is None:
-        transaction.state = "left"  # by an interrupt
-        return None
-    return _STRUCK if found and are_uncalled(found) else None
+    return outermost.is_open_block() and _other_task(outermost) is None
 
 
 def _other_task(transaction: SqliteTransaction) -> str | None:

@@ -59,7 +59,7 @@ class Slot:
         self.writes = False  # whether the connection is known to be one that can
         self.outdated = False  # to be opened again with other settings
         self.parked = False  # closed, and its guard kept, for a fork
-        self.owner = running.ident()  # whose `transaction` is; an in-memory store has one slot for all
+        self.owner = running.ident()  # whose `transaction` is
         self.transaction: ref[SqliteTransaction] | None = None
         self.outermost: ref[SqliteTransaction] | None = None
 
@@ -156,9 +156,7 @@ class Slot:
 
         None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
         """
-        if self.transaction is None or self.owner != running.ident() or conflict(self) is not None:
-            return None
-        return self.settled()
+        return None if self.transaction is None or conflict(self) is not None else self.settled()
 
     def settled(self) -> SqliteTransaction | None:
         """The same inside an operation, where no other one has been struck.
@@ -166,7 +164,7 @@ class Slot:
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
         ended as well: its next write says so.
         """
-        if self.transaction is None or self.owner != running.ident():
+        if self.transaction is None:
             return None
         transaction = self.transaction()
         if transaction is not None and not transaction.was_left():
@@ -264,6 +262,10 @@ class SharedSlot(Slot):
     ) -> None:
         self._local = threading.local()
         super().__init__(path, connect, before_close)
+
+    def settled(self) -> SqliteTransaction | None:
+        """As of a `Slot`, of the thread that has the transaction."""
+        return super().settled() if self.owner == running.ident() else None
 
     @property
     def operation(self) -> FrameType | None:

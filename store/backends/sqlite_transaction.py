@@ -34,8 +34,8 @@ class SqliteTransaction(Hold):
     """
 
     __slots__ = (
-        "after", "anything", "block", "changes", "claims", "coroutine", "done", "engine", "frame", "header", "outer",
-        "savepoint", "slot", "state", "task", "timeout", "touched", "undo",
+        "after", "anything", "block", "changes", "claims", "coroutine", "done", "engine", "frame", "header",
+        "is_guarded", "outer", "savepoint", "slot", "state", "task", "timeout", "touched", "undo",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, timeout: float, *, block: bool = False) -> None:
@@ -48,6 +48,7 @@ class SqliteTransaction(Hold):
         self.frame = 0  # the id of that which the transaction is a part of; 0: the program's own
         self.task: ref[Any] | None = None  # the asyncio task that began it
         self.coroutine = 0  # the id of the frame that did, of a coroutine of another framework
+        self.is_guarded = False  # whether any of the three is to be looked at
         self.outer: SqliteTransaction | None = None
         self.savepoint = 0  # how deep; 0 is the transaction itself
         self.claims: set[tuple[str, str]] = set()
@@ -70,7 +71,6 @@ class SqliteTransaction(Hold):
         try:
             self._enter()
             self._belong(sys._getframe(1))
-            self.state = ACTIVE
         finally:
             slot.operation = before
         return self
@@ -91,20 +91,36 @@ class SqliteTransaction(Hold):
             raise
 
     def _belong(self, caller: FrameType) -> None:
-        """Note whose it is: a frame's of the library, or the program's and of one of its tasks."""
-        self.frame = 0 if self.block else id(caller)
+        """It has begun, for that frame of the library's, or for the program and one of its tasks."""
         task = running.task()
-        self.task = None if task is None else ref(task)
-        if task is None and self.block and caller.f_code.co_flags & inspect.CO_COROUTINE:
+        if task is not None:
+            self.task = ref(task)
+        elif self.block and caller.f_code.co_flags & inspect.CO_COROUTINE:
             self.coroutine = id(caller)
+        self.frame = 0 if self.block else id(caller)
+        self.state = ACTIVE
+        self._guard()
+
+    def _guard(self) -> None:
+        self.is_guarded = bool(self.frame or self.task or self.coroutine)
 
     def hand_over(self) -> None:
         """From now on it is the program's own block, until it is taken back."""
         self.frame = 0
+        self._guard()
 
     def take_back(self) -> None:
         """It is a part of the caller again, which ends it."""
         self.frame = id(sys._getframe(1))
+        self._guard()
+
+    def leave_behind(self) -> None:
+        """An interrupt ended the frame that it was a part of: whoever comes next rolls it back."""
+        self.state = LEFT
+
+    def is_open_block(self) -> bool:
+        """Whether the program is in it, and it is the program's own."""
+        return self.state is ACTIVE and not self.frame
 
     def is_program_own(self) -> bool:
         """Whether nothing of the library's is going on in it."""
@@ -133,7 +149,7 @@ class SqliteTransaction(Hold):
                 self.after.pop()()
 
     def _leave(self, *, failed: bool) -> None:
-        self.state = LEAVING
+        self.state, self.is_guarded = LEAVING, False
         if self.outer is not None:
             self._leave_nested(self.outer, failed=failed)
         elif failed:
