@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from store import caller
 from store.arguments import check_name, check_ttl
 from store.backends import schemes
-from store.errors import LockTimeout, NotSerializable, StorageError, StoreError
+from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping import Store
 from store.transaction import step
 
@@ -246,7 +246,10 @@ class Records:
         except LockTimeout:
             return BUSY
         except Exception as exc:
-            if type(exc) is not StoreError:  # that is one inside a transaction, where waiting could deadlock
+            if type(exc) not in (
+                StoreError,
+                InUse,
+            ):  # those are of one inside a transaction, where waiting could deadlock
                 self._failed(exc)
             return NONE
         return HELD

@@ -37,14 +37,10 @@ class NamedLocks:
         if name in held:
             raise StoreError(f"this thread holds the lock {name!r} already, and would wait for itself")
         take, give = self._lock(name)
-        if not take(timeout):
-            raise LockTimeout(
-                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
-                f"lock({name!r}, timeout=…)",
-                path=self.folder,
-            )
         try:
-            held.add(name)
+            held.add(name)  # before it is taken: a signal handler that came in between would wait for its own thread
+            if not take(timeout):
+                raise _timed_out(name, timeout, self.folder)
             yield
         finally:
             try:
@@ -104,3 +100,11 @@ class NamedLocks:
             return True
 
         return take, lock.release
+
+
+def _timed_out(name: str, timeout: float, folder: str | None) -> LockTimeout:
+    return LockTimeout(
+        f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
+        f"lock({name!r}, timeout=…)",
+        path=folder,
+    )
