@@ -22,7 +22,7 @@ from store.arguments import (
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, Corrupt, InUse, RecordError, StoreClosed, StoreError
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
 from store.key_warnings import warn_of_keys
 from store.large import DEFAULT_SPILL_BYTES, Large, check_large
 from store.lookup import Renames
@@ -153,18 +153,15 @@ class Handle(Generic[V]):
     def close(self) -> None:
         """Write back what `writeback=True` holds, and close; a second call does nothing.
 
+        In a signal handler that struck an operation on the file, it is closed once that has ended.
+
         Raises:
-            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open; or amid an
-                operation on it (`InUse`).
+            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open.
         """
         if self._closed:
             return
-        if self._backend.is_struck():
-            raise InUse(
-                f"{self.location} cannot be closed in the middle of an operation on it, which a signal handler or a "
-                "finalizer struck; close it once that has ended",
-                path=self.location,
-            )
+        if self._backend.is_struck() and self._backend.put_off(self.close):
+            return
         if self._backend.in_transaction() and not self._backend.is_shared():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
         try:

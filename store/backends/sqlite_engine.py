@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
@@ -84,8 +84,8 @@ class Engine(Pool):
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
             return self._read_beside(slot, problem, statement, params, fetch, timeout)
         before = slot.operation
-        slot.operation = sys._getframe()
         try:
+            slot.operation = sys._getframe()
             inside = slot.transaction is not None and slot.settled() is not None
             if self.exclusive and not inside:
                 return self.exclusively(slot, statement, params, fetch, timeout)
@@ -140,8 +140,8 @@ class Engine(Pool):
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
             return self._write_beside(slot, problem, statement, params, touched, size, timeout)
         outer = slot.operation
-        slot.operation = sys._getframe()
         try:
+            slot.operation = sys._getframe()
             transaction = slot.settled()
             if transaction is None:
                 return self._write_alone(slot, statement, params, touched, size, timeout)
@@ -159,7 +159,7 @@ class Engine(Pool):
     ) -> tuple[int, bytes | None]:
         """The same outside of transactions."""
         hold = Hold()
-        self.take_inside(hold, slot, timeout)
+        self.take(hold, slot, timeout)
         try:
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
@@ -186,8 +186,8 @@ class Engine(Pool):
         slot = self.slot()
         refuse(slot)
         before = slot.operation
-        slot.operation = sys._getframe()
         try:
+            slot.operation = sys._getframe()
             transaction = slot.settled()
             assert transaction is not None
             transaction.touch(touched)
@@ -201,26 +201,37 @@ class Engine(Pool):
         """The same under the writer's lock, which this thread may have already."""
         if self.network and self.writer_lock.is_mine():
             return slot.run(statement, params, fetch, timeout)
-        hold = Hold()
-        self.take_inside(hold, slot, timeout)
-        try:
-            return slot.run(statement, params, fetch, timeout)
-        finally:
-            self.give(hold)
+        return self._holding(slot, lambda: slot.run(statement, params, fetch, timeout), timeout)
 
     # -- the writer
 
-    def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
-        """Take the writer's lock, and make sure that what will be written is still what the path names.
+    def alone(self, work: Callable[[], T], timeout: float) -> T:
+        """What `work` returns, done under the writer's lock and as one operation.
 
         Raises:
-            InUse: the caller struck an operation of this thread, which may have the lock.
+            InUse: the caller struck another one of this thread, which may have the lock.
         """
+        slot = self.slot()
         refuse(slot)
-        self.take_inside(hold, slot, timeout)
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            return self._holding(slot, work, timeout)
+        finally:
+            slot.operation = before
+            if slot.put_off:
+                slot.end_put_off()
 
-    def take_inside(self, hold: Hold, slot: Slot, timeout: float) -> None:
-        """The same inside an operation of the slot's."""
+    def _holding(self, slot: Slot, work: Callable[[], T], timeout: float) -> T:
+        hold = Hold()  # in no frame that a slot refers to: that could outlive an interrupt, and the lock with it
+        self.take(hold, slot, timeout)
+        try:
+            return work()
+        finally:
+            self.give(hold)
+
+    def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
+        """Take the writer's lock, and make sure that what will be written is still what the path names."""
         self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
         try:

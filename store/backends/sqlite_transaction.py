@@ -67,8 +67,8 @@ class SqliteTransaction(Hold):
         if slot.operation is not None or slot.transaction is not None:
             refuse(slot)
         before = slot.operation
-        slot.operation = sys._getframe()
         try:
+            slot.operation = sys._getframe()
             self._enter()
             self._belong(sys._getframe(1))
         finally:
@@ -83,7 +83,7 @@ class SqliteTransaction(Hold):
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
             self.slot.transaction = ref(self)
             return
-        self.engine.take_inside(self, self.slot, self.timeout)
+        self.engine.take(self, self.slot, self.timeout)
         try:
             self._begin()
         except BaseException:
@@ -137,8 +137,8 @@ class SqliteTransaction(Hold):
             slot.put_off.append(Later(lambda: self.__exit__(kind, error, trace)))
             return
         before = slot.operation
-        slot.operation = sys._getframe()
         try:
+            slot.operation = sys._getframe()
             self._leave(failed=kind is not None)
         finally:
             slot.operation = before
