@@ -19,6 +19,7 @@ from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
+from store.backends.sqlite_reentry import refuse
 from store.backends.sqlite_slot import fetch_one
 from store.backends.sqlite_spill_pending import Pending
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
@@ -63,6 +64,7 @@ class SqliteSpill:
             raise ReadOnly(
                 f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
             )
+        refuse(engine.slot())  # what it struck may have the lock of the folder, and go on when this returns
         self.let_go_of_leftovers()
         engine.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self._hold.take(timeout), namespace, name)

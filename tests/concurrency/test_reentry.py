@@ -1,4 +1,4 @@
-"""A signal handler or a finalizer uses the store, wherever in an operation of its own thread it strikes.
+"""A signal handler uses the store, wherever in an operation of its own thread it strikes.
 
 What it writes is kept if it was told so, and refused at once otherwise; the struck operation keeps its promise.
 """
@@ -6,21 +6,20 @@ What it writes is kept if it was told so, and refused at once otherwise; the str
 from __future__ import annotations
 
 import fcntl
-import gc
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from striking import Cycle, Strike, signal_handler
+from striking import Strike, signal_handler
 
 from store import Store
-from store.errors import InUse, StoreClosed, StoreError
+from store.errors import InUse, StoreError
+from store.sessions import Sessions
 
-SAMPLE = 1  # CI strikes at each so many-th line, from another one on for each handler; `heavy` at all
+SAMPLE = 11  # each so many-th line is struck, from another one on for each handler; with `-m huge` all are
 
 BEFORE = {"job": {"n": 0}, "other": 1}
 
@@ -82,6 +81,12 @@ def op_close(s: Store[Any]) -> None:
         assert other["other"] == 1
 
 
+def op_rotate(s: Store[Any]) -> None:
+    with Sessions(s) as sessions:
+        id = sessions.create({"n": 1})
+        assert sessions.load(sessions.rotate(id)) == {"n": 1}
+
+
 # Operation → what the record "job" and the record "new" are once it is through.
 AFTER: dict[Callable[[Store[Any]], None], tuple[Any, Any]] = {
     op_set: ({"n": 1}, None),
@@ -97,6 +102,7 @@ AFTER: dict[Callable[[Store[Any]], None], tuple[Any, Any]] = {
     op_compact: ({"n": 0}, None),
     op_purge: ({"n": 0}, None),
     op_close: ({"n": 0}, None),
+    op_rotate: ({"n": 0}, None),
 }
 BLOCKS = (op_edit, op_transaction)  # of the program's own: what strikes in them joins them
 
@@ -153,12 +159,19 @@ def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
         yield s
 
 
+@pytest.fixture
+def spilling(path: Path) -> Iterator[Store[Any]]:
+    """Each value is in files beside the database."""
+    with Store(path, timeout=5, spill_bytes=1) as s:
+        yield s
+
+
 def strikes(s: Store[Any], operation: Callable[[Store[Any]], None], kind: str, step: int) -> Iterator[str]:
     """Strike at each `step`-th line of the operation; gives the lines, after each one."""
     handler = Handler(s, kind)
     first = KINDS.index(kind) + list(AFTER).index(operation)
     with signal_handler(handler) as strike:
-        for line in itertools.count(1 + first % step, step):
+        for line in itertools.count(1 + first % min(step, 7), step):
             s.clear()
             s.update(**BEFORE, stopped=0)
             struck = Strike(line, strike, raises=kind in RAISING)
@@ -192,7 +205,78 @@ def assert_free(s: Store[Any], where: str) -> None:
                 pytest.fail(f"the writer's lock was kept after a strike at {where}")
 
 
+@pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
+def test_signal_handler_that_strikes_an_operation(s, operation):
+    for kind in KINDS:
+        assert list(strikes(s, operation, kind, SAMPLE)), kind
+
+
+@pytest.mark.huge
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
-def test_signal_handler_that_strikes_an_operation(s, operation, kind):
-    assert len(list(strikes(s, operation, kind, SAMPLE))) >= 3 or operation is op_compact
+def test_signal_handler_that_strikes_any_line_of_an_operation(s, operation, kind):
+    assert len(list(strikes(s, operation, kind, 1))) > SAMPLE
+
+
+@pytest.mark.parametrize("operation", [op_set, op_modify, op_compact], ids=lambda operation: operation.__name__)
+def test_signal_handler_that_writes_files_amid_an_operation_with_files(spilling, operation):
+    """It waits for no lock of its own thread, and takes no file for what an interrupt left."""
+    assert list(strikes(spilling, operation, "writes", 2 * SAMPLE))
+
+
+@pytest.mark.huge
+@pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
+def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
+    for kind in KINDS:
+        assert list(strikes(spilling, operation, kind, 5))
+
+
+def test_signal_handler_in_the_block_of_the_program_joins_it(s):
+    def handle() -> None:
+        s["stopped"] = s["job"]
+
+    with signal_handler(handle) as strike:
+        with s.transaction():
+            s["job"] = 1
+            strike()
+        assert s["stopped"] == 1
+        with pytest.raises(KeyError), s.transaction():
+            s["job"] = 2
+            strike()
+            raise KeyError
+        assert s["stopped"] == s["job"] == 1
+
+
+def test_function_that_an_operation_calls_goes_on_in_it(s):
+    """What `modify`, `update` and pickling call is a part of them, and no handler."""
+    s.update(a=1, b=1)
+
+    def both(value: int) -> int:
+        s["b"] = s["b"] + 1
+        with s.transaction():
+            s["c"] = s["b"]
+        return value + s["b"]
+
+    assert s.modify("a", both) == 3
+    s.update((name, s[name] + 1) for name in ("a", "b"))
+    assert dict(s) == {"a": 4, "b": 3, "c": 2}
+    with pytest.raises(ZeroDivisionError):
+        s.modify("a", lambda value: s.pop("b") // 0)
+    assert s["b"] == 3
+
+
+def test_error_of_a_refused_handler_says_what_to_do(path):
+    with Store(path) as s:
+        errors: list[StoreError] = []
+
+        def handle() -> None:
+            with pytest.raises(InUse, match="signal handler or a finalizer") as info:
+                s["a"] = 2
+            errors.append(info.value)
+
+        with signal_handler(handle) as strike:
+            engine = s._backend._engine
+            committed, engine.committed = engine.committed, lambda slot: (strike(), committed(slot))
+            s["a"] = 1
+        assert errors[0].path == str(path)
+        assert s["a"] == 1

@@ -29,6 +29,7 @@ class Strike:
         self.where = ""
 
     def __enter__(self) -> Strike:
+        self._before = sys.gettrace(), sys.getprofile()
         if self._raises:
             sys.setprofile(self._profile)
         else:
@@ -36,8 +37,8 @@ class Strike:
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-        sys.settrace(None)
+        sys.settrace(self._before[0])
+        sys.setprofile(self._before[1])
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
         if not frame.f_code.co_filename.startswith(ROOT):
