@@ -44,12 +44,11 @@ class NamedLocks:
             yield
         finally:
             try:
+                give()  # at once: in a function of ours an interrupt could come before it
+            except OSError as exc:
+                raise unlockable(self.folder, exc) from exc
+            finally:  # not before: a signal handler that came in between would wait for its own thread
                 held.discard(name)
-            finally:  # an interrupt may come between the two
-                try:
-                    give()  # at once: in a function of ours an interrupt could come before it
-                except OSError as exc:
-                    raise unlockable(self.folder, exc) from exc
 
     def forget(self) -> None:
         """In a forked child: the locks that threads of the parent hold are not ours (filelock closes its own)."""

@@ -17,9 +17,10 @@ from striking import Strike, signal_handler
 
 from store import Store
 from store.errors import InUse, StoreError
+from store.memo import memo
 from store.sessions import Sessions
 
-SAMPLE = 11  # each so many-th line is struck, from another one on for each handler; with `-m huge` all are
+SAMPLE = 37  # each so many-th line is struck, from another one on for each handler; with `-m huge` all are
 
 BEFORE = {"job": {"n": 0}, "other": 1}
 
@@ -280,3 +281,35 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
             s["a"] = 1
         assert errors[0].path == str(path)
         assert s["a"] == 1
+
+
+def test_signal_handler_that_takes_the_named_lock_which_it_struck(s):
+    def handle() -> None:
+        with suppress(StoreError), s.lock("job", timeout=600):
+            pass
+
+    def operation() -> None:
+        with s.lock("job", timeout=600):
+            pass
+
+    with signal_handler(handle) as strike:
+        for line in itertools.count(1):
+            with Strike(line, strike) as struck:
+                operation()
+            if not struck.where:
+                break
+    assert line > 20
+
+
+def test_signal_handler_that_calls_the_memoized_function_which_it_struck(s):
+    memoized = memo(s)(abs)
+    found: list[int] = []
+    with signal_handler(lambda: found.append(memoized(-1))) as strike:
+        for line in itertools.count(1, SAMPLE):
+            s.within("memo").clear()
+            with suppress(RecursionError), Strike(line, strike) as struck:
+                assert memoized(-1) == 1
+            if not struck.where:
+                break
+    assert len(found) > 3
+    assert set(found) == {1}
