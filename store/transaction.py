@@ -27,13 +27,14 @@ class Transactions(Handle[V]):
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
 
-        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs
-        to the thread that began it: do not await inside. Inside that of another store, begin them in the order of
-        the stores' paths everywhere: two that wait for each other are found out, and one of them raises.
+        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs to the
+        thread, greenlet or asyncio task that began it: do not await inside. Inside that of another store, begin them
+        in the order of the stores' paths everywhere: two that wait for each other are found out, and one of them
+        raises.
 
         Raises:
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
-                is in a transaction of.
+                is in a transaction of. InUse: another task of this thread is suspended in one.
         """
         return self._backend.transaction(block=True)
 
@@ -45,7 +46,8 @@ class Transactions(Handle[V]):
 
         Raises:
             KeyError: no such record, and no default. TypeError: the value is immutable: use `modify`.
-            StoreError: this thread is editing the record already. Conflict: it was assigned inside.
+            StoreError: this thread is editing the record already, or another task of it is suspended in a
+                transaction (`InUse`). Conflict: it was assigned inside.
         """
         return Edit(self, check_name(name), default)
 

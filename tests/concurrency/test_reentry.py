@@ -135,7 +135,7 @@ class Handler:
 
     def work(self) -> None:
         if self.kind == "reads":
-            self.read = self.s["job"] if "job" in self.s else None
+            self.read = self.s.get("job") if "job" in self.s else None
             assert self.s["other"] == 1
             assert list(self.s.items())
         elif self.kind == "modifies":
