@@ -10,13 +10,20 @@ import gc
 import inspect
 import os
 import sys
+import weakref
 from collections.abc import Iterable
 from types import FrameType
-from weakref import ReferenceType
+from typing import Any
+
+
+def _file_of(function: Any) -> str:
+    return str(function.__code__.co_filename)  # which is what frames say, also where a bundler renamed files
+
 
 # Whose files are ours, and what lies between two frames of ours that are used with `with`. By their files: a look at
 # the names of their modules takes longer, and this is done for each step of a transaction that is not the program's.
-_OURS = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+_OURS = (os.path.dirname(_file_of(_file_of)) + os.sep, _file_of(contextlib.contextmanager))
+_FINALIZE = weakref.finalize.__call__.__code__
 
 
 def strangers(frame: FrameType | None, operation: int) -> list[FrameType] | None:
@@ -54,16 +61,16 @@ def _is_uncalled(frame: FrameType) -> bool:
     Which function handles a signal cannot be asked: handlers often reset that first.
     """
     code = frame.f_code
-    if code.co_name == "__del__" or frame.f_globals.get("__name__") == "weakref":
+    if code.co_name == "__del__" or code is _FINALIZE:
         return True
     given = inspect.getargvalues(frame)
     values = [given.locals[name] for name in given.args if name in given.locals]
     if given.varargs is not None:
         values += given.locals.get(given.varargs, ())
-    if any(type(value) is FrameType or _is_dead_reference(value) for value in values):
+    if any(value is frame.f_back or _is_dead_reference(value) for value in values):
         return True
     return any(getattr(callback, "__code__", None) is code for callback in gc.callbacks)
 
 
 def _is_dead_reference(value: object) -> bool:
-    return isinstance(value, ReferenceType) and value() is None
+    return isinstance(value, weakref.ReferenceType) and value() is None

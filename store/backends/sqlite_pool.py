@@ -84,25 +84,31 @@ class Pool:
         return slot if slot is not None and slot.life is not None and slot.life.is_of(greenlet) else None
 
     def _new_slot(self, bearer: object) -> Slot:
-        """One for the thread that has that mark, or that greenlet; those of others that have ended are closed."""
+        """One for the thread that has that mark, or that greenlet; those of others that have ended go."""
         slot = Slot(self.path, self._open, self._before_close)
         slot.life = running.Life(bearer)
         with self._slots_lock:
-            for old in [old for old in self._slots if old.is_orphaned()]:
-                old.close()
-                self._slots.remove(old)
-                if self._of_greenlets.get(old.owner) is old:
-                    del self._of_greenlets[old.owner]
             if not isinstance(bearer, running.Mark):
                 self._of_greenlets[id(bearer)] = slot
             self._slots.append(slot)
+            self._close_orphans(slot)
         return slot
+
+    def _close_orphans(self, heir: Slot) -> None:
+        """Under the lock. The heir gets a connection of theirs: to open one costs more than a greenlet's work."""
+        for old in [old for old in self._slots if old.is_orphaned()]:
+            heir.inherit(old)
+            old.close()
+            self._slots.remove(old)
+            if self._of_greenlets.get(old.owner) is old:
+                del self._of_greenlets[old.owner]
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
         slot = Slot(self.path, self._open, self._before_close)
         with self._slots_lock:
             self._slots.append(slot)
+            self._close_orphans(slot)
         return slot
 
     def close_slot(self, slot: Slot) -> None:

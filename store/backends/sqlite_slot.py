@@ -194,6 +194,15 @@ class Slot:
                 self.before_close()
                 conn.close()
 
+    def inherit(self, other: Slot) -> None:
+        """Take over the connection of one that nobody has any more, where there is none yet."""
+        other.roll_back()
+        with other.guard, self.guard:
+            if self.conn is None and other.conn is not None and not other.outdated:
+                self.logged, self.writes = other.logged, other.writes
+                self.conn = other.conn  # first: a process that has none for a moment would let go of the index
+                other.conn = None
+
     def park(self, deadline: float, *, close: bool) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
 

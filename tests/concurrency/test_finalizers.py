@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,24 @@ def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
         yield s
 
 
-def test_finalizers_that_write_are_heard_or_refused(s, often):
+class Node:
+    """In a cycle."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+references: list[Any] = []  # whose callbacks are still to come
+
+MAKERS: dict[str, Callable[[Callable[[], object]], object]] = {
+    "__del__": Cycle,
+    "finalize": lambda work: weakref.finalize(Node(), work),
+    "reference": lambda work: references.append(weakref.ref(Node(), lambda _: work())),
+}
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_finalizers_that_write_are_heard_or_refused(s, often, make):
     s.update(n=0, freed=0)
     made = noted = refused = 0
 
@@ -44,14 +62,15 @@ def test_finalizers_that_write_are_heard_or_refused(s, often):
             refused += 1
 
     for number in range(TIMES):
-        Cycle(note)
+        make(note)
         made += 1
         s.put("x", number, ttl=100)
         s.modify("n", lambda n: n + 1)
         assert s["x"] == number
-    Cycle(note)
+    make(note)
     made += 1
     gc.collect()  # outside of any operation
+    references.clear()
     assert (s["n"], s["freed"]) == (TIMES, noted)
     assert noted + refused == made > noted > 0
 
