@@ -42,10 +42,6 @@ class Hold:
         self.thread = running.ident()
         self.carrier = threading.get_ident()  # another one than `thread` in a greenlet, which shares it with others
 
-    def is_of(self, thread: int) -> bool:
-        """Whether it is that thread's or greenlet's, by `running.ident`."""
-        return self.thread == thread
-
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 _LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first

@@ -40,8 +40,8 @@ def conflict(slot: Slot) -> str | None:
     """Why the caller may not use the connection now; None: it may. What an interrupt left is forgotten."""
     if slot.operation is not None and strikes_statement(slot):
         return _STRUCK
-    transaction = None if slot.transaction is None else slot.transaction()
-    if transaction is None or not transaction.is_guarded or not transaction.is_of(running.ident()):
+    transaction = slot.own_transaction()
+    if transaction is None or not transaction.is_guarded:
         return None
     if not transaction.frame:
         return _other_task(transaction)
@@ -73,7 +73,7 @@ def strikes_statement(slot: Slot) -> bool:
 def put_off(slot: Slot, work: Callable[[], object]) -> bool:
     """Have `work`, that of a finalizer, done after the operation that it struck; False where it struck none."""
     frame, operation = sys._getframe(1), slot.operation
-    transaction = None if slot.transaction is None else slot.transaction()
+    transaction = slot.own_transaction()
     ids = [0 if operation is None else id(operation), 0 if transaction is None else transaction.frame]
     if not any(id_ and strangers(frame, id_) is not None for id_ in ids):
         return False
@@ -83,8 +83,8 @@ def put_off(slot: Slot, work: Callable[[], object]) -> bool:
 
 def is_in_block(slot: Slot) -> bool:
     """Whether the program is in a block of its own on it, and the caller in no other task."""
-    transaction = None if slot.transaction is None else slot.transaction()
-    if transaction is None or not transaction.is_of(running.ident()):
+    transaction = slot.own_transaction()
+    if transaction is None:
         return False
     outermost = transaction.outermost()
     return outermost.is_open_block() and _other_task(outermost) is None

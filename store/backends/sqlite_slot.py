@@ -158,6 +158,10 @@ class Slot:
         """
         return None if self.transaction is None or conflict(self) is not None else self.settled()
 
+    def own_transaction(self) -> SqliteTransaction | None:
+        """The one that its owner began, whatever became of it."""
+        return None if self.transaction is None else self.transaction()
+
     def settled(self) -> SqliteTransaction | None:
         """The same inside an operation, where no other one has been struck.
 
@@ -234,7 +238,7 @@ class Slot:
 
     def end_put_off(self) -> None:
         """Do what finalizers left, unless its owner is still inside something of the library's own."""
-        transaction = None if self.transaction is None else self.transaction()
+        transaction = self.own_transaction()
         if self.operation is None and (transaction is None or transaction.is_program_own()):
             while self.put_off:
                 self.put_off.pop()
@@ -271,6 +275,10 @@ class SharedSlot(Slot):
     ) -> None:
         self._local = threading.local()
         super().__init__(path, connect, before_close)
+
+    def own_transaction(self) -> SqliteTransaction | None:
+        """As of a `Slot`, of the thread that has it."""
+        return super().own_transaction() if self.owner == running.ident() else None
 
     def settled(self) -> SqliteTransaction | None:
         """As of a `Slot`, of the thread that has the transaction."""

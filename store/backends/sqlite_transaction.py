@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
+from inspect import CO_COROUTINE
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -95,24 +95,22 @@ class SqliteTransaction(Hold):
         task = running.task()
         if task is not None:
             self.task = ref(task)
-        elif self.block and caller.f_code.co_flags & inspect.CO_COROUTINE:
+        elif self.block and caller.f_code.co_flags & CO_COROUTINE:
             self.coroutine = id(caller)
-        self.frame = 0 if self.block else id(caller)
+        self._own(0 if self.block else id(caller))
         self.state = ACTIVE
-        self._guard()
 
-    def _guard(self) -> None:
-        self.is_guarded = bool(self.frame or self.task or self.coroutine)
+    def _own(self, frame: int) -> None:
+        self.frame = frame
+        self.is_guarded = frame != 0 or self.task is not None or self.coroutine != 0
 
     def hand_over(self) -> None:
         """From now on it is the program's own block, until it is taken back."""
-        self.frame = 0
-        self._guard()
+        self._own(0)
 
     def take_back(self) -> None:
         """It is a part of the caller again, which ends it."""
-        self.frame = id(sys._getframe(1))
-        self._guard()
+        self._own(id(sys._getframe(1)))
 
     def leave_behind(self) -> None:
         """An interrupt ended the frame that it was a part of: whoever comes next rolls it back."""
