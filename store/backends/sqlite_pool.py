@@ -63,9 +63,8 @@ class Pool:
         try:
             return self._local.slot  # type: ignore[no-any-return]
         except AttributeError:
-            mark = self._local.mark = running.Mark()
-            slot = self._local.slot = self._new_slot(mark)
-            return slot
+            own = self._local.__dict__  # by `setdefault`: a signal handler may come between, and get one first
+            return own.setdefault("slot", self._new_slot(own.setdefault("mark", running.Mark())))  # type: ignore[no-any-return]
 
     def known_slot(self) -> Slot | None:
         """The same, where the caller has used the file."""
@@ -99,7 +98,8 @@ class Pool:
         for old in [old for old in self._slots if old.is_orphaned()]:
             heir.inherit(old)
             old.close()
-            self._slots.remove(old)
+            with suppress(ValueError):  # a signal handler came between, and closed it
+                self._slots.remove(old)
             if self._of_greenlets.get(old.owner) is old:
                 del self._of_greenlets[old.owner]
 

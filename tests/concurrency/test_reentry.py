@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -230,6 +231,22 @@ def test_signal_handler_that_writes_files_amid_an_operation_with_files(spilling,
 def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
     for kind in KINDS:
         assert list(strikes(spilling, operation, kind, 5))
+
+
+def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
+    """It may be the first one itself: the connection that is used then is the thread's, for as long as that lives."""
+    with Store(path) as s:
+        engine = s._backend._engine
+        for line in itertools.count(1, 3):
+            engine._local = threading.local()  # as a new thread finds it
+            with signal_handler(lambda: s.get("a")) as strike, Strike(line, strike) as struck:
+                s["a"] = line
+            assert not engine.slot().is_orphaned(), struck.where
+            assert s["a"] == line
+            if not struck.where:
+                break
+        engine._new_slot(s)  # closes the connections of those that have ended
+        assert sum(slot.conn is not None for slot in engine._slots) <= 2
 
 
 def test_signal_handler_in_the_block_of_the_program_joins_it(s):
