@@ -236,10 +236,11 @@ def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
 def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
     """It may be the first one itself: the connection that is used then is the thread's, for as long as that lives."""
     with Store(path) as s:
+        s["a"] = 0
         engine = s._backend._engine
         for line in itertools.count(1, 3):
             engine._local = threading.local()  # as a new thread finds it
-            with signal_handler(lambda: s.get("a")) as strike, Strike(line, strike) as struck:
+            with signal_handler(lambda: s.record("a")) as strike, Strike(line, strike) as struck:
                 s["a"] = line
             assert not engine.slot().is_orphaned(), struck.where
             assert s["a"] == line
