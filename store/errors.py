@@ -29,8 +29,8 @@ from typing import Any
 
 __all__ = [
     "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
-    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "InUse", "LockTimeout", "ReadOnly",
-    "StoreClosed", "NotAStore",
+    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "InUse", "LockTimeout",
+    "ReadOnly", "StoreClosed", "NotAStore",
 ]  # fmt: skip
 
 
