@@ -74,6 +74,11 @@ class WriterLock:
         self._closed = False
         self._line = b""
         self._gives_way = False  # to whoever waits for it, before it is taken again
+        self.folder: Callable[[], int | None] | None = None
+        """What the folder of the lock file is known by while no name in it changes; None: look at the lock file."""
+        self.seen: int | None = None
+        """What that was when the lock was last taken."""
+        self._good: int | None = None  # and when the lock file was last looked at
         _writer_locks[id(self)] = self
 
     def acquire(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
@@ -231,9 +236,13 @@ class WriterLock:
                 return False
         except OSError as exc:
             raise unlockable(self.path, exc) from exc
+        self.seen = None if self.folder is None else self.folder()
+        if self.seen is not None and self.seen == self._good:
+            return True
         try:
             status = os.stat(self.path)  # type: ignore[arg-type]
             if self._inode == (status.st_dev, status.st_ino):
+                self._good = self.seen
                 return True
         except (FileNotFoundError, NotADirectoryError):
             pass
@@ -286,7 +295,7 @@ class WriterLock:
                 self._unlock()
 
     def _close(self) -> None:
-        self._descriptor = None
+        self._descriptor = self._good = None
         if self._opened is not None:
             self._opened.close()
 

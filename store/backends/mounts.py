@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # A file system of several machines, or of a host and its guests, which share files and no memory.
 _NETWORK = frozenset(
@@ -49,6 +49,8 @@ class Mount:
     """The file system itself is: not only this mount of it, beside which another one may be written to."""
     number: int | None = None
     parent: int | None = None
+    source: str = field(default="", compare=False)
+    """What is mounted: a device, a server, and of some FUSE file systems the folder that they show."""
 
     def covers(self, path: str) -> bool:
         """Whether the path is at or below the mount point."""
@@ -82,6 +84,17 @@ def mount_of(path: str) -> Mount | None:
     return known[1]
 
 
+def places_of(path: str, mount: Mount | None) -> list[tuple[str, Mount]]:
+    """Where else a file lies that is shown by FUSE, or that lies below what is: each with the FUSE mount between.
+
+    `mount` is that of the path. These are guesses by names: a source that looks like a path may be none.
+    """
+    if mount is not None and mount.type.startswith("fuse"):
+        return [(mount.source + path[len(mount.point) :], mount)] if mount.source.startswith("/") else []
+    shown = [each for each in _mounts() if each.type.startswith("fuse") and len(each.source) > 1]
+    return [(each.point + path[len(each.source) :], each) for each in shown if path.startswith(each.source + "/")]
+
+
 def find(mounts: Sequence[Mount], path: str) -> Mount | None:
     """Where a path leads that begins at the root: from mount to mount, as the kernel goes."""
     current = _root(mounts)
@@ -112,9 +125,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
             continue
         options = frozenset(described[-1].split(","))
         number, parent = int(fields[0]), int(fields[1])
-        found.append(
-            Mount(_unescaped(fields[4]), described[0], options, "ro" in options, number=number, parent=parent)
-        )
+        point, source = _unescaped(fields[4]), _unescaped(described[1])
+        found.append(Mount(point, described[0], options, "ro" in options, number, parent, source))
     return found
 
 

@@ -11,20 +11,22 @@ import time
 from contextlib import closing, suppress
 from weakref import ref
 
+from store.backends import sqlite_presence, wal_index
 from store.backends import sqlite_schema as schema
-from store.backends import wal_index
+from store.backends.log_names import Inode
 from store.backends.sqlite_connection import connect, files_apart, probe
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_files import leaving_no_trace, prepare
 from store.backends.sqlite_network import in_network_mode
-from store.backends.sqlite_place import Inode
 from store.backends.sqlite_pool import lost
 from store.errors import StorageError, StoreNotFound
 from store.refusals import advice
 
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
+
+STALE = -2  # stands for an inode, as -1 does in memory
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
@@ -67,7 +69,7 @@ def attach(path: str, *, mode: str, timeout: float) -> Lease:
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
         if inode in _lost_files:
             raise lost(path)
-        lease = _known(inode, read_only) if inode is not None else None
+        lease = _known(inode, path, read_only) if inode is not None else None
         if lease is not None:
             return lease
         network = in_network_mode(path)
@@ -96,9 +98,11 @@ def detach(lease: Lease) -> None:
                 del _engines[key]
     for entry in list(_closing):
         if entry[1] == mine:
-            entry[0].close()
-            with suppress(ValueError):  # a collection in between closed it
-                _closing.remove(entry)
+            try:
+                entry[0].close()
+            finally:
+                with suppress(ValueError):  # a collection in between closed it
+                    _closing.remove(entry)
 
 
 def is_in_transaction() -> bool:
@@ -130,10 +134,25 @@ def is_open(path: str) -> bool:
     return inode is not None and any(engine.inode == inode for engine in _every_engine())
 
 
-def _known(inode: Inode, read_only: bool) -> Lease | None:
+def _known(inode: Inode, path: str, read_only: bool) -> Lease | None:
+    _set_aside(inode, path)
     with _engines_lock:
         engine = _engines.get((inode, read_only))
         return None if engine is None else Lease(engine)
+
+
+def _set_aside(inode: Inode, path: str) -> None:
+    """Engines of the file that can do nothing more are known by no name, for as long as anybody has a handle of them.
+
+    All of them: SQLite has one index of the log for the whole process.
+    """
+    found = [engine for engine in _every_engine() if engine.inode == inode]
+    stale = [engine for engine in found if engine.is_stale(path)]
+    if stale:
+        with _engines_lock:
+            for engine in found:
+                if _engines.get((inode, engine.read_only)) is engine:
+                    _engines[(id(engine), STALE), engine.read_only] = _engines.pop((inode, engine.read_only))
 
 
 def _adopt(engine: Engine) -> Lease:
@@ -195,6 +214,7 @@ def _after_fork_in_child() -> None:
     global _engines_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _engines_lock = threading.RLock()
     engines = _every_engine()
+    sqlite_presence.renew()
     wal_index.renew()
     _closing.clear()
     _lost_files.update(files_apart())

@@ -31,7 +31,7 @@ from store.errors import LockTimeout, StorageError, StoreError
 from store.syncing import sync_folder
 
 # What belongs to a store, behind its path.
-_OWN = ("", "-wal", "-shm", "-journal", "-network", ".lock", "-spill", "-locks")
+_OWN = ("", "-wal", "-shm", "-journal", "-network", "-open", ".lock", "-spill", "-locks")
 _READONLY = 8
 
 

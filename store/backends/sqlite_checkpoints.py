@@ -47,6 +47,10 @@ class Checkpoints:
         """Count the bytes of spill files that wait for a checkpoint to be removed."""
         self._dropped += size
 
+    def has_unfolded(self) -> bool:
+        """Whether this process has written to the log since it last folded it in."""
+        return self._written > 0
+
     def is_due(self) -> bool:
         """Whether enough has come into the log since the last one, or enough files wait for it."""
         if self._dropped >= DROPPED_BYTES:

@@ -15,16 +15,16 @@ from weakref import ref
 
 from store.backends import LOOK_SECONDS
 from store.backends import sqlite_statements as sql
+from store.backends.log_names import Inode
 from store.backends.named_locks import NamedLocks
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
-from store.backends.sqlite_place import Inode
-from store.backends.sqlite_pool import Pool
+from store.backends.sqlite_pool import CLOSING_SECONDS, Pool
 from store.backends.sqlite_reentry import conflict, in_use, is_in_block, refuse
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
-from store.errors import StoreError
+from store.errors import StorageError, StoreError
 from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -48,6 +48,7 @@ class Engine(Pool):
         self.exclusive = self.shared or self.network
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
+        self.writer_lock.folder = self._place.unchanged
         self.named_locks = NamedLocks(None if self.shared else path + "-locks")
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
@@ -163,6 +164,8 @@ class Engine(Pool):
         try:
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
+            if not self._place.is_log_kept():
+                self.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
             self.checkpoints.wrote(1, size)
@@ -234,6 +237,8 @@ class Engine(Pool):
         """Take the writer's lock, and make sure that what will be written is still what the path names."""
         self.check_open()
         self.writer_lock.acquire(hold, slot.roll_back, timeout)
+        if self.writer_lock.seen is not None:  # the folder was looked at just now
+            return
         try:
             self.check_in_place()
         except BaseException:
@@ -264,15 +269,20 @@ class Engine(Pool):
 
     def fold(self, slot: Slot, mode: str | None = None, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
         """A checkpoint, the writer's lock held. Up to so many dropped `files` go then: how many, and their bytes."""
+        self.check_log()
         with slot.guard:
             if slot.conn is None:  # closed by another thread, which folds in the log as well
                 return 0, 0
-            return self.checkpoints.run(slot.conn, mode, files)
+            try:
+                return self.checkpoints.run(slot.conn, mode, files)
+            finally:
+                self._place.folded()
 
     # -- the file
 
     def _look(self, now: float) -> None:
         self.check_in_place()
+        self.follow_new_log()
         self.coherence.looked = now
 
     def identity(self, timeout: float) -> bytes:
@@ -286,14 +296,33 @@ class Engine(Pool):
             self.coherence.drop()
 
     def close(self) -> None:
-        """Close all connections; a transaction that is open on one is rolled back."""
+        """Close all connections; a transaction that is open on one is rolled back.
+
+        Raises:
+            StorageError: the log was removed, with writes that were acknowledged. All is closed nevertheless.
+        """
         if self._place.has_foreign_log():
             with suppress(StoreError):  # what it does where the database was replaced
                 self.take(Hold(), self.slot(), 0.0)
+        lost = self._close_on_lost_log()
         super().close()
         if self.spill is not None:
             self.spill.forget()
         self.writer_lock.close()
+        if lost is not None:
+            raise lost
+
+    def _close_on_lost_log(self) -> StorageError | None:
+        """The error, where what was acknowledged went with the log and nobody has been told."""
+        if self.read_only or self.is_lost() or not self.checkpoints.has_unfolded():
+            return None
+        try:
+            self.check_open()
+            if self._place.check():
+                return None
+        except StoreError:  # it has been told, or the database itself is gone
+            return None
+        return self.lose_log(CLOSING_SECONDS)
 
     def renew(self) -> list[sqlite3.Connection]:
         """In a forked child: start anew. Returns the connections that were in use, which must live on."""

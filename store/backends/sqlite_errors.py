@@ -15,6 +15,7 @@ _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13,
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
 IOERR_LOCK = 3850
+_SHORT_READ = 522
 
 SqliteError = sqlite3.Error | UnicodeDecodeError
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
@@ -29,6 +30,13 @@ def code_of(error: SqliteError) -> int:
 def is_busy(error: SqliteError) -> bool:
     """Whether somebody else holds a lock, so that trying again is the answer."""
     return code_of(error) in _BUSY
+
+
+def busy() -> sqlite3.OperationalError:
+    """The error of SQLite for what somebody else has locked for the moment."""
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
+    return error
 
 
 def is_read_only(error: SqliteError) -> bool:
@@ -63,6 +71,14 @@ def translate(error: SqliteError, path: str) -> StoreError:
     refused = why_not_opened(path) if code == _CANTOPEN else None
     if refused is not None:
         return _storage(error, path, *refused)
+    if getattr(error, "sqlite_errorcode", None) == _SHORT_READ:
+        return _storage(
+            error,
+            path,
+            errno.EIO,
+            "a file ends where there should be more: if its log (-wal) was deleted while programs had it open, "
+            "close it in all of them and open it again; else see the file system's log",
+        )
     if code in (_IOERR, _CANTOPEN):
         return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
     if code == _TOOBIG or isinstance(error, sqlite3.DataError):

@@ -12,6 +12,7 @@ from typing import TypeVar
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
+from store.backends.single_name import check_single_name
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
@@ -59,6 +60,7 @@ def _identity(path: str) -> bytes | None:
 def prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Connect:
     """Make the file a store of this release, and say how to open connections to it."""
     _check_place(path)
+    check_single_name(path, read_only=read_only)
     if read_only:
         connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))

@@ -23,6 +23,7 @@ import sqlite3
 from contextlib import closing
 
 from store import caller
+from store.backends.lock_probe import unlocked_place
 from store.backends.mounts import Mount, mount_of
 from store.backends.spill import unwritable
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
@@ -41,10 +42,13 @@ def in_network_mode(path: str) -> bool:
     if wanted:
         return wanted == "1"
     mount = mount_of(path)
-    if mount is not None and mount.is_network():
+    is_network = mount is not None and mount.is_network()
+    if mount is not None and is_network:
         _warn_of_local_locks(path, mount)
+    if is_network or is_marked(path):
+        _warn_of_locks_apart(path, mount)
         return True
-    return is_marked(path)
+    return False
 
 
 def is_marked(path: str) -> bool:
@@ -151,6 +155,17 @@ def _warn_of_local_locks(path: str, mount: Mount) -> None:
         caller.warn(
             f"{path} lies on {mount.point} ({mount.type}), mounted so that locks do not reach other machines "
             f"({', '.join(options)}): use the store from this machine alone, or mount it without that option"
+        )
+
+
+def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
+    found = unlocked_place(path, mount)
+    if found is not None:
+        other, between = found
+        caller.warn(
+            f"{path} can be opened as {other} too, and {between.point} ({between.type}) keeps the locks of the two "
+            "apart, so writers would undo what the others write: use one of the two paths alone, or mount it so that "
+            "locks are passed on (bindfs: --multithreaded --enable-lock-forwarding)"
         )
 
 

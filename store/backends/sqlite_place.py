@@ -7,36 +7,52 @@ from __future__ import annotations
 
 import errno
 import os
-import time
-from collections.abc import Callable
+from typing import Protocol
 
-from store.backends import LOOK_SECONDS
+from store.backends.log_names import Inode, Names
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError
 
-Inode = tuple[int, int]
+
+class Log(Protocol):
+    """What knows the log of an engine."""
+
+    names: Names | None
 
 
 class Place:
-    """Of one engine. `is_open` says whether the process has a connection with a log open."""
+    """Of one engine. `log` knows the names beside the database, once a connection to it was opened."""
 
-    def __init__(self, path: str, inode: Inode | None, is_open: Callable[[], bool], *, network: bool) -> None:
+    def __init__(self, path: str, inode: Inode | None, log: Log, *, network: bool) -> None:
+        self._log = log
         self._path = path
         self._inode = inode
-        self._is_open = is_open
         self._network = network
-        self._logs: list[Inode] = []  # as long as a connection has them open
-        self._looked = 0.0
 
-    def opened(self, *, logged: bool) -> None:
-        """A connection was opened: the first one with a log determines which that is."""
-        if not self._is_open():
-            self._logs = self._find_logs() if logged else []
+    def check(self) -> bool:
+        """Whether the log is the one that was opened, or none is open.
 
-    def check(self) -> None:
-        """Raises: StorageError: the path names another file than the one that is open, or none."""
+        Raises:
+            StorageError: the path names another file than the one that is open, or none.
+        """
         if self._inode is None:
-            return
+            return True
+        names = self._log.names
+        if names is None:
+            self._check_database()
+            return True
+        if names.unchanged() is not None:
+            return True
+        begun = names.begin()
+        self._check_database()
+        return names.check(begun)
+
+    def unchanged(self) -> int | None:
+        """`Names.unchanged`: then `check` would find nothing."""
+        names = self._log.names
+        return None if names is None else names.unchanged()
+
+    def _check_database(self) -> None:
         try:
             status = os.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):
@@ -51,33 +67,27 @@ class Place:
             raise moved(self._path, "replaced" if found else "deleted")
         if self._network:
             check_no_log(self._path)
-        elif self._logs:
-            self._check_logs()
+
+    def is_log_kept(self) -> bool:
+        """Whether what was just committed went into the log that others read."""
+        names = self._log.names
+        return names is None or names.is_log_kept()
+
+    def has_new_log(self) -> bool:
+        """Whether there is a log beside a database that had none when its connections were opened."""
+        names = self._log.names
+        return names is not None and not names.is_known() and os.path.lexists(self._path + "-wal")
+
+    def folded(self) -> None:
+        """After a checkpoint of our own, which changed the database."""
+        names = self._log.names
+        if names is not None:
+            names.note_folded()
 
     def has_foreign_log(self) -> bool:
         """Whether another database stands where this one was, and our log beside it."""
-        if not self._logs:
-            return False
-        return _inode(self._path) not in (None, self._inode) and self._logs == self._find_logs()
-
-    def _check_logs(self) -> None:
-        """Once a second: two looks cost a write an eighth more."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return
-        if self._logs != self._find_logs() and self._is_open():
-            raise StorageError(
-                f"{self._path}-wal or -shm was deleted or replaced while it was open, and others may not see what is "
-                "written here: close the store in all programs, then open it again",
-                errno=errno.ESTALE,
-                path=self._path,
-            )
-        self._looked = now
-
-    def _find_logs(self) -> list[Inode]:
-        """Nobody removes these files while a connection is open; [] where one is missing."""
-        found = [_inode(self._path + suffix) for suffix in ("-wal", "-shm")]
-        return [inode for inode in found if inode is not None] if None not in found else []
+        names = self._log.names
+        return names is not None and self._inode is not None and names.is_beside_another(self._inode)
 
 
 def moved(path: str, what: str) -> StorageError:
@@ -87,11 +97,3 @@ def moved(path: str, what: str) -> StorageError:
         errno=errno.ENOENT if what == "deleted" else errno.ESTALE,
         path=path,
     )
-
-
-def _inode(path: str) -> Inode | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -5,6 +5,7 @@ Lock order: a pool's `_slots_lock`, then a slot's guard.
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import sys
 import threading
@@ -15,15 +16,19 @@ from typing import Any
 from store import running
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
+from store.backends.log_names import Inode
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_network import is_marked, other_mode
-from store.backends.sqlite_place import Inode, Place, moved
+from store.backends.sqlite_place import Place, moved
+from store.backends.sqlite_presence import Membership
 from store.backends.sqlite_reentry import conflict
 from store.backends.sqlite_slot import SharedSlot, Slot
-from store.errors import NotAStore, StoreClosed, StoreError
+from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 
 ID_BYTES = 16
+NO_WAIT = 0.0  # seconds
+CLOSING_SECONDS = 1.0  # for a statement of another thread
 
 SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 
@@ -47,11 +52,13 @@ class Pool:
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._of_greenlets: dict[int, Slot] = {}  # by their `id`
-        self._place = Place(path, inode, self._has_connection, network=self.network)
+        self._membership = Membership(self, path, None if network or is_frozen(connect) else inode)
+        self._place = Place(path, inode, self._membership, network=self.network)
+        self._failure = ""  # why nothing can be done any more
         self._closed = False
         self._lost = False
         if self.shared:
-            self._shared_slot = SharedSlot(self.path, self._open, self._before_close)
+            self._shared_slot = SharedSlot(self.path, self._open, self._disconnect)
             self._slots.append(self._shared_slot)
 
     def slot(self) -> Slot:
@@ -84,7 +91,7 @@ class Pool:
 
     def _new_slot(self, bearer: object) -> Slot:
         """One for the thread that has that mark, or that greenlet; those of others that have ended go."""
-        slot = Slot(self.path, self._open, self._before_close)
+        slot = Slot(self.path, self._open, self._disconnect)
         slot.life = running.Life(bearer)
         with self._slots_lock:
             if not isinstance(bearer, running.Mark):
@@ -105,7 +112,7 @@ class Pool:
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
-        slot = Slot(self.path, self._open, self._before_close)
+        slot = Slot(self.path, self._open, self._disconnect)
         with self._slots_lock:
             self._slots.append(slot)
             self._close_orphans(slot)
@@ -124,18 +131,26 @@ class Pool:
         self.check_open()
         self.check_in_place()
         with wal_index.opening():
-            conn = self.connect()
+            self._membership.join()
+            conn = None
             try:
+                conn = self.connect()
                 full = self.full_sync or self.network
                 conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS['full' if full else 'normal']}")
                 self._check_identity(conn)
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_mode(slot.logged)
-                self._place.opened(logged=slot.logged and not is_frozen(self.connect))
+                if slot.logged:
+                    self._membership.opened()
             except BaseException:
-                conn.close()
+                self._membership.leave(conn)
                 raise
+            slot.conn = conn  # here, that nobody takes another one for the last
             return conn
+
+    def _disconnect(self, conn: sqlite3.Connection) -> None:
+        self._before_close()
+        self._membership.leave(conn)
 
     def _check_mode(self, logged: bool) -> None:
         """Raises: StorageError: another program uses the file in the other mode."""
@@ -168,6 +183,10 @@ class Pool:
         """
         return any(slot.conn is not None and slot.logged for slot in self._slots.copy())
 
+    def has_any_connection(self) -> bool:
+        """Whether one is open, with a log or without."""
+        return any(slot.conn is not None for slot in self._slots.copy())
+
     def _before_close(self) -> None:
         raise NotImplementedError
 
@@ -188,6 +207,20 @@ class Pool:
                         slot.close()
                 slot.guard.release()
 
+    def fail(self, error: str) -> None:
+        """From now on only this error comes of it."""
+        self._failure = error
+
+    def close_connections(self, seconds: float) -> None:
+        """Close all connections, also in a transaction; one that is in a statement for longer is closed later."""
+        for slot in list(self._slots):
+            if slot.guard.acquire(timeout=seconds):
+                with slot.guard:
+                    slot.close()
+                slot.guard.release()
+            else:
+                slot.outdated = True
+
     def close(self) -> None:
         """Close all connections for good; a transaction that is open on one is rolled back."""
         with self._slots_lock:
@@ -199,8 +232,43 @@ class Pool:
         self.connect = _nowhere  # with the function goes the private copy that a reader may have
 
     def check_in_place(self) -> None:
-        """Raises: StorageError: the path names another file than the one that is open, or none."""
-        self._place.check()
+        """Raises: StorageError: the path names another file than the one that is open, or none, or the log does."""
+        if not self._place.check():
+            self.lose_log(NO_WAIT)
+            raise self._failed()
+
+    def follow_new_log(self) -> None:
+        """Connections to a database without a log, which a writer has given one since, are to be opened again.
+
+        They would read it as well, without what keeps it in its place.
+        """
+        if self._place.has_new_log():
+            for slot in self._slots.copy():
+                slot.outdated = slot.conn is not None
+
+    def check_log(self) -> None:
+        """After each commit. Raises: StorageError: it went into a log that nobody else reads."""
+        if not self._place.is_log_kept():
+            self.lose_log(NO_WAIT)
+            raise self._failed()
+
+    def lose_log(self, seconds: float) -> StorageError | None:
+        """The log is not ours any more: close all connections of this process, so that it can open the file again.
+
+        Returns the error, where what was committed may have gone with the log.
+        """
+        return self._failed() if self._membership.lose_log(seconds) else None
+
+    def is_stale(self, path: str) -> bool:
+        """Whether the file, found at `path`, can only be used by another engine. Closes what is open of this one."""
+        try:
+            if not self._failure and self._place.check():
+                return False
+        except StorageError:
+            if path == self.path:  # what ails it will ail another one too
+                return False
+        self.lose_log(CLOSING_SECONDS)
+        return True
 
     # -- fork
 
@@ -229,6 +297,7 @@ class Pool:
         self._local = threading.local()
         self._of_greenlets = {}
         self._slots = []
+        self._membership.forget()
         if self.shared:
             self._renew_shared()
         if in_use:
@@ -257,6 +326,11 @@ class Pool:
             raise lost(self.path)
         if self._closed:
             raise StoreClosed(f"{self.path} is closed; open the store again")
+        if self._failure:
+            raise self._failed()
+
+    def _failed(self) -> StorageError:
+        return StorageError(self._failure, errno=errno.ESTALE, path=self.path)
 
 
 def _nowhere() -> sqlite3.Connection:

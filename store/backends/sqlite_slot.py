@@ -38,16 +38,19 @@ class Slot:
     """
 
     __slots__ = (
-        "before_close", "conn", "connect", "guard", "life", "logged", "operation", "outdated", "outermost", "owner",
+        "conn", "connect", "disconnect", "guard", "life", "logged", "operation", "outdated", "outermost", "owner",
         "parked", "path", "put_off", "running", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
-        self, path: str, connect: Callable[[Slot], sqlite3.Connection], before_close: Callable[[], None]
+        self,
+        path: str,
+        connect: Callable[[Slot], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], None],
     ) -> None:
         self.path = path
         self.connect = connect
-        self.before_close = before_close
+        self.disconnect = disconnect
         self.guard = threading.RLock()
         self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
         self.operation: FrameType | None = None
@@ -195,8 +198,7 @@ class Slot:
         with self.guard:
             conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
             if conn is not None:
-                self.before_close()
-                conn.close()
+                self.disconnect(conn)
 
     def inherit(self, other: Slot) -> None:
         """Take over the connection of one that nobody has any more, where there is none yet."""
@@ -271,10 +273,13 @@ class SharedSlot(Slot):
     __slots__ = ("_local",)
 
     def __init__(
-        self, path: str, connect: Callable[[Slot], sqlite3.Connection], before_close: Callable[[], None]
+        self,
+        path: str,
+        connect: Callable[[Slot], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], None],
     ) -> None:
         self._local = threading.local()
-        super().__init__(path, connect, before_close)
+        super().__init__(path, connect, disconnect)
 
     def own_transaction(self) -> SqliteTransaction | None:
         """As of a `Slot`, of the thread that has it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Callable
 from inspect import CO_COROUTINE
@@ -12,7 +13,7 @@ from weakref import ref
 from store import running
 from store.backends.sqlite_reentry import Later, refuse, strikes_statement
 from store.backends.sqlite_slot import Slot, row_count
-from store.errors import StoreError
+from store.errors import StorageError, StoreError
 from store.locking import Hold
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class SqliteTransaction(Hold):
         """Raises: StoreError: nothing may be written in this transaction: it has ended already."""
         self.engine.check_open()
         if not self._is_open():
+            self.engine.check_open()  # another thread may have closed the store just now
             raise StoreError(
                 f"{self.engine.path}: the transaction had ended before its block did (a failed write or "
                 "an interrupt rolled it back); nothing of it was kept, run it again"
@@ -228,6 +230,7 @@ class SqliteTransaction(Hold):
             raise
         self.slot.transaction = None
         try:
+            self._check_log()
             if self.header is not None and self._changes() != self.changes:  # else any change is somebody else's
                 self.engine.coherence.committed(self.header, None if self.anything else self.touched)
             while self.done:
@@ -235,6 +238,13 @@ class SqliteTransaction(Hold):
             self.engine.committed(self.slot)
         finally:
             self.engine.give(self)
+
+    def _check_log(self) -> None:
+        try:
+            self.engine.check_log()
+        except StorageError:
+            self._undo()  # what was written is kept or lost with the log
+            raise
 
     def _give_up(self) -> None:
         if not self.engine.is_lost():  # in a forked child the connection is the parent's
@@ -262,11 +272,17 @@ class SqliteTransaction(Hold):
 
     def _changes(self) -> int:
         conn = self.slot.conn
-        return 0 if conn is None else conn.total_changes
+        try:
+            return 0 if conn is None else conn.total_changes
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return 0
 
     def _is_open(self) -> bool:
         conn = self.slot.conn
-        return not self.engine.is_lost() and conn is not None and conn.in_transaction
+        try:
+            return not self.engine.is_lost() and conn is not None and conn.in_transaction
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return False
 
     def _execute(self, sql: str) -> None:
         self.slot.run(sql, (), row_count, self.timeout)

@@ -8,6 +8,7 @@ through it: the last connection anywhere deletes the file, and the next one make
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -18,7 +19,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any
 
-from store.backends import HEADER
+from store.backends import HEADER, kept_locks
 from store.syncing import close
 
 # iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
@@ -31,11 +32,13 @@ _map = partial(mmap.mmap, length=HEADER.stop, access=mmap.ACCESS_READ, **_OPTION
 KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening one of them again just now
 
 
-class _File:
+class OpenFile:
     """What this process has of one file: descriptors, and the map, which hides one more before Python 3.13."""
 
-    def __init__(self, descriptors: list[int]) -> None:
+    def __init__(self, descriptors: list[int], inode: tuple[int, int] = (0, 0)) -> None:
         self.descriptors = descriptors
+        self.inode = inode
+        self.is_held = False  # from `hold` to `let_go`
         self.maps: list[mmap.mmap] = []  # one, once it is asked for
 
     def index(self) -> mmap.mmap:
@@ -43,6 +46,11 @@ class _File:
             # Made and kept in one call: an interrupt in between would have it collected, and with it the locks.
             self.maps.extend(map(_map, self.descriptors[:1]))
         return self.maps[0]
+
+    @property
+    def number(self) -> int:
+        """The descriptor whose locks count."""
+        return self.descriptors[0]
 
     def count(self) -> int:
         """How many descriptors there are, the hidden one as well."""
@@ -58,7 +66,7 @@ class _File:
 
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own
 # are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
-_files: dict[tuple[int, int], _File] = {}
+_files: dict[tuple[int, int], OpenFile] = {}
 _new: list[int] = []  # opened, and not among them yet
 _files_lock = threading.RLock()
 
@@ -74,24 +82,56 @@ def index_of(path: str) -> mmap.mmap | None:
             return None
 
 
+def hold(path: str, inode: tuple[int, int] | None = None) -> OpenFile:
+    """A descriptor of a database, or of its index, that stays open until `let_go`; of that inode, if one is given.
+
+    Raises:
+        OSError: it cannot be opened, or the path names another file (ESTALE).
+    """
+    with _files_lock:
+        status = os.stat(path, follow_symlinks=False)
+        file = _files.get((status.st_dev, status.st_ino)) or _opened(path)
+        if inode not in (None, file.inode):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        file.is_held = True
+        return file
+
+
+def let_go(file: OpenFile, *, at_once: bool) -> None:
+    """Close it when nothing else here has the file open; `at_once`: now, if that can be told."""
+    with _files_lock:
+        file.is_held = False
+        if at_once and file.inode in _files and not _is_locked_here(file):
+            _release(file.inode)
+
+
+def _is_locked_here(file: OpenFile) -> bool:
+    """Whether SQLite, ours or one that the program uses, has a lock of this process on it, which would be dropped."""
+    holder = kept_locks.holder(file.number)
+    if holder is None or holder == os.getpid():
+        return holder is not None
+    return _descriptors()[file.inode] != file.count()  # the lock of another process may hide ours
+
+
 def opening() -> AbstractContextManager[Any]:
     """Held while SQLite opens a connection: what it locks of a file would be lost if ours were closed just then."""
     return _files_lock
 
 
-def _opened(path: str) -> _File:
-    release_unused()  # a process that forks, say, closes its connections each time, and the file is made anew
+def _opened(path: str) -> OpenFile:
+    release_unused()  # a process that forks, say, closes its connections each time, and the index is made anew
     flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
     _new.extend(map(partial(os.open, flags=flags), [path]))  # one call: an interrupt loses no descriptor
     return _registered()
 
 
-def _registered() -> _File:
+def _registered() -> OpenFile:
     """That of the newest descriptor. One that an interrupt left before it is known from now on as well."""
     while True:
         descriptor = _new[0]
         status = os.fstat(descriptor)
-        file = _files.setdefault((status.st_dev, status.st_ino), _File([descriptor]))
+        inode = status.st_dev, status.st_ino
+        file = _files.setdefault(inode, OpenFile([descriptor], inode))
         if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
             file.descriptors.append(descriptor)
         _new.remove(descriptor)
@@ -108,13 +148,15 @@ def release_unused(keep: int = KEPT) -> None:
     with _files_lock:
         if _new:
             _registered()
-        for inode, file in list(_files.items()):
-            if os.fstat(file.descriptors[0]).st_nlink == 0:
+        left = {inode: file for inode, file in _files.items() if not file.is_held}
+        for inode, file in list(left.items()):
+            if os.fstat(file.number).st_nlink == 0:
                 _release(inode)
-        if len(_files) > keep:
+                del left[inode]
+        if len(left) > keep:
             found = _descriptors()
             # Equal, not less: where ours are not listed, nothing is known of SQLite's.
-            unused = [inode for inode, file in _files.items() if found[inode] == file.count()]
+            unused = [inode for inode, file in left.items() if found[inode] == file.count()]
             for inode in unused[: max(0, len(unused) - keep)]:
                 _release(inode)
 
@@ -149,7 +191,7 @@ def renew() -> None:
     """In a forked child, which holds no lock that could be dropped: begin anew."""
     global _files_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _files_lock = threading.RLock()
-    for file in (*_files.values(), _File(_new)):
+    for file in (*_files.values(), OpenFile(_new)):
         file.close()
     _files.clear()
     _new.clear()

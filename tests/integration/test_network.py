@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_checkpoints, sqlite_network
+from store.backends import sqlite_checkpoints, sqlite_network, wal_index
 from store.backends.mounts import Mount
 from store.backups import restore
 from store.errors import LockTimeout, StorageError
@@ -56,7 +56,10 @@ class TestFile:
         assert (s["a"], len(s)) == (1, 2)
         assert beside(path) == {"", "-journal", "-network", "-spill", ".lock"}
         conn = s._backend._engine.slot().conn
-        assert [conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == ["persist", 2]
+        assert [conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == [
+            "persist",
+            2,
+        ]
 
     def test_is_not_cached_nor_mapped(self, s: Store[Any], path: Path) -> None:
         numpy = pytest.importorskip("numpy")
@@ -143,7 +146,10 @@ class TestLock:
         source = f"import os, sys\nfrom store import Store\npath = sys.argv[1]\n{textwrap.dedent(ran)}"
         children = [
             subprocess.Popen(
-                [sys.executable, "-c", source, str(path), mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, "-c", source, str(path), mode],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             for mode in "wr"
         ]
@@ -185,7 +191,9 @@ class TestLock:
 class TestAgreement:
     def test_of_a_program_to_whom_the_file_is_local(self, s: Store[Any], path: Path) -> None:
         s["a"] = 1
-        done = other_process(path, "with Store(path) as s: s['a'] += 1; print(s._backend._engine.network)", STORE_NETWORK="")
+        done = other_process(
+            path, "with Store(path) as s: s['a'] += 1; print(s._backend._engine.network)", STORE_NETWORK=""
+        )
         assert (done.stdout, done.stderr) == ("True\n", "")
         assert s["a"] == 2
         assert not os.path.exists(f"{path}-wal")
@@ -211,7 +219,9 @@ class TestAgreement:
         assert beside(path) == {"", "-journal", "-network", ".lock", "-shm"} - ({"-shm"} - beside(path))
 
     @pytest.mark.parametrize("mode", ["c", "r"])
-    def test_is_refused_while_somebody_has_a_wal(self, path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    def test_is_refused_while_somebody_has_a_wal(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
         monkeypatch.setenv("STORE_NETWORK", "")
         with Store[Any](path) as s:
             s["a"] = 1
@@ -316,3 +326,54 @@ def test_locks_that_do_not_reach_the_server_are_told_of(path: Path, monkeypatch:
     with warnings.catch_warnings():
         monkeypatch.setattr(sqlite_network, "mount_of", lambda path: Mount("/", "nfs"))
         Store(path).close()
+
+
+# -- a FUSE mount and the folder that it shows
+
+
+@pytest.fixture
+def bindfs(tmp_path: Path) -> Iterator[Callable[..., tuple[Path, Path]]]:
+    """`bindfs(*options)`: a folder, and where FUSE shows it."""
+    below, above = tmp_path / "below", tmp_path / "above"
+    below.mkdir()
+    above.mkdir()
+    if shutil.which("bindfs") is None:
+        pytest.skip("bindfs is not installed: locks through FUSE were NOT tried")
+
+    def mounted(*options: str) -> tuple[Path, Path]:
+        done = subprocess.run(["bindfs", *options, below, above], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"bindfs cannot mount here, so locks through FUSE were NOT tried: {done.stderr.strip()}")
+        return below, above
+
+    yield mounted
+    wal_index.release_unused(keep=0)
+    subprocess.run(["umount", above], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("first", ["below", "above"])
+def test_fuse_mount_that_keeps_locks_to_itself_is_warned_of(
+    bindfs: Callable[..., tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setenv("STORE_NETWORK", "")
+    below, above = bindfs()
+    if first == "below":
+        Store(below / "x.db").close()
+    with pytest.warns(
+        UserWarning, match=r"above.x\.db can be opened as .*below.x\.db.*use one of the two paths alone"
+    ):
+        Store(above / "x.db").close()
+    with pytest.warns(UserWarning, match=r"below.x\.db can be opened as .*above.x\.db"):
+        Store(below / "x.db").close()
+    assert sorted(file.name for file in below.iterdir() if "store-" in file.name) == []
+
+
+def test_fuse_mount_that_passes_locks_on(
+    bindfs: Callable[..., tuple[Path, Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE_NETWORK", "")
+    below, above = bindfs("--multithreaded", "--enable-lock-forwarding")
+    for folder in (above, below):
+        with Store(folder / "x.db") as s:  # a warning is an error in the tests
+            s[folder.name] = 1
+            assert s._backend._engine.network
