@@ -17,11 +17,12 @@ from store.backends import LOOK_SECONDS
 from store.backends import sqlite_statements as sql
 from store.backends.log_names import Inode
 from store.backends.named_locks import NamedLocks
+from store.backends.sqlite_beside import read_beside, write_beside
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_pool import CLOSING_SECONDS, Pool
-from store.backends.sqlite_reentry import conflict, in_use, is_in_block, refuse
+from store.backends.sqlite_reentry import conflict, is_in_block, refuse
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StorageError, StoreError
@@ -83,7 +84,7 @@ class Engine(Pool):
             self._look(now)
         slot = self.slot()
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
-            return self._read_beside(slot, problem, statement, params, fetch, timeout)
+            return read_beside(self, slot, problem, statement, params, fetch, timeout)
         before = slot.operation
         try:
             slot.operation = sys._getframe()
@@ -95,24 +96,6 @@ class Engine(Pool):
             slot.operation = before
             if slot.put_off:
                 slot.end_put_off()
-
-    def _read_beside(
-        self, slot: Slot, problem: str, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float
-    ) -> T:
-        """The same where the slot is in the middle of something that the caller is no part of.
-
-        In the block of its own that the program is in, it sees what the block has written. Else it sees what is
-        committed, through a connection of its own.
-        """
-        if is_in_block(slot):
-            return slot.run(statement, params, fetch, timeout)
-        if self.exclusive:
-            raise in_use(slot, problem)
-        beside = self.open_slot()
-        try:
-            return beside.run(statement, params, fetch, timeout)
-        finally:
-            self.close_slot(beside)
 
     def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float) -> list[Any]:
         """All rows of several statements, as of one moment."""
@@ -139,13 +122,13 @@ class Engine(Pool):
         """
         slot = self.slot()
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
-            return self._write_beside(slot, problem, statement, params, touched, size, timeout)
+            return write_beside(self, slot, problem, statement, params, touched, size, timeout)
         outer = slot.operation
         try:
             slot.operation = sys._getframe()
             transaction = slot.settled()
             if transaction is None:
-                return self._write_alone(slot, statement, params, touched, size, timeout)
+                return self.write_alone(slot, statement, params, touched, size, timeout)
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
             self.checkpoints.wrote(1, size)
@@ -155,7 +138,7 @@ class Engine(Pool):
             if slot.put_off:
                 slot.end_put_off()
 
-    def _write_alone(
+    def write_alone(
         self, slot: Slot, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
     ) -> tuple[int, bytes | None]:
         """The same outside of transactions."""
@@ -173,16 +156,6 @@ class Engine(Pool):
             return changed, after
         finally:
             self.give(hold)
-
-    def _write_beside(self, slot: Slot, problem: str, *write: Any) -> tuple[int, bytes | None]:
-        """The same amid something of this thread's that has no lock yet, or no more, through another connection."""
-        if self.exclusive or self.writer_lock.is_mine():
-            raise in_use(slot, problem)
-        beside = self.open_slot()
-        try:
-            return self._write_alone(beside, *write)
-        finally:
-            self.close_slot(beside)
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, inside the transaction that is open; how many rows that changed."""

@@ -214,6 +214,7 @@ def test_signal_handler_that_strikes_an_operation(s, operation):
 
 
 @pytest.mark.huge
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
 def test_signal_handler_that_strikes_any_line_of_an_operation(s, operation, kind):
@@ -227,6 +228,7 @@ def test_signal_handler_that_writes_files_amid_an_operation_with_files(spilling,
 
 
 @pytest.mark.huge
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
 def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
     for kind in KINDS:
