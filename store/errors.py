@@ -12,6 +12,7 @@
     ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
     │   └── StoreNotFound    (FileNotFoundError)
     ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
+    ├── InUse                (RuntimeError)            this thread is amid something of its own that must end first
     ├── LockTimeout          (TimeoutError)
     ├── ReadOnly             (PermissionError)
     ├── StoreClosed          (ValueError)
@@ -28,8 +29,8 @@ from typing import Any
 
 __all__ = [
     "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
-    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "LockTimeout", "ReadOnly",
-    "StoreClosed", "NotAStore",
+    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "InUse", "LockTimeout",
+    "ReadOnly", "StoreClosed", "NotAStore",
 ]  # fmt: skip
 
 
@@ -158,6 +159,16 @@ class CodecUnavailable(StoreError, ImportError):
 
     evidence = ("codec",)
     codec: str | None
+
+
+class InUse(StoreError, RuntimeError):
+    """This thread is inside an operation or a block that must end first: `.path`. Nothing was done.
+
+    The caller is a signal handler or a finalizer that struck the operation, or another task than the block's.
+    """
+
+    evidence = ("path",)
+    path: str | None
 
 
 class LockTimeout(StoreError, TimeoutError):

@@ -155,10 +155,14 @@ class Handle(Generic[V]):
     def close(self) -> None:
         """Write back what `writeback=True` holds, and close; a second call does nothing.
 
+        In a signal handler that struck an operation on the file, it is closed once that has ended.
+
         Raises:
             StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open.
         """
         if self._closed:
+            return
+        if self._backend.is_struck() and self._backend.put_off(self.close):
             return
         if self._backend.in_transaction() and not self._backend.is_shared():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
@@ -179,7 +183,7 @@ class Handle(Generic[V]):
         self.close()
 
     def __del__(self) -> None:
-        if not getattr(self, "_closed", True):
+        if not getattr(self, "_closed", True) and not self._backend.put_off(self.close):
             self.close()
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,9 +15,10 @@ from contextlib import suppress
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
+from store import running
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
+from store.errors import InUse, LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
 from store.file_status import LOOK_AT_LOG, reaching
 from store.refusals import advice
 from store.turns import QUEUE_SECONDS, Ticket, Turns
@@ -36,10 +38,11 @@ class Hold:
     weakly to its holder: a token that an exception dropped on the way releases the lock by itself.
     """
 
-    __slots__ = ("__weakref__", "thread")
+    __slots__ = ("__weakref__", "carrier", "thread")
 
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
+        self.thread = running.ident()
+        self.carrier = threading.get_ident()  # another one than `thread` in a greenlet, which shares it with others
 
 
 _READ_REMEDY = 'to read only, open the store with mode="r"'
@@ -125,7 +128,7 @@ class WriterLock:
 
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""
-        return self.is_of(threading.get_ident())
+        return self.is_of(running.ident())
 
     def is_of(self, thread: int) -> bool:
         """Whether that thread has it."""
@@ -198,9 +201,9 @@ class WriterLock:
                     looked = now
                     if waiting.look():
                         raise self._in_a_ring(waiting)
-                if self._is_held_by(hold):  # here, and somebody else's in another process
-                    time.sleep(min(delay, deadline - now))
-                    delay = min(delay * 2, self._last_delay)
+                if self._is_polled(hold):
+                    self._pause(hold, min(delay, deadline - now))
+                    delay, is_late = min(delay * 2, self._last_delay), True
                 else:
                     seconds = QUEUE_SECONDS if waiting is None else LOOK_SECONDS
                     is_late = not ticket.wake.wait(min(seconds, deadline - now))
@@ -211,9 +214,16 @@ class WriterLock:
                 if self.holder is None:
                     self._turns.wake()
 
-    def _is_held_by(self, hold: Hold) -> bool:
+    def _is_polled(self, hold: Hold) -> bool:
+        """Whether no thread will tell: another process has the lock, or a greenlet waits that shares its thread."""
         holder = self.holder
-        return holder is not None and holder() is hold
+        return (holder is not None and holder() is hold) or running.greenlet() is not None or self._is_beside(hold)
+
+    def _is_beside(self, hold: Hold) -> bool:
+        """Whether another greenlet of this very thread has the lock."""
+        holder = self.holder
+        other = None if holder is None else holder()
+        return other is not None and other.thread != hold.thread and other.carrier == hold.carrier
 
     def _timed_out(self, timeout: float) -> LockTimeout:
         return LockTimeout(
@@ -231,6 +241,19 @@ class WriterLock:
             f"{waiting.advice()}, in this order wherever one is inside another",
             path=self.path,
         )
+
+    def _pause(self, hold: Hold, seconds: float) -> None:
+        """Let others go on: where another greenlet of this very thread has the lock, that one."""
+        if not self._is_beside(hold):
+            time.sleep(seconds)
+        elif "gevent" in sys.modules:
+            sys.modules["gevent"].sleep(seconds)
+        else:
+            raise InUse(
+                f"{self.path or ':memory:'}: another greenlet of this thread keeps the lock, in a block that it has "
+                "not left, and cannot go on while this one waits; leave the block before you switch greenlets",
+                path=self.path,
+            )
 
     def _give_way(self, timeout: float) -> None:
         """Who gave up for another one and begins again at once would be faster than the other's next attempt."""

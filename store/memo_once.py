@@ -59,7 +59,12 @@ class Once:
     def _waited(self, turn: Turn, name: str, deadline: float) -> bool:
         """Whether the turn is over, as opposed to one that may not be waited for, or not for longer."""
         with memo_turns.waiting(turn) as may:
-            return may and self._outside_transactions(name) and memo_turns.wait(turn, left(deadline))
+            return (
+                may
+                and not turn.is_here()
+                and self._outside_transactions(name)
+                and memo_turns.wait(turn, left(deadline))
+            )
 
     def _outside_transactions(self, name: str) -> bool:
         """Whoever computes will have to write, and cannot while this thread is in a transaction."""

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from store import caller
 from store.arguments import check_name, check_ttl
 from store.backends import schemes
-from store.errors import LockTimeout, NotSerializable, StorageError, StoreError
+from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping import Store
+from store.transaction import step
 
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
 RAISED = ":raised"  # ends the name of the record of an exception
@@ -180,7 +181,7 @@ class Records:
 
     def forget(self, name: str) -> bool:
         """Delete what was stored for one call; whether there was anything."""
-        with self.source.open() as records, records.transaction():
+        with self.source.open() as records, step(records):
             return any([_delete(records, name), _delete(records, name + RAISED)])
 
     def forget_all(self) -> int:
@@ -188,7 +189,7 @@ class Records:
         deleted = 0
         with self.source.open() as records:
             while names := records.names(self._prefix, limit=PAGE):
-                with records.transaction():
+                with step(records):
                     deleted += sum([_delete(records, name) for name in names])
         return deleted
 
@@ -225,7 +226,7 @@ class Records:
             records.put(name, outcome.value, ttl=self._ttl)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
-        with records.transaction():
+        with step(records):
             records.put(fresh, outcome.value, ttl=self._ttl, codec="pickle" if outcome.raised else None)
             _delete(records, stale)
 
@@ -243,7 +244,10 @@ class Records:
         except LockTimeout:
             return BUSY
         except Exception as exc:
-            if type(exc) is not StoreError:  # that is one inside a transaction, where waiting could deadlock
+            if type(exc) not in (
+                StoreError,
+                InUse,
+            ):  # those are of one inside a transaction, where waiting could deadlock
                 self._failed(exc)
             return NONE
         return HELD

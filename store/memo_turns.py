@@ -25,6 +25,7 @@ class Turn:
 
     def __init__(self, place: Hashable) -> None:
         self.place = place
+        self._thread = threading.get_ident()
         self.finished = False
         self.stored = True  # whether those who waited can look forward to finding the result
         self._goes_on = bool(held())  # whether it waits for no other process, or no longer: who is inside never does
@@ -71,6 +72,10 @@ class Turn:
                 self._callbacks.append(callback)
                 return
         callback()
+
+    def is_here(self) -> bool:
+        """Whether this very thread computes it, below the caller or in a greenlet or task that is suspended."""
+        return self._thread == threading.get_ident()
 
     def _leads_to(self, mine: tuple[Turn, ...]) -> bool:
         """Whether it waits, by any detour, for one of mine. Under the mutex."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.errors import LockTimeout, StoreError
+from store.errors import InUse, LockTimeout, StoreError
 
 if TYPE_CHECKING:
     from store.maintenance import Maintenance
@@ -53,7 +53,7 @@ class Purging:
         try:
             self._purge(store)
             self.error = None
-        except LockTimeout:
+        except (LockTimeout, InUse):
             self.left = PURGE_EVERY // 4
         except StoreError as exc:
             self.error = exc

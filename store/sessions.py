@@ -39,7 +39,7 @@ from store.errors import (
     Untrusted,
 )
 from store.mapping import Store
-from store.transaction import MISSING, Edit
+from store.transaction import MISSING, Edit, step
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -179,7 +179,7 @@ class Sessions:
         if name not in self._store:  # without waiting for writers
             return False
         try:
-            with self._store.transaction():
+            with step(self._store):
                 before = self._store.record(name)
                 after = self._store.touch(name, seconds)
                 if ttl is None and _ends_later(before, after):
@@ -205,7 +205,7 @@ class Sessions:
         if self._read(name) is None:
             return None
         try:
-            with self._store.transaction():
+            with step(self._store):
                 self._move(name, _name_of(new_id), ttl)
         except NoSuchSession:
             return None
@@ -300,7 +300,7 @@ class Sessions:
         """A new record. Its lifetime is `ttl`, else that of the sessions, and never that of an open `Store`."""
         seconds = self._ttl if ttl is None else check_ttl(ttl)
         lasts = seconds is None and self._store._ttl is not None  # whose ttl may be over before it is taken away
-        with self._store.transaction():
+        with step(self._store):
             first = _A_WHILE if lasts else seconds
             record = self._store.put(name, data, ttl=first, **{"codec": self._codec, **options})
             return self._store.touch(name, None) if lasts else record

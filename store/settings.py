@@ -50,6 +50,7 @@ from store.settings_frozen import frozen
 from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
 from store.settings_types import shown
+from store.transaction import step
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -177,7 +178,7 @@ class Settings(Generic[T]):
     def modify(self, name: str, fn: Callable[[Any], Any]) -> Any:
         """Stores `fn(value)` in place of the stored value, or the default, as one atomic step, and returns it."""
         field = self._schema.field(name)
-        with self._store.transaction():
+        with step(self._store):
             value = self._write({name: fn(self._stored(field))})[name]
         self._warn_of_variables([name])
         return value
@@ -219,7 +220,7 @@ class Settings(Generic[T]):
         for name in names:
             if name not in self._store:  # one of another release may be there
                 self._schema.field(name)
-        with self._store.transaction():
+        with step(self._store):
             for name in names:
                 self._forget(name)
 
@@ -386,7 +387,7 @@ class Settings(Generic[T]):
     def _write(self, new: Mapping[str, Any], *, in_place: bool = False) -> dict[str, Any]:
         """Check and store values, as one step; returns them as they are held. `in_place`: they were held before."""
         checked = self._schema.checked(new)
-        with self._store.transaction():
+        with step(self._store):
             if self._schema.judges:
                 stored = self._all_stored()
                 checked, refused = self._schema.judged(stored, checked, in_place=in_place)

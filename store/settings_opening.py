@@ -10,6 +10,7 @@ from store.errors import NotSerializable, StorageError
 from store.mapping import Store
 from store.settings_containers import near_miss
 from store.settings_fields import Schema
+from store.transaction import step
 
 NAMESPACE = "settings"
 OPTIONS = ("mode", "trust", "key", "durability", "timeout")
@@ -19,7 +20,7 @@ _A_WHILE = 3600.0  # seconds: a ttl of the store that was given may be over befo
 def put_plain(store: Store[Any], name: str, plain: Any) -> None:
     """Stores plain data for ever: as JSON where that holds it, else as a pickle that restraint reads."""
     first = None if store._ttl is None else _A_WHILE
-    with store.transaction():
+    with step(store):
         try:
             record = store.put(name, plain, codec="json", ttl=first)
         except NotSerializable:

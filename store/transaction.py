@@ -27,15 +27,16 @@ class Transactions(Handle[V]):
     def transaction(self) -> AbstractContextManager[Any]:
         """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
 
-        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs
-        to the thread that began it: do not await inside. Inside that of another store, begin them in the order of
-        the stores' paths everywhere: two that wait for each other are found out, and one of them raises.
+        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs to the
+        thread, greenlet or asyncio task that began it: do not await inside. Inside that of another store, begin them
+        in the order of the stores' paths everywhere: two that wait for each other are found out, and one of them
+        raises.
 
         Raises:
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
-                is in a transaction of.
+                is in a transaction of. InUse: another task of this thread is suspended in one.
         """
-        return self._backend.transaction()
+        return self._backend.transaction(block=True)
 
     def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
         """Decodes the value, gives it, and writes it back if it changed: one atomic step.
@@ -45,7 +46,8 @@ class Transactions(Handle[V]):
 
         Raises:
             KeyError: no such record, and no default. TypeError: the value is immutable: use `modify`.
-            StoreError: this thread is editing the record already. Conflict: it was assigned inside.
+            StoreError: this thread is editing the record already, or another task of it is suspended in a
+                transaction (`InUse`). Conflict: it was assigned inside.
         """
         return Edit(self, check_name(name), default)
 
@@ -110,6 +112,14 @@ class Transactions(Handle[V]):
             self._writeback.flush(self._pipeline, self._pack_again, self._write_back, only=name)
 
 
+def step(store: Transactions[Any]) -> AbstractContextManager[Any]:
+    """A transaction that is a part of one operation of the library's, and no block of the program's own.
+
+    A signal handler that strikes in it does not join it: it could be rolled back without anybody being told.
+    """
+    return store._backend.transaction()
+
+
 class Edit(Generic[V]):
     """The context manager that `Store.edit` returns."""
 
@@ -122,7 +132,9 @@ class Edit(Generic[V]):
     def __enter__(self) -> V:
         self.transaction.__enter__()
         try:
-            return self._begin()
+            value = self._begin()
+            self.transaction.hand_over()
+            return value
         except BaseException:
             self.transaction.__exit__(*sys.exc_info())
             raise
@@ -130,6 +142,7 @@ class Edit(Generic[V]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.transaction.take_back()
         if kind is None:
             try:
                 self._finish()

@@ -49,7 +49,7 @@ class Writeback:
 
     def _begin(self) -> None:
         self._entries: dict[str, Entry] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may come here in the thread that has it
 
     def value_of(self, row: Row, pipeline: Pipeline) -> Any:
         """The live value of a row's name; decoded and kept where there is none yet."""

@@ -31,6 +31,12 @@ class Transaction(AbstractContextManager["Transaction"], Protocol):
     def claim(self, namespace: str, name: str) -> bool:
         """Take a record for this transaction's own; False where one around it has."""
 
+    def hand_over(self) -> None:
+        """From now on it is a block of the program's own, until `take_back`."""
+
+    def take_back(self) -> None:
+        """It is a part of the caller's operation again, which ends it."""
+
 
 class Usage(Protocol):
     """What a backend can say of the space that it takes, in bytes."""
@@ -371,17 +377,27 @@ class Backend(Protocol):
             LockTimeout, ReadOnly.
         """
 
-    def transaction(self, timeout: float | None = None) -> Transaction:
-        """One writer at a time; nests. `timeout`: seconds to wait for other writers; None is the handle's."""
+    def transaction(self, timeout: float | None = None, *, block: bool = False) -> Transaction:
+        """One writer at a time; nests. `timeout`: seconds to wait for other writers; None is the handle's.
+
+        `block`: it is the program's own, which a signal handler that strikes in it joins. Else it is a part of the
+        operation whose frame enters it, and what strikes that is refused with `InUse`.
+        """
 
     def afterwards(self, work: Callable[[], None]) -> None:
         """Call `work` when this thread's transaction is committed and others may write; at once if none is open."""
 
     def in_transaction(self) -> bool:
-        """Whether this thread has a transaction open."""
+        """Whether this thread has a transaction open, be it another task's, or struck by the caller."""
 
     def in_transaction_of_any(self) -> bool:
         """Whether it has one open, of this or of any other file."""
+
+    def is_struck(self) -> bool:
+        """Whether the caller is a signal handler or a finalizer that struck an operation on the store."""
+
+    def put_off(self, work: Callable[[], object]) -> bool:
+        """Where it is, have `work` done once that operation has ended; whether it is."""
 
     def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
         """A lock between processes for the program's own purposes."""

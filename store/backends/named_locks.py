@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
+from store import running
 from store.digests import blake2b
 from store.errors import LockTimeout, StoreError
 from store.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
@@ -35,19 +36,20 @@ class NamedLocks:
         Raises:
             LockTimeout: somebody else kept it for `timeout` seconds. StoreError: this thread has it.
         """
-        held: set[str] = self._mine.__dict__.setdefault("held", set())
-        if name in held:
+        held: set[tuple[str, int]] = self._mine.__dict__.setdefault("held", set())
+        mine = name, running.ident()  # greenlets share what is local to their thread
+        if mine in held:
             raise StoreError(f"this thread holds the lock {name!r} already, and would wait for itself")
         lock, hold = self._lock(name), Hold()
         try:
+            held.add(mine)  # before it is taken: a signal handler that came in between would wait for its own thread
             self._acquire(lock, hold, name, timeout)
-            held.add(name)
             yield
         finally:
             try:
-                held.discard(name)
-            finally:  # an interrupt may come between these; then the lock goes with `hold`, and its file stays
-                lock.release_and_remove(hold)
+                lock.release_and_remove(hold)  # after an interrupt in between it goes with `hold`, and its file stays
+            finally:  # not before, as above
+                held.discard(mine)
 
     def _acquire(self, lock: WriterLock, hold: Hold, name: str, timeout: float) -> None:
         try:

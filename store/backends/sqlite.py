@@ -11,6 +11,7 @@ from store.backends.sqlite_attach import attach, detach, is_in_transaction, reta
 from store.backends.sqlite_engine import Touched
 from store.backends.sqlite_pool import SYNCHRONOUS
 from store.backends.sqlite_reading import SqliteReading
+from store.backends.sqlite_reentry import is_struck, put_off
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.errors import ReadOnly, StorageError, StoreClosed
@@ -86,7 +87,7 @@ class SqliteBackend(SqliteReading):
         if key_id not in known:
             self._write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
-            transaction = self._engine.slot().current()
+            transaction = self._engine.slot().settled()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
@@ -125,19 +126,27 @@ class SqliteBackend(SqliteReading):
 
     # -- the rest
 
-    def transaction(self, timeout: float | None = None) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None, *, block: bool = False) -> SqliteTransaction:
         self._writable()
-        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout)
+        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout, block=block)
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._engine.slot().current()
+        transaction = self._engine.slot().settled()
         if transaction is None:
             work()
         else:
             transaction.outermost().after.append(work)
 
     def in_transaction(self) -> bool:
-        return self._engine.slot().current() is not None
+        return self._engine.is_in_transaction()
+
+    def is_struck(self) -> bool:
+        slot = self._engine.known_slot()
+        return slot is not None and is_struck(slot)
+
+    def put_off(self, work: Callable[[], object]) -> bool:
+        slot = self._engine.known_slot()
+        return slot is not None and put_off(slot, work)
 
     def in_transaction_of_any(self) -> bool:
         return self.in_transaction() or is_in_transaction()

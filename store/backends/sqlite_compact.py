@@ -17,7 +17,6 @@ from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
 from store.errors import StoreError
-from store.locking import Hold
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -78,21 +77,11 @@ class _Steps:
         self.step(0, -1)
 
 
-def _locked(engine: Engine, timeout: float, work: Callable[[], T]) -> T:
-    """What `work` returns, done under the writer's lock: one turn, after which others have theirs."""
-    hold = Hold()
-    engine.take(hold, engine.slot(), timeout)
-    try:
-        return work()
-    finally:
-        engine.give(hold)
-
-
 def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, int]:
     """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
     files = size = 0
     while left := _garbage(engine, timeout):
-        gone, freed = _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES))
+        gone, freed = engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES), timeout)
         if not gone:
             break
         files, size = files + gone, size + freed
@@ -107,9 +96,9 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
     """
     left = _free_pages(engine, timeout)
     if not left:
-        _locked(engine, timeout, lambda: engine.fold(engine.slot(), "TRUNCATE"))
+        engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE"), timeout)
     while left > 0:
-        _locked(engine, timeout, lambda: _vacuum_step(engine, timeout))
+        engine.alone(lambda: _vacuum_step(engine, timeout), timeout)
         now = _free_pages(engine, timeout)
         steps.step(STEP_PAGES, now)
         left = min(left - STEP_PAGES, now)
@@ -140,7 +129,7 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
     deadline = time.monotonic() + timeout
     files = size = 0
     while True:
-        found = _locked(engine, timeout, lambda: _orphans_removed(spill))
+        found = engine.alone(lambda: _orphans_removed(spill), timeout)
         if found is not None:
             files, size = files + found[0], size + found[1]
             if found[0] < STEP_FILES:

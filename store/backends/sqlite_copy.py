@@ -207,13 +207,13 @@ def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileC
 
 def _from_memory(engine: Engine, partial: str, report: Report, timeout: float) -> Copied:
     """There is one connection, whose lock is not held while anybody is told of it."""
-    slot, hold = engine.slot(), Hold()
-    engine.take(hold, slot, timeout)
-    try:
+    slot = engine.slot()
+
+    def copy() -> None:
         with slot.guard:
             _copy_pages(slot.ready(), partial, engine.path, _nothing, ALL_PAGES)
-    finally:
-        engine.give(hold)
+
+    engine.alone(copy, timeout)
     size = os.stat(partial).st_size
     report.begin(size)
     report.add(size)

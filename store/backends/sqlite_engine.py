@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -17,12 +18,14 @@ from store.backends import LOOK_SECONDS
 from store.backends import sqlite_statements as sql
 from store.backends.log_names import Inode
 from store.backends.named_locks import NamedLocks
+from store.backends.sqlite_beside import read_beside, write_beside
 from store.backends.sqlite_checkpoints import Checkpoints
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_connection import Connect, is_frozen
 from store.backends.sqlite_connection import connect as open_connection
 from store.backends.sqlite_memory import Committed
 from store.backends.sqlite_pool import CLOSING_SECONDS, Pool
+from store.backends.sqlite_reentry import conflict, is_in_block, refuse
 from store.backends.sqlite_slot import Fetch, Slot, row_count
 from store.backends.sqlite_spill import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StorageError, StoreError
@@ -84,17 +87,26 @@ class Engine(Pool):
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
         slot = self.slot()
-        if self.memory is not None and slot.current() is None:
-            return self.memory.read(statement, params, fetch, timeout)
-        if self.network and slot.current() is None:
-            return self.exclusively(slot, statement, params, fetch, timeout)
-        if slot.transaction is not None:
-            slot.current()
-        return slot.run(statement, params, fetch, timeout)
+        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
+            return read_beside(self, slot, problem, statement, params, fetch, timeout)
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            inside = slot.transaction is not None and slot.settled() is not None
+            if self.memory is not None and not inside:
+                return self.memory.read(statement, params, fetch, timeout)
+            if self.network and not inside:
+                return self.exclusively(slot, statement, params, fetch, timeout)
+            return slot.run(statement, params, fetch, timeout)
+        finally:
+            slot.operation = before
+            if slot.put_off:
+                slot.end_put_off()
 
     def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float) -> list[Any]:
         """All rows of several statements, as of one moment."""
-        inside = self.slot().current() is not None
+        slot = self.slot()
+        inside = slot.current() is not None or (conflict(slot) is not None and is_in_block(slot))
 
         def fetch(cursor: sqlite3.Cursor) -> list[Any]:
             conn = cursor.connection
@@ -115,8 +127,14 @@ class Engine(Pool):
         and what `Backend.put` does.
         """
         slot = self.slot()
-        transaction = slot.current()
-        if transaction is not None:
+        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
+            return write_beside(self, slot, problem, statement, params, touched, size, timeout)
+        outer = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            transaction = slot.settled()
+            if transaction is None:
+                return self.write_alone(slot, statement, params, touched, size, timeout)
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
             if self.memory is None:
@@ -124,6 +142,15 @@ class Engine(Pool):
                 return slot.run(statement, params, row_count, timeout), None
             run = partial(slot.run, statement, params, row_count, timeout)
             return self.memory.note(transaction.statements, run, statement, params, size), None
+        finally:
+            slot.operation = outer
+            if slot.put_off:
+                slot.end_put_off()
+
+    def write_alone(
+        self, slot: Slot, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
+    ) -> tuple[int, bytes | None]:
+        """The same outside of transactions."""
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
@@ -144,29 +171,55 @@ class Engine(Pool):
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
         slot = self.slot()
-        transaction = slot.current()
-        assert transaction is not None
-        transaction.touch(touched)
-        if self.memory is not None:
-            rows = list(rows)
-            run = partial(slot.run_many, statement, rows)
-            return self.memory.note(transaction.statements, run, statement, rows, size)
-        changed = slot.run_many(statement, rows)
-        self.checkpoints.wrote(len(rows), size)
-        return changed
+        refuse(slot)
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            transaction = slot.settled()
+            assert transaction is not None
+            transaction.touch(touched)
+            if self.memory is not None:
+                rows = list(rows)
+                run = partial(slot.run_many, statement, rows)
+                return self.memory.note(transaction.statements, run, statement, rows, size)
+            changed = slot.run_many(statement, rows)
+            self.checkpoints.wrote(len(rows), size)
+            return changed
+        finally:
+            slot.operation = before
 
     def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """The same under the writer's lock, which this thread may have already."""
         if self.writer_lock.is_mine():
             return slot.run(statement, params, fetch, timeout)
-        hold = Hold()
-        self.take(hold, slot, timeout)
-        try:
-            return slot.run(statement, params, fetch, timeout)
-        finally:
-            self.give(hold)
+        return self._holding(slot, lambda: slot.run(statement, params, fetch, timeout), timeout)
 
     # -- the writer
+
+    def alone(self, work: Callable[[], T], timeout: float) -> T:
+        """What `work` returns, done under the writer's lock and as one operation.
+
+        Raises:
+            InUse: the caller struck another one of this thread, which may have the lock.
+        """
+        slot = self.slot()
+        refuse(slot)
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            return self._holding(slot, work, timeout)
+        finally:
+            slot.operation = before
+            if slot.put_off:
+                slot.end_put_off()
+
+    def _holding(self, slot: Slot, work: Callable[[], T], timeout: float) -> T:
+        hold = Hold()  # in no frame that a slot refers to: that could outlive an interrupt, and the lock with it
+        self.take(hold, slot, timeout)
+        try:
+            return work()
+        finally:
+            self.give(hold)
 
     def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
         """Take the writer's lock, and make sure that what will be written is still what the path names."""

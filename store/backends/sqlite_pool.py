@@ -1,4 +1,4 @@
-"""The connections of one process to one file: one for each thread that uses it, opened on first use.
+"""The connections of one process to one file: one for each thread and greenlet that uses it, opened on first use.
 
 Lock order: a pool's `_slots_lock`, then a slot's guard.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
+from store import running
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.log_names import Inode
@@ -20,7 +23,8 @@ from store.backends.sqlite_errors import NO_SUCH_TABLE, code_of
 from store.backends.sqlite_network import is_marked, other_mode
 from store.backends.sqlite_place import Place, moved
 from store.backends.sqlite_presence import Membership
-from store.backends.sqlite_slot import Slot
+from store.backends.sqlite_reentry import conflict
+from store.backends.sqlite_slot import SharedSlot, Slot
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 
 ID_BYTES = 16
@@ -48,37 +52,64 @@ class Pool:
         self._slots: list[Slot] = []
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._of_greenlets: dict[int, Slot] = {}  # by their `id`
         self._membership = Membership(self, path, None if network or is_frozen(connect) else inode)
         self._place = Place(path, inode, self._membership, network=self.network)
         self._failure = ""  # why nothing can be done any more
         self._closed = False
         self._lost = False
         if self.shared:
-            self._shared_slot = self._new_slot()
+            self._shared_slot = SharedSlot(self.path, self._open, self._disconnect)
+            self._slots.append(self._shared_slot)
 
     def slot(self) -> Slot:
-        """This thread's connection."""
+        """The connection of the thread or greenlet that calls."""
         if self.shared:
             return self._shared_slot
+        if "greenlet" in sys.modules and (greenlet := running.greenlet()) is not None:
+            return self._slot_of(greenlet) or self._new_slot(greenlet)
         try:
             return self._local.slot  # type: ignore[no-any-return]
         except AttributeError:
-            slot = self._local.slot = self._new_slot()
-            return slot
+            own = self._local.__dict__  # by `setdefault`: a signal handler may come between, and get one first
+            return own.setdefault("slot", self._new_slot(own.setdefault("mark", running.Mark())))  # type: ignore[no-any-return]
+
+    def known_slot(self) -> Slot | None:
+        """The same, where the caller has used the file."""
+        if self.shared:
+            return self._shared_slot
+        greenlet = running.greenlet()
+        return getattr(self._local, "slot", None) if greenlet is None else self._slot_of(greenlet)
 
     def is_in_transaction(self) -> bool:
-        """Whether this thread is in a transaction. One that has not used the file gets no connection for that."""
-        slot = self._shared_slot if self.shared else getattr(self._local, "slot", None)
-        return slot is not None and slot.current() is not None
+        """Whether the caller is in a transaction, or struck one. Who has not used the file gets no connection."""
+        slot = self.known_slot()
+        return slot is not None and (conflict(slot) is not None or slot.current() is not None)
 
-    def _new_slot(self) -> Slot:
+    def _slot_of(self, greenlet: Any) -> Slot | None:
+        slot = self._of_greenlets.get(id(greenlet))
+        return slot if slot is not None and slot.life is not None and slot.life.is_of(greenlet) else None
+
+    def _new_slot(self, bearer: object) -> Slot:
+        """One for the thread that has that mark, or that greenlet; those of others that have ended go."""
         slot = Slot(self.path, self._open, self._disconnect)
+        slot.life = running.Life(bearer)
         with self._slots_lock:
-            for old in [old for old in self._slots if old.is_orphaned()]:
-                old.close()
-                self._slots.remove(old)
+            if not isinstance(bearer, running.Mark):
+                self._of_greenlets[id(bearer)] = slot
             self._slots.append(slot)
+            self._close_orphans(slot)
         return slot
+
+    def _close_orphans(self, heir: Slot) -> None:
+        """Under the lock. The heir gets a connection of theirs: to open one costs more than a greenlet's work."""
+        for old in [old for old in self._slots if old.is_orphaned()]:
+            heir.inherit(old)
+            old.close()
+            with suppress(ValueError):  # a signal handler came between, and closed it
+                self._slots.remove(old)
+            if self._of_greenlets.get(old.owner) is old:
+                del self._of_greenlets[old.owner]
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
@@ -87,9 +118,9 @@ class Pool:
     def add_slot(self, connect: Callable[[Slot], sqlite3.Connection]) -> Slot:
         """The same, opened by that function."""
         slot = Slot(self.path, connect, self._disconnect)
-        slot.thread = None
         with self._slots_lock:
             self._slots.append(slot)
+            self._close_orphans(slot)
         return slot
 
     def close_slot(self, slot: Slot) -> None:
@@ -269,6 +300,7 @@ class Pool:
         in_use = [slot for slot in self._slots if not slot.parked]
         self._slots_lock = threading.RLock()
         self._local = threading.local()
+        self._of_greenlets = {}
         slots, self._slots = self._slots, []
         self._membership.forget()
         if self.shared:
@@ -281,8 +313,7 @@ class Pool:
         """An in-memory database is copied by the fork, with its connections."""
         for slot in slots:
             slot.guard = threading.RLock()
-            slot.owner, slot.parked = threading.get_ident(), False
-        self._shared_slot.thread = threading.current_thread()
+            slot.owner, slot.parked = running.ident(), False
         self._slots = slots
 
     def lose(self) -> None:

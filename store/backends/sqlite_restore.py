@@ -29,7 +29,6 @@ from store.backends.sqlite_files import identity_at
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
-from store.locking import Hold
 
 
 def restore(
@@ -85,20 +84,23 @@ def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout
     assert source.spill is not None and live.spill is not None
     with partial_beside(live.path, timeout) as partial:
         files = FileCopies(source.spill.folder, live.spill.folder, timeout)
-        hold, is_written = Hold(), False
-        try:
-            copied = copy_state(source, partial, files, check, report, timeout)
-            live.take(hold, live.slot(), timeout)
+        is_written = False
+
+        def write() -> None:
+            nonlocal is_written
             files.complete(copied.parts.values())
             _adapt(partial, live, copied, timeout)
             is_written = True  # from here on rows may name the files
             _write_over(partial, live, timeout)
+
+        try:
+            copied = copy_state(source, partial, files, check, report, timeout)
+            live.alone(write, timeout)
         except BaseException:
             if not is_written:
                 files.undo()
             raise
         finally:
-            live.give(hold)
             files.close()
     return copied
 

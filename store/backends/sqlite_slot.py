@@ -1,4 +1,4 @@
-"""One thread's connection, and the transaction that may be open on it."""
+"""The connection of one thread or greenlet, and the operation and the transaction that it is in."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
+from store import running
 from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, is_read_only, timed_out, translate
+from store.backends.sqlite_reentry import Later, conflict
 from store.backends.sqlite_statements import CHANGES_NOTHING
 
 if TYPE_CHECKING:
@@ -35,8 +38,8 @@ class Slot:
     """
 
     __slots__ = (
-        "conn", "connect", "disconnect", "guard", "logged", "outdated", "outermost", "owner", "parked", "path",
-        "running", "thread", "transaction", "writes",
+        "conn", "connect", "disconnect", "guard", "life", "logged", "operation", "outdated", "outermost", "owner",
+        "parked", "path", "put_off", "running", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -49,14 +52,17 @@ class Slot:
         self.connect = connect
         self.disconnect = disconnect
         self.guard = threading.RLock()
-        self.thread: threading.Thread | None = threading.current_thread()  # None: it outlives any
+        self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
+        self.operation: FrameType | None = None
+        """The frame of the innermost operation of the engine's that its owner is in."""
+        self.put_off: list[Later] = []  # what finalizers left to be done after the operation
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
         self.writes = False  # whether the connection is known to be one that can
         self.outdated = False  # to be opened again with other settings
         self.parked = False  # closed, and its guard kept, for a fork
-        self.owner = threading.get_ident()  # whose `transaction` is; an in-memory store has one slot for all
+        self.owner = running.ident()  # whose `transaction` is
         self.transaction: ref[SqliteTransaction] | None = None
         self.outermost: ref[SqliteTransaction] | None = None
 
@@ -149,21 +155,35 @@ class Slot:
         return conn
 
     def current(self) -> SqliteTransaction | None:
-        """The transaction that this thread is in; what an interrupt left of one is undone.
+        """The transaction that the caller is in; what an interrupt left of one is undone.
+
+        None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
+        """
+        return None if self.transaction is None or conflict(self) is not None else self.settled()
+
+    def own_transaction(self) -> SqliteTransaction | None:
+        """The one that its owner began, whatever became of it."""
+        transaction = self.transaction  # read once: a finalizer may end it between two looks
+        return None if transaction is None else transaction()
+
+    def settled(self) -> SqliteTransaction | None:
+        """The same inside an operation, where no other one has been struck.
 
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
         ended as well: its next write says so.
         """
-        if self.transaction is None or self.owner != threading.get_ident():
+        reference = self.transaction  # read once, as above
+        if reference is None:
             return None
-        transaction = self.transaction()
+        transaction = reference()
         if transaction is not None and not transaction.was_left():
             return transaction
         self.roll_back()
-        outermost = None if self.outermost is None else self.outermost()
+        reference = self.outermost
+        outermost = None if reference is None else reference()
         if outermost is None or outermost.was_left():
             return None
-        self.transaction = self.outermost
+        self.transaction = reference
         return outermost
 
     def roll_back(self) -> None:
@@ -183,13 +203,22 @@ class Slot:
             if conn is not None:
                 self.disconnect(conn)
 
+    def inherit(self, other: Slot) -> None:
+        """Take over the connection of one that nobody has any more, where there is none yet."""
+        other.roll_back()
+        with other.guard, self.guard:
+            if self.conn is None and other.conn is not None and not other.outdated:
+                self.logged, self.writes = other.logged, other.writes
+                self.conn = other.conn  # first: a process that has none for a moment would let go of the index
+                other.conn = None
+
     def park(self, deadline: float, *, close: bool) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
 
         Statements of other threads end soon, and most transactions too. The caller's own does not.
         """
-        mine = self.owner == threading.get_ident()
-        if mine and self.current() is None:
+        mine = self.owner == running.ident()
+        if mine and conflict(self) is None and self.settled() is None:
             self.roll_back()  # what an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - time.monotonic())):
             if self.is_idle():
@@ -209,8 +238,15 @@ class Slot:
             self.guard.release()
 
     def is_orphaned(self) -> bool:
-        """Whether the thread that it belongs to has ended."""
-        return self.thread is not None and not self.thread.is_alive()
+        """Whether the thread or greenlet that it belongs to has ended."""
+        return self.life is not None and self.life.is_over()
+
+    def end_put_off(self) -> None:
+        """Do what finalizers left, unless its owner is still inside something of the library's own."""
+        transaction = self.own_transaction()
+        if self.operation is None and (transaction is None or transaction.is_program_own()):
+            while self.put_off:
+                self.put_off.pop()
 
     def is_idle(self) -> bool:
         """Whether the connection is in no statement and no transaction. Under the guard."""
@@ -232,3 +268,35 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
         raise timed_out(path, timeout) from error
     time.sleep(RETRY_SECONDS)
     return deadline
+
+
+class SharedSlot(Slot):
+    """The one connection of all threads: each is in an operation of its own."""
+
+    __slots__ = ("_local",)
+
+    def __init__(
+        self,
+        path: str,
+        connect: Callable[[Slot], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        self._local = threading.local()
+        super().__init__(path, connect, disconnect)
+
+    def own_transaction(self) -> SqliteTransaction | None:
+        """As of a `Slot`, of the thread that has it."""
+        return super().own_transaction() if self.owner == running.ident() else None
+
+    def settled(self) -> SqliteTransaction | None:
+        """As of a `Slot`, of the thread that has the transaction."""
+        return super().settled() if self.owner == running.ident() else None
+
+    @property
+    def operation(self) -> FrameType | None:
+        """As of a `Slot`, of the thread that asks."""
+        return getattr(self._local, "operation", None)
+
+    @operation.setter
+    def operation(self, frame: FrameType | None) -> None:
+        self._local.operation = frame

@@ -8,21 +8,22 @@ commit back and leave the row without its file.
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
-from store import spilled
+from store import running, spilled
 from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
+from store.backends.sqlite_reentry import refuse
 from store.backends.sqlite_slot import fetch_one
 from store.backends.sqlite_spill_pending import Pending
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
+from store.reentry import is_interrupting
 from store.row import Header
 from store.spilled import Part
 from store.syncing import sync_named
@@ -63,6 +64,7 @@ class SqliteSpill:
             raise ReadOnly(
                 f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
             )
+        refuse(engine.slot())  # what it struck may have the lock of the folder, and go on when this returns
         self.let_go_of_leftovers()
         engine.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self._hold.take(timeout), namespace, name)
@@ -152,14 +154,17 @@ class SqliteSpill:
             pending.release()
 
     def let_go_of_leftovers(self) -> None:
-        """What an interrupt left of this thread's: it packs one value at a time, outside of transactions."""
+        """What an interrupt left of this thread's: it packs one value at a time, outside of transactions.
+
+        But for a signal handler, or a finalizer, that struck it while it packs another one.
+        """
         current = self._engine.slot().current()
         transaction = None if current is None else current.outermost()
         if transaction in self._cleared:  # all that came since is of that transaction
             return
-        mine = threading.get_ident()
+        mine = running.ident()
         for text, pending in list(self._pending.items()):
-            if pending.thread == mine and not pending.is_of(transaction):
+            if pending.thread == mine and not pending.is_of(transaction) and not is_interrupting():
                 self._rolled_back(text)
         if transaction is not None:
             self._cleared.add(transaction)

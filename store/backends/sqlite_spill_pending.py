@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from store import running
 from store.descriptors import Descriptor
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Pending:
         self.namespace, self.name = namespace, name
         self.files: list[str] = []
         self.is_stored = False  # a row that names them was written, though not committed perhaps
-        self.thread = threading.get_ident()
+        self.thread = running.ident()
         self.transaction: ref[SqliteTransaction] | None = None  # the outermost one that they were written in
 
     @property

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 import sys
 from collections.abc import Callable
+from inspect import CO_COROUTINE
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from store import running
 from store.backends.sqlite_memory import Statements
+from store.backends.sqlite_reentry import Later, refuse, strikes_statement
 from store.backends.sqlite_slot import Slot, row_count
 from store.errors import StorageError, StoreError
 from store.locking import Hold
@@ -17,7 +20,7 @@ from store.locking import Hold
 if TYPE_CHECKING:
     from store.backends.sqlite_engine import Engine, Touched
 
-ENTERING, ACTIVE, LEAVING = "entering", "active", "leaving"
+ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 
 class SqliteTransaction(Hold):
@@ -25,19 +28,30 @@ class SqliteTransaction(Hold):
 
     The slot refers to it weakly, and `state` says how far it came: whatever an interrupt leaves half-way is
     recognised by the next operation and rolled back (`Slot.current`, `WriterLock`).
+
+    A `block` is the program's own: a signal handler that strikes in it joins it, as all does that the program calls
+    there. Any other is a part of one operation of the library, whose frame it knows, and no handler joins it. It
+    knows it by `id` alone: referred to, the frame would keep the transaction and with it the lock, for as long as a
+    slot or another frame knew of it.
     """
 
     __slots__ = (
-        "after", "anything", "changes", "claims", "done", "engine", "header", "mark", "outer", "savepoint", "slot",
-        "state", "statements", "timeout", "touched", "undo",
+        "after", "anything", "block", "changes", "claims", "coroutine", "done", "engine", "frame", "header",
+        "is_guarded", "mark", "outer", "savepoint", "slot", "state", "statements", "task", "timeout", "touched",
+        "undo",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, timeout: float) -> None:
+    def __init__(self, engine: Engine, timeout: float, *, block: bool = False) -> None:
         super().__init__()
         self.engine = engine
         self.timeout = timeout
         self.slot: Slot = engine.slot()
         self.state = ENTERING
+        self.block = block
+        self.frame = 0  # the id of that which the transaction is a part of; 0: the program's own
+        self.task: ref[Any] | None = None  # the asyncio task that began it
+        self.coroutine = 0  # the id of the frame that did, of a coroutine of another framework
+        self.is_guarded = False  # whether any of the three is to be looked at
         self.outer: SqliteTransaction | None = None
         self.savepoint = 0  # how deep; 0 is the transaction itself
         self.claims: set[tuple[str, str]] = set()
@@ -54,35 +68,98 @@ class SqliteTransaction(Hold):
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
             raise StoreError("a transaction is entered once; call transaction() again for another one")
-        outer = self.slot.current()
+        slot = self.slot
+        if slot.operation is not None or slot.transaction is not None:
+            refuse(slot)
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            self._enter()
+            self._belong(sys._getframe(1))
+        finally:
+            slot.operation = before
+        return self
+
+    def _enter(self) -> None:
+        outer = self.slot.settled()
         if outer is not None:
             outer.check_alive()
             self.outer, self.savepoint, self.touched = outer, outer.savepoint + 1, outer.touched
             self.statements, self.mark = outer.statements, len(outer.statements)
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
             self.slot.transaction = ref(self)
-        else:
-            self.engine.take(self, self.slot, self.timeout)
-            try:
-                self._begin()
-            except BaseException:
-                self._give_up()
-                raise
+            return
+        self.engine.take(self, self.slot, self.timeout)
+        try:
+            self._begin()
+        except BaseException:
+            self._give_up()
+            raise
+
+    def _belong(self, caller: FrameType) -> None:
+        """It has begun, for that frame of the library's, or for the program and one of its tasks."""
+        task = running.task()
+        if task is not None:
+            self.task = ref(task)
+        elif self.block and caller.f_code.co_flags & CO_COROUTINE:
+            self.coroutine = id(caller)
+        self._own(0 if self.block else id(caller))
         self.state = ACTIVE
-        return self
+
+    def _own(self, frame: int) -> None:
+        self.frame = frame
+        self.is_guarded = frame != 0 or self.task is not None or self.coroutine != 0
+
+    def hand_over(self) -> None:
+        """From now on it is the program's own block, until it is taken back."""
+        self._own(0)
+
+    def take_back(self) -> None:
+        """It is a part of the caller again, which ends it."""
+        self._own(id(sys._getframe(1)))
+
+    def leave_behind(self) -> None:
+        """An interrupt ended the frame that it was a part of: whoever comes next rolls it back."""
+        self.state = LEFT
+
+    def is_open_block(self) -> bool:
+        """Whether the program is in it, and it is the program's own."""
+        return self.state is ACTIVE and not self.frame
+
+    def is_program_own(self) -> bool:
+        """Whether nothing of the library's is going on in it."""
+        return not self.frame and (self.outer is None or self.outer.is_program_own())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.state = LEAVING
+        slot = self.slot
+        if self.thread != running.ident():  # a collection in another thread ends the generator that began it
+            self._leave(failed=kind is not None)
+            return
+        if slot.operation is not None and strikes_statement(slot):
+            slot.put_off.append(Later(lambda: self.__exit__(kind, error, trace)))
+            return
+        before = slot.operation
+        try:
+            slot.operation = sys._getframe()
+            self._leave(failed=kind is not None)
+        finally:
+            slot.operation = before
+            if slot.put_off:
+                slot.end_put_off()
+        if kind is None:
+            while self.after:
+                self.after.pop()()
+
+    def _leave(self, *, failed: bool) -> None:
+        self.state, self.is_guarded = LEAVING, False
         if self.outer is not None:
-            self._leave_nested(self.outer, failed=kind is not None)
-        elif kind is not None:
+            self._leave_nested(self.outer, failed=failed)
+        elif failed:
             self._give_up()
         else:
             self._commit()
-            while self.after:
-                self.after.pop()()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call `undo` if this transaction, or one around it, is rolled back."""

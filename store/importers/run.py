@@ -22,6 +22,7 @@ from store.importers import Found, Importer, importers
 from store.importers.files import is_our_store
 from store.importers.names import name_of
 from store.mapping import Store
+from store.transaction import step
 
 BATCH = 200  # records that are written as one transaction, while other writers wait
 BATCH_BYTES = 32 * 1024 * 1024  # of values, from which a batch is full with fewer
@@ -160,7 +161,7 @@ class _Import:
         raise problem
 
     def _begin(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._dry_run else self._store.transaction()
+        return nullcontext() if self._dry_run else step(self._store)
 
     def _decoded(self, found: Found) -> Imported | _Ready:
         name = f"{self._prefix}{_as_shown(found.key)}"

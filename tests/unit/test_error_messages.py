@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from store.errors import (
     CodecUnavailable,
     Conflict,
     Corrupt,
+    InUse,
     LockTimeout,
     NotAStore,
     NotSerializable,
@@ -80,6 +82,19 @@ def lock_timeout(path: Path) -> None:
 def writer_timeout(path: Path) -> None:
     with held(path, "s.transaction()"), Store(path, timeout=0.0) as s:
         s["x"] = 2
+
+
+def second_task(path: Path) -> None:
+    async def block(s: Store[Any]) -> None:
+        with s.transaction():
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        with Store(path) as s:
+            tasks = [asyncio.create_task(block(s)) for _ in range(2)]
+            await tasks[1]
+
+    asyncio.run(main())
 
 
 def closed(path: Path) -> None:
@@ -191,6 +206,7 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
     (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
     (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
+    (second_task, InUse, "app.db", "use store.aio.AsyncStore"),
     (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
     (closed, StoreClosed, "app.db", "open it again"),
 ]
