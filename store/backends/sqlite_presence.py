@@ -20,6 +20,7 @@ from store.backends.log_names import Inode, Names, inode_of
 from store.backends.sqlite_errors import busy
 from store.backends.sqlite_place import moved
 from store.errors import StorageError
+from store.refusals import advice
 
 # What became of what was committed when the log was taken away.
 IN_LOG = "what was committed is in the log that is there"
@@ -193,8 +194,8 @@ def _reachable(path: str) -> Iterator[None]:
         if exc.errno in (errno.ENOENT, errno.ESTALE):
             raise moved(path, "deleted" if exc.errno == errno.ENOENT else "replaced") from exc
         raise StorageError(
-            f"{path} cannot be locked against the removal of its log: {exc.strerror}; see the limits of the process "
-            "and the file system's log, and try again",
+            f"{path} cannot be locked against the removal of its log: {exc.strerror}; "
+            + advice(exc, "see the file system's log and try again"),
             errno=exc.errno,
             path=path,
         ) from exc

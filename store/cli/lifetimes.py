@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -132,4 +132,4 @@ def _namespaces(path: str, namespace: str | None) -> list[str]:
 
 def _before_all_time(path: str) -> Store[Any]:
     """The store as one reads it by whose clock nothing has expired yet."""
-    return open_store(path, mode="r", clock=lambda: -math.inf)
+    return open_store(path, mode="r", clock=lambda: -sys.float_info.max)

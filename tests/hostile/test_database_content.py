@@ -72,7 +72,7 @@ def test_column_of_another_type(sound: Path, clock: Any, column: str, value: str
     """STRICT binds those who write through SQLite; the schema here says STRICT, and the row holds what it likes."""
     force(plant, sound, f"UPDATE records SET {column} = {VALUES[value]} WHERE name = 'a'")
     before = digest(sound)
-    for key, trust in ((KEY, "own"), (KEY, "all"), (b"another", "all")):
+    for key, trust in ((KEY, "own"), (KEY, "all"), (b"another key, longer", "all")):
         with Store(sound, key=key, trust=trust, mode="r", clock=clock) as s:
             for read in (lambda: s["a"], lambda: dict(s.items()), lambda: s == {}, lambda: s.get_many(["a"])):
                 if column in ("namespace", "name"):  # then it is not there, or the index says that it is

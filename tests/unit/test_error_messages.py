@@ -15,6 +15,7 @@ import pytest
 
 from store import Store, errors
 from store.errors import (
+    ClassNotFound,
     CodecUnavailable,
     Conflict,
     Corrupt,
@@ -115,6 +116,17 @@ def untrusted(path: Path) -> None:
         s["x"]
 
 
+class Passing:
+    """A class that a later version of the program has no more."""
+
+
+def class_gone(path: Path) -> None:
+    with Store(path) as s, pytest.MonkeyPatch.context() as later:
+        s["x"] = Passing()
+        later.delattr(sys.modules[__name__], "Passing")
+        s["x"]
+
+
 def foreign_only(path: Path) -> None:
     with Store(path, key="the key of others") as s:
         s["x"] = 1
@@ -188,6 +200,7 @@ def lock_in_transaction(path: Path) -> None:
 PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (not_serializable, NotSerializable, "record 'x'", "use the codec 'cloudpickle'"),
     (untrusted, Untrusted, "record 'x'", "@store.allow"),
+    (class_gone, ClassNotFound, "Passing", "renames="),
     (foreign_only, Untrusted, "record 'x'", "STORE_KEY_FILE"),
     (tampered, Tampered, "record 'x'", "restore it from a backup, or delete it"),
     (corrupt, Corrupt, "record 'x'", "the record stays as it is"),

@@ -250,8 +250,9 @@ def test_refusal_of_a_write_without_a_key(name: str, path: Path, tmp_path: Path,
 def test_write_without_a_key_that_trusts_its_own_alone(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with Store[Any](path, trust="own") as s, pytest.raises(Untrusted) as caught:
-        s["it"] = 1
+    with pytest.warns(UserWarning, match="STORE_KEY_FILE"), Store[Any](path, trust="own") as s:
+        with pytest.raises(Untrusted) as caught:
+            s["it"] = 1
     assert set(named(str(caught.value))) == {"key"}
 
 
@@ -409,8 +410,9 @@ WALKED = {
     # Here, and what follows them elsewhere:
     "store/codecs/refusals.py", "store/codecs/pickle.py", "store/codecs/pickled.py", "store/message_frame.py",
     "store/importers/run.py", "store/pipeline.py",
-    "store/handle.py",  # tests/integration/test_key_scenarios.py
+    "store/key_warnings.py", "store/rekey.py",  # tests/integration/test_key_scenarios.py
     "store/trust/key_file.py", "store/trust/keys.py",  # tests/integration/test_key_scenarios.py
+    "store/trust/key_text.py",  # tests/unit/trust/test_key_files.py
     "store/allowlist.py",  # below
     "store/codecs/protobuf.py",  # tests/unit/codecs/test_protobuf.py
     "store/registry.py",  # tests/contracts/test_codec.py: a library that is not installed
