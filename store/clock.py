@@ -1,8 +1,10 @@
-"""The clock that a store reads where it is given none."""
+"""The clocks that a store reads: of lifetimes, where it is given none, and of deadlines."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 
 def wall_clock() -> float:
@@ -12,3 +14,16 @@ def wall_clock() -> float:
     unittest.mock), which a function that was bound before would not see.
     """
     return time.time()
+
+
+def _steady() -> Callable[[], float]:
+    clock_gettime = getattr(time, "clock_gettime", None)
+    return time.monotonic if clock_gettime is None else partial(clock_gettime, time.CLOCK_MONOTONIC)
+
+
+steady_clock = _steady()
+"""Seconds that go on evenly, for deadlines.
+
+Not `time.monotonic` where there is another way: freezegun and time-machine stop that as well, and a wait for a lock
+would never come to its deadline.
+"""

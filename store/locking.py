@@ -16,6 +16,7 @@ from typing import Any
 from weakref import WeakValueDictionary, ref
 
 from store import running
+from store.clock import steady_clock
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import InUse, LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
@@ -62,7 +63,7 @@ class WriterLock:
     """
 
     def __init__(
-        self, path: str | None, *, clock: Callable[[], float] = time.monotonic, last_delay: float = LAST_DELAY
+        self, path: str | None, *, clock: Callable[[], float] = steady_clock, last_delay: float = LAST_DELAY
     ) -> None:
         self.path = path
         self._last_delay = last_delay

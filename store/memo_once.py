@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from store import memo_turns
+from store.clock import steady_clock
 from store.memo_records import NONE, Outcome, Records
 from store.memo_turns import Turn
 
@@ -40,7 +40,7 @@ class Once:
         return place
 
     def deadline(self) -> float:
-        return time.monotonic() + self._wait
+        return steady_clock() + self._wait
 
     def _compute_once(self, name: str, call: Callable[[], Any]) -> Outcome:
         place, deadline = self.place(name), self.deadline()
@@ -98,4 +98,4 @@ class Once:
 
 
 def left(deadline: float) -> float:
-    return max(0.0, deadline - time.monotonic())
+    return max(0.0, deadline - steady_clock())

@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Sequence
-from time import monotonic
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from store.changes import NEVER, Change, Watched
+from store.clock import steady_clock
 from store.errors import LockTimeout, StoreError
 from store.handle import Handle
 from store.watching import INTERVAL_SECONDS, open_watches, refuse_in_transaction
@@ -71,11 +71,11 @@ class Watch(Generic[V]):
             self._check()
             if self._pending:
                 return self._pending.popleft()
-            began = monotonic()
+            began = steady_clock()
             for _ in self._look():
                 pass
             if not self._pending and not self._ended:
-                pause = self._pause(monotonic() - began, left())
+                pause = self._pause(steady_clock() - began, left())
                 if pause is None:
                     break
                 self._wait(pause)
@@ -92,11 +92,11 @@ class Watch(Generic[V]):
             self._check()
             if self._pending:
                 return self._pending.popleft()
-            began = monotonic()
+            began = steady_clock()
             for _ in self._look():
                 await sleep(0)
             if not self._pending and not self._ended:
-                pause = self._pause(monotonic() - began, left())
+                pause = self._pause(steady_clock() - began, left())
                 if pause is None:
                     break
                 await self._wait_in_loop(pause)
@@ -136,8 +136,8 @@ class Watch(Generic[V]):
         """How many seconds are left, each time it is called, of those without a change."""
         if self._timeout is None:
             return lambda: NEVER
-        end = monotonic() + self._timeout
-        return lambda: end - monotonic()
+        end = steady_clock() + self._timeout
+        return lambda: end - steady_clock()
 
     def _pause(self, took: float, left: float) -> float | None:
         """Seconds until the next look; None where the time is up."""
@@ -209,7 +209,7 @@ class Watch(Generic[V]):
 
     def _busy(self, error: LockTimeout) -> None:
         """It cannot be read just now. That is no error, unless it lasts: the next look will tell."""
-        now = monotonic()
+        now = steady_clock()
         if self._busy_since is None:
             self._busy_since = now
         if now - self._busy_since >= self._store._timeout:

@@ -7,9 +7,9 @@ every name that came, went or was renamed in it, and no program can set that tim
 from __future__ import annotations
 
 import os
-import time
 
 from store.backends import LOOK_SECONDS
+from store.clock import steady_clock
 from store.descriptors import Descriptor
 
 Inode = tuple[int, int]
@@ -66,7 +66,7 @@ class Names:
 
         That is at most a second ago.
         """
-        if self._changed != UNSETTLED and 0 <= time.monotonic() - self._looked < LOOK_SECONDS:
+        if self._changed != UNSETTLED and 0 <= steady_clock() - self._looked < LOOK_SECONDS:
             try:
                 status = os.stat(self._folder)
             except OSError:
@@ -77,7 +77,7 @@ class Names:
 
     def begin(self) -> tuple[_Folder | None, float]:
         """Before the database and its log are looked at, for `check`."""
-        return self._look_at_folder() if self._logs else None, time.monotonic()
+        return self._look_at_folder() if self._logs else None, steady_clock()
 
     def check(self, begun: tuple[_Folder | None, float]) -> bool:
         """Whether log and index are in place; a look at each. The database was found in its own."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
+from store.clock import steady_clock
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
 from store.file_status import LOOK_AT_LOG
@@ -161,13 +162,13 @@ class Folder:
 
 def lock(descriptor: int, how: int, timeout: float) -> bool:
     """Lock the folder, waiting for as long; whether that was done. The lock goes with the descriptor."""
-    deadline = time.monotonic() + timeout
+    deadline = steady_clock() + timeout
     while True:
         try:
             fcntl.flock(descriptor, how | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if steady_clock() >= deadline:
                 return False
             time.sleep(RETRY_SECONDS)
 

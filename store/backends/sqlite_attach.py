@@ -7,7 +7,6 @@ import errno
 import os
 import sqlite3
 import threading
-import time
 from contextlib import closing, suppress
 from weakref import ref
 
@@ -20,6 +19,7 @@ from store.backends.sqlite_errors import SQLITE_ERRORS
 from store.backends.sqlite_files import leaving_no_trace, prepare
 from store.backends.sqlite_network import in_network_mode
 from store.backends.sqlite_pool import lost
+from store.clock import steady_clock
 from store.errors import StoreNotFound
 from store.file_status import status_of
 
@@ -189,7 +189,7 @@ def _inode(path: str) -> Inode | None:
 def _before_fork() -> None:
     """SQLite's table of locks survives a fork: a connection that does must not be opened beside again."""
     _engines_lock.acquire()
-    deadline = time.monotonic() + FORK_SECONDS
+    deadline = steady_clock() + FORK_SECONDS
     parked = [engine.park(deadline) for engine in _every_engine()]
     wal_index.park(OPENING_SECONDS)
     if not all(parked):

@@ -16,6 +16,7 @@ from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import translate
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import NO_WAIT, SqliteSpill
+from store.clock import steady_clock
 from store.errors import StoreError
 
 T = TypeVar("T")
@@ -126,7 +127,7 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
     Who is writing files waits for the writer's lock, perhaps, so it is not kept while we wait for them. Where they do
     not end within the timeout, the orphans stay.
     """
-    deadline = time.monotonic() + timeout
+    deadline = steady_clock() + timeout
     files = size = 0
     while True:
         found = engine.alone(lambda: _orphans_removed(spill), timeout)
@@ -134,7 +135,7 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
             files, size = files + found[0], size + found[1]
             if found[0] < STEP_FILES:
                 return files, size
-        elif time.monotonic() >= deadline:
+        elif steady_clock() >= deadline:
             return files, size
         else:
             time.sleep(RETRY_SECONDS)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from store.backends.sqlite_errors import timed_out
 from store.backends.sqlite_slot import RETRY_SECONDS, Fetch, Slot, row_count
+from store.clock import steady_clock
 from store.errors import StoreError
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Committed:
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """As `Slot.run`, for a thread that is in no transaction: what is committed, without waiting for writers."""
-        deadline = time.monotonic() + timeout
+        deadline = steady_clock() + timeout
         while True:
             with self._main.guard:
                 conn = self._main.conn
@@ -50,7 +51,7 @@ class Committed:
             with self._copy.guard:
                 if self._is_usable() and self._follow():
                     return self._copy.run(statement, params, fetch, timeout)
-            if time.monotonic() >= deadline:  # there is not memory enough for a second database
+            if steady_clock() >= deadline:  # there is not memory enough for a second database
                 raise timed_out(self._main.path, timeout)
             time.sleep(RETRY_SECONDS)
 

@@ -9,7 +9,6 @@ import errno
 import sqlite3
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,7 @@ from store.backends.sqlite_place import Place, moved
 from store.backends.sqlite_presence import Membership
 from store.backends.sqlite_reentry import conflict
 from store.backends.sqlite_slot import SharedSlot, Slot
+from store.clock import steady_clock
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 
 ID_BYTES = 16
@@ -282,7 +282,7 @@ class Pool:
 
         Whether that was done by the deadline.
         """
-        self._slots_lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        self._slots_lock.acquire(timeout=max(0.0, deadline - steady_clock()))
         slots = list(self._slots)
         for slot in slots:
             slot.park(deadline, close=not self.shared)

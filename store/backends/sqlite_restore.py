@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-import time
 from collections.abc import Callable
 
 from store.backends import sqlite_statements as sql
@@ -28,6 +27,7 @@ from store.backends.sqlite_errors import timed_out
 from store.backends.sqlite_files import identity_at
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
+from store.clock import steady_clock
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
 
 
@@ -146,11 +146,11 @@ def _write_over(partial: str, live: Engine, timeout: float) -> None:
 
 
 def _commit(cursor: sqlite3.Cursor, partial: str, path: str, timeout: float) -> None:
-    conn, deadline = cursor.connection, time.monotonic() + timeout
+    conn, deadline = cursor.connection, steady_clock() + timeout
     cursor.close()
 
     def wait(status: int, remaining: int, total: int) -> None:
-        if status and remaining and time.monotonic() >= deadline:  # else it would be tried for ever
+        if status and remaining and steady_clock() >= deadline:  # else it would be tried for ever
             raise timed_out(path, timeout)
 
     with apart(partial, "mode=ro") as source:

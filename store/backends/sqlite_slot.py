@@ -16,6 +16,7 @@ from store import running
 from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, is_read_only, timed_out, translate
 from store.backends.sqlite_reentry import Later, conflict
 from store.backends.sqlite_statements import CHANGES_NOTHING
+from store.clock import steady_clock
 
 if TYPE_CHECKING:
     from store.backends.sqlite_transaction import SqliteTransaction
@@ -220,13 +221,13 @@ class Slot:
         mine = self.owner == running.ident()
         if mine and conflict(self) is None and self.settled() is None:
             self.roll_back()  # what an interrupt left
-        while self.guard.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        while self.guard.acquire(timeout=max(0.0, deadline - steady_clock())):
             if self.is_idle():
                 if close:
                     self.close()
                 self.parked = True
                 return
-            if mine or time.monotonic() >= deadline:
+            if mine or steady_clock() >= deadline:
                 return
             self.guard.release()
             time.sleep(RETRY_SECONDS)
@@ -261,7 +262,7 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
     """
     if not is_busy(error):
         raise translate(error, path) from error
-    now = time.monotonic()
+    now = steady_clock()
     if deadline is None:
         deadline = now + timeout
     if now >= deadline:

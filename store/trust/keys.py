@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, cast
 
+from store.clock import steady_clock
 from store.errors import StorageError
 from store.trust.key import Key
 from store.trust.key_file import create_key_file, read_key_file, why_unmakeable, why_unsafe
@@ -46,7 +46,7 @@ class Keyring:
         clock: what tells the time in seconds, for the next look at a key file.
     """
 
-    def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = steady_clock) -> None:
         self._clock = clock
         self._looked = -math.inf
         self._given = None if source is None else sealing_first(_given_keys(source), "key=")

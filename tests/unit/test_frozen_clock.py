@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import datetime
 import importlib.util
+import sqlite3
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from unittest import mock
 
 import pytest
 
 from store import Store
+from store.errors import LockTimeout
 from store.memo import memo
 from store.sessions import Sessions
 
@@ -117,3 +119,14 @@ def test_memo_under_a_replaced_clock(path, clock):
         shift(HOUR)
         load(1), load(1)
         assert calls == [1, 1]
+
+
+@replaced
+def test_wait_for_a_lock_ends_under_a_replaced_clock(path, clock):
+    with Store(path, timeout=0.05) as s, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        s["a"] = 1
+        other.execute("BEGIN IMMEDIATE")
+        with clock(), pytest.raises(LockTimeout):
+            s["a"] = 2
+        other.execute("ROLLBACK")
+        assert s["a"] == 1

@@ -47,7 +47,7 @@ class Waits:
 def waits(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Waits:
     simulated = Waits(clock)
     monkeypatch.setattr(Watch, "_wait", lambda _, seconds: simulated.wait(seconds))
-    monkeypatch.setattr(store.watch, "monotonic", lambda: simulated.now)
+    monkeypatch.setattr(store.watch, "steady_clock", lambda: simulated.now)
     return simulated
 
 
