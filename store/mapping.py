@@ -68,6 +68,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
             the first value of each class that this process stores, and exceptions always; that is a sample.
         clock: what tells the time in Unix seconds; for tests.
+        rights: mode and group of the file, where this call makes it (`store.companions.Rights`); None leaves them to
+            the umask. What is made beside the file has those of the file.
 
     Raises:
         StoreNotFound: mode "r" or "w", or no such directory. NotAStore: the file is something else.
