@@ -11,14 +11,18 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import NamedTuple
+
+from store.descriptors import Descriptor
 
 FILE_MODE = 0o644  # less the umask: what SQLite makes a database with (SQLITE_DEFAULT_FILE_PERMISSIONS)
 
 _PRIVATE, _SHARED = 0o600, 0o660
 _ALL = 0o666  # that can be given to a file
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without hard links
+
+Give = Callable[[int], None]  # to a descriptor
 
 
 class Rights(NamedTuple):
@@ -52,12 +56,12 @@ def make_database(path: str, rights: Rights) -> None:
     Raises: OSError: it cannot be made, or this user may not give it that group; then there is none.
     """
 
-    def give(made: str) -> None:
+    def give(made: int) -> None:
         if rights.group is not None:
             os.chown(made, -1, rights.group)
         os.chmod(made, rights.mode)
 
-    _make(path, rights.mode, give)
+    _make_as_draft(path, rights.mode, give)  # SQLite's locks would go with the descriptor of a file that others see
 
 
 def make_beside(path: str, database: str) -> None:
@@ -72,7 +76,9 @@ def make_beside(path: str, database: str) -> None:
         _make_empty(path, FILE_MODE)
     else:
         mode = status.st_mode & _ALL
-        _make(path, mode, lambda made: give_rights(made, status, mode))
+        # Others who may write it would be refused an open until it has its rights.
+        make = _make_as_draft if mode & (stat.S_IWGRP | stat.S_IWOTH) else _make_empty
+        make(path, mode, lambda made: give_rights(made, status, mode))
 
 
 def make_folder_beside(path: str, database: str) -> None:
@@ -110,54 +116,47 @@ def regroup(database: str, suffixes: Iterable[str]) -> None:
     """Give what SQLite made beside a database, with its mode, its group too; where that cannot be, it stays."""
     if os.geteuid() == 0:  # then SQLite does that itself (findCreateFileMode and robustFchown in os_unix.c)
         return
-    with suppress(OSError):
-        status = os.stat(database)
-        if not status.st_mode & stat.S_IRWXG:
-            return
-        for path in (database + suffix for suffix in suffixes):
+    status = _status(database)
+    if status is None or not status.st_mode & stat.S_IRWXG:
+        return
+    for path in (database + suffix for suffix in suffixes):
+        with suppress(OSError):
             beside = os.lstat(path)
             if beside.st_gid != status.st_gid and stat.S_ISREG(beside.st_mode):
                 os.chown(path, -1, status.st_gid, follow_symlinks=False)
 
 
-def _make(path: str, mode: int, give: Callable[[str], None]) -> None:
-    """An empty file to which `give` gives its rights, unless something is there.
-
-    Where others may write it, it bears its name only once it has them: they would be refused an open in between.
-    """
-    if not mode & (stat.S_IWGRP | stat.S_IWOTH):
-        _make_and_give(path, mode, give)
-    elif not os.path.lexists(path):
-        draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")
-        _make_and_give(draft, _PRIVATE, give)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        except OSError as exc:
-            if exc.errno not in _NO_LINKS:
-                raise
-            _make_and_give(path, mode, give)
-        finally:
+def _make_as_draft(path: str, mode: int, give: Give) -> None:
+    """The same as `_make_empty`, but the file bears its name only once it has its rights, where there are hard links."""
+    if os.path.lexists(path):
+        return
+    draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")
+    try:
+        _make_empty(draft, _PRIVATE, give)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS or not os.path.lexists(draft):  # then it was not the link
+            raise
+        _make_empty(path, mode, give)
+    finally:
+        with suppress(FileNotFoundError):
             os.unlink(draft)
 
 
-def _make_and_give(path: str, mode: int, give: Callable[[str], None]) -> None:
-    if _make_empty(path, mode):
-        try:
-            give(path)
-        except BaseException:
-            os.unlink(path)
-            raise
-
-
-def _make_empty(path: str, mode: int) -> bool:
-    """Whether it was made. O_EXCL, which "x" is, follows no link."""
+def _make_empty(path: str, mode: int, give: Give | None = None) -> None:
+    """An empty file to which `give` gives its rights; nothing happens where something is there, a link included."""
     try:
-        with open(path, "xb", buffering=0, opener=partial(os.open, mode=mode)):  # closed by whatever interrupt
-            return True
+        with Descriptor(path, _NEW, mode) as descriptor:  # by the path another file could be given them
+            if give is not None:
+                try:
+                    give(descriptor)
+                except BaseException:
+                    os.unlink(path)
+                    raise
     except FileExistsError:
-        return False
+        return
 
 
 def _status(database: str) -> os.stat_result | None:
