@@ -127,7 +127,7 @@ def regroup(database: str, suffixes: Iterable[str]) -> None:
 
 
 def _make_as_draft(path: str, mode: int, give: Give) -> None:
-    """The same as `_make_empty`, but the file bears its name only once it has its rights, where there are hard links."""
+    """As `_make_empty`; but the file bears its name only once it has its rights, where there are hard links."""
     if os.path.lexists(path):
         return
     draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")
@@ -139,7 +139,7 @@ def _make_as_draft(path: str, mode: int, give: Give) -> None:
     except OSError as exc:
         if exc.errno not in _NO_LINKS or not os.path.lexists(draft):  # then it was not the link
             raise
-        _make_empty(path, mode, give)
+        _make_empty(path, mode & _PRIVATE, give)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(draft)
