@@ -79,7 +79,7 @@ class Sessions:
 
     Args:
         location: a path or URL, or an open `Store`, of whose file a namespace is used; close that on its own. Its
-            key, clock and trust are then those of the sessions: open it with trust="own", or else plain data of
+            key, clock, trust and mode are then those of the sessions: open it with trust="own", or else plain data of
             whoever can write the file is taken for a session.
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these are told another
