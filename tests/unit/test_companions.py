@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from store import Store
@@ -39,7 +38,7 @@ def expected(found: dict[str, int], mode: int) -> dict[str, int]:
 def used(path: Path) -> dict[str, int]:
     """Their modes while all are there that may be."""
     with Store[Any](path, mode="w", spill_bytes=1000) as s:
-        s["array"] = np.arange(1000)
+        s["large"] = b"x" * 5000
         with s.lock("by name"):
             return modes(path)
 
