@@ -102,14 +102,17 @@ def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
 
     A user who is not in that group keeps another one, which is then given nothing: it is not that of the database.
     """
+    made = os.stat(target)
     if os.geteuid() == 0:
-        os.chown(target, database.st_uid, database.st_gid)
-    elif os.stat(target).st_gid != database.st_gid:
+        if (made.st_uid, made.st_gid) != (database.st_uid, database.st_gid):
+            os.chown(target, database.st_uid, database.st_gid)
+    elif made.st_gid != database.st_gid:
         try:
             os.chown(target, -1, database.st_gid)
         except PermissionError:
             mode &= ~stat.S_IRWXG
-    os.chmod(target, mode)
+    if stat.S_IMODE(made.st_mode) != mode:
+        os.chmod(target, mode)
 
 
 def regroup(database: str, suffixes: Iterable[str]) -> None:
