@@ -23,6 +23,7 @@ from store.arguments import (
 from store.backends import Backend, schemes
 from store.clock import wall_clock
 from store.codecs import CodecChoice
+from store.companions import Rights
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError, label
 from store.file_status import unreachable
 from store.key_warnings import warn_of_keys
@@ -76,6 +77,7 @@ class Handle(Generic[V]):
         verify_buffers: bool = False,
         verify_writes: bool = False,
         clock: Callable[[], float] = wall_clock,
+        rights: Rights | None = None,
     ) -> None:
         self._closed = True  # until it is open: __del__ also sees what failed on the way
         if mode not in MODES:
@@ -99,7 +101,8 @@ class Handle(Generic[V]):
             "verify_writes": verify_writes, **options._asdict(),
         }  # fmt: skip
         keyring = Keyring(key)
-        self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability)
+        made = {} if rights is None else {"rights": rights}  # else a backend of somebody's need not know of them
+        self._backend = _open_backend(location, mode=mode, timeout=self._timeout, durability=durability, **made)
         try:
             sealer, spill = Sealer(keyring, self._backend.store_id), self._backend.spill
             large = None if spill is None else Large(spill, options, self._timeout)

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary, ref
 
 from store import running
 from store.clock import steady_clock
+from store.companions import make_beside
 from store.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
 from store.descriptors import Descriptor
 from store.errors import InUse, LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
@@ -30,6 +31,9 @@ from store.turns import QUEUE_SECONDS, Ticket, Turns
 # twice as long. What a write costs more than alone is the change of processes: each begins with cold caches.
 FIRST_DELAY = 0.0001
 LAST_DELAY = 0.002
+
+SUFFIX = ".lock"  # behind the name of what is locked
+ATTEMPTS = 100  # to open a lock file that others remove
 
 
 class Hold:
@@ -63,9 +67,15 @@ class WriterLock:
     """
 
     def __init__(
-        self, path: str | None, *, clock: Callable[[], float] = steady_clock, last_delay: float = LAST_DELAY
+        self,
+        path: str | None,
+        *,
+        database: str | None = None,
+        clock: Callable[[], float] = steady_clock,
+        last_delay: float = LAST_DELAY,
     ) -> None:
         self.path = path
+        self._database = database or (path or "").removesuffix(SUFFIX)  # whose mode and group the lock file gets
         self._last_delay = last_delay
         self.label = path or f":memory: {id(self)}"
         self.is_named = False  # one of the program's own, which are not looked at for rings
@@ -324,9 +334,8 @@ class WriterLock:
         if self._closed:
             raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
         self._flock, self._funlock = lock_descriptor, unlock_descriptor
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
-            self._opened = Descriptor(self.path, flags, 0o666)
+            self._opened = self._made_or_there(self.path)
         except OSError as exc:
             what = "the file of a named lock" if self.is_named else "the lock file"
             raise unopenable(self.path, exc, what, NAMED_REMEDY if self.is_named else _READ_REMEDY) from exc
@@ -338,6 +347,16 @@ class WriterLock:
         self._inode = (status.st_dev, status.st_ino)
         self._descriptor = self._opened.number
         return self._descriptor
+
+    def _made_or_there(self, path: str) -> Descriptor:
+        flags = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        for _ in range(ATTEMPTS):
+            make_beside(path, self._database)
+            try:
+                return Descriptor(path, flags)
+            except FileNotFoundError:  # its holder removed it in between
+                continue
+        return Descriptor(path, flags)
 
     def _unlock(self) -> None:
         """Undo what the holder left, then let the next one in. Under the mutex."""

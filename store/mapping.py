@@ -52,7 +52,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         renames: old dotted name → new one, for classes and modules that moved since records were written.
         on_missing: what a record whose class is gone does: "raise", or load with a "placeholder" in its place.
         key: the secret that seals records (bytes, str, path of a key file, or several, newest first); None
-            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own. 16 bytes at least; 64 hexadecimal digits are 32.
+            is STORE_KEY_FILE, STORE_KEY, or a key of the user's own. 64 hexadecimal digits are 32 bytes. One that can
+            be guessed (under 16 bytes, "aaaa…") raises ValueError: what it has sealed is read with key=[new, old].
         on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be
             decoded: "raise", "skip", or a function of its name and the error, which gives the value to put in
             its place. `s[name]` and `==` always raise.
@@ -67,6 +68,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
             the first value of each class that this process stores, and exceptions always; that is a sample.
         clock: what tells the time in Unix seconds; for tests.
+        rights: mode and group of the file, where this call makes it (`store.companions.Rights`); None leaves them to
+            the umask. What is made beside the file has those of the file.
 
     Raises:
         StoreNotFound: mode "r" or "w", or no such directory. NotAStore: the file is something else.

@@ -27,7 +27,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 from store import caller
-from store.arguments import check_ttl
+from store.arguments import check_ttl, locate
+from store.companions import private_rights
 from store.errors import (
     CodecUnavailable,
     Corrupt,
@@ -78,18 +79,21 @@ class Sessions:
 
     Args:
         location: a path or URL, or an open `Store`, of whose file a namespace is used; close that on its own. Its
-            key, clock and trust are then those of the sessions: open it with trust="own", or else plain data of
+            key, clock, trust and mode are then those of the sessions: open it with trust="own", or else plain data of
             whoever can write the file is taken for a session.
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these are told another
             number; None is for ever.
         codec: how data are encoded: "json" is for plain data; "pickle" holds any object, at the price that who has
             the key can run code. Sessions that are there keep theirs.
+        group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
+            and 0600 without, whatever the umask. What is beside it follows; a file that is there keeps what it has.
+            Users of the group need a folder that they may write; give it the group, and `chmod g+s`.
         options: of the `Store` to open, where `location` names one: key, clock, timeout, durability, mode…
             Its trust is "own": what no key of yours sealed is no session.
 
     Raises:
-        As `Store`. TypeError: options beside an open `Store`.
+        As `Store`. TypeError: options beside an open `Store`. ValueError: there is no such group.
     """
 
     def __init__(
@@ -99,10 +103,13 @@ class Sessions:
         namespace: str = "sessions",
         ttl: float | None = TWO_WEEKS,
         codec: Any = "json",
+        group: str | int | None = None,
         **options: Any,
     ) -> None:
         ttl = check_ttl(ttl)
         if isinstance(location, Store):
+            if group is not None:
+                raise TypeError("group: the file is there already; give it to the group with chgrp and chmod")
             if options:
                 raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
             if location._writeback is not None:
@@ -111,6 +118,10 @@ class Sessions:
         else:
             if options.get("writeback"):
                 raise TypeError(_NO_WRITEBACK)
+            if locate(location)[0] == "sqlite":
+                options = {"rights": private_rights(group), **options}
+            elif group is not None:
+                raise ValueError("group is of a store that is a file; this one is not")
             store = Store(location, namespace=namespace, codec=codec, **{"trust": "own", **options})
         self._set_up(store, ttl, codec)
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from store.backends import kept_locks, wal_index
 from store.backends.log_names import Inode
 from store.backends.sqlite_connection import connect
+from store.companions import make_beside
 from store.descriptors import Descriptor
 
 try:
@@ -127,9 +128,9 @@ class FileLock:
         if sys.platform == "win32":  # where closing a file drops no lock of SQLite's
             return True
         if self._file is None:
-            flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             try:
-                self._file = Descriptor(self._path, flags, 0o666)
+                make_beside(self._path, self._database)
+                self._file = Descriptor(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except OSError:  # a reader that may not make it
                 return True
         return self._flock(fcntl.LOCK_SH)

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from store import running
+from store.companions import make_folder_beside
 from store.digests import blake2b
 from store.errors import LockTimeout, StoreError
 from store.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
 
+SUFFIX = "-locks"  # behind the name of the database
 LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long, and waited for in peace
 
 
@@ -69,17 +71,19 @@ class NamedLocks:
 
     def _lock(self, name: str) -> WriterLock:
         """The lock of that name, one for all threads, as long as one of them has or wants it."""
-        path = None if self.folder is None else self._file(self.folder, name)
+        folder = self.folder
+        path = None if folder is None else self._file(folder, name)
+        database = None if folder is None else folder.removesuffix(SUFFIX)
         with self._mutex:  # `setdefault` alone could give two threads two
             lock = self._known.get(name)
             if lock is None:
-                lock = self._known[name] = WriterLock(path, last_delay=LAST_DELAY)
+                lock = self._known[name] = WriterLock(path, database=database, last_delay=LAST_DELAY)
                 lock.is_named = True
             return lock
 
     def _file(self, folder: str, name: str) -> str:
         try:
-            os.makedirs(folder, exist_ok=True)
+            make_folder_beside(folder, folder.removesuffix(SUFFIX))
         except OSError as exc:
             raise unopenable(folder, exc, "the folder of the named locks", NAMED_REMEDY) from exc
         return os.path.join(

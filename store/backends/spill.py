@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from store.clock import steady_clock
+from store.companions import folder_mode, give_rights
 from store.descriptors import Descriptor
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
 from store.file_status import LOOK_AT_LOG
@@ -146,7 +147,7 @@ class Folder:
             return
         self._was_made = True
         with self._open() as descriptor:
-            give_rights(descriptor, status, status.st_mode & 0o666 | (status.st_mode & 0o444) >> 2)
+            give_rights(descriptor, status, folder_mode(status.st_mode))
 
     def _sync_name(self, descriptor: int) -> None:
         """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
@@ -181,13 +182,6 @@ def lock_exclusively(descriptor: int, timeout: float) -> bool:
 def unlock(descriptor: int) -> None:
     """Let others write again."""
     fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def give_rights(descriptor: int, database: os.stat_result, mode: int) -> None:
-    """Who may read the database may read what is beside it, and nobody else; what root writes stays its owner's."""
-    if os.geteuid() == 0:
-        os.fchown(descriptor, database.st_uid, database.st_gid)
-    os.fchmod(descriptor, mode)
 
 
 def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from store.backends import spill_reading
-from store.backends.spill import Folder, give_rights, lock_exclusively, unwritable
+from store.backends.spill import Folder, lock_exclusively, unwritable
+from store.companions import give_rights
 from store.descriptors import Descriptor
 from store.errors import ReadOnly, StorageError
 from store.spilled import Part

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from store.backends.spill import Folder, give_rights
+from store.backends.spill import Folder
+from store.companions import give_rights
 from store.descriptors import Descriptor
 from store.spilled import Part, checksum, new_file
 

@@ -14,6 +14,7 @@ from store.backends.sqlite_reading import SqliteReading
 from store.backends.sqlite_reentry import is_struck, put_off
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
+from store.companions import Rights
 from store.errors import ReadOnly, StorageError, StoreClosed
 from store.file_status import reaching
 from store.row import Row
@@ -232,11 +233,16 @@ class _Closed:
         raise StoreClosed(f"the store on {self._location} was closed; open it again")
 
 
-def open_sqlite(location: str, *, mode: str, timeout: float, durability: str) -> SqliteBackend:
-    """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS."""
+def open_sqlite(
+    location: str, *, mode: str, timeout: float, durability: str, rights: Rights | None = None
+) -> SqliteBackend:
+    """The backend for a path or ":memory:"; `mode` as for dbm, `durability` one of SYNCHRONOUS.
+
+    A file that is made gets `rights`.
+    """
     if not isinstance(durability, str) or durability not in SYNCHRONOUS:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(SYNCHRONOUS)}")
-    lease = attach(location, mode=mode, timeout=timeout)
+    lease = attach(location, mode=mode, timeout=timeout, rights=rights)
     try:
         if durability == "full":
             lease.engine.sync_fully()

@@ -20,6 +20,7 @@ from store.backends.sqlite_files import leaving_no_trace, prepare
 from store.backends.sqlite_network import in_network_mode
 from store.backends.sqlite_pool import lost
 from store.clock import steady_clock
+from store.companions import Rights
 from store.errors import StoreNotFound
 from store.file_status import status_of
 
@@ -53,7 +54,7 @@ class Lease:
             detach(self)
 
 
-def attach(path: str, *, mode: str, timeout: float) -> Lease:
+def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None) -> Lease:
     """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
 
     Raises:
@@ -74,7 +75,7 @@ def attach(path: str, *, mode: str, timeout: float) -> Lease:
             return lease
         network = in_network_mode(path)
         with leaving_no_trace(path):
-            connect_ = prepare(path, read_only=read_only, network=network, timeout=timeout)
+            connect_ = prepare(path, read_only=read_only, network=network, timeout=timeout, rights=rights)
         inode = _inode(path)
         if inode is not None:  # else deleted again at this very moment
             return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))

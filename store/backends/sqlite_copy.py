@@ -17,12 +17,13 @@ from dataclasses import dataclass, field
 from store import spilled
 from store.backends import spill
 from store.backends import sqlite_statements as sql
-from store.backends.spill import Folder, give_rights
+from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, Tell
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
 from store.backends.sqlite_names import COPIED, check_name_length
+from store.companions import give_rights
 from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock

@@ -17,6 +17,7 @@ from weakref import ref
 from store.backends import LOOK_SECONDS
 from store.backends import sqlite_statements as sql
 from store.backends.log_names import Inode
+from store.backends.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
 from store.backends.named_locks import NamedLocks
 from store.backends.sqlite_beside import read_beside, write_beside
 from store.backends.sqlite_checkpoints import Checkpoints
@@ -54,7 +55,7 @@ class Engine(Pool):
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.writer_lock.folder = self._place.unchanged
-        self.named_locks = NamedLocks(None if self.shared else path + "-locks")
+        self.named_locks = NamedLocks(None if self.shared else path + NAMED_LOCKS_SUFFIX)
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         mapped = None if self.shared or self.network or is_frozen(connect) else path

@@ -13,12 +13,14 @@ from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
 from store.backends.single_name import check_single_name
+from store.backends.spill import unwritable
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
 from store.backends.sqlite_errors import SQLITE_ERRORS, is_writable
 from store.backends.sqlite_names import COPIED, USED, check_name_length
 from store.backends.sqlite_network import in_use, network_reader, network_writer, set_journal
 from store.backends.sqlite_refusals import why_not_read
 from store.backends.sqlite_slot import wait
+from store.companions import Rights, make_database
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.file_status import is_there, status_of
 from store.locking import Hold, WriterLock, nothing
@@ -59,8 +61,11 @@ def _identity(path: str) -> bytes | None:
     return found[0]
 
 
-def prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Connect:
-    """Make the file a store of this release, and say how to open connections to it."""
+def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights: Rights | None = None) -> Connect:
+    """Make the file a store of this release, and say how to open connections to it.
+
+    A file that is made gets `rights`; None are those of the umask.
+    """
     _check_place(path)
     check_single_name(path, read_only=read_only)
     if read_only:
@@ -73,6 +78,8 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float) -> Con
     check_name_length(path, USED if is_there else COPIED)
     if is_there:
         _check_writable(path)
+    elif rights is not None:
+        _make_empty(path, rights)
     # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
     if network or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
         _make(path, timeout, network=network)
@@ -146,6 +153,22 @@ def _clear(path: str, had_log: bool) -> None:
 def _is_beside(path: str) -> bool:
     """Whether SQLite has something beside the file, if only an empty log."""
     return is_there(path + "-wal") or is_there(path + "-shm")
+
+
+def _make_empty(path: str, rights: Rights) -> None:
+    try:
+        make_database(path, rights)
+    except PermissionError as exc:
+        if rights.group is None or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+            raise unwritable(exc, path) from exc
+        raise StorageError(
+            f"{path} cannot be given to the group {rights.group}, and was not made: this user is not in it; name one "
+            "that `id` lists, or make the store as root",
+            errno=exc.errno,
+            path=path,
+        ) from exc
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
 
 
 def _make(path: str, timeout: float, *, network: bool) -> None:

@@ -28,6 +28,7 @@ from store.backends.mounts import Mount, mount_of
 from store.backends.spill import unwritable
 from store.backends.sqlite_connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
 from store.backends.sqlite_errors import IOERR_LOCK, READONLY_ROLLBACK
+from store.companions import make_beside
 from store.errors import StorageError
 from store.file_status import is_there
 from store.syncing import sync_folder
@@ -68,8 +69,7 @@ def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
     """
     marked = is_marked(path)
     if network:
-        with open(_mark(path), "ab"):
-            pass
+        make_beside(_mark(path), path)
         _sync_names(path)
     try:
         conn.execute(f"PRAGMA journal_mode = {'PERSIST' if network else 'WAL'}").fetchone()

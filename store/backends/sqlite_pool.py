@@ -25,6 +25,7 @@ from store.backends.sqlite_presence import Membership
 from store.backends.sqlite_reentry import conflict
 from store.backends.sqlite_slot import SharedSlot, Slot
 from store.clock import steady_clock
+from store.companions import regroup
 from store.errors import NotAStore, StorageError, StoreClosed, StoreError
 
 ID_BYTES = 16
@@ -146,6 +147,7 @@ class Pool:
                 slot.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_mode(slot.logged)
                 if slot.logged:
+                    regroup(self.path, ("-wal", "-shm"))
                     self._membership.opened()
             except BaseException:
                 self._membership.leave(conn)

@@ -18,6 +18,7 @@ from store.backends.spill_writing import write_as
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_errors import SQLITE_ERRORS, translate
 from store.backends.sqlite_names import COPIED, check_name_length
+from store.companions import give_rights
 from store.errors import StorageError, StoreNotFound
 from store.row import Row
 from store.spilled import FOLDER_SUFFIX, Part
@@ -68,7 +69,7 @@ def rebuilt(target: str, store_id: bytes, rights: os.stat_result) -> Iterator[Re
         path = os.path.join(work, "store.db")
         try:
             with apart(path, "mode=rwc") as conn:
-                _give_rights(path, rights)
+                give_rights(path, rights, rights.st_mode & 0o666 | 0o600)
                 schema.migrate(conn, path)
                 conn.execute("BEGIN IMMEDIATE")
                 conn.execute(sql.SET_STORE_ID, (store_id,))
@@ -97,12 +98,6 @@ def check_target(target: str) -> None:
                 errno=errno.EEXIST,
                 path=path,
             )
-
-
-def _give_rights(path: str, rights: os.stat_result) -> None:
-    if os.geteuid() == 0:
-        os.chown(path, rights.st_uid, rights.st_gid)
-    os.chmod(path, rights.st_mode & 0o666 | 0o600)
 
 
 def _put_in_place(path: str, target: str) -> None:

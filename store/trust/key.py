@@ -14,19 +14,19 @@ UNKEYED = bytes(ID_BYTES)  # the key id of a seal that was made without a key: a
 class Key:
     """One secret. Its `id` is public and is stored with each seal; nothing else of it is ever shown.
 
-    A `retired` one verifies and does not seal. `size` is how many bytes it was made of.
+    A `retired` one verifies and does not seal; nor does one with a `weakness`, which says why it can be guessed.
     """
 
-    __slots__ = ("_secret", "id", "retired", "size")
+    __slots__ = ("_secret", "id", "retired", "weakness")
 
-    def __init__(self, material: bytes, *, retired: bool = False) -> None:
+    def __init__(self, material: bytes, *, retired: bool = False, weakness: str = "") -> None:
         if not material:
             raise ValueError("a key may not be empty")
         # The material may have any length; blake2b takes keys of up to 64 bytes (RFC 7693).
         self._secret = blake2b(material, digest_size=KEY_BYTES, person=b"store.key.v1").digest()
         self.id = self.derive(b"store.key-id.v1")[:ID_BYTES]
         self.retired = retired
-        self.size = len(material)
+        self.weakness = weakness
 
     def derive(self, purpose: bytes) -> bytes:
         """Another secret for one purpose, from which this one cannot be found; 32 bytes."""

@@ -1,14 +1,30 @@
-"""A key as text, in `key=` and in STORE_KEY alike: 64 hexadecimal digits are 32 bytes, any other text is itself."""
+"""Keys that a program or an environment gives as they are: what such text stands for, and which are too weak.
+
+64 hexadecimal digits are 32 bytes, and any other text is itself, in `key=` and in STORE_KEY alike.
+
+A weak key does not seal: it is refused. Anyone who has a copy of the file can try keys on it, as many and as fast as
+they like, so only the key itself holds them up. It is not stretched (scrypt) instead: a password that is on a list
+falls within hours all the same, each process would wait for it at its first read, and what the same text has sealed
+before would become foreign. That stays readable behind a better key, `key=[new, old]`, and `rekey` seals it anew.
+
+Weak is a key under 16 bytes, or of fewer than 9 different steps. A step is a pair of neighbouring bytes that are
+neither equal nor consecutive, so runs ("aaaa"), sequences ("12345678") and repetitions ("secretsecretsecret") have
+few. Random text of 16 bytes has about 15, and 16 random hexadecimal digits have too few once in 80 times: take 32.
+This finds placeholders. It is no measure of passwords: it knows no words, and no keyboard. 32 bytes, and 64
+hexadecimal digits, are taken for what a generator made, and not looked at.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
 
 from store.trust.key import KEY_BYTES, Key
 from store.trust.key_file import parse_keys
 
 SHORTEST = 16  # bytes of a key that seals
+LEAST_STEPS = 9  # a word of 8 letters that is repeated has 8
 _HEX = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}(?:\s+retired)?")
 _HOW_TO_MAKE = "`openssl rand -hex 32` gives a good one, and `store key new` makes a key file"
 
@@ -29,18 +45,37 @@ def text_keys(text: str, where: str) -> list[Key]:
         return [*keys, Key(text.encode(), retired=True)] if where == "key=" and len(keys) == 1 else keys
     if os.path.isabs(text) and os.path.isfile(text):
         raise ValueError(f"{where} is the path of a file: name it in STORE_KEY_FILE, or pass key=pathlib.Path(…)")
-    return [Key(_bytes_of(text, where))]
+    return [_judged(_bytes_of(text, where))]
+
+
+def bytes_key(material: bytes) -> Key:
+    """The key that bytes are."""
+    return Key(material) if len(material) == KEY_BYTES else _judged(material)
 
 
 def sealing_first(keys: list[Key], where: str) -> list[Key]:
-    """The same keys. Raises: ValueError: the one that seals is so short that it can be guessed."""
+    """The same keys. Raises: ValueError: the one that seals is so weak that it can be guessed."""
     seals = next((key for key in keys if not key.retired), None)
-    if seals is not None and seals.size < SHORTEST:
+    if seals is not None and seals.weakness:
         raise ValueError(
-            f"{where}: a key has at least {SHORTEST} bytes, and this one has {seals.size}, which can be guessed: "
-            f"{_HOW_TO_MAKE}; what the short one has sealed is read with key=[new, old]"
+            f"{where}: {seals.weakness}, so it can be guessed: {_HOW_TO_MAKE}; "
+            "what the weak one has sealed is read with key=[new, old]"
         )
     return keys
+
+
+def _judged(material: bytes) -> Key:
+    return Key(material, weakness=_weakness_of(material))
+
+
+def _weakness_of(material: bytes) -> str:
+    """Why a key can be guessed, without a part of it; empty where nothing is seen."""
+    if len(material) < SHORTEST:
+        return f"a key has at least {SHORTEST} bytes, and this one has {len(material)}"
+    steps = {pair for pair in pairwise(material) if abs(pair[0] - pair[1]) > 1}
+    if len(steps) < LEAST_STEPS:
+        return "this key is a run, a sequence or a repetition of few letters"
+    return ""
 
 
 def _bytes_of(text: str, where: str) -> bytes:

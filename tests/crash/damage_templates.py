@@ -13,7 +13,7 @@ from store import Store, allow
 
 from .sqlite_pages import Owner, owners_of
 
-KEY = b"damage" * 4
+KEY = b"the key of these tests"
 NOW = 1_800_000_000.0
 SPILL_BYTES = 2000
 

@@ -19,7 +19,7 @@ from .model_remote import Remote, SecondProcess
 from .model_second import look
 from .model_values import NAMESPACES, STEP_SECONDS, handles, namespaces, options, ttls, unreadable
 
-KEY, OTHER = b"model", b"other"
+KEY, OTHER = b"the key of the model", b"the key of others"
 MOST = 4
 
 

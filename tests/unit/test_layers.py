@@ -19,6 +19,7 @@ PACKAGE = Path(store.__file__).parent
 RANKS = {
     "store.errors": 0, "store.row": 0, "store.dotted": 0, "store.digests": 0, "store.culprit_parts": 0, "store.syncing": 0,
     "store.deadlock": 0, "store.turns": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0,
+    "store.companions": 0.5,  # stands on the descriptors
     "store.file_status": 0.5,  # stands on the errors alone, and what has rank 1 on it
     "store.running": 0, "store.reentry": 0,
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1, "store.spilled": 1,

@@ -477,7 +477,7 @@ def test_damaged_record_is_computed_anew(path: Path) -> None:
 
 @pytest.mark.damaged
 def test_record_of_somebody_else_by_the_trust_of_the_store(path: Path) -> None:
-    with Store[Any](path, key=b"theirs" * 8) as s:
+    with Store[Any](path, key=b"the key of others") as s:
         memo(s)(double)(2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "has no|.*do(es)? not hold", UserWarning)

@@ -335,7 +335,7 @@ def test_error_of_decoding_a_cached_record_names_it(s, monkeypatch, asked):
 
 # -- what a record is decoded by
 
-THEIRS, MINE = b"theirs" * 6, b"mine" * 8
+THEIRS, MINE = b"the key of others", b"mine" * 8
 
 
 @pytest.mark.damaged

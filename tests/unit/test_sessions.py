@@ -440,7 +440,7 @@ def test_repr_shows_file_namespace_and_count(path):
 
 
 def test_open_store_is_shared_and_stays_open(path, clock):
-    with Store(path, trust="own", ttl=5, clock=clock, key="k" * 32) as s:
+    with Store(path, trust="own", ttl=5, clock=clock, key="the key of the store") as s:
         s["settings"] = 1
         with Sessions(s, ttl=100, namespace="web") as sessions:
             id = sessions.create(DATA)
@@ -459,7 +459,7 @@ def test_open_store_is_shared_and_stays_open(path, clock):
 
 def test_options_that_cannot_be_are_refused(path):
     with Store(path) as s, pytest.raises(TypeError, match="key: give options to the Store that you open"):
-        Sessions(s, key="k" * 32)
+        Sessions(s, key="the key of the store")
     with pytest.raises(TypeError, match="no writeback"):
         Sessions(path, writeback=True)
     with Store(path, writeback=True) as s, pytest.raises(TypeError, match="no writeback"):

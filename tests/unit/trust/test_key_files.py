@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from store import Store
+import store
+from store import Store, messages
+from store.aio import AsyncStore
 from store.errors import StorageError, Untrusted
+from store.sessions import Sessions
+from store.settings import Settings
 from store.trust import key_file as key_files
 from store.trust import keys
 from store.trust.key import Key
@@ -24,6 +31,29 @@ GIVEN, NAMED, INLINE, OWN = ((f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4)
 FOREIGN_KEY = "ignore:.*sealed with a key"
 KeyFile = Callable[..., Path]
 ShowsNoSecret = Callable[[BaseException, str], None]
+
+
+async def _open_async(path: Path, key: Any) -> None:
+    async with AsyncStore(path, key=key):
+        pass
+
+
+@dataclass
+class Prefs:
+    theme: str = "dark"
+
+
+ENTRIES: dict[str, Callable[[Path, Any], object]] = {
+    "Store": lambda path, key: Store(path, key=key),
+    "Store, read only": lambda path, key: Store(path, mode="r", key=key),
+    "Sessions": lambda path, key: Sessions(path, key=key),
+    "Settings": lambda path, key: Settings(Prefs, path, key=key),
+    "AsyncStore": lambda path, key: asyncio.run(_open_async(path, key)),
+    "send": lambda path, key: messages.send(io.BytesIO(), 1, key=key),
+    "receive": lambda path, key: messages.receive(io.BytesIO(), key=key),
+    "recover": lambda path, key: store.recover(path.with_name("gone"), path, key=key),
+    "list": lambda path, key: Store(path, key=[None, key, "a longer one, by far"]),
+}
 
 
 class Thing:
@@ -122,7 +152,8 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     [
         ("", "^STORE_KEY holds no key: `openssl rand"),
         ("  \n", "^STORE_KEY holds no key"),
-        ("fifteen letters", "^STORE_KEY: a key has at least 16 bytes, and this one has 15, which can be guessed: "),
+        ("fifteen letters", "^STORE_KEY: a key has at least 16 bytes, and this one has 15, so it can be guessed: "),
+        ("a" * 16, "^STORE_KEY: this key is a run, a sequence or a repetition of few letters, so it can be guessed: "),
         (f"{INLINE},{NAMED[:-1]}", "^STORE_KEY, line 2:"),
         (f"{NAMED} retired, {INLINE[:-1]}g", "^STORE_KEY, line 2: a key is 64 hexadecimal digits"),
     ],
@@ -140,7 +171,7 @@ def test_bad_key_in_the_environment(
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 16, "schlüssel" * 8, INLINE, INLINE[:-1], " x, y " * 5, "/run/secrets/key", "retired" * 3]
+    "text", ["schlüssel" * 8, INLINE, INLINE[:-1] + "-sixteen", " x, or, why not y ", "/run/secrets/key", "retired, for good"]
 )
 def test_text_is_the_same_key_in_the_environment_and_in_the_program(
     path: Path, monkeypatch: pytest.MonkeyPatch, text: str
@@ -156,12 +187,13 @@ def test_text_is_the_same_key_in_the_environment_and_in_the_program(
 
 
 def test_digits_that_were_taken_as_text_once_verify_what_they_have_sealed(path: Path) -> None:
-    with Store[Any](path, key=INLINE.encode()) as s:
+    digits = RANDOM["digits"] * 2
+    with Store[Any](path, key=digits.encode()) as s:
         s["a"] = {1}
-    with Store[Any](path, key=INLINE, trust="own") as s:
+    with Store[Any](path, key=digits, trust="own") as s:
         assert s["a"] == {1}
         assert s.rekey().resealed == 1
-    with Store[Any](path, key=bytes.fromhex(INLINE), trust="own") as s:
+    with Store[Any](path, key=bytes.fromhex(digits), trust="own") as s:
         assert s["a"] == {1}
 
 
@@ -174,16 +206,80 @@ def test_short_key_of_the_program_is_refused(shows_no_secret: ShowsNoSecret, pat
     assert not path.exists()
 
 
-def test_what_a_short_key_has_sealed_is_read_behind_a_longer_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+GUESSED = ["a" * 16, "password12345678", "changemechangeme", "secret" * 8, "k" * 32, "0" * 40, b"\0" * 31, "\n" * 20 + "x"]
+RANDOM = {
+    "digits": "8d0f3a6be5c94721b07f6cd2e1893f54", "short digits": "8d0f3a6be5c94721", "bytes": bytes(range(0, 48, 3)),
+    "32 bytes": bytes(32), "base64": "mXo4vD0t-qL2cR7_ypZb1w", "words": "correct horse battery",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guessed", GUESSED)
+def test_key_of_few_different_steps_is_refused(shows_no_secret: ShowsNoSecret, path: Path, guessed: Any) -> None:
+    with pytest.raises(ValueError, match=r"^key=: this key is a run, a sequence or a repetition") as caught:
+        Store(path, key=[guessed, "the old one, long enough"])
+    shows_no_secret(caught.value, repr(guessed)[1:-1])
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("key", RANDOM.values(), ids=RANDOM)
+def test_key_that_a_generator_made_is_taken(path: Path, key: Any) -> None:
+    with Store[Any](path, key=key) as s:
+        s["a"] = {1}
+    with Store[Any](path, key=key, trust="own") as s:
+        assert s["a"] == {1}
+
+
+@pytest.mark.parametrize("weak", ["x", "fifteen letters", "password12345678", b"\0" * 16])
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_point_refuses_a_weak_key(path: Path, entry: str, weak: Any) -> None:
+    with pytest.raises(ValueError, match=r"^key=: .* so it can be guessed: .*is read with key=\[new, old\]"):
+        ENTRIES[entry](path, weak)
+    assert not path.exists()
+
+
+COMMANDS = [("x", ["set", "app.db", "a", "1"]), ("x", ["key", "show"]), ("password12345678", ["sessions", "count", "app.db"])]
+
+
+@pytest.mark.parametrize("weak, command", COMMANDS)
+def test_command_line_refuses_a_weak_key_of_the_environment(
+    tmp_path: Path, weak: str, command: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "store", *command],
+        env={**os.environ, "STORE_KEY": weak}, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "STORE_KEY: " in done.stderr and "so it can be guessed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert weak == "x" or weak not in done.stderr
+    assert not (tmp_path / "app.db").exists()
+
+
+@pytest.mark.parametrize("weak", ["short", "password12345678"])
+@pytest.mark.parametrize("given", ["key=", "STORE_KEY"])
+def test_what_a_weak_key_has_sealed_is_read_behind_a_better_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch, weak: str, given: str
+) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("store.trust.key_text.SHORTEST", 1)  # as a release before wrote it
-        with Store[Any](path, key="short") as s:
+        patched.setattr("store.trust.key_text._weakness_of", lambda _: "")  # as a release before wrote it
+        if given == "STORE_KEY":
+            patched.setenv("STORE_KEY", weak)
+        with Store[Any](path, key=None if given == "STORE_KEY" else weak) as s:
             s["a"] = {1}
-    with Store[Any](path, key=["a longer one, by far", "short"], trust="own") as s:
+    with Store[Any](path, key=["a longer one, by far", weak], trust="own") as s:
         assert s["a"] == {1}
         s.rekey()
     with Store[Any](path, key="a longer one, by far", trust="own") as s:
         assert s["a"] == {1}
+
+
+def test_message_that_a_weak_key_has_sealed_is_received_behind_a_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = io.BytesIO()
+    with monkeypatch.context() as patched:
+        patched.setattr("store.trust.key_text._weakness_of", lambda _: "")
+        messages.send(line, {1}, key="short")
+    line.seek(0)
+    assert messages.receive(line, key=["a longer one, by far", "short"]) == {1}
 
 
 def test_path_in_place_of_a_key_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

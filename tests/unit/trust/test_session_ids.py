@@ -143,12 +143,12 @@ def told_nothing_yet() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:.*sealed with a key this program does not hold")
 @pytest.mark.parametrize("codec", ["json", "pickle"])
 def test_session_sealed_by_somebody_else_is_absent(path, codec):
-    with Sessions(path, key="theirs" * 6, codec=codec) as theirs:
+    with Sessions(path, key="the key of others", codec=codec) as theirs:
         id = theirs.create({"user": "eve"})
     with Sessions(path, codec=codec) as sessions:
         refused(sessions, id, "not sealed with a key of yours")
         assert len(sessions) == 1  # it is not lost: whoever has the key reads it
-    with Sessions(path, key="theirs" * 6, codec=codec) as theirs:
+    with Sessions(path, key="the key of others", codec=codec) as theirs:
         assert theirs.load(id) == {"user": "eve"}
     with Sessions(path) as sessions:
         assert sessions.delete(id) is True
@@ -179,7 +179,7 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 @pytest.mark.filterwarnings("ignore:.*sealed with a key this program does not hold")
 @pytest.mark.parametrize("codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")])
 def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
-    with Sessions(path, key="theirs" * 6) as theirs:
+    with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
         s = theirs._store
         row = s._find(_name_of(id))
@@ -207,7 +207,7 @@ def check_absent_but_for_touch(sessions: Sessions, id: str) -> None:
 
 def test_open_store_of_trust_data_reads_plain_sessions_of_others(path):
     """As the docstring says; it is why Sessions itself opens with trust="own"."""
-    with Sessions(path, key="theirs" * 6) as theirs:
+    with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({"user": "eve"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
