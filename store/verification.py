@@ -109,7 +109,12 @@ def _check_rest(store: Handle[Any], found: Verification, last: int, quick: bool)
 
 def _check_index(store: Handle[Any], found: Verification, ids: set[int]) -> None:
     """What the file's damage means for records: those that are in the table, and not under their name."""
-    listed = {id_: (namespace, name) for id_, namespace, name in store._backend.listed()}
+    listed: dict[Any, tuple[Any, Any]] = {}
+    try:
+        for id_, namespace, name in store._backend.listed():
+            listed[id_] = namespace, name
+    except (Corrupt, StorageError) as exc:
+        found.damage.append(str(exc))
     for id_ in sorted(ids):
         row = store._backend.row(id_)
         if row is not None and listed.get(id_) != (row.namespace, row.name):

@@ -281,8 +281,11 @@ class Backend(Protocol):
     def unread_commits(self) -> int:
         """How many commits are there that nothing reads, since something before them is damaged."""
 
-    def listed(self) -> list[tuple[Any, Any, Any]]:
-        """Id, namespace and name of every record, as the index of names has them."""
+    def listed(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Id, namespace and name of every record, as the index of names has them.
+
+        Raises: Corrupt: at the end, where the index leads round in a circle.
+        """
 
     def row(self, id_: int) -> Row | None:
         """The row of that id, found without any index."""

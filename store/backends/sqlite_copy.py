@@ -19,10 +19,12 @@ from store.backends import spill
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder
 from store.backends.spill_copying import FileCopies, Tell
+from store.backends.sqlite_budget import watched
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
 from store.backends.sqlite_names import COPIED, check_name_length
+from store.backends.sqlite_walks import by_id
 from store.companions import give_rights
 from store.descriptors import Descriptor
 from store.errors import Corrupt, ReadOnly, RecordError
@@ -224,7 +226,7 @@ def _from_memory(engine: Engine, partial: str, report: Report, timeout: float) -
 def _parts(engine: Engine, conn: sqlite3.Connection) -> list[tuple[str, str, Part]]:
     """The files that rows name, each with namespace and name. Raises: Corrupt: a row names something else."""
     found: list[tuple[str, str, Part]] = []
-    for namespace, name, text in conn.execute(sql.EVERY_SPILL):
+    for namespace, name, text, _ in by_id(conn.execute(sql.EVERY_SPILL), engine.path):
         prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
         try:
             found += [(namespace, name, part) for part in spilled.parts_of(text, prefix)]
@@ -266,8 +268,9 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     with apart(partial) as conn:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
+        watched(conn, partial)
+        _check_database(conn, path)  # before anything is deleted: that follows the pages wherever they lead
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied
-        _check_database(conn, path)
         for values in conn.execute(sql.EVERY_ROW):
             row = Row._make(values)
             try:

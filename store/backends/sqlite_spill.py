@@ -22,6 +22,7 @@ from store.backends.spill_holding import SharedHold
 from store.backends.sqlite_reentry import refuse
 from store.backends.sqlite_slot import fetch_one
 from store.backends.sqlite_spill_pending import Pending
+from store.backends.sqlite_walks import by_id
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.reentry import is_interrupting
 from store.row import Header
@@ -243,11 +244,11 @@ class SqliteSpill:
         """
         if self._engine.network:
             return set()
-        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT)
+        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT, by_id)
         named: set[str] = set()
         damaged: set[str] = set()
         for row in rows:
-            if len(row) == 1:
+            if len(row) == 2:
                 named.add(str(row[0]))
                 continue
             prefix = self.prefix(str(row[0]), str(row[1]))
@@ -269,11 +270,11 @@ def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
         raise
 
 
-def dropped(engine: Engine, rows: Iterable[tuple[Any, Any, Any]], but: str | None = None) -> tuple[list[str], int]:
+def dropped(engine: Engine, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
     """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
     files: list[str] = []
     size = 0
-    for namespace, name, text in rows:
+    for namespace, name, text, *_ in rows:
         prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
         found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
         files += found

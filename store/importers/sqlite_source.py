@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
+from store.backends.sqlite_budget import watched
 from store.errors import Corrupt, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
 
@@ -84,7 +85,7 @@ def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
         for pragma in _PRAGMAS:
             conn.execute(f"PRAGMA {pragma}")
         conn.execute("BEGIN")
-        yield conn
+        yield watched(conn, path)
 
 
 def _text(data: bytes) -> str | bytes:
