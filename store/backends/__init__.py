@@ -182,8 +182,8 @@ class Spill(Protocol):
     def problem(self, part: Part, *, content: bool) -> str | None:
         """What is wrong with a file, and with its `content` if asked; None where nothing is."""
 
-    def disk_bytes(self, part: Part) -> int:
-        """What a file takes on disk. Raises: as `body`."""
+    def refuse_hollow(self, parts: Sequence[Part]) -> None:
+        """Raises: Corrupt: the files of a record of somebody else take far more memory than disk."""
 
     def contents(self, part: Part) -> bytes | None:
         """What there is of a file, unchecked; None where it is missing."""
@@ -367,9 +367,7 @@ class Backend(Protocol):
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
         """
 
-    def backup(
-        self, path: str, check: Callable[[Row], object], progress: Callable[[int, int], object] | None
-    ) -> Copy:
+    def backup(self, path: str, check: Callable[[Row], bool], progress: Callable[[int, int], object] | None) -> Copy:
         """Puts a copy of the store, as of one moment, into the place of a backup of it, or where nothing is yet.
 
         `check` gets each row of the copy, and raises a RecordError for one that is damaged; `progress` gets bytes

@@ -22,8 +22,9 @@ from store.row import Row
 from store.spilled import files_of, prefix_of
 
 if TYPE_CHECKING:
+    from store.backends.spill_copying import Check
     from store.backends.sqlite_compact import SqliteFreed
-    from store.backends.sqlite_copy import Check, Copied, Progress
+    from store.backends.sqlite_copy import Copied, Progress
     from store.backends.sqlite_monitor import SqliteMonitor
 
 

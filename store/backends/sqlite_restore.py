@@ -8,12 +8,11 @@ import sqlite3
 from collections.abc import Callable
 
 from store.backends import sqlite_statements as sql
-from store.backends.spill_copying import FileCopies
+from store.backends.spill_copying import Check, FileCopies
 from store.backends.sqlite_attach import Lease, attach, detach
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, apart
 from store.backends.sqlite_copy import (
-    Check,
     Copied,
     Progress,
     Report,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from store import running
-from store.backends.sqlite_budget import Budget
 from store.backends.sqlite_errors import (
     SQLITE_ERRORS,
     SqliteError,
@@ -26,6 +25,7 @@ from store.backends.sqlite_errors import (
 from store.backends.sqlite_reentry import Later, conflict
 from store.backends.sqlite_statements import CHANGES_NOTHING
 from store.clock import steady_clock
+from store.step_budget import Budget
 
 if TYPE_CHECKING:
     from store.backends.sqlite_transaction import SqliteTransaction

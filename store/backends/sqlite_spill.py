@@ -19,6 +19,7 @@ from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
+from store.backends.spill_hollow import refuse_hollow
 from store.backends.sqlite_reentry import refuse
 from store.backends.sqlite_slot import fetch_one
 from store.backends.sqlite_spill_pending import Pending
@@ -197,8 +198,8 @@ class SqliteSpill:
     def problem(self, part: Part, *, content: bool) -> str | None:
         return spill_reading.problem_of(self.folder, part, content=content)
 
-    def disk_bytes(self, part: Part) -> int:
-        return spill_reading.disk_bytes(self.folder, part)
+    def refuse_hollow(self, parts: Sequence[Part]) -> None:
+        refuse_hollow(self.folder, parts)
 
     def contents(self, part: Part) -> bytes | None:
         found: bytes | None = spill_reading.contents(self.folder, part)

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
-from store.backends.sqlite_budget import watched
 from store.errors import Corrupt, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
+from store.step_budget import watched
 
 BUSY_SECONDS = 5.0
 COPIES = 5  # attempts at a copy that nobody wrote to meanwhile
