@@ -13,7 +13,7 @@ from contextlib import suppress
 
 STEPS = 100_000  # between two calls of the handler: about a millisecond
 LEAST_CALLS = 40  # for a statement on a small database, one call with a value for each of many rows included
-STEPS_PER_BYTE = 16  # SQLite's own check, the longest statement, takes less than two
+STEPS_PER_BYTE = 4  # ten times what the longest statement takes, SQLite's own check of records as small as they come
 STEPS_PER_VALUE = 1000  # of a statement that is run for each of many rows
 
 

@@ -46,7 +46,7 @@ def deep(path: Path) -> None:
 def wide(path: Path) -> None:
     """Few large pages."""
     with _store(path) as s:
-        _fill(s, 1000)
+        _fill(s, 500)
     _vacuumed(path, 65536)
 
 
