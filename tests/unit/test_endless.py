@@ -15,6 +15,7 @@ import pytest
 from store import Store, step_budget
 from store.backends import sqlite_statements as sql
 from store.errors import Corrupt, StoreError
+from store.importers.sqlite_source import opened
 from store.recovery import recover
 from store.step_budget import STEPS_PER_BYTE, Budget, watched
 
@@ -32,7 +33,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         s.update({f"name {number:03}": number for number in range(RECORDS)})
         s.put("gone", 1, ttl=0.001)
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("BEGIN")
         conn.executemany("INSERT INTO garbage VALUES (?)", [(f"{0:032x}-{number:032x}",) for number in range(700)])
+        conn.execute("COMMIT")
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute(f"PRAGMA page_size = {PAGE}")
         conn.execute("VACUUM")
@@ -144,6 +147,21 @@ def test_compact_ends_where_the_rows_of_files_that_went_stay(small_pages: Path) 
         found = s.compact()
         assert found.files_left > 0
         assert s.verify().damage
+
+
+@pytest.mark.damaged
+@pytest.mark.timeout(60)
+def test_import_of_a_database_that_leads_round_ends(tmp_path: Path) -> None:
+    source = tmp_path / "source.db"
+    with closing(sqlite3.connect(source, isolation_level=None)) as conn:
+        conn.execute(f"PRAGMA page_size = {PAGE}")
+        conn.execute("CREATE TABLE t (x)")
+        conn.execute("BEGIN")
+        conn.executemany("INSERT INTO t VALUES (?)", [(number,) for number in range(1000)])
+        conn.execute("COMMIT")
+    lead_round(source, "t")
+    with pytest.raises(Corrupt, match="cannot be read on"), opened(str(source)) as conn:
+        conn.execute("SELECT sum(x) FROM t").fetchone()
 
 
 @pytest.fixture
