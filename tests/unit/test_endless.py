@@ -19,7 +19,7 @@ from store.importers.sqlite_source import opened
 from store.recovery import recover
 from store.step_budget import STEPS_PER_BYTE, Budget, watched
 
-KEY = b"endless" * 4
+KEY = b"walks that lead round"
 PAGE = 512
 RECORDS = 200
 INNER, LEAF_OF_INDEX = (2, 5), 10
