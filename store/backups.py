@@ -12,8 +12,9 @@ from store.arguments import check_timeout, locate
 from store.backends import restorers
 from store.errors import RecordError
 from store.handle import DEFAULT_TIMEOUT_SECONDS, Handle
+from store.row import Row
 from store.trust.keys import Keyring
-from store.trust.seal import Sealer
+from store.trust.seal import Sealer, Verdict
 
 Progress = Callable[[int, int], object]
 
@@ -45,7 +46,7 @@ def backup(store: Handle[Any], path: str | os.PathLike[str], progress: Progress 
     _, target = _locate(path, "a backup")
     if not store._backend.in_transaction():  # which the backend refuses
         store.sync()
-    copied = store._backend.backup(target, store._pipeline.sealer.check, progress)
+    copied = store._backend.backup(target, _check(store._pipeline.sealer), progress)
     return Backup(target, copied.records, len(copied.parts), copied.database_bytes + copied.file_bytes)
 
 
@@ -73,7 +74,7 @@ def restore(
         copied, replaced = restorers.load(scheme)(
             source,
             target,
-            check_of=lambda store_id: Sealer(Keyring(), store_id).check,
+            check_of=lambda store_id: _check(Sealer(Keyring(), store_id)),
             progress=progress,
             timeout=check_timeout(timeout),
         )
@@ -81,6 +82,11 @@ def restore(
         raise _of_backup(exc, source) from exc
     size = copied.database_bytes + copied.file_bytes
     return Restoration(target, copied.records, len(copied.parts), size, replaced)
+
+
+def _check(sealer: Sealer) -> Callable[[Row], bool]:
+    """Whether a key of ours sealed a row; raises what is wrong with it."""
+    return lambda row: sealer.check(row) is Verdict.OWN
 
 
 def _of_backup(exc: RecordError, source: str) -> RecordError:

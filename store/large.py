@@ -6,7 +6,8 @@ body that is large without it is a file too; it is code to whoever decodes it, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.digests import blake2b
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from store.backends import Spill
 
 DEFAULT_SPILL_BYTES = 1024 * 1024
-MAX_SPARSE_BYTES = 64 * 1024 * 1024  # up to here a file of somebody else may be all holes
-LEAST_SHARE_ON_DISK = 256  # a larger one takes a 256th of its size on disk, however well that compresses
 
 
 class LargeOptions(NamedTuple):
@@ -101,45 +100,41 @@ class Large:
         if row.spill is not None:
             self.spill.discard(row.spill)
 
-    def body(self, row: Row) -> bytes:
-        """The whole body of a row that has files. Raises: Corrupt, StorageError."""
-        return row.body or self.spill.body(parts_of(self._text(row), self._prefix(row))[0])
+    def body(self, row: Row, *, foreign: bool) -> bytes:
+        """The whole body of a row that has files, perhaps of somebody else. Raises: Corrupt, StorageError."""
+        return row.body or self.spill.body(self._parts(row, foreign=foreign)[0])
 
-    def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, list[memoryview]]:
+    def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
 
-        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were.
+        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were. And
+        each is read when it is asked for, since the body need not refer to any.
 
         Raises:
             Corrupt: a file is missing, truncated or altered. StorageError: it cannot be read.
         """
-        parts = parts_of(self._text(row), self._prefix(row))
-        if foreign:
-            self._refuse_holes(parts)
+        parts = self._parts(row, foreign=False)
+        if foreign and not row.body:
+            self.spill.refuse_hollow(parts[:1])
         body = row.body or self.spill.body(parts.pop(0))
         mapped, verify = self.mmap and not (private or foreign), self._verify or foreign
-        return body, [self.spill.buffer(part, mapped=mapped, verify=verify) for part in parts]
+        buffers = [partial(self.spill.buffer, part, mapped=mapped, verify=verify) for part in parts]
+        if foreign:
+            return body, _Buffers(buffers, partial(self.spill.refuse_hollow, parts))
+        return body, [read() for read in buffers]
 
-    def _refuse_holes(self, parts: list[Part]) -> None:
-        """Raises: Corrupt: a file that takes next to nothing on disk would take a lot of memory."""
-        for part in parts:
-            if part.bytes > MAX_SPARSE_BYTES and self.spill.disk_bytes(part) < part.bytes // LEAST_SHARE_ON_DISK:
-                raise Corrupt(
-                    f"its file {part.file} is of somebody else and almost nothing but holes; delete the record"
-                )
-
-    def problems(self, row: Row, *, content: bool = True) -> list[str]:
+    def problems(self, row: Row, *, foreign: bool, content: bool = True) -> list[str]:
         """What is wrong with the files of a row; `content`: that of each compared with its checksum, too."""
         try:
-            parts = parts_of(self._text(row), self._prefix(row))
+            parts = self._parts(row, foreign=foreign)
         except Corrupt as exc:
             return [exc.message]
         return [problem for part in parts if (problem := self.spill.problem(part, content=content)) is not None]
 
-    def contents(self, row: Row) -> list[bytes | None]:
+    def contents(self, row: Row, *, foreign: bool) -> list[bytes | None]:
         """What there is of the files of a row, unchecked; None for one that is missing."""
         try:
-            return [self.spill.contents(part) for part in parts_of(self._text(row), self._prefix(row))]
+            return [self.spill.contents(part) for part in self._parts(row, foreign=foreign)]
         except Corrupt:
             return []
 
@@ -170,11 +165,31 @@ class Large:
             return body, [*buffers]
         return b"", [body, *buffers]
 
+    def _parts(self, row: Row, *, foreign: bool) -> list[Part]:
+        """The files of a row. Raises: Corrupt: they are not its own; of somebody else, and made to take memory."""
+        parts = parts_of(self._text(row), self._prefix(row))
+        if foreign:
+            self.spill.refuse_hollow(parts)
+        return parts
+
     def _prefix(self, row: Row) -> str:
         return self.spill.prefix(row.namespace, row.name)
 
     def _text(self, row: Row) -> str:
         return row.spill or ""
+
+
+class _Buffers:
+    """Buffers that are read as they are asked for, in each iteration anew; `check` is called before the first."""
+
+    def __init__(self, buffers: Sequence[Callable[[], memoryview]], check: Callable[[], None]) -> None:
+        self._buffers, self._check = buffers, check
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for number, read in enumerate(self._buffers):
+            if not number:
+                self._check()
+            yield read()
 
 
 def digest_of(row: Row) -> bytes:

@@ -242,7 +242,13 @@ class Pipeline:
             return row.body
         if self.large is None:
             raise no_files()
-        return self.large.body(row)
+        return self.large.body(row, foreign=not self._is_own(row))
+
+    def _is_own(self, row: Row) -> bool:
+        try:
+            return self.sealer.check(row) is Verdict.OWN
+        except (RecordError, ValueError):
+            return False
 
     def discard(self, row: Row) -> None:
         """The row was packed and is not put: its files go, if it has some."""

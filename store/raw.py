@@ -18,6 +18,7 @@ from typing import Any
 
 from store.errors import Corrupt, StorageError, Tampered, label
 from store.handle import Handle
+from store.inspection import verdict_of
 from store.row import Row
 from store.trust.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
@@ -107,7 +108,7 @@ def _with_files(store: Handle[Any], row: Row) -> tuple[Row, list[bytes | None]]:
     """The row, or what it was replaced by since it was read, and what its files hold."""
     if row.spill is None or store._pipeline.large is None:
         return row, []
-    contents = store._pipeline.large.contents(row)
+    contents = store._pipeline.large.contents(row, foreign=verdict_of(store, row)[0] != "own")
     if None in contents:
         now = store._backend.get(row.namespace, row.name, -math.inf)
         if now is not None and now.spill != row.spill and now.has_column_types():
@@ -151,7 +152,7 @@ def _placed(
 
 def _are_sound(store: Handle[Any], row: Row) -> bool:
     large = store._pipeline.large
-    return row.spill is None or large is None or not large.problems(row)
+    return row.spill is None or large is None or not large.problems(row, foreign=False)
 
 
 def _never_own(ours: Sealer, row: Row) -> Row:

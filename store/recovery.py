@@ -9,6 +9,7 @@ from itertools import islice
 
 from store.arguments import locate
 from store.backends.spill import Folder
+from store.backends.spill_hollow import refuse_hollow
 from store.backends.sqlite_rebuild import Rebuild, check_target, rebuilt
 from store.backends.sqlite_roots import ids_of, sample_of
 from store.backends.sqlite_salvage import Salvage, Salvaged
@@ -112,7 +113,10 @@ def _copied(
     for done, (key, rowid) in enumerate(sorted(found.ids.items(), key=lambda item: item[1])):
         row = salvage.read(found.places[key])
         try:
-            for part in () if row.spill is None else parts_of(row.spill, prefix_of(sealer.store_id, *key)):
+            parts = [] if row.spill is None else parts_of(row.spill, prefix_of(sealer.store_id, *key))
+            if _verdict(sealer, row) is not Verdict.OWN:
+                refuse_hollow(folder, parts)
+            for part in parts:
                 new.add_file(folder, part)
                 result.files, result.file_bytes = result.files + 1, result.file_bytes + part.bytes
         except (Corrupt, StorageError) as exc:

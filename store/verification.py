@@ -89,7 +89,8 @@ def _check(store: Handle[Any], found: Verification, row: Row, quick: bool) -> No
     found.add(row, verdict)
     if verdict == "own" and not store._pipeline.sealer.has_checksum(row):
         found.damage.append(f"the checksum of {_place_of(row)} is damaged; its seal holds, and it can be read")
-    found.files += [(*_place_of(row), problem) for problem in _problems(store, row, content=not quick)]
+    problems = _problems(store, row, content=not quick, foreign=verdict != "own")
+    found.files += [(*_place_of(row), problem) for problem in problems]
 
 
 def _check_rest(store: Handle[Any], found: Verification, last: int, quick: bool) -> None:
@@ -109,7 +110,12 @@ def _check_rest(store: Handle[Any], found: Verification, last: int, quick: bool)
 
 def _check_index(store: Handle[Any], found: Verification, ids: set[int]) -> None:
     """What the file's damage means for records: those that are in the table, and not under their name."""
-    listed = {id_: (namespace, name) for id_, namespace, name in store._backend.listed()}
+    listed: dict[Any, tuple[Any, Any]] = {}
+    try:
+        for id_, namespace, name in store._backend.listed():
+            listed[id_] = namespace, name
+    except (Corrupt, StorageError) as exc:
+        found.damage.append(str(exc))
     for id_ in sorted(ids):
         row = store._backend.row(id_)
         if row is not None and listed.get(id_) != (row.namespace, row.name):
@@ -124,16 +130,16 @@ def _place_of(row: Row) -> tuple[str, str]:
     return str(row.namespace), str(row.name)
 
 
-def _problems(store: Handle[Any], row: Row, *, content: bool) -> Iterator[str]:
+def _problems(store: Handle[Any], row: Row, *, content: bool, foreign: bool) -> Iterator[str]:
     """What is wrong with the files of a record; one that was replaced meanwhile is looked at again."""
     if row.spill is None or not row.has_column_types():
         return
     large = store._pipeline.large
-    problems = [no_files().message] if large is None else large.problems(row, content=content)
+    problems = [no_files().message] if large is None else large.problems(row, content=content, foreign=foreign)
     if not problems:
         return
     now = store._backend.get(row.namespace, row.name, -math.inf)
     if now is not None and now.spill != row.spill:
-        yield from _problems(store, now, content=content)
+        yield from _problems(store, now, content=content, foreign=verdict_of(store, now)[0] != "own")
     elif now is not None:
         yield from problems

@@ -132,8 +132,8 @@ def check_sound(file: Path, orphans: bool = False) -> None:
 
 def named_files(conn: sqlite3.Connection, folder: Path, store_id: bytes) -> set[str]:
     """What rows and garbage name; what a row names is there, as it was written."""
-    named = {file for (file,) in conn.execute(sql.EVERY_GARBAGE)}
-    for namespace, name, text in conn.execute(sql.EVERY_SPILL):
+    named = {file for file, _ in conn.execute(sql.EVERY_GARBAGE)}
+    for namespace, name, text, _ in conn.execute(sql.EVERY_SPILL):
         parts = spilled.parts_of(text, spilled.prefix_of(store_id, namespace, name))
         for part in parts:
             content = (folder / part.file).read_bytes()

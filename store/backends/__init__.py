@@ -182,8 +182,8 @@ class Spill(Protocol):
     def problem(self, part: Part, *, content: bool) -> str | None:
         """What is wrong with a file, and with its `content` if asked; None where nothing is."""
 
-    def disk_bytes(self, part: Part) -> int:
-        """What a file takes on disk. Raises: as `body`."""
+    def refuse_hollow(self, parts: Sequence[Part]) -> None:
+        """Raises: Corrupt: the files of a record of somebody else take far more memory than disk."""
 
     def contents(self, part: Part) -> bytes | None:
         """What there is of a file, unchecked; None where it is missing."""
@@ -281,8 +281,11 @@ class Backend(Protocol):
     def unread_commits(self) -> int:
         """How many commits are there that nothing reads, since something before them is damaged."""
 
-    def listed(self) -> list[tuple[Any, Any, Any]]:
-        """Id, namespace and name of every record, as the index of names has them."""
+    def listed(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Id, namespace and name of every record, as the index of names has them.
+
+        Raises: Corrupt: at the end, where the index leads round in a circle.
+        """
 
     def row(self, id_: int) -> Row | None:
         """The row of that id, found without any index."""
@@ -364,9 +367,7 @@ class Backend(Protocol):
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
         """
 
-    def backup(
-        self, path: str, check: Callable[[Row], object], progress: Callable[[int, int], object] | None
-    ) -> Copy:
+    def backup(self, path: str, check: Callable[[Row], bool], progress: Callable[[int, int], object] | None) -> Copy:
         """Puts a copy of the store, as of one moment, into the place of a backup of it, or where nothing is yet.
 
         `check` gets each row of the copy, and raises a RecordError for one that is damaged; `progress` gets bytes

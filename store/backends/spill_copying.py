@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from store import spilled
 from store.backends import spill_reading
+from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, unwritable
+from store.backends.sqlite_engine import Engine
+from store.backends.sqlite_walks import by_id
 from store.companions import give_rights
 from store.descriptors import Descriptor
-from store.errors import ReadOnly, StorageError
+from store.errors import Corrupt, ReadOnly, RecordError, StorageError
+from store.row import Row
 from store.spilled import Part
 from store.syncing import sync_named
 
@@ -19,6 +25,8 @@ NO_WAIT = 0.0  # seconds
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Tell = Callable[[int], object]
+Check = Callable[[Row], bool]
+"""Whether a key of ours sealed a row; raises a RecordError where it is not whole."""
 
 
 class FileCopies:
@@ -97,6 +105,30 @@ class FileCopies:
                 _write_all(descriptor, chunk)
                 tell(len(chunk))
             os.fsync(descriptor)
+
+
+def parts_to_copy(engine: Engine, conn: sqlite3.Connection, check: Check) -> list[tuple[str, str, Part]]:
+    """The files that rows name, each with namespace and name. Raises: Corrupt: a row names something else."""
+    found: list[tuple[str, str, Part]] = []
+    for namespace, name, text, id_ in by_id(conn.execute(sql.EVERY_SPILL), engine.path):
+        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
+        try:
+            parts = spilled.parts_of(text, prefix)
+            _refuse_hollow(engine, conn, id_, parts, check)
+        except RecordError as exc:
+            raise exc.about(name, namespace) from None
+        found += [(namespace, name, part) for part in parts]
+    return found
+
+
+def _refuse_hollow(engine: Engine, conn: sqlite3.Connection, id_: int, parts: list[Part], check: Check) -> None:
+    """Raises: Corrupt: files of somebody else would take far more than they do where they are."""
+    assert engine.spill is not None
+    try:
+        engine.spill.refuse_hollow(parts)
+    except Corrupt:
+        if not check(Row._make(conn.execute(sql.BY_ID, (id_,)).fetchone())):
+            raise
 
 
 def remove_others(folder: Folder, named: Iterable[str]) -> None:

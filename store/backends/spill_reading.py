@@ -93,14 +93,6 @@ def chunks(folder: Folder, part: Part) -> Iterator[bytes]:
             raise _altered(folder, part)
 
 
-def disk_bytes(folder: Folder, part: Part) -> int:
-    """What a file takes on disk: less than its size where it has holes."""
-    with _opened(folder, part) as (descriptor, _):
-        return (
-            os.fstat(descriptor).st_blocks * 512
-        )  # https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/sys_stat.h.html
-
-
 @contextmanager
 def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
     """Its descriptor, and whether nobody but this user and the database's could have it changed."""

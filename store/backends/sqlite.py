@@ -14,6 +14,7 @@ from store.backends.sqlite_reading import SqliteReading
 from store.backends.sqlite_reentry import is_struck, put_off
 from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
+from store.backends.sqlite_walks import all_by_id
 from store.companions import Rights
 from store.errors import ReadOnly, StorageError, StoreClosed
 from store.file_status import reaching
@@ -21,8 +22,9 @@ from store.row import Row
 from store.spilled import files_of, prefix_of
 
 if TYPE_CHECKING:
+    from store.backends.spill_copying import Check
     from store.backends.sqlite_compact import SqliteFreed
-    from store.backends.sqlite_copy import Check, Copied, Progress
+    from store.backends.sqlite_copy import Copied, Progress
     from store.backends.sqlite_monitor import SqliteMonitor
 
 
@@ -73,7 +75,7 @@ class SqliteBackend(SqliteReading):
 
     def clear(self, namespace: str) -> None:
         with self.transaction():
-            self._drop(self._all(sql.SPILLS, (namespace,), 0.0))
+            self._drop(self._engine.read(sql.SPILLS, (namespace,), all_by_id(self.location), 0.0, self._timeout))
             self._write(sql.CLEAR, (namespace,), None)
 
     def delete_rows(self, rows: Sequence[Row]) -> None:

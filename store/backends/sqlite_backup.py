@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from store.backends.spill import Folder
-from store.backends.spill_copying import FileCopies, remove_others
+from store.backends.spill_copying import Check, FileCopies, remove_others
 from store.backends.sqlite_attach import detach, is_open, retain
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_copy import (
-    Check,
     Copied,
     Progress,
     Report,

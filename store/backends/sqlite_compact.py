@@ -24,6 +24,7 @@ Progress = Callable[[int, int], None]
 
 STEP_PAGES = 1000  # that one turn of the writer's lock gives back: 4 MB, some milliseconds
 STEP_FILES = 500
+LEAST_PAGE_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,14 @@ class _Steps:
 def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, int]:
     """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
     files = size = 0
-    while left := _garbage(engine, timeout):
+    left = _garbage(engine, timeout)
+    for _ in range(0, left, STEP_FILES):  # and no more: in a damaged table those that were folded may stay
         gone, freed = engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES), timeout)
         if not gone:
             break
         files, size = files + gone, size + freed
-        steps.step(gone, left - gone)
+        left = _garbage(engine, timeout)
+        steps.step(gone, left)
     return files, size
 
 
@@ -95,7 +98,7 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
 
     Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
     """
-    left = _free_pages(engine, timeout)
+    left = min(_free_pages(engine, timeout), _database_bytes(engine) // LEAST_PAGE_BYTES)
     if not left:
         engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE"), timeout)
     while left > 0:

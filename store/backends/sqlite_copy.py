@@ -18,7 +18,7 @@ from store import spilled
 from store.backends import spill
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder
-from store.backends.spill_copying import FileCopies, Tell
+from store.backends.spill_copying import Check, FileCopies, Tell, parts_to_copy
 from store.backends.sqlite_connection import apart
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_errors import SQLITE_ERRORS, code_of, translate
@@ -29,6 +29,7 @@ from store.errors import Corrupt, ReadOnly, RecordError
 from store.locking import Hold, WriterLock
 from store.row import Row
 from store.spilled import Part
+from store.step_budget import watched
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
@@ -41,7 +42,6 @@ _CORRUPT, _NOTADB = 11, 26
 _READ_ERRORS = (266, 522)  # SQLITE_IOERR_READ and _SHORT_READ: of the source, as a copy is only written
 
 Progress = Callable[[int, int], object]
-Check = Callable[[Row], object]
 
 
 @dataclass(slots=True)
@@ -162,7 +162,9 @@ def copy_state(
         slot = engine.open_slot()
         slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
         try:
-            copied = slot.run("BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, report), timeout)
+            copied = slot.run(
+                "BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, check, report), timeout
+            )
         finally:
             engine.close_slot(slot)
     with translated(partial):
@@ -186,12 +188,14 @@ def _sync(path: str) -> None:
         os.fsync(descriptor)
 
 
-def _snapshot(engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, report: Report) -> Copied:
+def _snapshot(
+    engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, check: Check, report: Report
+) -> Copied:
     """Copies all as of one moment, that of the first read."""
     conn = cursor.connection
     try:
         size = conn.execute("PRAGMA page_count").fetchone()[0] * conn.execute("PRAGMA page_size").fetchone()[0]
-        parts = _parts(engine, conn)
+        parts = parts_to_copy(engine, conn, check)
         copied = Copied(database_bytes=size, parts={part.file: part for _, _, part in parts})
         report.begin(size + copied.file_bytes)
         for namespace, name, part in parts:
@@ -219,18 +223,6 @@ def _from_memory(engine: Engine, partial: str, report: Report, timeout: float) -
     report.begin(size)
     report.add(size)
     return Copied(database_bytes=size)
-
-
-def _parts(engine: Engine, conn: sqlite3.Connection) -> list[tuple[str, str, Part]]:
-    """The files that rows name, each with namespace and name. Raises: Corrupt: a row names something else."""
-    found: list[tuple[str, str, Part]] = []
-    for namespace, name, text in conn.execute(sql.EVERY_SPILL):
-        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
-        try:
-            found += [(namespace, name, part) for part in spilled.parts_of(text, prefix)]
-        except Corrupt as exc:
-            raise exc.about(name, namespace) from None
-    return found
 
 
 def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell, pages: int) -> None:
@@ -266,8 +258,9 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     with apart(partial) as conn:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
+        watched(conn, partial)
+        _check_database(conn, path)  # before anything is deleted: that follows the pages wherever they lead
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied
-        _check_database(conn, path)
         for values in conn.execute(sql.EVERY_ROW):
             row = Row._make(values)
             try:

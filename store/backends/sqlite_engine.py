@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -35,6 +35,11 @@ from store.locking import Hold, WriterLock
 
 T = TypeVar("T")
 Touched = Sequence[tuple[str, str]] | None
+
+
+def _each(cursor: sqlite3.Cursor, path: str) -> Iterable[Any]:
+    """The rows of a cursor as they come."""
+    return cursor
 
 
 class Engine(Pool):
@@ -104,15 +109,25 @@ class Engine(Pool):
             if slot.put_off:
                 slot.end_put_off()
 
-    def read_together(self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float) -> list[Any]:
-        """All rows of several statements, as of one moment."""
+    def read_together(
+        self,
+        statements: Sequence[tuple[str, Sequence[Any]]],
+        now: float,
+        timeout: float,
+        walk: Callable[[sqlite3.Cursor, str], Iterable[Any]] = _each,
+    ) -> list[Any]:
+        """All rows of several statements, as of one moment, each taken from its cursor by `walk`."""
         slot = self.slot()
         inside = slot.current() is not None or (conflict(slot) is not None and is_in_block(slot))
+
+        def run(conn: sqlite3.Connection, text: str, values: Sequence[Any]) -> sqlite3.Cursor:
+            slot.budget.begin()
+            return conn.execute(text, values)
 
         def fetch(cursor: sqlite3.Cursor) -> list[Any]:
             conn = cursor.connection
             try:
-                return [row for text, values in statements for row in conn.execute(text, values)]
+                return [row for text, values in statements for row in walk(run(conn, text, values), self.path)]
             finally:
                 if not inside:
                     conn.rollback()

@@ -10,6 +10,7 @@ from store.backends.sqlite_refusals import why_not_opened
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
 
 # Primary result codes, https://www.sqlite.org/rescode.html
+_INTERRUPT = 9
 _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try again
 _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
@@ -42,6 +43,11 @@ def busy() -> sqlite3.OperationalError:
 def is_read_only(error: SqliteError) -> bool:
     """Whether the connection cannot write: SQLite opens a file for reading where it cannot do so for writing."""
     return code_of(error) == _READONLY
+
+
+def is_interrupted(error: SqliteError) -> bool:
+    """Whether the statement took more steps than its `Budget` allows."""
+    return code_of(error) == _INTERRUPT
 
 
 def is_writable(path: str) -> bool:
@@ -100,6 +106,11 @@ def translate(error: SqliteError, path: str) -> StoreError:
         return Corrupt(
             f"{path} is damaged, or its disk cannot be read ({error}): restore a backup, or copy what still holds to "
             "a new store (`store recover`, which gets at it even where the file does not open)"
+        )
+    if code == _INTERRUPT:
+        return Corrupt(
+            f"{path} is damaged: its pages lead round in a circle, so that a statement did not come to an end; "
+            "restore a backup, or copy what still holds to a new store (`store recover`)"
         )
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return StoreClosed(f"{path} was closed while it was used; open the store again")

@@ -7,7 +7,6 @@ what was asked.
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from operator import gt, lt
@@ -19,6 +18,7 @@ from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import Engine
 from store.backends.sqlite_slot import fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
+from store.backends.sqlite_walks import PAGE_ROWS, all_by_id, bad_index, take_page, until_repeated
 from store.backends.wal_readers import pinned
 from store.errors import Corrupt
 from store.file_status import reaching
@@ -26,10 +26,6 @@ from store.row import Header, Identity, Row, Total
 from store.spilled import count_of, size_of
 
 Found = TypeVar("Found", Row, Header)
-
-PAGE_ROWS = 256
-PAGE_PART = 16  # rows that are fetched at once
-PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
 
 
 class SqliteUsage(NamedTuple):
@@ -100,7 +96,7 @@ class SqliteReading:
 
     def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
         statement = sql.PAGE_REVERSE if reverse else sql.PAGE
-        rows = self._engine.read(statement, (namespace, after, until), _take_page, now, self._timeout)
+        rows = self._engine.read(statement, (namespace, after, until), take_page, now, self._timeout)
         if rows:
             self._moves_on(after < (rows[-1].id or 0) <= until)
             self._in_order([row.id for row in rows], reverse)
@@ -117,15 +113,17 @@ class SqliteReading:
         return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
-        rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
-        self._in_order([row[0] for row in rows], False)
+        values = namespace, 0, sql.LARGEST_ID
+        rows = self._engine.read(sql.PAGE, values, all_by_id(self.location, 0), now, self._timeout)
         return self._all_in(namespace, list(map(Row._make, rows)))
 
     def every_row(self) -> Iterator[Row]:
         after, until = 0, self._one(sql.LAST_ID_OF_ALL, (), 0.0)[0] or 0
-        while page := self._engine.read(sql.EVERY, (after, until), _take_page, 0.0, self._timeout):
-            yield from page
-            after = page[-1].id or 0
+        while page := self._engine.read(sql.EVERY, (after, until), take_page, 0.0, self._timeout):
+            for row in page:
+                self._moves_on(after < (row.id or 0) <= until)
+                after = row.id or 0
+                yield row
 
     def damage(self, *, quick: bool) -> list[str]:
         with reaching(self.location):
@@ -139,8 +137,10 @@ class SqliteReading:
 
         return unread_commits(self._engine)
 
-    def listed(self) -> list[tuple[Any, Any, Any]]:
-        return self._all(sql.NAMES_BY_INDEX, (), 0.0)
+    def listed(self) -> Iterator[tuple[Any, Any, Any]]:
+        found, ends = self._engine.read(sql.NAMES_BY_INDEX, (), until_repeated, 0.0, self._timeout)
+        yield from found
+        self._moves_on(ends)
 
     def row(self, id_: int) -> Row | None:
         row = self._one(sql.BY_ID, (id_,), 0.0)
@@ -154,8 +154,7 @@ class SqliteReading:
         statement = sql.NAMES[upper is not None, reverse]
         rows = self._all(statement, (now, namespace, now, *ends, limit), now)
         found = [self._indexed(name, is_so) for name, is_so in rows]
-        if found and after is not None:
-            self._moves_on(found[-1] < after if reverse else found[-1] > after)
+        self._in_order(found if after is None else [after, *found], reverse)
         return found
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
@@ -209,9 +208,8 @@ class SqliteReading:
 
     def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
         position = (-math.inf, -sql.LARGEST_ID) if after is None else after
-        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), _take_page, now, self._timeout)
-        if rows:
-            self._moves_on((rows[-1].expires, rows[-1].id) > position)
+        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), take_page, now, self._timeout)
+        self._in_order([position, *((row.expires, row.id) for row in rows)], False)
         return self._all_in(namespace, rows)
 
     def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
@@ -285,10 +283,7 @@ class SqliteReading:
         return found
 
     def _bad_index(self) -> Corrupt:
-        return Corrupt(
-            f"{self.location} is damaged: an index of it leads to other records than it says; restore a backup, or "
-            "let the sqlite3 program REINDEX it"
-        )
+        return bad_index(self.location)
 
     # -- asking
 
@@ -303,17 +298,3 @@ class SqliteReading:
         parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
         statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
         return self._engine.read_together([(text, (*first, *part)) for text, part in statements], now, self._timeout)
-
-
-def _take_page(cursor: sqlite3.Cursor) -> list[Row]:
-    rows: list[Row] = []
-    size = 0
-    while len(rows) < PAGE_ROWS and size <= PAGE_BYTES:
-        some = list(map(Row._make, cursor.fetchmany(PAGE_PART)))
-        if not some:
-            break
-        rows += some
-        # Of a file made by hand a body may be anything; the check of the seal says so.
-        size += sum([len(row.body) for row in some if type(row.body) is bytes])
-    cursor.close()  # ends the read transaction
-    return rows

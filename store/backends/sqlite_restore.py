@@ -8,12 +8,11 @@ import sqlite3
 from collections.abc import Callable
 
 from store.backends import sqlite_statements as sql
-from store.backends.spill_copying import FileCopies
+from store.backends.spill_copying import Check, FileCopies
 from store.backends.sqlite_attach import Lease, attach, detach
 from store.backends.sqlite_backup import place_copy, refuse_own
 from store.backends.sqlite_connection import BUSY_SECONDS, apart
 from store.backends.sqlite_copy import (
-    Check,
     Copied,
     Progress,
     Report,
@@ -27,6 +26,7 @@ from store.backends.sqlite_errors import timed_out
 from store.backends.sqlite_files import identity_at
 from store.backends.sqlite_slot import fetch_all
 from store.backends.sqlite_spill import dropped
+from store.backends.sqlite_walks import all_by_id
 from store.clock import steady_clock
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
 
@@ -125,12 +125,12 @@ def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
 def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[bytes]]]:
     """The files that nobody needs once it is restored; and whose seals there were. Of a damaged store, nothing."""
     try:
-        spills = live.read(sql.EVERY_SPILL, (), fetch_all, 0.0, timeout)
-        garbage = live.read(sql.EVERY_GARBAGE, (), fetch_all, 0.0, timeout)
+        spills = live.read(sql.EVERY_SPILL, (), all_by_id(live.path), 0.0, timeout)
+        garbage = live.read(sql.EVERY_GARBAGE, (), all_by_id(live.path), 0.0, timeout)
         sealers = live.read(sql.SEALERS, (), fetch_all, 0.0, timeout)
     except Corrupt:  # then the files are orphans, which `compact` removes as well
         return set(), []
-    return {*dropped(live, spills)[0], *(str(file) for (file,) in garbage)}, sealers
+    return {*dropped(live, spills)[0], *(str(file) for (file, _) in garbage)}, sealers
 
 
 def _write_over(partial: str, live: Engine, timeout: float) -> None:

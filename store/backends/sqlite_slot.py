@@ -13,10 +13,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
 from store import running
-from store.backends.sqlite_errors import SQLITE_ERRORS, SqliteError, is_busy, is_read_only, timed_out, translate
+from store.backends.sqlite_errors import (
+    SQLITE_ERRORS,
+    SqliteError,
+    is_busy,
+    is_interrupted,
+    is_read_only,
+    timed_out,
+    translate,
+)
 from store.backends.sqlite_reentry import Later, conflict
 from store.backends.sqlite_statements import CHANGES_NOTHING
 from store.clock import steady_clock
+from store.step_budget import Budget
 
 if TYPE_CHECKING:
     from store.backends.sqlite_transaction import SqliteTransaction
@@ -39,8 +48,8 @@ class Slot:
     """
 
     __slots__ = (
-        "conn", "connect", "disconnect", "guard", "life", "logged", "operation", "outdated", "outermost", "owner",
-        "parked", "path", "put_off", "running", "transaction", "writes",
+        "budget", "conn", "connect", "disconnect", "guard", "life", "logged", "operation", "outdated", "outermost",
+        "owner", "parked", "path", "put_off", "running", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +59,7 @@ class Slot:
         disconnect: Callable[[sqlite3.Connection], None],
     ) -> None:
         self.path = path
+        self.budget = Budget(path)
         self.connect = connect
         self.disconnect = disconnect
         self.guard = threading.RLock()
@@ -82,6 +92,7 @@ class Slot:
                     if conn is None or self.outdated or (self.transaction is None and conn.in_transaction):
                         conn = self.ready()
                     self.running = True
+                    self.budget.begin()
                     try:
                         cursor = conn.execute(sql, params)
                         try:
@@ -98,6 +109,8 @@ class Slot:
                     finally:
                         self.running = False
             except SQLITE_ERRORS as exc:
+                if self._has_grown(exc):
+                    continue
                 if self._can_write_again(exc) and not is_again:
                     is_again = True
                     continue
@@ -117,10 +130,21 @@ class Slot:
         """One statement for each row, inside a transaction; how many rows that changed."""
         try:
             with self.guard:
-                return self.ready().executemany(sql, rows).rowcount
+                conn = self.ready()
+                self.budget.begin(len(rows))
+                return conn.executemany(sql, rows).rowcount
         except SQLITE_ERRORS as exc:
             self._can_write_again(exc)
             raise translate(exc, self.path) from exc
+
+    def _has_grown(self, error: SqliteError) -> bool:
+        """Whether a statement came to the end of its budget, and the database is larger now than that was made for.
+
+        One that writes is not repeated in a transaction: SQLite has rolled that back.
+        """
+        if not is_interrupted(error) or not self.budget.grow():
+            return False
+        return self.transaction is None or (self.conn is not None and self.conn.in_transaction)
 
     def _can_write_again(self, error: SqliteError) -> bool:
         """Whether another connection is worth an attempt, where this one turned out to be for reading only.
@@ -153,6 +177,7 @@ class Slot:
     def _opened(self) -> sqlite3.Connection:
         self.writes = False
         conn = self.conn = self.connect(self)
+        self.budget.watch(conn)
         return conn
 
     def current(self) -> SqliteTransaction | None:

@@ -19,9 +19,11 @@ from store.backends import spill_reading, spill_writing
 from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
+from store.backends.spill_hollow import refuse_hollow
 from store.backends.sqlite_reentry import refuse
 from store.backends.sqlite_slot import fetch_one
 from store.backends.sqlite_spill_pending import Pending
+from store.backends.sqlite_walks import by_id
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.reentry import is_interrupting
 from store.row import Header
@@ -196,8 +198,8 @@ class SqliteSpill:
     def problem(self, part: Part, *, content: bool) -> str | None:
         return spill_reading.problem_of(self.folder, part, content=content)
 
-    def disk_bytes(self, part: Part) -> int:
-        return spill_reading.disk_bytes(self.folder, part)
+    def refuse_hollow(self, parts: Sequence[Part]) -> None:
+        refuse_hollow(self.folder, parts)
 
     def contents(self, part: Part) -> bytes | None:
         found: bytes | None = spill_reading.contents(self.folder, part)
@@ -243,11 +245,11 @@ class SqliteSpill:
         """
         if self._engine.network:
             return set()
-        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT)
+        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT, by_id)
         named: set[str] = set()
         damaged: set[str] = set()
         for row in rows:
-            if len(row) == 1:
+            if len(row) == 2:
                 named.add(str(row[0]))
                 continue
             prefix = self.prefix(str(row[0]), str(row[1]))
@@ -269,11 +271,11 @@ def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
         raise
 
 
-def dropped(engine: Engine, rows: Iterable[tuple[Any, Any, Any]], but: str | None = None) -> tuple[list[str], int]:
+def dropped(engine: Engine, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
     """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
     files: list[str] = []
     size = 0
-    for namespace, name, text in rows:
+    for namespace, name, text, *_ in rows:
         prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
         found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
         files += found

@@ -170,12 +170,12 @@ TOTALS_SPILLED = f"SELECT codec, protocol, spill FROM records WHERE namespace = 
 
 # The files of large values: see sqlite_spill.py.
 SPILL = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND name = ? AND spill IS NOT NULL"
-SPILLS = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND spill IS NOT NULL"
-EVERY_SPILL = "SELECT namespace, name, spill FROM records NOT INDEXED WHERE spill IS NOT NULL"
-EVERY_GARBAGE = "SELECT file FROM garbage"
-COUNT_GARBAGE = "SELECT count(*) FROM garbage"
+SPILLS = f"SELECT namespace, name, spill, id {_IN_ORDER} AND spill IS NOT NULL ORDER BY id"
+EVERY_SPILL = "SELECT namespace, name, spill, id FROM records NOT INDEXED WHERE spill IS NOT NULL ORDER BY id"
+EVERY_GARBAGE = "SELECT file, rowid FROM garbage NOT INDEXED ORDER BY rowid"
+COUNT_GARBAGE = "SELECT count(rowid) FROM garbage"
 CLEAR_GARBAGE = "DELETE FROM garbage"
-GARBAGE = f"{EVERY_GARBAGE} LIMIT ?"
+GARBAGE = "SELECT file FROM garbage LIMIT ?"
 DROP = "INSERT OR IGNORE INTO garbage (file) VALUES (?)"
 CHANGES_NOTHING = "DELETE FROM garbage WHERE 0"  # and needs a connection that may write
 FORGET_GARBAGE = "DELETE FROM garbage WHERE file = ?"
@@ -192,7 +192,8 @@ SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(k
 COUNT_BY_KEY = "SELECT substr(seal, 1, 8), count(*) FROM records NOT INDEXED GROUP BY 1"
 FORGET_SEALER = "DELETE FROM sealers WHERE key_id = ?"
 RESEAL = "UPDATE records SET seal = ?, crc = ? WHERE id = ? AND namespace = ? AND name = ? AND seal = ?"
-ROW_COUNT = "SELECT count(*) FROM records"
+# No count(*) of a whole table: that is one step of the virtual machine, which no `Budget` ends.
+ROW_COUNT = "SELECT count(id) FROM records"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 
 

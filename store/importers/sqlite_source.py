@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from store.errors import Corrupt, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
+from store.step_budget import watched
 
 BUSY_SECONDS = 5.0
 COPIES = 5  # attempts at a copy that nobody wrote to meanwhile
@@ -84,7 +85,7 @@ def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
         for pragma in _PRAGMAS:
             conn.execute(f"PRAGMA {pragma}")
         conn.execute("BEGIN")
-        yield conn
+        yield watched(conn, path)
 
 
 def _text(data: bytes) -> str | bytes:

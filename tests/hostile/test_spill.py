@@ -13,36 +13,13 @@ from typing import Any
 
 import pytest
 from buffered import Buffered
-from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
+from spilling import BIG, OTHER, THEIRS, files, folder_of, listed, only_file, reseal, small_spill
 
 from store import Store
 from store.errors import Corrupt, StoreError, Tampered, Untrusted
-from store.spilled import checksum, is_file, new_file
+from store.spilled import is_file, new_file
 
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
-
-THEIRS = b"the key of somebody else"
-
-
-def reseal(path: Path, key: bytes | None, **columns: Any) -> None:
-    """Give the record `it` other columns, sealed by whoever has that key: a hostile file, or one of ours."""
-    with small_spill(path, key=key) as s:
-        row = s._find("it")
-        assert row is not None
-        row = s._pipeline.sealer.seal(row._replace(**columns))
-    with closing(sqlite3.connect(path)) as conn:
-        values = (row.body, row.spill, row.seal, row.crc, row.codec, row.protocol)
-        conn.execute("UPDATE records SET body = ?, spill = ?, seal = ?, crc = ?, codec = ?, protocol = ? WHERE name = 'it'", values)
-        conn.commit()
-
-
-def part(file: str, content: bytes) -> list[Any]:
-    return [file, len(content), checksum(content).hexdigest()]
-
-
-def listed(*parts: list[Any]) -> str:
-    return json.dumps(parts, separators=(",", ":"))
-
 
 @pytest.fixture
 def stored(path: Path) -> Path:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from store import Store
+from store.spilled import checksum
 
 LIMIT = 1000  # bytes
 BIG = b"big" * 1000
 OTHER = b"other" * 1000
+THEIRS = b"the key of somebody else"
 
 
 def small_spill(path: Path, **options: Any) -> Store[Any]:
@@ -30,3 +35,23 @@ def files(path: Path) -> list[str]:
 def only_file(path: Path) -> Path:
     (file,) = files(path)
     return folder_of(path) / file
+
+
+def reseal(path: Path, key: bytes | None, **columns: Any) -> None:
+    """Give the record `it` other columns, sealed by whoever has that key: a hostile file, or one of ours."""
+    with small_spill(path, key=key) as s:
+        row = s._find("it")
+        assert row is not None
+        row = s._pipeline.sealer.seal(row._replace(**columns))
+    with closing(sqlite3.connect(path)) as conn:
+        values = (row.body, row.spill, row.seal, row.crc, row.codec, row.protocol)
+        conn.execute("UPDATE records SET body = ?, spill = ?, seal = ?, crc = ?, codec = ?, protocol = ? WHERE name = 'it'", values)
+        conn.commit()
+
+
+def part(file: str, content: bytes) -> list[Any]:
+    return [file, len(content), checksum(content).hexdigest()]
+
+
+def listed(*parts: list[Any]) -> str:
+    return json.dumps(parts, separators=(",", ":"))

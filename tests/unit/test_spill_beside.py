@@ -178,11 +178,11 @@ def test_raw_export_of_a_record_that_is_replaced_meanwhile(path: Path) -> None:
         assert large is not None
         contents = large.contents
 
-        def late(row: Any) -> Any:
+        def late(row: Any, *, foreign: bool) -> Any:
             large.contents = contents  # type: ignore[method-assign]
             s["it"] = OTHER
             s.compact()
-            return contents(row)
+            return contents(row, foreign=foreign)
 
         large.contents = late  # type: ignore[method-assign]
         (line,) = export_raw(s)
