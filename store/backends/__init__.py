@@ -330,7 +330,7 @@ class Backend(Protocol):
     def namespaces(self, now: float) -> list[str]: ...
 
     def sealers(self) -> set[bytes]:
-        """The ids of all keys that ever sealed here."""
+        """The ids of keys that sealed here: the first thousand that the file lists, which a sound one never has."""
 
     def add_sealer(self, key_id: bytes) -> None: ...
 

@@ -179,7 +179,7 @@ class SqliteReading:
         return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
 
     def sealers(self) -> set[bytes]:
-        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (sql.MOST_SEALERS,), 0.0)}
         self._engine.known_sealers |= found
         return found
 

@@ -188,8 +188,12 @@ TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
-SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
+MOST_SEALERS = 1000
+# Of the first of all rows: anybody who can write the file can plant a million, of any kind.
+_SEALERS = "SELECT key_id FROM sealers LIMIT ?"
+SEALERS = f"SELECT key_id FROM ({_SEALERS}) WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 COUNT_BY_KEY = "SELECT substr(seal, 1, 8), count(*) FROM records NOT INDEXED GROUP BY 1"
+SEALERS_AFTER = "SELECT key_id FROM sealers WHERE key_id > ? AND typeof(key_id) = 'blob' ORDER BY key_id LIMIT ?"
 FORGET_SEALER = "DELETE FROM sealers WHERE key_id = ?"
 RESEAL = "UPDATE records SET seal = ?, crc = ? WHERE id = ? AND namespace = ? AND name = ? AND seal = ?"
 ROW_COUNT = "SELECT count(*) FROM records"
