@@ -71,11 +71,11 @@ def inspected(store: Handle[Any], row: Row) -> Inspection:
             row.name, row.namespace
         )
     verdict, problem = verdict_of(store, row)
-    names, text, trouble = _described(store, row)
+    names, text, trouble = described(store, row)
     return Inspection(Record.from_header(_header(row)), verdict, names, text, problem or trouble, row)
 
 
-def _described(store: Handle[Any], row: Row) -> tuple[tuple[str, ...], str, str | None]:
+def described(store: Handle[Any], row: Row) -> tuple[tuple[str, ...], str, str | None]:
     """What the codec tells of a row: globals, text, and why it is not all. A codec may be the program's own."""
     try:
         codec, body = store._pipeline.codec_of(row), store._pipeline.body_of(row)

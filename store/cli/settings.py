@@ -21,7 +21,7 @@ from store.cli.sections import Commands
 from store.cli.tables import MOST_PADDED
 from store.cli.terminal import on_one_line, shown, shown_name
 from store.cli.values import format_value, many_digits, parse_value, read_text
-from store.errors import CodecUnavailable, RecordError, StoreError
+from store.errors import CodecUnavailable, RecordError, StoreError, label
 from store.settings_containers import Anything
 from store.settings_opening import NAMESPACE, put_plain
 from store.settings_text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
@@ -227,6 +227,9 @@ def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
             continue
         except (RecordError, CodecUnavailable) as exc:
             click.echo(f"store: {on_one_line(str(exc))}", err=True)
+            failed = True
+        except MemoryError:
+            click.echo(f"store: {on_one_line(label(name))}: there is not enough memory for it", err=True)
             failed = True
     return values, failed
 
