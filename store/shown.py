@@ -19,7 +19,7 @@ from typing import Any
 MOST_TEXT = 10_000_000  # characters that any value may take; more only where so much is in it
 MOST_TIMES = 8  # how much longer than what is in a value its text may be: a string of its own is often there twice
 MOST_DEEP = 6  # containers in containers of what is too large to be shown
-MOST_PATHS = 1_000_000  # ways through a value that holds itself: its text is written along each of them
+MOST_PATHS = 200_000  # ways through a value that holds itself: its text is written along each of them
 MOST_DIGITS = 4300  # Python's own limit: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
 _MOST = 1 << 62  # counts end here: those of a tower of a million lists would be numbers of a million bits
 _EDGE = 16  # characters for each part of a container: a comma, a bracket, the name of an attribute
