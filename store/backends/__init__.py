@@ -260,7 +260,7 @@ class Backend(Protocol):
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int, str | bytes]]:
         """The same of those that have not expired, as pairs of id and name."""
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:

@@ -108,13 +108,13 @@ class SqliteReading:
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int, str | bytes]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
         rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
             self._in_order([row[0] for row in rows], reverse)
-        return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
+        return [(id_, name if type(name) is bytes else self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
@@ -149,14 +149,26 @@ class SqliteReading:
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
     ) -> list[str]:
-        lower, upper = sql.bounds(prefix, after, reverse)
+        found: list[str] = []
+        place: str | bytes | None = after
+        while True:
+            left = limit - len(found) if limit >= 0 else limit
+            rows = self._name_rows(namespace, prefix, place, left, now, reverse=reverse)
+            found += [name for name, is_so in rows if type(name) is not bytes and self._indexed(name, is_so)]
+            if limit < 0 or len(found) == limit or len(rows) < left:
+                return found
+            place = rows[-1][0]  # some were no text: nothing could be asked for by such a name
+
+    def _name_rows(
+        self, namespace: str, prefix: str, after: str | bytes | None, limit: int, now: float, *, reverse: bool
+    ) -> list[Any]:
+        lower, upper = (sql.bytes_bounds if type(after) is bytes else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
         ends = (lower,) if upper is None else (lower, upper)
-        statement = sql.NAMES[upper is not None, reverse]
-        rows = self._all(statement, (now, namespace, now, *ends, limit), now)
-        found = [self._indexed(name, is_so) for name, is_so in rows]
-        if found and after is not None:
-            self._moves_on(found[-1] < after if reverse else found[-1] > after)
-        return found
+        rows = self._all(sql.NAMES[upper is not None, reverse], (now, namespace, now, *ends, limit), now)
+        if rows and after is not None:
+            end, begin = sql.as_bytes(rows[-1][0]), sql.as_bytes(after)
+            self._moves_on(end < begin if reverse else end > begin)
+        return rows
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
         row = self._one(sql.HEADER, (namespace, name, now), max(now, 0.0))  # -inf is no time to look at the file
@@ -176,7 +188,9 @@ class SqliteReading:
         return identity
 
     def namespaces(self, now: float) -> list[str]:
-        return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
+        found = (namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now))
+        # What is no text is left out: nobody can have opened such a namespace.
+        return [self._text(namespace) for namespace in found if type(namespace) is not bytes]
 
     def sealers(self) -> set[bytes]:
         found = {key_id for (key_id,) in self._all(sql.SEALERS, (sql.MOST_SEALERS,), 0.0)}
@@ -195,7 +209,8 @@ class SqliteReading:
         sizes: Counter[Any] = Counter()
         totals = []
         statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
-        for codec, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+        for named, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+            codec = named.decode("utf-8", "backslashreplace") if type(named) is bytes else named
             if len(figures) == 1:
                 files[codec, protocol] += count_of(figures[0])
                 sizes[codec, protocol] += size_of(figures[0])
@@ -215,10 +230,19 @@ class SqliteReading:
         return self._all_in(namespace, rows)
 
     def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
-        statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
-        found = [(self._text(name), bool(has)) for name, has in self._all(statement, (*values, limit, now), 0.0)]
-        self._in_order([*([] if after is None else [after]), *(name for name, _ in found)], False)
-        return found
+        found: list[tuple[str, bool]] = []
+        place: str | bytes | None = after
+        while True:
+            statement, values = (sql.FIRST_EXPIRING, ()) if place is None else (sql.NEXT_EXPIRING, (place,))
+            left = limit - len(found)
+            rows = self._all(statement, (*values, left, now), 0.0)
+            self._in_order(
+                [sql.as_bytes(one) for one in (place, *(name for name, _ in rows)) if one is not None], False
+            )
+            found += [(self._text(name), bool(has)) for name, has in rows if type(name) is not bytes]
+            if len(found) == limit or len(rows) < left:
+                return found
+            place = rows[-1][0]  # some were no text: nobody can have opened such a namespace
 
     def usage(self) -> SqliteUsage:
         engine = self._engine

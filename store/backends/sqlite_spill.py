@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 NO_WAIT = 0.0  # seconds
 _SIZE = Header._fields.index("size")
+_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 
 
@@ -284,6 +285,9 @@ def dropped(engine: Engine, rows: Iterable[tuple[Any, Any, Any]], but: str | Non
 def header_of(values: Sequence[Any]) -> Header:
     """What `_HEADER` selects, the size of the files added to that of the body."""
     *fields, spill = values
+    for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
+        if type(fields[place]) is bytes:
+            fields[place] = fields[place].decode("utf-8", "backslashreplace")
     if spill is not None and type(fields[_SIZE]) is int:
         fields[_SIZE] += spilled.size_of(spill)
     return Header._make(fields)
