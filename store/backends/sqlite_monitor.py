@@ -10,7 +10,7 @@ from typing import Any
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_connection import BUSY_SECONDS, is_frozen
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_slot import Fetch, Slot, fetch_all
+from store.backends.sqlite_slot import Fetch, NotText, Slot, fetch_all
 from store.backends.sqlite_spill import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.row import Header, Mark
@@ -55,9 +55,9 @@ class SqliteMonitor:
         while True:
             left = limit - len(found)
             marks = self._rows(sql.MARKS[upper is not None], (place, *ends[1:], left))
+            found += self._checked(mark for mark in marks if not _is_no_text(mark.name))
             if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # else there is no end of pages
                 raise self._damaged("the order of its names")
-            found += self._checked(mark for mark in marks if type(mark.name) is str)
             if len(found) == limit or len(marks) < left:
                 return found
             place = sql.as_bytes(marks[-1].name) + b"\0"  # some were no text: nobody can watch such a name
@@ -105,6 +105,10 @@ class SqliteMonitor:
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")
+
+
+def _is_no_text(name: Any) -> bool:
+    return type(name) is NotText
 
 
 def _version(cursor: sqlite3.Cursor) -> object:

@@ -17,7 +17,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import Lease
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_slot import fetch_all, fetch_one
+from store.backends.sqlite_slot import NotText, fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
 from store.backends.wal_readers import pinned
 from store.errors import Corrupt
@@ -114,7 +114,7 @@ class SqliteReading:
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
             self._in_order([row[0] for row in rows], reverse)
-        return [(id_, name if type(name) is bytes else self._indexed(name, is_so)) for id_, name, is_so in rows]
+        return [(id_, name if type(name) is NotText else self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         rows = self._all(sql.PAGE, (namespace, 0, sql.LARGEST_ID), now)
@@ -154,7 +154,7 @@ class SqliteReading:
         while True:
             left = limit - len(found) if limit >= 0 else limit
             rows = self._name_rows(namespace, prefix, place, left, now, reverse=reverse)
-            found += [name for name, is_so in rows if type(name) is not bytes and self._indexed(name, is_so)]
+            found += [name for name, is_so in rows if type(name) is not NotText and self._indexed(name, is_so)]
             if limit < 0 or len(found) == limit or len(rows) < left:
                 return found
             place = rows[-1][0]  # some were no text: nothing could be asked for by such a name
@@ -162,10 +162,10 @@ class SqliteReading:
     def _name_rows(
         self, namespace: str, prefix: str, after: str | bytes | None, limit: int, now: float, *, reverse: bool
     ) -> list[Any]:
-        lower, upper = (sql.bytes_bounds if type(after) is bytes else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
+        lower, upper = (sql.bytes_bounds if isinstance(after, bytes) else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
         ends = (lower,) if upper is None else (lower, upper)
         rows = self._all(sql.NAMES[upper is not None, reverse], (now, namespace, now, *ends, limit), now)
-        if rows and after is not None:
+        if rows and after is not None and isinstance(rows[-1][0], str | bytes):
             end, begin = sql.as_bytes(rows[-1][0]), sql.as_bytes(after)
             self._moves_on(end < begin if reverse else end > begin)
         return rows
@@ -190,7 +190,7 @@ class SqliteReading:
     def namespaces(self, now: float) -> list[str]:
         found = (namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now))
         # What is no text is left out: nobody can have opened such a namespace.
-        return [self._text(namespace) for namespace in found if type(namespace) is not bytes]
+        return [self._text(namespace) for namespace in found if type(namespace) is not NotText]
 
     def sealers(self) -> set[bytes]:
         found = {key_id for (key_id,) in self._all(sql.SEALERS, (sql.MOST_SEALERS,), 0.0)}
@@ -210,7 +210,7 @@ class SqliteReading:
         totals = []
         statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
         for named, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
-            codec = named.decode("utf-8", "backslashreplace") if type(named) is bytes else named
+            codec = named.decode("utf-8", "backslashreplace") if type(named) is NotText else named
             if len(figures) == 1:
                 files[codec, protocol] += count_of(figures[0])
                 sizes[codec, protocol] += size_of(figures[0])
@@ -236,10 +236,9 @@ class SqliteReading:
             statement, values = (sql.FIRST_EXPIRING, ()) if place is None else (sql.NEXT_EXPIRING, (place,))
             left = limit - len(found)
             rows = self._all(statement, (*values, left, now), 0.0)
-            self._in_order(
-                [sql.as_bytes(one) for one in (place, *(name for name, _ in rows)) if one is not None], False
-            )
-            found += [(self._text(name), bool(has)) for name, has in rows if type(name) is not bytes]
+            found += [(self._text(name), bool(has)) for name, has in rows if type(name) is not NotText]
+            passed = [] if place is None else [sql.as_bytes(place)]
+            self._in_order([*passed, *(sql.as_bytes(name) for name, _ in rows)], False)
             if len(found) == limit or len(rows) < left:
                 return found
             place = rows[-1][0]  # some were no text: nobody can have opened such a namespace

@@ -325,8 +325,12 @@ class SharedSlot(Slot):
         self._local.operation = frame
 
 
-def _text_or_bytes(data: bytes) -> str | bytes:
+class NotText(bytes):
+    """What stands in a column of text, and is no UTF-8."""
+
+
+def _text_or_bytes(data: bytes) -> str | NotText:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data
+        return NotText(data)

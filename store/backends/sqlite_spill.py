@@ -20,7 +20,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
 from store.backends.sqlite_reentry import refuse
-from store.backends.sqlite_slot import fetch_one
+from store.backends.sqlite_slot import NotText, fetch_one
 from store.backends.sqlite_spill_pending import Pending
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.reentry import is_interrupting
@@ -286,7 +286,7 @@ def header_of(values: Sequence[Any]) -> Header:
     """What `_HEADER` selects, the size of the files added to that of the body."""
     *fields, spill = values
     for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
-        if type(fields[place]) is bytes:
+        if type(fields[place]) is NotText:
             fields[place] = fields[place].decode("utf-8", "backslashreplace")
     if spill is not None and type(fields[_SIZE]) is int:
         fields[_SIZE] += spilled.size_of(spill)
