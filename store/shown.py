@@ -23,6 +23,7 @@ MOST_PATHS = 200_000  # ways through a value that holds itself: its text is writ
 MOST_DIGITS = 4300  # Python's own limit: https://docs.python.org/3/library/stdtypes.html#int-max-str-digits
 _MOST = 1 << 62  # counts end here: those of a tower of a million lists would be numbers of a million bits
 _EDGE = 16  # characters for each part of a container: a comma, a bracket, the name of an attribute
+_SMALL = 100_000  # characters
 _SHORT = 64  # characters of a str that counts wherever it is: it is hardly longer than the way to it
 _WORD = 1 << 60
 _FIXED: frozenset[Any] = frozenset({type(None), bool, float, type(...)})
@@ -61,6 +62,8 @@ def size_of(value: Any) -> Size:
 
 def too_large(value: Any) -> str:
     """How many items its text would have, as `1,099,511,627,775 items`; empty where the text is not too large."""
+    if _is_small(value):
+        return ""
     size = size_of(value)
     if not size.is_too_large:
         return ""
@@ -96,6 +99,31 @@ def message_of(exc: BaseException, most: int = 500) -> str:
 
 
 # -- how large
+
+
+def _is_small(value: Any) -> bool:
+    """Whether it is plain data that is short in any case: most values are, and are not to be walked twice."""
+    left, todo = _SMALL, [value]
+    while todo:
+        part = todo.pop()
+        kind = type(part)
+        if kind is str:
+            left -= len(part)
+        elif kind in _BRACKETS:
+            left -= _EDGE * len(part)
+            if left < 0:
+                return False
+            todo += part
+            if kind is dict:
+                todo += part.values()
+        elif kind is int:
+            left -= part.bit_length()
+        elif kind not in _FIXED:
+            return False
+        left -= _EDGE
+        if left < 0:
+            return False
+    return True
 
 
 class _Walk:

@@ -154,7 +154,7 @@ class SqliteReading:
         while True:
             left = limit - len(found) if limit >= 0 else limit
             rows = self._name_rows(namespace, prefix, place, left, now, reverse=reverse)
-            found += [name for name, is_so in rows if type(name) is not NotText and self._indexed(name, is_so)]
+            found += [self._indexed(name, is_so) for name, is_so in rows if type(name) is not NotText]
             if limit < 0 or len(found) == limit or len(rows) < left:
                 return found
             place = rows[-1][0]  # some were no text: nothing could be asked for by such a name
