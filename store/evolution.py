@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from store.allowlist import allow, allowed, key_of
 from store.errors import Corrupt, UnknownProtocol
+from store.shown import message_of, shown
 
 T = TypeVar("T", bound=type)
 
@@ -175,7 +176,7 @@ def _upgraded(cls: Any, stored: Any, is_free: bool) -> Any:
     known = getattr(cls, _ATTRIBUTE)
     name = f"{cls.__module__}.{cls.__qualname__}"
     if type(version) is not int or version < _UNVERSIONED:
-        raise Corrupt(f"the version of a {name} in it is {version!r:.40}, which is no version")
+        raise Corrupt(f"the version of a {name} in it is {shown(version, 40)}, which is no version")
     if version > known:
         raise UnknownProtocol(
             f"it holds a {name} of version {version}, and this program knows versions up to {known}; the record is "
@@ -195,7 +196,7 @@ def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any
     except Exception as exc:
         raise Corrupt(
             f"{name}.__upgrade__ could not bring version {version} to {getattr(cls, _ATTRIBUTE)} "
-            f"({type(exc).__name__}: {exc}); the record stays as it is: mend __upgrade__"
+            f"({type(exc).__name__}: {message_of(exc)}); the record stays as it is: mend __upgrade__"
         ) from exc
     if new is None or (not is_free and type(new) is not dict):
         raise Corrupt(

@@ -118,6 +118,8 @@ def _records(store: Store[Any], write: Callable[[str, Any, float | None], object
             write(name, store[name], None if expires is None else expires.timestamp())
         except KeyError:  # deleted since its name was read
             continue
+        except MemoryError:
+            yield Exported(name, "failed", "there is not enough memory for it")
         except (RecordError, CodecUnavailable, NoRoom) as exc:
             outcome = "refused" if isinstance(exc, Untrusted) else "failed"
             yield Exported(name, outcome, str(exc).removeprefix(f"{label(name, store.namespace)}: "))

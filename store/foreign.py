@@ -6,7 +6,7 @@ decoder unless the caller trusts all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.codecs import codecs
@@ -79,7 +79,7 @@ def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
         if store._pipeline.fingerprint(value, row) == digest_of(row):
             return True
         codec = store._pipeline.codec_of(row)
-        return _same(store._pipeline.unpack(row), value, lambda part: codec.encode(part, row.protocol))
+        return _Comparison(lambda part: codec.encode(part, row.protocol)).is_same(store._pipeline.unpack(row), value)
     except (RecordError, CodecUnavailable, RecursionError):
         return False
 
@@ -105,23 +105,35 @@ def as_json(value: Any) -> str:
     return str(codecs.load("json").encode(value, 1), "utf-8")
 
 
-def _same(one: Any, other: Any, encode: Any) -> bool:
-    """Equal all the way down; containers that encode differently may differ in the order of a set alone.
+class _Comparison:
+    """Compares values all the way down; containers that encode differently may differ in the order of a set alone.
 
-    Raises: NotSerializable, RecursionError.
+    Two containers are compared once, wherever they are: what they share may be in them any number of times.
     """
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind in (list, tuple):
-        return len(one) == len(other) and all(_same(a, b, encode) for a, b in zip(one, other, strict=True))
-    if kind is dict:
-        return list(map(_typed, one)) == list(map(_typed, other)) and all(
-            _same(item, other[key], encode) for key, item in one.items()
-        )
-    if kind in (set, frozenset):
-        return set(map(_typed, one)) == set(map(_typed, other))
-    return bool(encode(one) == encode(other))
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        self._encode = encode
+        self._compared: set[tuple[int, int]] = set()
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        """Whether they are equal, types included. Raises: NotSerializable, RecursionError."""
+        kind = type(one)
+        if kind is not type(other):
+            return False
+        if kind in (list, tuple, dict):
+            pair = id(one), id(other)
+            if pair in self._compared:  # what differs ends the whole comparison
+                return True
+            self._compared.add(pair)
+        if kind in (list, tuple):
+            return len(one) == len(other) and all(map(self.is_same, one, other))
+        if kind is dict:
+            return list(map(_typed, one)) == list(map(_typed, other)) and all(
+                self.is_same(item, other[key]) for key, item in one.items()
+            )
+        if kind in (set, frozenset):
+            return set(map(_typed, one)) == set(map(_typed, other))
+        return bool(self._encode(one) == self._encode(other))
 
 
 def _typed(key: Any) -> tuple[type, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from store.errors import CodecUnavailable, Conflict, Corrupt, RecordError, Tampered, label
+from store.errors import Conflict, Corrupt, StoreError, Tampered, label
 from store.handle import Handle
 from store.record import Record
 from store.row import Header, Row
+from store.shown import message_of
 from store.spilled import size_of
 from store.trust.seal import Verdict
 
@@ -70,14 +71,24 @@ def inspected(store: Handle[Any], row: Row) -> Inspection:
             row.name, row.namespace
         )
     verdict, problem = verdict_of(store, row)
-    names: tuple[str, ...] = ()
-    text = ""
+    names, text, trouble = described(store, row)
+    return Inspection(Record.from_header(_header(row)), verdict, names, text, problem or trouble, row)
+
+
+def described(store: Handle[Any], row: Row) -> tuple[tuple[str, ...], str, str | None]:
+    """What the codec tells of a row: globals, text, and why it is not all. A codec may be the program's own."""
     try:
-        names, text, trouble = store._pipeline.codec_of(row).describe(store._pipeline.body_of(row))
-        problem = problem or trouble
-    except (RecordError, CodecUnavailable) as exc:
-        problem = problem or str(exc)
-    return Inspection(Record.from_header(_header(row)), verdict, names, text, problem, row)
+        codec, body = store._pipeline.codec_of(row), store._pipeline.body_of(row)
+    except StoreError as exc:
+        return (), "", str(exc)
+    try:
+        names, text, trouble = codec.describe(body)
+        return tuple(map(str, names)), str(text), None if trouble is None else str(trouble)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # SystemExit, whatever it does: the other records are looked at all the same
+        why = f"{type(exc).__name__}: {message_of(exc)}"
+        return (), "", f"the codec {row.codec[:80]!r} failed to describe it ({why}); the record stays as it is"
 
 
 def foreign_records(store: Handle[Any], namespace: str | None = None) -> Iterator[Inspection]:

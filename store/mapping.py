@@ -238,7 +238,8 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
         after, until = 0, self._backend.last_id(self._namespace)
         while page := self._backend.name_page(self._namespace, after, until, self._clock(), reverse=reverse):
             for _, name in page:
-                yield name
+                if type(name) is str:  # else it is no text: nothing could be asked for by such a name
+                    yield name
             after, until = _rest(after, until, page[-1][0], reverse)
 
     def _rows(self, reverse: bool = False) -> Iterator[Row]:

@@ -17,11 +17,11 @@ from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.pickle import PickleCodec
 from store.codecs.pickle_globals import FIRST_PROTOCOL, STACK_GLOBAL
-from store.codecs.pickled import EXTENSIONS, Pickled
+from store.codecs.pickled import EXTENSIONS, Pickled, undecodable
 from store.codecs.placeholder import HoldsPlaceholder
 from store.codecs.readback import ReadBack
 from store.culprit_message import NotReadBack
-from store.errors import CodecUnavailable, NotSerializable, RecordError, UnknownProtocol, Untrusted, label
+from store.errors import CodecUnavailable, NotSerializable, RecordError, StoreError, UnknownProtocol, Untrusted, label
 from store.large import Beside, Large, LargeBuffer, digest_of, no_files
 from store.lookup import Lookup, Renames
 from store.row import Row
@@ -184,6 +184,10 @@ class Pipeline:
             raise exc.about(row.name, row.namespace) from exc.__cause__
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from exc.__cause__
+        except (StoreError, MemoryError):
+            raise
+        except Exception as exc:  # of a codec of the program's own: a KeyError would pass for a missing record
+            raise undecodable(exc).about(row.name, row.namespace) from exc
 
     def decoder_of_own(self, row: Row) -> Decode | None:
         """What `unpacked` gives beside the value, of a row that `pack` has just made; None: it has no key's seal."""

@@ -49,7 +49,7 @@ from store.settings_fields import Field, Schema, each, schema_of
 from store.settings_frozen import frozen
 from store.settings_opening import NAMESPACE, config_file, opened, put_plain, usable
 from store.settings_text import format_of, target_of, text_of, values_in, write_file
-from store.settings_types import shown
+from store.shown import shown
 from store.transaction import step
 
 T = TypeVar("T")

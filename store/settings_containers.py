@@ -19,8 +19,8 @@ from store.settings_types import (
     leaf_for,
     problem_of,
     refused,
-    shown,
 )
+from store.shown import shown
 
 LISTS = (list, tuple, set, frozenset)
 

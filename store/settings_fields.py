@@ -14,7 +14,8 @@ from store.codecs.sameness import same
 from store.settings_containers import Nested, Part, near_miss
 from store.settings_frozen import thawed
 from store.settings_hints import kind_of
-from store.settings_types import STORED, Kind, Target, shown
+from store.settings_types import STORED, Kind, Target
+from store.shown import shown
 
 REFUSALS = (TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 """What the code of a class raises for a value that it does not take: a converter may look it up in a table, say."""

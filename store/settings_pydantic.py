@@ -17,7 +17,8 @@ from pydantic_core import PydanticSerializationError, to_json
 from store.settings_containers import from_json
 from store.settings_fields import Field, Schema
 from store.settings_keys import known
-from store.settings_types import Kind, Member, Target, shown
+from store.settings_types import Kind, Member, Target
+from store.shown import shown
 
 
 class Validated(Kind):

@@ -16,6 +16,8 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from store.shown import shown
+
 NOTHING = type(None)
 SCALARS = (NOTHING, bool, int, float, str)
 LEAVES = frozenset({*SCALARS, bytes, datetime, date, time, timedelta, Decimal, UUID, complex})
@@ -63,15 +65,6 @@ class Kind:
 def refused(where: str, takes: str, value: Any) -> TypeError:
     """The error for a value that is not of a type."""
     return TypeError(f"{where} takes {takes}, not {shown(value)} ({type(value).__name__})")
-
-
-def shown(value: Any) -> str:
-    """The value in a message."""
-    try:
-        text = repr(value)
-    except Exception:  # it is the class's own code, or Python writes no number so large
-        return f"a number of {value.bit_length():,} bits" if type(value) is int else "a value without a repr"
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 # -- leaves
@@ -152,7 +145,7 @@ def _seconds(plain: float, where: str) -> timedelta:
     try:
         return timedelta(seconds=plain)
     except (ValueError, OverflowError) as exc:
-        raise ValueError(f"{where}: {plain!r} seconds are no timedelta: {exc}") from exc
+        raise ValueError(f"{where}: {shown(plain)} seconds are no timedelta: {exc}") from exc
 
 
 def _canonical(cls: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -300,4 +293,4 @@ class OneOf(Kind):
         for allowed in self.values:
             if text in (str(allowed), str(getattr(allowed, "value", allowed))):
                 return allowed
-        raise ValueError(f"{where} takes {self.name}, not {text!r}")
+        raise ValueError(f"{where} takes {self.name}, not {shown(text)}")

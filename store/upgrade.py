@@ -14,11 +14,12 @@ from typing import Any
 
 from store.backends import Transaction
 from store.codecs import CodecChoice
-from store.errors import CodecUnavailable, RecordError
+from store.errors import CodecUnavailable, NotSerializable, RecordError, StoreError, label
 from store.evolution import upgrades
 from store.handle import Handle
-from store.inspection import verdict_of
+from store.inspection import described, verdict_of
 from store.row import Row
+from store.shown import message_of
 
 BATCH = 100  # records that are re-encoded as one transaction, while other writers wait
 
@@ -99,6 +100,8 @@ class _Upgrade:
             why, new = self._renewed(row)
         except (RecordError, CodecUnavailable) as exc:
             return Upgraded(namespace, name, "failed", str(exc))
+        except MemoryError:
+            return Upgraded(namespace, name, "failed", f"{label(name, namespace)}: there is not enough memory for it")
         if new is None:
             return Upgraded(namespace, name, "current", "")
         if dry_run:
@@ -117,15 +120,25 @@ class _Upgrade:
             changes.insert(0, f"{row.codec} {row.protocol} → {codec} {protocol}")
         if not changes:
             return "", None
-        new = self._pipeline.pack(
-            row.namespace, row.name, value, self._store._clock(), row.expires, codec, protocol
-        )  # fmt: skip
+        new = self._packed(row, value, codec, protocol)
         try:
             self._pipeline.unpack(new)  # what could not be read back must not take the place of what can
         except BaseException:
             self._pipeline.discard(new)
             raise
         return ", ".join(dict.fromkeys(changes)), new
+
+    def _packed(self, row: Row, value: Any, codec: str, protocol: int) -> Row:
+        """The value as a row of that codec. Raises: NotSerializable: also where a codec fails in its own way."""
+        try:
+            return self._pipeline.pack(
+                row.namespace, row.name, value, self._store._clock(), row.expires, codec, protocol
+            )  # fmt: skip
+        except (StoreError, MemoryError, OSError):
+            raise
+        except Exception as exc:
+            why = f"the codec {codec!r} failed to encode it ({type(exc).__name__}: {message_of(exc)})"
+            raise NotSerializable(why).about(row.name, row.namespace) from exc
 
     def _target(self, value: Any, row: Row) -> tuple[str, int]:
         chosen, protocol = self._pipeline.choice(value, self._codec or row.codec, self._protocol)
@@ -138,7 +151,7 @@ class _Upgrade:
         lookup = self._pipeline.lookup
         if lookup.is_plain:
             return []
-        names, _, _ = self._pipeline.codec_of(row).describe(self._pipeline.body_of(row))
+        names, _, _ = described(self._store, row)
         moved = [(name, lookup.renamed(*name.rpartition(".")[::2])) for name in names]
         return [f"{old} → {new}" for old, new in moved if new is not None]
 

@@ -260,7 +260,7 @@ class Backend(Protocol):
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int, str | bytes]]:
         """The same of those that have not expired, as pairs of id and name."""
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
@@ -333,7 +333,7 @@ class Backend(Protocol):
     def namespaces(self, now: float) -> list[str]: ...
 
     def sealers(self) -> set[bytes]:
-        """The ids of all keys that ever sealed here."""
+        """The ids of keys that sealed here: the first thousand that the file lists, which a sound one never has."""
 
     def add_sealer(self, key_id: bytes) -> None: ...
 

@@ -16,7 +16,7 @@ from store.backends.sqlite_spill import SqliteSpill, dropped
 from store.backends.sqlite_transaction import SqliteTransaction
 from store.backends.sqlite_walks import all_by_id
 from store.companions import Rights
-from store.errors import ReadOnly, StorageError, StoreClosed
+from store.errors import Corrupt, ReadOnly, StorageError, StoreClosed
 from store.file_status import reaching
 from store.row import Row
 from store.spilled import files_of, prefix_of
@@ -95,10 +95,16 @@ class SqliteBackend(SqliteReading):
                 transaction.on_rollback(lambda: known.discard(key_id))
 
     def forget_sealers_but(self, key_ids: set[bytes]) -> None:
-        forgotten = self.sealers() - key_ids
-        with self.transaction():
-            self._engine.write_many(sql.FORGET_SEALER, [(key_id,) for key_id in forgotten], (), 0)
-        self._engine.known_sealers -= forgotten
+        after = b""
+        while page := [key_id for (key_id,) in self._all(sql.SEALERS_AFTER, (after, sql.MOST_SEALERS), 0.0)]:
+            if page[-1] <= after:
+                raise Corrupt(f"{self.location}: its list of keys leads back to its beginning; recover the store")
+            after = page[-1]
+            forgotten = [(key_id,) for key_id in page if key_id not in key_ids]
+            if forgotten:
+                with self.transaction():  # in steps, between which other writers get their turn
+                    self._engine.write_many(sql.FORGET_SEALER, forgotten, (), 0)
+        self._engine.known_sealers &= key_ids
 
     def reseal(self, row: Row, before: bytes) -> bool:
         values = (row.seal, row.crc, row.id, row.namespace, row.name, before)

@@ -50,6 +50,11 @@ def is_interrupted(error: SqliteError) -> bool:
     return code_of(error) == _INTERRUPT
 
 
+def is_of_text(error: SqliteError) -> bool:
+    """Whether a column of text held something else than UTF-8."""
+    return isinstance(error, sqlite3.OperationalError) and "Could not decode to UTF-8" in str(error)
+
+
 def is_writable(path: str) -> bool:
     """Whether this user may write the file, and what is beside it."""
     return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from store.backends import sqlite_statements as sql
 from store.backends.sqlite_connection import BUSY_SECONDS, is_frozen
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_slot import Fetch, Slot, fetch_all
+from store.backends.sqlite_slot import Fetch, NotText, Slot, fetch_all
 from store.backends.sqlite_spill import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.row import Header, Mark
@@ -50,13 +50,21 @@ class SqliteMonitor:
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
         ends = (lower,) if upper is None else (lower, upper)
-        marks = self._marks(sql.MARKS[upper is not None], (*ends, limit))
-        if marks and not marks[-1].name >= lower:  # a page ends past its beginning, or there is no end of pages
-            raise self._damaged("the order of its names")
-        return marks
+        found: list[Mark] = []
+        place: str | bytes = lower
+        while True:
+            left = limit - len(found)
+            marks = self._rows(sql.MARKS[upper is not None], (place, *ends[1:], left))
+            found += self._checked(mark for mark in marks if not _is_no_text(mark.name))
+            if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # else there is no end of pages
+                raise self._damaged("the order of its names")
+            if len(found) == limit or len(marks) < left:
+                return found
+            place = sql.as_bytes(marks[-1].name) + b"\0"  # some were no text: nobody can watch such a name
 
     def marks_of(self, names: Sequence[str]) -> list[Mark]:
-        return [mark for part in _parts(names) for mark in self._marks(_in(sql.MARKS_OF, part), part)]
+        found = (mark for part in _parts(names) for mark in self._rows(_in(sql.MARKS_OF, part), part))
+        return self._checked(found)
 
     def headers(self, names: Sequence[str], now: float) -> list[Header]:
         found: list[Header] = []
@@ -70,12 +78,15 @@ class SqliteMonitor:
         if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
             self._engine.close_slot(self._slot)
 
-    def _marks(self, statement: str, values: Sequence[Any]) -> list[Mark]:
-        marks = [Mark._make(row) for row in self._read(statement, (self._namespace, *values), fetch_all)]
-        for mark in marks:
+    def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
+        return [Mark._make(row) for row in self._read(statement, (self._namespace, *values), fetch_all)]
+
+    def _checked(self, marks: Iterable[Mark]) -> list[Mark]:
+        found = list(marks)
+        for mark in found:
             if not mark.has_types():
                 raise self._damaged(f"the metadata of {label(mark.name, self._namespace)}")
-        return marks
+        return found
 
     def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
         self._check()
@@ -94,6 +105,10 @@ class SqliteMonitor:
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")
+
+
+def _is_no_text(name: Any) -> bool:
+    return type(name) is NotText
 
 
 def _version(cursor: sqlite3.Cursor) -> object:

@@ -16,7 +16,7 @@ from store.backends import sqlite_statements as sql
 from store.backends.sqlite_attach import Lease
 from store.backends.sqlite_coherence import SqliteCoherence
 from store.backends.sqlite_engine import Engine
-from store.backends.sqlite_slot import fetch_all, fetch_one
+from store.backends.sqlite_slot import NotText, fetch_all, fetch_one
 from store.backends.sqlite_spill import header_of
 from store.backends.sqlite_walks import PAGE_ROWS, all_by_id, bad_index, take_page, until_repeated
 from store.backends.wal_readers import pinned
@@ -104,13 +104,13 @@ class SqliteReading:
 
     def name_page(
         self, namespace: str, after: int, until: int, now: float, *, reverse: bool
-    ) -> list[tuple[int, str]]:
+    ) -> list[tuple[int, str | bytes]]:
         statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
         rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
         if rows:
             self._moves_on(after < rows[-1][0] <= until)
             self._in_order([row[0] for row in rows], reverse)
-        return [(id_, self._indexed(name, is_so)) for id_, name, is_so in rows]
+        return [(id_, name if type(name) is NotText else self._indexed(name, is_so)) for id_, name, is_so in rows]
 
     def all_rows(self, namespace: str, now: float) -> list[Row]:
         values = namespace, 0, sql.LARGEST_ID
@@ -149,13 +149,25 @@ class SqliteReading:
     def names(
         self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
     ) -> list[str]:
-        lower, upper = sql.bounds(prefix, after, reverse)
+        found: list[str] = []
+        place: str | bytes | None = after
+        while True:
+            left = limit - len(found) if limit >= 0 else limit
+            rows = self._name_rows(namespace, prefix, place, left, now, reverse=reverse)
+            found += [self._indexed(name, is_so) for name, is_so in rows if type(name) is not NotText]
+            if limit < 0 or len(found) == limit or len(rows) < left:
+                return found
+            place = rows[-1][0]  # some were no text: nothing could be asked for by such a name
+
+    def _name_rows(
+        self, namespace: str, prefix: str, after: str | bytes | None, limit: int, now: float, *, reverse: bool
+    ) -> list[Any]:
+        lower, upper = (sql.bytes_bounds if isinstance(after, bytes) else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
         ends = (lower,) if upper is None else (lower, upper)
-        statement = sql.NAMES[upper is not None, reverse]
-        rows = self._all(statement, (now, namespace, now, *ends, limit), now)
-        found = [self._indexed(name, is_so) for name, is_so in rows]
-        self._in_order(found if after is None else [after, *found], reverse)
-        return found
+        rows = self._all(sql.NAMES[upper is not None, reverse], (now, namespace, now, *ends, limit), now)
+        places = [sql.as_bytes(name) for name, _ in rows if isinstance(name, str | bytes)]
+        self._in_order(places if after is None else [sql.as_bytes(after), *places], reverse)
+        return rows
 
     def header(self, namespace: str, name: str, now: float) -> Header | None:
         row = self._one(sql.HEADER, (namespace, name, now), max(now, 0.0))  # -inf is no time to look at the file
@@ -175,10 +187,12 @@ class SqliteReading:
         return identity
 
     def namespaces(self, now: float) -> list[str]:
-        return [self._text(namespace) for (namespace,) in self._all(sql.NAMESPACES, (now,), now)]
+        found = (namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now))
+        # What is no text is left out: nobody can have opened such a namespace.
+        return [self._text(namespace) for namespace in found if type(namespace) is not NotText]
 
     def sealers(self) -> set[bytes]:
-        found = {key_id for (key_id,) in self._all(sql.SEALERS, (), 0.0)}
+        found = {key_id for (key_id,) in self._all(sql.SEALERS, (sql.MOST_SEALERS,), 0.0)}
         self._engine.known_sealers |= found
         return found
 
@@ -194,7 +208,8 @@ class SqliteReading:
         sizes: Counter[Any] = Counter()
         totals = []
         statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
-        for codec, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+        for named, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+            codec = named.decode("utf-8", "backslashreplace") if type(named) is NotText else named
             if len(figures) == 1:
                 files[codec, protocol] += count_of(figures[0])
                 sizes[codec, protocol] += size_of(figures[0])
@@ -213,10 +228,18 @@ class SqliteReading:
         return self._all_in(namespace, rows)
 
     def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
-        statement, values = (sql.FIRST_EXPIRING, ()) if after is None else (sql.NEXT_EXPIRING, (after,))
-        found = [(self._text(name), bool(has)) for name, has in self._all(statement, (*values, limit, now), 0.0)]
-        self._in_order([*([] if after is None else [after]), *(name for name, _ in found)], False)
-        return found
+        found: list[tuple[str, bool]] = []
+        place: str | bytes | None = after
+        while True:
+            statement, values = (sql.FIRST_EXPIRING, ()) if place is None else (sql.NEXT_EXPIRING, (place,))
+            left = limit - len(found)
+            rows = self._all(statement, (*values, left, now), 0.0)
+            found += [(self._text(name), bool(has)) for name, has in rows if type(name) is not NotText]
+            passed = [] if place is None else [sql.as_bytes(place)]
+            self._in_order([*passed, *(sql.as_bytes(name) for name, _ in rows)], False)
+            if len(found) == limit or len(rows) < left:
+                return found
+            place = rows[-1][0]  # some were no text: nobody can have opened such a namespace
 
     def usage(self) -> SqliteUsage:
         engine = self._engine

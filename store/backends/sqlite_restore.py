@@ -127,7 +127,7 @@ def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[byt
     try:
         spills = live.read(sql.EVERY_SPILL, (), all_by_id(live.path), 0.0, timeout)
         garbage = live.read(sql.EVERY_GARBAGE, (), all_by_id(live.path), 0.0, timeout)
-        sealers = live.read(sql.SEALERS, (), fetch_all, 0.0, timeout)
+        sealers = live.read(sql.SEALERS, (sql.MOST_SEALERS,), fetch_all, 0.0, timeout)
     except Corrupt:  # then the files are orphans, which `compact` removes as well
         return set(), []
     return {*dropped(live, spills)[0], *(str(file) for (file, _) in garbage)}, sealers

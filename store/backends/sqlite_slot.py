@@ -18,6 +18,7 @@ from store.backends.sqlite_errors import (
     SqliteError,
     is_busy,
     is_interrupted,
+    is_of_text,
     is_read_only,
     timed_out,
     translate,
@@ -114,7 +115,21 @@ class Slot:
                 if self._can_write_again(exc) and not is_again:
                     is_again = True
                     continue
+                if self._reads_any_text(exc, sql):
+                    continue
                 deadline = wait(exc, self.path, deadline, timeout)
+
+    def _reads_any_text(self, error: SqliteError, sql: str) -> bool:
+        """Whether the statement is worth another attempt: now what is no text comes as the bytes that it is.
+
+        Whoever can write the file can plant a row of such text: it must not stand in the way of the others. Not so
+        from the beginning, because each column of text then takes a call.
+        """
+        conn = self.conn
+        if conn is None or conn.text_factory is not str or not is_of_text(error):
+            return False
+        conn.text_factory = _text_or_bytes
+        return sql.startswith(("SELECT", "BEGIN", "WITH", "\nWITH"))
 
     def begin(self, timeout: float) -> None:
         """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
@@ -326,3 +341,14 @@ class SharedSlot(Slot):
     @operation.setter
     def operation(self, frame: FrameType | None) -> None:
         self._local.operation = frame
+
+
+class NotText(bytes):
+    """What stands in a column of text, and is no UTF-8."""
+
+
+def _text_or_bytes(data: bytes) -> str | NotText:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return NotText(data)

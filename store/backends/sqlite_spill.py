@@ -21,7 +21,7 @@ from store.backends.spill import Folder, lock_exclusively, translated, unlock
 from store.backends.spill_holding import SharedHold
 from store.backends.spill_hollow import refuse_hollow
 from store.backends.sqlite_reentry import refuse
-from store.backends.sqlite_slot import fetch_one
+from store.backends.sqlite_slot import NotText, fetch_one
 from store.backends.sqlite_spill_pending import Pending
 from store.backends.sqlite_walks import by_id
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NO_WAIT = 0.0  # seconds
 _SIZE = Header._fields.index("size")
+_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 
 
@@ -286,6 +287,9 @@ def dropped(engine: Engine, rows: Iterable[Sequence[Any]], but: str | None = Non
 def header_of(values: Sequence[Any]) -> Header:
     """What `_HEADER` selects, the size of the files added to that of the body."""
     *fields, spill = values
+    for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
+        if type(fields[place]) is NotText:
+            fields[place] = fields[place].decode("utf-8", "backslashreplace")
     if spill is not None and type(fields[_SIZE]) is int:
         fields[_SIZE] += spilled.size_of(spill)
     return Header._make(fields)

@@ -5,12 +5,14 @@ Placeholders have no numbers: Python 3.12.0 to 3.12.3 takes `?1` for a name and 
 
 from __future__ import annotations
 
+from typing import Any
+
 _COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
 )
 _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
-    "revision, created, modified, expires, substr(seal, 1, 8), spill"
+    "revision, created, modified, expires, coalesce(substr(seal, 1, 8), x''), spill"
 )
 _ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
 _ALIVE = "(expires IS NULL OR expires > ?)"
@@ -90,20 +92,20 @@ NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_auto
 _NAMES = (
     "SELECT i.name, t.namespace = i.namespace AND t.name = i.name AND (t.expires IS NULL OR t.expires > ?) "
     "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
-    f"WHERE i.namespace = ? AND NOT coalesce({_HAS_EXPIRED.format(row='t')}, 0) AND i.name >= ?"
+    f"WHERE i.namespace = ? AND NOT coalesce({_HAS_EXPIRED.format(row='t')}, 0) AND i.name >= CAST(? AS TEXT)"
 )
 NAMES = {  # (is there an upper bound, reverse) → statement
     (False, False): f"{_NAMES} ORDER BY i.name LIMIT ?",
-    (True, False): f"{_NAMES} AND i.name < ? ORDER BY i.name LIMIT ?",
+    (True, False): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name LIMIT ?",
     (False, True): f"{_NAMES} ORDER BY i.name DESC LIMIT ?",
-    (True, True): f"{_NAMES} AND i.name < ? ORDER BY i.name DESC LIMIT ?",
+    (True, True): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name DESC LIMIT ?",
 }
 
 # Those that have expired too: whoever watches tells an expiry from a deletion.
 _MARKS = "SELECT name, id, created, revision, expires, crc FROM records WHERE namespace = ? AND name"
 MARKS = {  # is there an upper bound → statement
-    False: f"{_MARKS} >= ? ORDER BY name LIMIT ?",
-    True: f"{_MARKS} >= ? AND name < ? ORDER BY name LIMIT ?",
+    False: f"{_MARKS} >= CAST(? AS TEXT) ORDER BY name LIMIT ?",
+    True: f"{_MARKS} >= CAST(? AS TEXT) AND name < ? ORDER BY name LIMIT ?",
 }
 MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
@@ -146,7 +148,7 @@ SELECT namespace, EXISTS (
 ) FROM step WHERE namespace IS NOT NULL
 """
 FIRST_EXPIRING = _EXPIRING_STEPS.format("")
-NEXT_EXPIRING = _EXPIRING_STEPS.format(" AND namespace > ?")
+NEXT_EXPIRING = _EXPIRING_STEPS.format(" AND namespace > CAST(? AS TEXT)")
 
 # Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
@@ -188,13 +190,31 @@ TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
-SEALERS = "SELECT key_id FROM sealers WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
+MOST_SEALERS = 1000
+# Of the first of all rows: anybody who can write the file can plant a million, of any kind.
+_SEALERS = "SELECT key_id FROM sealers LIMIT ?"
+SEALERS = f"SELECT key_id FROM ({_SEALERS}) WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 COUNT_BY_KEY = "SELECT substr(seal, 1, 8), count(*) FROM records NOT INDEXED GROUP BY 1"
+SEALERS_AFTER = "SELECT key_id FROM sealers WHERE key_id > ? AND typeof(key_id) = 'blob' ORDER BY key_id LIMIT ?"
 FORGET_SEALER = "DELETE FROM sealers WHERE key_id = ?"
 RESEAL = "UPDATE records SET seal = ?, crc = ? WHERE id = ? AND namespace = ? AND name = ? AND seal = ?"
 # No count(*) of a whole table: that is one step of the virtual machine, which no `Budget` ends.
 ROW_COUNT = "SELECT count(id) FROM records"
 ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
+
+
+def as_bytes(text: Any) -> Any:
+    """A text as SQLite compares it: in the order of texts, among which there may be some that are none."""
+    return text.encode() if type(text) is str else text
+
+
+def bytes_bounds(prefix: str, after: bytes, reverse: bool) -> tuple[bytes, bytes | None]:
+    """The same as `bounds` after a name that is no text: the bytes of texts have the order of the texts."""
+    lower, upper = prefix.encode(), _successor(prefix)
+    end = None if upper is None else upper.encode()
+    if reverse:
+        return lower, after if end is None else min(after, end)
+    return max(lower, after + b"\0"), end
 
 
 def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:

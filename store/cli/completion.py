@@ -13,11 +13,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    add_completion_class,
+    split_arg_string,
+)
 
 from store import Store
 
 LIMIT = 200  # more names than anybody looks through; bash asks before it shows a hundred
+LONGEST = 1000  # characters of a name
 
 _SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # what bash would not take literally
 _SPECIAL_QUOTED = re.compile(r"[\\\"$`]")  # the same between double quotes
@@ -41,6 +48,26 @@ _SOURCE = """\
         COMP_WORDBREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete "$1" 2>/dev/null)
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+# click's own, but for names with a comma, of which that would offer the beginning: another record's name, perhaps.
+_SOURCE_FISH = """\
+function %(complete_func)s;
+    set -l response (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
+        %(prog_name)s 2>/dev/null);
+    for completion in $response;
+        set -l metadata (string split --max 1 -- "," $completion);
+        switch $metadata[1];
+            case dir;
+                __fish_complete_directories $metadata[2];
+            case file;
+                __fish_complete_path $metadata[2];
+            case plain;
+                printf '%%s\\n' $metadata[2];
+        end;
+    end;
+end;
+complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)";
 """
 
 
@@ -90,7 +117,11 @@ def _path(context: click.Context) -> str | None:
 def _items(found: Any) -> list[CompletionItem]:
     """Less what is not printable, which cannot be typed either, and what would be taken for an option."""
     literal = "--" in split_arg_string(os.environ.get("COMP_LINE") or os.environ.get("COMP_WORDS", ""))
-    return [CompletionItem(one) for one in found if one.isprintable() and (literal or not one.startswith("-"))]
+    return [
+        CompletionItem(one)
+        for one in found
+        if 0 < len(one) <= LONGEST and one.isprintable() and (literal or not one.startswith("-"))
+    ]
 
 
 class NameAwareBash(BashComplete):
@@ -163,6 +194,13 @@ _QUOTING: dict[str, Callable[[str], str]] = {
 """By the quote that is open: the text, with all escaped that bash would not take literally."""
 
 
+class CommaAwareFish(FishComplete):
+    """click's completion for fish, for names with a comma. fish itself quotes what it inserts."""
+
+    source_template = _SOURCE_FISH
+
+
 def install() -> None:
-    """Makes click use this for bash."""
+    """Makes click use these for bash and fish. zsh, too, quotes what it inserts."""
     add_completion_class(NameAwareBash)
+    add_completion_class(CommaAwareFish)

@@ -14,15 +14,18 @@ from typing import Any
 import click
 
 from store import Store
+from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store, path_argument, text
 from store.cli.records import _TakesNegativeNumbers
 from store.cli.sections import Commands
+from store.cli.tables import MOST_PADDED
 from store.cli.terminal import on_one_line, shown, shown_name
 from store.cli.values import format_value, many_digits, parse_value, read_text
-from store.errors import StoreError
+from store.errors import CodecUnavailable, RecordError, StoreError, label
 from store.settings_containers import Anything
 from store.settings_opening import NAMESPACE, put_plain
 from store.settings_text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
+from store.shown import too_large
 
 _namespace_option = click.option(
     "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
@@ -60,14 +63,20 @@ def show(path: str, namespace: str, as_object: bool) -> None:
       store settings show app.db --json
     """
     with open_store(path, mode="r", namespace=namespace) as s:
-        values = {name: s[name] for name in s.names()}
+        values, failed = _values(s)
     if as_object:
         with many_digits():
             click.echo(shown(_json(_plain(values, "json"))))
-        return
+    else:
+        _show(path, namespace, values)
+    if failed:
+        click.get_current_context().exit(EXIT_ERROR)
+
+
+def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
     if not values:
         click.echo(f"{path} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
-    width = max(map(len, map(shown_name, values)), default=0)
+    width = min(MOST_PADDED, max(map(len, map(shown_name, values)), default=0))
     for name, value in values.items():
         click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")
 
@@ -138,7 +147,7 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
     """
     format = _format(file, format or ("json" if file == "-" else None))
     with open_store(path, mode="r", namespace=namespace) as s:
-        values = {name: s[name] for name in s.names()}
+        values, failed = _values(s)
     try:
         with many_digits():
             written = text_of(_plain(values, format), format)
@@ -148,7 +157,13 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
         raise click.ClickException(str(exc)) from exc
     if file == "-":
         click.echo(written, nl=False)
-        return
+    else:
+        _write_new(file, written)
+    if failed:
+        click.get_current_context().exit(EXIT_ERROR)
+
+
+def _write_new(file: str, written: str) -> None:
     try:
         with open(file, "x", encoding="utf-8", newline="\n") as out:
             out.write(written)
@@ -201,6 +216,24 @@ def _check_order(path: str, file: str) -> None:
         )
 
 
+def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
+    """The values that can be read, and whether there are others: those are told on stderr."""
+    values: dict[str, Any] = {}
+    failed = False
+    for name in s.names():
+        try:
+            values[name] = s[name]
+        except KeyError:  # deleted since
+            continue
+        except (RecordError, CodecUnavailable) as exc:
+            click.echo(f"store: {on_one_line(str(exc))}", err=True)
+            failed = True
+        except MemoryError:
+            click.echo(f"store: {on_one_line(label(name))}: there is not enough memory for it", err=True)
+            failed = True
+    return values, failed
+
+
 def _json(values: Mapping[str, Any]) -> str:
     try:
         return json.dumps(values, ensure_ascii=False)
@@ -240,6 +273,11 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
     """What a format can hold of the values. Raises: click.ClickException: one is no plain data."""
     target, kind = target_of(format), Anything()
+    if items := too_large(values):
+        raise click.ClickException(
+            f"parts of the values are in them many times, and {target.format} would have to write each of those, "
+            f"{items}; `store settings show` shows the beginning"
+        )
     try:
         return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
     except (TypeError, ValueError) as exc:

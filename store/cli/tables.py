@@ -15,6 +15,7 @@ import click
 from store.cli import terminal
 
 PAGE = 500  # rows that are laid out together: widths may grow from page to page, never shrink
+MOST_PADDED = 200  # places: one long cell must not make a thousand lines as long
 LEAST_WIDTH = 12  # no column is cut below this; a line that is still too long is the terminal's to wrap
 GAP = 2
 
@@ -47,10 +48,14 @@ def print_table(
     while page := list(islice(rest, PAGE)):
         cells = [[terminal.shown(cell) for cell in row] for row in page]
         by_column = zip(*cells, strict=True)
-        widths = [max(before, *map(text_width, column)) for before, column in zip(widths, by_column, strict=True)]
+        widths = [
+            max(before, *(min(MOST_PADDED, text_width(cell)) for cell in column))
+            for before, column in zip(widths, by_column, strict=True)
+        ]
         fitting = _fitted(columns, widths, width)
-        cut = [[_cut(cell, wide) for cell, wide in zip(row, fitting, strict=True)] for row in cells]
-        draw(columns, fitting, cut, heading and count == 0)
+        if width is not None:
+            cells = [[_cut(cell, wide) for cell, wide in zip(row, fitting, strict=True)] for row in cells]
+        draw(columns, fitting, cells, heading and count == 0)
         count += len(page)
     return count
 

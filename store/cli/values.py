@@ -17,6 +17,7 @@ import click
 from store.cli.terminal import is_terminal, shown
 from store.codecs import codecs
 from store.errors import NotSerializable, label
+from store.shown import in_full, message_of
 
 MAX_DIGITS = 100_000  # of an integer: Python takes 0.3 s for them, and a minute for ten times as many
 
@@ -94,10 +95,10 @@ def format_value(value: Any) -> str:
     if type(value) is int and value.bit_length() > 4 * MAX_DIGITS:  # even as digits of 16
         return f"<an integer of {value.bit_length():,} bits>"
     try:
-        return shown(repr(value), keep="\n\t")
+        return shown(in_full(value), keep="\n\t")
     except Exception as exc:  # it is the class's own code
         raise click.ClickException(
-            f"the value is there, but has no text to show ({type(exc).__name__}: {exc})"
+            f"the value is there, but has no text to show ({type(exc).__name__}: {message_of(exc)})"
         ) from exc
 
 

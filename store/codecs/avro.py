@@ -18,6 +18,7 @@ from store.codecs.restricted_limits import too_much
 from store.codecs.sameness import same
 from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
+from store.shown import shown
 
 MAX_SHOWN = 100_000
 
@@ -88,11 +89,12 @@ class AvroCodec:
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
         try:
             value = self.decode_restricted(body, allow={})
-            text, problem = f"schema: {str(unpacked(body)[0], 'utf-8')}\nvalue: {value!r}", None
+            text, problem = f"schema: {str(unpacked(body)[0], 'utf-8')}\nvalue: {shown(value, MAX_SHOWN)}", None
         except Corrupt as exc:
             text, problem = str(bytes(body[:MAX_SHOWN]), "ascii", "backslashreplace"), str(exc)
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        return (), shown, problem
+        if len(text) > MAX_SHOWN:
+            text = f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+        return (), text, problem
 
 
 def _parsed(schema: Any) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from store.dotted import imported
 from store.errors import ClassNotFound, Corrupt, NotSerializable, RecordError, StoreError, Untrusted
 from store.lookup import AS_WRITTEN, BY_OTHER_PYTHONS, Lookup
 from store.moved import claim_main, other_names
+from store.shown import message_of
 
 Buffers = Iterable[Any]
 EXTENSIONS: dict[Any, Any] = copyreg._extension_registry  # type: ignore[attr-defined]
@@ -170,7 +171,7 @@ def _attribute(found: Any, rest: str) -> None:
 
 
 def described(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {exc}"[:500]
+    return f"{type(exc).__name__}: {message_of(exc)}"[:500]
 
 
 def unpickled(base: Any, body: bytes, lookup: Lookup, *args: Any, **options: Any) -> Any:

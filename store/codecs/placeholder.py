@@ -17,6 +17,8 @@ from reprlib import recursive_repr
 from types import FunctionType
 from typing import Any, ClassVar
 
+from store.shown import in_full
+
 _NOTHING: Any = object()
 _InPython: Any = pickle._Pickler
 
@@ -97,11 +99,11 @@ class Placeholder:
 
     @recursive_repr("<placeholder …>")
     def __repr__(self) -> str:
-        parts = [f"args {self.args!r}"] if self.args else []
-        parts += [f"named_args {self.named_args!r}"] if self.named_args else []
-        parts += [f"state {self.state!r}"] if self._state is not _NOTHING else []
-        parts += [f"list_items {self.list_items!r}"] if self.list_items else []
-        parts += [f"dict_items {dict(self.dict_items)!r}"] if self.dict_items else []
+        parts = [f"args {in_full(self.args)}"] if self.args else []
+        parts += [f"named_args {in_full(self.named_args)}"] if self.named_args else []
+        parts += [f"state {in_full(self.state)}"] if self._state is not _NOTHING else []
+        parts += [f"list_items {in_full(self.list_items)}"] if self.list_items else []
+        parts += [f"dict_items {in_full(dict(self.dict_items))}"] if self.dict_items else []
         return f"<placeholder for {self.class_name}{''.join(', ' + part for part in parts)}>"
 
     def __hash__(self) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from store.errors import Corrupt, NotSerializable
+from store.shown import shown, too_large
 
 MAX_SHOWN = 100_000
 
@@ -27,6 +28,15 @@ class Plain(NamedTuple):
 
     def check(self, value: Any, path: str = "value") -> None:
         """Nothing. Raises: NotSerializable: what it cannot hold, and where that is. RecursionError."""
+        if type(value) in self.containers and (items := too_large(value)):
+            raise NotSerializable(
+                f"{path}: parts of it are in it many times, and {self.format} would have to write each of those, "
+                f"{items}; use the codec 'pickle'",
+                path=path,
+            )
+        self._check(value, path)
+
+    def _check(self, value: Any, path: str) -> None:
         kind = type(value)
         if kind in self.leaves:
             self._check_one(value, self.leaves[kind], path)
@@ -39,18 +49,18 @@ class Plain(NamedTuple):
         elif kind is dict:
             for key, item in value.items():
                 self._check_key(key, path)
-                self.check(item, f"{path}[{_shown(key)}]")
+                self._check(item, f"{path}[{shown(key, 80)}]")
         else:
             for index, item in enumerate(value):
-                self.check(item, f"{path}[{index}]")
+                self._check(item, f"{path}[{index}]")
 
     def _check_key(self, key: Any, path: str) -> None:
         if type(key) not in self.keys:
             names = ", ".join(kind.__name__ for kind in self.keys)
             raise NotSerializable(
-                f"{path}: {self.format} keys are {names}, not {_shown(key)}; use the codec 'pickle'", path=path
+                f"{path}: {self.format} keys are {names}, not {shown(key, 80)}; use the codec 'pickle'", path=path
             )
-        self._check_one(key, self.keys[type(key)], f"{path}, the key {_shown(key)}")
+        self._check_one(key, self.keys[type(key)], f"{path}, the key {shown(key, 80)}")
 
     def _check_one(self, value: Any, problem: Problem | None, path: str) -> None:
         found = problem and problem(value)
@@ -61,16 +71,10 @@ class Plain(NamedTuple):
 def describe_text(body: bytes, decode: Callable[[bytes], Any]) -> tuple[tuple[str, ...], str, str | None]:
     """The description of a body that is text, as `Codec.describe` gives it; `decode` finds what is wrong with it."""
     text = str(body, "utf-8", "backslashreplace")
-    shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+    if len(text) > MAX_SHOWN:
+        text = f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
     try:
         decode(body)
     except Corrupt as exc:
-        return (), shown, str(exc)
-    return (), shown, None
-
-
-def _shown(key: Any) -> str:
-    try:
-        return f"{key!r:.80}"
-    except Exception as exc:  # an integer of more digits than Python writes, or a class's own fault
-        return f"<{type(key).__qualname__} without a repr: {type(exc).__name__}>"
+        return (), text, str(exc)
+    return (), text, None

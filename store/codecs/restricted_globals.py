@@ -20,6 +20,7 @@ from store.codecs.refusals import install, not_installed
 from store.codecs.restricted_limits import Budget
 from store.errors import Corrupt
 from store.moved import other_names
+from store.shown import too_large
 
 Construct = Callable[..., Any] | str
 
@@ -231,6 +232,7 @@ def check_arguments(cls: type, args: tuple[Any, ...], budget: Budget) -> None:
     """What an allowed class that is built on one of Python's own would be harmed by. Raises: Corrupt."""
     if issubclass(cls, enum.Enum):
         _require(len(args) == 1, "an enum")  # more would make a new class of it
+        _require(not too_large(args), "an enum")  # whose error tells the value
     if issubclass(cls, BaseException):
         check_exception(cls, args)
     if issubclass(cls, str) and cls.__new__ is str.__new__:

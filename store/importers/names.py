@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from store.shown import too_large
+
 _SCALARS = (int, float, bool, type(None), str, bytes)
 
 
@@ -20,7 +22,7 @@ def name_of(key: Any) -> str:
         return _checked(key)
     if type(key) is bytes:
         return key.decode("utf-8", "backslashreplace")
-    if is_plain(key):
+    if not too_large(key) and is_plain(key):
         return _checked(repr(key))
     raise ValueError(
         f"its key is a {type(key).__qualname__}, and names are text: only numbers, bytes and tuples become such"

@@ -18,7 +18,7 @@ PACKAGE = Path(store.__file__).parent
 # DESIGN section 2. A package name stands for all modules in it.
 RANKS = {
     "store.errors": 0, "store.row": 0, "store.dotted": 0, "store.digests": 0, "store.culprit_parts": 0, "store.syncing": 0,
-    "store.deadlock": 0, "store.turns": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0, "store.step_budget": 0,
+    "store.shown": 0, "store.deadlock": 0, "store.turns": 0, "store.caller": 0, "store.refusals": 0, "store.descriptors": 0, "store.clock": 0, "store.moved": 0, "store.step_budget": 0,
     "store.companions": 0.5,  # stands on the descriptors
     "store.file_status": 0.5,  # stands on the errors alone, and what has rank 1 on it
     "store.running": 0, "store.reentry": 0,
