@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from inspect import getattr_static
-from types import MemberDescriptorType
 from typing import Any, TypeVar
 
 from store.allowlist import allow, allowed, key_of
+from store.codecs.attributes import own_dict, slot_of
+from store.codecs.unfolded import unfolded_size
 from store.errors import Corrupt, UnknownProtocol
 
 T = TypeVar("T", bound=type)
@@ -33,6 +34,7 @@ _VERSION, _STATE = "store:version", "store:state"
 _UNVERSIONED = 1  # the version of state that was written before its class had one
 
 _ATTRIBUTE = "__store_version__"
+_SHORT = 10_000  # characters or so
 _IMMUTABLE = (tuple, frozenset, str, bytes, int, float, complex)
 
 
@@ -175,7 +177,7 @@ def _upgraded(cls: Any, stored: Any, is_free: bool) -> Any:
     known = getattr(cls, _ATTRIBUTE)
     name = f"{cls.__module__}.{cls.__qualname__}"
     if type(version) is not int or version < _UNVERSIONED:
-        raise Corrupt(f"the version of a {name} in it is {version!r:.40}, which is no version")
+        raise Corrupt(f"the version of a {name} in it is {_shown(version)}, which is no version")
     if version > known:
         raise UnknownProtocol(
             f"it holds a {name} of version {version}, and this program knows versions up to {known}; the record is "
@@ -195,7 +197,7 @@ def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any
     except Exception as exc:
         raise Corrupt(
             f"{name}.__upgrade__ could not bring version {version} to {getattr(cls, _ATTRIBUTE)} "
-            f"({type(exc).__name__}: {exc}); the record stays as it is: mend __upgrade__"
+            f"({_told(exc)}); the record stays as it is: mend __upgrade__"
         ) from exc
     if new is None or (not is_free and type(new) is not dict):
         raise Corrupt(
@@ -205,6 +207,26 @@ def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any
     if _seen.lines is not None:
         _seen.lines.append(f"{name} {version} → {getattr(cls, _ATTRIBUTE)}")
     return new
+
+
+def _shown(value: Any) -> str:
+    """What stands in the place of a version, cut before it is written out: it may have no end."""
+    if type(value) is str:
+        return repr(value[:40])
+    return (
+        repr(value)
+        if type(value) in (int, float, bool, type(None)) and _is_short(value)
+        else type(value).__qualname__
+    )
+
+
+def _told(exc: Exception) -> str:
+    """An error of the program's; it may have the state in it, which can be of any length."""
+    return f"{type(exc).__name__}: {exc}" if _is_short(exc) else type(exc).__name__
+
+
+def _is_short(value: Any) -> bool:
+    return unfolded_size(value) < _SHORT
 
 
 def _attributes(value: Any) -> dict[str, Any]:
@@ -240,12 +262,13 @@ def _give(value: Any, state: Any) -> None:
             f"the state of a {type(value).__qualname__} in it is {type(state).__name__}, no dict of attributes: "
             "it was written before the class was versioned; make a dict of it in __upgrade__"
         )
+    own = own_dict(value)
     for name, item in state.items():
-        member = getattr_static(type(value), name, None)
-        if isinstance(member, MemberDescriptorType):
-            member.__set__(value, item)
-        elif hasattr(value, "__dict__"):
-            value.__dict__[name] = item
+        slot = slot_of(type(value), name)
+        if slot is not None:
+            slot.__set__(value, item)
+        elif own is not None:
+            own[name] = item
         else:
             raise Corrupt(
                 f"{type(value).__qualname__} has no slot for the attribute {name[:80]!r} that was stored: drop it in "

@@ -239,7 +239,7 @@ class _Reader:
 
     def _dict(self, items: list[Any]) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
-        for piece in self._budget.pieces(made, items, 2):
+        for piece in self._budget.pieces(0, items, 2):
             for index in range(0, len(piece), 2):
                 key = piece[index]
                 if type(key) not in _SCALARS:
