@@ -315,6 +315,7 @@ class Machine:
         """What code of an allowed class returns, called with `before` and the arguments, which are checked."""
         named = named or {}
         if args or named:
+            self.budget.charge(64 * (len(args) + len(named)))
             checked = checked_arguments(cls, (*args, *named.values()), self.budget, self.is_class)
             args = checked[: len(args)]
             if by is cls and not named and issubclass(cls, dict | set) and not has_own_constructor(cls):

@@ -104,7 +104,8 @@ def _check_builtin(base: type, cls: type, args: tuple[Any, ...], is_class: Calla
         args = args[:1]
     most = 2 if base is complex else 1
     takes = next(types for known, types in _TAKES if known is base)
-    _require(len(args) <= most and all(type(arg) in takes for arg in args), base.__name__)
+    fit = all(type(arg) in takes or (base in _GROUPS and _is_array(type(arg))) for arg in args)
+    _require(len(args) <= most and fit, base.__name__)
 
 
 def _check_standard(cls: type, args: tuple[Any, ...], budget: Budget) -> None:
