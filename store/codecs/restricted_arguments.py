@@ -49,7 +49,7 @@ def checked_arguments(
 ) -> tuple[Any, ...]:
     """The arguments as the class may have them; `is_class` tells the allowed ones. Raises: Corrupt."""
     if issubclass(cls, enum.Enum):
-        _check_enum(args, budget)
+        _check_enum(cls, args, budget)
         return args
     if issubclass(cls, BaseException):
         args = safe_arguments(cls, args, budget)
@@ -83,11 +83,18 @@ def _is_of_library(method: Any) -> bool:
     return method.__module__ in ("collections", "fractions", "pathlib", "pathlib._local", "ipaddress", "_pydecimal")
 
 
-def _check_enum(args: tuple[Any, ...], budget: Budget) -> None:
+def _check_enum(cls: type[enum.Enum], args: tuple[Any, ...], budget: Budget) -> None:
     _require(len(args) == 1, "an enum")  # more would make a new class of it
     budget.charge_arguments(args, walked=True)
+    if issubclass(cls, enum.Flag):  # which keeps a member for each value that it was ever asked for
+        _require(type(args[0]) is int and args[0].bit_length() <= max(64, *map(_bits, cls), 0), "a flag")
+        budget.charge(1000)
     if unfolded_size(args[0]) > MAX_ENUM_VALUE:
         raise too_much("it has a member of an enum by a value that is too large")
+
+
+def _bits(member: enum.Flag) -> int:
+    return member.value.bit_length() if type(member.value) is int else 0
 
 
 def _check_builtin(base: type, cls: type, args: tuple[Any, ...], is_class: Callable[[Any], bool]) -> None:

@@ -143,6 +143,8 @@ def _constructors() -> Iterator[tuple]:
     yield "names", stream(new_ex(_victim("ATuple"), b")", dct(text("iterable"), _NETWORK)))
     yield "moment_of_day_0", stream(call(_victim("Moment"), data(b"\x07\xe8\x01\x00\0\0\0\0\0\0")))
     yield "enum_by_a_tower", stream(call(_victim("Colour"), _tower(30)))
+    yield "flag_of_many_bits", stream(call(_victim("Access"), number(1 << 500_000)))
+    yield "flag_of_a_text", stream(call(_victim("Access"), text("x")))
     yield "many_elements", stream(
         aside(0, _victim("ATuple")), aside(1, text("\u20ac" * 100_000)), b"(", (get(0) + get(1) + b"\x85\x81") * 200, b"t"
     ), "heavy"  # fmt: skip
@@ -319,6 +321,7 @@ def _values() -> Iterator[tuple[str, str, Any]]:
         ("default", victims.ADefault(list, {"a": [1]})), ("bytes", victims.SomeBytes(b"\xff")),
         ("bytearray", victims.AByteArray(b"\xff")), ("text", victims.SomeText("é")), ("rows", victims.Rows([1, 2])),
         ("moment", victims.Moment(2024, 2, 29, 1, tzinfo=datetime.UTC)), ("enum", victims.Colour.RED),
+        ("flags", victims.Access.READ | victims.Access.WRITE), ("unknown flag", victims.Access(1 << 40)),
     ):  # fmt: skip
         yield "objects: constructors", name, value
     for name, value in (

@@ -82,6 +82,11 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Access(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
 class Bare(enum.Enum):
     """Without members: calling it with two arguments makes a class."""
 
@@ -219,7 +224,7 @@ class Tagged:
 
 
 ALLOWED: tuple[type, ...] = (
-    Plain, Plain.Inner, Guarded, Slotted, Point, Frozen, Choice, Colour, Bare, AList, ADict, ASet, ATuple, SomeBytes,
+    Plain, Plain.Inner, Guarded, Slotted, Point, Frozen, Choice, Colour, Access, Bare, AList, ADict, ASet, ATuple, SomeBytes,
     SomeText, AnError, ManyErrors, ReadError, Tagged, AnInt, ADecimal, AFraction, ACounter, ADefault, AFrozenSet,
     AByteArray, Moment, Rows, Ratio, NoModule, NoSyntax, GuardedError, Collecting, Lazy,
 )  # fmt: skip

@@ -273,3 +273,25 @@ def test_exception_keeps_its_attributes_and_notes(protocol: int) -> None:
     error.add_note("a note")
     found = pickle.loads(stdlib.dumps(error, protocol))
     assert (found.errno, found.filename, found.__notes__) == (28, "/disk", ["a note"])
+
+
+def test_import_that_a_traceback_would_do_is_dropped() -> None:
+    error = pickle.loads(
+        b"\x80\x04cbuiltins\nImportError\n\x8c\x01m\x85R}(\x8c\x04name\x8c\x04this\x8c\x09name_from\x8c\x01xub."
+    )
+    assert (error.name, getattr(error, "name_from", None), vars(error)) == ("this", None, {})
+
+
+def test_place_of_a_syntax_error_is_kept_in_proportion() -> None:
+    sound = SyntaxError("m", ("file", 3, 5, "a = = 1\n", 3, 6))
+    assert pickle.loads(stdlib.dumps(sound)).args == sound.args
+    found = pickle.loads(stdlib.dumps(SyntaxError("m", ("file", 3, 5, "a", 3, 10**10))))
+    assert (found.offset, found.end_offset, found.args[1][5]) == (5, None, None)
+    assert stdlib.loads(stdlib.dumps(found)).end_offset is None  # and so it stays when it is stored again
+
+
+def test_attributes_named_as_methods_are_read_where_they_are_data() -> None:
+    made = User.__new__(User)
+    vars(made).update(add=1, update=False)
+    found = pickle.loads(stdlib.dumps(made), allow=[User])
+    assert vars(found) == {"add": 1, "update": False}
