@@ -339,7 +339,8 @@ def _get(m: Machine, index: int) -> None:
 
 def _usable(m: Machine, value: Any) -> Any:
     """A value that is on the stack once more: what is large is then in the value more than once."""
-    if type(value) is str and len(value) < _LARGE:
+    kind = type(value)
+    if kind is type or (kind is str and len(value) < _LARGE):
         return value
     m.is_shared = True
     if type(value) is Unbuilt:
