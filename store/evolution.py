@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from inspect import getattr_static
-from types import MemberDescriptorType
 from typing import Any, TypeVar
 
 from store.allowlist import allow, allowed, key_of
+from store.codecs.attributes import own_dict, slot_of
 from store.errors import Corrupt, UnknownProtocol
 from store.shown import message_of, shown
 
@@ -241,12 +241,13 @@ def _give(value: Any, state: Any) -> None:
             f"the state of a {type(value).__qualname__} in it is {type(state).__name__}, no dict of attributes: "
             "it was written before the class was versioned; make a dict of it in __upgrade__"
         )
+    own = own_dict(value)
     for name, item in state.items():
-        member = getattr_static(type(value), name, None)
-        if isinstance(member, MemberDescriptorType):
-            member.__set__(value, item)
-        elif hasattr(value, "__dict__"):
-            value.__dict__[name] = item
+        slot = slot_of(type(value), name)
+        if slot is not None:
+            slot.__set__(value, item)
+        elif own is not None:
+            own[name] = item
         else:
             raise Corrupt(
                 f"{type(value).__qualname__} has no slot for the attribute {name[:80]!r} that was stored: drop it in "

@@ -8,6 +8,8 @@ from typing import Any
 from store.dotted import imported
 
 Renames = Mapping[str, "str | type"]
+MAX_NAME = 1000
+"""Characters of a dotted name; looking for a longer one would take quadratic time."""
 
 
 class Lookup:
@@ -36,7 +38,9 @@ class Lookup:
 
     def renamed(self, module: str, name: str) -> str | None:
         """The new dotted name of a global; None where it keeps its own."""
-        names = self._followed(f"{module}.{name}") if self._given else []
+        if not self._given or len(module) + len(name) >= MAX_NAME:
+            return None
+        names = self._followed(f"{module}.{name}")
         return names[-1] if len(names) > 1 else None
 
     def find(self, dotted: str) -> Any:
@@ -96,6 +100,8 @@ def _checked(renames: Renames) -> dict[str, str]:
         for name in (old, new):
             if not isinstance(name, str):
                 raise TypeError(f"renames maps dotted names to dotted names or classes, and {name!r} is neither")
+            if len(name) > MAX_NAME:
+                raise ValueError(f"renames: {name[:100]!r}... has more than {MAX_NAME} characters")
             if not name or not all(name.split(".")):
                 raise ValueError(f"renames: {name!r} is no dotted name such as 'package.module.Class'")
         found[old] = new

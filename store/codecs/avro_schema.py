@@ -6,6 +6,7 @@ from typing import Any
 
 from store.codecs.restricted_limits import too_much
 from store.errors import Corrupt, NotSerializable
+from store.lookup import MAX_NAME
 
 MAX_DEPTH = 200  # of containers, and of types in types: fastavro recurses in C without a check
 MAX_NODES = 10_000  # types in a schema of somebody else
@@ -118,7 +119,7 @@ class _Checking:
 
     def _reference(self, name: str, namespace: str) -> tuple[Any, int]:
         full = name if "." in name or not namespace else f"{namespace}.{name}"
-        if full not in self.named:
+        if len(full) > MAX_NAME or full not in self.named:
             raise Corrupt(f"the bytes have an Avro schema without the type {full!r:.80}, which it uses")
         excess = self.named[full]
         if excess is None:
@@ -137,6 +138,8 @@ class _Checking:
         if not isinstance(name, str) or not isinstance(inside, str):
             raise Corrupt("the bytes have an Avro schema with a type that has no name")
         full = name if "." in name or not inside else f"{inside}.{name}"
+        if len(full) > MAX_NAME:
+            raise too_much(f"its schema has a type whose name has more than {MAX_NAME} characters")
         if full in self.named or full in _PRIMITIVES:
             raise Corrupt(f"the bytes have an Avro schema with two types {full!r:.80}")
         self.named[full] = None

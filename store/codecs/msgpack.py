@@ -14,7 +14,7 @@ import msgpack
 
 from store.allowlist import Allowed
 from store.codecs.plain import Plain
-from store.codecs.restricted_limits import Budget
+from store.codecs.restricted_limits import Budget, too_much
 from store.errors import Corrupt, NotSerializable
 from store.lookup import AS_WRITTEN, Lookup
 
@@ -28,6 +28,7 @@ TIMESTAMP = -1  # the format's own: a moment in UTC
 MAX_NESTING = 1024  # what the packer of the library can write; older versions of it write half of that
 MAX_SHOWN = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES = 88, 240, 32  # what they take in memory, and each item or key in them
 _LONG = 10_000  # bits of an integer that is shown in base 16: base 10 takes quadratic time, and Python refuses it
 
 
@@ -57,8 +58,12 @@ class MsgpackCodec:
     ) -> Any:
         try:
             return _Reader(bytes(body)).read()
+        except Corrupt:
+            raise
         except (ValueError, OverflowError) as exc:
             raise _corrupt(exc) from exc
+        except MemoryError as exc:
+            raise too_much("it takes more memory than there is") from exc
 
     def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
         try:
@@ -188,6 +193,7 @@ class _Reader:
                     open_.append(inner)
                 continue
             open_.pop()
+            self._budget.charge(_ITEM_BYTES * len(top.items))
             if not open_:
                 break
             open_[-1].items.append(self._dict(top.items) if top.is_map else top.items)
@@ -215,6 +221,7 @@ class _Reader:
         wanted = 2 * count if is_map else count
         if wanted > len(self._body) - self._at:
             raise ValueError("it ends too early")
+        self._budget.charge(_DICT_BYTES if is_map and count else _LIST_BYTES)
         return _Open([], wanted, is_map)
 
     def _leaf(self, code: int) -> Any:
@@ -239,7 +246,7 @@ class _Reader:
 
     def _dict(self, items: list[Any]) -> dict[Any, Any]:
         made: dict[Any, Any] = {}
-        for piece in self._budget.pieces(made, items, 2):
+        for piece in self._budget.pieces(0, items, 2):
             for index in range(0, len(piece), 2):
                 key = piece[index]
                 if type(key) not in _SCALARS:

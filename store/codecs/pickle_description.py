@@ -9,9 +9,9 @@ from typing import Any
 
 from store.codecs.restricted import Machine
 from store.errors import Corrupt, StoreError, Untrusted
+from store.lookup import MAX_NAME
 
 MAX_LINES = 2000
-MAX_NAME = 1000  # characters of a global's name; one that is cut could pass for another
 _LINE = 300
 
 
@@ -62,6 +62,9 @@ class _Describer(Machine):
         super().__init__(*args, **options)
         self.found: dict[str, None] = {}
         self.classes = {_Inert}
+
+    def check_value(self, value: Any) -> None:
+        """Nothing: it is not shown."""
 
     def load_global(self, module: str, name: str) -> Any:
         return self._note(".".join(self._renamed(module, name)))  # what the full decoder would take

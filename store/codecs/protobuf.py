@@ -12,7 +12,7 @@ from store.allowlist import Allowed
 from store.codecs.protobuf_wire import check_cost
 from store.codecs.restricted_limits import too_much
 from store.errors import Corrupt, NotSerializable
-from store.lookup import AS_WRITTEN, Lookup
+from store.lookup import AS_WRITTEN, MAX_NAME, Lookup
 
 MAX_SHOWN = 100_000
 
@@ -90,6 +90,8 @@ def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
         packed = any_pb2.Any.FromString(bytes(body))
     except (DecodeError, ValueError, RecursionError) as exc:
         raise Corrupt(f"the bytes are no protobuf message with its type: {exc}") from exc
+    if len(packed.type_url) > MAX_NAME:
+        raise Corrupt(f"the bytes name a message type in more than {MAX_NAME} characters")
     full = packed.type_url.rpartition("/")[2]
     if not full:
         raise Corrupt("the bytes are no protobuf message with its type: they name none")

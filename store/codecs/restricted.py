@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import collections
 import enum
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from operator import attrgetter
-from types import MemberDescriptorType
 from typing import IO, TYPE_CHECKING, Any
 
 from store.allowlist import Allowed
+from store.codecs.attributes import defined, method_of
 from store.codecs.finding import in_python_3
 from store.codecs.refusals import refusal, refused
-from store.codecs.restricted_globals import Global, Unbuilt, check_arguments, classes_of, is_factory, standard
-from store.codecs.restricted_limits import Budget, too_much
+from store.codecs.restricted_arguments import checked_arguments, has_own_constructor, size_of
+from store.codecs.restricted_exceptions import safe_arguments
+from store.codecs.restricted_globals import Global, Unbuilt, classes_of, is_factory, standard
+from store.codecs.restricted_limits import Budget, check_unfolded, too_much
 from store.codecs.restricted_opcodes import COSTS, STEPS
 from store.codecs.restricted_reader import Reader, truncated
+from store.codecs.restricted_state import check_versioned, is_uuid, set_attributes, set_dict, set_uuid, values_of
+from store.codecs.unfolded import unfolded_size
 from store.dotted import splits
 from store.errors import Corrupt, StoreError, Untrusted
-from store.lookup import AS_WRITTEN, Lookup
+from store.lookup import AS_WRITTEN, MAX_NAME, Lookup
 from store.moved import other_names
 
 if TYPE_CHECKING:
@@ -37,7 +40,9 @@ if TYPE_CHECKING:
 Find = Callable[[str, str], Any]
 
 _BASES = (object, list, dict, tuple, set, frozenset, int, float, complex, str, bytes, bytearray)
-_EXCEPTION_FIELDS = ("args", "name", "path", "obj", "name_from", "msg")  # kept by the C types, not in a dict
+_SECONDS_PER_ITEM = 40e-6  # that a `__setitem__` of the program may take
+_SHOWN_CAUSE = 1 << 20  # as `unfolded_size` counts, of an error of the program's own code
+_ITERABLE = (list, tuple, set, frozenset, dict, collections.deque, collections.OrderedDict, collections.Counter)
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 
 
@@ -83,6 +88,8 @@ class Machine:
         self.classes = classes_of(allow)  # whose instances may be given state
         self.left_over = 0  # bytes that follow the end of the pickle
         self.unbuilt: dict[int, Any] = {}  # made by NEWOBJ or REDUCE and useless before BUILD
+        self.filled: dict[int, tuple[Any, int]] = {}  # id → what is like a dict and is none, how many items it got
+        self.is_shared = False  # something large may be in the value more than once
         self.lent: dict[int, Any] = {}  # id → a buffer beside the pickle that no array has yet
         self.asking = False  # the program's `find_class` or `persistent_load` runs
         self.running: type | None = None  # the allowed class whose code runs
@@ -106,7 +113,7 @@ class Machine:
             if self.asking:
                 raise
             # What our own constructors and Python's say of a value quotes it; a class's own code is the program's.
-            raise self._corrupt(exc) from (exc if self.running else None)
+            raise self._corrupt(exc) from (exc if self._may_be_shown(exc) else None)
 
     def _decode(self, opcode: int) -> Any:
         budget, next_opcode = self.budget, self.reader.opcode
@@ -122,6 +129,10 @@ class Machine:
             if self.asking or self.running:
                 raise
             raise truncated() from None
+
+    def _may_be_shown(self, exc: Exception) -> bool:
+        """Whether it is an error of the program's code, and no giant to be written out with it."""
+        return self.running is not None and unfolded_size(exc) < _SHOWN_CAUSE
 
     def _corrupt(self, exc: Exception) -> Corrupt:
         """The error for whatever went wrong inside; it does not say what the values were."""
@@ -143,7 +154,16 @@ class Machine:
         if self.unbuilt:
             raise Corrupt("an object in it never got its state")
         self.left_over = self.reader.end()
+        self.check_value(value)
         return value
+
+    def check_value(self, value: Any) -> None:
+        """Raises: Corrupt: whoever writes the value out, or compares it, would not come to an end.
+
+        Instances of allowed classes are not looked into: their graphs may be legitimate, and have a short `repr`.
+        """
+        if self.is_shared:
+            check_unfolded(unfolded_size(value, through_objects=False), self.budget.size)
 
     def pop_mark(self) -> list[Any]:
         """What was pushed since the last mark."""
@@ -176,12 +196,22 @@ class Machine:
 
     def load_global(self, module: str, name: str) -> Any:
         """The value of a global, whose calls are then known."""
+        self.check_name(module, name)
         found = self.found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
         self.named[id(found.value)] = found.value
         self.written[id(found.value)] = module, name
         if found.construct is not None:
             self.calls[id(found.value)] = found
         return found.value
+
+    def check_name(self, module: str, name: str) -> None:
+        """Charge looking it up. Raises: Corrupt: it is too long for that."""
+        size = len(module) + len(name)
+        if size >= MAX_NAME:
+            raise Corrupt(
+                f"the name of a global in it has more than {MAX_NAME} characters: {module + '.' + name:.100}..."
+            )
+        self.budget.charge(400 + 32 * size)
 
     def _renamed(self, module: str, name: str) -> tuple[str, str]:
         """How Python 3 calls what a protocol that Python 2 knew may have named."""
@@ -248,14 +278,11 @@ class Machine:
         found = self.calls.get(id(function))
         if found is None:
             raise self.not_callable(function)
-        self.budget.charge(64 + found.cost + found.factor * sum(map(_size, args)))
+        self.budget.charge(64 + found.cost + found.factor * _cost_of(args))
         if self.is_class(function):
-            made = self.run_class(function, args, function, *args)
+            made = self.run_class(function, args, by=function)
         else:
-            construct: Any = (
-                attrgetter(found.construct)(self) if isinstance(found.construct, str) else found.construct
-            )
-            made = construct(*args)
+            made = self._constructed(found, args)
         if type(made) is Unbuilt:
             self.keep_unbuilt(made)
         self.made(made, args)
@@ -263,43 +290,91 @@ class Machine:
             self.classes.add(type(made))  # the program's own function made it
         return made
 
+    def _constructed(self, found: Global, args: tuple[Any, ...]) -> Any:
+        if (
+            found.construct is found.value
+            and isinstance(found.value, type)
+            and issubclass(found.value, BaseException)
+        ):
+            return found.value(*safe_arguments(found.value, args, self.budget))
+        construct: Any = attrgetter(found.construct)(self) if isinstance(found.construct, str) else found.construct
+        return construct(*args)
+
     def is_class(self, cls: Any) -> bool:
         """Whether it is an allowed class that the stream has named."""
         return id(cls) in self.calls and isinstance(cls, type) and cls in self.classes
 
     def run_class(
-        self, cls: type, args: tuple[Any, ...], function: Callable[..., Any], *given: Any, **named: Any
+        self,
+        cls: type,
+        args: tuple[Any, ...],
+        *before: Any,
+        by: Callable[..., Any],
+        named: dict[str, Any] | None = None,
     ) -> Any:
-        """What code of an allowed class returns, for arguments that were checked."""
+        """What code of an allowed class returns, called with `before` and the arguments, which are checked."""
+        named = named or {}
         if args or named:
-            check_arguments(cls, (*args, *named.values()), self.budget)
-            self.rehearse(cls, args)
+            self.budget.charge(64 * (len(args) + len(named)))
+            checked = checked_arguments(cls, (*args, *named.values()), self.budget, self.is_class)
+            args = checked[: len(args)]
+            if by is cls and not named and issubclass(cls, dict | set) and not has_own_constructor(cls):
+                return self._filled(cls, args)
+            args = tuple(self._rehearsed(cls, arg) for arg in args)
         self.running = cls
-        made = function(*given, **named)
+        made = by(*before, *args, **named)
         self.running = None
         return made
 
-    def rehearse(self, cls: type, args: tuple[Any, ...]) -> None:
-        """Hash what a set or dict of the program would hash of its arguments, charged."""
-        for arg in args:
-            if isinstance(arg, list | tuple | collections.deque):
-                if issubclass(cls, set | frozenset):
-                    self.make_frozenset(list(arg))
-                elif issubclass(cls, dict):
-                    self.make_frozenset([pair[0] for pair in arg if isinstance(pair, list | tuple) and pair])
+    def _filled(self, cls: type, args: tuple[Any, ...]) -> Any:
+        """An instance of a dict or set that has no constructor of its own, filled piece by piece."""
+        is_default = issubclass(cls, collections.defaultdict)
+        self.running = cls
+        made = cls(*args) if is_default else cls()
+        self.running = None
+        for arg in () if is_default else args:
+            if issubclass(cls, set):
+                self._fill_in_pieces(made, list(arg), set.add)
+            elif issubclass(cls, collections.Counter) and not isinstance(arg, dict):
+                raise Corrupt("its arguments for Counter do not fit")
+            else:
+                is_ordered = issubclass(cls, collections.OrderedDict)  # which keeps its order beside
+                put = _put_ordered if is_ordered else _put
+                self._fill_in_pieces(made, _pairs_of(arg), put)
+        return made
+
+    def _fill_in_pieces(self, made: Any, items: list[Any], put: Callable[[Any, Any], None]) -> None:
+        for piece in self.budget.pieces(0, items):
+            for item in piece:
+                self.budget.charge_key(made, item[0] if isinstance(made, dict) else item)
+                put(made, item)
+
+    def _rehearsed(self, cls: type, arg: Any) -> Any:
+        """An argument that a set or a dict of the program may be made of: what it hashes was hashed, and charged.
+
+        A set is made of a list, that it is filled in the order of the rehearsal.
+        """
+        if issubclass(cls, set | frozenset) and type(arg) in _ITERABLE:
+            items = list(arg)
+            self.make_set(items)
+            return arg if type(arg) in (list, tuple) else items
+        if issubclass(cls, dict) and type(arg) in _ITERABLE:
+            keys = list(arg) if isinstance(arg, dict) else [p[0] for p in arg if isinstance(p, list | tuple) and p]
+            self.make_set(keys)
+        return arg
 
     def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
         """NEWOBJ, NEWOBJ_EX: `cls.__new__(cls, *args, **named)`."""
         if type(args) is not tuple or type(named) is not dict:
             raise Corrupt("arguments are not a tuple")
-        self.budget.charge(64 + sum(map(_size, args)))
+        self.budget.charge(64 + _cost_of((*args, *named.values())))
         if cls is object and not args and not named:
             return object()
         if self.is_class(cls):
-            made = self.run_class(cls, args, cls.__new__, cls, *args, **named)
+            made = self.run_class(cls, args, cls, by=cls.__new__, named=named)
             self.made(made, (*args, *named.values()))
             return made
-        if _is_uuid(cls) and not args and not named:
+        if is_uuid(cls) and not args and not named:
             made = object.__new__(cls)
             self.unbuilt[id(made)] = made
             return made
@@ -339,9 +414,16 @@ class Machine:
         return self._based(cls, base, state)
 
     def _based(self, cls: Any, base: Any, state: Any) -> Any:
-        made = self.budget.timed(_length(state), lambda: base.__new__(cls, state))
+        if base is dict:
+            made = dict.__new__(cls)
+            self._fill_in_pieces(made, list(state.items()), _put)
+            return made
+        if base is set or base is frozenset:
+            self.make_set(list(state))
+            state = list(state)
+        made = base.__new__(cls, state)
         if base.__init__ is not object.__init__:
-            self.budget.timed(_length(state), lambda: base.__init__(made, state))
+            base.__init__(made, state)
         return made
 
     def attribute(self, owner: Any, name: Any) -> Any:
@@ -363,10 +445,8 @@ class Machine:
 
     def make_frozenset(self, *args: Any) -> frozenset[Any]:
         """`frozenset([…])`."""
-        members = self.make_set(*args)
-        self.budget.forget(members)
-        made: frozenset[Any] = self.budget.timed(len(members), lambda: frozenset(members))
-        return made
+        self.budget.forget(self.make_set(*args))
+        return frozenset(*args)  # of the list, in whose order the rehearsal went
 
     def make_counter(self, *args: Any) -> Any:
         """`Counter({…})`: its keys are hashed and compared again."""
@@ -408,16 +488,23 @@ class Machine:
         if type(target) is list or type(target) is collections.deque:
             target.extend(items)
         elif type(target) in self.classes:
-            self.running = type(target)
-            extend = getattr(target, "extend", None)
-            if extend is not None:
-                extend(items)
-            else:
-                for item in items:
-                    target.append(item)
-            self.running = None
+            self._fill_own_list(target, items)
         else:
             raise Corrupt(f"it appends to something that is no list but {type(target).__qualname__[:80]!r}")
+
+    def _fill_own_list(self, target: Any, items: list[Any]) -> None:
+        """As the stdlib's unpickler, but for methods that the record itself gave the object."""
+        self.budget.charge_arguments((items,))
+        extend, append = method_of(target, "extend"), method_of(target, "append")
+        self.running = type(target)
+        if extend is not None:
+            extend(items)
+        elif append is not None:
+            for item in items:
+                append(item)
+        else:
+            raise Corrupt(f"it appends to something that is no list but {type(target).__qualname__[:80]!r}")
+        self.running = None
 
     def fill_dict(self, target: Any, items: list[Any]) -> None:
         """SETITEM, SETITEMS: key and value in turns."""
@@ -425,14 +512,22 @@ class Machine:
             raise Corrupt("a key has no value")
         self.budget.nest(target, items)
         if type(target) in _DICTS:
-            for piece in self.budget.pieces(target, items, 2):
+            for piece in self.budget.pieces(len(target), items, 2):
                 self._set_items(target, piece)
         elif type(target) in self.classes:
-            self.running = type(target)
-            self._set_items(target, items)
-            self.running = None
+            self._fill_own_dict(target, items)
         else:
             raise Corrupt(f"it sets items of something that is no dict but {type(target).__qualname__[:80]!r}")
+
+    def _fill_own_dict(self, target: Any, items: list[Any]) -> None:
+        is_own = defined(type(target), "__setitem__") is not dict.__setitem__
+        filled = dict.__len__(target) if isinstance(target, dict) else self.filled.get(id(target), (None, 0))[1]
+        self.running = type(target)
+        for piece in self.budget.pieces(filled, items, 2, _SECONDS_PER_ITEM if is_own else 0.0):
+            self._set_items(target, piece)
+        self.running = None
+        if not isinstance(target, dict):
+            self.filled[id(target)] = target, filled + len(items) // 2
 
     def _set_items(self, target: Any, items: list[Any]) -> None:
         for index in range(0, len(items), 2):
@@ -442,34 +537,35 @@ class Machine:
     def fill_set(self, target: set[Any], items: list[Any]) -> None:
         """ADDITEMS, and what makes sets from lists."""
         self.budget.nest(target, items)
-        for piece in self.budget.pieces(target, items):
+        for piece in self.budget.pieces(set.__len__(target), items):
             for item in piece:
                 self.budget.charge_key(target, item)
                 target.add(item)
 
     def build(self, target: Any, state: Any) -> None:
         """BUILD: state for an instance of an allowed class; never for a class or a function."""
-        self.budget.charge(64 + _size(state))
-        self.budget.nest(target, _values_of(state))
+        self.budget.charge(64 + size_of(state))
+        self.budget.nest(target, values_of(state))
         if self.unbuilt.pop(id(target), None) is not None:
             if type(target) is Unbuilt:
                 self._put_built(target, target.build(state))
             else:
-                _build_uuid(target, state)
+                set_uuid(target, state)
         elif type(target) not in self.classes and isinstance(target, BaseException) and _is_standard(type(target)):
-            self._build_dict(target, state)
+            set_dict(target, state)
         elif isinstance(target, type) or type(target) not in self.classes:
             kind = type(target)
             raise refusal(str(kind.__module__), kind.__qualname__)
         elif isinstance(target, enum.Enum):
             raise Corrupt("it gives state to a member of an enum, which everybody shares")
         elif _setstate_of(type(target)) is not None:
-            self.budget.charge_arguments((state, *_values_of(state)))
+            check_versioned(type(target), state)
+            self.budget.charge_arguments((state, *values_of(state)))
             self.running = type(target)
-            target.__setstate__(state)
+            method_of(target, "__setstate__")(state)
             self.running = None
         else:
-            self._build_slots(target, state)
+            set_attributes(target, state)
 
     def _put_built(self, target: Unbuilt, made: Any) -> None:
         """What was made takes the place of what stood for it."""
@@ -478,52 +574,6 @@ class Machine:
             if self.memo[index] is target:
                 self.memo[index] = made
 
-    def _build_slots(self, target: Any, state: Any) -> None:
-        """The stdlib's default: a dict for `__dict__`, and perhaps one for slots."""
-        slots = None
-        if type(state) is tuple and len(state) == 2:
-            state, slots = state
-        if state:
-            self._build_dict(target, state)
-        if slots:
-            self._build_members(target, slots)
-
-    def _build_dict(self, target: Any, state: Any) -> None:
-        _check_names(state)
-        own = target.__dict__
-        is_exception = isinstance(target, BaseException)
-        for name, value in state.items():
-            if is_exception and name in _EXCEPTION_FIELDS and hasattr(type(target), name):
-                if name == "args" and type(value) is not tuple:  # it takes any sequence, a range of billions too
-                    raise Corrupt("an exception's arguments are not a tuple")
-                setattr(target, name, value)
-            elif is_exception and name.startswith("__") and name != "__notes__":
-                raise Corrupt("it sets a special attribute of an exception")
-            else:
-                own[sys.intern(name)] = value
-
-    def _build_members(self, target: Any, slots: Any) -> None:
-        _check_names(slots)
-        for name, value in slots.items():
-            member = _attribute_of(type(target), name)
-            if isinstance(member, MemberDescriptorType):
-                member.__set__(target, value)
-            elif member is None and hasattr(target, "__dict__"):
-                target.__dict__[sys.intern(name)] = value
-            else:
-                raise Corrupt(f"{type(target).__qualname__[:80]!r} has no slot {name[:80]!r}")
-
-
-def _check_names(state: Any) -> None:
-    if type(state) is not dict or not all(type(name) is str for name in state):
-        raise Corrupt("an object's state is no dict of attributes")
-
-
-def _values_of(state: Any) -> Iterable[Any]:
-    """The attributes that a state holds, as far as can be told."""
-    parts = state if type(state) is tuple else (state,)
-    return [value for part in parts for value in (part.values() if type(part) is dict else (part,))]
-
 
 def _setstate_of(cls: type) -> Any:
     """The class's own `__setstate__`, or None where the default is wanted."""
@@ -531,13 +581,25 @@ def _setstate_of(cls: type) -> Any:
     return None if found is getattr(BaseException, "__setstate__", None) else found
 
 
-def _attribute_of(cls: type, name: str) -> Any:
-    """What the class or one of its bases defines under that name, untouched."""
-    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+def _cost_of(args: tuple[Any, ...]) -> int:
+    return 16 * len(args) + sum(map(size_of, args))
 
 
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, dict | set | frozenset) else 0
+def _put(made: dict[Any, Any], pair: Any) -> None:
+    dict.__setitem__(made, *pair)
+
+
+def _put_ordered(made: collections.OrderedDict[Any, Any], pair: Any) -> None:
+    collections.OrderedDict.__setitem__(made, *pair)
+
+
+def _pairs_of(arg: Any) -> list[tuple[Any, Any]]:
+    """(key, value), as a dict takes them."""
+    if isinstance(arg, dict):
+        return list(dict.items(arg))
+    if not all(type(pair) in (list, tuple) and len(pair) == 2 for pair in arg):
+        raise Corrupt("its arguments for a dict do not fit")
+    return [(pair[0], pair[1]) for pair in arg]
 
 
 def _only_list(args: tuple[Any, ...]) -> list[Any]:
@@ -548,32 +610,9 @@ def _only_list(args: tuple[Any, ...]) -> list[Any]:
     return args[0]
 
 
-def _size(value: Any) -> int:
-    """What copying or parsing a value may cost, in bytes."""
-    if isinstance(value, str | bytes | bytearray):
-        return len(value)
-    if isinstance(value, list | tuple | dict | set | frozenset):
-        return 64 * len(value)
-    return value.bit_length() // 4 if type(value) is int else 8
-
-
-def _is_uuid(cls: Any) -> bool:
-    return isinstance(cls, type) and cls is getattr(sys.modules.get("uuid"), "UUID", None)
-
-
 def _is_standard(cls: type) -> bool:
     found = standard(cls.__module__, cls.__qualname__)
     return found is not None and found.value is cls
-
-
-def _build_uuid(target: Any, state: Any) -> None:
-    _check_names(state)
-    number, safe = state.get("int"), state.get("is_safe")
-    if type(number) is not int or not 0 <= number < 1 << 128 or not set(state) <= {"int", "is_safe"}:
-        raise Corrupt("a UUID's state does not fit")
-    if safe not in (None, 0, -1):
-        raise Corrupt("a UUID's state does not fit")
-    target.__setstate__(state)
 
 
 def _reconstructor(*args: Any) -> Any:

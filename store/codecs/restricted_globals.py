@@ -10,17 +10,14 @@ from __future__ import annotations
 import builtins
 import collections
 import datetime
-import enum
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 from store.allowlist import Allowed
 from store.codecs.refusals import install, not_installed
-from store.codecs.restricted_limits import Budget
 from store.errors import Corrupt
 from store.moved import other_names
-from store.shown import too_large
 
 Construct = Callable[..., Any] | str
 
@@ -96,8 +93,8 @@ def _fixed() -> dict[tuple[str, str], Global]:
         table["builtins", name] = Global(getattr(builtins, name), construct)
     for name, value in vars(builtins).items():
         if isinstance(value, type) and issubclass(value, BaseException):
-            table["builtins", value.__name__] = Global(value, _exception(value))
-            table["builtins", name] = Global(value, _exception(value))
+            table["builtins", value.__name__] = Global(value, value)
+            table["builtins", name] = Global(value, value)
     for name, construct in _COLLECTIONS.items():
         table["collections", name] = Global(getattr(collections, name), construct, _COSTS.get(name, 0))
     for name, construct in _DATETIME.items():
@@ -218,48 +215,6 @@ def _type(value: Any) -> Any:
     """How pickle writes the types of None, NotImplemented and Ellipsis."""
     _require(value is None or value is NotImplemented or value is Ellipsis, "type")
     return type(value)
-
-
-def _exception(cls: type[BaseException]) -> Construct:
-    def construct(*args: Any) -> BaseException:
-        check_exception(cls, args)
-        return cls(*args)
-
-    return construct
-
-
-def check_arguments(cls: type, args: tuple[Any, ...], budget: Budget) -> None:
-    """What an allowed class that is built on one of Python's own would be harmed by. Raises: Corrupt."""
-    if issubclass(cls, enum.Enum):
-        _require(len(args) == 1, "an enum")  # more would make a new class of it
-        _require(not too_large(args), "an enum")  # whose error tells the value
-    if issubclass(cls, BaseException):
-        check_exception(cls, args)
-    if issubclass(cls, str) and cls.__new__ is str.__new__:
-        _require(len(args) <= 1, "a text")  # more would ask for a codec by name
-    if issubclass(cls, _GREEDY) and not hasattr(cls, "_fields"):
-        budget.charge(sum(map(_claimed, args)))
-    budget.charge_arguments(args)
-
-
-_GREEDY = (list, tuple, dict, set, frozenset, bytes, bytearray, collections.deque)
-
-
-def _claimed(arg: Any) -> int:
-    """What a builtin container would make of it, in bytes: all of a range or an array, so many zeros."""
-    if isinstance(arg, range):
-        return 64 * max(0, (arg.stop - arg.start) // arg.step)
-    if hasattr(type(arg), "__array_interface__") or isinstance(arg, memoryview):
-        return int(arg.nbytes) + (128 * len(arg) if arg.ndim else 0)
-    return arg if type(arg) is int and arg > 0 else 0
-
-
-def check_exception(cls: type[BaseException], args: tuple[Any, ...]) -> None:
-    """What the C types leave out. Raises: Corrupt."""
-    if issubclass(cls, UnicodeError):  # a negative position reads memory before the text when it is printed
-        _require(all(number >= 0 for number in args if type(number) is int), "UnicodeError")
-    if issubclass(cls, BaseExceptionGroup):  # takes any sequence, a range of billions too
-        _require(all(type(arg) in (str, list, tuple) for arg in args), "ExceptionGroup")
 
 
 def is_factory(factory: Any) -> bool:

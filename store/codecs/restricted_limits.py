@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from types import MemberDescriptorType
 from typing import Any
@@ -24,6 +24,9 @@ MAX_DEPTH = 100  # of tuples in tuples: hashing them recurses in C without a che
 MAX_COLLISIONS = 256  # keys of one hash in one container; each new one is compared with all of them
 MAX_NESTING = 500  # of containers that CPython takes apart by recursion; 1,300 fill a stack of 256 KB
 MODULUS = 2**61 - 1  # integers below it never share a hash (sys.hash_info.modulus)
+
+MAX_UNFOLDED = 1 << 32  # as `unfolded_size` counts, where what the stream holds several times counts as often
+UNFOLDED_PER_BYTE = 4096  # of the stream
 
 _TIMED = 10_000  # entries of a container from which filling it is timed
 _PIECE = 128  # entries filled between two looks at the clock
@@ -44,6 +47,7 @@ class Budget:
 
     def __init__(self) -> None:
         self.left = BASE_BYTES
+        self.size = 0  # bytes of the stream
         self._groups: dict[int, tuple[Any, int, int, bool]] = {}  # id → a tuple or frozenset, say, and its weight
         self._hashes: dict[int, tuple[Any, dict[int, int]]] = {}  # id → a container, how often each hash occurs
         self._nested: dict[int, list[Any]] = {}  # id → [a container, its height, whether it is inside another]
@@ -53,6 +57,7 @@ class Budget:
 
     def grow(self, size: int) -> None:
         """So many bytes of the stream are there."""
+        self.size += size
         self.left += size * BYTES_PER_BYTE
 
     def renew(self) -> None:
@@ -69,14 +74,15 @@ class Budget:
 
     def track(self, group: Sequence[Any] | frozenset[Any]) -> None:
         """Note how deep a new tuple or frozenset is, and what hashing it costs."""
-        depth, work, changing = 1, 1 + len(group), False
-        for item in group:
+        items = _items_of(group)
+        depth, work, changing = 1, 1 + len(items), False
+        for item in items:
             if not _is_light(item):
                 inner = self._weigh(item)
                 depth, work, changing = max(depth, inner[0] + 1), work + inner[1] - 1, changing or inner[2]
         if depth > MAX_DEPTH:
             raise too_much(f"it nests tuples more than {MAX_DEPTH} deep")
-        if depth > 1 or changing or work > len(group) + 1:
+        if depth > 1 or changing or work > len(items) + 1:
             self.charge(300)
             self._groups[id(group)] = group, depth, work, changing
 
@@ -117,11 +123,17 @@ class Budget:
             raise too_much("its keys were made to collide")
         self.charge(HASH_STEP * work * same + 96)
 
-    def charge_arguments(self, args: Sequence[Any]) -> None:
-        """A class of the program may hash what it is given."""
+    def charge_arguments(self, args: Iterable[Any], *, walked: bool = False) -> None:
+        """A class of the program may hash what it is given; `walked`: objects whose state changed are looked at."""
         for arg in args:
-            items = arg if isinstance(arg, list | collections.deque) else (arg,)
-            self.charge(sum(HASH_STEP * self._weigh(item)[1] for item in items if not _is_light(item)))
+            items = arg if type(arg) in (list, collections.deque) else (arg,)
+            self.charge(sum(HASH_STEP * self._work(item, walked) for item in items if not _is_light(item)))
+
+    def _work(self, item: Any, walked: bool) -> int:
+        _, work, changing = self._weigh(item)
+        if changing and walked and type(item).__hash__ is not None:
+            return self._walk(item)
+        return work
 
     def forget(self, container: Any) -> None:
         """The container is no longer filled, and need not be kept."""
@@ -131,7 +143,7 @@ class Budget:
         """(depth, work, whether they can change) of hashing an item."""
         if isinstance(item, tuple | frozenset):
             known = self._groups.get(id(item))
-            return (1, len(item) + 1, False) if known is None else known[1:]
+            return (1, len(_items_of(item)) + 1, False) if known is None else known[1:]
         if type(item) in _LEAVES:
             return _weight_of(item)
         noted = self._groups.get(id(item))
@@ -164,32 +176,28 @@ class Budget:
 
     # -- time
 
-    def pieces(self, target: Any, items: list[Any], each: int = 1) -> Iterator[list[Any]]:
+    def pieces(
+        self, filled: int, items: list[Any], each: int = 1, seconds_per_entry: float = 0.0
+    ) -> Iterator[list[Any]]:
         """The items, in pieces of whole entries; what the caller does with one is timed where there are many.
+
+        `filled`: entries that are there. `seconds_per_entry`: what the program's own code may take beside.
 
         Integers can be chosen so that each one meets thousands of others in a dict, though no two share a hash: the
         order in which it probes its slots is known (Objects/dictobject.c). How many it probed only the time tells.
         """
-        if len(target) + len(items) // each < _TIMED:
+        if filled + len(items) // each < _TIMED:
             yield items
             return
         for start in range(0, len(items), _PIECE * each):
             piece = items[start : start + _PIECE * each]
             began = time.thread_time()
             yield piece
-            self._took(time.thread_time() - began, len(piece) // each)
-
-    def timed(self, entries: int, fill: Callable[[], Any]) -> Any:
-        """What `fill` returns, having put so many entries into a container."""
-        if entries < _TIMED:
-            return fill()
-        began = time.thread_time()
-        made = fill()
-        self._took(time.thread_time() - began, entries)
-        return made
+            entries = len(piece) // each
+            self._took(time.thread_time() - began - seconds_per_entry * entries, entries)
 
     def _took(self, seconds: float, entries: int) -> None:
-        self._seconds += seconds
+        self._seconds += max(0.0, seconds)
         self._entries += entries
         if self._seconds > _SECONDS + _SECONDS_PER_ENTRY * self._entries:
             raise too_much("its keys were made to collide")
@@ -258,12 +266,17 @@ def _weight_of(leaf: Any) -> tuple[int, int, bool]:
     return 0, 1, False
 
 
+def _items_of(group: Any) -> Sequence[Any]:
+    """The items of a tuple or frozenset; a subclass may say otherwise in its `__iter__`."""
+    if type(group) is tuple:
+        return group
+    return tuple(tuple.__iter__(group) if isinstance(group, tuple) else frozenset.__iter__(group))
+
+
 def _parts(item: Any) -> Sequence[Any]:
     """What the hash of an object may be computed from: its attributes, found without running code of its class."""
-    if isinstance(item, tuple):
-        return item
-    if isinstance(item, frozenset):
-        return tuple(item)
+    if isinstance(item, tuple | frozenset):
+        return _items_of(item)
     kind: Any = type(item)
     if kind.__hash__ is object.__hash__:
         return ()  # it is hashed by its address
@@ -288,6 +301,12 @@ def _held(member: MemberDescriptorType, item: Any) -> tuple[Any, ...]:
         return (member.__get__(item, type(item)),)
     except AttributeError:
         return ()  # the slot is empty
+
+
+def check_unfolded(size: int, stream: int) -> None:
+    """Raises: Corrupt: what a stream holds several times would be out of all proportion when it is written out."""
+    if size > max(MAX_UNFOLDED, UNFOLDED_PER_BYTE * stream):
+        raise too_much("what it holds more than once would take gigabytes when it is written out")
 
 
 def too_much(why: str) -> Corrupt:

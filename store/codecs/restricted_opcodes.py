@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from store.codecs.restricted import Machine
 
 MAX_MARKS = 100_000
+_LARGE = 1000  # characters of a text
 _DIGITS = 4300  # of a decimal integer: Python's own default limit
 
 Step = Callable[["Machine"], None]
@@ -311,7 +312,7 @@ def _pop(m: Machine) -> None:
 
 
 _opcode(0x31)(lambda m: m.pop_mark().clear())  # POP_MARK
-_opcode(0x32)(lambda m: m.stack.append(_usable(m.stack[-1])))  # DUP
+_opcode(0x32)(lambda m: m.stack.append(_usable(m, m.stack[-1])))  # DUP
 _opcode(0x71, 112)(lambda m: _put(m, m.reader.take(1)[0]))  # BINPUT
 _opcode(0x72, 112)(lambda m: _put(m, m.reader.number(4)))  # LONG_BINPUT
 _opcode(0x70, 112)(lambda m: _put(m, _decimal(m.reader.line())))  # PUT
@@ -331,12 +332,17 @@ def _put(m: Machine, index: int) -> None:
 
 def _get(m: Machine, index: int) -> None:
     try:
-        m.stack.append(_usable(m.memo[index]))
+        m.stack.append(_usable(m, m.memo[index]))
     except KeyError:
         raise Corrupt("it refers to a memo that it has not made") from None
 
 
-def _usable(value: Any) -> Any:
+def _usable(m: Machine, value: Any) -> Any:
+    """A value that is on the stack once more: what is large is then in the value more than once."""
+    kind = type(value)
+    if kind is type or (kind is str and len(value) < _LARGE):
+        return value
+    m.is_shared = True
     if type(value) is Unbuilt:
         raise Corrupt("it refers to an object that has not got its state yet")
     return value

@@ -155,7 +155,7 @@ class Reading:
         if type(container) is list:
             container += items
             return
-        for piece in self.budget.pieces(container, items, 2) if self.budget else (items,):
+        for piece in self.budget.pieces(0, items, 2) if self.budget else (items,):
             for key, item in zip(piece[::2], piece[1::2], strict=True):
                 if self.budget:
                     self.budget.charge_key(container, key)

@@ -16,13 +16,15 @@ import controls
 import execution
 import exhaustion
 import malformed
+import objects
 import tampering
 from assembler import Stream
 
 
 def hostile() -> dict[str, Stream]:
     """By their full name, `family/name`."""
-    made = [*execution.streams(), *tampering.streams(), *exhaustion.streams(), *malformed.streams(), *arrays.streams()]
+    made = [*execution.streams(), *tampering.streams(), *exhaustion.streams(), *malformed.streams(), *arrays.streams(),
+            *objects.streams()]
     found = {f"{each.family}/{each.name}": each for each in made}
     assert len(found) == len(made), "two streams of one name"
     return found
@@ -30,7 +32,7 @@ def hostile() -> dict[str, Stream]:
 
 def legitimate() -> dict[str, Stream]:
     """The controls, by their full name."""
-    made = [(f"{each.family}/control of {each.name}", each) for each in (*controls.streams(), *arrays.controls())]
+    made = [(f"{each.family}/control of {each.name}", each) for each in (*controls.streams(), *arrays.controls(), *objects.controls())]
     found = dict(made)
     assert len(found) == len(made), "two controls of one name"
     return found

@@ -44,6 +44,8 @@ FAMILIES = """
     depth: keys · depth: containers · depth: marks
     malformed: underflow · malformed: ends · malformed: trailing bytes · malformed: frames · malformed: encodings
     malformed: self-containing · malformed: keys · malformed: targets
+    objects: methods · objects: members · objects: properties · objects: constructors · objects: numbers
+    objects: collisions · objects: exceptions · memory: arguments · memory: shared structure · time: names
     arrays: dtypes · arrays: shapes · arrays: contents · arrays: costs
 """.replace("\n", "·")
 

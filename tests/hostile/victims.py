@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
+import decimal
 import enum
+import fractions
 import os  # so that a dotted name can walk from here to `os.system`
 from typing import Any
 
@@ -79,6 +82,11 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
+class Access(enum.IntFlag):
+    READ = 1
+    WRITE = 2
+
+
 class Bare(enum.Enum):
     """Without members: calling it with two arguments makes a class."""
 
@@ -119,6 +127,95 @@ class ReadError(UnicodeDecodeError):
     pass
 
 
+class AnInt(int):
+    pass
+
+
+class ADecimal(decimal.Decimal):
+    pass
+
+
+class AFraction(fractions.Fraction):
+    pass
+
+
+class ACounter(collections.Counter):
+    pass
+
+
+class ADefault(collections.defaultdict):
+    pass
+
+
+class AFrozenSet(frozenset):
+    pass
+
+
+class AByteArray(bytearray):
+    pass
+
+
+class Moment(datetime.datetime):
+    pass
+
+
+class Rows(list):
+    """Has a constructor of its own, which hands on what it is given."""
+
+    def __init__(self, rows: Any = ()) -> None:
+        super().__init__(rows)
+
+
+class Ratio(fractions.Fraction):
+    def __new__(cls, value: Any) -> Ratio:
+        return super().__new__(cls, value)
+
+
+class NoModule(ImportError):
+    pass
+
+
+class NoSyntax(SyntaxError):
+    pass
+
+
+class GuardedError(ValueError):
+    """Its code is set with care, and not by a record."""
+
+    @property
+    def name(self) -> None:
+        return None
+
+    @name.setter
+    def name(self, value: Any) -> None:
+        danger()
+
+    @property
+    def args(self) -> Any:
+        return ()
+
+    @args.setter
+    def args(self, value: Any) -> None:
+        danger()
+
+
+class Collecting:
+    """Like a list, with a slot for a name that its base has as a method."""
+
+    __slots__ = ("append", "items")
+
+
+class Lazy:
+    """What it appends to is a property."""
+
+    @property
+    def append(self) -> Any:
+        danger()
+        return list.append
+
+    extend = append
+
+
 class Tagged:
     """Hashes what it is given."""
 
@@ -127,8 +224,9 @@ class Tagged:
 
 
 ALLOWED: tuple[type, ...] = (
-    Plain, Plain.Inner, Guarded, Slotted, Point, Frozen, Choice, Colour, Bare, AList, ADict, ASet, ATuple, SomeBytes,
-    SomeText, AnError, ManyErrors, ReadError, Tagged,
+    Plain, Plain.Inner, Guarded, Slotted, Point, Frozen, Choice, Colour, Access, Bare, AList, ADict, ASet, ATuple, SomeBytes,
+    SomeText, AnError, ManyErrors, ReadError, Tagged, AnInt, ADecimal, AFraction, ACounter, ADefault, AFrozenSet,
+    AByteArray, Moment, Rows, Ratio, NoModule, NoSyntax, GuardedError, Collecting, Lazy,
 )  # fmt: skip
 _METHOD = Plain.method
 

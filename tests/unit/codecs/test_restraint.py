@@ -202,9 +202,10 @@ def test_encoding_helper_of_old_protocols_encodes_nothing_else() -> None:
 
 
 def test_message_cuts_a_name_that_goes_on(tmp_path: Path) -> None:
-    with pytest.raises(Untrusted) as caught:
-        pickle.loads(b"cmodule\n" + b"n" * 100_000 + b"\n.")
-    assert len(str(caught.value)) < 1000
+    for length, error in ((900, Untrusted), (100_000, Corrupt)):
+        with pytest.raises(error) as caught:
+            pickle.loads(b"cmodule\n" + b"n" * length + b"\n.")
+        assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("trust", ["own", "none", None, True, ""], ids=repr)
@@ -272,3 +273,25 @@ def test_exception_keeps_its_attributes_and_notes(protocol: int) -> None:
     error.add_note("a note")
     found = pickle.loads(stdlib.dumps(error, protocol))
     assert (found.errno, found.filename, found.__notes__) == (28, "/disk", ["a note"])
+
+
+def test_import_that_a_traceback_would_do_is_dropped() -> None:
+    error = pickle.loads(
+        b"\x80\x04cbuiltins\nImportError\n\x8c\x01m\x85R}(\x8c\x04name\x8c\x04this\x8c\x09name_from\x8c\x01xub."
+    )
+    assert (error.name, getattr(error, "name_from", None), vars(error)) == ("this", None, {})
+
+
+def test_place_of_a_syntax_error_is_kept_in_proportion() -> None:
+    sound = SyntaxError("m", ("file", 3, 5, "a = = 1\n", 3, 6))
+    assert pickle.loads(stdlib.dumps(sound)).args == sound.args
+    found = pickle.loads(stdlib.dumps(SyntaxError("m", ("file", 3, 5, "a", 3, 10**10))))
+    assert (found.offset, found.end_offset, found.args[1][5]) == (5, None, None)
+    assert stdlib.loads(stdlib.dumps(found)).end_offset is None  # and so it stays when it is stored again
+
+
+def test_attributes_named_as_methods_are_read_where_they_are_data() -> None:
+    made = User.__new__(User)
+    vars(made).update(add=1, update=False)
+    found = pickle.loads(stdlib.dumps(made), allow=[User])
+    assert vars(found) == {"add": 1, "update": False}

@@ -1,0 +1,66 @@
+"""The attributes of objects, read and set without running a property or any other code of their class."""
+
+from __future__ import annotations
+
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+from store.errors import Corrupt
+
+FILLING = frozenset({"append", "extend", "add", "update", "__setitem__", "__setstate__"})
+"""Methods by which unpickling fills an object: no attribute of an instance may stand before one."""
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: no type that a C module defines statically has it
+
+
+def defined(cls: Any, name: str) -> Any:
+    """What the class or one of its bases defines under that name, untouched; None where none does."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+
+
+def slot_of(cls: Any, name: str) -> MemberDescriptorType | None:
+    """The slot of that name that a `__slots__` in Python made.
+
+    The members of types in C look alike, but can be set to what crashes the interpreter.
+    """
+    for base in cls.__mro__:
+        if name in vars(base):
+            found = vars(base)[name]
+            is_slot = (
+                type(found) is MemberDescriptorType
+                and found.__objclass__ is base
+                and bool(base.__flags__ & _HEAP_TYPE)
+                and "__slots__" in vars(base)
+            )
+            return found if is_slot else None
+    return None
+
+
+def own_dict(value: Any) -> dict[str, Any] | None:
+    """The `__dict__` of an instance; None where it has none, or a property in its place."""
+    if type(defined(type(value), "__dict__")) is not GetSetDescriptorType:
+        return None
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def method_of(value: Any, name: str) -> Any:
+    """The method of that name, bound, or None.
+
+    It is the class's: an attribute of the instance does not count.
+    """
+    cls = type(value)
+    found = defined(cls, name)
+    if not (callable(found) or isinstance(found, classmethod | staticmethod)):
+        return None  # a slot, say, or a property, would be what the record says
+    bind = getattr(type(found), "__get__", None)
+    return found if bind is None else bind(found, value, cls)
+
+
+def check_name(cls: Any, name: str, value: Any) -> None:
+    """Raises: Corrupt: an attribute of that name would stand before a method, or pass for one."""
+    if name in FILLING and (name.startswith("__") or callable(value) or defined(cls, name) is not None):
+        raise Corrupt(f"the state of an object in it has an attribute {name!r}, which is the name of a method")
