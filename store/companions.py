@@ -88,7 +88,7 @@ def make_folder_beside(path: str, database: str) -> None:
         os.mkdir(path, folder_mode(status.st_mode if status else FILE_MODE))
         if status is not None:
             give_rights(path, status, folder_mode(status.st_mode))
-    if not os.path.isdir(path):
+    if not stat.S_ISDIR(os.stat(path).st_mode):  # not `isdir`, to which what cannot be looked at is none
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
 

@@ -10,7 +10,8 @@
     │   ├── UnknownProtocol  (ValueError)                    written by a newer Python or codec
     │   └── Conflict         (RuntimeError)                  the record moved on
     ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
-    │   └── StoreNotFound    (FileNotFoundError)
+    │   ├── StoreNotFound    (FileNotFoundError)
+    │   └── OutcomeUnknown                                 it was written, and may be seen or not
     ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
     ├── InUse                (RuntimeError)            this thread is amid something of its own that must end first
     ├── LockTimeout          (TimeoutError)
@@ -29,8 +30,8 @@ from typing import Any
 
 __all__ = [
     "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
-    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "CodecUnavailable", "InUse", "LockTimeout",
-    "ReadOnly", "StoreClosed", "NotAStore",
+    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "OutcomeUnknown", "CodecUnavailable", "InUse",
+    "LockTimeout", "ReadOnly", "StoreClosed", "NotAStore",
 ]  # fmt: skip
 
 
@@ -152,6 +153,10 @@ class StorageError(StoreError, OSError):
 
 class StoreNotFound(StorageError, FileNotFoundError):
     """There is no store at that path, and the mode does not make one."""
+
+
+class OutcomeUnknown(StorageError):
+    """A change was written, and it cannot be told whether others see it: read before you write again."""
 
 
 class CodecUnavailable(StoreError, ImportError):

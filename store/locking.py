@@ -51,7 +51,7 @@ class Hold:
 
 
 _READ_REMEDY = 'to read only, open the store with mode="r"'
-NAMED_REMEDY = "a named lock is a file beside the store, which whoever takes it must be able to make"
+NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 _LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first

@@ -11,6 +11,8 @@ import os
 from store.backends import LOOK_SECONDS
 from store.clock import steady_clock
 from store.descriptors import Descriptor
+from store.errors import OutcomeUnknown, StorageError
+from store.file_status import status_of
 
 Inode = tuple[int, int]
 _Folder = tuple[int, int, int]  # time of change, inode, device
@@ -80,7 +82,11 @@ class Names:
         return self._look_at_folder() if self._logs else None, steady_clock()
 
     def check(self, begun: tuple[_Folder | None, float]) -> bool:
-        """Whether log and index are in place; a look at each. The database was found in its own."""
+        """Whether log and index are in place; a look at each. The database was found in its own.
+
+        Raises:
+            StorageError: that cannot be told.
+        """
         logs = self._logs
         if not logs:
             return True
@@ -93,13 +99,21 @@ class Names:
         return True
 
     def is_log_kept(self) -> bool:
-        """Whether log and index are in place, asked after each commit."""
+        """Whether log and index are in place, asked after each commit. Raises: OutcomeUnknown."""
         try:
             if os.fstat(self._number).st_ctime_ns == self._changed:
                 return True
         except OSError:
             pass
-        return self._are_in_place(self._logs)
+        try:
+            return self._are_in_place(self._logs)
+        except StorageError as exc:
+            raise OutcomeUnknown(
+                f"{self._path}: a change was written, and it cannot be told whether others see it ({exc}); read the "
+                "record before you write it again",
+                errno=exc.errno,
+                path=self._path,
+            ) from exc
 
     def _are_in_place(self, logs: list[Inode]) -> bool:
         """Or another thread is closing the last connection just now, which takes them along after `forget`."""
@@ -111,7 +125,7 @@ class Names:
 
     def is_beside_another(self, inode: Inode) -> bool:
         """Whether another database stands in the place of that one, and our log beside it."""
-        return bool(self._logs) and inode_of(self._path) not in (None, inode) and self._logs == self._find()
+        return bool(self._logs) and inode_of(self._path) not in (None, inode) and self._has(self._logs)
 
     # -- what may become of the log
 
@@ -121,7 +135,7 @@ class Names:
         A program that did has left its own log: to unlink it, it would need the database alone, which our locks
         do not let it have. Or it has written to the database itself, which changes its time.
         """
-        if self._find() == self._logs:
+        if self._has(self._logs):
             return True
         log = _status(self._path + "-wal")
         is_removed = log is None or (log.st_size == 0 and not self.is_log_there())
@@ -129,7 +143,7 @@ class Names:
 
     def note_folded(self) -> None:
         """The database was changed by ourselves, and the log is in place."""
-        if self._logs and self._find() == self._logs:
+        if self._logs and self._has(self._logs):
             self._note_database()
 
     def database(self) -> tuple[int, ...] | None:
@@ -163,10 +177,17 @@ class Names:
             self._changed = folder[0]
 
     def _find(self) -> list[Inode]:
-        """Nobody removes these files while a connection is open; [] where one is missing."""
-        log = inode_of(self._path + "-wal")
-        index = inode_of(self._path + "-shm") if log is not None else None
-        return [] if log is None or index is None else [log, index]
+        """Nobody removes these files while a connection is open; [] where one is missing. Raises: StorageError."""
+        log = status_of(self._path + "-wal")
+        index = status_of(self._path + "-shm") if log is not None else None
+        return [] if log is None or index is None else [(log.st_dev, log.st_ino), (index.st_dev, index.st_ino)]
+
+    def _has(self, logs: list[Inode]) -> bool:
+        """Whether it is these; False where that cannot be told."""
+        try:
+            return self._find() == logs
+        except StorageError:
+            return False
 
 
 def inode_of(path: str) -> Inode | None:

@@ -81,10 +81,9 @@ class Folder:
     def is_at_path(self, descriptor: int) -> bool:
         """Whether a descriptor is of the folder that is at the path now."""
         try:
-            status = os.stat(self.path, follow_symlinks=False)
+            return os.path.samestat(os.stat(self.path, follow_symlinks=False), os.fstat(descriptor))
         except OSError:
             return False
-        return os.path.samestat(status, os.fstat(descriptor))
 
     def remove_if_made(self) -> None:
         """Removes the folder if this object made it, it is empty, and nobody is writing files into it."""

@@ -254,7 +254,7 @@ class Pool:
                 slot.outdated = slot.conn is not None
 
     def check_log(self) -> None:
-        """After each commit. Raises: StorageError: it went into a log that nobody else reads."""
+        """After each commit. Raises: StorageError: it went into a log that nobody else reads. OutcomeUnknown."""
         if not self._place.is_log_kept():
             self.lose_log(NO_WAIT)
             raise self._failed()

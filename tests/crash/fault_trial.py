@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from store import Store, spilled
 from store.backends import sqlite_statements as sql
-from store.errors import Corrupt, StorageError, StoreError
+from store.errors import Corrupt, OutcomeUnknown, StorageError, StoreError
 from store.row import Row
 from store.trust.keys import Keyring
 from store.trust.seal import Sealer, Verdict
@@ -189,10 +189,10 @@ def _check_found(operation: Operation, fault: Fault, found: State) -> None:
 def _check_state(state: State, before: State, after: State, error: Exception | None) -> None:
     """Never half of it. What raised an error has not happened.
 
-    But for a MemoryError, which any step may raise, the one after the commit included.
+    But for an error that says so, and a MemoryError, which any step may raise, the one after the commit included.
     """
     expected = after if error is None else before
-    if state != expected and not (isinstance(error, NO_MEMORY) and state == after):
+    if state != expected and not (isinstance(error, (*NO_MEMORY, OutcomeUnknown)) and state == after):
         changed = {k: state.get(k) for k in {*state, *expected} if state.get(k) != expected.get(k)}
         happened = "; it happened all the same" if error is not None and state == after else ""
         raise Broken(f"after {error!r:.300} the store is not as it should be: {changed!r:.300}{happened}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import pickle
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store, errors
+from store.backends import log_names
 from store.errors import (
     ClassNotFound,
     CodecUnavailable,
@@ -23,6 +26,7 @@ from store.errors import (
     LockTimeout,
     NotAStore,
     NotSerializable,
+    OutcomeUnknown,
     ReadOnly,
     RecordError,
     StorageError,
@@ -127,6 +131,22 @@ def class_gone(path: Path) -> None:
         s["x"]
 
 
+def unknown(path: Path) -> None:
+    """The log cannot be looked at after a commit, as on a file system that was shut down meanwhile."""
+    looks = iter([True, True, False])  # at the log and its index before the commit, at the log after it
+
+    def look(name: str) -> os.stat_result | None:
+        if next(looks):
+            return os.stat(name)
+        raise StorageError("it cannot be reached", errno=errno.EIO, path=name)
+
+    with Store(path) as s, pytest.MonkeyPatch.context() as patched:
+        s["x"] = 1
+        path.with_name("another file").touch()  # else the folder alone is looked at
+        patched.setattr(log_names, "status_of", look)
+        s["x"] = 2
+
+
 def foreign_only(path: Path) -> None:
     with Store(path, key="the key of others") as s:
         s["x"] = 1
@@ -200,6 +220,7 @@ def lock_in_transaction(path: Path) -> None:
 PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (not_serializable, NotSerializable, "record 'x'", "use the codec 'cloudpickle'"),
     (untrusted, Untrusted, "record 'x'", "@store.allow"),
+    (unknown, OutcomeUnknown, "app.db", "read the record before you write it again"),
     (class_gone, ClassNotFound, "Passing", "renames="),
     (foreign_only, Untrusted, "record 'x'", "STORE_KEY_FILE"),
     (tampered, Tampered, "record 'x'", "restore it from a backup, or delete it"),

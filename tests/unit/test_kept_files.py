@@ -100,7 +100,7 @@ def path(tmp_path: Path) -> Path:
 def names(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Names, list[float]]]:
     """Of a database with a log, at a time that the test sets."""
     now = [1000.0]
-    monkeypatch.setattr(log_names.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(log_names, "steady_clock", lambda: now[0])
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").write_bytes(b"x" * 100)
     names = Names(str(path))

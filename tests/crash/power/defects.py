@@ -57,7 +57,7 @@ def names_not_synced() -> None:
 
 def folder_not_synced() -> None:
     """The name of their folder is not."""
-    spill.Folder._sync_name = lambda self: None  # type: ignore[method-assign]
+    spill.Folder._sync_name = lambda self, descriptor: None  # type: ignore[method-assign]
 
 
 def key_not_synced() -> None:
