@@ -100,6 +100,7 @@ def test_store_keeps_what_was_acknowledged_when_xfs_is_shut_down(disk, tmp_path)
                 writers.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
             for writer in writers:
                 writer.stdout.readline()
+                writer.stdout.close()
             until(told[names[0]], chance.randrange(1, 300))
             shut_down(folder, *writers)
         with disk() as folder, Store(folder / "a.db") as store:
