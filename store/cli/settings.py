@@ -75,7 +75,7 @@ def show(path: str, namespace: str, as_object: bool) -> None:
 
 def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
     if not values:
-        click.echo(f"{path} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
+        click.echo(f"{shown(path)} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
     width = min(MOST_PADDED, max(map(len, map(shown_name, values)), default=0))
     for name, value in values.items():
         click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")

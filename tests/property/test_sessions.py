@@ -113,7 +113,8 @@ class SessionsAndDict(RuleBasedStateMachine):
 
     @rule()
     def clear_expired(self) -> None:
-        assert self.one.clear_expired() == self.expired
+        assert self.one.clear_expired() <= self.expired  # writers purge some by themselves
+        assert self.one.clear_expired() == 0
         self.expired = 0
 
     @invariant()
