@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
-from store.backends import wal_index
+from store.backends import companions, wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.backends.sqlite_refusals import why_not_opened
@@ -33,11 +33,45 @@ _apart: dict[int, tuple[int, int]] = {}  # of connections that belong to no engi
 _frozen: weakref.WeakSet[Connect] = weakref.WeakSet()
 
 
-def connect(path: str, query: str = "mode=rw") -> sqlite3.Connection:
-    """A bare connection to an existing file, usable from every thread, transactions begun by us."""
+def connect(path: str, query: str = "mode=rw", *, network: bool = False) -> sqlite3.Connection:
+    """A bare connection to an existing file, usable from every thread, transactions begun by us.
+
+    Raises:
+        sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`companions`).
+    """
     if path == ":memory:":
         return _connect(path, uri=False)
-    return _connect(f"file:{quote(os.fsencode(path))}?{query}", uri=True)
+    target, writes = f"file:{quote(os.fsencode(path))}?{query}", not query.startswith("mode=ro")
+    is_hot = companions.check_logs(path, writes=writes)
+    if not companions.is_exposed(path):
+        return _connect(target, uri=True)
+    if is_hot:
+        if writes:
+            companions.check_recoverable(path)
+        return _connect(target, uri=True)
+    with companions.guarded(path, writes=writes):
+        conn = _connect(target, uri=True)
+        try:
+            _settle(conn, path, writes=writes, network=network)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
+
+
+def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, network: bool) -> None:
+    """Make the first read, after which SQLite asks for no journal any more, if the database has a log.
+
+    If it has none SQLite asks again before each transaction, unless the connection keeps its lock on the file.
+    """
+    conn.execute("PRAGMA schema_version").fetchone()
+    if not writes or conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
+        return
+    if network:
+        companions.keep_journal(path)
+    else:
+        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+        conn.execute("PRAGMA schema_version").fetchone()
 
 
 def _connect(target: str, *, uri: bool) -> sqlite3.Connection:
@@ -190,13 +224,12 @@ def _unread(path: str, exc: OSError | sqlite3.Error) -> StorageError:
 
 def _copy_whole(path: str, copy: str) -> None:
     """Copy database and logs, all as of one moment: there is no lock here that would keep a writer out."""
-    import shutil
-
     for _ in range(COPY_ATTEMPTS):
+        companions.check_logs(path, writes=False)
         before = _stamps(path)
         for suffix, stamp in zip(_SUFFIXES, before, strict=True):
             if stamp is not None:
-                shutil.copyfile(path + suffix, copy + suffix)
+                companions.copy(path + suffix, copy + suffix)
             elif os.path.exists(copy + suffix):
                 os.unlink(copy + suffix)
         if _stamps(path) == before:

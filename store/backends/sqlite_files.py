@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
+from store.backends import companions, wal_index
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
-from store.backends import wal_index
 from store.backends.single_name import check_single_name
 from store.backends.spill import unwritable
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer
@@ -35,6 +35,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
         NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
     """
     _check_place(path)
+    companions.check(path, writes=False)
     if not _size(path):
         return None
     had_log = _is_beside(path)
@@ -68,6 +69,7 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights
     """
     _check_place(path)
     check_single_name(path, read_only=read_only)
+    companions.check(path, writes=not read_only)
     if read_only:
         connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))
@@ -146,7 +148,7 @@ def leaving_no_trace(path: str) -> Iterator[None]:
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
     if not had_log and _is_beside(path):
-        with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
+        with suppress(StorageError, *SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 

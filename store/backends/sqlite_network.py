@@ -93,7 +93,7 @@ def network_writer(path: str) -> Connect:
     """Opens connections that read and write with a rollback journal."""
 
     def open_() -> sqlite3.Connection:
-        conn = connect(path)
+        conn = connect(path, network=True)
         conn.execute("PRAGMA journal_mode = PERSIST").fetchone()
         conn.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         return conn
