@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from store.backends import companions
 from store.backends.spill import Folder
 from store.backends.spill_copying import Check, FileCopies, remove_others
 from store.backends.sqlite_attach import detach, is_open, retain
@@ -136,6 +137,8 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
     """Folds the log in and keeps everybody out. Raises: LockTimeout: the target is in use."""
     try:
         conn.execute("PRAGMA schema_version").fetchone()  # a log is opened with its index, as others have it
+        if companions.is_exposed(target):
+            companions.keep_journal(target)
         # The lock is kept from here on: without a log, SQLite would look for a journal at each step.
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()

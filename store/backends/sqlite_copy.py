@@ -255,8 +255,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     Its header asks for a log, which a place that is only read has none for; it has a rollback journal until somebody
     opens it to write.
     """
-    with apart(partial) as conn:
-        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
+    with apart(partial, alone=True) as conn:  # no index of the log beside it
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         watched(conn, partial)
         _check_database(conn, path)  # before anything is deleted: that follows the pages wherever they lead

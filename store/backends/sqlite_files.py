@@ -187,11 +187,9 @@ def _make(path: str, timeout: float, *, network: bool) -> None:
 
 
 def _create(path: str, *, network: bool) -> None:
-    with closing(connect(path, "mode=rwc")) as conn:
-        # Before the first look: in network mode a WAL is read without its index, and where nobody else has it.
-        # Of an old store nobody else may have it open either: a program of the release before would go on as before.
-        if network or _is_old(path):
-            conn.execute("PRAGMA locking_mode = EXCLUSIVE")
+    # In network mode a WAL is read without its index, and where nobody else has it.
+    # Of an old store nobody else may have it open either: a program of the release before would go on as before.
+    with closing(connect(path, "mode=rwc", alone=network or _is_old(path))) as conn:
         schema.migrate(conn, path)
         set_journal(conn, path, network=network)
 

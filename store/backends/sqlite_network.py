@@ -108,8 +108,8 @@ def network_reader(path: str) -> Connect:
         StorageError: it has a WAL that somebody is using, or has left.
     """
     try:
-        with closing(connect(path, "mode=ro")) as conn:
-            conn.execute("PRAGMA locking_mode = EXCLUSIVE")  # a WAL then asks for a lock that a reader cannot have
+        # Alone, it asks for a lock that a reader cannot have where there is a WAL.
+        with closing(connect(path, "mode=ro", alone=True)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except sqlite3.OperationalError as exc:
         check_no_log(path)
