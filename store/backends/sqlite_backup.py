@@ -136,8 +136,8 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:
     """Folds the log in and keeps everybody out. Raises: LockTimeout: the target is in use."""
     try:
-        conn.execute("PRAGMA schema_version").fetchone()  # a log is opened with its index, as others have it
-        if companions.is_exposed(target):
+        # The first read, for which a log is opened with its index, as others have it.
+        if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal" and companions.is_exposed(target):
             companions.keep_journal(target)
         # The lock is kept from here on: without a log, SQLite would look for a journal at each step.
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()

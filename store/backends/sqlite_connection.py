@@ -52,25 +52,24 @@ def connect(path: str, query: str = "mode=rw", *, alone: bool = False, network: 
     with companions.guarded(path, writes=writes):
         conn = _connect(target, uri=True, alone=alone)
         try:
-            _settle(conn, path, writes=writes, kept=network or alone)
+            _settle(conn, path, writes=writes, alone=alone, network=network)
         except BaseException:
             conn.close()
             raise
     return conn
 
 
-def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, kept: bool) -> None:
+def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, alone: bool, network: bool) -> None:
     """Make the first read, after which SQLite asks for no journal any more, if the database has a log.
 
     If it has none SQLite asks again before each transaction, unless the connection keeps its lock on the file; and
-    once more when the log is given up. `kept`: for that there is to be a journal of our own.
+    once more when a log is given up: for that there is a journal of our own.
     """
     conn.execute("PRAGMA schema_version").fetchone()
     if not writes:
         return
     has_log = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-    is_new = os.stat(path).st_size == 0
-    if kept and not is_new:
+    if network or (alone and has_log):
         companions.keep_journal(path)
     elif not has_log:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
