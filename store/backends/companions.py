@@ -51,6 +51,11 @@ def check(path: str, *, writes: bool) -> None:
         StorageError: something there is not what belongs there, or belongs to somebody who has no part in the store.
     """
     check_logs(path, writes=writes)
+    check_own(path, writes=writes)
+
+
+def check_own(path: str, *, writes: bool) -> None:
+    """The same of what this library alone puts there, before a connection is opened, which looks at the rest."""
     for suffix in FILES:
         _check(path, suffix, stat.S_IFREG, writes=writes)
     for suffix in FOLDERS:

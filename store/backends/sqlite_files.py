@@ -35,7 +35,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
         NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
     """
     _check_place(path)
-    companions.check(path, writes=False)
+    companions.check_own(path, writes=False)
     if not _size(path):
         return None
     had_log = _is_beside(path)
@@ -69,7 +69,7 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights
     """
     _check_place(path)
     check_single_name(path, read_only=read_only)
-    companions.check(path, writes=not read_only)
+    companions.check_own(path, writes=not read_only)
     if read_only:
         connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))
