@@ -492,3 +492,37 @@ def test_what_another_user_planted_in_a_sticky_folder_is_an_error(suffix: str, s
     assert said.startswith(f"StorageError {place} belongs to user {MALLORY}"), said
     place.rmdir() if suffix in SUFFIXES[6:] else place.unlink()  # as root, as the error says
     assert as_user(path, "w", ALICE).communicate(timeout=60)[0].strip() == "2"
+
+
+# -- what comes once it is open, and systems without the locks of `guarded`
+
+
+def test_lock_file_that_became_a_pipe_is_an_error(database: Path) -> None:
+    with Store(database, key=KEY) as s:
+        beside(database, ".lock").unlink()
+        os.mkfifo(beside(database, ".lock"))
+        with pytest.raises(StorageError, match="move it away"):
+            s["y"] = 2
+        beside(database, ".lock").unlink()
+        s["y"] = 2
+
+
+def test_folder_of_named_locks_that_is_a_link_is_not_followed(database: Path, victim: Path) -> None:
+    with Store(database, key=KEY) as s:
+        beside(database, "-locks").symlink_to(victim.parent)
+        with pytest.raises(StorageError, match="move it away"), s.lock("a"):
+            pass
+        beside(database, "-locks").unlink()
+        with s.lock("a"):
+            pass
+
+
+def test_folder_of_all_is_refused_where_no_lock_keeps_a_journal_away(
+    sticky: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.backends.kept_locks.AVAILABLE", False)
+    with pytest.raises(StorageError, match=f"chmod o-w {sticky.parent}"):
+        Store(sticky, key=KEY)
+    sticky.parent.chmod(0o1775)
+    with Store(sticky, key=KEY) as s:
+        assert s["x"] == 1
