@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from store.backends import companions
+from store.backends import sqlite_companions as companions
 from store.codecs import codecs
 from store.errors import CodecUnavailable, RecordError
 from store.handle import Handle

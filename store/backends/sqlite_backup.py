@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from store.backends import companions
+from store.backends import sqlite_companions as companions
 from store.backends.spill import Folder
 from store.backends.spill_copying import Check, FileCopies, remove_others
 from store.backends.sqlite_attach import detach, is_open, retain

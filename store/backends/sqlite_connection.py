@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
-from store.backends import companions, wal_index
+from store.backends import sqlite_companions as companions
+from store.backends import wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
 from store.backends.sqlite_refusals import why_not_opened
@@ -39,7 +40,7 @@ def connect(path: str, query: str = "mode=rw", *, alone: bool = False, network: 
     `alone`: it keeps every lock that it takes, and reads a log without its index.
 
     Raises:
-        sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`companions`).
+        sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`sqlite_companions`).
     """
     if path == ":memory:":
         return _connect(path, uri=False)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
-from store.backends import companions, wal_index
+from store.backends import sqlite_companions as companions
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
+from store.backends import wal_index
 from store.backends.single_name import check_single_name
 from store.backends.spill import unwritable
 from store.backends.sqlite_connection import Connect, connect, has_log, probe, reader, writer

@@ -9,7 +9,7 @@ import errno
 import os
 from typing import Protocol
 
-from store.backends import companions
+from store.backends import sqlite_companions as companions
 from store.backends.log_names import Inode, Names
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError

@@ -8,7 +8,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from store.backends import companions, wal_index
+from store.backends import sqlite_companions as companions
+from store.backends import wal_index
 from store.backends.sqlite_attach import is_attached
 from store.backends.sqlite_image import Image
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError, StoreNotFound

@@ -46,9 +46,7 @@ def controls() -> Iterator[Stream]:
     if HAS_NUMPY:
         for core in CORES[1 if _is_new() else 0 :]:
             for family, name, body, shown in _sound(core):
-                yield Stream(
-                    family, f"{name} ({core})", body, LOADS, check=lambda value, shown=shown: shown in repr(value)
-                )
+                yield Stream(family, f"{name} ({core})", body, LOADS, check=lambda value, shown=shown: shown in repr(value))
 
 
 def _is_new() -> bool:
@@ -60,7 +58,9 @@ def _is_new() -> bool:
 
 def dtype(kind: str, order: str = "<", *, names: bytes = NONE, fields: bytes = NONE, base: bytes = NONE,
           size: int = -1, alignment: int = -1, flags: int = 0) -> bytes:  # fmt: skip
-    state = tup(number(3), ORDERS[order], base, names, fields, number(size), number(alignment), number(flags))
+    state = tup(
+        number(3), ORDERS[order], base, names, fields, number(size), number(alignment), number(flags)
+    )
     return build(call(found("numpy", "dtype"), text(kind), b"\x89", b"\x88"), state)
 
 
@@ -112,12 +112,7 @@ def _dtypes() -> Iterator[tuple[str, str, bytes, frozenset[str]]]:
     yield family, "dtype_in_itself", stream(loop), CORRUPT
     yield family, "state_for_the_class", stream(build(found("numpy", "dtype"), tup())), REFUSED
     yield family, "array_by_its_class", stream(call(found("numpy", "ndarray"), ONE, text("O"))), REFUSED
-    yield (
-        family,
-        "array_by_new",
-        stream(found("numpy", "ndarray") + tup(tup(number(1 << 40)), text("O")) + b"\x81"),
-        REFUSED,
-    )
+    yield family, "array_by_new", stream(found("numpy", "ndarray") + tup(tup(number(1 << 40)), text("O")) + b"\x81"), REFUSED
     yield family, "dtype_by_new", stream(found("numpy", "dtype") + tup(text("O")) + b"\x81"), REFUSED
 
 
@@ -176,5 +171,5 @@ def _sound(core: str) -> Iterator[tuple[str, str, bytes, str]]:
     yield FAMILIES[1], "buffer", stream(on_buffer(I1, tup(number(2), number(4)), EIGHT, core)), "[1, 1, 1, 1]"
     yield FAMILIES[2], "bools", stream(array(BOOL, tup(number(8)), EIGHT, core)), "True"
     text_of = dtype("U2", size=8, alignment=4, flags=8)
-    yield FAMILIES[2], "text", stream(array(text_of, ONE, data(b"a\0\0\0\xfe\xff\x10\0"), core)), "'a"
+    yield FAMILIES[2], "text", stream(array(text_of, ONE, data(b"a\0\0\0" b"\xfe\xff\x10\0"), core)), "'a"
     yield FAMILIES[3], "large", stream(array(BOOL, tup(number(10_000_000)), data(b"\1" * 10_000_000), core)), "True"

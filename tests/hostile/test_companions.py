@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store, recover, restore
-from store.backends import companions
+from store.backends import sqlite_companions as companions
 from store.errors import StorageError, StoreError
 from store.importers import import_into
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 
 from store.backends import kept_locks, wal_index
 from store.backends.sqlite_errors import busy
+from store.deadlock import LINE_BYTES
 from store.descriptors import Descriptor
 from store.errors import StorageError
 
@@ -57,7 +58,9 @@ def check(path: str, *, writes: bool) -> None:
 def check_own(path: str, *, writes: bool) -> None:
     """The same of what this library alone puts there, before a connection is opened, which looks at the rest."""
     for suffix in FILES:
-        _check(path, suffix, stat.S_IFREG, writes=writes)
+        _check(path, suffix, stat.S_IFREG, writes=False)
+    if writes:
+        _check_lock_file(path + ".lock", path)
     for suffix in FOLDERS:
         _check(path, suffix, stat.S_IFDIR, writes=False)
 
@@ -214,6 +217,23 @@ def _check(path: str, suffix: str, kind: int, *, writes: bool) -> bool:
     if not _is_of_store(found, path):
         raise _foreign(name, path, found)
     return True
+
+
+def _check_lock_file(name: str, path: str) -> None:
+    """A file of ours has two names while it is made; but what waiters write into it must change no other file.
+
+    They begin at its second byte: the first is zero.
+    """
+    try:
+        found = os.lstat(name)
+        if found.st_nlink == 1 or not found.st_size:
+            return
+        with Descriptor(name, _READ) as number:
+            is_ours = found.st_size <= LINE_BYTES + 1 and os.pread(number, 1, 0) == b"\0"
+    except OSError:  # whoever locks it says so
+        return
+    if not is_ours:
+        raise _linked(name, path, found)
 
 
 def _is_of_store(found: os.stat_result, path: str) -> bool:
