@@ -119,7 +119,7 @@ def test_named_lock_where_nothing_may_be_written(path: Path, number: int, monkey
         raise OSError(number, os.strerror(number))
 
     with Store[Any](path) as s:
-        monkeypatch.setattr(os, "makedirs", refused)
+        monkeypatch.setattr(os, "mkdir", refused)
         with pytest.raises(ReadOnly, match="a named lock is a file beside the store"), s.lock("job"):
             pass
 
