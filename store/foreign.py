@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from store.backends import sqlite_companions as companions
 from store.codecs import codecs
 from store.errors import CodecUnavailable, RecordError
 from store.handle import Handle
@@ -52,6 +53,20 @@ class Foreign:
             protocol = codecs.load(codec).default_protocol
         row = Row(None, "", name, codec, protocol, None, None, body, None, b"", 0, 1, 0.0, 0.0, None)
         return self._pipeline.unpack(self._pipeline.sealer.seal_unkeyed(row))
+
+
+def check_companions(path: str) -> None:
+    """Look at what lies beside a database of another program. Raises: StorageError: it does not belong there."""
+    companions.check_logs(path, writes=False)
+
+
+def are_companions_safe(path: str) -> bool:
+    """Whether nobody else can make files beside it between that look and its opening."""
+    return not companions.is_exposed(path)
+
+
+copy_companion = companions.copy
+"""Copies a database or a file beside it, which cannot be made to name another file then."""
 
 
 def problem_of(codec: str, body: bytes) -> str | None:

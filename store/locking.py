@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import threading
 import time
@@ -54,6 +55,7 @@ _READ_REMEDY = 'to read only, open the store with mode="r"'
 NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
+_NO_SURPRISE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # by a link, nor by a pipe
 _LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first
 
 
@@ -164,7 +166,7 @@ class WriterLock:
                 if self._descriptor is not None:
                     return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
                 # A store that this process has open, and has not written to yet.
-                with Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)) as descriptor:
+                with Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC | _NO_SURPRISE) as descriptor:
                     return os.pread(descriptor, LINE_BYTES, _LINE_AT)
             return b""
 
@@ -344,12 +346,19 @@ class WriterLock:
         except OSError as exc:
             self._close()
             raise unlockable(self.path, exc) from exc
+        if not stat.S_ISREG(status.st_mode):
+            self._close()
+            raise StorageError(
+                f"{self.path} is no regular file, and no lock; move it away, and try again",
+                errno=errno.EINVAL,
+                path=self.path,
+            )
         self._inode = (status.st_dev, status.st_ino)
         self._descriptor = self._opened.number
         return self._descriptor
 
     def _made_or_there(self, path: str) -> Descriptor:
-        flags = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_RDWR | os.O_CLOEXEC | _NO_SURPRISE
         for _ in range(ATTEMPTS):
             make_beside(path, self._database)
             try:

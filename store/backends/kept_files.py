@@ -130,7 +130,7 @@ class FileLock:
         if self._file is None:
             try:
                 make_beside(self._path, self._database)
-                self._file = Descriptor(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._file = Descriptor(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             except OSError:  # a reader that may not make it
                 return True
         return self._flock(fcntl.LOCK_SH)

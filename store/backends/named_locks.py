@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from weakref import WeakValueDictionary
 from store import running
 from store.companions import make_folder_beside
 from store.digests import blake2b
-from store.errors import LockTimeout, StoreError
+from store.errors import LockTimeout, StorageError, StoreError
 from store.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
 
 SUFFIX = "-locks"  # behind the name of the database
@@ -84,8 +86,15 @@ class NamedLocks:
     def _file(self, folder: str, name: str) -> str:
         try:
             make_folder_beside(folder, folder.removesuffix(SUFFIX))
+            is_folder = stat.S_ISDIR(os.lstat(folder).st_mode)
         except OSError as exc:
             raise unopenable(folder, exc, "the folder of the named locks", NAMED_REMEDY) from exc
+        if not is_folder:
+            raise StorageError(
+                f"{folder} is a link, and is not followed; move it away, and try again",
+                errno=errno.ELOOP,
+                path=folder,
+            )
         return os.path.join(
             folder, blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() + ".lock"
         )

@@ -115,7 +115,7 @@ def is_store(path: str) -> bool:
     """Whether the file at `path` bears our mark."""
     try:
         with wal_index.opening():
-            conn = probe(path)
+            conn = probe(os.path.realpath(path))
             if conn is None:
                 return False
             with closing(conn):

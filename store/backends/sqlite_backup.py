@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from store.backends import sqlite_companions as companions
 from store.backends.spill import Folder
 from store.backends.spill_copying import Check, FileCopies, remove_others
 from store.backends.sqlite_attach import detach, is_open, retain
@@ -135,6 +136,11 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:
     """Folds the log in and keeps everybody out. Raises: LockTimeout: the target is in use."""
     try:
+        # The first read, for which a log is opened with its index, as others have it.
+        if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal" and companions.is_exposed(target):
+            companions.keep_journal(target)
+        # The lock is kept from here on: without a log, SQLite would look for a journal at each step.
+        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute("BEGIN EXCLUSIVE")
     except SQLITE_ERRORS as exc:

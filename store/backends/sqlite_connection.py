@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
+from store.backends import sqlite_companions as companions
 from store.backends import wal_index
 from store.backends.mounts import mount_of
 from store.backends.sqlite_errors import READONLY_ROLLBACK, code_of
@@ -33,31 +34,69 @@ _apart: dict[int, tuple[int, int]] = {}  # of connections that belong to no engi
 _frozen: weakref.WeakSet[Connect] = weakref.WeakSet()
 
 
-def connect(path: str, query: str = "mode=rw") -> sqlite3.Connection:
-    """A bare connection to an existing file, usable from every thread, transactions begun by us."""
+def connect(path: str, query: str = "mode=rw", *, alone: bool = False, network: bool = False) -> sqlite3.Connection:
+    """A bare connection to an existing file, usable from every thread, transactions begun by us.
+
+    `alone`: it keeps every lock that it takes, and reads a log without its index.
+
+    Raises:
+        sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`sqlite_companions`).
+    """
     if path == ":memory:":
         return _connect(path, uri=False)
-    return _connect(f"file:{quote(os.fsencode(path))}?{query}", uri=True)
+    target, writes = f"file:{quote(os.fsencode(path))}?{query}", not query.startswith("mode=ro")
+    is_hot = companions.check_logs(path, writes=writes)
+    if is_hot and writes and companions.is_exposed(path):
+        companions.check_recoverable(path)
+    if is_hot or not companions.is_exposed(path):
+        return _connect(target, uri=True, alone=alone)
+    with companions.guarded(path, writes=writes):
+        conn = _connect(target, uri=True, alone=alone)
+        try:
+            _settle(conn, path, writes=writes, alone=alone, network=network)
+        except BaseException:
+            conn.close()
+            raise
+    return conn
 
 
-def _connect(target: str, *, uri: bool) -> sqlite3.Connection:
+def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, alone: bool, network: bool) -> None:
+    """Make the first read, after which SQLite asks for no journal any more, if the database has a log.
+
+    If it has none SQLite asks again before each transaction, unless the connection keeps its lock on the file; and
+    once more when a log is given up: for that there is a journal of our own.
+    """
+    conn.execute("PRAGMA schema_version").fetchone()
+    if not writes:
+        return
+    has_log = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+    if network or (alone and has_log):
+        companions.keep_journal(path)
+    elif not has_log:
+        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+        conn.execute("PRAGMA schema_version").fetchone()
+
+
+def _connect(target: str, *, uri: bool, alone: bool = False) -> sqlite3.Connection:
     conn = sqlite3.connect(target, uri=uri, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     # The file is hostile input: no function of ours runs from its schema, no cell is trusted.
     conn.execute("PRAGMA trusted_schema = OFF")
     conn.execute("PRAGMA cell_size_check = ON")
     if sys.version_info >= (3, 12):
         conn.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+    if alone:
+        conn.execute("PRAGMA locking_mode = EXCLUSIVE")
     return conn
 
 
 @contextmanager
-def apart(path: str, query: str = "mode=rw") -> Iterator[sqlite3.Connection]:
+def apart(path: str, query: str = "mode=rw", *, alone: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that belongs to no engine, for the length of the block.
 
     A fork does not wait for it: the file is lost to a child that is forked meanwhile (`files_apart`).
     """
     with wal_index.opening():
-        conn = connect(path, query)
+        conn = connect(path, query, alone=alone)
         try:
             with reaching(path):
                 status = os.stat(path)
@@ -190,13 +229,12 @@ def _unread(path: str, exc: OSError | sqlite3.Error) -> StorageError:
 
 def _copy_whole(path: str, copy: str) -> None:
     """Copy database and logs, all as of one moment: there is no lock here that would keep a writer out."""
-    import shutil
-
     for _ in range(COPY_ATTEMPTS):
+        companions.check_logs(path, writes=False)
         before = _stamps(path)
         for suffix, stamp in zip(_SUFFIXES, before, strict=True):
             if stamp is not None:
-                shutil.copyfile(path + suffix, copy + suffix)
+                companions.copy(path + suffix, copy + suffix)
             elif os.path.exists(copy + suffix):
                 os.unlink(copy + suffix)
         if _stamps(path) == before:

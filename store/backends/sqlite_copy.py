@@ -38,6 +38,7 @@ PRIVATE = 0o600  # the rights of a copy of what was in memory
 
 _SUFFIXES = ("", "-journal", "-wal", "-shm")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_VERSIONS_AT, _LOGGED, _UNLOGGED = 18, b"\2\2", b"\1\1"  # https://www.sqlite.org/fileformat2.html#the_database_header
 _CORRUPT, _NOTADB = 11, 26
 _READ_ERRORS = (266, 522)  # SQLITE_IOERR_READ and _SHORT_READ: of the source, as a copy is only written
 
@@ -255,9 +256,9 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
     Its header asks for a log, which a place that is only read has none for; it has a rollback journal until somebody
     opens it to write.
     """
+    _give_up_log(partial)
     with apart(partial) as conn:
-        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()  # no index of the log beside it
-        conn.execute("PRAGMA journal_mode = DELETE").fetchone()
+        conn.execute("PRAGMA journal_mode = MEMORY").fetchone()
         watched(conn, partial)
         _check_database(conn, path)  # before anything is deleted: that follows the pages wherever they lead
         conn.execute(sql.CLEAR_GARBAGE)  # those files were not copied
@@ -270,6 +271,13 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
             copied.records += 1
     copied.database_bytes = os.stat(partial).st_size
     _sync(partial)
+
+
+def _give_up_log(partial: str) -> None:
+    """In its header, as nobody has it open: SQLite would look for a journal, which somebody else may have made."""
+    with Descriptor(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC) as number:
+        if os.pread(number, len(_LOGGED), _VERSIONS_AT) == _LOGGED:
+            os.pwrite(number, _UNLOGGED, _VERSIONS_AT)
 
 
 def _check_database(conn: sqlite3.Connection, path: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
+from store.backends import sqlite_companions as companions
 from store.backends import sqlite_schema as schema
 from store.backends import sqlite_statements as sql
 from store.backends import wal_index
@@ -35,6 +36,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
         NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
     """
     _check_place(path)
+    companions.check_own(path, writes=False)
     if not _size(path):
         return None
     had_log = _is_beside(path)
@@ -68,6 +70,7 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights
     """
     _check_place(path)
     check_single_name(path, read_only=read_only)
+    companions.check_own(path, writes=not read_only)
     if read_only:
         connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
         version = _patiently(path, timeout, lambda: _version(path, connect_))
@@ -146,7 +149,7 @@ def leaving_no_trace(path: str) -> Iterator[None]:
 def _clear(path: str, had_log: bool) -> None:
     """Removes what a look at the file left beside it, where nothing was before."""
     if not had_log and _is_beside(path):
-        with suppress(*SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
+        with suppress(StorageError, *SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
@@ -185,11 +188,9 @@ def _make(path: str, timeout: float, *, network: bool) -> None:
 
 
 def _create(path: str, *, network: bool) -> None:
-    with closing(connect(path, "mode=rwc")) as conn:
-        # Before the first look: in network mode a WAL is read without its index, and where nobody else has it.
-        # Of an old store nobody else may have it open either: a program of the release before would go on as before.
-        if network or _is_old(path):
-            conn.execute("PRAGMA locking_mode = EXCLUSIVE")
+    # In network mode a WAL is read without its index, and where nobody else has it.
+    # Of an old store nobody else may have it open either: a program of the release before would go on as before.
+    with closing(connect(path, "mode=rwc", alone=network or _is_old(path))) as conn:
         schema.migrate(conn, path)
         set_journal(conn, path, network=network)
 

@@ -93,7 +93,7 @@ def network_writer(path: str) -> Connect:
     """Opens connections that read and write with a rollback journal."""
 
     def open_() -> sqlite3.Connection:
-        conn = connect(path)
+        conn = connect(path, network=True)
         conn.execute("PRAGMA journal_mode = PERSIST").fetchone()
         conn.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         return conn
@@ -108,8 +108,8 @@ def network_reader(path: str) -> Connect:
         StorageError: it has a WAL that somebody is using, or has left.
     """
     try:
-        with closing(connect(path, "mode=ro")) as conn:
-            conn.execute("PRAGMA locking_mode = EXCLUSIVE")  # a WAL then asks for a lock that a reader cannot have
+        # Alone, it asks for a lock that a reader cannot have where there is a WAL.
+        with closing(connect(path, "mode=ro", alone=True)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except sqlite3.OperationalError as exc:
         check_no_log(path)

@@ -9,6 +9,7 @@ import errno
 import os
 from typing import Protocol
 
+from store.backends import sqlite_companions as companions
 from store.backends.log_names import Inode, Names
 from store.backends.sqlite_network import check_no_log
 from store.errors import StorageError
@@ -66,6 +67,7 @@ class Place:
             raise moved(self._path, "replaced" if found else "deleted")
         if self._network:
             check_no_log(self._path)
+            companions.check_logs(self._path, writes=True)  # SQLite asks for a journal before each transaction
 
     def is_log_kept(self) -> bool:
         """Whether what was just committed went into the log that others read."""

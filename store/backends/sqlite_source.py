@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from store.backends import sqlite_companions as companions
 from store.backends import wal_index
 from store.backends.sqlite_attach import is_attached
 from store.backends.sqlite_image import Image
@@ -26,7 +27,9 @@ class Source:
         self.path = path
         self._descriptor = descriptor
         self._stamps = _stamps(path)
-        self.image = Image(descriptor, path, _beside(path + "-wal"), _beside(path + "-journal"))
+        self.image = Image(
+            descriptor, path, companions.contents_of(path + "-wal"), companions.contents_of(path + "-journal")
+        )
 
     def rights(self) -> os.stat_result:
         """The status of the database."""
@@ -51,6 +54,7 @@ def opened(path: str, timeout: float) -> Iterator[Source]:
     """
     path = os.path.realpath(path)
     _check_ours(path)
+    companions.check(path, writes=False)
     lock, hold = WriterLock(path + ".lock"), Hold()
     try:
         if os.path.exists(path + ".lock"):  # else nobody of ours has written here, and nothing is made beside it
@@ -98,14 +102,6 @@ def _close(descriptor: int) -> None:
             _kept.append(descriptor)
         else:
             os.close(descriptor)
-
-
-def _beside(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return b""
 
 
 def _stamps(path: str) -> list[tuple[int, ...] | None]:

@@ -41,7 +41,7 @@ class OpenFile:
     def __init__(self, descriptors: list[int], inode: tuple[int, int] = (0, 0)) -> None:
         self.descriptors = descriptors
         self.inode = inode
-        self.is_held = False  # from `hold` to `let_go`
+        self.holders = 0  # from `hold` to `let_go`
         self.maps: list[mmap.mmap] = []  # one, once it is asked for
 
     def index(self) -> mmap.mmap:
@@ -97,15 +97,15 @@ def hold(path: str, inode: tuple[int, int] | None = None) -> OpenFile:
         file = _files.get((status.st_dev, status.st_ino)) or _opened(path)
         if inode not in (None, file.inode):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
-        file.is_held = True
+        file.holders += 1
         return file
 
 
 def let_go(file: OpenFile, *, at_once: bool) -> None:
-    """Close it when nothing else here has the file open; `at_once`: now, if that can be told."""
+    """Close it when nothing else here has the file open; `at_once`: now, if it can be told and nobody holds it."""
     with _files_lock:
-        file.is_held = False
-        if at_once and file.inode in _files and not _is_locked_here(file):
+        file.holders -= 1
+        if at_once and not file.holders and file.inode in _files and not _is_locked_here(file):
             _release(file.inode)
 
 
@@ -166,7 +166,7 @@ def release_unused(keep: int = KEPT) -> None:
         with suppress(OSError):  # as below
             if _new:
                 _registered()
-        left = {inode: file for inode, file in _files.items() if not file.is_held}
+        left = {inode: file for inode, file in _files.items() if not file.holders}
         _pace["calls"] += 1
         if keep and len(left) > FEW and _pace["calls"] * 4 < len(left):
             return

@@ -8,7 +8,6 @@ read-only where it is. See https://sqlite.org/wal.html#read_only_databases
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from contextlib import closing, contextmanager
 from urllib.parse import quote
 
 from store.errors import Corrupt, StorageError
+from store.foreign import are_companions_safe, check_companions, copy_companion
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
 from store.step_budget import watched
 
@@ -40,6 +40,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
         Corrupt: SQLite finds it damaged. StorageError: somebody writes to it, or it cannot be read.
     """
     path = os.path.realpath(path)  # SQLite has the WAL beside the file, not beside a link to it
+    check_companions(path)
     try:
         if _needs_copy(path):
             with tempfile.TemporaryDirectory(prefix="store-") as folder:
@@ -98,7 +99,11 @@ def _text(data: bytes) -> str | bytes:
 
 def _needs_copy(path: str) -> bool:
     header = header_of(path)
-    return _WAL_MODE in header[18:20] or any(os.path.exists(path + suffix) for suffix in ("-wal", "-journal"))
+    return (
+        _WAL_MODE in header[18:20]
+        or any(os.path.lexists(path + suffix) for suffix in ("-wal", "-journal"))
+        or not are_companions_safe(path)
+    )
 
 
 def _copied(path: str, folder: str) -> str:
@@ -106,6 +111,7 @@ def _copied(path: str, folder: str) -> str:
     copy = os.path.join(folder, "copy.db")
     try:
         for _ in range(COPIES):
+            check_companions(path)
             before = _state(path)
             for suffix in ("", "-wal", "-journal"):
                 _copy(path + suffix, copy + suffix)
@@ -118,7 +124,7 @@ def _copied(path: str, folder: str) -> str:
 
 def _copy(source: str, target: str) -> None:
     try:
-        shutil.copyfile(source, target)
+        copy_companion(source, target)
     except FileNotFoundError:
         if os.path.exists(target):  # of an attempt before
             os.unlink(target)
