@@ -14,12 +14,15 @@ UNKEYED = bytes(ID_BYTES)  # the key id of a seal that was made without a key: a
 class Key:
     """One secret. Its `id` is public and is stored with each seal; nothing else of it is ever shown.
 
-    A `retired` one verifies and does not seal; nor does one with a `weakness`, which says why it can be guessed.
+    A `retired` one verifies and does not seal. A `weakness` says why it can be guessed: such a one seals only if it
+    was `stretched`.
     """
 
-    __slots__ = ("_secret", "id", "retired", "weakness")
+    __slots__ = ("_secret", "id", "retired", "stretched", "weakness")
 
-    def __init__(self, material: bytes, *, retired: bool = False, weakness: str = "") -> None:
+    def __init__(
+        self, material: bytes, *, retired: bool = False, weakness: str = "", stretched: bool = False
+    ) -> None:
         if not material:
             raise ValueError("a key may not be empty")
         # The material may have any length; blake2b takes keys of up to 64 bytes (RFC 7693).
@@ -27,6 +30,7 @@ class Key:
         self.id = self.derive(b"store.key-id.v1")[:ID_BYTES]
         self.retired = retired
         self.weakness = weakness
+        self.stretched = stretched
 
     def derive(self, purpose: bytes) -> bytes:
         """Another secret for one purpose, from which this one cannot be found; 32 bytes."""

@@ -2,10 +2,11 @@
 
 64 hexadecimal digits are 32 bytes, and any other text is itself, in `key=` and in STORE_KEY alike.
 
-A weak key does not seal: it is refused. Anyone who has a copy of the file can try keys on it, as many and as fast as
-they like, so only the key itself holds them up. It is not stretched (scrypt) instead: a password that is on a list
-falls within hours all the same, each process would wait for it at its first read, and what the same text has sealed
-before would become foreign. That stays readable behind a better key, `key=[new, old]`, and `rekey` seals it anew.
+Anyone who has a copy of the file can try keys on it, as many and as fast as they like, so only the key itself holds
+them up. Weak text does not seal: people type it, and can take a better one at once, so it is refused. Weak bytes come
+from a program, which may have no other secret: they are stretched (scrypt, once per process), and the program is
+warned, since a password that is on a list falls all the same. What a weak key has sealed unstretched is verified
+still: that of bytes always, that of text behind a better key, `key=[new, old]`; `rekey` seals it anew.
 
 Weak is a key under 16 bytes, or of fewer than 9 different steps. A step is a pair of neighbouring bytes that are
 neither equal nor consecutive, so runs ("aaaa"), sequences ("12345678") and repetitions ("secretsecretsecret") have
@@ -18,8 +19,10 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from itertools import pairwise
 
+from store import caller
 from store.trust.key import KEY_BYTES, Key
 from store.trust.key_file import parse_keys
 
@@ -48,20 +51,40 @@ def text_keys(text: str, where: str) -> list[Key]:
     return [_judged(_bytes_of(text, where))]
 
 
-def bytes_key(material: bytes) -> Key:
-    """The key that bytes are."""
-    return Key(material) if len(material) == KEY_BYTES else _judged(material)
+def bytes_keys(material: bytes) -> list[Key]:
+    """The keys that bytes are: themselves; if they are weak, what they are stretched to, and themselves retired."""
+    weakness = "" if len(material) in (0, KEY_BYTES) else _weakness_of(material)
+    if not weakness:
+        return [Key(material)]
+    return [Key(_stretched(material), weakness=weakness, stretched=True), Key(material, retired=True)]
 
 
 def sealing_first(keys: list[Key], where: str) -> list[Key]:
-    """The same keys. Raises: ValueError: the one that seals is so weak that it can be guessed."""
+    """The same keys; a warning where the one that seals is stretched.
+
+    Raises:
+        ValueError: it is weak, and is not.
+    """
     seals = next((key for key in keys if not key.retired), None)
-    if seals is not None and seals.weakness:
+    if seals is not None and seals.stretched:
+        caller.warn(
+            f"{where}: {seals.weakness}, so it can be guessed, even though it is stretched: {_HOW_TO_MAKE}; "
+            "with key=[new, old] and `Store.rekey` you move to it"
+        )
+    elif seals is not None and seals.weakness:
         raise ValueError(
             f"{where}: {seals.weakness}, so it can be guessed: {_HOW_TO_MAKE}; "
             "what the weak one has sealed is read with key=[new, old]"
         )
     return keys
+
+
+@cache
+def _stretched(material: bytes) -> bytes:
+    """As many bytes as a key has, each trial of which takes 32 MiB and a tenth of a second (RFC 7914)."""
+    from hashlib import scrypt  # loads OpenSSL, which nothing else here needs
+
+    return scrypt(material, salt=b"store.key.v1", n=2**15, r=8, p=1, maxmem=2**26, dklen=KEY_BYTES)
 
 
 def _judged(material: bytes) -> Key:

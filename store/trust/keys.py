@@ -17,7 +17,7 @@ from store.clock import steady_clock
 from store.errors import StorageError
 from store.trust.key import KEY_BYTES, Key
 from store.trust.key_file import create_key_file, read_key_file, why_unmakeable, why_unsafe
-from store.trust.key_text import bytes_key, sealing_first, text_keys
+from store.trust.key_text import bytes_keys, sealing_first, text_keys
 
 LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
@@ -230,7 +230,7 @@ def default_key_file() -> Path:
 def _given_keys(source: KeySource) -> list[Key]:
     """The keys that `key=` names."""
     if isinstance(source, bytes):
-        return [bytes_key(source)]
+        return bytes_keys(source)
     if isinstance(source, str):
         return text_keys(source, "key=")
     if isinstance(source, os.PathLike):
