@@ -69,11 +69,12 @@ class Frame(NamedTuple):
 
 def frames_of(log: Log, size: int) -> list[Frame]:
     """All frames of a log whose pages have that size, in their order."""
+    header = log[:LOG_HEADER]  # read once: a log that is in use may be cut off between two looks
     found = list(_read(log, size))
-    if not found:
+    if not found or len(header) < LOG_HEADER:
         return []
-    salts = _salts(log, [frame for frame, _ in found])
-    before = _pair(_HEADER.unpack(log[:LOG_HEADER])[6:8])
+    salts = _salts(header, [frame for frame, _ in found])
+    before = _pair(_HEADER.unpack(header)[6:8])
     frames = []
     for frame, at in found:
         sums = _pair(frame[4:6])
@@ -118,10 +119,10 @@ def _read(log: Log, size: int) -> Iterator[tuple[tuple[int, ...], int]]:
         yield _FRAME.unpack(header), start + FRAME_HEADER
 
 
-def _salts(log: Log, frames: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _salts(header: bytes, frames: list[tuple[int, ...]]) -> tuple[int, ...]:
     """Those of the log's header, or of most frames where that is damaged."""
-    if header_holds(log):
-        return _HEADER.unpack(log[:LOG_HEADER])[4:6]
+    if header_holds(header):
+        return _HEADER.unpack(header)[4:6]
     return Counter(frame[2:4] for frame in frames).most_common(1)[0][0]
 
 

@@ -250,8 +250,9 @@ class Slot:
         with other.guard, self.guard:
             if self.conn is None and other.conn is not None and not other.outdated:
                 self.logged, self.writes = other.logged, other.writes
-                self.conn = other.conn  # first: a process that has none for a moment would let go of the index
-                other.conn = None
+                # In this order: a process that has none for a moment would let go of the index. And in one statement:
+                # a signal handler that came between two would find one connection in both, and close it.
+                self.conn, other.conn = other.conn, None
 
     def park(self, deadline: float, *, close: bool) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.

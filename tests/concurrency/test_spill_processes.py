@@ -149,8 +149,9 @@ def test_child_of_a_fork_does_not_keep_a_write_in_progress(path: Path, forked: A
     with small_spill(path, timeout=0.0) as s:
         s["before"] = 1
         pending = s._pack("it", BIG, None)
-        read, write = os.pipe()
-        child = forked(lambda: os.read(read, 1) and None)
+        (read, write), (begun, begin) = os.pipe(), os.pipe()
+        child = forked(lambda: os.write(begin, b"x") and os.read(read, 1) and None)
+        os.read(begun, 1)  # what it does at its start is done
         try:
             s._store(pending)
             (folder_of(path) / ("0" * 32 + "-" + "0" * 32)).write_bytes(b"x")
@@ -158,8 +159,8 @@ def test_child_of_a_fork_does_not_keep_a_write_in_progress(path: Path, forked: A
         finally:
             os.write(write, b"x")
             child.result()
-            os.close(read)
-            os.close(write)
+            for end in (read, write, begun, begin):
+                os.close(end)
 
 
 def test_files_are_synced_before_the_row_is_committed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
