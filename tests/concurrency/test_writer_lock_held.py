@@ -64,8 +64,8 @@ def traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
     found = Traced(f"{path}.lock")
     connect = sqlite_connection.connect
 
-    def connecting(place: str, query: str = "mode=rw") -> sqlite3.Connection:
-        return found.watch(connect(place, query))
+    def connecting(place: str, query: str = "mode=rw", **options: bool) -> sqlite3.Connection:
+        return found.watch(connect(place, query, **options))
 
     for module in (sqlite_connection, sqlite_attach, sqlite_files, sqlite_network):
         monkeypatch.setattr(module, "connect", connecting)
