@@ -61,7 +61,7 @@ class RangeLocks:
 
     def __init__(self, path: str, inode: Inode) -> None:
         self._database = wal_index.hold(path, inode)
-        self._index: wal_index.OpenFile | None = None
+        self._index: wal_index.Held | None = None
         self._locked = False
 
     def take(self) -> bool:

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
-from weakref import WeakSet, ref
+from weakref import WeakSet, WeakValueDictionary, ref
 
 from store.backends import wal_index
 from store.backends.kept_files import locks_on
@@ -27,7 +27,8 @@ IN_LOG = "what was committed is in the log that is there"
 IN_DATABASE = "what was committed before is in the database"
 LOST = "what was committed since the last checkpoint may be lost with it"
 
-_present: dict[Inode, Presence] = {}
+# Weak: an interrupt may lose an engine on the way, and what it held would be held for good.
+_present: WeakValueDictionary[Inode, Presence] = WeakValueDictionary()
 
 
 class Member(Protocol):

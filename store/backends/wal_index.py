@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 from store.backends import HEADER, kept_locks
 from store.syncing import close
@@ -41,7 +42,7 @@ class OpenFile:
     def __init__(self, descriptors: list[int], inode: tuple[int, int] = (0, 0)) -> None:
         self.descriptors = descriptors
         self.inode = inode
-        self.holders = 0  # from `hold` to `let_go`
+        self.holders: WeakSet[Held] = WeakSet()  # from `hold` to `let_go`; an interrupt may lose one on the way
         self.maps: list[mmap.mmap] = []  # one, once it is asked for
 
     def index(self) -> mmap.mmap:
@@ -67,6 +68,17 @@ class OpenFile:
             close(descriptor)
 
 
+class Held:
+    """A descriptor that stays open until it is given to `let_go`, or is gone."""
+
+    __slots__ = ("__weakref__", "file", "number")
+
+    def __init__(self, file: OpenFile) -> None:
+        self.file = file
+        self.number = file.number
+        file.holders.add(self)
+
+
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own
 # are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
 _files: dict[tuple[int, int], OpenFile] = {}
@@ -86,7 +98,7 @@ def index_of(path: str) -> mmap.mmap | None:
             return None
 
 
-def hold(path: str, inode: tuple[int, int] | None = None) -> OpenFile:
+def hold(path: str, inode: tuple[int, int] | None = None) -> Held:
     """A descriptor of a database, or of its index, that stays open until `let_go`; of that inode, if one is given.
 
     Raises:
@@ -97,14 +109,14 @@ def hold(path: str, inode: tuple[int, int] | None = None) -> OpenFile:
         file = _files.get((status.st_dev, status.st_ino)) or _opened(path)
         if inode not in (None, file.inode):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
-        file.holders += 1
-        return file
+        return Held(file)
 
 
-def let_go(file: OpenFile, *, at_once: bool) -> None:
+def let_go(held: Held, *, at_once: bool) -> None:
     """Close it when nothing else here has the file open; `at_once`: now, if it can be told and nobody holds it."""
     with _files_lock:
-        file.holders -= 1
+        file = held.file
+        file.holders.discard(held)
         if at_once and not file.holders and file.inode in _files and not _is_locked_here(file):
             _release(file.inode)
 

@@ -158,11 +158,11 @@ class Keyring:
     def _refresh(self) -> None:
         """Read a key file again that changed. What is held stays where the new one gives nothing to use."""
         self._looked = self._clock()
-        stamp = self._stamp_now()
-        if stamp is None or stamp == self._stamp:
-            return
         held, problem = self._keys, self.problem
         try:
+            stamp = self._stamp_now()
+            if stamp is None or stamp == self._stamp:
+                return
             self._load()
         except (StorageError, ValueError):  # somebody is at work on it
             if not held:
@@ -196,7 +196,14 @@ class Keyring:
             self._watched = os.fspath(self.file() or "")
         try:
             status = os.stat(self._watched)
-        except OSError:  # "" as well: the keys come from no file
+        except OSError as exc:  # "" as well: the keys come from no file
+            if exc.errno in PASSING:  # it may be there: without it, records would be left unsigned for ever
+                raise StorageError(
+                    f"{self._watched}: your key file cannot be looked at ({exc.strerror}); see the file system's "
+                    "log, and try again",
+                    errno=exc.errno,
+                    path=self._watched,
+                ) from exc
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
