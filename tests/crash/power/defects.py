@@ -76,12 +76,17 @@ def found_files_not_synced() -> None:
 
 
 def older_journal_not_synced() -> None:
-    """A backup syncs the folder after its rename alone, not before it."""
+    """A backup syncs the folder after its rename alone, and does not have the older one's journal emptied before."""
+
+    def lock_out(conn: Any, target: str) -> None:
+        conn.execute("PRAGMA journal_mode = DELETE").fetchone()  # with the lock kept, SQLite empties and syncs it
+        conn.execute("BEGIN EXCLUSIVE")
 
     def rename(partial: str, target: str) -> None:
         os.rename(partial, target)
         sqlite_backup.sync_folder(os.path.dirname(target))
 
+    sqlite_backup._lock_out = lock_out
     sqlite_backup._rename = rename
 
 
