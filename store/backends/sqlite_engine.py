@@ -174,8 +174,7 @@ class Engine(Pool):
                 return self.memory.write(statement, params, size, timeout), None
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
-            if not self._place.is_log_kept():
-                self.check_log()
+            self.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
             self.checkpoints.wrote(1, size)
