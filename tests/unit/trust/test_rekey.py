@@ -212,14 +212,3 @@ def test_the_whole_way_with_key_files(path: Path, own_key: Path, key_file: Calla
     key_file(own_key, "b2" * 32)
     with Store[Any](path, trust="own") as s:
         assert s["a"] == {1}
-
-
-@pytest.fixture
-def key_file() -> Callable[..., Path]:
-    def write(file: Path, *lines: str) -> Path:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("".join(f"{line}\n" for line in lines))
-        file.chmod(0o600)
-        return file
-
-    return write
