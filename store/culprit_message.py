@@ -16,6 +16,7 @@ from types import (
 )
 from typing import Any, NamedTuple
 
+from store.codecs.not_read_back import NotReadBack
 from store.culprit_parts import importable, is_global, is_users, own_method
 from store.errors import NotSerializable
 
@@ -31,16 +32,6 @@ _METHODS = ("__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__
 _NO_NAME = re.compile(r"not found as|attribute lookup|not the same object|local object|import of module|No module")
 _CANNOT = re.compile(r"(?:cannot|can't) (?:pickle|serialize) '?([\w.]+)'? (?:object|instance)", re.IGNORECASE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
-
-
-class NotReadBack(Exception):
-    """What was encoded cannot be decoded, or comes back as something else. `text` says so, of its class."""
-
-    def __init__(self, text: str, why: Exception | None = None, remedy: str | None = None) -> None:
-        super().__init__(text)
-        self.text = text
-        self.remedy = remedy
-        self.why = why  # what decoding raised; no __cause__, whose depth would be taken for the value's
 
 
 class Culprit(NamedTuple):

@@ -15,12 +15,12 @@ from store.allowlist import allowed, entries_of
 from store.codecs import Codec, CodecChoice, codecs
 from store.codecs.adapted import adapt
 from store.codecs.auto import AUTO, CHOICES, Auto
+from store.codecs.not_read_back import NotReadBack
 from store.codecs.pickle import PickleCodec
 from store.codecs.pickle_globals import FIRST_PROTOCOL, STACK_GLOBAL
 from store.codecs.pickled import EXTENSIONS, Pickled, undecodable
 from store.codecs.placeholder import HoldsPlaceholder
 from store.codecs.readback import ReadBack
-from store.culprit_message import NotReadBack
 from store.errors import CodecUnavailable, NotSerializable, RecordError, StoreError, UnknownProtocol, Untrusted, label
 from store.large import Beside, Large, LargeBuffer, digest_of, no_files
 from store.lookup import Lookup, Renames

@@ -12,8 +12,8 @@ from typing import Any
 import joblib  # noqa: F401  # first, so that it is what is named where it is missing
 from joblib.numpy_pickle import NumpyPickler, NumpyUnpickler
 
+from store.codecs.not_read_back import NotReadBack
 from store.codecs.pickled import Buffers, Unrestrained, unpickled
-from store.culprit_message import NotReadBack
 from store.lookup import Lookup
 
 

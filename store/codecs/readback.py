@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from store.codecs import Codec
 from store.codecs.finding import in_python_3
+from store.codecs.not_read_back import NotReadBack
 from store.codecs.pickle_globals import named_in
 from store.codecs.pickled import EXTENSIONS, Pickled, described, types_in
-from store.culprit_message import NotReadBack
 from store.differences import difference
 from store.errors import NotSerializable
 from store.lookup import Lookup

@@ -23,8 +23,8 @@ RANKS = {
     "store.file_status": 0.5,  # stands on the errors alone, and what has rank 1 on it
     "store.running": 0, "store.reentry": 0,
     "store.record": 1, "store.locking": 1, "store.registry": 1, "store.allowlist": 1, "store.lookup": 1, "store.spilled": 1,
-    "store.differences": 1, "store.culprit_path": 1, "store.culprit_message": 1,
-    "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2, "store.large": 2,
+    "store.differences": 1, "store.culprit_path": 1, "store.culprit_message": 2,
+    "store.codecs": 2, "store.trust": 2, "store.backends": 2, "store.culprit": 2.5, "store.large": 2,
     "store.pipeline": 3, "store.evolution": 3, "store.readcache": 3,
     "store.arguments": 4, "store.handle": 4, "store.key_warnings": 4, "store.mapping": 4, "store.views": 4, "store.transaction": 4, "store.writeback": 4,
     "store.maintenance": 4, "store.compaction": 4, "store.backups": 4, "store.stats": 4, "store.records": 4,
