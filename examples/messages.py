@@ -11,8 +11,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from store import messages
 from store.errors import Tampered, Untrusted
+from store.messages import stream as messages
 
 WORKER = """
 import socket, sys

@@ -13,20 +13,20 @@
 import typing as _typing
 
 from store import codecs, errors
-from store.allowlist import allow
+from store.classes.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
 from store.errors import *
-from store.mapping import Store
+from store.mapping.store import Store
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
 from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
 if _typing.TYPE_CHECKING:
-    from store.backups import restore
-    from store.codecs.placeholder import Placeholder
-    from store.evolution import versioned
-    from store.record import Record
-    from store.recovery import recover
+    from store.care.backup import restore
+    from store.care.recover import recover
+    from store.classes.placeholder import Placeholder
+    from store.classes.versions import versioned
+    from store.rows.record import Record
 
 __version__ = "0.1.0"
 
@@ -45,11 +45,11 @@ __all__ = [
 
 
 _LATE = {
-    "Record": "store.record",
-    "Placeholder": "store.codecs.placeholder",
-    "versioned": "store.evolution",
-    "recover": "store.recovery",
-    "restore": "store.backups",
+    "Record": "store.rows.record",
+    "Placeholder": "store.classes.placeholder",
+    "versioned": "store.classes.versions",
+    "recover": "store.care.recover",
+    "restore": "store.care.backup",
 }
 
 

@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from urllib.parse import quote
 
-from store.arguments import check_name
+from store.care.foreign import as_json, pickled
 from store.errors import CodecUnavailable, NotSerializable, RecordError, StorageError, Untrusted, label
-from store.foreign import as_json, pickled
-from store.mapping import Store
-from store.syncing import sync_file, sync_folder
+from store.mapping.store import Store
+from store.opened.arguments import check_name
+from store.system.syncing import sync_file, sync_folder
 
 SUFFIX = ".pickle"
 MAX_FILE_NAME = 255  # bytes: https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/limits.h.html

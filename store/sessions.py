@@ -26,9 +26,6 @@ from contextlib import AbstractContextManager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
-from store import caller
-from store.arguments import check_ttl, locate
-from store.companions import private_rights
 from store.errors import (
     CodecUnavailable,
     Corrupt,
@@ -39,13 +36,16 @@ from store.errors import (
     UnknownProtocol,
     Untrusted,
 )
-from store.mapping import Store
-from store.transaction import MISSING, Edit, step
+from store.mapping.store import Store
+from store.opened.arguments import check_ttl, locate
+from store.opened.edits import MISSING, Edit, step
+from store.system import caller
+from store.system.rights import private_rights
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from store.record import Record
+    from store.rows.record import Record
 
 TWO_WEEKS = 14 * 24 * 3600.0
 _A_WHILE = 3600.0  # what a session is made with that gets its own lifetime in the same transaction

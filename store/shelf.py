@@ -7,8 +7,8 @@ from shlex import quote
 from typing import Any
 
 from store.errors import NotAStore
-from store.handle import is_store
-from store.mapping import Store
+from store.mapping.store import Store
+from store.opened.handle import is_store
 
 Shelf = Store
 DbfilenameShelf = Store

@@ -16,11 +16,13 @@ from urllib.parse import quote
 
 import pytest
 
-from store import Store, spilled
-from store.backends import sqlite_attach, wal_index
-from store.backends import sqlite_statements as sql
-from store.row import Row
-from store.trust.keys import Keyring
+from store import Store
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.opening import attach as sqlite_attach
+from store.rows import spilled
+from store.rows.row import Row
+from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
 

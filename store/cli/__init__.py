@@ -11,7 +11,7 @@ from store.cli import completion
 from store.cli.exits import run
 from store.cli.late import Late
 from store.cli.sections import Sections
-from store.clock import wall_clock
+from store.system.clock import wall_clock
 
 COMMANDS = {
     "demo": "store.cli.demo:demo",

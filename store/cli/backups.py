@@ -8,8 +8,8 @@ from dataclasses import asdict
 
 import click
 
-from store.backups import Backup, Restoration
-from store.backups import restore as restored
+from store.care.backup import Backup, Restoration
+from store.care.backup import restore as restored
 from store.cli.completion import complete_path
 from store.cli.json_output import to_json
 from store.cli.options import bytes_option, json_option, open_store, path_argument

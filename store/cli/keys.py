@@ -8,9 +8,9 @@ import click
 
 from store.cli.sections import Commands
 from store.errors import StoreError
-from store.trust.key import ID_BYTES, Key
-from store.trust.key_file import add_key, read_key_file, retire_key
-from store.trust.keys import Keyring
+from store.trust.keys.file import add_key, read_key_file, retire_key
+from store.trust.keys.key import ID_BYTES, Key
+from store.trust.keys.ring import Keyring
 
 
 @click.group(cls=Commands)

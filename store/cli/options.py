@@ -11,8 +11,8 @@ import click
 
 from store import Store
 from store.cli.completion import complete_names, complete_namespaces, complete_path
-from store.clock import wall_clock
 from store.errors import StoreError, StoreNotFound, label
+from store.system.clock import wall_clock
 
 
 def text(argument: str) -> str:

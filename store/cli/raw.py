@@ -12,11 +12,11 @@ from typing import IO
 
 import click
 
+from store.care.raw import export_raw, import_raw
 from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store
 from store.cli.terminal import shown_name
-from store.raw import export_raw, import_raw
-from store.syncing import sync_file, sync_folder
+from store.system.syncing import sync_file, sync_folder
 
 
 def export_undecoded(path: str, file: str, namespace: str | None) -> None:

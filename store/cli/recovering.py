@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 import store
+from store.care.recover import Recovery
 from store.cli.completion import complete_path
 from store.cli.exits import EXIT_ERROR
 from store.cli.json_output import to_json
@@ -15,7 +16,6 @@ from store.cli.progress import progress_bar
 from store.cli.terminal import shown, shown_name
 from store.cli.units import size_text
 from store.errors import StoreError
-from store.recovery import Recovery
 
 SHOWN = 20  # lines on the damage of the file; --json has them all
 

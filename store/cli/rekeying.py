@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from store.care.rekey import Rekeying
 from store.cli.exits import EXIT_ERROR
 from store.cli.json_output import to_json
 from store.cli.options import json_option, open_store, path_argument
 from store.cli.progress import progress_bar
 from store.cli.terminal import on_one_line, shown_name
-from store.rekey import Rekeying
 
 
 @click.command()

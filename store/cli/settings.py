@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from store import Store
+from store.classes.shown import too_large
 from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store, path_argument, text
 from store.cli.records import _TakesNegativeNumbers
@@ -22,10 +23,9 @@ from store.cli.tables import MOST_PADDED
 from store.cli.terminal import on_one_line, shown, shown_name
 from store.cli.values import format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, StoreError, label
-from store.settings_containers import Anything
-from store.settings_opening import NAMESPACE, put_plain
-from store.settings_text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
-from store.shown import too_large
+from store.settings.containers import Anything
+from store.settings.opening import NAMESPACE, put_plain
+from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
 _namespace_option = click.option(
     "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 import click
 
 from store import Store
+from store.care.upgrade import BATCH, Upgraded
+from store.care.upgrade import upgrade as upgraded
 from store.cli.exits import EXIT_ERROR
 from store.cli.options import open_store, path_argument, text
 from store.cli.progress import is_watched
 from store.cli.terminal import on_one_line, shown, shown_name
-from store.upgrade import BATCH, Upgraded
-from store.upgrade import upgrade as upgraded
 
 OUTCOMES = ("upgraded", "current", "left", "failed")
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
+from store.classes.shown import in_full, message_of
 from store.cli.terminal import is_terminal, shown
 from store.codecs import codecs
 from store.errors import NotSerializable, label
-from store.shown import in_full, message_of
 
 MAX_DIGITS = 100_000  # of an integer: Python takes 0.3 s for them, and a minute for ten times as many
 

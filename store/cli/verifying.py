@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 import click
 
+from store.care.verify import Verification
 from store.cli.exits import EXIT_ERROR
 from store.cli.json_output import to_json
 from store.cli.options import json_option, open_store, path_argument
 from store.cli.terminal import shown, shown_name
 from store.errors import Corrupt, NotAStore, StorageError, StoreNotFound
-from store.verification import Verification
 
 
 @click.command()

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from store.allowlist import Allowed
-from store.lookup import AS_WRITTEN, Lookup
-from store.registry import Registry
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
+from store.system.registry import Registry
 
 if TYPE_CHECKING:
     from store.codecs import pickle as pickle  # which `import store` puts here
@@ -82,14 +82,14 @@ codecs = Registry("codec")
 codecs.register("pickle", "store.codecs.pickle:codec")
 codecs.register("json", "store.codecs.json:codec")
 codecs.register("msgpack", "store.codecs.msgpack:codec", install="msgpack")
-codecs.register("numpy", "store.codecs.numpy:codec", install="numpy")
+codecs.register("numpy", "store.codecs.numpy.codec:codec", install="numpy")
 codecs.register("cloudpickle", "store.codecs.cloudpickle:codec", install="cloudpickle")
 codecs.register("dill", "store.codecs.dill:codec", install="dill")
 codecs.register("joblib", "store.codecs.joblib:codec", install="joblib")
-codecs.register("protobuf", "store.codecs.protobuf:codec", install="protobuf")
-codecs.register("avro", "store.codecs.avro:codec", install="fastavro")
+codecs.register("protobuf", "store.codecs.protobuf.codec:codec", install="protobuf")
+codecs.register("avro", "store.codecs.avro.codec:codec", install="fastavro")
 codecs.register("toml", "store.codecs.toml:codec", install="tomli-w")
-codecs.register("yaml", "store.codecs.yaml:codec", install="pyyaml")
+codecs.register("yaml", "store.codecs.yaml.codec:codec", install="pyyaml")
 
 
 def register(codec: Codec | SimpleCodec | type[SimpleCodec], name: str | None = None) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from store.allowlist import Allowed
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
 from store.codecs import SimpleCodec, codecs
-from store.codecs.pickled import described, no_restraint
+from store.codecs.pickle.pickled import described, no_restraint
 from store.errors import CodecUnavailable, Corrupt, NotSerializable, StoreError
-from store.lookup import AS_WRITTEN, Lookup
 
 MAX_SHOWN = 100_000
 _CONTRACT = ("name", "protocols", "default_protocol", "encode", "decode", "decode_restricted", "describe")

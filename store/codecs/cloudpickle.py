@@ -10,8 +10,8 @@ from typing import Any
 
 import cloudpickle
 
-from store.codecs.pickled import Buffers, Unrestrained, loads
-from store.lookup import Lookup
+from store.classes.lookup import Lookup
+from store.codecs.pickle.pickled import Buffers, Unrestrained, loads
 
 
 class CloudpickleCodec(Unrestrained):

@@ -13,8 +13,8 @@ _already = "dill" in sys.modules
 
 import dill  # noqa: E402
 
-from store.codecs.pickled import Buffers, Unrestrained, unpickled  # noqa: E402
-from store.lookup import Lookup  # noqa: E402
+from store.classes.lookup import Lookup  # noqa: E402
+from store.codecs.pickle.pickled import Buffers, Unrestrained, unpickled  # noqa: E402
 
 if (
     not _already

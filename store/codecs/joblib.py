@@ -12,9 +12,9 @@ from typing import Any
 import joblib  # noqa: F401  # first, so that it is what is named where it is missing
 from joblib.numpy_pickle import NumpyPickler, NumpyUnpickler
 
+from store.classes.lookup import Lookup
 from store.codecs.not_read_back import NotReadBack
-from store.codecs.pickled import Buffers, Unrestrained, unpickled
-from store.lookup import Lookup
+from store.codecs.pickle.pickled import Buffers, Unrestrained, unpickled
 
 
 class _Pickler(NumpyPickler):  # type: ignore[misc]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from store.allowlist import Allowed
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
 from store.codecs.plain import Plain, describe_text
-from store.codecs.restricted_limits import too_much
+from store.codecs.restricted.limits import too_much
 from store.errors import Corrupt, NotSerializable
-from store.lookup import AS_WRITTEN, Lookup
 
 MAX_NESTING = 1000  # of containers in a record of somebody else: as deep as Python 3.11 reads, for 256 KB of stack
 _DIGITS = 4300  # of an integer: Python's own limit, which a program can lift

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from store.allowlist import Allowed
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
 from store.codecs.plain import Plain
-from store.codecs.restricted_limits import Budget, too_much
+from store.codecs.restricted.limits import Budget, too_much
 from store.errors import Corrupt, NotSerializable
-from store.lookup import AS_WRITTEN, Lookup
 
 # Extension types, on disk, never to change. The data of the first is two's complement, the highest byte first, in
 # as few bytes as there can be; that of the others ISO 8601 in ASCII, as Python's `isoformat` writes it.

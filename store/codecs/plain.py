@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from store.classes.shown import shown, too_large
 from store.errors import Corrupt, NotSerializable
-from store.shown import shown, too_large
 
 MAX_SHOWN = 100_000
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from store.allowlist import is_dangerous
+from store.classes.allowlist import is_dangerous
 from store.errors import ClassNotFound, Untrusted
 
 _BRING_KEY = "bring the key it was sealed with (STORE_KEY_FILE)"

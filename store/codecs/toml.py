@@ -11,13 +11,13 @@ from typing import Any
 
 import tomli_w
 
-from store.allowlist import Allowed
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
 from store.codecs.plain import Plain, describe_text
 from store.codecs.plain_problems import fixed_offset, no_surrogates
-from store.codecs.restricted_limits import BASE_BYTES, too_much
+from store.codecs.restricted.limits import BASE_BYTES, too_much
 from store.codecs.sameness import same
 from store.errors import Corrupt, NotSerializable
-from store.lookup import AS_WRITTEN, Lookup
 
 MAX_DOTS = 64  # in one key, with restraint: tomllib takes quadratic time and memory for them
 DOT_BYTES = 800  # what tomllib takes in memory for one table that a dot makes

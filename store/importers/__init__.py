@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol
 
-from store.registry import Registry
+from store.system.registry import Registry
 
 
 class Found(NamedTuple):

@@ -10,8 +10,8 @@ import os
 from collections.abc import Generator, Iterator
 from urllib.parse import unquote
 
+from store.care.foreign import problem_of
 from store.errors import StorageError
-from store.foreign import problem_of
 from store.importers import Found
 from store.importers.files import SQLITE_MAGIC, beneath, contents_of, header_of, is_file, unreadable
 

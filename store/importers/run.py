@@ -14,15 +14,15 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from store.arguments import check_name
-from store.clock import wall_clock
+from store.care.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.errors import NotAStore, RecordError, StorageError, StoreError, Untrusted, label
-from store.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.importers import Found, Importer, importers
 from store.importers.files import is_our_store
 from store.importers.names import name_of
-from store.mapping import Store
-from store.transaction import step
+from store.mapping.store import Store
+from store.opened.arguments import check_name
+from store.opened.edits import step
+from store.system.clock import wall_clock
 
 BATCH = 200  # records that are written as one transaction, while other writers wait
 BATCH_BYTES = 32 * 1024 * 1024  # of values, from which a batch is full with fewer

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import quote
 
+from store.care.foreign import are_companions_safe, check_companions, copy_companion
 from store.errors import Corrupt, StorageError
-from store.foreign import are_companions_safe, check_companions, copy_companion
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
-from store.step_budget import watched
+from store.system.step_budget import watched
 
 BUSY_SECONDS = 5.0
 COPIES = 5  # attempts at a copy that nobody wrote to meanwhile

@@ -15,11 +15,11 @@ from enum import Enum
 from typing import Any
 from zlib import crc32
 
-from store.digests import blake2b, compare_digest
 from store.errors import Corrupt, Tampered
-from store.row import Row
-from store.trust.key import ID_BYTES, UNKEYED, Key
-from store.trust.keys import Keyring
+from store.rows.row import Row
+from store.system.digests import blake2b, compare_digest
+from store.trust.keys.key import ID_BYTES, UNKEYED, Key
+from store.trust.keys.ring import Keyring
 
 DIGEST_BYTES = 16
 SHORT = 4096  # bytes of a body up to which a copy that is hashed at once costs less than two calls

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 
-from store.backends import sqlite_statements as sql
+from store.engines.sqlite import statements as sql
 
 from .outcome import Outcome
 from .peers import raw, store

@@ -129,9 +129,9 @@ def planted(peer: str, folder: Path) -> str:
 
 
 def forge(db: sqlite3.Connection, path: Path) -> None:
-    from store.backends.sqlite_statements import FIND
-    from store.row import Row
-    from store.trust.keys import Keyring
+    from store.engines.sqlite.statements import FIND
+    from store.rows.row import Row
+    from store.trust.keys.ring import Keyring
     from store.trust.seal import Sealer
 
     row = Row._make(db.execute(FIND, ("", "k")).fetchone())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from store import Store
-from store.backends.sqlite_slot import Slot
+from store.engines.sqlite.engine.slot import Slot
 from store.errors import LockTimeout
 
 TIMEOUT = 60.0  # seconds
@@ -135,7 +135,7 @@ def test_fork_while_other_threads_work_in_a_loop(path, forked, how):
 
 
 def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkeypatch, program):
-    monkeypatch.setattr("store.backends.sqlite_attach.FORK_SECONDS", 0.05)
+    monkeypatch.setattr("store.engines.sqlite.opening.attach.FORK_SECONDS", 0.05)
     entered, leave = threading.Event(), threading.Event()
     with Store(path) as s:
         s["a"] = 1
@@ -217,7 +217,7 @@ def test_fork_the_moment_a_statement_has_ended(path, forked, monkeypatch):
         slot.guard = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
         return slot
 
-    monkeypatch.setattr("store.backends.sqlite_pool.Slot", guarded)
+    monkeypatch.setattr("store.engines.sqlite.engine.pool.Slot", guarded)
     with Store(path) as s:
         s["a"] = s["b"] = 1
         assert (s["a"], "c" in s, list(s), next(iter(s.items()))) == (1, False, ["a", "b"], ("a", 1))

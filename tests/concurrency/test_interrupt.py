@@ -16,7 +16,7 @@ import pytest
 from interrupting import Interrupter
 
 from store import Store
-from store.backends import sqlite_attach
+from store.engines.sqlite.opening import attach as sqlite_attach
 from store.errors import StoreError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from store.trust.key_file import read_key_file
-from store.trust.keys import Keyring
+from store.trust.keys.file import read_key_file
+from store.trust.keys.ring import Keyring
 
 ROUNDS, PROCESSES = 12, 16
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from store import Store, memo_turns
+from store import Store
 from store.memo import Memoized, memo
-from store.memo_records import BUSY, Records
+from store.memo import turns as memo_turns
+from store.memo.records import BUSY, Records
 
 WAIT = 30.0  # seconds, for what takes milliseconds
 

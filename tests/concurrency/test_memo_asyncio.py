@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from store import Store, memo_async, memo_turns
+from store import Store
 from store.memo import memo
+from store.memo import tasks as memo_async
+from store.memo import turns as memo_turns
 
 WAIT = 30.0  # seconds, for what takes milliseconds
 

@@ -14,7 +14,7 @@ import pytest
 
 from store import Store
 from store.errors import LockTimeout, StoreError
-from store.locking import WriterLock
+from store.system.locking import WriterLock
 
 TIMEOUT = 60.0  # seconds
 
@@ -353,7 +353,7 @@ def test_line_of_another_user_opens_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"", b"\n", b"1", b"x y\n", b"9" * 9000, b"\xff\xfe \xff\n", b"1 \n", "² a\n".encode()])
 def test_line_that_makes_no_sense_is_none(tmp_path: Path, line: bytes) -> None:
-    from store.deadlock import Waiting
+    from store.system.deadlock import Waiting
 
     locks = {name: WriterLock(None) for name in "ab"}
     for name, lock in locks.items():

@@ -22,8 +22,10 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import kept_locks, log_names, sqlite_presence, wal_index
+from store.engines.sqlite.engine import log_names, wal_index
+from store.engines.sqlite.engine import presence as sqlite_presence
 from store.errors import LockTimeout, StorageError
+from store.system import kept_locks
 
 from .conftest import Program
 
@@ -639,7 +641,7 @@ def test_database_that_somebody_has_alone_is_waited_for(path: Path) -> None:
 def test_system_without_such_locks(path: Path, actors: list[Actor], last: bool) -> None:
     """A shared lock on a file of its own, among programs of this library."""
     for actor in actors:
-        assert actor.does("from store.backends import kept_locks; kept_locks.AVAILABLE = False") == "None"
+        assert actor.does("from store.system import kept_locks; kept_locks.AVAILABLE = False") == "None"
     ours, theirs = actors
     try:
         assert ours.does("s = Store(path); s['a'] = 0; open(path, 'rb').close(); s['a']") == "0"

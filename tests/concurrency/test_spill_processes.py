@@ -54,7 +54,7 @@ def test_value_that_is_mapped_while_others_replace_and_delete_it(path: Path, pro
 WRITER = """
     import sys
     from store import Store
-    import store.backends.sqlite_spill as spill
+    import store.engines.sqlite.spill.files as spill
 
     with Store(sys.argv[1], spill_bytes=1000) as s:
         row = s._pack("it", b"big" * 1000, None)

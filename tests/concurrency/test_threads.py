@@ -12,11 +12,12 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from store import Store, turns
-from store.backends import wal_index
+from store import Store
+from store.engines.sqlite.engine import wal_index
 from store.errors import LockTimeout, StoreClosed, StoreError
-from store.locking import Hold
-from store.turns import TURN, Ticket, Turns
+from store.system import turns
+from store.system.locking import Hold
+from store.system.turns import TURN, Ticket, Turns
 
 THREADS = 16
 TIMEOUT = 60.0  # seconds

@@ -8,10 +8,10 @@ import threading
 
 import pytest
 
-import store.changes
+import store.watching.changes
 from store import Store
 from store.errors import StoreClosed
-from store.watch import Watch
+from store.watching.watch import Watch
 
 TIMEOUT = 60.0  # seconds; nothing here takes more than a few
 
@@ -163,7 +163,7 @@ def test_async_for_ends_after_the_timeout(path):
 
 
 def test_other_tasks_run_while_it_compares(path, monkeypatch):
-    monkeypatch.setattr(store.changes, "PAGE_MARKS", 10)
+    monkeypatch.setattr(store.watching.changes, "PAGE_MARKS", 10)
     turns = []
 
     async def count():

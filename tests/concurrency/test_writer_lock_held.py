@@ -16,7 +16,19 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_attach, sqlite_checkpoints, sqlite_connection, sqlite_files, sqlite_network
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
+from store.engines.sqlite.opening import (
+    attach as sqlite_attach,
+)
+from store.engines.sqlite.opening import (
+    connection as sqlite_connection,
+)
+from store.engines.sqlite.opening import (
+    files as sqlite_files,
+)
+from store.engines.sqlite.opening import (
+    network as sqlite_network,
+)
 from store.sessions import Sessions
 
 # What neither changes the file nor looks into it: settings, and questions about the schema's text.

@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from store import Store
-from store.backends import sqlite_compact
+from store.engines.sqlite.care import compact as sqlite_compact
 
 from .trial import Promise, Round
 

@@ -130,7 +130,7 @@ class Recorder:
         self.store = self.open()
 
     def store_prefix(self, namespace: str, name: str) -> str:
-        from store.spilled import prefix_of
+        from store.rows.spilled import prefix_of
 
         return prefix_of(self.store_id, namespace, name)
 

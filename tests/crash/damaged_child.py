@@ -20,9 +20,9 @@ from random import Random
 from typing import Any
 
 from store import Store
-from store.backends import sqlite_attach
+from store.care.recover import recover
+from store.engines.sqlite.opening import attach as sqlite_attach
 from store.errors import StoreError
-from store.recovery import recover
 
 from .damage_kinds import KINDS, Damage
 from .damage_reading import Judgement, Reading, judge, read

@@ -22,11 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from store import Store, spilled
-from store.backends import sqlite_statements as sql
+from store import Store
+from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, OutcomeUnknown, StorageError, StoreError
-from store.row import Row
-from store.trust.keys import Keyring
+from store.rows import spilled
+from store.rows.row import Row
+from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer, Verdict
 
 from .operations import Operation, Place, State, contents

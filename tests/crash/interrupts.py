@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 from interrupting import Alarm, Interrupter, struck
 
 from store import Store
-from store.backends import wal_index
+from store.engines.sqlite.engine import wal_index
 
 from .trial import Promise, Round
 

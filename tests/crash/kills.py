@@ -21,8 +21,8 @@ from typing import Any
 
 from store import Store
 from store.errors import StoreError
-from store.trust.key_file import read_key_file
-from store.trust.keys import default_key_file
+from store.trust.keys.file import read_key_file
+from store.trust.keys.ring import default_key_file
 
 from . import migrations
 from .killer import ended, forked

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any
 
 from store import Store
-from store.backends import sqlite_schema as schema
+from store.engines.sqlite import schema as schema
 
 from .killer import ended, forked
 from .trial import Promise, Round

@@ -17,7 +17,7 @@ from typing import Any
 
 from store import Store
 from store.aio import AsyncStore
-from store.backends import sqlite_checkpoints
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 
 State = dict[str, Any]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from store import Store
-from store.backends import sqlite_checkpoints
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 
 from .trial import Promise, Round
 

@@ -21,9 +21,9 @@ from random import Random
 from typing import Any
 
 from store import Store
+from store.care.recover import recover
+from store.care.upgrade import upgrade
 from store.errors import StoreError
-from store.recovery import recover
-from store.upgrade import upgrade
 
 from .damage_templates import KEY, NOW
 from .tangled_kinds import tangled

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from store import Store
-from store.spilled import new_file
+from store.rows.spilled import new_file
 
 from .damage_templates import KEY, NOW, Buffered
 

@@ -151,7 +151,7 @@ def test_store_fills_a_small_disk_with_what_is_stored(small_disk):
 
 CHECKPOINTS = """
     import os, resource, sys
-    import store.backends.sqlite_checkpoints as checkpoints
+    import store.engines.sqlite.engine.checkpoints as checkpoints
     from store import Store
     from store.errors import StorageError
 

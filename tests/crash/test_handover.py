@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 import pytest
 
 from store import Store
-from store.backends import sqlite_schema
-from store.backends.spill import Folder, lock_exclusively
-from store.trust import key_file as key_files
-from store.trust.key_file import add_key, read_key_file
+from store.engines.sqlite import schema as sqlite_schema
+from store.engines.sqlite.spill.folder import Folder, lock_exclusively
+from store.trust.keys import file as key_files
+from store.trust.keys.file import add_key, read_key_file
 
 from .killer import ended, forked
 

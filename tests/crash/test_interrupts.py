@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.descriptors import Descriptor
-from store.locking import WriterLock
+from store.system.descriptors import Descriptor
+from store.system.locking import WriterLock
 
 from .interrupts import OPERATIONS, Interrupted, Trial, interrupt
 

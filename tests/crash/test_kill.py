@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from store import Store
-from store.trust.key_file import read_key_file
-from store.trust.keys import Keyring, default_key_file
+from store.trust.keys.file import read_key_file
+from store.trust.keys.ring import Keyring, default_key_file
 
 from .killer import ended, forked
 from .kills import kill_writers

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_schema as schema
+from store.engines.sqlite import schema as schema
 from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError
 
 from .killer import ended, forked

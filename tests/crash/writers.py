@@ -16,10 +16,10 @@ from random import Random
 from typing import Any, NoReturn
 
 from store import Store
-from store.backends import sqlite_checkpoints
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 from store.errors import LockTimeout
-from store.trust.key_file import add_key, read_key_file, retire_key
-from store.trust.keys import default_key_file
+from store.trust.keys.file import add_key, read_key_file, retire_key
+from store.trust.keys.ring import default_key_file
 
 from . import migrations
 from .killer import Killer

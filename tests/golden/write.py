@@ -31,12 +31,13 @@ if __name__ == "__main__":  # the tests, which read by what is here, have both
 
 from golden_classes import Account, Plain, Prefs  # noqa: E402
 
-from store import Store, handle  # noqa: E402
-from store.backends.sqlite_schema import SCHEMA_VERSION  # noqa: E402
+from store import Store  # noqa: E402
+from store.engines.sqlite.schema import SCHEMA_VERSION  # noqa: E402
 from store.errors import StoreError  # noqa: E402
+from store.opened import handle  # noqa: E402
 from store.sessions import Sessions  # noqa: E402
 from store.settings import Settings  # noqa: E402
-from store.trust.keys import NoKeys  # noqa: E402
+from store.trust.keys.ring import NoKeys  # noqa: E402
 
 with contextlib.suppress(ImportError):
     from google.protobuf import wrappers_pb2

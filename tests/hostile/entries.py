@@ -19,11 +19,12 @@ from unittest import mock
 
 import victims
 
-from store import Store, messages
+from store import Store
 from store.codecs.pickle import PickleCodec
-from store.codecs.readback import ReadBack
 from store.errors import StoreError
 from store.importers import import_into
+from store.messages import stream as messages
+from store.values.readback import ReadBack
 
 KEY, OURS = b"somebody else's, and long enough", b"our own one, and long enough too"
 ALLOW = [f"victims.{cls.__qualname__}" for cls in victims.ALLOWED]

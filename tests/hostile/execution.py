@@ -297,7 +297,7 @@ def _imports() -> Iterator[tuple]:
 def _values() -> Iterator[tuple]:
     for module, name in (
         ("os", "system"), ("builtins", "eval"), ("builtins", "__import__"), ("sys", "modules"), ("os", "environ"),
-        ("victims", "SECRET"), ("victims", "danger"), ("victims", "Trap"), ("store.trust.keys", "Keyring"),
+        ("victims", "SECRET"), ("victims", "danger"), ("victims", "Trap"), ("store.trust.keys.ring", "Keyring"),
         ("subprocess", "Popen"), ("builtins", "__builtins__"),
     ):  # fmt: skip
         yield f"{module}.{name}", stream(lst(found(module, name))), "inert"

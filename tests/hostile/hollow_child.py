@@ -13,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from store import Store, backups
+from store import Store
+from store.care import backup as backups
+from store.care.inspect import foreign_records
+from store.care.raw import export_raw
+from store.care.recover import recover
 from store.errors import StoreError
-from store.inspection import foreign_records
-from store.raw import export_raw
-from store.recovery import recover
 
 CPU_SECONDS = 60  # until it is killed
 

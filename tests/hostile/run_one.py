@@ -30,7 +30,7 @@ import corpus
 import victims
 from assembler import Stream
 
-from store.allowlist import allowed
+from store.classes.allowlist import allowed
 from store.codecs import pickle as store_pickle
 
 MEGABYTES = 512

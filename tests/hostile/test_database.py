@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from store import Store
-from store.backends import sqlite_attach
+from store.engines.sqlite.opening import attach as sqlite_attach
 from store.errors import NotAStore, StoreError
 
 pytestmark = pytest.mark.damaged

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_statements as sql
+from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, NotAStore, RecordError, StoreError, Tampered
-from store.row import Row
+from store.rows.row import Row
 
 pytestmark = pytest.mark.damaged
 

@@ -17,7 +17,7 @@ from spilling import BIG, OTHER, THEIRS, files, folder_of, listed, only_file, re
 
 from store import Store
 from store.errors import Corrupt, StoreError, Tampered, Untrusted
-from store.spilled import is_file, new_file
+from store.rows.spilled import is_file, new_file
 
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
 

@@ -15,7 +15,7 @@ from buffered import Buffered
 from spilling import BIG, OTHER, THEIRS, folder_of, listed, reseal, small_spill
 
 from store.errors import Corrupt
-from store.spilled import new_file
+from store.rows.spilled import new_file
 
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from store.backends import sqlite_statements as sql
-from store.row import Row
-from store.trust.keys import Keyring
+from store.engines.sqlite import statements as sql
+from store.rows.row import Row
+from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
 

@@ -171,7 +171,7 @@ def start_writer(path) -> subprocess.Popen:
     source = """
         import sys
         from store import Store
-        from store import locking
+        from store.system import locking
         attempt = locking.WriterLock._attempt
         def attempted(self, *args):
             done = attempt(self, *args)
@@ -367,7 +367,7 @@ def test_exception_that_is_kept_does_not_keep_a_snapshot(path):
                 raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("store.backends.sqlite_reading.Row", Row)
+            patch.setattr("store.engines.sqlite.reading.Row", Row)
             try:
                 list(s.items())
             except KeyboardInterrupt as exc:

@@ -16,7 +16,7 @@ import pytest
 from golden_classes import Prefs
 
 from store import Store
-from store.backends import sqlite_schema as schema
+from store.engines.sqlite import schema as schema
 from store.errors import NotAStore, UnknownProtocol
 from store.sessions import Sessions
 from store.settings import Settings

@@ -20,7 +20,7 @@ USERS = {"ann": 54001, "ben": 54002, "cem": 54003}
 EVERYBODYS = tempfile.gettempdir()  # the machine's; each test has a temporary folder of its own
 
 PROGRAM = """
-import os, sys, tempfile, store.errors, store.codecs.restricted
+import os, sys, tempfile, store.errors, store.codecs.restricted.machine
 from store import Store
 from store.sessions import Sessions
 key = "the key that they share"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import store
-from store import Store, allowlist
+from store import Store
+from store.classes import allowlist
 from store.errors import Untrusted
 
 BRING = "bring that key: name its file in STORE_KEY_FILE; if it is lost, look at them and take them over: "

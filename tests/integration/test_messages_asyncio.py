@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from store import messages
 from store.errors import Corrupt, NotSerializable, Tampered, Untrusted
+from store.messages import stream as messages
 
 KEY = b"the key of these tests"
 WAIT_SECONDS = 60

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from store import messages
 from store.errors import Tampered, Untrusted
+from store.messages import stream as messages
 
 KEY = b"the key of these tests"
 WAIT_SECONDS = 60

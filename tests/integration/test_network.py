@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_checkpoints, sqlite_network, wal_index
-from store.backends.mounts import Mount
-from store.backups import restore
+from store.care.backup import restore
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.opening import network as sqlite_network
 from store.errors import LockTimeout, StorageError
+from store.system.mounts import Mount
 
 TIMEOUT = 60.0  # seconds
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from store import Store
-from store.backends import sqlite_connection
+from store.engines.sqlite.opening import connection as sqlite_connection
 from store.errors import StorageError
 
 
@@ -60,7 +60,7 @@ def test_copy_is_taken_again_when_a_writer_came_between(copied, monkeypatch):
                 conn.execute("UPDATE records SET name = 'renamed' WHERE name = 'a'")
                 conn.commit()
 
-    monkeypatch.setattr("store.backends.sqlite_companions.copy", copyfile)
+    monkeypatch.setattr("store.engines.sqlite.opening.companions.copy", copyfile)
     with Store(copied, mode="r") as s:
         assert sorted(s) == ["b", "renamed"]
     assert len(calls) == 2
@@ -77,7 +77,7 @@ def test_database_that_is_written_all_the_time_cannot_be_copied(copied, monkeypa
         calls.append(source)
         os.utime(copied, ns=(len(calls), len(calls)))
 
-    monkeypatch.setattr("store.backends.sqlite_companions.copy", copyfile)
+    monkeypatch.setattr("store.engines.sqlite.opening.companions.copy", copyfile)
     with pytest.raises(StorageError, match="written all the time"):
         Store(copied, mode="r")
     assert len(calls) == sqlite_connection.COPY_ATTEMPTS

@@ -19,7 +19,7 @@ import worker_classes
 
 import store
 from store import Store
-from store.allowlist import allowed
+from store.classes.allowlist import allowed
 from store.codecs.pickle import codec
 from store.errors import Corrupt
 

@@ -30,7 +30,7 @@ sys.stdin.read()
 
 READER = """
 import os, shutil, sys, tempfile  # what is loaded late nobody could read where Python is in a home
-import store.codecs.pickle, store.codecs.restricted, store.backends.sqlite
+import store.codecs.pickle, store.codecs.restricted.machine, store.engines.sqlite.backend
 from store import Store
 if len(sys.argv) > 2:
     os.setgroups([])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from store import ReadOnly, Store, StoreNotFound
-from store.backends import wal_index
+from store.engines.sqlite.engine import wal_index
 
 pytestmark = pytest.mark.heavy
 
@@ -24,8 +24,8 @@ TIMEOUT = 60.0  # seconds
 
 NOBODY = """
 import json, os, shutil, sys, tempfile, traceback  # what is loaded late nobody could read where Python is in a home
-import store.codecs.pickle, store.codecs.restricted, store.backends.sqlite, store.backends.spill_reading
-import store.backends.spill_writing, store.backends.sqlite_transaction, filelock, platformdirs
+import store.codecs.pickle, store.codecs.restricted.machine, store.engines.sqlite.backend, store.engines.sqlite.spill.reading
+import store.engines.sqlite.spill.writing, store.engines.sqlite.engine.transaction, filelock, platformdirs
 from store import Store
 os.setgroups([])
 os.setgid(65534)

@@ -102,8 +102,8 @@ def test_path_that_is_too_long_for_sqlite(tmp_path: Path) -> None:
 AS_NOBODY = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
-import filelock, shutil, tempfile, store.backups, store.codecs.restricted, store.recovery
-import store.backends.sqlite_backup, store.backends.sqlite_restore, store.backends.sqlite_salvage
+import filelock, shutil, tempfile, store.care.backup, store.codecs.restricted.machine, store.care.recover
+import store.engines.sqlite.care.backup, store.engines.sqlite.care.restore, store.engines.sqlite.salvage.salvage
 from store import Store, errors
 with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
     s["x"] = 1

@@ -184,7 +184,7 @@ def test_wal_that_grew_under_a_reader_shrinks_again(path):
 
 
 def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
-    monkeypatch.setattr("store.backends.sqlite_checkpoints.LOG_FRAMES", 5)
+    monkeypatch.setattr("store.engines.sqlite.engine.checkpoints.LOG_FRAMES", 5)
     with Store(path) as s:
         engine = s._backend._engine
         held = []

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from store import Store
-from store.backends import sqlite_statements as sql
+from store.engines.sqlite import statements as sql
 
 
 @contextmanager

@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import messages
 from store.errors import StoreError
-from store.message_frame import _FIXED, _Fixed
-from store.message_pipeline import for_messages
+from store.messages import stream as messages
+from store.messages.frame import _FIXED, _Fixed
+from store.messages.pipeline import for_messages
 
 KEY = b"the key of these tests"
 VALUE = {"job": 7, "names": ["a", "b"], "nested": [(1.5, None)]}

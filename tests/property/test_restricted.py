@@ -176,7 +176,7 @@ def test_value_and_types_are_those_of_the_stdlib(protocol: int, value: Any) -> N
         return
     expected = shape(stdlib.loads(body))
     assert shape(pickle.loads(body)) == expected
-    assert shape(pickle.codec.decode_restricted(body, allow=store.allowlist.allowed())) == expected
+    assert shape(pickle.codec.decode_restricted(body, allow=store.classes.allowlist.allowed())) == expected
     assert shape(pickle.loads(pickletools.optimize(body))) == expected
     assert shape(pickle.loads(stdlib._dumps(value, protocol))) == expected  # the pickler in Python frames otherwise
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from store.culprit import Culprit, find
+from store.values.culprit.search import Culprit, find
 
 PROTOCOLS = (0, 2, 5)
 LOCK = threading.Lock()

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from store import Store
-from store.locking import Hold, WriterLock
-from store.readcache import MISSING
+from store.opened.readcache import MISSING
+from store.system.locking import Hold, WriterLock
 
 NAMES = [f"{kind}{number}" for kind in ("set", "many", "foreign", "utils", "gone", "brief") for number in range(2)]
 STOP, CLOCK = len(NAMES), len(NAMES) + 1  # further places of the board

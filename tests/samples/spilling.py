@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from store import Store
-from store.spilled import checksum
+from store.rows.spilled import checksum
 
 LIMIT = 1000  # bytes
 BIG = b"big" * 1000

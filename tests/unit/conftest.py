@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from store import allowlist
+from store.classes import allowlist
 
 WAIT_SECONDS = 60
 

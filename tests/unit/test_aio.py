@@ -18,7 +18,7 @@ from tasks import SECONDS, contextless, enter, run, turns
 
 from store import Store
 from store.aio import AsyncStore
-from store.aio_worker import Turn
+from store.aio.worker import Turn
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
 
 # What Store has operators for; the words for it are in the docstring of the module.

@@ -16,7 +16,8 @@ import pytest
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
-from store.backends import sqlite_backup, sqlite_copy
+from store.engines.sqlite.care import backup as sqlite_backup
+from store.engines.sqlite.care import copy as sqlite_copy
 from store.errors import (
     Corrupt,
     LockTimeout,

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_compact
-from store.backends.sqlite_compact import STEP_FILES, STEP_PAGES
+from store.engines.sqlite.care import compact as sqlite_compact
+from store.engines.sqlite.care.compact import STEP_FILES, STEP_PAGES
 
 LARGE = b"x" * 4000
 

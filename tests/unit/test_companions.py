@@ -153,7 +153,7 @@ def test_nothing_is_made_where_an_option_is_wrong(path: Path) -> None:
 
 
 def test_folder_that_may_not_be_written_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from store.backends import sqlite_files
+    from store.engines.sqlite.opening import files as sqlite_files
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")

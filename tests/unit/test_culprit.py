@@ -26,7 +26,7 @@ from holders import (
     found,
 )
 
-from store.culprit import find
+from store.values.culprit.search import find
 
 
 class OddState(Held):

@@ -32,7 +32,7 @@ from holders import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.culprit import find
+from store.values.culprit.search import find
 
 # Codecs that store functions and classes by value
 

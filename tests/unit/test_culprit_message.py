@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from store.codecs.pickle import codec as pickle_codec
-from store.culprit import Culprit, explain, find, remedy
 from store.errors import NotSerializable
+from store.values.culprit.search import Culprit, explain, find, remedy
 
 LOCK = threading.Lock()
 PROTOCOLS = (0, 2, 5)

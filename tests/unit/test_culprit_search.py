@@ -13,8 +13,8 @@ from holders import Counting, Held, found_by
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import culprit as search
-from store.culprit import explain
+from store.values.culprit import search as search
+from store.values.culprit.search import explain
 
 LOCK = threading.Lock()
 WIDE = 50_000

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from holders import Counting, Held, found_by
 
-from store import culprit as search
-from store import culprit_parts
-from store.culprit import find
+from store.values.culprit import parts as culprit_parts
+from store.values.culprit import search as search
+from store.values.culprit.search import find
 
 LOCK = threading.Lock()
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from store.descriptors import Descriptor
+from store.system.descriptors import Descriptor
 
 
 def test_is_open_until_it_is_closed():

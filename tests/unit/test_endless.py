@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from store import Store, step_budget
-from store.backends import sqlite_statements as sql
+from store import Store
+from store.care.recover import recover
+from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, StoreError
 from store.importers.sqlite_source import opened
-from store.recovery import recover
-from store.step_budget import STEPS_PER_BYTE, Budget, watched
+from store.system import step_budget
+from store.system.step_budget import STEPS_PER_BYTE, Budget, watched
 
 KEY = b"walks that lead round"
 PAGE = 512

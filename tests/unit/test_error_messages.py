@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store, errors
-from store.backends import log_names
+from store.engines.sqlite.engine import log_names
 from store.errors import (
     ClassNotFound,
     CodecUnavailable,
@@ -37,7 +37,7 @@ from store.errors import (
     UnknownProtocol,
     Untrusted,
 )
-from store.registry import Registry
+from store.system.registry import Registry
 
 
 class Secret:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.codecs import pickle_description
-from store.codecs.pickle_description import MAX_LINES, MAX_NAME, describe
-from store.codecs.restricted import Machine
+from store.codecs.pickle import description as pickle_description
+from store.codecs.pickle.description import MAX_LINES, MAX_NAME, describe
+from store.codecs.restricted.machine import Machine
 from store.errors import Conflict, Corrupt, ReadOnly, Tampered, Untrusted
 
 OTHER = b"the key of somebody else"

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from store.backends import kept_locks, log_names, mounts, wal_index
-from store.backends.kept_files import FileLock
-from store.backends.log_names import UNSETTLED, Names
-from store.backends.mounts import Mount, places_of
+from store.engines.sqlite.engine import log_names, wal_index
+from store.engines.sqlite.engine.kept_files import FileLock
+from store.engines.sqlite.engine.log_names import UNSETTLED, Names
+from store.system import kept_locks, mounts
+from store.system.mounts import Mount, places_of
 
 needs_kept_locks = pytest.mark.skipif(
     not kept_locks.AVAILABLE, reason="this system has no open file description locks: NOTHING here was tested"

@@ -19,7 +19,7 @@ import pytest
 from store import Store
 from store.errors import StoreError
 from store.memo import CacheInfo, memo
-from store.memo_records import Outcome
+from store.memo.records import Outcome
 
 ran: list[Any] = []
 
@@ -145,7 +145,7 @@ def test_ttl_by_the_clock_of_the_store(s: Store[Any], clock: Any) -> None:
 
 
 def test_expired_results_do_not_pile_up(s: Store[Any], clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.memo_records.PURGE_EVERY", 2)
+    monkeypatch.setattr("store.memo.records.PURGE_EVERY", 2)
     f = memo(s, ttl=10)(double)
     f(1), f(2), clock.advance(11), f(3)
     assert s.within("memo").purge() == 0
@@ -164,7 +164,7 @@ def test_forget(s: Store[Any]) -> None:
 
 
 def test_forget_all_and_count_go_by_pages(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("store.memo_records.PAGE", 3)
+    monkeypatch.setattr("store.memo.records.PAGE", 3)
     f = memo(s)(double)
     for x in range(8):
         f(x)
@@ -403,7 +403,7 @@ def test_path_is_opened_with_the_first_call_and_once(path: Path, monkeypatch: py
     monkeypatch.chdir(path.parent)
     assert memo(path.name)(double)(2) == 4
     assert ran == [2, 2]
-    from store.backends import sqlite_attach
+    from store.engines.sqlite.opening import attach as sqlite_attach
 
     assert [engine.handles for engine in sqlite_attach._engines.values()] == [1]
     g.close(), f.close()

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from store.memo_canonical import canonical
+from store.memo.canonical.form import canonical
 
 
 @dataclass
@@ -228,7 +228,7 @@ STABLE = """
 import datetime, decimal, enum, uuid, pathlib, sys, hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from store.memo_canonical import canonical
+from store.memo.canonical.form import canonical
 assert "numpy" not in sys.modules
 @dataclass
 class D:
@@ -249,7 +249,7 @@ def test_forms_are_the_same_in_every_run() -> None:
         ).stdout
         for seed in ("0", "1", "random")
     }  # fmt: skip
-    # It is on disk, in the names of records: changing it is a new FORMAT in store/memo_key.py.
+    # It is on disk, in the names of records: changing it is a new FORMAT in store/memo/key.py.
     assert found == {"351fc314a780dae8b675f029bff89171cad465e86a6e1e3d115160188d5139bc\n"}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from store.memo_canonical import canonical
+from store.memo.canonical.form import canonical
 
 
 def plain(n: Any) -> type[Any]:

@@ -18,7 +18,7 @@ import pytest
 
 from store import Store
 from store.memo import memo
-from store.memo_definition import Definition
+from store.memo.canonical.definition import Definition
 
 HEAD = """
 import functools, math, os.path as paths
@@ -200,7 +200,7 @@ def test_source_is_the_same_without_the_compiled_code(imported: Import) -> None:
 
     text = "def f(x, *, y: int = 2):\n    'Doc.'\n    return [x, -1.5, f'{y!r}', {**x}, 'é', b'', None, ...]\n"
     found = hashlib.sha256(form(imported(text).f)).hexdigest()
-    # It is on disk, in the names of records: changing it is a new FORMAT in store/memo_key.py.
+    # It is on disk, in the names of records: changing it is a new FORMAT in store/memo/key.py.
     assert found == "9592649ff1c18a3cf21996fdd183c0afa55dfee997e11b621406ce29f46b073a"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.memo_canonical import canonical
+from store.memo.canonical.form import canonical
 
 
 def assert_all_different(values: list[Any]) -> None:

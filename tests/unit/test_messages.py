@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 
 import store
-from store import messages
 from store.codecs import codecs
 from store.codecs.pickle import PickleCodec
 from store.errors import (
@@ -35,9 +34,10 @@ from store.errors import (
     UnknownProtocol,
     Untrusted,
 )
-from store.row import Row
-from store.trust.key import Key
-from store.trust.keys import Keyring, NoKeys
+from store.messages import stream as messages
+from store.rows.row import Row
+from store.trust.keys.key import Key
+from store.trust.keys.ring import Keyring, NoKeys
 from store.trust.seal import Sealer
 
 KEY = b"the key of these tests"
@@ -431,7 +431,7 @@ def test_keys_of_the_user_are_left_alone(own_key: Path, tmp_path: Path, monkeypa
     assert own_key.exists()
     assert FIXED.unpack_from(frame([1]))[5][:8] == bytes(8)
     for name in ("default_key_file", "read_key_file", "create_key_file", "why_unsafe"):
-        monkeypatch.delattr(f"store.trust.keys.{name}")
+        monkeypatch.delattr(f"store.trust.keys.ring.{name}")
     monkeypatch.setenv("STORE_KEY", "no key")
     assert value_of(frame([1])) == [1]
     monkeypatch.setenv("STORE_KEY_FILE", str(tmp_path / "none-such"))
@@ -659,7 +659,7 @@ def run(program: str) -> str:
 def test_import_of_the_package_loads_none_of_it() -> None:
     program = """
         import sys, store
-        names = {"asyncio", "socket", "_socket", "store.messages", "store.message_frame"}
+        names = {"asyncio", "socket", "_socket", "store.messages", "store.messages.frame"}
         print(names & set(sys.modules), hasattr(store, "messages"))
         from store import messages
         print("store.messages" in sys.modules, "asyncio" in sys.modules, "multiprocessing" in sys.modules)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from store.backends import mounts
-from store.backends.mounts import Mount, find, mount_of, parse_mount_command, parse_mountinfo
+from store.system import mounts
+from store.system.mounts import Mount, find, mount_of, parse_mount_command, parse_mountinfo
 
 TABLES = Path(__file__).parent.parent / "samples" / "mounts"
 

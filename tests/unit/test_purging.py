@@ -13,7 +13,7 @@ import pytest
 
 from store import Store
 from store.errors import StorageError
-from store.purging import NAMESPACES_AT_ONCE, PURGE_EVERY, PURGED_AT_ONCE
+from store.opened.purging import NAMESPACES_AT_ONCE, PURGE_EVERY, PURGED_AT_ONCE
 
 OTHER = b"the key of somebody else"
 

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.care.raw import BATCH, export_raw, import_raw
 from store.errors import Corrupt, ReadOnly, Tampered, Untrusted
-from store.raw import BATCH, export_raw, import_raw
-from store.trust.key import UNKEYED
+from store.trust.keys.key import UNKEYED
 
 OTHER = b"the key of somebody else"
 

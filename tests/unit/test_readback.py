@@ -21,12 +21,14 @@ import unreadable
 from spilling import small_spill
 from unreadable import UNREADABLE, ApiError, CountedError, Named, http_error
 
-from store import Store, messages
-from store.codecs import codecs, readback
+from store import Store
+from store.codecs import codecs
 from store.codecs.pickle import PickleCodec
 from store.errors import CodecUnavailable, NotSerializable
 from store.importers.run import import_into
 from store.memo import memo
+from store.messages import stream as messages
+from store.values import readback
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from interleave import stored, warm, write_beside
 
 from store import Store
 from store.errors import Corrupt, StorageError, StoreClosed, Untrusted
-from store.readcache import ENTRY_BYTES, Entries
-from store.trust import keys
+from store.opened.readcache import ENTRY_BYTES, Entries
+from store.trust.keys import ring as keys
 
 
 @pytest.fixture

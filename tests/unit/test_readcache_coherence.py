@@ -15,9 +15,10 @@ import pytest
 from interleave import hook, in_thread, is_cached, stored, warm, write_beside
 
 from store import Store
-from store.backends import sqlite_coherence, wal_index
+from store.engines.sqlite.engine import coherence as sqlite_coherence
+from store.engines.sqlite.engine import wal_index
 from store.errors import StoreClosed
-from store.readcache import Entries
+from store.opened.readcache import Entries
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 import store
-from store import Store, recovery
-from store.backends import sqlite_statements as sql
-from store.backends.sqlite_pages import varint_bytes
+from store import Store
+from store.care import recover as recovery
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.salvage.pages import varint_bytes
 from store.errors import Corrupt, LockTimeout, NotAStore, StorageError, StoreError, StoreNotFound
 
 PAGE = 4096
@@ -471,7 +472,7 @@ def test_store_that_this_program_opens_meanwhile_keeps_its_locks(path: Path, tar
         assert _is_locked(path)
     finally:
         opened[0].close()
-        from store.backends import sqlite_source
+        from store.engines.sqlite.salvage import source as sqlite_source
 
         while sqlite_source._kept:
             os.close(sqlite_source._kept.pop())

@@ -14,7 +14,7 @@ from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 import store
 from store import Store
-from store.backends.sqlite_engine import Engine
+from store.engines.sqlite.engine.engine import Engine
 from store.errors import (
     Corrupt,
     LockTimeout,

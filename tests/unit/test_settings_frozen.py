@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from store.settings import Settings
-from store.settings_frozen import frozen, thawed
+from store.settings.frozen import frozen, thawed
 
 told = pytest.raises(TypeError, match=r"is read as a copy.* `with prefs\.edit\('\w+'\) as value:`")
 

@@ -11,12 +11,12 @@ import pytest
 from hostile_names import tower
 
 import store
-from store import shown
+from store.care.foreign import holds_same
+from store.classes import shown
 from store.codecs import codecs
 from store.codecs import pickle as store_pickle
-from store.codecs.pickled import undecodable
+from store.codecs.pickle.pickled import undecodable
 from store.errors import Corrupt, NotSerializable
-from store.foreign import holds_same
 from store.importers.names import name_of
 
 ITEMS = f"{2**41 - 1:,} items"  # of a tower of 40

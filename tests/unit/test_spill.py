@@ -18,7 +18,8 @@ from buffered import Buffered
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store import Store
-from store.backends import spill_writing, sqlite_checkpoints
+from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
+from store.engines.sqlite.spill import writing as spill_writing
 from store.errors import (
     Conflict,
     Corrupt,
@@ -29,8 +30,8 @@ from store.errors import (
     StoreClosed,
     StoreError,
 )
-from store.large import DEFAULT_SPILL_BYTES
-from store.spilled import is_file
+from store.rows.spilled import is_file
+from store.values.large import DEFAULT_SPILL_BYTES
 
 
 def row_of(path: Path, name: str) -> tuple[Any, ...]:
@@ -215,7 +216,7 @@ def test_map_that_cannot_be_had_is_a_copy(path: Path, monkeypatch: pytest.Monkey
 
     with small_spill(path) as s:
         s["it"] = Buffered(BIG)
-        monkeypatch.setattr("store.backends.spill_reading.map_file", none_left)
+        monkeypatch.setattr("store.engines.sqlite.spill.reading.map_file", none_left)
         found = s["it"]
         assert found == Buffered(BIG) and found.data.readonly
 

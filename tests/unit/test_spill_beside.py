@@ -15,12 +15,12 @@ from buffered import Buffered
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 from store.aio import AsyncStore
-from store.backends import sqlite_connection
+from store.care.foreign import check_storable, holds_same
+from store.care.raw import export_raw, import_raw
+from store.care.upgrade import upgrade
+from store.engines.sqlite.opening import connection as sqlite_connection
 from store.errors import Corrupt, Tampered
 from store.export import export_to
-from store.foreign import check_storable, holds_same
-from store.raw import export_raw, import_raw
-from store.upgrade import upgrade
 
 THEIRS = b"the key of somebody else"
 VALUE = [Buffered(BIG), OTHER, {"small": 1}]
@@ -192,7 +192,7 @@ def test_raw_export_of_a_record_that_is_replaced_meanwhile(path: Path) -> None:
 def test_raw_batches_end_by_size(path: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_spill(path) as s:
         s.update({f"n{number}": BIG for number in range(5)})
-    monkeypatch.setattr("store.raw.BATCH_CHARS", 10)
+    monkeypatch.setattr("store.care.raw.BATCH_CHARS", 10)
     lines = lines_of(path)
     with small_spill(target) as s:
         commits = []

@@ -17,9 +17,9 @@ from buffered import Buffered
 from spilling import BIG, OTHER, files, folder_of, small_spill
 
 from store import Store
-from store.backends import spill_mapping
+from store.care.raw import export_raw, import_raw
+from store.engines.sqlite.spill import mapping as spill_mapping
 from store.importers.run import import_into
-from store.raw import export_raw, import_raw
 
 MANY = 100
 SPARE = 40  # descriptors that may be opened: a store needs some, and a connection

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from store.errors import Corrupt
-from store.spilled import MAX_PARTS, Part, files_of, is_file, new_file, parts_of, prefix_of, size_of, text_of
+from store.rows.spilled import MAX_PARTS, Part, files_of, is_file, new_file, parts_of, prefix_of, size_of, text_of
 
 STORE = bytes(range(16))
 PREFIX = prefix_of(STORE, "space", "name")

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from store.backends.sqlite_frames import frames_of, page_size
+from store.engines.sqlite.salvage.frames import frames_of, page_size
 
 
 class CutOff:

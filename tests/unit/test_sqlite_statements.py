@@ -5,7 +5,7 @@ import re
 import pytest
 
 from store import Store
-from store.backends import sqlite_statements as sql
+from store.engines.sqlite import statements as sql
 
 STATEMENTS = {
     name: text for name, text in vars(sql).items() if isinstance(text, str) and not name.startswith("__")

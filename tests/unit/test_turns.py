@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from store.turns import PATIENCE, TURN, Ticket, Turns
+from store.system.turns import PATIENCE, TURN, Ticket, Turns
 
 
 def take(turns: Turns, thread: int, ticket: Ticket | None = None, *, is_late: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""`store.upgrade`: what is re-encoded, what is left, and that nothing is lost on the way."""
+"""`store.care.upgrade`: what is re-encoded, what is left, and that nothing is lost on the way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 import store
 from store import Store
-from store.upgrade import Upgraded, upgrade
+from store.care.upgrade import Upgraded, upgrade
 
 THEIRS = b"the key of somebody else"
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.verification import Verification
+from store.care.verify import Verification
 
 OTHER = b"the key of somebody else"
 

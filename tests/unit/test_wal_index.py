@@ -19,8 +19,8 @@ import pytest
 from interleave import hook, stored, warm, write_beside
 
 from store import Store
-from store.backends import wal_index
-from store.readcache import MISSING, Entries, ReadCache
+from store.engines.sqlite.engine import wal_index
+from store.opened.readcache import MISSING, Entries, ReadCache
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-import store.changes
-import store.watching
+import store.watching.changes
+import store.watching.mixin
 from store import Store
-from store.backends import sqlite_statements as sql
-from store.changes import Change
+from store.engines.sqlite import statements as sql
 from store.errors import LockTimeout, NotSerializable, ReadOnly, StorageError, StoreClosed, StoreError
-from store.watch import Watch
+from store.watching.changes import Change
+from store.watching.watch import Watch
 
 JOIN_SECONDS = 60
 
@@ -121,7 +121,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("how", ["all", "names"])
     def test_over_many_pages(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-        monkeypatch.setattr(store.changes, "PAGE_MARKS", 7)
+        monkeypatch.setattr(store.watching.changes, "PAGE_MARKS", 7)
         names = [f"n{number:03}" for number in range(50)]
         with s.watch(names if how == "names" else None, timeout=0) as changes:
             s.update(dict.fromkeys(names, 1))
@@ -365,7 +365,7 @@ class TestBusy:
                 assert not thread.is_alive()
 
     def test_call_waits_for_its_beginning(self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
-        from store.backends.sqlite_monitor import SqliteMonitor
+        from store.engines.sqlite.engine.monitor import SqliteMonitor
 
         version, calls = SqliteMonitor.version, iter([LockTimeout("busy"), LockTimeout("busy")])
 
@@ -397,7 +397,7 @@ class TestEnd:
                     end(changes)
                     del changes
                     assert (len(engine._slots), len(os.listdir("/proc/self/fd"))) == before
-            assert [watch for watch in store.watching.open_watches.values() if watch._store is s] == []
+            assert [watch for watch in store.watching.mixin.open_watches.values() if watch._store is s] == []
 
     def test_closed_watcher_is_at_its_end(self, s: Store[Any]) -> None:
         changes = s.watch()
@@ -463,10 +463,10 @@ class TestEnd:
     def test_object_that_is_dropped_with_its_store(self, path: Path) -> None:
         changes = Store[Any](path).watch()
         number = id(changes)
-        assert store.watching.open_watches[number] is changes
+        assert store.watching.mixin.open_watches[number] is changes
         del changes
         gc.collect()
-        assert number not in store.watching.open_watches  # and `nothing_leaks` finds no connection
+        assert number not in store.watching.mixin.open_watches  # and `nothing_leaks` finds no connection
 
 
 def _watch_in_a_thread(s: Store[Any]) -> tuple[Callable[[], BaseException], Watch[Any]]:
@@ -509,7 +509,7 @@ class TestWhere:
                 reader["a"] = 1
 
     def test_reader_of_a_copy_says_that_it_sees_no_change(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from store.backends import sqlite_connection
+        from store.engines.sqlite.opening import connection as sqlite_connection
 
         Store[Any](path).close()
         look = sqlite_connection._open_and_look
@@ -575,7 +575,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_wrong_call_says_so(s: Store[Any], options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         s.watch(**options)
-    assert [watch for watch in store.watching.open_watches.values() if watch._store is s] == []
+    assert [watch for watch in store.watching.mixin.open_watches.values() if watch._store is s] == []
 
 
 def test_repr_says_what_is_watched(s: Store[Any]) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from store.backends import sqlite_schema as schema
-from store.backends import sqlite_statements as sql
-from store.backends.sqlite_checkpoints import LOG_FRAMES
-from store.backends.sqlite_connection import WAL_LIMIT_BYTES
+from store.engines.sqlite import schema as schema
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.checkpoints import LOG_FRAMES
+from store.engines.sqlite.opening.connection import WAL_LIMIT_BYTES
 
 from ..session import PROTOCOL
 from . import KEPT, SYNCED, Defaults, Kind, Pairs

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 from shapes import Text, cyclic, nested
 
-from store.codecs.avro_file import packed
+from store.codecs.avro.file import packed
 
 text = st.text()
 leaves = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | text | st.binary()

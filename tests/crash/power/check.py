@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 from store import Store
-from store.backends import sqlite_schema as schema
-from store.backends.sqlite_slot import fetch_all
+from store.engines.sqlite import schema as schema
+from store.engines.sqlite.engine.slot import fetch_all
 
 from ..migrations import next_release
 from .disk import Files

@@ -8,14 +8,14 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-import store.backends.spill as spill
-import store.backends.spill_copying as spill_copying
-import store.backends.spill_writing as spill_writing
-import store.backends.sqlite_backup as sqlite_backup
-import store.backends.sqlite_pool as sqlite_pool
-import store.trust.key_file as key_file
-from store.backends.sqlite import SqliteBackend
-from store.backends.sqlite_spill import dropped
+import store.engines.sqlite.care.backup as sqlite_backup
+import store.engines.sqlite.engine.pool as sqlite_pool
+import store.engines.sqlite.spill.copying as spill_copying
+import store.engines.sqlite.spill.folder as spill
+import store.engines.sqlite.spill.writing as spill_writing
+import store.trust.keys.file as key_file
+from store.engines.sqlite.backend import SqliteBackend
+from store.engines.sqlite.spill.files import dropped
 
 
 def nothing() -> None:

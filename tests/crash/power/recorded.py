@@ -16,11 +16,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import store.backends.spill_copying as spill_copying
-import store.backends.sqlite_checkpoints as checkpoints
-from store import Store, backups
-from store.backends.sqlite_network import VARIABLE
-from store.spilled import FOLDER_SUFFIX
+import store.engines.sqlite.engine.checkpoints as checkpoints
+import store.engines.sqlite.spill.copying as spill_copying
+from store import Store
+from store.care import backup as backups
+from store.engines.sqlite.opening.network import VARIABLE
+from store.rows.spilled import FOLDER_SUFFIX
 
 from ..migrations import next_release
 from ..shim import loaded

@@ -10,7 +10,7 @@ import pytest
 from store import Store
 from store.cli import cli, sections
 from store.sessions import Sessions
-from store.trust.key import Key
+from store.trust.keys.key import Key
 
 OLD_KEY = "a1" * 32
 COMMANDS = dict(cli.commands)  # and those of the groups: "key new"

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from store import Store
-from store.trust.key import Key
+from store.trust.keys.key import Key
 
 FIRST, SECOND = "a1" * 32, "b2" * 32
 

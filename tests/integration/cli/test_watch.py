@@ -18,7 +18,7 @@ SECONDS = 60
 # Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
 COMMAND = """
 import signal, sys
-from store.watch import Watch
+from store.watching.watch import Watch
 signal.signal(signal.SIGINT, signal.default_int_handler)
 begin = Watch._begin
 def begin_and_tell(self):

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from store import allowlist
+from store.classes import allowlist
+from store.classes.lookup import Lookup
 from store.codecs import pickle
-from store.lookup import Lookup
 
 SOURCE = """
     import collections, dataclasses, enum

@@ -13,9 +13,9 @@ import pytest
 
 import store
 from store import Store
+from store.classes.lookup import Lookup
 from store.codecs import pickle
 from store.errors import Corrupt, NotSerializable, Untrusted
-from store.lookup import Lookup
 
 PROTOCOLS = range(6)
 ADVICE = r'renames=\{{{}: "new\.module\.Name"\}}.*on_missing="placeholder"'
@@ -255,7 +255,7 @@ PROGRAM = """
     if sys.argv[1] == "before":
         {dill}
     import store
-    from store.lookup import Lookup
+    from store.classes.lookup import Lookup
     from store.codecs import pickle
     if sys.argv[1] == "after":
         {dill}

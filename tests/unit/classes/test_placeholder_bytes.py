@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import store
+from store.classes.lookup import Lookup
 from store.codecs import pickle
 from store.errors import Corrupt, NotSerializable
-from store.lookup import Lookup
 
 PROTOCOLS = range(6)
 

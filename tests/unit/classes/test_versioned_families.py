@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 import store
-from store import Store, allowlist, evolution
+from store import Store
+from store.classes import allowlist
+from store.classes import versions as evolution
 
 
 def run(modules: Any, source: str) -> Any:

@@ -190,7 +190,7 @@ def test_method_in_the_state_of_a_stranger_is_corrupt(modules: Any, parts: str, 
     state = {name: len}
     body = {"dict": state, "two dicts": ({}, state), "versioned": {VERSION: 1, STATE: state}}[parts]
     with pytest.raises(Corrupt, match=f"'{name}', which is the name of a method"):
-        pickle.codec.decode_restricted(pickled_state(body), allow=store.allowlist.allowed())
+        pickle.codec.decode_restricted(pickled_state(body), allow=store.classes.allowlist.allowed())
 
 
 # -- the decorator in the wrong place
@@ -295,8 +295,8 @@ def test_versioned_and_other_classes_are_decoded_by_the_stdlib_alone(
 
     with Store(path) as s:
         s["a"] = [app.User(), app.Plain()]
-        monkeypatch.setattr("store.codecs.pickled.pickle.loads", watched)
-        monkeypatch.setattr("store.codecs.pickled.unpickled", lambda *args: pytest.fail("not by the stdlib's loads"))
+        monkeypatch.setattr("store.codecs.pickle.pickled.pickle.loads", watched)
+        monkeypatch.setattr("store.codecs.pickle.pickled.unpickled", lambda *args: pytest.fail("not by the stdlib's loads"))
         assert [type(found) for found in s["a"]] == [app.User, app.Plain]
         assert given == [s.inspect("a").row.body]
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 fastavro = pytest.importorskip("fastavro", reason="the codec avro needs fastavro: pip install fastavro")
 
 from store import Store  # noqa: E402
-from store.codecs.avro import AvroCodec, codec  # noqa: E402
-from store.codecs.avro_file import packed, unpacked  # noqa: E402
+from store.codecs.avro.codec import AvroCodec, codec  # noqa: E402
+from store.codecs.avro.file import packed, unpacked  # noqa: E402
 from store.errors import Corrupt, NotSerializable  # noqa: E402
 
 USER: dict[str, Any] = {

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store.codecs.restricted_limits import MAX_COLLISIONS, MODULUS
+from store.codecs.restricted.limits import MAX_COLLISIONS, MODULUS
 from store.errors import Corrupt, NotSerializable
 
 library = pytest.importorskip("msgpack", reason="msgpack is not installed: its codec is not tested")

@@ -17,8 +17,8 @@ from store.errors import Corrupt, NotSerializable
 
 np: Any = pytest.importorskip("numpy", reason="numpy is not installed: its codec is not tested")
 
-from store.codecs import numpy_dtype  # noqa: E402 - it needs the library
-from store.codecs.numpy import LARGE, MAX_EMPTY, codec  # noqa: E402
+from store.codecs.numpy import dtype as numpy_dtype  # noqa: E402 - it needs the library
+from store.codecs.numpy.codec import LARGE, MAX_EMPTY, codec  # noqa: E402
 
 
 def encoded(value: Any) -> bytes:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from store.codecs.pickle import dumps_noting
-from store.codecs.pickle_description import describe
-from store.codecs.pickle_globals import named_in
+from store.codecs.pickle.description import describe
+from store.codecs.pickle.globals import named_in
 from store.errors import NotSerializable, Untrusted
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from store.classes.lookup import MAX_NAME, Lookup
 from store.codecs import json
 from store.codecs.json import MAX_NESTING
 from store.errors import Corrupt
-from store.lookup import MAX_NAME, Lookup
 
 
 def restricted(body: bytes) -> Any:
@@ -79,17 +79,17 @@ def test_names_of_renames_have_an_end() -> None:
 
 def test_type_of_a_protobuf_message_has_an_end() -> None:
     any_pb2 = pytest.importorskip("google.protobuf.any_pb2")
-    from store.codecs import protobuf
+    from store.codecs.protobuf.codec import codec as protobuf
 
     body = any_pb2.Any(type_url="type.googleapis.com/" + "a." * 100_000 + "b").SerializeToString()
-    for decode in (lambda: protobuf.codec.decode(body), lambda: protobuf.codec.decode_restricted(body, allow={})):
+    for decode in (lambda: protobuf.decode(body), lambda: protobuf.decode_restricted(body, allow={})):
         with pytest.raises(Corrupt, match=str(MAX_NAME)):
             decode()
 
 
 def test_name_of_an_avro_type_has_an_end() -> None:
     pytest.importorskip("fastavro")
-    from store.codecs import avro_schema
+    from store.codecs.avro import schema as avro_schema
 
     schema = {"type": "record", "name": "r", "namespace": "a" * 2000, "fields": []}
     with pytest.raises(Corrupt, match=str(MAX_NAME)):
@@ -100,7 +100,7 @@ def test_empty_containers_of_msgpack_are_charged(monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("msgpack")
     from store.codecs import msgpack
 
-    monkeypatch.setattr("store.codecs.restricted_limits.BASE_BYTES", 1 << 20)
+    monkeypatch.setattr("store.codecs.restricted.limits.BASE_BYTES", 1 << 20)
     count = 50_000
     with pytest.raises(Corrupt, match="more memory or time"):
         msgpack.codec.decode_restricted(b"\xdd" + count.to_bytes(4, "big") + b"\x80" * count, allow={})

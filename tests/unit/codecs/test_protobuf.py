@@ -10,10 +10,10 @@ pytest.importorskip("google.protobuf", reason="the codec protobuf needs protobuf
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
 
-from store.codecs import protobuf_wire
-from store.codecs.protobuf import codec
+from store.classes.lookup import Lookup
+from store.codecs.protobuf import wire as protobuf_wire
+from store.codecs.protobuf.codec import codec
 from store.errors import Corrupt, NotSerializable
-from store.lookup import Lookup
 
 Field = descriptor_pb2.FieldDescriptorProto
 

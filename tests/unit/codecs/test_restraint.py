@@ -22,7 +22,7 @@ from uuid import UUID
 import pytest
 
 import store
-from store import allowlist
+from store.classes import allowlist
 from store.codecs import pickle
 from store.errors import Corrupt, Untrusted
 

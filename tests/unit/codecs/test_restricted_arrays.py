@@ -278,7 +278,7 @@ def test_arrays_of_another_key(path: Path) -> None:
 
 
 def test_arrays_need_no_key_to_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from store.trust.keys import NoKeys
+    from store.trust.keys.ring import NoKeys
 
     with Store[Any](path) as s:
         monkeypatch.setattr(s._pipeline.sealer, "keyring", NoKeys())
@@ -288,7 +288,7 @@ def test_arrays_need_no_key_to_be_written(path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("codec", ["pickle", "numpy", "auto"])
 def test_messages_have_arrays_without_a_key(codec: str) -> None:
-    from store import messages
+    from store.messages import stream as messages
 
     file = io.BytesIO()
     messages.send(file, np.arange(50_000), codec=codec)

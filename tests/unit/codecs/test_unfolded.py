@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.codecs.unfolded import FAR, unfolded_size
+from store.codecs.restricted.unfolded import FAR, unfolded_size
 
 
 def tower(wrap: Any, levels: int = 40) -> Any:

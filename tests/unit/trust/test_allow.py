@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import store
-from store import Store, allowlist
+from store import Store
+from store.classes import allowlist
 from store.errors import Untrusted
 
 MINE = b"the key of these tests"

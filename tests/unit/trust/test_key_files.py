@@ -17,16 +17,17 @@ from typing import Any
 import pytest
 
 import store
-from store import Store, messages
+from store import Store
 from store.aio import AsyncStore
 from store.errors import StorageError, Untrusted
+from store.messages import stream as messages
 from store.sessions import Sessions
 from store.settings import Settings
-from store.trust import key_file as key_files
-from store.trust import keys
-from store.trust.key import Key
-from store.trust.key_file import create_key_file, read_key_file
-from store.trust.keys import default_key_file
+from store.trust.keys import file as key_files
+from store.trust.keys import ring as keys
+from store.trust.keys.file import create_key_file, read_key_file
+from store.trust.keys.key import Key
+from store.trust.keys.ring import default_key_file
 
 GIVEN, NAMED, INLINE, OWN = ((f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4))
 FOREIGN_KEY = "ignore:.*sealed with a key"
@@ -109,7 +110,7 @@ def test_failed_creation_leaves_nothing(own_key: Path, monkeypatch: pytest.Monke
 
 TAKE_PART = """
 import sys
-from store.trust.keys import Keyring
+from store.trust.keys.ring import Keyring
 ring = Keyring()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -266,7 +267,7 @@ def test_every_entry_point_tells_of_weak_bytes(path: Path, entry: str) -> None:
 @pytest.mark.filterwarnings(STRETCHED)
 def test_what_weak_bytes_have_sealed_unstretched_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("store.trust.key_text._weakness_of", lambda _: "")  # as a release before wrote it
+        patched.setattr("store.trust.keys.text._weakness_of", lambda _: "")  # as a release before wrote it
         with Store[Any](path, key=b"short") as s:
             s["a"] = {1}
     with Store[Any](path, key=b"short", trust="own") as s:
@@ -300,7 +301,7 @@ def test_what_a_weak_key_has_sealed_is_read_behind_a_better_one(
     path: Path, monkeypatch: pytest.MonkeyPatch, weak: str, given: str
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("store.trust.key_text._weakness_of", lambda _: "")  # as a release before wrote it
+        patched.setattr("store.trust.keys.text._weakness_of", lambda _: "")  # as a release before wrote it
         if given == "STORE_KEY":
             patched.setenv("STORE_KEY", weak)
         with Store[Any](path, key=None if given == "STORE_KEY" else weak) as s:
@@ -315,7 +316,7 @@ def test_what_a_weak_key_has_sealed_is_read_behind_a_better_one(
 def test_message_that_a_weak_key_has_sealed_is_received_behind_a_better_one(monkeypatch: pytest.MonkeyPatch) -> None:
     line = io.BytesIO()
     with monkeypatch.context() as patched:
-        patched.setattr("store.trust.key_text._weakness_of", lambda _: "")
+        patched.setattr("store.trust.keys.text._weakness_of", lambda _: "")
         messages.send(line, {1}, key="short")
     line.seek(0)
     assert messages.receive(line, key=["a longer one, by far", "short"]) == {1}

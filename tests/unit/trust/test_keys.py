@@ -13,8 +13,8 @@ import pytest
 
 from store import Store
 from store.errors import StoreError, Tampered, Untrusted
-from store.trust.key import Key
-from store.trust.keys import Keyring, default_key_file
+from store.trust.keys.key import Key
+from store.trust.keys.ring import Keyring, default_key_file
 
 SECRETS = [(f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4)]
 GIVEN, NAMED, INLINE, OWN = SECRETS

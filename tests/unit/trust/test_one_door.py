@@ -23,11 +23,11 @@ from sources import PICKLED, Hostile, make
 
 import store
 from store import Store
+from store.care.raw import export_raw, import_raw
 from store.cli import main
 from store.codecs import pickle as our_pickle
 from store.errors import StoreError
 from store.importers import import_into
-from store.raw import export_raw, import_raw
 
 MINE = b"the key of these tests"
 THEIRS = b"the key of somebody else"
@@ -297,20 +297,20 @@ DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "sqlitedict", 
 DOOR = {f"store.codecs.{name}" for name in ("pickle", "pickled", "cloudpickle", "dill", "joblib")}
 NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
-    "store.culprit": {"HIGHEST_PROTOCOL"},
-    "store.codecs.numpy": {"PickleBuffer"},
-    "store.codecs.restricted_arrays": {"PickleBuffer"},
+    "store.values.culprit.search": {"HIGHEST_PROTOCOL"},
+    "store.codecs.numpy.codec": {"PickleBuffer"},
+    "store.codecs.restricted.arrays": {"PickleBuffer"},
 }
 # Modules that import one of these, and what of it they may use: nothing that reads a pickle.
 USED = {
-    "store.codecs.placeholder": {
+    "store.classes.placeholder": {
         "pickle": {"_Pickler", "PicklingError", "PROTO", "STACK_GLOBAL", "GLOBAL", "PickleBuffer"},
         "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__", "pickle"},
     },
-    "store.codecs.finding": {"copyreg": {"_reconstructor"}},
-    "store.evolution": {"copyreg": {"_slotnames"}},
-    "store.memo_classes": {"copyreg": {"_slotnames"}},
-    "store.culprit_parts": {"copyreg": {"dispatch_table", "_slotnames"}},
+    "store.classes.finding": {"copyreg": {"_reconstructor"}},
+    "store.classes.versions": {"copyreg": {"_slotnames"}},
+    "store.memo.canonical.classes": {"copyreg": {"_slotnames"}},
+    "store.values.culprit.parts": {"copyreg": {"dispatch_table", "_slotnames"}},
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from store import Store
 from store.errors import ReadOnly, Tampered, Untrusted
-from store.trust.key import Key
+from store.trust.keys.key import Key
 from tests.unit.conftest import Start
 
 OLD, NEW, THEIRS = b"the retired key, 16 bytes and more", b"the newest key, of 16 bytes and more", b"somebody else's key!"
@@ -176,7 +176,7 @@ def test_progress(old: Path, clock: Any) -> None:
 REKEYS = """
     import os, sys
     from store import Store
-    import store.rekey
+    import store.care.rekey
     store.rekey.BATCH = 10
     path, new, old = sys.argv[1:]
     with Store(path, key=[new, old]) as s:

@@ -14,12 +14,12 @@ import pytest
 
 from store import Store
 from store.errors import StorageError, Untrusted
-from store.locking import Hold, WriterLock
-from store.trust import key_file as key_files
-from store.trust import keys
-from store.trust.key import Key
-from store.trust.key_file import add_key, create_key_file, read_key_file, retire_key
-from store.trust.keys import Keyring
+from store.system.locking import Hold, WriterLock
+from store.trust.keys import file as key_files
+from store.trust.keys import ring as keys
+from store.trust.keys.file import add_key, create_key_file, read_key_file, retire_key
+from store.trust.keys.key import Key
+from store.trust.keys.ring import Keyring
 
 FIRST, SECOND = "a1" * 32, "b2" * 32
 FOREIGN_KEY = "ignore:.*sealed with a key"
@@ -135,7 +135,7 @@ def test_all_keys_retired(key_file: KeyFile, path: Path, own_key: Path) -> None:
 ROTATE = """
 import sys
 from pathlib import Path
-from store.trust.key_file import add_key
+from store.trust.keys.file import add_key
 print(add_key(Path(sys.argv[1])).id.hex())
 """
 

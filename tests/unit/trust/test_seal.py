@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.backends import sqlite_statements as sql
+from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, RecordError, Tampered
-from store.row import Row
+from store.rows.row import Row
 from store.trust import seal
-from store.trust.key import UNKEYED
-from store.trust.keys import Keyring
+from store.trust.keys.key import UNKEYED
+from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer, Verdict
 
 pytestmark = pytest.mark.damaged

@@ -1,0 +1,201 @@
+"""The one thread that an `AsyncStore` works on, and whose turn it is to use it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from store.errors import LockTimeout, StoreClosed, StoreError
+from store.system import caller
+from store.system.file_status import no_thread
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Runs one call after the other, in the order in which their tasks asked; of one event loop alone.
+
+    A task has the turn for one call, or for as long as its transaction lasts. A call that has begun is never given
+    up: SQLite cannot be stopped half-way, and who is told that it was cancelled must know what became of it.
+    """
+
+    def __init__(self, timeout: float, what: str) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.handles = 0
+        self.gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
+        self.timeout = timeout
+        self._owner_process = os.getpid()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="AsyncStore")
+        try:
+            # Its only thread is made here: a call whose thread could not be made would be done with the next one.
+            self._executor.submit(_nothing)
+        except RuntimeError as exc:
+            raise no_thread(what, exc) from exc
+        self._turn = Turn()
+        self._owner: asyncio.Task[Any] | None = None
+        self._depth = 0
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """What the function returns, called in the worker once it is this task's turn."""
+        await self.acquire()
+        try:
+            return await self.call(function)
+        finally:
+            self.release()
+
+    async def call(self, function: Callable[[], T]) -> T:
+        """The same for a task that has the turn. Cancelled meanwhile, it raises that when the call has ended."""
+        try:
+            future = self.loop.run_in_executor(self._executor, _guarded, function, caller.site_of_caller())
+        except RuntimeError as exc:
+            raise StoreClosed("the store was closed; open it again") from exc
+        cancelled: asyncio.CancelledError | None = None
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError as exc:
+                cancelled = exc
+        if cancelled is not None:
+            raise cancelled from future.exception()
+        return future.result()
+
+    async def acquire(self) -> None:
+        """Wait for the turn. Cancelled meanwhile, nothing is done.
+
+        Raises:
+            LockTimeout: another task kept it for too long. StoreError: this can never be its turn.
+        """
+        self.check()
+        task = asyncio.current_task()
+        if self._owner is not task or task is None:
+            if any(block.worker is self and block.is_open for block in inside.get()):
+                raise StoreError(
+                    "this task was started inside a transaction of another one, which has the store until it ends: "
+                    "await the store in that task itself (asyncio.gather, TaskGroup and, before Python 3.12, "
+                    "wait_for start tasks; asyncio.timeout does not), or after the block"
+                )
+            await self._wait()
+            self._owner = task
+        self._depth += 1
+
+    def release(self) -> None:
+        """Give the turn back, as often as it was taken."""
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            self._turn.release()
+
+    def is_inside(self) -> bool:
+        """Whether this task is in a transaction."""
+        return self._owner is not None and self._owner is asyncio.current_task()
+
+    def check(self) -> None:
+        """Raises: StoreError: this is another event loop, or another process."""
+        if os.getpid() != self._owner_process:
+            raise StoreError("an AsyncStore does not survive a fork, its thread is not here: open another one")
+        if asyncio.get_running_loop() is not self.loop:
+            raise StoreError(
+                "an AsyncStore belongs to the event loop that it was opened in: open another one in this loop; they "
+                "may be on one file"
+            )
+
+    def let_go(self) -> None:
+        """One that used it is closed; with the last one the thread ends."""
+        self.handles -= 1
+        if not self.handles:
+            self._executor.shutdown(wait=True)
+
+    def abandon(self, last: Callable[[], object]) -> None:
+        """One that used it was left open: `last`, which closes it, is done, and nobody waits for that."""
+        self.handles -= 1
+        if os.getpid() != self._owner_process:
+            return
+        try:
+            self._executor.submit(last)
+        except RuntimeError:  # the interpreter is ending
+            return
+        if not self.handles:
+            self._executor.shutdown(wait=False)
+
+    async def _wait(self) -> None:
+        try:
+            await self._turn.acquire(self.timeout)
+        except TimeoutError:
+            raise LockTimeout(
+                f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
+                "transactions, or open the store with a longer timeout"
+            ) from None
+
+
+class Turn:
+    """First come, first served: given back, the turn is at once that of who waits longest, not of who asks next.
+
+    An `asyncio.Lock` is free in between. Who asks then looks like one that need not wait, and was given no timeout.
+    """
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, timeout: float) -> None:
+        """Wait for the turn for so many seconds at most. Raises: TimeoutError."""
+        if not self._is_taken:
+            self._is_taken = True
+            return
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(mine)
+        try:
+            async with asyncio.timeout(timeout):
+                await mine
+        except BaseException:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+            elif not mine.cancelled():
+                self.release()  # it came too late
+            raise
+
+    def release(self) -> None:
+        """Give the turn to the next."""
+        while self._waiting:
+            following = self._waiting.popleft()
+            if not following.done():
+                following.set_result(None)
+                return
+        self._is_taken = False
+
+
+inside: ContextVar[tuple[Taken, ...]] = ContextVar("store_aio_inside", default=())
+"""The blocks that the task is in, or was begun in."""
+
+
+class Taken:
+    """That a block has the turn."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.is_open = True
+
+
+class Gate(asyncio.Lock):
+    """Among the tasks of one store, who has a named lock: the threads of `Store` are one here."""
+
+    owner: asyncio.Task[Any] | None = None
+
+
+def _nothing() -> None:
+    """What the first call does."""
+
+
+def _guarded(function: Callable[[], T], site: caller.Site | None) -> T:
+    """A future cannot hold StopIteration: on Python 3.11 it would never be done."""
+    try:
+        with caller.working_for(site):
+            return function()
+    except StopIteration as exc:
+        raise RuntimeError("what was called raised StopIteration") from exc

@@ -1,0 +1,1 @@
+"""Maintenance: verify, inspect, backup, compact, recover, upgrade, export raw."""

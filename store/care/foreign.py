@@ -1,0 +1,156 @@
+"""Values that another program encoded, and how they compare with what a store has: what importers stand on.
+
+Bytes from elsewhere are decoded as the record of a stranger would be: by the pipeline, which picks the restricted
+decoder unless the caller trusts all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from store.codecs import codecs
+from store.engines.sqlite.opening import companions as companions
+from store.errors import CodecUnavailable, RecordError
+from store.opened.handle import Handle
+from store.rows.row import Row
+from store.trust.keys.ring import NoKeys
+from store.trust.seal import Sealer
+from store.values.large import digest_of
+from store.values.pipeline import Pipeline, choose
+
+TRUST = ("data", "all")
+_STORE_ID = bytes(16)  # the rows made here are in no store
+_APPLICATION_ID = slice(68, 72)  # of SQLite's file header: https://sqlite.org/fileformat2.html#the_database_header
+
+
+class Foreign:
+    """Decodes bytes of other programs: with restraint, or with `trust="all"` running whatever they say.
+
+    Raises:
+        TypeError, ValueError: trust or allow can never be right.
+    """
+
+    def __init__(self, trust: str = "data", allow: Iterable[type | str] = ()) -> None:
+        if trust not in TRUST:
+            raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
+        self.trust = trust
+        self._pipeline = Pipeline(Sealer(NoKeys(), _STORE_ID), choose("pickle", None, trust, allow))
+
+    def value(self, codec: str, body: bytes, name: str = "") -> Any:
+        """The value of a body that `codec` can read.
+
+        Raises:
+            Untrusted: it takes a class that is not allowed, or the codec knows no restraint. Corrupt.
+            CodecUnavailable: the codec's library is not installed.
+        """
+        if codec == "joblib" and self.trust != "all":
+            from store.codecs.restricted.joblib import codec as restricted  # without joblib, which may not be here
+
+            self._pipeline.use(restricted)
+            protocol = restricted.default_protocol
+        else:
+            protocol = codecs.load(codec).default_protocol
+        row = Row(None, "", name, codec, protocol, None, None, body, None, b"", 0, 1, 0.0, 0.0, None)
+        return self._pipeline.unpack(self._pipeline.sealer.seal_unkeyed(row))
+
+
+def check_companions(path: str) -> None:
+    """Look at what lies beside a database of another program. Raises: StorageError: it does not belong there."""
+    companions.check_logs(path, writes=False)
+
+
+def are_companions_safe(path: str) -> bool:
+    """Whether nobody else can make files beside it between that look and its opening."""
+    return not companions.is_exposed(path)
+
+
+copy_companion = companions.copy
+"""Copies a database or a file beside it, which cannot be made to name another file then."""
+
+
+def problem_of(codec: str, body: bytes) -> str | None:
+    """Why a body cannot be read to its end, with nothing of it run; None where it can."""
+    problem: str | None = codecs.load(codec).describe(body)[2]
+    return problem
+
+
+def bears_our_mark(header: bytes) -> bool:
+    """Whether the first 100 bytes of a file are those of a store."""
+    from store.engines.sqlite.schema import APPLICATION_ID  # only who asks imports the backend
+
+    return int.from_bytes(header[_APPLICATION_ID], "big") == APPLICATION_ID
+
+
+def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
+    """Whether the record of that name has that value; None where there is no record.
+
+    What cannot be told apart from another value without doubt counts as another one.
+    """
+    row = store._find(name)
+    if row is None:
+        return None
+    try:
+        if store._pipeline.fingerprint(value, row) == digest_of(row):
+            return True
+        codec = store._pipeline.codec_of(row)
+        return _Comparison(lambda part: codec.encode(part, row.protocol)).is_same(store._pipeline.unpack(row), value)
+    except (RecordError, CodecUnavailable, RecursionError):
+        return False
+
+
+def expiry_of(store: Handle[Any], name: str) -> float | None:
+    """When a record expires, in Unix seconds, of which a `Record` shows none beyond the year 9999. None is never."""
+    row = store._find(name)
+    return None if row is None else row.expires
+
+
+def check_storable(store: Handle[Any], name: str, value: Any) -> None:
+    """Does all of an assignment but the writing. Raises: NotSerializable, Untrusted, TypeError, ValueError."""
+    store._pipeline.discard(store._pack(name, value, None))
+
+
+def pickled(value: Any) -> bytes:
+    """The value as the standard library's pickle has it. Raises: NotSerializable."""
+    return codecs.load("pickle").encode(value, codecs.load("pickle").default_protocol)  # type: ignore[no-any-return]
+
+
+def as_json(value: Any) -> str:
+    """The value as JSON that loses nothing. Raises: NotSerializable."""
+    return str(codecs.load("json").encode(value, 1), "utf-8")
+
+
+class _Comparison:
+    """Compares values all the way down; containers that encode differently may differ in the order of a set alone.
+
+    Two containers are compared once, wherever they are: what they share may be in them any number of times.
+    """
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        self._encode = encode
+        self._compared: set[tuple[int, int]] = set()
+
+    def is_same(self, one: Any, other: Any) -> bool:
+        """Whether they are equal, types included. Raises: NotSerializable, RecursionError."""
+        kind = type(one)
+        if kind is not type(other):
+            return False
+        if kind in (list, tuple, dict):
+            pair = id(one), id(other)
+            if pair in self._compared:  # what differs ends the whole comparison
+                return True
+            self._compared.add(pair)
+        if kind in (list, tuple):
+            return len(one) == len(other) and all(map(self.is_same, one, other))
+        if kind is dict:
+            return list(map(_typed, one)) == list(map(_typed, other)) and all(
+                self.is_same(item, other[key]) for key, item in one.items()
+            )
+        if kind in (set, frozenset):
+            return set(map(_typed, one)) == set(map(_typed, other))
+        return bool(self._encode(one) == self._encode(other))
+
+
+def _typed(key: Any) -> tuple[type, Any]:
+    """1, True and 1.0 are equal, and not the same."""
+    return type(key), key

@@ -1,0 +1,223 @@
+"""`recover`: what of a damaged store still holds, copied to a new one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from store.engines.sqlite.care.rebuild import Rebuild, check_target, rebuilt
+from store.engines.sqlite.salvage.roots import ids_of, sample_of
+from store.engines.sqlite.salvage.salvage import Salvage, Salvaged
+from store.engines.sqlite.salvage.source import Source, opened
+from store.engines.sqlite.spill.folder import Folder
+from store.engines.sqlite.spill.hollow import refuse_hollow
+from store.errors import Corrupt, NotAStore, RecordError, StorageError
+from store.opened.arguments import locate
+from store.rows.row import Row
+from store.rows.spilled import FOLDER_SUFFIX, parts_of, prefix_of
+from store.trust.keys.key import UNKEYED
+from store.trust.keys.ring import Keyring, KeySource
+from store.trust.seal import Sealer, Verdict
+
+ID_BYTES = 16
+WAIT_SECONDS = 5.0  # for a writer that is at work on the damaged store
+TRIED_IDS = 1000  # what may be the store's id; a file that was made to keep us busy has any number
+
+Progress = Callable[[int, int], None]
+"""Called now and then with how much is done, and how much there is to do."""
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What `recover` found; records are (namespace, name).
+
+    `sealed` and `foreign` count the records that are in the new store: those that a key of ours sealed, and those of
+    other keys whose checksum holds. `lost` are (namespace, name, why). `unsure`, which are in the new store, come
+    from pages that nothing leads to any more: they may have been replaced or deleted before the damage. `damage`
+    says what is wrong with the file. `files` and `file_bytes` are those of large values that were copied.
+    """
+
+    sealed: int = 0
+    foreign: int = 0
+    lost: list[tuple[str, str, str]] = field(default_factory=list)
+    unsure: list[tuple[str, str]] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+    files: int = 0
+    file_bytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was lost, as far as the file still tells, and nothing is in doubt."""
+        return not (self.lost or self.unsure or self.damage)
+
+
+def recover(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    key: KeySource = None,
+    store_id: bytes | None = None,
+    progress: Progress | None = None,
+) -> Recovery:
+    """Copies every record whose seal still holds from a damaged store to a new one, and says what it could not.
+
+    The database is read byte by byte: it may be damaged so that SQLite does not open it. It is not changed. Records
+    keep their seals, ids, revisions and times; none is decoded. Of other keys' records, which nobody here can check
+    in full, those are kept whose checksum holds.
+
+    Args:
+        source: the path of the damaged store. No store of this program may have it open.
+        target: the path of the new one; there must be nothing.
+        key: as that of `Store`.
+        store_id: the 16 bytes in the table `identity` of a backup, where those of the damaged file are lost.
+        progress: called with how much is done, and how much there is to do.
+
+    Raises:
+        StoreNotFound: there is no such file. StorageError: it cannot be read, or the target be written.
+        LockTimeout: another program is writing to it. StoreError: this one has it open.
+        Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
+    """
+    path, goal = _path(source), _path(target)
+    if store_id is not None and len(store_id) != ID_BYTES:
+        raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
+    check_target(goal)
+    keyring = Keyring(key)
+    with opened(path, WAIT_SECONDS) as file:
+        steps = _Steps(file.image.count, progress)
+        sealer = _sealer(file, keyring, store_id)
+        salvage = Salvage(file.image, lambda row: _verdict(sealer, row) is not None, steps.page)
+        found = salvage.run()
+        with rebuilt(goal, sealer.store_id, file.rights()) as new:
+            result = _copied(found, salvage, sealer, Folder(file.path, file.path + FOLDER_SUFFIX), new, steps)
+            file.check_unchanged()
+    steps.end()
+    return result
+
+
+def _path(location: str | os.PathLike[str]) -> str:
+    """As `Store` takes it. Raises: TypeError, ValueError."""
+    _, path = locate(location)
+    if path == ":memory:":
+        raise ValueError("what is recovered, and where it goes, is a file; give its path")
+    return path
+
+
+def _copied(
+    found: Salvaged, salvage: Salvage, sealer: Sealer, folder: Folder, new: Rebuild, steps: _Steps
+) -> Recovery:
+    """Fills the new store."""
+    result = Recovery(damage=found.damage)
+    lost = [(*key, why) for key, why in found.lost.items()]
+    for done, (key, rowid) in enumerate(sorted(found.ids.items(), key=lambda item: item[1])):
+        row = salvage.read(found.places[key])
+        try:
+            parts = [] if row.spill is None else parts_of(row.spill, prefix_of(sealer.store_id, *key))
+            if _verdict(sealer, row) is not Verdict.OWN:
+                refuse_hollow(folder, parts)
+            for part in parts:
+                new.add_file(folder, part)
+                result.files, result.file_bytes = result.files + 1, result.file_bytes + part.bytes
+        except (Corrupt, StorageError) as exc:
+            if not isinstance(exc, Corrupt) and exc.path is not None and not exc.path.startswith(folder.path):
+                raise  # it is the new one that cannot be written
+            lost.append((*key, exc.message if isinstance(exc, Corrupt) else str(exc)))
+            continue
+        new.add(row._replace(id=rowid))
+        if _verdict(sealer, row) is Verdict.OWN:
+            result.sealed += 1
+        else:
+            result.foreign += 1
+        steps.record(done, len(found.ids))
+    gone = {(namespace, name) for namespace, name, _ in lost}
+    result.lost = sorted(lost)
+    result.unsure = sorted(key for key in found.unsure if key not in gone)
+    return result
+
+
+class _Steps:
+    """Tells how far the work is, as pages: the table is walked, its gaps are searched, and the rows are copied."""
+
+    def __init__(self, pages: int, progress: Progress | None) -> None:
+        self._pages, self._progress = pages, progress
+        self._done = 0
+
+    def page(self) -> None:
+        self._done = min(self._done + 1, 2 * self._pages)
+        self._tell(self._done)
+
+    def record(self, done: int, records: int) -> None:
+        self._tell(2 * self._pages + self._pages * done // records)
+
+    def end(self) -> None:
+        self._tell(3 * self._pages)
+
+    def _tell(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(done, 3 * self._pages)
+
+
+def _verdict(sealer: Sealer, row: Row) -> Verdict | None:
+    """Whose a row is; None where its seal, or of another key's its checksum, does not hold."""
+    try:
+        return sealer.check(row) if row.has_column_types() else None
+    except (RecordError, ValueError):
+        return None
+
+
+def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
+    """What checks the seals: with the id that was given, or the one under which most of some rows hold.
+
+    Raises: Corrupt: there is none under which any does.
+    """
+    if store_id is not None:
+        return Sealer(keyring, store_id)
+    rows = sample_of(file.image)
+    tried: dict[bytes, None] = {}
+    found = _best(_noted(islice(ids_of(file.image), TRIED_IDS), tried), rows, keyring)
+    if found is None:
+        found = _best((near for one in islice(tried, 3) for near in _one_byte_off(one)), rows[:3], keyring)
+    if found is None and not any(keyring.find(row.seal[: len(UNKEYED)]) for row in rows):
+        found = next(iter(tried), None)  # nothing in it is ours, so nothing tells
+    if found is None and not rows:
+        raise NotAStore(f"{file.path}: nothing in it looks like a record of a store; choose another file")
+    if found is None:
+        raise Corrupt(
+            f"{file.path}: the id of the store is lost, and without it no seal can be checked; give that of a backup "
+            "(store_id=, --store-id): SELECT hex(id) FROM identity"
+        )
+    return Sealer(keyring, found)
+
+
+def _best(ids: Iterable[bytes], rows: list[Row], keyring: Keyring) -> bytes | None:
+    """The id under which most rows hold, of those whose seal tells; None where none does."""
+    best, most = None, 0
+    for one in ids:
+        sealer = Sealer(keyring, one)
+        holding = sum(_tells(sealer, row) for row in rows)
+        if holding > most:
+            best, most = one, holding
+            if 2 * holding > len(rows):
+                break
+    return best
+
+
+def _tells(sealer: Sealer, row: Row) -> bool:
+    """Whether a row holds by a seal of which the store's id is part; a checksum holds under any."""
+    verdict = _verdict(sealer, row)
+    return verdict is Verdict.OWN or (verdict is Verdict.FOREIGN and row.seal.startswith(UNKEYED))
+
+
+def _noted(ids: Iterable[bytes], notes: dict[bytes, None]) -> Iterator[bytes]:
+    for one in ids:
+        if one not in notes:
+            notes[one] = None
+            yield one
+
+
+def _one_byte_off(store_id: bytes) -> Iterator[bytes]:
+    """What an id of which one byte is damaged can have been."""
+    for place in range(ID_BYTES):
+        for byte in range(256):
+            yield store_id[:place] + bytes((byte,)) + store_id[place + 1 :]

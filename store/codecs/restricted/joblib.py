@@ -1,0 +1,90 @@
+"""The restricted decoder for what joblib writes: a pickle in which the bytes of each array stand as they are.
+
+joblib puts a `NumpyArrayWrapper` in the place of an array: subclass, shape, order and dtype. After the opcode that
+gives it its state, and outside of any frame, follow the length of a padding in one byte and the padding (since
+joblib 1.2), and the array's data. Format: https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
+from store.codecs.pickle.pickled import Buffers, Pickled, undecodable
+from store.codecs.restricted.globals import Global, Unbuilt, does_not_fit
+from store.codecs.restricted.machine import Machine
+from store.errors import Corrupt
+
+_FIELDS = {"subclass", "shape", "order", "dtype", "allow_mmap"}
+_ALIGNMENT = "numpy_array_alignment_bytes"
+
+
+class NumpyArrayWrapper:
+    """Stands for the class of joblib, of which nothing is made."""
+
+
+class Memmap:
+    """Stands for `numpy.memmap`, of which joblib keeps the array alone."""
+
+
+_VALUES = {
+    ("joblib.numpy_pickle", "NumpyArrayWrapper"): Global(NumpyArrayWrapper),
+    ("numpy", "memmap"): Global(Memmap),
+    ("numpy.core.memmap", "memmap"): Global(Memmap),
+}
+
+
+class JoblibMachine(Machine):
+    """The restricted machine, which reads an array where joblib wrote one."""
+
+    def found_by_us(self, module: str, name: str) -> Global:
+        return _VALUES.get((module, name)) or super().found_by_us(module, name)
+
+    def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
+        if cls is NumpyArrayWrapper and args == () and named == {}:
+            return self.keep_unbuilt(Unbuilt(self._read_array))
+        return super().new(cls, args, named)
+
+    def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
+        if cls is NumpyArrayWrapper and base is object and state is None:
+            return Unbuilt(self._read_array)
+        return super().reconstruct(cls, base, state)
+
+    def _read_array(self, state: Any) -> Any:
+        """The array of a wrapper's state and of the bytes that follow. Raises: Untrusted, Corrupt."""
+        if type(state) is not dict or state.keys() - {_ALIGNMENT} != _FIELDS:
+            raise does_not_fit("an array")
+        subclass, shape, order, dtype = (state[field] for field in ("subclass", "shape", "order", "dtype"))
+        if subclass is not Memmap and not self.arrays.is_class(subclass):
+            raise self.not_callable(subclass)
+        if type(order) is not str or order not in ("C", "F"):
+            raise does_not_fit("an array")
+        size = self.arrays.bytes_of(dtype, shape)
+        if state.get(_ALIGNMENT) is not None:
+            self.reader.unframed(self.reader.unframed(1)[0])
+        data = self.reader.unframed(size)
+        self.budget.charge(size)
+        return self.arrays.array(dtype, shape, order, bytearray(data))
+
+
+class RestrictedJoblib(Pickled):
+    """What reads with restraint what joblib wrote; joblib itself need not be installed."""
+
+    name = "joblib"
+    protocols = range(6)
+
+    def decode_restricted(
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
+        machine = JoblibMachine(bytes(body), allow=allow, lookup=lookup)
+        try:
+            value = machine.run()
+        except EOFError as exc:
+            raise undecodable(exc) from exc
+        if machine.left_over:
+            raise Corrupt("bytes follow its end; the record stays as it is")
+        return value
+
+
+codec = RestrictedJoblib()

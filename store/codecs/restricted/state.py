@@ -1,0 +1,91 @@
+"""What BUILD gives objects of allowed classes: attributes and slots, without running their code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from store.classes.attributes import check_name, defined, own_dict, slot_of
+from store.codecs.restricted.exceptions import set_state
+from store.errors import Corrupt
+
+
+def set_attributes(target: Any, state: Any) -> None:
+    """The stdlib's default: a dict for `__dict__`, and perhaps one for slots. Raises: Corrupt."""
+    slots = None
+    if type(state) is tuple and len(state) == 2:
+        state, slots = state
+    if state:
+        set_dict(target, state)
+    if slots:
+        _set_slots(target, slots)
+
+
+def set_dict(target: Any, state: Any) -> None:
+    """Attributes of an object that is no class. Raises: Corrupt."""
+    check_names(state)
+    if isinstance(target, BaseException):
+        set_state(target, state)
+        return
+    own = own_dict(target)
+    if own is None:
+        raise Corrupt(f"{type(target).__qualname__[:80]!r} has no attributes")
+    for name, value in state.items():
+        check_name(type(target), name, value)
+        own[name] = value
+
+
+def _set_slots(target: Any, slots: Any) -> None:
+    check_names(slots)
+    for name, value in slots.items():
+        slot, own = slot_of(type(target), name), own_dict(target)
+        check_name(type(target), name, value)
+        if slot is not None:
+            slot.__set__(target, value)
+        elif own is not None and defined(type(target), name) is None and not isinstance(target, BaseException):
+            own[name] = value
+        else:
+            raise Corrupt(f"{type(target).__qualname__[:80]!r} has no slot {name[:80]!r}")
+
+
+def check_versioned(cls: type, state: Any) -> None:
+    """Raises: Corrupt: attributes that `versioned` will set have names that only methods may have."""
+    method = getattr(cls, "__setstate__", None)
+    if getattr(method, "__store_original__", method) is not None:
+        return  # the class's own code knows what its state means
+    found = state
+    if type(state) is dict and type(state.get("store:version")) is int:
+        found = state.get("store:state")
+    for part in found if type(found) is tuple else (found,):
+        for name, value in part.items() if type(part) is dict else ():
+            if type(name) is str:
+                check_name(cls, name, value)
+
+
+def check_names(state: Any) -> None:
+    """Raises: Corrupt: it is no dict of attributes."""
+    if type(state) is not dict or not all(type(name) is str for name in state):
+        raise Corrupt("an object's state is no dict of attributes")
+
+
+def values_of(state: Any) -> Iterable[Any]:
+    """The attributes that a state holds, as far as can be told."""
+    parts = state if type(state) is tuple else (state,)
+    return [value for part in parts for value in (part.values() if type(part) is dict else (part,))]
+
+
+def is_uuid(cls: Any) -> bool:
+    """Whether it is the class of UUIDs, which has state and is made of nothing else."""
+    return isinstance(cls, type) and cls is getattr(sys.modules.get("uuid"), "UUID", None)
+
+
+def set_uuid(target: Any, state: Any) -> None:
+    """The number of a UUID. Raises: Corrupt."""
+    check_names(state)
+    number, safe = state.get("int"), state.get("is_safe")
+    if type(number) is not int or not 0 <= number < 1 << 128 or not set(state) <= {"int", "is_safe"}:
+        raise Corrupt("a UUID's state does not fit")
+    if safe not in (None, 0, -1):
+        raise Corrupt("a UUID's state does not fit")
+    target.__setstate__(state)

@@ -1,0 +1,1 @@
+"""Maintenance of a file: check, copy, backup, restore, compact."""

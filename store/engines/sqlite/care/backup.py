@@ -1,0 +1,159 @@
+"""A backup: a copy of the store that takes the place of the one before it in one step, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from store.engines.sqlite.care.copy import (
+    Copied,
+    Progress,
+    Report,
+    copy_state,
+    folder_beside,
+    locked,
+    partial_beside,
+    stoppable,
+    translated,
+)
+from store.engines.sqlite.engine.engine import Engine
+from store.engines.sqlite.errors import SQLITE_ERRORS, code_of, is_busy, translate
+from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening.attach import detach, is_open, retain
+from store.engines.sqlite.opening.connection import apart
+from store.engines.sqlite.opening.files import identity_at
+from store.engines.sqlite.spill.copying import Check, FileCopies, remove_others
+from store.engines.sqlite.spill.folder import Folder
+from store.errors import LockTimeout, StorageError, StoreError
+from store.system.file_status import is_there
+from store.system.syncing import sync_folder
+
+# What belongs to a store, behind its path.
+_OWN = ("", "-wal", "-shm", "-journal", "-network", "-open", ".lock", "-spill", "-locks")
+_READONLY = 8
+
+
+def backup(engine: Engine, path: str, check: Check, progress: Progress | None, timeout: float) -> Copied:
+    """The contract `Backend.backup`; `path` is absolute."""
+    if engine.slot().current() is not None:
+        raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
+    lease = retain(engine)  # whoever is told of the progress may close the store
+    try:
+        target = os.path.realpath(path)
+        with stoppable(), translated(target):
+            return place_copy(engine, target, check, Report(progress), timeout)
+    finally:
+        detach(lease)
+
+
+def place_copy(engine: Engine, target: str, check: Check, report: Report, timeout: float) -> Copied:
+    """Puts a copy of the store into the place of `target`, which is a store of the same id or nothing yet."""
+    refuse_own(engine, target)
+    older = _older(engine, target, timeout)
+    with partial_beside(target, timeout) as partial:
+        folder = folder_beside(target, partial)
+        source = folder if engine.spill is None else engine.spill.folder
+        files = FileCopies(source, folder, timeout)
+        try:
+            copied = copy_state(engine, partial, files, check, report, timeout)
+            with _claimed(engine, target, timeout):
+                _rename(partial, target)
+        except BaseException:
+            if os.path.lexists(partial):  # else it is in its place, whatever came after that
+                files.undo()
+            raise
+        finally:
+            files.close()
+        if older:  # else what lies there may be of a store that was moved away
+            remove_others(Folder(target, folder.path), copied.parts)
+    return copied
+
+
+def refuse_own(engine: Engine, target: str) -> None:
+    """Raises: StoreError: the target is the store that is copied, or one of the files that belong to it."""
+    if engine.shared:
+        return
+    own = [engine.path + suffix for suffix in _OWN]
+    if target in own or os.path.dirname(target) in own or _is_same(engine, target):
+        raise StoreError(f"{target} is what is to be copied, or a file of it; give another path")
+
+
+def _is_same(engine: Engine, target: str) -> bool:
+    """Whether it is a hard link to the store."""
+    with suppress(OSError):
+        status = os.stat(target)
+        return (status.st_dev, status.st_ino) == engine.inode
+    return False
+
+
+def _older(engine: Engine, target: str, timeout: float) -> bool:
+    """Whether a backup of this store is there already.
+
+    Raises:
+        NotAStore: something else is, which is never overwritten. StorageError: another store, or the remains of one.
+    """
+    identity = identity_at(target, timeout)
+    if identity not in (None, engine.store_id):
+        raise StorageError(
+            f"{target} is another store, or a backup of another, and was not touched; choose another path, or delete "
+            "it if nobody needs it",
+            errno=errno.EEXIST,
+            path=target,
+        )
+    if is_open(target):
+        raise StoreError(f"{target} is open as a store in this process; close it, or choose another path")
+    for log in (target + "-wal", target + "-journal"):
+        if identity is None and is_there(log):
+            raise StorageError(
+                f"{log} lies there without its database; move it away, or choose another path",
+                errno=errno.EEXIST,
+                path=log,
+            )
+    return identity is not None
+
+
+@contextmanager
+def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
+    """Nobody opens the target as a store meanwhile, nor has it open to write, nor has it a log left beside it.
+
+    The log of a database that was replaced would be taken for that of the new one. The lock keeps those away that
+    would make one; SQLite's own lock on the database that is there those that are at work on it.
+    """
+    with locked(target + ".lock", timeout):
+        if not _older(engine, target, timeout):  # it may have come since
+            yield
+            return
+        with apart(target) as conn:
+            _lock_out(conn, target)
+            yield
+            with suppress(sqlite3.Error):
+                conn.rollback()
+
+
+def _lock_out(conn: sqlite3.Connection, target: str) -> None:
+    """Folds the log in and keeps everybody out. Raises: LockTimeout: the target is in use."""
+    try:
+        # The first read, for which a log is opened with its index, as others have it.
+        if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal" and companions.is_exposed(target):
+            companions.keep_journal(target)
+        # The lock is kept from here on: without a log, SQLite would look for a journal at each step.
+        conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+        conn.execute("PRAGMA journal_mode = DELETE").fetchone()
+        conn.execute("BEGIN EXCLUSIVE")
+    except SQLITE_ERRORS as exc:
+        if code_of(exc) == _READONLY:  # made so by whoever guards it: nobody else writes it either
+            return
+        if not is_busy(exc):
+            raise translate(exc, target) from exc
+        raise LockTimeout(
+            f"{target} is in use by another program; close it there, or choose another path", path=target
+        ) from exc
+
+
+def _rename(partial: str, target: str) -> None:
+    sync_folder(os.path.dirname(target))  # a journal of the older one that came back would be taken for the copy's
+    os.rename(partial, target)
+    sync_folder(os.path.dirname(target))

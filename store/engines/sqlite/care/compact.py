@@ -1,0 +1,165 @@
+"""Giving space back: files that nobody needs any more, free pages of the database, and the log."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.engine import Engine
+from store.engines.sqlite.engine.slot import fetch_all
+from store.engines.sqlite.errors import translate
+from store.engines.sqlite.spill.files import NO_WAIT, SqliteSpill
+from store.engines.sqlite.spill.folder import RETRY_SECONDS, lock_exclusively, translated
+from store.errors import StoreError
+from store.system.clock import steady_clock
+
+T = TypeVar("T")
+Progress = Callable[[int, int], None]
+
+STEP_PAGES = 1000  # that one turn of the writer's lock gives back: 4 MB, some milliseconds
+STEP_FILES = 500
+LEAST_PAGE_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFreed:
+    """The contract `Freed` of `store.engines.contract`."""
+
+    files: int = 0
+    orphans: int = 0
+    file_bytes: int = 0
+    database_bytes: int = 0
+    files_left: int = 0
+
+
+def compact(engine: Engine, timeout: float, progress: Progress | None) -> SqliteFreed:
+    """Everything that can be given back now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
+    if engine.slot().current() is not None:
+        raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
+    spill = engine.spill
+    if spill is None:
+        return SqliteFreed()
+    spill.let_go_of_leftovers()
+    before = _database_bytes(engine)
+    steps = _Steps(progress)
+    files, file_bytes = _fold_garbage(engine, timeout, steps)
+    _vacuum(engine, timeout, steps)
+    error = engine.checkpoints.error
+    if error is not None:
+        raise error if isinstance(error, StoreError) else translate(error, engine.path)
+    orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
+    steps.end()
+    return SqliteFreed(
+        files, orphans, file_bytes + orphan_bytes, max(0, before - _database_bytes(engine)), _garbage(engine, timeout)
+    )
+
+
+class _Steps:
+    """Tells how far the work is, in files and pages; how many there are is known as it goes on."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._done = 0
+
+    def step(self, done: int, left: int) -> None:
+        """So many were done, and so many are left."""
+        self._done += done
+        if self._progress is not None:
+            self._progress(self._done, self._done + left + 1)
+
+    def end(self) -> None:
+        """All is done."""
+        self._done += 1
+        self.step(0, -1)
+
+
+def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, int]:
+    """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
+    files = size = 0
+    left = _garbage(engine, timeout)
+    for _ in range(0, left, STEP_FILES):  # and no more: in a damaged table those that were folded may stay
+        gone, freed = engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES), timeout)
+        if not gone:
+            break
+        files, size = files + gone, size + freed
+        left = _garbage(engine, timeout)
+        steps.step(gone, left)
+    return files, size
+
+
+def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
+    """The free pages that there are go, STEP_PAGES in a turn; those that others free meanwhile are for the next time.
+
+    Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
+    """
+    left = min(_free_pages(engine, timeout), _database_bytes(engine) // LEAST_PAGE_BYTES)
+    if not left:
+        engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE"), timeout)
+    while left > 0:
+        engine.alone(lambda: _vacuum_step(engine, timeout), timeout)
+        now = _free_pages(engine, timeout)
+        steps.step(STEP_PAGES, now)
+        left = min(left - STEP_PAGES, now)
+
+
+def _vacuum_step(engine: Engine, timeout: float) -> None:
+    slot = engine.slot()
+    slot.run("SELECT 1", (), _vacuumed, timeout)
+    engine.fold(slot, "TRUNCATE")
+
+
+def _vacuumed(cursor: sqlite3.Cursor) -> None:
+    """Some free pages: `execute` would step the statement once, since it has no columns, and that frees one."""
+    cursor.connection.executescript(sql.INCREMENTAL_VACUUM.format(STEP_PAGES))
+
+
+def _free_pages(engine: Engine, timeout: float) -> int:
+    count: int = engine.read(sql.FREE_PAGES, (), fetch_all, 0.0, timeout)[0][0]
+    return count
+
+
+def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple[int, int]:
+    """How many files were removed that nobody named, and their bytes.
+
+    Who is writing files waits for the writer's lock, perhaps, so it is not kept while we wait for them. Where they do
+    not end within the timeout, the orphans stay.
+    """
+    deadline = steady_clock() + timeout
+    files = size = 0
+    while True:
+        found = engine.alone(lambda: _orphans_removed(spill), timeout)
+        if found is not None:
+            files, size = files + found[0], size + found[1]
+            if found[0] < STEP_FILES:
+                return files, size
+        elif steady_clock() >= deadline:
+            return files, size
+        else:
+            time.sleep(RETRY_SECONDS)
+
+
+def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
+    """None where files are being written: those are named by no row yet."""
+    with translated(spill.folder.path), suppress(FileNotFoundError):
+        with spill.folder.opened() as descriptor:
+            if not lock_exclusively(descriptor, NO_WAIT):
+                return None
+            unnamed = spill.unnamed(spill.folder.files(descriptor))
+            gone, freed = spill.folder.remove(islice(unnamed, STEP_FILES))
+            return len(gone), freed
+    return 0, 0
+
+
+def _garbage(engine: Engine, timeout: float) -> int:
+    count: int = engine.read(sql.COUNT_GARBAGE, (), fetch_all, 0.0, timeout)[0][0]
+    return count
+
+
+def _database_bytes(engine: Engine) -> int:
+    return engine.file_bytes() + engine.checkpoints.log_bytes()

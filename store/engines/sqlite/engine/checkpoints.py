@@ -1,0 +1,96 @@
+"""When the write-ahead log is folded into the database, and what became of it.
+
+Checkpoints are the writer's, under its lock: two that run at once beside a writer could corrupt a database in SQLite
+before 3.51.3 (https://www.sqlite.org/wal.html, "The WAL-Reset Bug").
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from store.engines.sqlite.engine.coherence import SqliteCoherence
+from store.engines.sqlite.engine.wal_index import frames_in
+from store.errors import StorageError
+from store.system.file_status import status_of
+
+if TYPE_CHECKING:
+    from store.engines.sqlite.spill.files import SqliteSpill
+
+LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
+LEAST_FRAMES = 25  # pages; a checkpoint for fewer than a few commits wrote would cost more than it saves
+LOG_SHARE = 8  # of the free disk space; the log gets no more than an eighth of it
+PAGE_BYTES = 4096
+DROPPED_BYTES = 12 * 1024 * 1024  # of files that are given up, from which a checkpoint is worth the space
+FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers, briefly
+
+
+class Checkpoints:
+    """Of one engine; used under the writer's lock."""
+
+    def __init__(self, path: str, coherence: SqliteCoherence, spill: SqliteSpill | None) -> None:
+        self.error: sqlite3.Error | StorageError | None = None
+        """Why the last one failed, if it did: the writes are safe in the log all the same."""
+        self._path = path
+        self._coherence = coherence
+        self._spill = spill
+        self._dropped = 0  # bytes of files that nobody needs once the log is folded in
+        self._written = 0  # pages, as this process counts them where there is no index to ask
+        self._folded = 0  # frames that were in the log at the last one
+        self._room = self._frames_with_room()
+
+    def wrote(self, rows: int, size: int) -> None:
+        """Count what goes into the log."""
+        self._written += rows + size // PAGE_BYTES
+
+    def dropped(self, size: int) -> None:
+        """Count the bytes of spill files that wait for a checkpoint to be removed."""
+        self._dropped += size
+
+    def has_unfolded(self) -> bool:
+        """Whether this process has written to the log since it last folded it in."""
+        return self._written > 0
+
+    def is_due(self) -> bool:
+        """Whether enough has come into the log since the last one, or enough files wait for it."""
+        if self._dropped >= DROPPED_BYTES:
+            return True
+        frames = self._frames()
+        if frames is None:
+            return self._written >= min(LOG_FRAMES, self._room)
+        if frames < self._folded:  # the log was begun anew
+            self._folded = 0
+        return frames - self._folded >= min(LOG_FRAMES, self._room)
+
+    def run(self, conn: sqlite3.Connection, mode: str | None, files: int) -> tuple[int, int]:
+        """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
+        self._written = self._dropped = 0
+        self._folded = self._frames() or 0
+        try:
+            mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
+            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode, files)
+            self.error = None
+        except (sqlite3.Error, StorageError) as exc:  # the commit before it stands
+            self.error = exc
+            return 0, 0
+        finally:
+            self._room = self._frames_with_room()
+        return gone
+
+    def _frames_with_room(self) -> int:
+        """How many pages the log may have on a small disk: without it, it alone could fill one with little data."""
+        try:
+            status = os.statvfs(os.path.dirname(self._path))
+        except (AttributeError, OSError):  # Windows; ":memory:"
+            return LOG_FRAMES
+        return max(LEAST_FRAMES, status.f_bavail * status.f_frsize // LOG_SHARE // PAGE_BYTES)
+
+    def _frames(self) -> int | None:
+        index = self._coherence.index()
+        return None if index is None else frames_in(index)
+
+    def log_bytes(self) -> int:
+        """The size of the log."""
+        status = status_of(self._path + "-wal")
+        return 0 if status is None else status.st_size

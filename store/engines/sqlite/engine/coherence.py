@@ -1,0 +1,127 @@
+"""Which cached reads of this process are still good: the contract `Coherence` for one file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, opening
+
+if TYPE_CHECKING:
+    import mmap
+
+    from store.engines.contract import CachedReads
+    from store.system.locking import WriterLock
+
+
+LOG_NAMES = 2000  # records named by the commits that are kept for caches which have yet to follow them
+
+Names = Sequence[tuple[str, str]]
+
+
+class Commits:
+    """The last commits of this process, by the header that each came after; a cache follows them when it is read.
+
+    So a commit costs the same however many stores are open. Written under the writer's lock alone; the handler of a
+    signal may write amid that, and what is lost of it then is only not known.
+    """
+
+    def __init__(self) -> None:
+        self._recent: dict[bytes, tuple[bytes, Names]] = {}
+        self._older: dict[bytes, tuple[bytes, Names]] = {}
+        self._left = LOG_NAMES
+
+    def add(self, before: bytes, after: bytes, touched: Names) -> None:
+        self._recent[before] = after, touched
+        self._left -= len(touched) + 1
+        if self._left < 0:
+            self._older, self._recent = self._recent, {}
+            self._left = LOG_NAMES
+
+    def between(self, before: bytes, after: bytes) -> list[Names] | None:
+        """What was touched from one header to another; None where not all that lies between them is known."""
+        steps: list[Names] = []
+        while before != after:
+            step = self._recent.get(before) or self._older.get(before)
+            if step is None:
+                return None
+            before, touched = step
+            steps.append(touched)
+        return steps
+
+
+class SqliteCoherence:
+    """Belongs to one engine. Safe across threads; before a fork it is dropped, as its connections are.
+
+    `is_open` says whether the process has a connection to the file open that has read through the index: only then
+    the map is what others write to. No `path`: there is no map, and nothing is cached.
+    """
+
+    def __init__(self, path: str | None, writer: WriterLock, is_open: Callable[[], bool]) -> None:
+        self.writer = writer
+        self.looked = 0.0
+        self._path = path
+        self._is_open = is_open
+        self._index: mmap.mmap | None = None
+        self._commits = Commits()
+        self.between = self._commits.between
+        # Weak: an interrupt may lose a store on the way.
+        self._caches: WeakValueDictionary[int, CachedReads] = WeakValueDictionary()
+        self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
+
+    def index(self) -> mmap.mmap | None:
+        index = self._index
+        if index is not None or self._path is None:
+            return index
+        # `drop` waits in ours, and with it whoever is about to close the last connection. Not taken first: a
+        # thread that is opening one may come to close another in a collection, and waited for us, who waited for it.
+        with opening(), self._lock:
+            if self._index is None and self._is_open():
+                self._index = index_of(self._path)
+            return self._index
+
+    def register(self, cache: CachedReads) -> None:
+        self._caches[id(cache)] = cache
+
+    def unregister(self, cache: CachedReads) -> None:
+        self._caches.pop(id(cache), None)
+
+    def header(self) -> bytes | None:
+        """The header before a commit of our own; None where nobody caches."""
+        index = self._index
+        return header_of(index) if index is not None and self._caches else None
+
+    def committed(self, before: bytes, touched: Names | None) -> bytes | None:
+        """After a commit of our own that changed rows, the writer's lock still held.
+
+        `before`: the header just before it. `touched`: namespace and name of all that it may have changed; None:
+        anything. Where it was the one commit since, the caches will follow it without what it touched, and the header
+        is returned; else none can, and what is read next begins anew.
+        """
+        index = self._index
+        if index is None or touched is None:
+            return None
+        after = header_of(index)
+        if after is None or not is_next(before, after):
+            return None
+        self._commits.add(before, after, touched)
+        return after
+
+    def drop(self) -> None:
+        """Before the last connection is closed: from then on others may be at work on another file."""
+        with self._lock:
+            self._index = None
+            for cache in self._live():
+                cache.drop()
+
+    def renew(self) -> None:
+        """In a forked child: nothing of the parent's is good here, its locks included."""
+        self._lock = threading.RLock()
+        self._index = None
+        for cache in self._live():
+            cache.renew()
+
+    def _live(self) -> list[CachedReads]:
+        return [cache for reference in self._caches.valuerefs() if (cache := reference()) is not None]

@@ -1,0 +1,173 @@
+"""What keeps a write-ahead log in its place for as long as this process has connections to it.
+
+The last connection to a database folds its log in and unlinks it, and SQLite tells that it is the last one by locking
+bytes of the database. The lock of this process goes with any `close()` of the file that the program makes, to read,
+hash or copy it, and another process then takes the log away. `RangeLocks` hold beside SQLite's own what no `close()`
+drops. Where the system has no such locks, `FileLock` keeps at least programs of this library from doing so.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import suppress
+from typing import Protocol
+
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.log_names import Inode
+from store.engines.sqlite.opening.connection import connect
+from store.system import kept_locks
+from store.system.descriptors import Descriptor
+from store.system.rights import make_beside
+
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
+# Where SQLite locks what a reader of a database holds, and whoever wants it alone: SHARED_FIRST and SHARED_SIZE of
+# its os.h. And the byte of the index that says that somebody has it mapped, UNIX_SHM_DMS of its os_unix.c: who finds
+# it free truncates the file.
+_SHARED = 0x40000002, 510
+_MAPPED = 128, 1
+_WAL = b"\2\2"  # bytes 18 and 19 of a database with a write-ahead log, https://www.sqlite.org/fileformat.html
+_VERSIONS = slice(18, 20)
+
+
+class Locks(Protocol):
+    """Of one database in one process. All members are called under `wal_index.opening`."""
+
+    def take(self) -> bool:
+        """Before SQLite opens the log; True at once where they are held, False where somebody is closing it."""
+
+    def take_index(self, path: str) -> bool:
+        """After it did; False where the index is not there any more."""
+
+    def hand_over(self) -> bool:
+        """Before the last connection closes: from now on SQLite alone keeps others away. False: it cannot."""
+
+    def drop(self) -> None:
+        """After `hand_over`: the last connection may now fold the log in."""
+
+    def keep_log(self) -> None:
+        """Instead of `drop`: the last connection leaves the log alone as it closes."""
+
+    def release(self) -> None:
+        """After the last connection has closed."""
+
+
+class RangeLocks:
+    """Open file description locks on the database and the index."""
+
+    def __init__(self, path: str, inode: Inode) -> None:
+        self._database = wal_index.hold(path, inode)
+        self._index: wal_index.Held | None = None
+        self._locked = False
+
+    def take(self) -> bool:
+        number = self._database.number
+        if not self._locked and os.pread(number, _VERSIONS.stop, 0)[_VERSIONS] == _WAL:
+            self._locked = kept_locks.share(number, *_SHARED)
+            return self._locked
+        return True
+
+    def take_index(self, path: str) -> bool:
+        if not self._locked:
+            return False
+        if self._index is None:
+            try:
+                index = wal_index.hold(path + "-shm")
+            except FileNotFoundError:
+                return False
+            self._index = index
+            if not kept_locks.share(index.number, *_MAPPED):
+                self._let_go_of_index()
+                return False
+        return True
+
+    def hand_over(self) -> bool:
+        try:
+            kept_locks.share_as_process(self._database.number, *_SHARED)
+        except OSError:
+            return False
+        return True
+
+    def drop(self) -> None:
+        if self._locked:
+            self._locked = False
+            kept_locks.unlock(self._database.number, *_SHARED)
+
+    def keep_log(self) -> None:
+        """Nothing is to be done: SQLite cannot have the database alone while it is locked."""
+
+    def release(self) -> None:
+        with suppress(OSError):  # closed, they are unlocked as well
+            self.drop()
+        self._let_go_of_index()
+        wal_index.let_go(self._database, at_once=True)
+
+    def _let_go_of_index(self) -> None:
+        index, self._index = self._index, None
+        if index is not None:
+            with suppress(OSError):
+                kept_locks.unlock(index.number, *_MAPPED)
+            wal_index.let_go(index, at_once=False)
+
+
+class FileLock:
+    """A shared lock on a file of its own, which other SQLite programs know nothing of."""
+
+    SUFFIX = "-open"
+
+    def __init__(self, path: str) -> None:
+        self._database, self._path = path, path + self.SUFFIX
+        self._file: Descriptor | None = None
+        self._reader: sqlite3.Connection | None = None
+
+    def take(self) -> bool:
+        if sys.platform == "win32":  # where closing a file drops no lock of SQLite's
+            return True
+        if self._file is None:
+            try:
+                make_beside(self._path, self._database)
+                self._file = Descriptor(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except OSError:  # a reader that may not make it
+                return True
+        return self._flock(fcntl.LOCK_SH)
+
+    def take_index(self, path: str) -> bool:
+        return True
+
+    def hand_over(self) -> bool:
+        """Whether nobody else has the log open, as far as this can tell."""
+        return self._file is None or self._flock(fcntl.LOCK_EX)
+
+    def drop(self) -> None:
+        """It is kept until the connection is closed."""
+
+    def keep_log(self) -> None:
+        """Another connection, which may only read and so cannot have the database alone, is closed after that one."""
+        self._reader = connect(self._database, "mode=ro")
+        self._reader.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+
+    def release(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _flock(self, kind: int) -> bool:
+        assert self._file is not None
+        try:
+            fcntl.flock(self._file.number, kind | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def locks_on(path: str, inode: Inode) -> Locks:
+    """Those that this system has. Raises: OSError: the path names another file, or none, or it cannot be opened."""
+    return RangeLocks(path, inode) if kept_locks.AVAILABLE else FileLock(path)

@@ -1,0 +1,100 @@
+"""Locks by name, between processes, for the program's own purposes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+from store.errors import LockTimeout, StorageError, StoreError
+from store.system import running
+from store.system.digests import blake2b
+from store.system.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
+from store.system.rights import make_folder_beside
+
+SUFFIX = "-locks"  # behind the name of the database
+LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long, and waited for in peace
+
+
+class NamedLocks:
+    """Locks by name for the program's own purposes, each on a file of its own in `folder` while somebody holds it.
+
+    Without a folder they exclude threads only. A thread that takes one twice gets an error: it would
+    wait for itself.
+    """
+
+    def __init__(self, folder: str | None) -> None:
+        self.folder = folder
+        self._mine = threading.local()
+        self._mutex = threading.RLock()
+        self._known: WeakValueDictionary[str, WriterLock] = WeakValueDictionary()
+
+    @contextmanager
+    def hold(self, name: str, timeout: float) -> Iterator[None]:
+        """Hold the lock called `name`.
+
+        Raises:
+            LockTimeout: somebody else kept it for `timeout` seconds. StoreError: this thread has it.
+        """
+        held: set[tuple[str, int]] = self._mine.__dict__.setdefault("held", set())
+        mine = name, running.ident()  # greenlets share what is local to their thread
+        if mine in held:
+            raise StoreError(f"this thread holds the lock {name!r} already, and would wait for itself")
+        lock, hold = self._lock(name), Hold()
+        try:
+            held.add(mine)  # before it is taken: a signal handler that came in between would wait for its own thread
+            self._acquire(lock, hold, name, timeout)
+            yield
+        finally:
+            try:
+                lock.release_and_remove(hold)  # after an interrupt in between it goes with `hold`, and its file stays
+            finally:  # not before, as above
+                held.discard(mine)
+
+    def _acquire(self, lock: WriterLock, hold: Hold, name: str, timeout: float) -> None:
+        try:
+            lock.acquire(hold, nothing, timeout)
+        except LockTimeout as exc:
+            raise LockTimeout(
+                f"the lock {name!r} was held by somebody else for {timeout:g} seconds; try again, or wait longer: "
+                f"lock({name!r}, timeout=…)",
+                path=self.folder,
+            ) from exc
+
+    def forget(self) -> None:
+        """In a forked child: the locks of the parent's threads are not ours (`system.locking` closes them)."""
+        self._mine = threading.local()
+        self._mutex = threading.RLock()
+        self._known = WeakValueDictionary()
+
+    def _lock(self, name: str) -> WriterLock:
+        """The lock of that name, one for all threads, as long as one of them has or wants it."""
+        folder = self.folder
+        path = None if folder is None else self._file(folder, name)
+        database = None if folder is None else folder.removesuffix(SUFFIX)
+        with self._mutex:  # `setdefault` alone could give two threads two
+            lock = self._known.get(name)
+            if lock is None:
+                lock = self._known[name] = WriterLock(path, database=database, last_delay=LAST_DELAY)
+                lock.is_named = True
+            return lock
+
+    def _file(self, folder: str, name: str) -> str:
+        try:
+            make_folder_beside(folder, folder.removesuffix(SUFFIX))
+            is_folder = stat.S_ISDIR(os.lstat(folder).st_mode)
+        except OSError as exc:
+            raise unopenable(folder, exc, "the folder of the named locks", NAMED_REMEDY) from exc
+        if not is_folder:
+            raise StorageError(
+                f"{folder} is a link, and is not followed; move it away, and try again",
+                errno=errno.ELOOP,
+                path=folder,
+            )
+        return os.path.join(
+            folder, blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest() + ".lock"
+        )

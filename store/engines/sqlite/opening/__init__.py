@@ -1,0 +1,1 @@
+"""From a path to an engine: making, recognising and opening files."""

@@ -1,0 +1,250 @@
+"""From a path to its engine: one engine per real file, forks and exits."""
+
+from __future__ import annotations
+
+import atexit
+import errno
+import os
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from weakref import ref
+
+from store.engines.sqlite import schema as schema
+from store.engines.sqlite.engine import presence as sqlite_presence
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.engine import Engine
+from store.engines.sqlite.engine.log_names import Inode
+from store.engines.sqlite.engine.pool import lost
+from store.engines.sqlite.errors import SQLITE_ERRORS
+from store.engines.sqlite.opening.connection import connect, files_apart, probe
+from store.engines.sqlite.opening.files import leaving_no_trace, prepare
+from store.engines.sqlite.opening.network import in_network_mode
+from store.errors import StoreNotFound
+from store.system.clock import steady_clock
+from store.system.file_status import status_of
+from store.system.rights import Rights
+
+FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
+OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
+
+STALE = -2  # stands for an inode, as -1 does in memory
+
+_engines: dict[tuple[Inode, bool], Engine] = {}
+_engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
+_closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
+_lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
+_kept_for_ever: list[sqlite3.Connection] = []
+
+
+class Lease:
+    """Keeps an engine open until it is given back to `detach`, or is gone: an interrupt may lose it on any way.
+
+    Made under _engines_lock, so that nobody closes the engine meanwhile.
+    """
+
+    __slots__ = ("__weakref__", "engine", "is_open")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
+        self.is_open = True
+
+    def __del__(self) -> None:
+        if getattr(self, "is_open", False):  # else it came to nothing
+            detach(self)
+
+
+def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None) -> Lease:
+    """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
+
+    Raises:
+        StoreNotFound, NotAStore, ReadOnly, StorageError, LockTimeout.
+    """
+    if path == ":memory:":
+        return _attach_memory()
+    path = os.path.realpath(path)
+    read_only = mode == "r"
+    while True:
+        inode = _inode(path)
+        if inode is None and mode in "rw":
+            raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
+        if inode in _lost_files:
+            raise lost(path)
+        lease = _known(inode, path, read_only) if inode is not None else None
+        if lease is not None:
+            return lease
+        network = in_network_mode(path)
+        with leaving_no_trace(path):
+            connect_ = prepare(path, read_only=read_only, network=network, timeout=timeout, rights=rights)
+        inode = _inode(path)
+        if inode is not None:  # else deleted again at this very moment
+            return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
+
+
+def retain(engine: Engine) -> Lease:
+    """The same engine for another handle, which gives it back too."""
+    with _engines_lock:
+        return Lease(engine)
+
+
+def detach(lease: Lease) -> None:
+    """Give an engine back; the last one to do so closes its connections. And those that an interrupt left."""
+    lease.is_open = False
+    lease.engine.leases.pop(id(lease), None)
+    mine = threading.get_ident()
+    with _engines_lock:
+        for key, engine in list(_engines.items()):
+            if not engine.is_used():
+                _closing.append((engine, mine))
+                del _engines[key]
+    for entry in list(_closing):
+        if entry[1] == mine:
+            try:
+                entry[0].close()
+            finally:
+                with suppress(ValueError):  # a collection in between closed it
+                    _closing.remove(entry)
+
+
+def is_in_transaction() -> bool:
+    """Whether this thread is in a transaction of any file."""
+    return any(engine.is_in_transaction() for engine in _every_engine())
+
+
+def is_store(path: str) -> bool:
+    """Whether the file at `path` bears our mark."""
+    try:
+        with wal_index.opening():
+            conn = probe(os.path.realpath(path))
+            if conn is None:
+                return False
+            with closing(conn):
+                return schema.read_mark(conn)[0] == schema.APPLICATION_ID
+    except SQLITE_ERRORS:
+        return False
+
+
+def is_attached(inode: Inode) -> bool:
+    """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
+    return inode in _lost_files or any(engine.inode == inode for engine in _every_engine())
+
+
+def is_open(path: str) -> bool:
+    """Whether this process has the file at `path` open as a store."""
+    inode = _inode(os.path.realpath(path))
+    return inode is not None and any(engine.inode == inode for engine in _every_engine())
+
+
+def _known(inode: Inode, path: str, read_only: bool) -> Lease | None:
+    _set_aside(inode, path)
+    with _engines_lock:
+        engine = _engines.get((inode, read_only))
+        return None if engine is None else Lease(engine)
+
+
+def _set_aside(inode: Inode, path: str) -> None:
+    """Engines of the file that can do nothing more are known by no name, for as long as anybody has a handle of them.
+
+    All of them: SQLite has one index of the log for the whole process.
+    """
+    found = [engine for engine in _every_engine() if engine.inode == inode]
+    stale = [engine for engine in found if engine.is_stale(path)]
+    if stale:
+        with _engines_lock:
+            for engine in found:
+                if _engines.get((inode, engine.read_only)) is engine:
+                    _engines[(id(engine), STALE), engine.read_only] = _engines.pop((inode, engine.read_only))
+
+
+def _adopt(engine: Engine) -> Lease:
+    """Make a new engine the one of its file, unless another thread was faster."""
+    assert engine.inode is not None
+    with _engines_lock:
+        known = _engines.setdefault((engine.inode, engine.read_only), engine)
+        lease = Lease(known)
+    if known is not engine:
+        engine.close()
+    return lease
+
+
+def _attach_memory() -> Lease:
+    def open_() -> sqlite3.Connection:
+        conn = connect(":memory:")
+        schema.migrate(conn, ":memory:")
+        return conn
+
+    engine = Engine(":memory:", None, open_, read_only=False)
+    with _engines_lock:
+        _engines[(id(engine), -1), False] = engine
+        return Lease(engine)
+
+
+def _inode(path: str) -> Inode | None:
+    status = status_of(path)
+    return None if status is None else (status.st_dev, status.st_ino)
+
+
+# -- fork and exit
+
+
+def _before_fork() -> None:
+    """SQLite's table of locks survives a fork: a connection that does must not be opened beside again."""
+    _engines_lock.acquire()
+    deadline = steady_clock() + FORK_SECONDS
+    parked = [engine.park(deadline) for engine in _every_engine()]
+    wal_index.park(OPENING_SECONDS)
+    if not all(parked):
+        import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
+
+
+def _after_fork_in_parent() -> None:
+    wal_index.unpark()
+    for engine in _every_engine():
+        engine.unpark()
+    with suppress(RuntimeError):
+        _engines_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _engines_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
+    _engines_lock = threading.RLock()
+    engines = _every_engine()
+    sqlite_presence.renew()
+    wal_index.renew()
+    _closing.clear()
+    _lost_files.update(files_apart())
+    for engine in engines:
+        for conn in engine.renew():
+            _keep_for_ever(conn)
+        if engine.is_lost() and engine.inode is not None:
+            _lost_files.add(engine.inode)
+    for engine in engines:  # SQLite's table of locks is one for all connections to a file
+        if engine.inode in _lost_files:
+            engine.lose()
+
+
+def _every_engine() -> list[Engine]:
+    return [*_engines.values(), *(engine for engine, _ in _closing.copy())]
+
+
+def _keep_for_ever(conn: sqlite3.Connection) -> None:
+    """An inherited connection that is in a transaction is the parent's: closing it here could undo that."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(conn))
+    _kept_for_ever.append(conn)
+
+
+def _at_exit() -> None:
+    """Close what is idle, so that the WAL is folded into the database."""
+    for engine in list(_engines.values()):
+        if not engine.is_lost():
+            engine.close_idle(FORK_SECONDS)
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -1,0 +1,251 @@
+"""Making and recognising the file of a store: what lies at a path, and whether a connection can be opened to it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TypeVar
+
+from store.engines.sqlite import schema as schema
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.slot import wait
+from store.engines.sqlite.errors import SQLITE_ERRORS, is_writable
+from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening.connection import Connect, connect, has_log, probe, reader, writer
+from store.engines.sqlite.opening.names import COPIED, USED, check_name_length
+from store.engines.sqlite.opening.network import in_use, network_reader, network_writer, set_journal
+from store.engines.sqlite.opening.single_name import check_single_name
+from store.engines.sqlite.refusals import why_not_read
+from store.engines.sqlite.spill.folder import unwritable
+from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.system.file_status import is_there, status_of
+from store.system.locking import Hold, WriterLock, nothing
+from store.system.rights import Rights, make_database
+
+T = TypeVar("T")
+
+
+def identity_at(path: str, timeout: float) -> bytes | None:
+    """The id of the store at `path`, of an older schema too; None where there is nothing, or an empty file.
+
+    Raises:
+        NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
+    """
+    _check_place(path)
+    companions.check_own(path, writes=False)
+    if not _size(path):
+        return None
+    had_log = _is_beside(path)
+    try:
+        return _patiently(path, timeout, lambda: _identity(path))
+    finally:
+        _clear(path, had_log)
+
+
+def _identity(path: str) -> bytes | None:
+    conn = probe(path)
+    if conn is None:
+        raise StorageError(
+            f"{path} has a journal that a crash left; open it once with its own program, and try again",
+            errno=errno.EBUSY,
+            path=path,
+        )
+    with closing(conn):
+        if not schema.version_of(conn, path):
+            return None
+        found = conn.execute(sql.STORE_ID).fetchone()
+    if found is None or not isinstance(found[0], bytes):
+        raise NotAStore(f"{path} is marked as a store and has no identity; it was not touched", path=path)
+    return found[0]
+
+
+def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights: Rights | None = None) -> Connect:
+    """Make the file a store of this release, and say how to open connections to it.
+
+    A file that is made gets `rights`; None are those of the umask.
+    """
+    _check_place(path)
+    check_single_name(path, read_only=read_only)
+    companions.check_own(path, writes=not read_only)
+    if read_only:
+        connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
+        version = _patiently(path, timeout, lambda: _version(path, connect_))
+        if version != schema.SCHEMA_VERSION:
+            raise _not_yet(path, version)
+        return connect_
+    is_there = _size(path) > 0
+    check_name_length(path, USED if is_there else COPIED)
+    if is_there:
+        _check_writable(path)
+    elif rights is not None:
+        _make_empty(path, rights)
+    # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
+    if network or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
+        _make(path, timeout, network=network)
+    _check_writable(path)
+    return network_writer(path) if network else writer(path)
+
+
+def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
+    """What `look` makes of the file, once no other process is making, recovering or closing it.
+
+    Raises:
+        StoreError: what SQLite raised, translated.
+    """
+    deadline = None
+    while True:
+        try:
+            with wal_index.opening():  # no fork meanwhile: no engine knows of that connection
+                return look()
+        except SQLITE_ERRORS as exc:
+            deadline = wait(exc, path, deadline, timeout)
+
+
+def _is_complete(path: str) -> bool:
+    """Whether the file is a store of the current schema, in WAL mode: its maker may have been killed before."""
+    conn = probe(path)
+    if conn is None:  # a crash left a journal: only a writer can tell
+        return False
+    with closing(conn):
+        is_current = schema.version_of(conn, path) == schema.SCHEMA_VERSION
+        return is_current and conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def _version(path: str, connect_: Connect) -> int:
+    with closing(connect_()) as conn:
+        return schema.version_of(conn, path)
+
+
+def _not_yet(path: str, version: int) -> StoreError:
+    """The error for a file that only a writer can make what this release reads."""
+    if not version:
+        return NotAStore(f"{path} is empty; open it for writing once to make it a store", path=path)
+    return ReadOnly(
+        f"{path} was written by an earlier release (schema {version}, this one reads {schema.SCHEMA_VERSION}): open "
+        "it for writing once, which brings it up to date; if it may not be changed, do so with a copy of it",
+        path=path,
+    )
+
+
+@contextmanager
+def leaving_no_trace(path: str) -> Iterator[None]:
+    """What SQLite made beside a file to look at it goes again where the file is refused.
+
+    A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
+    write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
+    """
+    had_log = _is_beside(path)
+    try:
+        yield
+    except StoreError:
+        _clear(path, had_log)
+        raise
+
+
+def _clear(path: str, had_log: bool) -> None:
+    """Removes what a look at the file left beside it, where nothing was before."""
+    if not had_log and _is_beside(path):
+        with suppress(StorageError, *SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
+            conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+
+
+def _is_beside(path: str) -> bool:
+    """Whether SQLite has something beside the file, if only an empty log."""
+    return is_there(path + "-wal") or is_there(path + "-shm")
+
+
+def _make_empty(path: str, rights: Rights) -> None:
+    try:
+        make_database(path, rights)
+    except PermissionError as exc:
+        if rights.group is None or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+            raise unwritable(exc, path) from exc
+        raise StorageError(
+            f"{path} cannot be given to the group {rights.group}, and was not made: this user is not in it; name one "
+            "that `id` lists, or make the store as root",
+            errno=exc.errno,
+            path=path,
+        ) from exc
+    except OSError as exc:
+        raise unwritable(exc, path) from exc
+
+
+def _make(path: str, timeout: float, *, network: bool) -> None:
+    """Create or migrate, one process at a time."""
+    lock, hold = WriterLock(path + ".lock"), Hold()
+    lock.acquire(hold, nothing, timeout)
+    try:
+        _patiently(path, timeout, lambda: _create(path, network=network))
+    except LockTimeout as exc:
+        raise (in_use(path, network=network) or exc) from exc.__cause__
+    finally:
+        lock.release(hold)
+        lock.close()
+
+
+def _create(path: str, *, network: bool) -> None:
+    # In network mode a WAL is read without its index, and where nobody else has it.
+    # Of an old store nobody else may have it open either: a program of the release before would go on as before.
+    with closing(connect(path, "mode=rwc", alone=network or _is_old(path))) as conn:
+        schema.migrate(conn, path)
+        set_journal(conn, path, network=network)
+
+
+def _is_old(path: str) -> bool:
+    """Whether the file is a store of an earlier release."""
+    conn = probe(path) if _size(path) else None
+    if conn is None:
+        return False
+    with closing(conn):
+        return 0 < schema.read_mark(conn)[1] < schema.SCHEMA_VERSION
+
+
+def _check_place(path: str) -> None:
+    """Raises: StoreNotFound: no parent directory. StorageError: not a regular file. NotAStore. Corrupt: cut off."""
+    parent = os.path.dirname(path)
+    folder = status_of(parent)
+    if folder is None or not stat.S_ISDIR(folder.st_mode):
+        raise StoreNotFound(
+            f"there is no directory {parent} to keep the store in; make it first",
+            errno=errno.ENOENT,
+            path=path,
+        )
+    status = status_of(path)
+    if status is None:
+        return
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        raise StorageError(
+            f"{path} is a directory; a store is a file, for example {os.path.join(path, 'app.db')}",
+            errno=errno.EISDIR,
+            path=path,
+        )
+    if not stat.S_ISREG(mode):
+        raise StorageError(f"{path} is not a regular file; choose another path", errno=errno.EINVAL, path=path)
+    if status.st_size == 0 and has_log(path):  # SQLite would take it for a new file, and delete the log
+        raise Corrupt(
+            f"{path} is empty, and its log ({path}-wal) is not: the file was cut off. It was not touched; restore a "
+            "backup, or delete both files to begin anew"
+        )
+    if status.st_size == 1:  # SQLite takes a file of one byte for an empty one, and would overwrite it
+        raise NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
+
+
+def _check_writable(path: str) -> None:
+    if not is_writable(path):
+        refused = why_not_read(path)  # else mode="r" would be no remedy
+        if refused is not None:
+            raise StorageError(f"{path}: {refused[1]}", errno=refused[0], path=path)
+        raise ReadOnly(
+            f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
+            path=path,
+        )
+
+
+def _size(path: str) -> int:
+    status = status_of(path)
+    return 0 if status is None else status.st_size

@@ -1,0 +1,180 @@
+"""What is in a write-ahead log, damaged or not, and in a rollback journal.
+
+The log: https://www.sqlite.org/fileformat2.html, section 4.
+
+SQLite stops at the first frame whose checksum is wrong and forgets all that was committed after it. A frame's
+checksum begins with that of the frame before, as it is stored: so one damaged frame can be told from the good ones
+behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from operator import mul
+from typing import NamedTuple, Protocol
+
+from store.engines.sqlite.salvage.pages import SIZES
+
+LOG_HEADER, FRAME_HEADER = 32, 24
+_MAGICS = {0x377F0682: "<", 0x377F0683: ">"}  # the byte order of the checksums
+_HEADER = struct.Struct(">8I")
+_FRAME = struct.Struct(">6I")
+_MASK = 0xFFFFFFFF
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_JOURNAL = struct.Struct(">8s5I")
+
+
+class Log(Protocol):
+    """The bytes of a log, all of them in memory or not."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class LogFile:
+    """The bytes of a log that is open; what was cut off since is not there, and no error."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __len__(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start = part.start or 0
+        return os.pread(self._descriptor, part.stop - start, start)
+
+
+class Frame(NamedTuple):
+    """One frame: which page, the size of the database where it ends a commit (else 0), where its content begins.
+
+    `current`: it is of this use of the log, and not what an earlier one left. `sums` are its checksum as it is
+    stored, `before` that of the frame before it.
+    """
+
+    page: int
+    commit: int
+    at: int
+    current: bool
+    sums: tuple[int, int]
+    before: tuple[int, int]
+
+
+def frames_of(log: Log, size: int) -> list[Frame]:
+    """All frames of a log whose pages have that size, in their order."""
+    header = log[:LOG_HEADER]  # read once: a log that is in use may be cut off between two looks
+    found = list(_read(log, size))
+    if not found or len(header) < LOG_HEADER:
+        return []
+    salts = _salts(header, [frame for frame, _ in found])
+    before = _pair(_HEADER.unpack(header)[6:8])
+    frames = []
+    for frame, at in found:
+        sums = _pair(frame[4:6])
+        frames.append(Frame(frame[0], frame[1], at, frame[2:4] == salts, sums, before))
+        before = sums
+    return frames
+
+
+def _pair(numbers: tuple[int, ...]) -> tuple[int, int]:
+    return numbers[0], numbers[1]
+
+
+def is_sound(log: Log, frame: Frame, size: int) -> bool:
+    """Whether the checksum of a frame holds: of 8 bytes of its header and of its page, from the one before on."""
+    order = _MAGICS.get(int.from_bytes(log[:4], "big"), "<")
+    start = frame.at - FRAME_HEADER
+    content = log[start : start + 8] + log[frame.at : frame.at + size]
+    return frame.current and len(content) == 8 + size and _sums(content, frame.before, order) == frame.sums
+
+
+def page_size(log: Log) -> int:
+    """The size of a page that a log's header gives; 0 where it gives none."""
+    header = log[:LOG_HEADER]
+    size = _HEADER.unpack(header)[2] if len(header) == LOG_HEADER else 0
+    return size if size in SIZES else 0
+
+
+def header_holds(log: Log) -> bool:
+    """Whether the header of a log is what was written."""
+    header = log[:LOG_HEADER]
+    if len(header) < LOG_HEADER:
+        return False
+    magic, *_, one, two = _HEADER.unpack(header)
+    return magic in _MAGICS and _sums(header[:-8], (0, 0), _MAGICS[magic]) == (one, two)
+
+
+def _read(log: Log, size: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    for start in range(LOG_HEADER, len(log) - FRAME_HEADER - size + 1, FRAME_HEADER + size):
+        header = log[start : start + FRAME_HEADER]
+        if len(header) < FRAME_HEADER:  # it was cut off since
+            return
+        yield _FRAME.unpack(header), start + FRAME_HEADER
+
+
+def _salts(header: bytes, frames: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """Those of the log's header, or of most frames where that is damaged."""
+    if header_holds(header):
+        return _HEADER.unpack(header)[4:6]
+    return Counter(frame[2:4] for frame in frames).most_common(1)[0][0]
+
+
+def _sums(content: bytes, before: tuple[int, int], order: str) -> tuple[int, int]:
+    """SQLite's two sums (section 4.2): s0 += x[i] + s1; s1 += x[i+1] + s0; each modulo 2**32.
+
+    They are linear in the words and in what they begin with, so two products of vectors are as good, and faster here.
+    """
+    words = array("I", content)
+    if (order == "<") != (sys.byteorder == "little"):
+        words.byteswap()
+    one, two, (first, second, third) = _factors(len(words) // 2)
+    return (
+        (sum(map(mul, words, one)) + first * before[0] + second * before[1]) & _MASK,
+        (sum(map(mul, words, two)) + second * before[0] + third * before[1]) & _MASK,
+    )
+
+
+@lru_cache(maxsize=4)
+def _factors(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
+    """What each word counts in the one sum and in the other, and what the sums before do: powers of ((1 1) (1 2))."""
+    one: list[int] = []
+    two: list[int] = []
+    a, b, c = 1, 0, 1
+    for _ in range(pairs):
+        one += (b, a + b)  # the second word of the pair, then the first: from the last pair on
+        two += (c, b + c)
+        a, b, c = (a + b) & _MASK, (b + c) & _MASK, (b + 2 * c) & _MASK
+    return one[::-1], two[::-1], (a, b, c)
+
+
+def journaled(journal: bytes, size: int) -> tuple[int, dict[int, int]]:
+    """What a rollback journal that a crash left takes back: the pages that there were, and where each of them is.
+
+    (0, {}) where it is none, or was ended (https://www.sqlite.org/fileformat2.html, section 3).
+    """
+    pages: dict[int, int] = {}
+    count = at = 0
+    while journal[at : at + 8] == _JOURNAL_MAGIC and len(journal) >= at + _JOURNAL.size:
+        _, records, nonce, before, sector, page = _JOURNAL.unpack_from(journal, at)
+        if page != size or not 32 <= sector <= 65536:
+            break
+        count = count or before
+        at += sector
+        if records == _MASK:  # it was not synced, and has what there is
+            records = (len(journal) - at) // (size + 8)
+        for _ in range(records):
+            number, content = int.from_bytes(journal[at : at + 4], "big"), journal[at + 4 : at + 4 + size]
+            told = journal[at + 4 + size : at + 8 + size]
+            if told != ((nonce + sum(content[size - 200 : 0 : -200])) & _MASK).to_bytes(4, "big"):
+                return count, pages
+            pages.setdefault(number, at + 4)
+            at += size + 8
+        at = -(-at // sector) * sector
+    return count, pages

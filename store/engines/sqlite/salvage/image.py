@@ -1,0 +1,151 @@
+"""A database that may be damaged, as its bytes are: its pages, with what its log or its journal makes of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+
+from store.engines.sqlite.salvage.frames import Frame, frames_of, header_holds, is_sound, journaled, page_size
+from store.engines.sqlite.salvage.pages import FILE_HEADER, MAGIC, SIZES, Format, node_of
+from store.errors import StorageError
+
+Page = Callable[[int], bytes | None]
+
+SAMPLED = 64  # pages that are looked at for the size that a page has
+FREE = 2  # of a page in the pointer map (section 1.8): it is on the freelist
+_MAP_ENTRY = 5
+
+
+class Image:
+    """The pages of a database and its log. Memory holds the log; of the database, a page at a time.
+
+    What each page number means is what SQLite would say, but that a damaged frame of the log does not hide the
+    commits behind it. What it replaced is in `older`.
+    """
+
+    def __init__(self, descriptor: int, path: str, log: bytes = b"", journal: bytes = b"") -> None:
+        self.path = path
+        self.log = log
+        self._journal = journal
+        self.damage: list[str] = []
+        self._descriptor = descriptor
+        self.bytes = os.fstat(descriptor).st_size
+        self.form = self._guessed_form()
+        self._in_log: dict[int, int] = {}  # page → where its content is in the log
+        self._older: list[Frame] = []
+        self.count = -(-self.bytes // self.form.size)
+        self._lay_log_over()
+        self._taken_back = self._take_back()
+        self.free = self._free_pages()
+
+    def page(self, number: int) -> bytes | None:
+        """A page as it was committed last; None where there is none, or where the file ends in it."""
+        at = self._in_log.get(number)
+        return self.base_page(number) if at is None else self.log[at : at + self.form.size]
+
+    def base_page(self, number: int) -> bytes | None:
+        """A page as it is in the database alone."""
+        if not 0 < number <= self.count:
+            return None
+        if number in self._taken_back:
+            return self._journal[self._taken_back[number] : self._taken_back[number] + self.form.size]
+        data = self._read((number - 1) * self.form.size, self.form.size)
+        return data if len(data) == self.form.size else None
+
+    def partial_page(self, number: int) -> bytes:
+        """What there is of a page that the file ends in."""
+        return self.page(number) or self._read((number - 1) * self.form.size, self.form.size)
+
+    def older_pages(self) -> Iterator[tuple[int, bytes, Page]]:
+        """What was there before: the number of the page, its content, and what reads the pages beside it."""
+        for number in sorted(self._in_log):
+            if (data := self.base_page(number)) is not None:
+                yield number, data, self.base_page
+        for frame in self._older:
+            yield frame.page, self.log[frame.at : frame.at + self.form.size], self.page
+
+    def map_entry(self, number: int) -> int:
+        """What the pointer map says that a page is (section 1.8); 0 where it says nothing."""
+        entries = self.form.usable // _MAP_ENTRY
+        group = (number - 2) // (entries + 1)
+        data = self.page(2 + group * (entries + 1))
+        place = number - (2 + group * (entries + 1)) - 1
+        return 0 if data is None or place < 0 else data[place * _MAP_ENTRY]
+
+    def _read(self, at: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, at)
+        except OSError as exc:
+            if exc.errno != errno.EIO:
+                raise StorageError(
+                    f"{self.path} cannot be read: {exc.strerror}", errno=exc.errno, path=self.path
+                ) from exc
+            return b""  # a bad sector: the rest is what this is for
+
+    # -- what the file says of itself
+
+    def _guessed_form(self) -> Format:
+        """By the header, if the pages look like it; else by what most pages look like."""
+        header = self._read(0, FILE_HEADER)
+        told = int.from_bytes(header[16:18], "big") if header[:16] == MAGIC else 0
+        told, reserved = 65536 if told == 1 else told, header[20] if told else 0
+        sizes = dict.fromkeys(size for size in (told, page_size(self.log), *SIZES) if size in SIZES)
+        forms = dict.fromkeys(Format(size, size - less) for size in sizes for less in (reserved, 0) if less <= 32)
+        if header[:16] != MAGIC and self.bytes:
+            self.damage.append("page 1: the header of the file is gone")
+        return max(forms, key=self._likeness)  # of equals the first
+
+    def _likeness(self, form: Format) -> int:
+        pages = max(1, self.bytes // form.size)
+        found = 0
+        for index in range(0, pages, max(1, pages // SAMPLED)):
+            data = self._read(index * form.size, form.size)
+            node = node_of(data, form, 0 if index else FILE_HEADER) if len(data) == form.size else None
+            found += node is not None and node.sound
+        return found * form.size  # a page that is read in quarters looks sound where its first is
+
+    def _lay_log_over(self) -> None:
+        frames = frames_of(self.log, self.form.size)
+        current = [number for number, frame in enumerate(frames) if frame.current]
+        commits = [number for number in current if frames[number].commit]
+        last = commits[-1] if commits else -1
+        for number, frame in enumerate(frames):
+            if not frame.current:
+                self._older.append(frame)
+                if number < last:
+                    self.damage.append(f"the log: frame {number + 1} is damaged")
+            elif number <= last:
+                if not is_sound(self.log, frame, self.form.size):
+                    self.damage.append(f"the log: frame {number + 1}, of page {frame.page}, is damaged")
+                before = self._in_log.get(frame.page)
+                if before is not None:
+                    self._older.append(frame._replace(at=before))
+                self._in_log[frame.page] = frame.at
+        if commits:
+            largest = max(self.count, *self._in_log)
+            self.count = (
+                min(largest, frames[last].commit) if is_sound(self.log, frames[last], self.form.size) else largest
+            )
+        if frames and not header_holds(self.log):
+            self.damage.append("the log: its header is damaged")
+
+    def _take_back(self) -> dict[int, int]:
+        """The pages of a transaction that a crash ended, as they were before: page → where it is in the journal."""
+        count, pages = journaled(self._journal, self.form.size)
+        self.count = count or self.count
+        return pages
+
+    def _free_pages(self) -> set[int]:
+        """The pages of the freelist (section 1.5), and those that the pointer map calls free."""
+        first = self.page(1) or b""
+        has_map = first[:16] != MAGIC or any(first[52:56])
+        free = {number for number in range(3, self.count + 1) if has_map and self.map_entry(number) == FREE}
+        trunk = int.from_bytes(first[32:36], "big") if first[:16] == MAGIC else 0
+        seen: set[int] = set()
+        while trunk and trunk not in seen and (data := self.page(trunk)) is not None:
+            seen.add(trunk)
+            leaves = min(int.from_bytes(data[4:8], "big"), self.form.usable // 4 - 2)
+            free.update(int.from_bytes(data[at : at + 4], "big") for at in range(8, 8 + 4 * leaves, 4))
+            trunk = int.from_bytes(data[:4], "big")
+        return free | seen

@@ -1,0 +1,116 @@
+"""A damaged database, opened as plain bytes: SQLite may not be able to, and nothing of it is to change."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening.attach import is_attached
+from store.engines.sqlite.salvage.image import Image
+from store.errors import LockTimeout, ReadOnly, StorageError, StoreError, StoreNotFound
+from store.system.locking import Hold, WriterLock
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
+_kept: list[int] = []  # descriptors of files that this process opened as a store meanwhile
+
+
+class Source:
+    """The image of a database, and whether it is still what was read."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._stamps = _stamps(path)
+        self.image = Image(
+            descriptor, path, companions.contents_of(path + "-wal"), companions.contents_of(path + "-journal")
+        )
+
+    def rights(self) -> os.stat_result:
+        """The status of the database."""
+        return os.fstat(self._descriptor)
+
+    def check_unchanged(self) -> None:
+        """Raises: StorageError: somebody wrote to it since it was opened."""
+        if _stamps(self.path) != self._stamps:
+            raise StorageError(
+                f"{self.path} was written to while it was read; stop the programs that use it, and try again",
+                errno=errno.EBUSY,
+                path=self.path,
+            )
+
+
+@contextmanager
+def opened(path: str, timeout: float) -> Iterator[Source]:
+    """The database at `path`. Writers of ours wait meanwhile.
+
+    Raises:
+        StoreNotFound, StorageError. StoreError: this process has it open. LockTimeout: somebody is writing to it.
+    """
+    path = os.path.realpath(path)
+    _check_ours(path)
+    companions.check(path, writes=False)
+    lock, hold = WriterLock(path + ".lock"), Hold()
+    try:
+        if os.path.exists(path + ".lock"):  # else nobody of ours has written here, and nothing is made beside it
+            with suppress(ReadOnly):
+                _acquire(lock, hold, path, timeout)
+        descriptor = os.open(path, _READ)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise StorageError(f"{path} is not a regular file", errno=errno.EINVAL, path=path)
+            yield Source(path, descriptor)
+        finally:
+            _close(descriptor)
+    except OSError as exc:
+        if isinstance(exc, StoreError):
+            raise
+        raise StorageError(f"{path} cannot be read: {exc.strerror}", errno=exc.errno, path=path) from exc
+    finally:
+        lock.release(hold)
+        lock.close()
+
+
+def _acquire(lock: WriterLock, hold: Hold, path: str, timeout: float) -> None:
+    try:
+        lock.acquire(hold, lambda: None, timeout)
+    except LockTimeout as exc:
+        raise LockTimeout(
+            f"{path} is being written to; stop the programs that use it, and try again", path=path
+        ) from exc
+
+
+def _check_ours(path: str) -> None:
+    try:
+        status = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreNotFound(f"there is no file {path}", errno=errno.ENOENT, path=path) from None
+    if is_attached((status.st_dev, status.st_ino)):
+        raise StoreError(f"{path} is open in this program; close it first, so that its bytes can be read")
+
+
+def _close(descriptor: int) -> None:
+    """Closing any descriptor of a file drops SQLite's locks on it: not while this process has it open."""
+    with wal_index.opening():
+        status = os.fstat(descriptor)
+        if is_attached((status.st_dev, status.st_ino)):
+            _kept.append(descriptor)
+        else:
+            os.close(descriptor)
+
+
+def _stamps(path: str) -> list[tuple[int, ...] | None]:
+    found: list[tuple[int, ...] | None] = []
+    for suffix in ("", "-wal", "-journal"):
+        try:
+            status = os.stat(path + suffix)
+        except FileNotFoundError:
+            found.append(None)
+        else:
+            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    return found

@@ -1,0 +1,297 @@
+"""The spill files of an SQLite store: when they are kept, when they are given up, and which nobody refers to.
+
+The life of a file: written and synced; named by a row that commits; named by `garbage` from the commit on that drops
+the row; removed after a checkpoint has folded and synced that commit. Removed any earlier, a power cut could take the
+commit back and leave the row without its file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, ref
+
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.reentry import refuse
+from store.engines.sqlite.engine.slot import NotText, fetch_one
+from store.engines.sqlite.engine.walks import by_id
+from store.engines.sqlite.spill import reading as spill_reading
+from store.engines.sqlite.spill import writing as spill_writing
+from store.engines.sqlite.spill.folder import Folder, lock_exclusively, translated, unlock
+from store.engines.sqlite.spill.holding import SharedHold
+from store.engines.sqlite.spill.hollow import refuse_hollow
+from store.engines.sqlite.spill.pending import Pending
+from store.errors import Corrupt, ReadOnly, StorageError, StoreError
+from store.rows import spilled
+from store.rows.row import Header
+from store.rows.spilled import Part
+from store.system import running
+from store.system.reentry import is_interrupting
+from store.system.syncing import sync_named
+
+if TYPE_CHECKING:
+    from store.engines.sqlite.engine.engine import Engine
+    from store.engines.sqlite.engine.transaction import SqliteTransaction
+
+NO_WAIT = 0.0  # seconds
+_SIZE = Header._fields.index("size")
+_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
+GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
+
+
+class SqliteSpill:
+    """The contract `Spill` of `store.engines.contract`, for all handles on one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.folder = Folder(engine.path, engine.path + spilled.FOLDER_SUFFIX)
+        self._hold = SharedHold(self.folder)
+        self._pending: dict[str, Pending] = {}  # by the text that their row has in `spill`
+        self._cleared: WeakSet[SqliteTransaction] = WeakSet()  # before whose first file leftovers were let go of
+
+    # -- writing
+
+    def write(self, namespace: str, name: str, contents: Sequence[Any], timeout: float) -> str:
+        return self._write(namespace, name, timeout, partial(self._new, contents=contents))
+
+    def restore(
+        self, namespace: str, name: str, parts: Sequence[Part], contents: Sequence[Any], timeout: float
+    ) -> str:
+        return self._write(namespace, name, timeout, partial(self._again, parts=parts, contents=contents))
+
+    def _write(self, namespace: str, name: str, timeout: float, write: Any) -> str:
+        engine = self._engine
+        engine.check_open()
+        if engine.read_only:
+            raise ReadOnly(
+                f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
+            )
+        refuse(engine.slot())  # what it struck may have the lock of the folder, and go on when this returns
+        self.let_go_of_leftovers()
+        engine.check_in_place()  # else the folder would be made beside something else
+        pending = Pending(self._hold.take(timeout), namespace, name)
+        try:
+            with translated(self.folder.path):
+                text = spilled.text_of(write(pending))
+        except BaseException:
+            self._remove(pending)
+            raise
+        self._pending[text] = pending
+        transaction = engine.slot().current()
+        if transaction is not None:
+            pending.transaction = ref(transaction.outermost())
+            self._end_with(transaction, text)
+        return text
+
+    def _new(self, pending: Pending, contents: Sequence[Any]) -> list[Part]:
+        prefix = self.prefix(pending.namespace, pending.name)
+        return spill_writing.write_parts(self.folder, pending.folder, prefix, contents, pending.files)
+
+    def _again(self, pending: Pending, parts: Sequence[Part], contents: Sequence[Any]) -> list[Part]:
+        for part, content in zip(parts, contents, strict=True):
+            if content is None:
+                continue
+            try:
+                spill_writing.write_as(self.folder, pending.folder, part.file, content)
+                pending.files.append(part.file)
+            except FileExistsError:
+                if spill_reading.problem_of(self.folder, part) is not None:
+                    raise
+                sync_named(part.file, pending.folder)  # whoever left it may have been killed before
+        return list(parts)
+
+    def claim(self, text: str, transaction: SqliteTransaction) -> None:
+        """A row that names these files was written in that transaction, and with it they stay or go.
+
+        Raises:
+            StorageError: they were not written for it just now, or given up since: it must not be committed.
+        """
+        pending = self._pending.get(text)
+        if pending is None:
+            raise StorageError(
+                f"{self.folder.path}: the files of a value were given up before its row was written; write it again",
+                path=self.folder.path,
+            )
+        pending.is_stored = True
+        self._end_with(transaction, text)
+
+    def discard(self, text: str) -> None:
+        pending = self._pending.get(text)
+        if pending is not None and not pending.is_stored:  # else its transaction decides
+            self._rolled_back(text)
+
+    def _end_with(self, transaction: SqliteTransaction, text: str) -> None:
+        transaction.on_rollback(partial(self._rolled_back, text))
+        transaction.on_commit(partial(self._committed, text))
+
+    def _committed(self, text: str) -> None:
+        pending = self._pending.pop(text, None)
+        if pending is not None and pending.is_stored:
+            pending.release()
+        elif pending is not None:
+            self._remove(pending)
+
+    def _rolled_back(self, text: str) -> None:
+        """An interrupt may have come after the commit was done: what a row names, or `garbage`, stays."""
+        pending = self._pending.pop(text, None)
+        if pending is None:
+            return
+        if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
+            pending.release()
+        else:
+            self._remove(pending)
+
+    def _may_be_named(self, pending: Pending, text: str) -> bool:
+        try:
+            values = (pending.namespace, pending.name, text, pending.files[0] if pending.files else "")
+            return self._engine.read(sql.IS_SPILL_NAMED, values, fetch_one, 0.0, NO_WAIT) is not None
+        except StoreError:
+            return True  # an orphan does no harm
+
+    def _remove(self, pending: Pending) -> None:
+        try:
+            with suppress(OSError):
+                self.folder.remove(pending.files)
+        finally:
+            pending.release()
+
+    def let_go_of_leftovers(self) -> None:
+        """What an interrupt left of this thread's: it packs one value at a time, outside of transactions.
+
+        But for a signal handler, or a finalizer, that struck it while it packs another one.
+        """
+        current = self._engine.slot().current()
+        transaction = None if current is None else current.outermost()
+        if transaction in self._cleared:  # all that came since is of that transaction
+            return
+        mine = running.ident()
+        for text, pending in list(self._pending.items()):
+            if pending.thread == mine and not pending.is_of(transaction) and not is_interrupting():
+                self._rolled_back(text)
+        if transaction is not None:
+            self._cleared.add(transaction)
+
+    def forget(self) -> None:
+        """As the engine closes: its files are orphans."""
+        while self._pending:
+            self._pending.popitem()[1].release()
+
+    def renew(self) -> None:
+        """In a forked child: they are the parent's."""
+        self._hold.close()
+        self.forget()
+
+    # -- reading
+
+    def prefix(self, namespace: str, name: str) -> str:
+        return spilled.prefix_of(self._engine.store_id, namespace, name)
+
+    def body(self, part: Part) -> bytes:
+        return spill_reading.copied(self.folder, part)
+
+    def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
+        if mapped and not self._engine.network:  # there, a server that cuts a file short ends whoever has it mapped
+            return spill_reading.mapped(self.folder, part, verify=verify)
+        view = spill_reading.private(self.folder, part, verify=verify)
+        return view.toreadonly() if mapped else view
+
+    def problem(self, part: Part, *, content: bool) -> str | None:
+        return spill_reading.problem_of(self.folder, part, content=content)
+
+    def refuse_hollow(self, parts: Sequence[Part]) -> None:
+        refuse_hollow(self.folder, parts)
+
+    def contents(self, part: Part) -> bytes | None:
+        found: bytes | None = spill_reading.contents(self.folder, part)
+        return found
+
+    # -- what nobody needs any more
+
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
+        """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
+
+        Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
+        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, of which that
+        says -1, a commit is synced when it returns.
+        """
+        files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
+        busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        least = -1 if self._engine.network else 0
+        if not files or busy or not frames == folded >= least:
+            return 0, 0
+        try:
+            gone, freed = self.folder.remove(files)
+        except OSError:  # the next one tries again
+            return 0, 0
+        forget_garbage(conn, [*gone, *(file for file in files if not spilled.is_file(file))])
+        return len(gone), freed
+
+    def orphans(self, timeout: float) -> list[str]:
+        with translated(self.folder.path), suppress(FileNotFoundError):
+            with self.folder.opened() as descriptor:
+                if not lock_exclusively(descriptor, NO_WAIT if self._engine.slot().current() else timeout):
+                    return []  # of files that are being written nobody can say it
+                listed = self.folder.files(descriptor)
+                unlock(descriptor)
+                left = self.unnamed(listed) if listed else set()
+                return sorted(left & self.folder.files(descriptor))  # less what was garbage, and is gone by now
+        return []
+
+    def unnamed(self, files: Iterable[str]) -> set[str]:
+        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.
+
+        None over a network, where the lock of a folder is known to its own machine alone: another one may be writing
+        them.
+        """
+        if self._engine.network:
+            return set()
+        rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT, by_id)
+        named: set[str] = set()
+        damaged: set[str] = set()
+        for row in rows:
+            if len(row) == 2:
+                named.add(str(row[0]))
+                continue
+            prefix = self.prefix(str(row[0]), str(row[1]))
+            try:
+                named.update(part.file for part in spilled.parts_of(row[2], prefix))
+            except Corrupt:
+                damaged.add(prefix)
+        return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
+
+
+def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
+    """Delete the rows of files that are gone."""
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        conn.executemany(sql.FORGET_GARBAGE, [(file,) for file in files])
+        conn.execute("COMMIT")
+    except BaseException:
+        conn.rollback()
+        raise
+
+
+def dropped(engine: Engine, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
+    """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
+    files: list[str] = []
+    size = 0
+    for namespace, name, text, *_ in rows:
+        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
+        found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
+        files += found
+        size += spilled.size_of(text) if found else 0
+    return files, size
+
+
+def header_of(values: Sequence[Any]) -> Header:
+    """What `_HEADER` selects, the size of the files added to that of the body."""
+    *fields, spill = values
+    for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
+        if type(fields[place]) is NotText:
+            fields[place] = fields[place].decode("utf-8", "backslashreplace")
+    if spill is not None and type(fields[_SIZE]) is int:
+        fields[_SIZE] += spilled.size_of(spill)
+    return Header._make(fields)

@@ -1,0 +1,56 @@
+"""Files of one record that take far more memory than disk: holes, and the same file under many names.
+
+Only of a record of somebody else does that matter: what we wrote takes what the value took.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from store.engines.sqlite.spill.folder import Folder
+from store.errors import Corrupt
+from store.rows.spilled import Part
+
+MAX_SPARSE_BYTES = 64 * 1024 * 1024  # up to here all files of a record together may be holes
+LEAST_SHARE_ON_DISK = 256  # more take a 256th of their size on disk, however well that compresses
+
+
+def refuse_hollow(folder: Folder, parts: Sequence[Part]) -> None:
+    """Looks at the files of a record of somebody else before any of them is opened.
+
+    Raises:
+        Corrupt: reading them takes a lot of memory and time, and they are next to nothing on disk.
+    """
+    size = sum(part.bytes for part in parts)
+    if size <= MAX_SPARSE_BYTES:
+        return
+    found = _disk_bytes(folder, parts)
+    if len(found) < len(parts):
+        what = "some are one file under several names"
+    elif sum(found.values()) < size // LEAST_SHARE_ON_DISK:
+        what = "they are almost nothing but holes"
+    else:
+        return
+    raise Corrupt(
+        f"its files, {parts[0].file} and {len(parts) - 1} more, are of somebody else, take {size} bytes, and {what}; "
+        "delete the record"
+    )
+
+
+def _disk_bytes(folder: Folder, parts: Sequence[Part]) -> dict[object, int]:
+    """By inode, what each file takes on disk; one that is missing or cannot be looked at counts as full."""
+    found: dict[object, int] = {}
+    try:
+        with folder.opened() as above:
+            for part in parts:
+                try:
+                    status = os.stat(part.file, dir_fd=above, follow_symlinks=False)
+                except OSError:  # whoever opens it says why
+                    found[part.file] = part.bytes
+                else:
+                    # https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/sys_stat.h.html
+                    found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    except FileNotFoundError:  # the folder
+        return {part.file: part.bytes for part in parts}
+    return found

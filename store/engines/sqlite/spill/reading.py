@@ -1,0 +1,174 @@
+"""Reading the files of a record: mapped or copied, each checked for what it is before a byte of it is used."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from store.engines.sqlite.spill.folder import Folder
+from store.engines.sqlite.spill.mapping import map_file
+from store.errors import Corrupt, StorageError
+from store.rows.spilled import Part, checksum
+from store.system.descriptors import Descriptor
+from store.system.refusals import advice
+
+CHUNK_BYTES = 8 * 1024 * 1024
+
+# NONBLOCK: a pipe that somebody put there must not make us wait for its other end.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def copied(folder: Folder, part: Part) -> bytes:
+    """The content in private memory, checked against its checksum.
+
+    Raises:
+        Corrupt: the file is missing, truncated or altered, or no file of ours. StorageError: it cannot be read.
+    """
+    buffer = io.BytesIO()  # of which `getvalue` gives the bytes without a second copy, once it has their size
+    if part.bytes:
+        buffer.seek(part.bytes - 1)
+        buffer.write(b"\0")
+    with _opened(folder, part) as (descriptor, _), buffer.getbuffer() as view:
+        _fill(folder, part, descriptor, view)
+        _check(folder, part, view)
+    return buffer.getvalue()
+
+
+def private(folder: Folder, part: Part, *, verify: bool) -> memoryview:
+    """The content in private memory that may be written, compared with its checksum if asked. Raises: as `copied`."""
+    with _opened(folder, part) as (descriptor, is_ours):
+        view = memoryview(bytearray(part.bytes))
+        _fill(folder, part, descriptor, view)
+        if verify or not is_ours:
+            _check(folder, part, view)
+        return view
+
+
+def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
+    """The file itself, mapped read-only; it stays what it is when it is removed. Raises: as `copied`.
+
+    A file of another user is copied and compared: its owner could change it under us, or cut it short, which would
+    end the process.
+    """
+    with _opened(folder, part) as (descriptor, is_ours):
+        if is_ours and part.bytes:
+            try:
+                view = map_file(descriptor, part.bytes)
+            except OSError as exc:
+                if exc.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENODEV):
+                    raise
+            else:
+                if verify:
+                    _check(folder, part, view)
+                return view
+    return private(folder, part, verify=verify).toreadonly()
+
+
+def problem_of(folder: Folder, part: Part, *, content: bool = True) -> str | None:
+    """What is wrong with a file, its content compared in little memory if asked; None where nothing is."""
+    try:
+        if not content:
+            with _opened(folder, part):
+                return None
+        for _ in chunks(folder, part):
+            pass
+    except Corrupt as exc:
+        return exc.message
+    return None
+
+
+def chunks(folder: Folder, part: Part) -> Iterator[bytes]:
+    """The content piece by piece; only at its end is it known to be what its checksum says. Raises: as `copied`."""
+    with _opened(folder, part) as (descriptor, _):
+        state = checksum()
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            state.update(chunk)
+            yield chunk
+        if state.hexdigest() != part.checksum:
+            raise _altered(folder, part)
+
+
+@contextmanager
+def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
+    """Its descriptor, and whether nobody but this user and the database's could have it changed."""
+    try:
+        with folder.opened() as above:
+            opened = Descriptor(part.file, _FILE, dir_fd=above)
+    except FileNotFoundError as exc:
+        raise _corrupt(folder, part, "is missing") from exc
+    except StorageError:  # it is the folder
+        raise
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            raise _corrupt(folder, part, "is a link, and was not followed") from exc
+        raise _unreadable(folder, part, exc) from exc
+    try:
+        descriptor = opened.number
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _corrupt(folder, part, "is no regular file")
+        if status.st_size != part.bytes:
+            what = "truncated" if status.st_size < part.bytes else "longer than it was written"
+            raise _corrupt(folder, part, f"is {what}: it has {status.st_size} bytes, and {part.bytes} belong there")
+        yield descriptor, status.st_uid in _owners(folder)
+    except OSError as exc:
+        raise _unreadable(folder, part, exc) from exc
+    finally:
+        opened.close()
+
+
+def _owners(folder: Folder) -> set[int]:
+    owners = {0, os.geteuid()}
+    try:
+        owners.add(folder.rights().st_uid)
+    except OSError:  # it is gone; the next look at it says so
+        pass
+    return owners
+
+
+def _fill(folder: Folder, part: Part, descriptor: int, view: memoryview) -> None:
+    done = 0
+    while done < len(view):
+        count = os.readv(descriptor, [view[done : done + CHUNK_BYTES]])
+        if not count:
+            raise _corrupt(folder, part, "was truncated while it was read")
+        done += count
+
+
+def _check(folder: Folder, part: Part, view: memoryview) -> None:
+    if checksum(view).hexdigest() != part.checksum:
+        raise _altered(folder, part)
+
+
+def _altered(folder: Folder, part: Part) -> Corrupt:
+    return _corrupt(folder, part, "is altered: its content does not match its checksum")
+
+
+def _corrupt(folder: Folder, part: Part, what: str) -> Corrupt:
+    path = os.path.join(folder.path, part.file)
+    return Corrupt(f"its file {path} {what}; restore it from a backup, or delete the record", file=path)
+
+
+def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
+    path = os.path.join(folder.path, part.file)
+    return StorageError(
+        f"{path} cannot be read: {exc.strerror}; {advice(exc, 'try again')}", errno=exc.errno, path=path
+    )
+
+
+def contents(folder: Folder, part: Part) -> Any:
+    """What there is of a file, whatever it says, for an export that loses nothing; None where it is missing."""
+    try:
+        with folder.opened() as above:
+            opened = Descriptor(part.file, _FILE, dir_fd=above)
+    except OSError:
+        return None
+    with opened as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return file.readall()

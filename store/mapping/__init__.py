@@ -1,0 +1,1 @@
+"""`Store`: the mapping, and its views."""

@@ -1,0 +1,1 @@
+"""One opened namespace and its parts."""

@@ -1,0 +1,148 @@
+"""What a `Store` is called with, checked before anything is made of it: place, names, times, sizes."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from store.engines.contract import schemes
+from store.errors import StoreError
+from store.system.clock import wall_clock
+
+OnUnreadable = Callable[[str, StoreError], Any]
+
+
+def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
+    """The scheme, and the absolute path or ":memory:", of a path or URL. Raises: TypeError, ValueError."""
+    if isinstance(location, bytes):
+        location = os.fsdecode(location)
+    if not isinstance(location, str | os.PathLike):
+        raise TypeError(f"a store's location is a path or a URL, not {_instead(location)}")
+    path = os.fsdecode(location)
+    scheme, separator, rest = path.partition("://")
+    if not separator:
+        scheme, rest = "sqlite", path
+    elif scheme not in schemes:
+        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
+    else:
+        rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
+    if not rest:
+        raise ValueError("a store's location may not be empty; name a file, or ':memory:'")
+    try:
+        valid = b"\0" not in os.fsencode(rest)
+    except UnicodeEncodeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
+    return scheme, rest if rest == ":memory:" else os.path.abspath(rest)
+
+
+def _instead(location: object) -> str:
+    """What is no location, for a message. `shelve.Shelf(dict)` is a shelf in memory; so this says how to have one."""
+    if isinstance(location, Mapping):
+        return f'{type(location).__name__}; to keep one in memory: Store(":memory:"), and its update(…)'
+    return f"{location!r:.80}"
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """The name as a plain `str`. Raises: TypeError: it is something else. ValueError: it is not valid text."""
+    if type(name) is not str:
+        if not isinstance(name, str):
+            raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
+        name = str.__str__(name)
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError as exc:
+            raise ValueError(
+                f"a {what} must be valid text, and {name[exc.start : exc.end]!r} at position {exc.start} is half of "
+                "a surrogate pair; for bytes from a file name use os.fsencode(name).hex(), for example"
+            ) from exc
+    return name
+
+
+def sought_name(name: str) -> str | None:
+    """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
+    if type(name) is not str:
+        if not isinstance(name, str):
+            raise TypeError(f"a name is a str, not {type(name).__name__}: {name!r:.80}")
+        name = str.__str__(name)
+    if not name.isascii():
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            return None
+    return name
+
+
+def check_ttl(ttl: float | None) -> float | None:
+    """The ttl in seconds. Raises: TypeError, ValueError: no number, not above 0, not finite."""
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float):
+        raise TypeError(f"ttl is a number of seconds or None, not {ttl!r}")
+    if not 0 < ttl <= sys.float_info.max:
+        raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
+    return ttl
+
+
+def check_on_unreadable(choice: str | OnUnreadable) -> str | OnUnreadable:
+    """What is done with a record that cannot be read. Raises: TypeError, ValueError."""
+    if isinstance(choice, str):
+        if choice not in ("raise", "skip"):
+            raise ValueError(f'unknown on_unreadable {choice!r}: "raise", "skip", or a function of name and error')
+    elif not callable(choice):
+        raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')
+    return choice
+
+
+def check_bytes(size: int, what: str) -> int:
+    """A number of bytes. Raises: TypeError, ValueError."""
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"{what} is a number of bytes, not {size!r}")
+    if size < 0:
+        raise ValueError(f"{what} is a number of bytes from 0 up, not {size!r}")
+    return size
+
+
+def check_flag(choice: bool, what: str) -> bool:
+    """It, which must be True or False. Raises: TypeError."""
+    if not isinstance(choice, bool):
+        raise TypeError(f"{what} is True or False, not {choice!r}")
+    return choice
+
+
+def check_timeout(timeout: float) -> float:
+    """The timeout in seconds, no longer than a clock can count. Raises: TypeError, ValueError."""
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout is a number of seconds from 0 up, not {timeout!r}")
+    return min(timeout, 1e9)
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """The same clock, made sure of at each call: one that says infinity would have all that has a lifetime purged."""
+    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no look
+
+
+class _Checked:
+    """Calls a clock. Raises: TypeError, ValueError: it gives no moment."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+
+    def __call__(self) -> float:
+        now = self.clock()
+        try:
+            if math.isfinite(now):
+                return now
+        except (TypeError, OverflowError) as exc:
+            raise TypeError(f"clock() gives the seconds since 1970 as a number, not {now!r:.80}") from exc
+        raise ValueError(f"clock() gives the seconds since 1970, not {now!r}: give a clock that counts")

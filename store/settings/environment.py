@@ -1,0 +1,91 @@
+"""Environment variables that win over fields when those are read: each is what an assignment of it would give."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from store.settings.fields import Field, Schema
+
+Held = Callable[[], Mapping[str, Any]]
+
+
+class Environment:
+    """The variables of the fields of a class; without a prefix there are none."""
+
+    def __init__(self, schema: Schema, prefix: str | None) -> None:
+        self._schema = schema
+        self._variables = {} if prefix is None else _variables_of(schema, prefix)
+
+    def overridden(self) -> dict[str, str]:
+        """The fields that a variable wins over, each with the variable's name."""
+        return {name: variable for name, variable in self._variables.items() if variable in os.environ}
+
+    def find(self, field: Field, held: Held) -> tuple[bool, Any]:
+        """Whether a variable wins over a field, and its value, beside the `held` ones of other fields.
+
+        Raises:
+            ValueError: it is not of the field's type, or the class refuses it.
+        """
+        variable = self._variables.get(field.name)
+        text = None if variable is None else os.environ.get(variable)
+        if text is None:
+            return False, None
+        try:
+            return True, self._assigned(field, text, held)
+        except (TypeError, ValueError) as exc:
+            told = str(exc)
+            if field.where not in told:
+                told = f"{field.where}: {told.removeprefix(f'{field.name}: ')}"
+            raise ValueError(
+                f"the environment variable {variable} is refused: {told}; correct it or unset it"
+            ) from exc
+
+    def _assigned(self, field: Field, text: str, held: Held) -> Any:
+        """What the text spells or, where a converter or validator makes the value, what that makes of the text."""
+        if not field.converts:
+            return self._judged(field, field.parsed(text), held)
+        try:
+            return self._judged(field, field.parsed(text), held)
+        except (TypeError, ValueError) as exc:
+            try:
+                return self._judged(field, text, held)
+            except (TypeError, ValueError):
+                raise exc from None
+
+    def _judged(self, field: Field, value: Any, held: Held) -> Any:
+        """The value as the class has it: beside other variables, which may fit together alone, or by itself."""
+        if not self._schema.judges:
+            return value
+        stored, alone, others = held(), {field.name: value}, self._others(field)
+        if others:
+            try:
+                return self._schema.judged(stored, {**others, **alone}, "").values[field.name]
+            except (TypeError, ValueError):  # perhaps of another one, of which its own read will tell
+                pass
+        return self._schema.judged(stored, alone, "").values[field.name]
+
+    def _others(self, field: Field) -> dict[str, Any]:
+        found = {}
+        for name, variable in self.overridden().items():
+            other = self._schema.fields[name]
+            try:
+                found[name] = other.parsed(os.environ[variable])
+            except (TypeError, ValueError):
+                if other.converts:
+                    found[name] = os.environ[variable]
+        found.pop(field.name, None)
+        return found
+
+
+def _variables_of(schema: Schema, prefix: str) -> dict[str, str]:
+    """The variable of each field. Raises: TypeError, ValueError: two fields have the same."""
+    if not isinstance(prefix, str):
+        raise TypeError(f"env_prefix is a str or None, not {prefix!r}")
+    found = {name: (prefix + name).upper() for name in schema.fields}
+    for name, variable in found.items():
+        twins = [other for other in found if found[other] == variable]
+        if len(twins) > 1:
+            raise ValueError(f"{' and '.join(twins)} would both be the variable {variable}; rename {name}")
+    return found

@@ -1,0 +1,69 @@
+"""What is at a path, and the error of ours where the system does not say: the one place that translates it.
+
+`os.path.exists` and its like take a folder that may not be searched, or a disk that fails, for a file that is not
+there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from store.errors import StorageError, StoreError
+from store.system.refusals import advice
+
+LOOK_AT_LOG = "see the file system's log and try again"
+
+_OF_PATHS = {
+    errno.EACCES: "this user may not search a folder above it: have its owner allow that, or choose another path",
+    errno.ELOOP: "links above it lead in a circle: see where they point, or choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+}
+
+
+def status_of(path: str, *, follow: bool = True) -> os.stat_result | None:
+    """The status of what is at the path, None where nothing is. Raises: StorageError: that cannot be told."""
+    try:
+        return os.stat(path, follow_symlinks=follow)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise unreachable(path, exc) from exc
+
+
+def is_there(path: str) -> bool:
+    """Whether anything is at the path, if only a link that leads nowhere. Raises: as `status_of`."""
+    try:
+        return status_of(path, follow=False) is not None
+    except StorageError as exc:
+        if exc.errno == errno.ENAMETOOLONG:  # nothing can have that name
+            return False
+        raise
+
+
+def unreachable(path: str, exc: OSError) -> StorageError:
+    """The error of ours for a file that the system does not let us look at or open."""
+    what = _OF_PATHS.get(exc.errno or 0) or advice(exc, LOOK_AT_LOG)
+    return StorageError(f"{path} cannot be reached: {exc.strerror or exc}; {what}", errno=exc.errno, path=path)
+
+
+def no_thread(what: str, exc: RuntimeError) -> StorageError:
+    """The error of ours where the system, or an interpreter that ends, starts no thread."""
+    return StorageError(
+        f"{what}: no thread could be started for it ({exc}); end other threads or programs, or raise `ulimit -u`, "
+        "and try again",
+        errno=errno.EAGAIN,
+    )
+
+
+@contextmanager
+def reaching(path: str) -> Iterator[None]:
+    """In it, an error of the system is one of ours, which names the path. Raises: StoreError."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as exc:
+        raise unreachable(path, exc) from exc

@@ -1,0 +1,169 @@
+"""Mode, owner and group of a database that is made, and of what is made beside it, which gets those of the database.
+
+No umask keeps the group out of a store that is shared with it, and none opens a store that is private. What is there
+already keeps what it has.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import NamedTuple
+
+from store.system.descriptors import Descriptor
+
+FILE_MODE = 0o644  # less the umask: what SQLite makes a database with (SQLITE_DEFAULT_FILE_PERMISSIONS)
+
+_PRIVATE, _SHARED = 0o600, 0o660
+_ALL = 0o666  # that can be given to a file
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without hard links
+
+Give = Callable[[int], None]  # to a descriptor
+
+
+class Rights(NamedTuple):
+    """Mode and group of a database that is made; a group that is None is left to the folder and the process."""
+
+    mode: int
+    group: int | None
+
+
+def private_rights(group: str | int | None) -> Rights:
+    """Rights for the user alone, or for a group as well, by its name or number. Raises: TypeError, ValueError."""
+    if group is None:
+        return Rights(_PRIVATE, None)
+    if isinstance(group, bool) or not isinstance(group, str | int):
+        raise TypeError(f"group is the name or number of a group, not {group!r:.80}")
+    if isinstance(group, int):
+        if not 0 <= group < 2**32 - 1:  # the last one stands for no change
+            raise ValueError(f"group is the name or number of a group, not {group!r}")
+        return Rights(_SHARED, group)
+    import grp  # there is none on Windows
+
+    try:
+        return Rights(_SHARED, grp.getgrnam(group).gr_gid)
+    except (KeyError, ValueError):
+        raise ValueError(f"there is no group {group!r:.80} here; see `getent group`") from None
+
+
+def make_database(path: str, rights: Rights) -> None:
+    """An empty file with those rights, from its first moment on closed to all others; one that is there stays.
+
+    Raises: OSError: it cannot be made, or this user may not give it that group; then there is none.
+    """
+
+    def give(made: int) -> None:
+        if rights.group is not None:
+            os.chown(made, -1, rights.group)
+        os.chmod(made, rights.mode)
+
+    _make_as_draft(path, rights.mode, give)  # SQLite's locks would go with the descriptor of a file that others see
+
+
+def make_beside(path: str, database: str) -> None:
+    """An empty file beside a database, with its mode and group; nothing happens where something is there.
+
+    Where there is no database yet, it gets the mode that SQLite will give it.
+
+    Raises: OSError.
+    """
+    status = _status(database)
+    if status is None:
+        _make_empty(path, FILE_MODE)
+    else:
+        mode = status.st_mode & _ALL
+        # Others who may write it would be refused an open until it has its rights.
+        make = _make_as_draft if mode & (stat.S_IWGRP | stat.S_IWOTH) else _make_empty
+        make(path, mode, lambda made: give_rights(made, status, mode))
+
+
+def make_folder_beside(path: str, database: str) -> None:
+    """The same for a folder."""
+    status = _status(database)
+    with suppress(FileExistsError):
+        os.mkdir(path, folder_mode(status.st_mode if status else FILE_MODE))
+        if status is not None:
+            give_rights(path, status, folder_mode(status.st_mode))
+    if not stat.S_ISDIR(os.stat(path).st_mode):  # not `isdir`, to which what cannot be looked at is none
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+
+def folder_mode(mode: int) -> int:
+    """What a folder gets beside a file of that mode: whoever reads the one may search the other."""
+    return mode & _ALL | (mode & 0o444) >> 2
+
+
+def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
+    """Give a file or descriptor the group of a database, and `mode`; what root makes gets the owner as well.
+
+    A user who is not in that group keeps another one, which is then given nothing: it is not that of the database.
+    """
+    made = os.stat(target)
+    if os.geteuid() == 0:
+        if (made.st_uid, made.st_gid) != (database.st_uid, database.st_gid):
+            os.chown(target, database.st_uid, database.st_gid)
+    elif made.st_gid != database.st_gid:
+        try:
+            os.chown(target, -1, database.st_gid)
+        except PermissionError:
+            mode &= ~stat.S_IRWXG
+    if stat.S_IMODE(made.st_mode) != mode:
+        os.chmod(target, mode)
+
+
+def regroup(database: str, suffixes: Iterable[str]) -> None:
+    """Give what SQLite made beside a database, with its mode, its group too; where that cannot be, it stays."""
+    if os.geteuid() == 0:  # then SQLite does that itself (findCreateFileMode and robustFchown in os_unix.c)
+        return
+    status = _status(database)
+    if status is None or not status.st_mode & stat.S_IRWXG:
+        return
+    for path in (database + suffix for suffix in suffixes):
+        with suppress(OSError):
+            beside = os.lstat(path)
+            if beside.st_gid != status.st_gid and stat.S_ISREG(beside.st_mode):
+                os.chown(path, -1, status.st_gid, follow_symlinks=False)
+
+
+def _make_as_draft(path: str, mode: int, give: Give) -> None:
+    """As `_make_empty`; but the file bears its name only once it has its rights, where there are hard links."""
+    if os.path.lexists(path):
+        return
+    draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")
+    try:
+        _make_empty(draft, _PRIVATE, give)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS or not os.path.lexists(draft):  # then it was not the link
+            raise
+        _make_empty(path, mode & _PRIVATE, give)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(draft)
+
+
+def _make_empty(path: str, mode: int, give: Give | None = None) -> None:
+    """An empty file to which `give` gives its rights; nothing happens where something is there, a link included."""
+    try:
+        with Descriptor(path, _NEW, mode) as descriptor:  # by the path another file could be given them
+            if give is not None:
+                try:
+                    give(descriptor)
+                except BaseException:
+                    os.unlink(path)
+                    raise
+    except FileExistsError:
+        return
+
+
+def _status(database: str) -> os.stat_result | None:
+    try:
+        return os.stat(database)
+    except FileNotFoundError:
+        return None

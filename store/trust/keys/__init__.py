@@ -1,0 +1,1 @@
+"""The keys that seal records, and where they lie."""

@@ -1,0 +1,233 @@
+"""Key files: reading, making and changing them.
+
+One key a line, 64 hexadecimal digits, newest first; the word `retired` behind one says that it verifies still
+and seals no more. Blank lines and lines that begin with `#` are kept and ignored.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from store.errors import LockTimeout, ReadOnly, StorageError
+from store.system.locking import Hold, WriterLock
+from store.system.refusals import advice
+from store.system.syncing import sync_file, sync_folder, sync_folders_above
+from store.trust.keys.key import KEY_BYTES, Key
+
+HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`; `store key new` makes a key file"
+RETIRED = "retired"
+LOCK_SECONDS = 10.0  # to change a key file takes milliseconds
+
+
+def read_key_file(file: Path) -> list[Key]:
+    """The keys of a file, in its order.
+
+    Raises:
+        StorageError: it cannot be read. ValueError: it holds no key, or something else than keys.
+    """
+    return parse_keys(_read(file), f"the key file {file}")
+
+
+def parse_keys(text: str, where: str) -> list[Key]:
+    """The keys in the text of a key file or of STORE_KEY."""
+    keys = [Key(bytes.fromhex(digits), retired=bool(word)) for digits, word in _key_lines(text, where)]
+    if not keys:
+        raise ValueError(f"{where} holds no key: a key is {HOW_TO_WRITE}")
+    return keys
+
+
+def create_key_file(file: Path) -> None:
+    """Make the file with one new key, unless somebody was faster: 16 that start at once agree on one.
+
+    Raises: OSError.
+    """
+    _make_folder(file.parent)
+    _link(file, os.urandom(KEY_BYTES).hex() + "\n")
+
+
+def add_key(file: Path) -> Key:
+    """Put a new key in front of the others: it seals from now on. Makes the file where there is none.
+
+    Raises:
+        StorageError, ValueError: as `read_key_file`, or the file cannot be changed. OSError.
+    """
+    material = os.urandom(KEY_BYTES).hex()
+    _make_folder(file.parent)
+    with _changing(file) as target:
+        if not _link(target, material + "\n"):
+            text = _read(target)
+            parse_keys(text, f"the key file {file}")
+            _rewrite(target, f"{material}\n{text}")
+    return Key(bytes.fromhex(material))
+
+
+def retire_key(file: Path, key_id: bytes) -> None:
+    """Mark a key as retired: it verifies what it sealed, and seals no more.
+
+    Raises:
+        LookupError: the file has no such key. ValueError: no key would be left to seal with.
+        StorageError: the file cannot be read or changed.
+    """
+    _read(file)  # where there is none, no lock file is made either
+    with _changing(file) as target:
+        text = _read(target)
+        keys = parse_keys(text, f"the key file {file}")
+        if all(key.id != key_id for key in keys):
+            raise LookupError(f"{file} has no key {key_id.hex()}")
+        if all(key.retired or key.id == key_id for key in keys):
+            raise ValueError(
+                f"{key_id.hex()} is the last key of {file} that seals: make a new one first: `store key new`"
+            )
+        lines = [_retired(line, key_id) for line in text.splitlines()]
+        _rewrite(target, "\n".join(lines) + "\n")
+
+
+def why_unsafe(file: Path) -> str:
+    """What is wrong with the user's own key file; empty where nothing is, or where there is none."""
+    try:
+        status = os.lstat(file)
+    except OSError:
+        return ""
+    if not stat.S_ISREG(status.st_mode):
+        return f"{file} is not a regular file and was not used: remove it"
+    if os.name != "posix":
+        return ""
+    if status.st_uid != os.geteuid():
+        return (
+            f"{file} belongs to another user and was not used: chown it if it is yours; to use it as it is, set "
+            f"STORE_KEY_FILE={file}"
+        )
+    if status.st_mode & 0o077:
+        return f"{file} is open to other users and was not used: chmod 600 {file}"
+    return ""
+
+
+def why_unmakeable(file: Path) -> str:
+    """What will keep the user's own key file from being made, as far as the folders above it tell; else empty."""
+    folder = next(folder for folder in file.parents if os.path.lexists(folder))
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        return f"no key can be kept in {file} ({folder} may not be written)"
+    return _homeless(file.parent)
+
+
+def _homeless(folder: Path) -> str:
+    """What is wrong where the folder is below a home that is not there."""
+    with suppress(RuntimeError):  # no home at all: then XDG_DATA_HOME named the folder
+        home = Path.home()
+        if folder.is_relative_to(home) and not home.is_dir():
+            return f"the home directory {home} does not exist"
+    return ""
+
+
+def _key_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        digits, _, word = line.partition(" ")
+        is_key = len(digits) == 2 * KEY_BYTES and all(digit in "0123456789abcdefABCDEF" for digit in digits)
+        if not is_key or word.strip() not in ("", RETIRED):
+            raise ValueError(f"{where}, line {number}: a key is {HOW_TO_WRITE}")
+        yield digits, word
+
+
+def _retired(line: str, key_id: bytes) -> str:
+    digits = line.strip().partition(" ")[0]
+    if len(digits) == 2 * KEY_BYTES and not line.startswith("#") and Key(bytes.fromhex(digits)).id == key_id:
+        return f"{digits} {RETIRED}"
+    return line
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("ascii", "replace")
+    except OSError as exc:
+        raise StorageError(
+            f"the key file {file} cannot be read: {exc.strerror}; {advice(exc, 'make it readable and try again')}",
+            errno=exc.errno,
+            path=str(file),
+        ) from exc
+
+
+@contextmanager
+def _changing(file: Path) -> Iterator[Path]:
+    """One process at a time reads and rewrites a key file. Gives the file itself where `file` is a link to it."""
+    target = file.resolve()
+    lock, hold = WriterLock(f"{target}.lock"), Hold()
+    try:
+        _take(lock, hold, file)
+        yield target
+    finally:
+        lock.release(hold)
+        lock.close()
+
+
+def _take(lock: WriterLock, hold: Hold, file: Path) -> None:
+    try:
+        lock.acquire(hold, lambda: None, LOCK_SECONDS)
+    except ReadOnly as exc:
+        raise StorageError(
+            f"the key file {file} cannot be changed here: its folder is read-only", errno=errno.EACCES, path=str(file)
+        ) from exc
+    except LockTimeout as exc:
+        raise StorageError(
+            f"the key file {file} is being changed by another process: try again", errno=errno.EAGAIN, path=str(file)
+        ) from exc
+
+
+def _link(file: Path, text: str) -> bool:
+    """Make the file unless it is there; whether it was made.
+
+    A temporary file is linked to the name, which fails where the name exists; so no reader ever sees half
+    a key, and no writer replaces one.
+    """
+    with _temporary(file, text) as temporary:
+        try:
+            os.link(temporary, file)
+            is_new = True
+        except FileExistsError:
+            is_new = False
+    sync_folder(file.parent)  # whoever was faster may not have come to it, and the key is about to be used
+    return is_new
+
+
+def _rewrite(file: Path, text: str) -> None:
+    """Replace the file at once: whoever reads it sees the old keys or the new ones. Owner and rights stay."""
+    status = os.stat(file)
+    with _temporary(file, text) as temporary:
+        if os.name == "posix":
+            mine = os.stat(temporary)
+            if (status.st_uid, status.st_gid) != (mine.st_uid, mine.st_gid):
+                os.chown(temporary, status.st_uid, status.st_gid)
+            os.chmod(temporary, stat.S_IMODE(status.st_mode))
+        os.replace(temporary, file)
+    sync_folder(file.parent)
+
+
+@contextmanager
+def _temporary(file: Path, text: str) -> Iterator[Path]:
+    """A file beside `file`, closed to others and synced, that is gone afterwards if it was not renamed."""
+    temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="ascii") as stream:
+            stream.write(text)
+            sync_file(stream)
+        yield temporary
+    finally:
+        with suppress(OSError):  # it is gone, or stays, as closed to others as the file itself
+            os.unlink(temporary)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the data directory below a home that exists; a home that does not is nobody's to make."""
+    problem = _homeless(folder)
+    if problem:
+        raise FileNotFoundError(errno.ENOENT, problem)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sync_folders_above(folder)  # a power cut that took the key would leave all that it sealed foreign

@@ -1,0 +1,249 @@
+"""The keys that seal records: where they come from, in which order, and when one is made.
+
+The user's own key file is made at the first write, never by a reader, in the user's data directory, never
+beside a database. A key file that changes is read again: a program that runs takes part in a rotation.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, cast
+
+from store.errors import StorageError
+from store.system.clock import steady_clock
+from store.trust.keys.file import create_key_file, read_key_file, why_unmakeable, why_unsafe
+from store.trust.keys.key import KEY_BYTES, Key
+from store.trust.keys.text import bytes_keys, sealing_first, text_keys
+
+LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
+APP_NAME = "sealed-store"  # the folder in the user's data directory
+
+# Where no key can be kept, records are sealed without one. Not so for what may be over soon: what was written
+# meanwhile would be nobody's for ever.
+PASSING = {
+    errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR,
+    errno.EAGAIN,
+}  # fmt: skip
+
+_HOMELESS = "this user has no home directory to keep a key in"
+
+KeySource = bytes | str | os.PathLike[str] | Sequence["bytes | str | os.PathLike[str]"] | None
+
+
+class Keyring:
+    """The keys of one program. The first that is not retired seals, all verify.
+
+    Found late, by the first read or write. Safe across threads: what two of them find is the same.
+
+    Args:
+        source: what the program gave as `key=`: a secret (bytes or str), the path of a key file, or several,
+            newest first. None: the file named by STORE_KEY_FILE, else the key in STORE_KEY, which is read as a str
+            given as `key=` is, else the user's own key file.
+        clock: what tells the time in seconds, for the next look at a key file.
+    """
+
+    def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = steady_clock) -> None:
+        self._clock = clock
+        self._looked = -math.inf
+        self._given = None if source is None else sealing_first(_given_keys(source), "key=")
+        self._named = os.environ.get("STORE_KEY_FILE")
+        self._inline = os.environ.get("STORE_KEY")
+        self._path: Path | None = None
+        self._watched: str | None = None  # the same for `stat`, which takes text faster
+        self._keys: list[Key] | None = None
+        self._by_id: dict[bytes, Key] = {}
+        self._sealing: Key | None = None
+        self._stamp: object = None
+        self.changed: Callable[[], None] = _nothing
+        """Called when a key that was held is held no more."""
+        self.problem = ""
+        """Why there is no key to seal with; empty where there is one, or where one can be made."""
+        if self._given is None and not self._named and self._inline is not None:
+            self._load()  # a bad STORE_KEY is told at once
+
+    def sealing_key(self) -> Key | None:
+        """The key that new records are sealed with; made now if there is none. None: none can be had."""
+        if self._sealing is not None and self._clock() - self._looked < LOOK_SECONDS:
+            return self._sealing
+        self._refresh()
+        if self._sealing is None:
+            if not self.keys():
+                self._create()
+            if self.keys() and self._sealing is None:
+                self.problem = f"every key of {self.where()} is retired: make a new one, `store key new`"
+        return self._sealing
+
+    def find(self, key_id: bytes) -> Key | None:
+        """The key with that id, or None; looks again at a key file that has changed since."""
+        if self._keys is None:
+            self._load()
+        key = self._by_id.get(key_id)
+        if key is None:
+            self._refresh()
+            key = self._by_id.get(key_id)
+        return key
+
+    def keys(self) -> list[Key]:
+        """All of them, in their order; none where none was made yet, or where they cannot be used."""
+        if self._keys is None:
+            self._load()
+        return self._keys or []
+
+    def where(self) -> str:
+        """Where the keys come from, for messages."""
+        if self._given is not None:
+            return "the key= of the store"
+        file = self.file()
+        return str(file) if file is not None else "STORE_KEY"
+
+    def file(self) -> Path | None:
+        """The key file, where the keys come from one."""
+        if self._given is not None or (not self._named and self._inline is not None):
+            return None
+        if self._path is None:
+            self._path = Path(self._named) if self._named else default_key_file()
+        return self._path
+
+    def unsafe(self) -> str:
+        """Why the user's own key file is not used; empty where it is, and for a file that was named."""
+        file = self.file()
+        if file is None or self._named:
+            return ""
+        return why_unsafe(file) if file.is_absolute() else _HOMELESS
+
+    def foreseen_problem(self) -> str:
+        """Why no key can be had; empty where there is one, or where one can be made, as far as can be seen."""
+        if self.keys():
+            return ""
+        file = self.file()
+        return self.problem or ("" if file is None or self._named else why_unmakeable(file))
+
+    def __repr__(self) -> str:
+        return f"<Keyring from {self.where()}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("keys are never pickled")
+
+    def _load(self) -> None:
+        stamp = self._stamp_now()  # before the reading: what is written meanwhile is noticed the next time
+        self._hold(self._found(stamp))
+        self._stamp = stamp
+
+    def _hold(self, keys: list[Key]) -> None:
+        self._keys = keys
+        before, self._by_id = self._by_id, {key.id: key for key in reversed(keys)}
+        if not before.keys() <= self._by_id.keys():
+            self.changed()
+        self._sealing = next((key for key in keys if not key.retired), None)
+        if self._sealing is not None:
+            self.problem = ""
+
+    def _found(self, stamp: object) -> list[Key]:
+        """What the source holds now."""
+        if self._given is not None:
+            return self._given
+        file = self.file()
+        if file is None:
+            return sealing_first(text_keys(self._inline or "", "STORE_KEY"), "STORE_KEY")
+        if not self._named:
+            self.problem = self.unsafe()
+            if self.problem or stamp is None:
+                return []
+        return read_key_file(file)
+
+    def _refresh(self) -> None:
+        """Read a key file again that changed. What is held stays where the new one gives nothing to use."""
+        self._looked = self._clock()
+        held, problem = self._keys, self.problem
+        try:
+            stamp = self._stamp_now()
+            if stamp is None or stamp == self._stamp:
+                return
+            self._load()
+        except (StorageError, ValueError):  # somebody is at work on it
+            if not held:
+                raise
+        if held and not self._keys:
+            self._hold(held)
+            self.problem = problem
+
+    def _create(self) -> None:
+        file = self.file()
+        if file is None or self._named or self.problem:
+            return
+        problem = ""
+        try:
+            create_key_file(file)
+        except OSError as exc:
+            if exc.errno in PASSING:
+                raise StorageError(
+                    f"{file}: your key cannot be made ({exc.strerror}), and nothing was written; free space or see "
+                    "the file system's log, and try again",
+                    errno=exc.errno,
+                    path=str(file),
+                ) from exc
+            problem = f"no key can be kept in {file} ({exc.strerror})"
+        self._load()
+        self.problem = self.problem or problem
+
+    def _stamp_now(self) -> object:
+        """What changes when the key file does; None where there is none."""
+        if self._watched is None:
+            self._watched = os.fspath(self.file() or "")
+        try:
+            status = os.stat(self._watched)
+        except OSError as exc:  # "" as well: the keys come from no file
+            if exc.errno in PASSING:  # it may be there: without it, records would be left unsigned for ever
+                raise StorageError(
+                    f"{self._watched}: your key file cannot be looked at ({exc.strerror}); see the file system's "
+                    "log, and try again",
+                    errno=exc.errno,
+                    path=self._watched,
+                ) from exc
+            return None
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _nothing() -> None:
+    """What is done about a key that is gone where nobody keeps what it sealed."""
+
+
+class NoKeys(Keyring):
+    """A ring that holds no key, looks for none and makes none: what it seals is a checksum."""
+
+    def __init__(self) -> None:
+        super().__init__(bytes(KEY_BYTES))  # a key in place of the environment's and the user's, which then goes too
+        self._given = []
+
+    def where(self) -> str:
+        """Where the keys come from, for messages."""
+        return "nowhere"
+
+
+def default_key_file() -> Path:
+    """Where the user's own keys are kept; a relative path where the user has no home."""
+    from platformdirs import user_data_path  # 25 ms that only the default source has to pay
+
+    try:
+        return user_data_path(APP_NAME, appauthor=False) / "keys"
+    except RuntimeError:  # no home; older releases of platformdirs leave the "~" as it is
+        return Path("~", APP_NAME, "keys")
+
+
+def _given_keys(source: KeySource) -> list[Key]:
+    """The keys that `key=` names."""
+    if isinstance(source, bytes):
+        return bytes_keys(source)
+    if isinstance(source, str):
+        return text_keys(source, "key=")
+    if isinstance(source, os.PathLike):
+        return read_key_file(Path(os.fsdecode(source)))
+    if isinstance(source, Sequence):
+        keys = [key for one in source if one is not None for key in _given_keys(cast(KeySource, one))]
+        if keys:
+            return keys
+    raise TypeError(f"key is bytes, str, a path, or a sequence of them (newest first), not {type(source).__name__}")

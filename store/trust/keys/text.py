@@ -1,0 +1,108 @@
+"""Keys that a program or an environment gives as they are: what such text stands for, and which are too weak.
+
+64 hexadecimal digits are 32 bytes, and any other text is itself, in `key=` and in STORE_KEY alike.
+
+Anyone who has a copy of the file can try keys on it, as many and as fast as they like, so only the key itself holds
+them up. Weak text does not seal: people type it, and can take a better one at once, so it is refused. Weak bytes come
+from a program, which may have no other secret: they are stretched (scrypt, once per process), and the program is
+warned, since a password that is on a list falls all the same. What a weak key has sealed unstretched is verified
+still: that of bytes always, that of text behind a better key, `key=[new, old]`; `rekey` seals it anew.
+
+Weak is a key under 16 bytes, or of fewer than 9 different steps. A step is a pair of neighbouring bytes that are
+neither equal nor consecutive, so runs ("aaaa"), sequences ("12345678") and repetitions ("secretsecretsecret") have
+few. Random text of 16 bytes has about 15, and 16 random hexadecimal digits have too few once in 80 times: take 32.
+This finds placeholders. It is no measure of passwords: it knows no words, and no keyboard. 32 bytes, and 64
+hexadecimal digits, are taken for what a generator made, and not looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from itertools import pairwise
+
+from store.system import caller
+from store.trust.keys.file import parse_keys
+from store.trust.keys.key import KEY_BYTES, Key
+
+SHORTEST = 16  # bytes of a key that seals
+LEAST_STEPS = 9  # a word of 8 letters that is repeated has 8
+_HEX = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}(?:\s+retired)?")
+_HOW_TO_MAKE = "`openssl rand -hex 32` gives a good one, and `store key new` makes a key file"
+
+
+def text_keys(text: str, where: str) -> list[Key]:
+    """The keys that a text is: one, or a list of hexadecimal ones, newest first, between commas or on lines.
+
+    In `key=` a str of 64 digits was itself a key once: what it has sealed is verified still.
+
+    Raises:
+        ValueError: it is empty, no text, the path of a file, or a list of which a part is no key.
+    """
+    if not text.strip():
+        raise ValueError(f"{where} holds no key: {_HOW_TO_MAKE}")
+    lines = text.replace(",", "\n")
+    if any(_HEX.fullmatch(line.strip()) for line in lines.splitlines()):
+        keys = parse_keys(lines, where)
+        return [*keys, Key(text.encode(), retired=True)] if where == "key=" and len(keys) == 1 else keys
+    if os.path.isabs(text) and os.path.isfile(text):
+        raise ValueError(f"{where} is the path of a file: name it in STORE_KEY_FILE, or pass key=pathlib.Path(…)")
+    return [_judged(_bytes_of(text, where))]
+
+
+def bytes_keys(material: bytes) -> list[Key]:
+    """The keys that bytes are: themselves; if they are weak, what they are stretched to, and themselves retired."""
+    weakness = "" if len(material) in (0, KEY_BYTES) else _weakness_of(material)
+    if not weakness:
+        return [Key(material)]
+    return [Key(_stretched(material), weakness=weakness, stretched=True), Key(material, retired=True)]
+
+
+def sealing_first(keys: list[Key], where: str) -> list[Key]:
+    """The same keys; a warning where the one that seals is stretched.
+
+    Raises:
+        ValueError: it is weak, and is not.
+    """
+    seals = next((key for key in keys if not key.retired), None)
+    if seals is not None and seals.stretched:
+        caller.warn(
+            f"{where}: {seals.weakness}, so it can be guessed, even though it is stretched: {_HOW_TO_MAKE}; "
+            "with key=[new, old] and `Store.rekey` you move to it"
+        )
+    elif seals is not None and seals.weakness:
+        raise ValueError(
+            f"{where}: {seals.weakness}, so it can be guessed: {_HOW_TO_MAKE}; "
+            "what the weak one has sealed is read with key=[new, old]"
+        )
+    return keys
+
+
+@cache
+def _stretched(material: bytes) -> bytes:
+    """As many bytes as a key has, each trial of which takes 32 MiB and a tenth of a second (RFC 7914)."""
+    from hashlib import scrypt  # loads OpenSSL, which nothing else here needs
+
+    return scrypt(material, salt=b"store.key.v1", n=2**15, r=8, p=1, maxmem=2**26, dklen=KEY_BYTES)
+
+
+def _judged(material: bytes) -> Key:
+    return Key(material, weakness=_weakness_of(material))
+
+
+def _weakness_of(material: bytes) -> str:
+    """Why a key can be guessed, without a part of it; empty where nothing is seen."""
+    if len(material) < SHORTEST:
+        return f"a key has at least {SHORTEST} bytes, and this one has {len(material)}"
+    steps = {pair for pair in pairwise(material) if abs(pair[0] - pair[1]) > 1}
+    if len(steps) < LEAST_STEPS:
+        return "this key is a run, a sequence or a repetition of few letters"
+    return ""
+
+
+def _bytes_of(text: str, where: str) -> bytes:
+    try:
+        return os.fsencode(text) if where == "STORE_KEY" else text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{where} is no valid text: pass bytes") from None

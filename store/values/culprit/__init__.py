@@ -1,0 +1,1 @@
+"""The part of a value that cannot be encoded."""
