@@ -247,7 +247,8 @@ def test_export_that_fails_leaves_the_old_file(prefs, tmp_path, monkeypatch):
 @pytest.mark.parametrize("format, library, install", [("toml", "tomli_w", "tomli-w"), ("yaml", "yaml", "pyyaml")])
 def test_library_that_is_missing_is_named_with_its_remedy(prefs, monkeypatch, format, library, install):
     monkeypatch.setattr(codecs, "_loaded", {})
-    monkeypatch.delitem(sys.modules, f"store.codecs.{format}", raising=False)
+    for module in (f"store.codecs.{format}", f"store.codecs.{format}.codec"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(CodecUnavailable, match=f"pip install {install}"):
         prefs.export(format)

@@ -47,7 +47,7 @@ class Waits:
 def waits(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Waits:
     simulated = Waits(clock)
     monkeypatch.setattr(Watch, "_wait", lambda _, seconds: simulated.wait(seconds))
-    monkeypatch.setattr(store.watch, "steady_clock", lambda: simulated.now)
+    monkeypatch.setattr(store.watching.watch, "steady_clock", lambda: simulated.now)
     return simulated
 
 
@@ -230,7 +230,7 @@ class TestExpiry:
         with s.watch(timeout=20) as changes:
             assert next(changes) == Change("expired", "a", "", None)
             assert waits.now == pytest.approx(0.125)
-            assert waits.lengths[-1] < store.watch.INTERVAL_SECONDS
+            assert waits.lengths[-1] < store.watching.watch.INTERVAL_SECONDS
             assert told(changes) == [("expired", "b"), ("expired", "c")]
             assert waits.now == pytest.approx(30)  # and 20 seconds without a change
 
@@ -307,7 +307,7 @@ class TestWaiting:
                 assert told(changes) == []
                 s._backend._engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
         assert statements == ["PRAGMA data_version"] * len(waits.lengths) + ["PRAGMA data_version"]
-        assert len(waits.lengths) == pytest.approx(60 / store.watch.INTERVAL_SECONDS, abs=2)
+        assert len(waits.lengths) == pytest.approx(60 / store.watching.watch.INTERVAL_SECONDS, abs=2)
 
     def test_rests_after_a_long_comparison(
         self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch
@@ -323,7 +323,7 @@ class TestWaiting:
             s["b"] = 1
             told(changes)
         assert waits.lengths[0] == store.watch.REST
-        assert waits.lengths[1] == store.watch.INTERVAL_SECONDS
+        assert waits.lengths[1] == store.watching.watch.INTERVAL_SECONDS
 
     def test_looks_up_only_the_names(self, path: Path) -> None:
         statements: list[str] = []

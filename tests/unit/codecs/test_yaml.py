@@ -13,7 +13,7 @@ yaml = pytest.importorskip("yaml", reason="the codec yaml needs PyYAML: pip inst
 
 from store.codecs.sameness import same  # noqa: E402
 from store.codecs.yaml.codec import codec  # noqa: E402
-from store.codecs.yaml.codec import codec as module  # noqa: E402
+from store.codecs.yaml import codec as module  # noqa: E402
 from store.errors import Corrupt, NotSerializable  # noqa: E402
 
 text = st.text() | st.lists(st.sampled_from([*"ab1: -#'\"\n\t\r\x85\u2028\ufeff\\?|>!&*%@,[]{}😀"])).map("".join)

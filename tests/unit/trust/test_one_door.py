@@ -294,7 +294,9 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 
 
 DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "sqlitedict", "diskcache", "pandas", "dill", "cloudpickle", "joblib", "copyreg"}
-DOOR = {f"store.codecs.{name}" for name in ("pickle", "pickled", "cloudpickle", "dill", "joblib")}
+DOOR = {
+    f"store.codecs.{name}" for name in ("pickle.__init__", "pickle.pickled", "cloudpickle", "dill", "joblib")
+}
 NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
     "store.values.culprit.search": {"HIGHEST_PROTOCOL"},

@@ -177,7 +177,7 @@ REKEYS = """
     import os, sys
     from store import Store
     import store.care.rekey
-    store.rekey.BATCH = 10
+    store.care.rekey.BATCH = 10
     path, new, old = sys.argv[1:]
     with Store(path, key=[new, old]) as s:
         def killed(done, total):
