@@ -15,6 +15,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from children import crowd as crowd
+from children import declared as declared
+from children import start as start
 
 from store import Store
 from store.engines.sqlite import statements as sql
