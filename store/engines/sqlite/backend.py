@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from store.engines.reentry import is_struck, put_off
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Touched
 from store.engines.sqlite.engine.pool import SYNCHRONOUS
-from store.engines.sqlite.engine.reentry import is_struck, put_off
 from store.engines.sqlite.engine.transaction import SqliteTransaction
 from store.engines.sqlite.engine.walks import all_by_id
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain

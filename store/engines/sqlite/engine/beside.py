@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.engines.sqlite.engine.reentry import in_use, is_in_block
+from store.engines.reentry import in_use, is_in_block
 
 if TYPE_CHECKING:
     from store.engines.sqlite.engine.engine import Engine, Touched

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from store.engines.reentry import conflict
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.log_names import Inode
 from store.engines.sqlite.engine.place import Place, moved
 from store.engines.sqlite.engine.presence import Membership
-from store.engines.sqlite.engine.reentry import conflict
 from store.engines.sqlite.engine.slot import SharedSlot, Slot
 from store.engines.sqlite.errors import NO_SUCH_TABLE, code_of
 from store.engines.sqlite.opening.connection import Connect, is_frozen

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
-from store.engines.sqlite.engine.reentry import Later, conflict
+from store.engines.reentry import Later, conflict
 from store.engines.sqlite.errors import (
     SQLITE_ERRORS,
     SqliteError,

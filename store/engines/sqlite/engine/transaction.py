@@ -10,8 +10,8 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from store.engines.reentry import Later, refuse, strikes_statement
 from store.engines.sqlite.engine.memory import Statements
-from store.engines.sqlite.engine.reentry import Later, refuse, strikes_statement
 from store.engines.sqlite.engine.slot import Slot, row_count
 from store.errors import StorageError, StoreError
 from store.system import running
