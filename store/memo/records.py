@@ -18,7 +18,7 @@ from store.errors import InUse, LockTimeout, NotSerializable, StorageError, Stor
 from store.mapping.store import Store
 from store.opened.arguments import check_name, check_ttl
 from store.opened.edits import step
-from store.system import caller
+from store.system import caller, forking
 
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
 RAISED = ":raised"  # ends the name of the record of an exception
@@ -104,8 +104,7 @@ def _after_fork_in_child() -> None:
     _opening, _counting = threading.RLock(), threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forking.register(forking.Stage.MEMO, in_child=_after_fork_in_child)
 
 
 def _absolute(path: str) -> str:

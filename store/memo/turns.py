@@ -9,12 +9,13 @@ that the waiter itself is computing. In all other cases it computes what somebod
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from store.system import forking
 
 _mutex = threading.RLock()  # for all that is below, a few instructions at a time; a finaliser may come between
 _turns: dict[Hashable, Turn] = {}
@@ -142,5 +143,4 @@ def _forget() -> None:
     _turns.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+forking.register(forking.Stage.MEMO, in_child=_forget)

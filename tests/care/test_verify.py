@@ -292,6 +292,6 @@ def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:
-                s._backend._engine.fold(s._backend._engine.slot(), "RESTART")
+                s._backend._engine.writer.fold(s._backend._engine.connection(), "RESTART")
             other["b"] = number
             assert s.verify().damage == [] and s.verify().unread == 0

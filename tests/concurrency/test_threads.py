@@ -171,7 +171,7 @@ def test_reader_in_memory_takes_no_lock_of_writers(monkeypatch):
             {"a": 1},
             1,
         )
-        engine.give(hold)
+        engine.writer.give(hold)
 
 
 def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int) -> list[list[int]]:

@@ -206,7 +206,7 @@ def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
 
 
 def synchronous(store: Store) -> int:
-    slot = store._backend._engine.slot()
+    slot = store._backend._engine.connection()
     with slot.guard:
         return slot.ready().execute("PRAGMA synchronous").fetchone()[0]
 

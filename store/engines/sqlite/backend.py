@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from store.engines.reentry import is_struck, put_off
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.engine import Touched
-from store.engines.sqlite.engine.pool import SYNCHRONOUS
+from store.engines.sqlite.engine.coherence import Touched
+from store.engines.sqlite.engine.fetching import all_by_id
+from store.engines.sqlite.engine.opener import SYNCHRONOUS
 from store.engines.sqlite.engine.transaction import SqliteTransaction
-from store.engines.sqlite.engine.walks import all_by_id
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain
 from store.engines.sqlite.reading import SqliteReading
 from store.engines.sqlite.spill.files import SqliteSpill, dropped
@@ -23,7 +23,8 @@ from store.system.rights import Rights
 
 if TYPE_CHECKING:
     from store.engines.sqlite.care.compact import SqliteFreed
-    from store.engines.sqlite.care.copy import Copied, Progress
+    from store.engines.sqlite.care.copy import Copied
+    from store.engines.sqlite.care.progress import Progress
     from store.engines.sqlite.engine.monitor import SqliteMonitor
     from store.engines.sqlite.spill.copying import Check
 
@@ -90,7 +91,7 @@ class SqliteBackend(SqliteReading):
         if key_id not in known:
             self._write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
-            transaction = self._engine.slot().settled()
+            transaction = self._engine.connection().settled()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
@@ -140,21 +141,21 @@ class SqliteBackend(SqliteReading):
         return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout, block=block)
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._engine.slot().settled()
+        transaction = self._engine.connection().settled()
         if transaction is None:
             work()
         else:
             transaction.outermost().after.append(work)
 
     def in_transaction(self) -> bool:
-        return self._engine.is_in_transaction()
+        return self._engine.pool.is_in_transaction()
 
     def is_struck(self) -> bool:
-        slot = self._engine.known_slot()
+        slot = self._engine.pool.known()
         return slot is not None and is_struck(slot)
 
     def put_off(self, work: Callable[[], object]) -> bool:
-        slot = self._engine.known_slot()
+        slot = self._engine.pool.known()
         return slot is not None and put_off(slot, work)
 
     def in_transaction_of_any(self) -> bool:

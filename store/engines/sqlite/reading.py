@@ -15,9 +15,17 @@ from typing import Any, NamedTuple, TypeVar
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.coherence import SqliteCoherence
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import NotText, fetch_all, fetch_one
+from store.engines.sqlite.engine.fetching import (
+    PAGE_ROWS,
+    NotText,
+    all_by_id,
+    bad_index,
+    fetch_all,
+    fetch_one,
+    take_page,
+    until_repeated,
+)
 from store.engines.sqlite.engine.wal_readers import pinned
-from store.engines.sqlite.engine.walks import PAGE_ROWS, all_by_id, bad_index, take_page, until_repeated
 from store.engines.sqlite.opening.attach import Lease
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt
@@ -246,8 +254,8 @@ class SqliteReading:
         error = engine.checkpoints.error
         pinned_bytes, process = pinned(engine.path) if engine.coherence.index() is not None else (0, None)
         return SqliteUsage(
-            file_bytes=0 if engine.shared else engine.file_bytes(),
-            wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
+            file_bytes=engine.file_bytes(),
+            wal_bytes=engine.checkpoints.log_bytes(),
             checkpoint_error=None if error is None else str(error),
             wal_pinned_bytes=pinned_bytes,
             wal_pinned_by=process,

@@ -9,8 +9,9 @@ from typing import Any
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import Fetch, NotText, Slot, fetch_all
-from store.engines.sqlite.opening.connection import BUSY_SECONDS, is_frozen
+from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.opening.connection import BUSY_SECONDS
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark
@@ -27,8 +28,8 @@ class SqliteMonitor:
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
-        engine.check_open()
-        if is_frozen(engine.connect):
+        engine.usability.check()
+        if engine.strategy.is_frozen:
             raise StorageError(
                 f"{engine.path} is read from a copy, or a file system mounted read-only, where no change of it is "
                 'ever seen; to watch it, open it where its directory can be written, with mode="r" too',
@@ -36,16 +37,14 @@ class SqliteMonitor:
             )
         self._engine = engine
         self._namespace = namespace
-        self._slot: Slot | None = None if engine.shared else engine.open_slot()
+        self._slot: ThreadConnection | None = engine.pool.open_extra()
         self._closed = False
         self._owner = os.getpid()
 
     def version(self) -> object:
         if self._slot is not None:
             return self._read(sql.DATA_VERSION, (), _version)
-        self._check()
-        memory = self._engine.memory
-        return None if memory is None else memory.version
+        return None
 
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
@@ -76,7 +75,7 @@ class SqliteMonitor:
     def close(self) -> None:
         self._closed = True
         if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
-            self._engine.close_slot(self._slot)
+            self._engine.pool.close_extra(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
         return [Mark._make(row) for row in self._read(statement, (self._namespace, *values), fetch_all)]
@@ -92,16 +91,16 @@ class SqliteMonitor:
         self._check()
         if self._slot is None:
             return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
-        if self._engine.network:
+        if self._engine.strategy.locks_reads:
             return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
 
     def _check(self) -> None:
         """The file is looked at each time: on one that was deleted nothing would ever change again."""
-        self._engine.check_open()
+        self._engine.usability.check()
         if self._closed:
             raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
-        self._engine.check_in_place()
+        self._engine.file.check_in_place()
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")

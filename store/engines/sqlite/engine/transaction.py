@@ -7,45 +7,57 @@ import sys
 from collections.abc import Callable
 from inspect import CO_COROUTINE
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from weakref import ref
 
 from store.engines.reentry import Later, refuse, strikes_statement
-from store.engines.sqlite.engine.memory import Statements
-from store.engines.sqlite.engine.slot import Slot, row_count
+from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
+from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.fetching import row_count
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.usability import Usability
+from store.engines.sqlite.engine.writer import Writer
 from store.errors import StorageError, StoreError
 from store.system import running
 from store.system.locking import Hold
 
-if TYPE_CHECKING:
-    from store.engines.sqlite.engine.engine import Engine, Touched
-
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
+
+
+class Host(Protocol):
+    """The engine, as a transaction uses it."""
+
+    usability: Usability
+    file: DatabaseFile
+    coherence: SqliteCoherence
+    writer: Writer
+
+    def connection(self) -> ThreadConnection:
+        """That of the caller."""
 
 
 class SqliteTransaction(Hold):
     """All or nothing on one thread's connection; itself the token that holds the writer's lock.
 
-    The slot refers to it weakly, and `state` says how far it came: whatever an interrupt leaves half-way is
-    recognised by the next operation and rolled back (`Slot.current`, `WriterLock`).
+    The connection refers to it weakly, and `state` says how far it came: what an interrupt leaves half-way is
+    recognised by the next operation and rolled back (`ThreadConnection.current`, `WriterLock`).
 
     A `block` is the program's own: a signal handler that strikes in it joins it, as all does that the program calls
     there. Any other is a part of one operation of the library, whose frame it knows, and no handler joins it. It
     knows it by `id` alone: referred to, the frame would keep the transaction and with it the lock, for as long as a
-    slot or another frame knew of it.
+    connection or another frame knew of it.
     """
 
     __slots__ = (
-        "after", "anything", "block", "changes", "claims", "coroutine", "done", "engine", "frame", "header",
-        "is_guarded", "mark", "outer", "savepoint", "slot", "state", "statements", "task", "timeout", "touched",
-        "undo",
+        "after", "anything", "block", "changes", "claims", "connection", "coroutine", "done", "engine", "frame",
+        "header", "is_guarded", "outer", "savepoint", "state", "task", "timeout", "touched", "undo",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, timeout: float, *, block: bool = False) -> None:
+    def __init__(self, engine: Host, timeout: float, *, block: bool = False) -> None:
         super().__init__()
         self.engine = engine
         self.timeout = timeout
-        self.slot: Slot = engine.slot()
+        self.connection = engine.connection()
         self.state = ENTERING
         self.block = block
         self.frame = 0  # the id of that which the transaction is a part of; 0: the program's own
@@ -57,8 +69,6 @@ class SqliteTransaction(Hold):
         self.claims: set[tuple[str, str]] = set()
         self.undo: list[Callable[[], None]] = []
         self.touched: list[tuple[str, str]] = []  # one list for all that are nested
-        self.statements: Statements = []  # in memory alone; one list for all, and where in it this one began
-        self.mark = 0
         self.anything = False
         self.header: bytes | None = None
         self.changes = 0
@@ -68,28 +78,27 @@ class SqliteTransaction(Hold):
     def __enter__(self) -> SqliteTransaction:
         if self.state is not ENTERING:
             raise StoreError("a transaction is entered once; call transaction() again for another one")
-        slot = self.slot
-        if slot.operation is not None or slot.transaction is not None:
-            refuse(slot)
-        before = slot.operation
+        connection = self.connection
+        if connection.operation is not None or connection.transaction is not None:
+            refuse(connection)
+        before = connection.operation
         try:
-            slot.operation = sys._getframe()
+            connection.operation = sys._getframe()
             self._enter()
             self._belong(sys._getframe(1))
         finally:
-            slot.operation = before
+            connection.operation = before
         return self
 
     def _enter(self) -> None:
-        outer = self.slot.settled()
+        outer = self.connection.settled()
         if outer is not None:
             outer.check_alive()
             self.outer, self.savepoint, self.touched = outer, outer.savepoint + 1, outer.touched
-            self.statements, self.mark = outer.statements, len(outer.statements)
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
-            self.slot.transaction = ref(self)
+            self.connection.transaction = ref(self)
             return
-        self.engine.take(self, self.slot, self.timeout)
+        self.engine.writer.take(self, self.connection, self.timeout)
         try:
             self._begin()
         except BaseException:
@@ -119,7 +128,7 @@ class SqliteTransaction(Hold):
         self._own(id(sys._getframe(1)))
 
     def leave_behind(self) -> None:
-        """An interrupt ended the frame that it was a part of: whoever comes next rolls it back."""
+        """An interrupt ended the frame that it was a part of: the next operation rolls it back."""
         self.state = LEFT
 
     def is_open_block(self) -> bool:
@@ -133,21 +142,21 @@ class SqliteTransaction(Hold):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        slot = self.slot
+        connection = self.connection
         if self.thread != running.ident():  # a collection in another thread ends the generator that began it
             self._leave(failed=kind is not None)
             return
-        if slot.operation is not None and strikes_statement(slot):
-            slot.put_off.append(Later(lambda: self.__exit__(kind, error, trace)))
+        if connection.operation is not None and strikes_statement(connection):
+            connection.put_off.append(Later(lambda: self.__exit__(kind, error, trace)))
             return
-        before = slot.operation
+        before = connection.operation
         try:
-            slot.operation = sys._getframe()
+            connection.operation = sys._getframe()
             self._leave(failed=kind is not None)
         finally:
-            slot.operation = before
-            if slot.put_off:
-                slot.end_put_off()
+            connection.operation = before
+            if connection.put_off:
+                connection.end_put_off()
         if kind is None:
             while self.after:
                 self.after.pop()()
@@ -197,11 +206,11 @@ class SqliteTransaction(Hold):
 
     def check_alive(self) -> None:
         """Raises: StoreError: nothing may be written in this transaction: it has ended already."""
-        self.engine.check_open()
+        self.engine.usability.check()
         if not self._is_open():
-            self.engine.check_open()  # another thread may have closed the store just now
+            self.engine.usability.check()  # another thread may have closed the store just now
             raise StoreError(
-                f"{self.engine.path}: the transaction had ended before its block did (a failed write or "
+                f"{self.connection.path}: the transaction had ended before its block did (a failed write or "
                 "an interrupt rolled it back); nothing of it was kept, run it again"
             )
 
@@ -220,46 +229,41 @@ class SqliteTransaction(Hold):
         return False
 
     def _begin(self) -> None:
-        self.slot.owner = self.thread
-        if self.engine.memory is not None:
-            self.engine.memory.begin()
-        self.slot.begin(self.timeout)
+        self.connection.owner = self.thread
+        self.connection.begin(self.timeout)
         self.header, self.changes = self.engine.coherence.header(), self._changes()
-        self.slot.outermost = self.slot.transaction = ref(self)
+        self.connection.outermost = self.connection.transaction = ref(self)
 
     def _commit(self) -> None:
         try:
             self.check_alive()
-            self.engine.check_in_place()  # it may have begun long ago
-            if self.engine.memory is None:
-                self._execute("COMMIT")
-            else:
-                self.engine.memory.commit(lambda: self._execute("COMMIT"), self.statements)
+            self.engine.file.check_in_place()  # it may have begun long ago
+            self._execute("COMMIT")
         except BaseException:
             self._give_up()
             raise
-        self.slot.transaction = None
+        self.connection.transaction = None
         try:
             self._check_log()
             if self.header is not None and self._changes() != self.changes:  # else any change is somebody else's
                 self.engine.coherence.committed(self.header, None if self.anything else self.touched)
             while self.done:
                 self.done.pop()()
-            self.engine.committed(self.slot)
+            self.engine.writer.committed(self.connection)
         finally:
-            self.engine.give(self)
+            self.engine.writer.give(self)
 
     def _check_log(self) -> None:
         try:
-            self.engine.check_log()
+            self.engine.file.check_log()
         except StorageError:
             self._undo()  # what was written is kept or lost with the log
             raise
 
     def _give_up(self) -> None:
-        if not self.engine.is_lost():  # in a forked child the connection is the parent's
-            self.slot.roll_back()
-            self.engine.give(self)
+        if not self.engine.usability.is_forked:  # in a forked child the connection is the parent's
+            self.connection.roll_back()
+            self.engine.writer.give(self)
         self._undo()
 
     def _leave_nested(self, outer: SqliteTransaction, *, failed: bool) -> None:
@@ -269,11 +273,9 @@ class SqliteTransaction(Hold):
             outer.undo += self.undo
             outer.done += self.done
         elif self._is_open():  # an error such as a full disk may have ended the whole transaction
-            self.statements.append(None)  # until it is known that it was rolled back
             self._execute(f"ROLLBACK TO nested_{self.savepoint}")
             self._execute(f"RELEASE nested_{self.savepoint}")
-            del self.statements[self.mark :]
-        self.slot.transaction = ref(outer)
+        self.connection.transaction = ref(outer)
         if failed:
             self.touch(None)  # rows changed that no commit will have changed
             self._undo()
@@ -283,21 +285,21 @@ class SqliteTransaction(Hold):
         return self if self.outer is None else self.outer.outermost()
 
     def _changes(self) -> int:
-        conn = self.slot.conn
+        conn = self.connection.conn
         try:
             return 0 if conn is None else conn.total_changes
         except sqlite3.ProgrammingError:  # another thread closes the store
             return 0
 
     def _is_open(self) -> bool:
-        conn = self.slot.conn
+        conn = self.connection.conn
         try:
-            return not self.engine.is_lost() and conn is not None and conn.in_transaction
+            return not self.engine.usability.is_forked and conn is not None and conn.in_transaction
         except sqlite3.ProgrammingError:  # another thread closes the store
             return False
 
     def _execute(self, sql: str) -> None:
-        self.slot.run(sql, (), row_count, self.timeout)
+        self.connection.run(sql, (), row_count, self.timeout)
 
     def _undo(self) -> None:
         while self.undo:

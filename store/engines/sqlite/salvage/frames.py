@@ -20,6 +20,7 @@ from operator import mul
 from typing import NamedTuple, Protocol
 
 from store.engines.sqlite.salvage.pages import SIZES
+from store.system.descriptors import read_at
 
 LOG_HEADER, FRAME_HEADER = 32, 24
 _MAGICS = {0x377F0682: "<", 0x377F0683: ">"}  # the byte order of the checksums
@@ -49,7 +50,7 @@ class LogFile:
 
     def __getitem__(self, part: slice, /) -> bytes:
         start = part.start or 0
-        return os.pread(self._descriptor, part.stop - start, start)
+        return read_at(self._descriptor, part.stop - start, start)
 
 
 class Frame(NamedTuple):

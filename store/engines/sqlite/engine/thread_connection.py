@@ -7,12 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from operator import attrgetter
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import ref
 
-from store.engines.reentry import Later, conflict
+from store.engines.reentry import Later, OpenTransaction, conflict
+from store.engines.sqlite.engine.fetching import Fetch, text_or_bytes
 from store.engines.sqlite.errors import (
     SQLITE_ERRORS,
     SqliteError,
@@ -28,20 +28,22 @@ from store.system import running
 from store.system.clock import steady_clock
 from store.system.step_budget import Budget
 
-if TYPE_CHECKING:
-    from store.engines.sqlite.engine.transaction import SqliteTransaction
-
 T = TypeVar("T")
-Fetch = Callable[[sqlite3.Cursor], T]
-
-fetch_one: Fetch[Any] = sqlite3.Cursor.fetchone
-fetch_all: Fetch[list[Any]] = sqlite3.Cursor.fetchall
-row_count: Fetch[int] = attrgetter("rowcount")
 
 RETRY_SECONDS = 0.001  # between two attempts at a database that another program keeps locked
 
 
-class Slot:
+class Nesting(OpenTransaction, Protocol):
+    """A transaction, as the connection that it is on asks it."""
+
+    def was_left(self) -> bool:
+        """Whether an interrupt ended its block."""
+
+    def is_program_own(self) -> bool:
+        """Whether nothing of the library's is going on in it."""
+
+
+class ThreadConnection:
     """A connection, opened on first use and closed before a fork.
 
     `guard` is held during each statement, by `with` alone, so that an interrupt cannot leave it locked and
@@ -49,14 +51,14 @@ class Slot:
     """
 
     __slots__ = (
-        "budget", "conn", "connect", "disconnect", "guard", "life", "logged", "operation", "outdated", "outermost",
-        "owner", "parked", "path", "put_off", "running", "transaction", "writes",
+        "budget", "conn", "connect", "disconnect", "guard", "is_outdated", "is_parked", "life", "logged", "operation",
+        "outermost", "owner", "path", "put_off", "running", "transaction", "writes",
     )  # fmt: skip
 
     def __init__(
         self,
         path: str,
-        connect: Callable[[Slot], sqlite3.Connection],
+        connect: Callable[[ThreadConnection], sqlite3.Connection],
         disconnect: Callable[[sqlite3.Connection], None],
     ) -> None:
         self.path = path
@@ -72,11 +74,13 @@ class Slot:
         self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
         self.writes = False  # whether the connection is known to be one that can
-        self.outdated = False  # to be opened again with other settings
-        self.parked = False  # closed, and its guard kept, for a fork
+        self.is_outdated = False  # to be opened again with other settings
+        self.is_parked = False  # closed, and its guard kept, for a fork
         self.owner = running.ident()  # whose `transaction` is
-        self.transaction: ref[SqliteTransaction] | None = None
-        self.outermost: ref[SqliteTransaction] | None = None
+        self.transaction: ref[Any] | None = None  # of a `Nesting`
+        self.outermost: ref[Any] | None = None
+
+    # -- statements
 
     def run(self, sql: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
         """What `fetch` makes of the statement's cursor; waits while another program holds SQLite's lock.
@@ -90,7 +94,7 @@ class Slot:
             try:
                 with self.guard:
                     conn = self.conn
-                    if conn is None or self.outdated or (self.transaction is None and conn.in_transaction):
+                    if conn is None or self.is_outdated or (self.transaction is None and conn.in_transaction):
                         conn = self.ready()
                     self.running = True
                     self.budget.begin()
@@ -119,27 +123,9 @@ class Slot:
                     continue
                 deadline = wait(exc, self.path, deadline, timeout)
 
-    def _reads_any_text(self, error: SqliteError, sql: str) -> bool:
-        """Whether the statement is worth another attempt: now what is no text comes as the bytes that it is.
-
-        Whoever can write the file can plant a row of such text: it must not stand in the way of the others. Not so
-        from the beginning, because each column of text then takes a call.
-        """
-        conn = self.conn
-        if conn is None or conn.text_factory is not str or not is_of_text(error):
-            return False
-        conn.text_factory = _text_or_bytes
-        return sql.startswith(("SELECT", "BEGIN", "WITH", "\nWITH"))
-
     def begin(self, timeout: float) -> None:
         """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
         self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
-
-    def _check_writes(self, begun: sqlite3.Cursor) -> None:
-        """On a connection for reading only BEGIN IMMEDIATE begins to read, and the first write would fail."""
-        if not self.writes:
-            begun.connection.execute(CHANGES_NOTHING)
-            self.writes = True
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """One statement for each row, inside a transaction; how many rows that changed."""
@@ -151,6 +137,24 @@ class Slot:
         except SQLITE_ERRORS as exc:
             self._can_write_again(exc)
             raise translate(exc, self.path) from exc
+
+    def _check_writes(self, begun: sqlite3.Cursor) -> None:
+        """On a connection for reading only BEGIN IMMEDIATE begins to read, and the first write would fail."""
+        if not self.writes:
+            begun.connection.execute(CHANGES_NOTHING)
+            self.writes = True
+
+    def _reads_any_text(self, error: SqliteError, sql: str) -> bool:
+        """Whether the statement is worth another attempt: now text that is not UTF-8 comes as bytes.
+
+        Anyone who can write the file can plant a row of such text: it must not stand in the way of the others. Not
+        so from the beginning, because each column of text then takes a call.
+        """
+        conn = self.conn
+        if conn is None or conn.text_factory is not str or not is_of_text(error):
+            return False
+        conn.text_factory = text_or_bytes
+        return sql.startswith(("SELECT", "BEGIN", "WITH", "\nWITH"))
 
     def _has_grown(self, error: SqliteError) -> bool:
         """Whether a statement came to the end of its budget, and the database is larger now than that was made for.
@@ -169,46 +173,86 @@ class Slot:
         """
         if not is_read_only(error):
             return False
-        self.outdated = True
+        self.is_outdated = True
         return self.transaction is None
+
+    # -- opening and closing
 
     def ready(self) -> sqlite3.Connection:
         """The connection, opened, and rid of what an interrupt left open. Under the guard."""
         conn = self.conn
+        if conn is not None and self.transaction is None and (conn.in_transaction or self.is_outdated):
+            conn.rollback()
+            if self.is_outdated:
+                self.close()
+                self.is_outdated = False
+                conn = None
         if conn is None:
-            conn = self._opened()
-        elif self.transaction is None and (conn.in_transaction or self.outdated):
-            conn = self._refresh(conn)
+            self.writes = False
+            conn = self.conn = self.connect(self)
+            self.budget.watch(conn)
         return conn
 
-    def _refresh(self, conn: sqlite3.Connection) -> sqlite3.Connection:
-        conn.rollback()
-        if self.outdated:
+    def close(self) -> None:
+        """Close the connection; the next use opens one again."""
+        with self.guard:
+            conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
+            if conn is not None:
+                self.disconnect(conn)
+
+    def close_for_good(self, connect: Callable[[ThreadConnection], sqlite3.Connection]) -> None:
+        """The same; the next use calls `connect`, which raises."""
+        with self.guard:
             self.close()
-            self.outdated = False
-            conn = self._opened()
-        return conn
+            self.connect = connect
 
-    def _opened(self) -> sqlite3.Connection:
-        self.writes = False
-        conn = self.conn = self.connect(self)
-        self.budget.watch(conn)
-        return conn
+    def close_within(self, seconds: float, *, if_idle: bool) -> None:
+        """Close it, waiting for so long for a statement that is running; `if_idle`: not in a transaction.
 
-    def current(self) -> SqliteTransaction | None:
+        One that cannot be closed now is closed before its next statement, unless it was only to be closed if idle.
+        """
+        if self.guard.acquire(timeout=seconds):
+            with self.guard:
+                if not if_idle or self.is_idle():
+                    self.close()
+            self.guard.release()
+        elif not if_idle:
+            self.is_outdated = True
+
+    def inherit(self, other: ThreadConnection) -> None:
+        """Take over the connection of a thread that has ended, where there is none yet."""
+        other.roll_back()
+        with other.guard, self.guard:
+            if self.conn is None and other.conn is not None and not other.is_outdated:
+                self.logged, self.writes = other.logged, other.writes
+                # In this order: a process that has none for a moment would let go of the index. And in one statement:
+                # a signal handler that came between two would find one connection in both, and close it.
+                self.conn, other.conn = other.conn, None
+
+    def is_orphaned(self) -> bool:
+        """Whether the thread or greenlet that it belongs to has ended."""
+        return self.life is not None and self.life.is_over()
+
+    def is_idle(self) -> bool:
+        """Whether the connection is in no statement and no transaction. Under the guard."""
+        return not self.running and not (self.conn is not None and self.conn.in_transaction)
+
+    # -- its transaction
+
+    def current(self) -> Any | None:
         """The transaction that the caller is in; what an interrupt left of one is undone.
 
         None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
         """
         return None if self.transaction is None or conflict(self) is not None else self.settled()
 
-    def own_transaction(self) -> SqliteTransaction | None:
-        """The one that its owner began, whatever became of it."""
+    def own_transaction(self) -> Any | None:
+        """The one that its owner began, including one that an interrupt ended."""
         transaction = self.transaction  # read once: a finalizer may end it between two looks
         return None if transaction is None else transaction()
 
-    def settled(self) -> SqliteTransaction | None:
-        """The same inside an operation, where no other one has been struck.
+    def settled(self) -> Any | None:
+        """The same as `current` inside an operation, which no other one can have struck.
 
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
         ended as well: its next write says so.
@@ -228,7 +272,7 @@ class Slot:
         return outermost
 
     def roll_back(self) -> None:
-        """End whatever is open on the connection; never raises: a connection that cannot is closed."""
+        """End what is open on the connection; never raises: a connection that cannot roll back is closed."""
         with self.guard:
             self.transaction = None
             if self.conn is not None and self.conn.in_transaction:
@@ -237,24 +281,16 @@ class Slot:
                 except sqlite3.Error:
                     self.close()
 
-    def close(self) -> None:
-        """Close the connection; the next use opens one again."""
-        with self.guard:
-            conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
-            if conn is not None:
-                self.disconnect(conn)
+    def end_put_off(self) -> None:
+        """Do what finalizers left, unless its owner is still inside something of the library's own."""
+        transaction: Nesting | None = self.own_transaction()
+        if self.operation is None and (transaction is None or transaction.is_program_own()):
+            while self.put_off:
+                self.put_off.pop()
 
-    def inherit(self, other: Slot) -> None:
-        """Take over the connection of one that nobody has any more, where there is none yet."""
-        other.roll_back()
-        with other.guard, self.guard:
-            if self.conn is None and other.conn is not None and not other.outdated:
-                self.logged, self.writes = other.logged, other.writes
-                # In this order: a process that has none for a moment would let go of the index. And in one statement:
-                # a signal handler that came between two would find one connection in both, and close it.
-                self.conn, other.conn = other.conn, None
+    # -- fork
 
-    def park(self, deadline: float, *, close: bool) -> None:
+    def park(self, deadline: float) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
 
         Statements of other threads end soon, and most transactions too. The caller's own does not.
@@ -264,9 +300,8 @@ class Slot:
             self.roll_back()  # what an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - steady_clock())):
             if self.is_idle():
-                if close:
-                    self.close()
-                self.parked = True
+                self.close()
+                self.is_parked = True
                 return
             if mine or steady_clock() >= deadline:
                 return
@@ -275,24 +310,9 @@ class Slot:
 
     def unpark(self) -> None:
         """After it, in the parent."""
-        self.parked = False
+        self.is_parked = False
         with suppress(RuntimeError):  # the guard was not to be had
             self.guard.release()
-
-    def is_orphaned(self) -> bool:
-        """Whether the thread or greenlet that it belongs to has ended."""
-        return self.life is not None and self.life.is_over()
-
-    def end_put_off(self) -> None:
-        """Do what finalizers left, unless its owner is still inside something of the library's own."""
-        transaction = self.own_transaction()
-        if self.operation is None and (transaction is None or transaction.is_program_own()):
-            while self.put_off:
-                self.put_off.pop()
-
-    def is_idle(self) -> bool:
-        """Whether the connection is in no statement and no transaction. Under the guard."""
-        return not self.running and not (self.conn is not None and self.conn.in_transaction)
 
 
 def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
@@ -310,46 +330,3 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
         raise timed_out(path, timeout) from error
     time.sleep(RETRY_SECONDS)
     return deadline
-
-
-class SharedSlot(Slot):
-    """The one connection of all threads: each is in an operation of its own."""
-
-    __slots__ = ("_local",)
-
-    def __init__(
-        self,
-        path: str,
-        connect: Callable[[Slot], sqlite3.Connection],
-        disconnect: Callable[[sqlite3.Connection], None],
-    ) -> None:
-        self._local = threading.local()
-        super().__init__(path, connect, disconnect)
-
-    def own_transaction(self) -> SqliteTransaction | None:
-        """As of a `Slot`, of the thread that has it."""
-        return super().own_transaction() if self.owner == running.ident() else None
-
-    def settled(self) -> SqliteTransaction | None:
-        """As of a `Slot`, of the thread that has the transaction."""
-        return super().settled() if self.owner == running.ident() else None
-
-    @property
-    def operation(self) -> FrameType | None:
-        """As of a `Slot`, of the thread that asks."""
-        return getattr(self._local, "operation", None)
-
-    @operation.setter
-    def operation(self, frame: FrameType | None) -> None:
-        self._local.operation = frame
-
-
-class NotText(bytes):
-    """What stands in a column of text, and is no UTF-8."""
-
-
-def _text_or_bytes(data: bytes) -> str | NotText:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return NotText(data)
