@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from weakref import ref
 
 from store.engines.contract import LOOK_SECONDS
+from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
+from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, is_in_block, refuse
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.beside import read_beside, write_beside
@@ -22,8 +24,6 @@ from store.engines.sqlite.engine.checkpoints import Checkpoints
 from store.engines.sqlite.engine.coherence import SqliteCoherence
 from store.engines.sqlite.engine.log_names import Inode
 from store.engines.sqlite.engine.memory import Committed
-from store.engines.sqlite.engine.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
-from store.engines.sqlite.engine.named_locks import NamedLocks
 from store.engines.sqlite.engine.pool import CLOSING_SECONDS, Pool
 from store.engines.sqlite.engine.slot import Fetch, Slot, row_count
 from store.engines.sqlite.opening.connection import Connect, is_frozen
