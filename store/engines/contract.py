@@ -28,10 +28,12 @@ from store.engines.registry import engines
 from store.engines.registry import restorers as restorers
 from store.rows.row import Header, Identity, Row, Total
 
+DURABILITIES = ("normal", "full")
 PAGE_ROWS = 256  # rows of a page, where no limit is given
 
 Cursor = Any
-"""A place in an order; opaque, but for NAME, where it is a name. It outlives the row that it came from."""
+"""A place in an order, which outlives the row that it came from. Callers make none, but for NAME: any name is one.
+Engines give that of `cursor_of`, so that an overlay can put rows in between."""
 
 
 class Fields(Enum):
@@ -58,6 +60,27 @@ class Listed(NamedTuple):
 
     name: str
     expires: float | None
+    id: int
+
+
+def cursor_of(item: Any, order: Order) -> Cursor:
+    """The cursor behind an item of a scan of one namespace. A row's id is its place in the order of insertion."""
+    if order is Order.NAME:
+        return item.name
+    return item.id if order is Order.INSERTED else (item.expires, item.id)
+
+
+_OF_ROW: dict[Fields, Callable[[Row], Any]] = {
+    Fields.ROW: lambda row: row,
+    Fields.HEADER: Row.header,
+    Fields.MARK: Row.mark,
+    Fields.LISTED: lambda row: Listed(row.name, row.expires, row.id or 0),
+}
+
+
+def of_row(row: Row, fields: Fields) -> Any:
+    """Those fields of a row."""
+    return _OF_ROW[fields](row)
 
 
 class Page(NamedTuple):

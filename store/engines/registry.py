@@ -16,7 +16,7 @@ T = TypeVar("T")
 engines = Registry("engine")
 """URL scheme → `open(location, *, mode, timeout, durability, rights=None)`, which returns an `Engine`."""
 engines.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
-engines.register("memory", "store.engines.memory:open_memory")
+engines.register("memory", "store.engines.memory.engine:open_memory")
 
 restorers = Registry("engine")
 """URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and whether
