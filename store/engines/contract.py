@@ -24,9 +24,10 @@ from store.engines.capabilities import Copy as Copy
 from store.engines.capabilities import Freed as Freed
 from store.engines.capabilities import Monitor as Monitor
 from store.engines.capabilities import Transaction as Transaction
-from store.engines.registry import engines
 from store.engines.registry import restorers as restorers
+from store.errors import Conflict, label
 from store.rows.row import Header, Identity, Row, Total
+from store.system.registry import Registry
 
 DURABILITIES = ("normal", "full")
 PAGE_ROWS = 256  # rows of a page, where no limit is given
@@ -101,6 +102,14 @@ ANY, ABSENT = Expect.ANY, Expect.ABSENT
 Expected = Expect | str
 
 
+def expect(stamp: str | None, expected: Expected, namespace: str, name: str) -> None:
+    """Raises: Conflict: the record of that name has another stamp, None where there is none, than was expected."""
+    if expected is ANY or (stamp is None if expected is ABSENT else stamp == expected):
+        return
+    what = "is there" if expected is ABSENT else "was deleted" if stamp is None else "was changed"
+    raise Conflict(f"{label(name, namespace)} {what} meanwhile; read it again", name=name, namespace=namespace)
+
+
 class Put(NamedTuple):
     """Store a row. One that is there keeps its place and `created`, and its revision goes up by one.
 
@@ -147,6 +156,20 @@ class Usage(NamedTuple):
     """Its process; None where there is none, or the system does not know it."""
     log_error: str | None = None
     """Why the last attempt to fold it failed, if it did."""
+
+
+def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:
+    """All that a scan comes upon, page by page; see `Engine.scan`."""
+    page = engine.scan(namespace, order, **how)
+    yield from page.items
+    while page.next is not None:
+        page = engine.scan(namespace, order, **{**how, "after": page.next})
+        yield from page.items
+
+
+def every_row(engine: Engine) -> Iterator[Row]:
+    """The rows of all namespaces that there are when it begins, less those that are deleted meanwhile."""
+    return in_pages(engine, None, Order.INSERTED, until=engine.end(None))
 
 
 class Engine(Protocol):
@@ -252,7 +275,8 @@ class Engine(Protocol):
 # -- until the callers are swapped
 
 Spill = Blobs
-schemes = engines
+schemes = Registry("backend")
+schemes.register("sqlite", "store.engines.sqlite.old_backend:open_sqlite")
 
 
 class OldUsage(Protocol):

@@ -11,23 +11,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from store.engines.contract import (
-    ABSENT,
-    ANY,
     PAGE_ROWS,
     Applied,
     Change,
     Check,
     Cursor,
     Delete,
-    Expected,
     Fields,
     Order,
     Page,
     Put,
     cursor_of,
+    expect,
     of_row,
 )  # fmt: skip
-from store.errors import Conflict, label
 from store.rows.row import Row, Total
 from store.rows.spilled import count_of, size_of
 
@@ -166,7 +163,7 @@ class Overlay:
                 new[key] = after = self._put(before, change)
                 given.append("" if after.row is None else after.row.stamp)
                 continue
-            expect(before.row, change.expect, *key)
+            expect(_stamp(before.row), change.expect, *key)
             if isinstance(change, Delete) and before.row is not None:
                 new[key] = Buffered(None, False, before.base)
                 deleted += 1
@@ -227,7 +224,7 @@ class Overlay:
         row, old = change.row, before.row
         if old is not None and old.expires is not None and old.expires <= row.modified:
             old = None
-        expect(old, change.expect, row.namespace, row.name)
+        expect(_stamp(old), change.expect, row.namespace, row.name)
         if old is None:
             return Buffered(row._replace(id=self._new_id(), revision=1), True, before.base)
         row = row._replace(
@@ -268,14 +265,6 @@ class Overlay:
         return [of_row(changed.row, fields)]
 
 
-def expect(row: Row | None, expected: Expected, namespace: str, name: str) -> None:
-    """Raises: Conflict: that is not what was expected of the record of that name."""
-    if expected is ANY or (row is None if expected is ABSENT else row is not None and row.stamp == expected):
-        return
-    what = "is there" if expected is ABSENT else "was deleted" if row is None else "was changed"
-    raise Conflict(f"{label(name, namespace)} {what} meanwhile", name=name, namespace=namespace)
-
-
 def in_order(changes: dict[Key, Buffered]) -> list[tuple[Key, Buffered]]:
     """The changes as they are to be made: new rows last, one after the other."""
     return sorted(changes.items(), key=lambda item: (item[1].row.id or 0) if item[1].is_new and item[1].row else -1)
@@ -296,6 +285,10 @@ def totals_of(rows: Iterable[Row], now: float) -> list[Total]:
         Total(*kind, records[kind], sizes[kind] + file_sizes[kind], files[kind], file_sizes[kind])
         for kind in sorted(records)
     ]
+
+
+def _stamp(row: Row | None) -> str | None:
+    return None if row is None else row.stamp
 
 
 def _key_of(namespace: str, change: Put | Delete | Check) -> Key:
