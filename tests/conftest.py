@@ -29,6 +29,10 @@ from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
+
+
 class Clock:
     """A clock that stands still until it is told to go on; Unix seconds."""
 

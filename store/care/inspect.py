@@ -10,8 +10,7 @@ from store.classes.shown import message_of
 from store.errors import Conflict, Corrupt, StoreError, Tampered, label
 from store.opened.handle import Handle
 from store.rows.record import Record
-from store.rows.row import Header, Row
-from store.rows.spilled import size_of
+from store.rows.row import Row
 from store.trust.seal import Verdict
 
 
@@ -72,7 +71,7 @@ def inspected(store: Handle[Any], row: Row) -> Inspection:
         )
     verdict, problem = verdict_of(store, row)
     names, text, trouble = described(store, row)
-    return Inspection(Record.from_header(_header(row)), verdict, names, text, problem or trouble, row)
+    return Inspection(Record.from_header(row.header()), verdict, names, text, problem or trouble, row)
 
 
 def described(store: Handle[Any], row: Row) -> tuple[tuple[str, ...], str, str | None]:
@@ -112,10 +111,3 @@ def verdict_of(store: Handle[Any], row: Row) -> tuple[str, str | None]:
     except (Corrupt, ValueError) as exc:  # ValueError: a name that is no text, in a file made by hand
         return "corrupt", str(exc)
     return ("own" if verdict is Verdict.OWN else "foreign"), None
-
-
-def _header(row: Row) -> Header:
-    return Header(
-        row.id or 0, row.namespace, row.name, row.codec, row.protocol, row.type, row.python,
-        len(row.body) + size_of(row.spill), row.revision, row.created, row.modified, row.expires, row.seal[:8],
-    )  # fmt: skip

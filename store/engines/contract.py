@@ -1,44 +1,285 @@
-"""The contract of a backend: where sealed rows are kept, and how they are found again.
+"""The contract of an engine: where sealed rows are kept, and how they are found again.
 
-A backend sees bytes only; it knows nothing of values, codecs, keys and seals. It never reads the wall
-clock: `now`, in Unix seconds, comes from above, and a row whose `expires` is not after it is absent.
+An engine sees bytes only; it knows nothing of values, codecs, keys and seals. The core is what every engine has. Each
+capability is an attribute of the engine that may be None; `registry.supported` turns a missing one into an error.
+
+Expired rows come back from `get` and `scan`: a forged expiry may neither hide nor delete a record, so the layer above
+decides, once it has checked the seal. The client computes when a row expires, since the seal covers it; the engine
+stores that number bit for bit. An engine never reads the clock by itself: `now`, in Unix seconds, is passed in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from enum import Enum
+from typing import Any, NamedTuple, Protocol
 
-from store.rows.row import Header, Identity, Mark, Row, Total
-from store.rows.spilled import Part
-from store.system.locking import WriterLock
+from store.engines.capabilities import HEADER as HEADER
+from store.engines.capabilities import LOOK_SECONDS as LOOK_SECONDS
+from store.engines.capabilities import Blobs, Care, Changes, Eviction, Locks, Transactions
+from store.engines.capabilities import CachedReads as CachedReads
+from store.engines.capabilities import Coherence as Coherence
+from store.engines.capabilities import Copy as Copy
+from store.engines.capabilities import Freed as Freed
+from store.engines.capabilities import Monitor as Monitor
+from store.engines.capabilities import Transaction as Transaction
+from store.engines.registry import restorers as restorers
+from store.errors import Conflict, label
+from store.rows.row import Header, Identity, Row, Total
 from store.system.registry import Registry
 
-HEADER = slice(0, 48)  # where in what `Coherence.index` gives the header is
-LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
+DURABILITIES = ("normal", "full")
+PAGE_ROWS = 256  # rows of a page, where no limit is given
+
+Cursor = Any
+"""A place in an order, which outlives the row that it came from. Callers make none, but for NAME: any name is one.
+Engines give that of `cursor_of`, so that an overlay can put rows in between."""
 
 
-class Transaction(AbstractContextManager["Transaction"], Protocol):
-    """All or nothing: commits when its `with` block ends, rolls back when an exception leaves it."""
+class Fields(Enum):
+    """What `get` and `scan` give of each row."""
 
-    def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if what happens in this transaction is rolled back."""
-
-    def on_commit(self, done: Callable[[], None]) -> None:
-        """Call `done` once what happens in this transaction is committed."""
-
-    def claim(self, namespace: str, name: str) -> bool:
-        """Take a record for this transaction's own; False where one around it has."""
-
-    def hand_over(self) -> None:
-        """From now on it is a block of the program's own, until `take_back`."""
-
-    def take_back(self) -> None:
-        """It is a part of the caller's operation again, which ends it."""
+    ROW = "row"
+    HEADER = "header"
+    MARK = "mark"
+    LISTED = "listed"
 
 
-class Usage(Protocol):
+class Order(Enum):
+    """The order of a scan. That of INSERTED is kept when a row is replaced, but not by one that had expired."""
+
+    INSERTED = "inserted"
+    NAME = "name"
+    """By code points, within one namespace."""
+    EXPIRY = "expiry"
+    """Only rows that expire some day, the earliest first; `until` is a moment. Of all namespaces: in any order."""
+
+
+class Listed(NamedTuple):
+    """A name, and when its record expires. Names that are no text are left out."""
+
+    name: str
+    expires: float | None
+    id: int
+
+
+def cursor_of(item: Any, order: Order) -> Cursor:
+    """The cursor behind an item of a scan of one namespace. A row's id is its place in the order of insertion."""
+    if order is Order.NAME:
+        return item.name
+    return item.id if order is Order.INSERTED else (item.expires, item.id)
+
+
+_OF_ROW: dict[Fields, Callable[[Row], Any]] = {
+    Fields.ROW: lambda row: row,
+    Fields.HEADER: Row.header,
+    Fields.MARK: Row.mark,
+    Fields.LISTED: lambda row: Listed(row.name, row.expires, row.id or 0),
+}
+
+
+def of_row(row: Row, fields: Fields) -> Any:
+    """Those fields of a row."""
+    return _OF_ROW[fields](row)
+
+
+class Page(NamedTuple):
+    """Some rows of a scan, perhaps none. `next`: the cursor to go on behind; None: that was all."""
+
+    items: list[Any]
+    next: Cursor | None
+
+
+class Expect(Enum):
+    """What a change expects of the record of its name, beside a stamp (a str): that it still is that very one."""
+
+    ANY = "any"
+    ABSENT = "absent"
+
+
+ANY, ABSENT = Expect.ANY, Expect.ABSENT
+Expected = Expect | str
+
+
+def expect(stamp: str | None, expected: Expected, namespace: str, name: str) -> None:
+    """Raises: Conflict: the record of that name has another stamp, None where there is none, than was expected."""
+    if expected is ANY or (stamp is None if expected is ABSENT else stamp == expected):
+        return
+    what = "is there" if expected is ABSENT else "was deleted" if stamp is None else "was changed"
+    raise Conflict(f"{label(name, namespace)} {what} meanwhile; read it again", name=name, namespace=namespace)
+
+
+class Put(NamedTuple):
+    """Store a row. One that is there keeps its place and `created`, and its revision goes up by one.
+
+    One that has expired at the row's `modified` is replaced by a new record at the end, and counts as ABSENT.
+    """
+
+    row: Row
+    expect: Expected = ANY
+
+
+class Delete(NamedTuple):
+    """Delete a record, expired or not. ABSENT is not to be expected here."""
+
+    name: str
+    expect: Expected = ANY
+
+
+class Check(NamedTuple):
+    """Change nothing, and expect something. `name` None: that the namespace has that `Changes.version_of`."""
+
+    name: str | None
+    expect: Any
+
+
+Change = Row | Put | Delete | Check
+"""A row by itself is put over whatever is there."""
+
+
+class Applied(NamedTuple):
+    """What `apply` did: how many records it deleted; and the stamps of what it put, if those were asked for."""
+
+    deleted: int
+    stamps: list[str]
+
+
+class Usage(NamedTuple):
+    """The space that an engine takes, in bytes; a log holds what was committed and not folded into the data yet."""
+
+    data_bytes: int = 0
+    log_bytes: int = 0
+    log_pinned_bytes: int = 0
+    """What of the log a reader keeps from being folded."""
+    log_pinned_by: int | None = None
+    """Its process; None where there is none, or the system does not know it."""
+    log_error: str | None = None
+    """Why the last attempt to fold it failed, if it did."""
+
+
+def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:
+    """All that a scan comes upon, page by page; see `Engine.scan`."""
+    page = engine.scan(namespace, order, **how)
+    yield from page.items
+    while page.next is not None:
+        page = engine.scan(namespace, order, **{**how, "after": page.next})
+        yield from page.items
+
+
+def every_row(engine: Engine) -> Iterator[Row]:
+    """The rows of all namespaces that there are when it begins, less those that are deleted meanwhile."""
+    return in_pages(engine, None, Order.INSERTED, until=engine.end(None))
+
+
+class Engine(Protocol):
+    """One handle on a store. Safe across threads, and processes where they share the store; survives a fork."""
+
+    kind: str
+    """The name of the engine: the scheme of its URLs."""
+    location: str
+    """The path or URL that opens the store again, or ":memory:"."""
+    id: bytes
+    """Sixteen random bytes, made once with the store; part of every seal."""
+    now: Callable[[], float]
+    """The time that expiries are compared with, in Unix seconds; all clients of a server have the server's."""
+
+    transactions: Transactions | None
+    locks: Locks | None
+    changes: Changes | None
+    snapshot: Callable[[str], list[Row]] | None
+    """All rows of a namespace in order of insertion, as of one moment."""
+    coherence: Coherence | None
+    blobs: Blobs | None
+    """Where large values go; None: all goes into rows."""
+    eviction: Eviction | None
+    care: Care | None
+
+    # -- reading
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        """What there is of those names, by name, as of one moment.
+
+        Raises:
+            Corrupt: a name cannot be looked up, so that nobody can say whether it is there.
+        """
+
+    def scan(
+        self,
+        namespace: str | None,
+        order: Order,
+        *,
+        after: Cursor | None = None,
+        until: Cursor | None = None,
+        prefix: str = "",
+        limit: int = PAGE_ROWS,
+        reverse: bool = False,
+        fields: Fields = Fields.ROW,
+    ) -> Page:
+        """Up to `limit` rows of one namespace or of all, behind `after` and up to `until`; `prefix` by NAME only.
+
+        `reverse`: from the other end, `after` going down; INSERTED and NAME only. A page may have fewer than `limit`
+        rows although others follow. Nothing is held open between two pages.
+        """
+
+    def end(self, namespace: str | None) -> Cursor:
+        """The place behind the last row in order of insertion: the `until` of an iteration that begins now."""
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        """How many rows have not expired, and until when that holds if nobody writes; infinity: for ever."""
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        """The namespaces behind that one, in order, that have records which have not expired."""
+
+    def totals(self, namespace: str, now: float) -> list[Total]:
+        """One for each pair of codec and protocol, of the rows that have not expired."""
+
+    def usage(self) -> Usage: ...
+
+    # -- writing
+
+    def put(self, row: Row) -> bytes | None:
+        """Apply one row, as fast as it can be; returns a token for the cache.
+
+        That is what `Coherence` shows after this commit, where the commit is the only one since the caches' token;
+        else, and inside a transaction, None.
+        """
+
+    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+        """Make all those changes, one after the other, or none. A bare row may be of another namespace.
+
+        Raises:
+            Conflict: one did not find what it expected; nothing was changed.
+        """
+
+    def load(self, rows: Sequence[Row]) -> None:
+        """Add rows as they are, in this order behind all others: revision, times and seal. No name is there yet."""
+
+    def clear(self, namespace: str) -> None:
+        """Delete all records of a namespace."""
+
+    def sealers(self) -> set[bytes]:
+        """The ids of keys that sealed here: the first thousand that the store lists, which a sound one never has."""
+
+    def add_sealer(self, key_id: bytes) -> None: ...
+
+    # -- handles
+
+    def share(self) -> Engine:
+        """Another handle on the same store."""
+
+    def close(self) -> None:
+        """Close this handle; the last one frees what the store holds in this process."""
+
+
+# -- until the callers are swapped
+
+Spill = Blobs
+schemes = Registry("backend")
+schemes.register("sqlite", "store.engines.sqlite.old_backend:open_sqlite")
+
+
+class OldUsage(Protocol):
     """What a backend can say of the space that it takes, in bytes."""
 
     @property
@@ -58,159 +299,6 @@ class Usage(Protocol):
     @property
     def checkpoint_error(self) -> str | None:
         """Why the last attempt to fold the log into the file failed, if it did."""
-
-
-class CachedReads(Protocol):
-    """What a backend tells of changes that no header shows."""
-
-    def drop(self) -> None:
-        """Nothing will tell of changes any more."""
-
-    def renew(self) -> None:
-        """As `drop`, in a forked child, where the locks of the parent's threads are held for ever."""
-
-
-class Coherence(Protocol):
-    """Tells whether anybody has committed anything since a cached read, for the price of comparing bytes.
-
-    Its first 48 bytes, the header, differ after each commit by any process. A row that is read after the header was
-    is as new as that header, or newer.
-    """
-
-    writer: WriterLock
-    """Its `holder` is None while no thread of this process writes or is in a transaction."""
-    looked: float
-    """When a reader last made sure that the file is still in its place; a read does, LOOK_SECONDS after that."""
-
-    def index(self) -> Any:
-        """What holds the header, and is another object where it may be another file's; None: nothing tells."""
-
-    def between(self, before: bytes, after: bytes) -> list[Sequence[tuple[str, str]]] | None:
-        """The names that commits of this process touched from one header to another.
-
-        None: others have committed too, or too much has happened since to be known.
-        """
-
-    def register(self, cache: CachedReads) -> None: ...
-
-    def unregister(self, cache: CachedReads) -> None: ...
-
-    def drop(self) -> None:
-        """Have all caches begin anew."""
-
-
-class Freed(Protocol):
-    """What `compact` gave back."""
-
-    @property
-    def files(self) -> int:
-        """Files of records that were replaced or deleted."""
-
-    @property
-    def orphans(self) -> int:
-        """Files of writes that never came to their end."""
-
-    @property
-    def file_bytes(self) -> int:
-        """The size of all those."""
-
-    @property
-    def database_bytes(self) -> int: ...
-
-    @property
-    def files_left(self) -> int:
-        """Files that nobody needs, and that must stay while a reader has an older state of the database."""
-
-
-class Copy(Protocol):
-    """What a backup has, or a store that was restored."""
-
-    @property
-    def records(self) -> int: ...
-
-    @property
-    def database_bytes(self) -> int: ...
-
-    @property
-    def file_bytes(self) -> int:
-        """Of all files of large values."""
-
-    @property
-    def parts(self) -> Mapping[str, Part]:
-        """Those files by name."""
-
-
-class Spill(Protocol):
-    """The files of values that are too large for a row, by the text that the row has in `spill`.
-
-    Written before their row is, they go again unless that is committed. Whoever reads gets what belongs to the
-    record, or an error: no file of another record, and nothing outside of the folder, is ever opened.
-    """
-
-    def write(self, namespace: str, name: str, contents: Sequence[Any], timeout: float) -> str:
-        """Writes and syncs a file for each content, and returns the text. The row is then put or discarded.
-
-        Raises:
-            ReadOnly, StorageError, LockTimeout.
-        """
-
-    def restore(
-        self, namespace: str, name: str, parts: Sequence[Part], contents: Sequence[Any], timeout: float
-    ) -> str:
-        """The same with names and checksums that are given; None is a file that is missing, and stays so.
-
-        Raises:
-            StorageError: such a file is there, and is not what its checksum says (EEXIST); and as `write`.
-        """
-
-    def discard(self, text: str) -> None:
-        """Removes what was written for a row that was not put; nothing happens where it was."""
-
-    def prefix(self, namespace: str, name: str) -> str:
-        """What the names of the record's files begin with; see `store.rows.spilled`."""
-
-    def body(self, part: Part) -> bytes:
-        """A copy in private memory, checked against its checksum.
-
-        Raises:
-            Corrupt: the file is missing, truncated or altered; `.file` says which. StorageError.
-        """
-
-    def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
-        """The file mapped read-only, or a copy that may be written; `verify`: checked too. Raises: as `body`."""
-
-    def problem(self, part: Part, *, content: bool) -> str | None:
-        """What is wrong with a file, and with its `content` if asked; None where nothing is."""
-
-    def refuse_hollow(self, parts: Sequence[Part]) -> None:
-        """Raises: Corrupt: the files of a record of somebody else take far more memory than disk."""
-
-    def contents(self, part: Part) -> bytes | None:
-        """What there is of a file, unchecked; None where it is missing."""
-
-
-class Monitor(Protocol):
-    """Tells that something was committed, and which records there are now. Never waits, for no writer either.
-
-    Safe across threads; in a forked child it is not to be used.
-
-    Raises:
-        LockTimeout: just now it cannot be read; try again. StoreClosed: it was closed, or the store was.
-        StorageError: the file was replaced or deleted.
-    """
-
-    def version(self) -> object:
-        """Equal to the last one only if nobody has committed anything in between."""
-
-    def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
-        """Up to `limit` records in name order, the first one after `after`; those that have expired too."""
-
-    def marks_of(self, names: Sequence[str]) -> list[Mark]:
-        """Those of these names, in name order."""
-
-    def headers(self, names: Sequence[str], now: float) -> list[Header]: ...
-
-    def close(self) -> None: ...
 
 
 class Backend(Protocol):
@@ -352,7 +440,7 @@ class Backend(Protocol):
     def totals(self, namespace: str, now: float) -> Iterable[Total]:
         """One for each pair of codec and protocol."""
 
-    def usage(self) -> Usage: ...
+    def usage(self) -> OldUsage: ...
 
     def orphans(self) -> list[str]:
         """Files that no record and no garbage names, but for those of writes in progress."""
@@ -413,13 +501,3 @@ class Backend(Protocol):
         """Whether there are other handles, which keep it open when this one is closed."""
 
     def close(self) -> None: ...
-
-
-schemes = Registry("backend")
-"""URL scheme → `open(location, *, mode, timeout, durability)`."""
-schemes.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
-
-restorers = Registry("backend")
-"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a Copy and whether a store
-was replaced. `check_of` makes the `check` of `Backend.backup` from the id of the store."""
-restorers.register("sqlite", "store.engines.sqlite.care.restore:restore")

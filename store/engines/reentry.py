@@ -45,7 +45,6 @@ class Visitor(Protocol):
     def own_transaction(self) -> OpenTransaction | None: ...
 
 
-
 _STRUCK = (
     "this was called in the middle of an operation of the same thread, by a signal handler or a finalizer: nothing "
     "of it was done; note what is to be done there, and do it once the operation has ended"

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from store.engines.contract import Fields
+
 _COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
 )
 _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
-    "revision, created, modified, expires, coalesce(substr(seal, 1, 8), x''), spill"
+    "revision, created, modified, expires, seal, spill"
 )
 _ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
 _ALIVE = "(expires IS NULL OR expires > ?)"
@@ -27,6 +29,19 @@ EXISTS = f"SELECT {_ALIVE} {_NAMED}"
 GET = f"SELECT {_COLUMNS} {_ONE}"
 HEADER = f"SELECT {_HEADER} {_ONE}"
 IDENTITY = f"SELECT id, created, revision {_ONE}"
+
+# What each of `Fields` takes; LISTED has statements of its own.
+FIELDS = {
+    Fields.ROW: _COLUMNS,
+    Fields.HEADER: _HEADER,
+    Fields.MARK: "name, id, created, revision, expires, crc",
+}
+STAMP_OF = f"SELECT revision, seal, expires {_NAMED}"
+FIND_HEADER = f"SELECT {_HEADER} {_NAMED}"
+FIND_ALL = {  # {} becomes a list of "?"
+    fields: f"SELECT {columns} FROM records WHERE namespace = ? AND name IN ({{}})"
+    for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
+}
 
 # Whether the entries before and after a name that was not found say what the table does (NULL: there is none). Where
 # an entry is damaged, a search for what it was, or for what it hides, ends beside it.
@@ -50,6 +65,9 @@ HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ? AND {_ALIVE} AND n
 COUNT = (
     "SELECT (SELECT count(*) FROM records INDEXED BY records_by_namespace WHERE namespace = ?) - "
     "(SELECT count(*) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?)"
+)
+COUNT_UNTIL = (
+    f"{COUNT}, (SELECT min(expires) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires > ?)"
 )
 NEXT_EXPIRY = "SELECT min(expires) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires > ?"
 LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
@@ -77,8 +95,24 @@ _NAME_PAGE = (
 NAME_PAGE = f"{_NAME_PAGE} LIMIT ?"
 NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 
+# Listings of names check no seal. So table and indexes must agree on each: on its name, and on when it expires.
+_EXPIRY_INDEXED = (
+    "({row}.expires IS NULL OR EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
+    "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id))"
+)
+_LISTED_PAGE = f"SELECT name, expires, id, {_IS_INDEXED} AND {_EXPIRY_INDEXED.format(row='records')} {_PAGE}"
+PAGES = {  # (fields, reverse) → a page in order of insertion
+    (fields, reverse): f"{text}{' DESC' if reverse else ''} LIMIT ?"
+    for reverse in (False, True)
+    for fields, text in [
+        *((fields, f"SELECT {columns} {_PAGE}") for fields, columns in FIELDS.items()),
+        (Fields.LISTED, _LISTED_PAGE),
+    ]
+}
+
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
+EVERY_PAGE = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
@@ -86,6 +120,7 @@ INTEGRITY_CHECK = "PRAGMA integrity_check"
 BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
 BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
 # By the index of names alone, which covers it: no row is read.
+EVERY_NAME = "SELECT id, namespace, name FROM records NOT INDEXED WHERE id <= ? ORDER BY id"
 NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
 # LEFT: an entry of the index that leads to no record must not go unseen.
@@ -99,6 +134,24 @@ NAMES = {  # (is there an upper bound, reverse) → statement
     (True, False): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name LIMIT ?",
     (False, True): f"{_NAMES} ORDER BY i.name DESC LIMIT ?",
     (True, True): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name DESC LIMIT ?",
+}
+
+# LEFT: an entry of the index that leads to no record must not go unseen.
+_LISTED_NAMES = (
+    "SELECT i.name, t.expires, i.id, t.namespace = i.namespace AND t.name = i.name "
+    f"AND {_EXPIRY_INDEXED.format(row='t')} "
+    "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
+)
+_BY_NAME = "FROM records i INDEXED BY sqlite_autoindex_records_1 "
+NAME_PAGES = {  # (fields, is there an upper bound, reverse) → a page in order of names
+    (fields, bounded, reverse): f"{text}WHERE i.namespace = ? AND i.name >= CAST(? AS TEXT) "
+    f"{'AND i.name < CAST(? AS TEXT) ' if bounded else ''}ORDER BY i.name{' DESC' if reverse else ''} LIMIT ?"
+    for bounded in (False, True)
+    for reverse in (False, True)
+    for fields, text in [
+        *((fields, f"SELECT {columns} {_BY_NAME}") for fields, columns in FIELDS.items()),
+        (Fields.LISTED, _LISTED_NAMES),
+    ]
 }
 
 # Those that have expired too: whoever watches tells an expiry from a deletion.
@@ -128,6 +181,9 @@ PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > exclude
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
 DELETE_UNSPILLED = f"{DELETE} AND spill IS NULL"
 DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ? AND name = ? AND expires <= ?"
+DELETE_NAMED = "DELETE FROM records WHERE namespace = ? AND name = ?"
+DELETE_NAMED_UNSPILLED = f"{DELETE_NAMED} AND spill IS NULL"
+DELETE_STAMPED = f"{DELETE_NAMED} AND spill IS NULL AND revision || '-' || lower(hex(substr(seal, 9))) = ?"
 DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (

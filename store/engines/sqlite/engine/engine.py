@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 from weakref import ref
 
 from store.engines.contract import LOOK_SECONDS
+from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
+from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.checkpoints import Checkpoints
@@ -21,8 +23,6 @@ from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
 from store.engines.sqlite.engine.database_file import DatabaseFile
 from store.engines.sqlite.engine.fetching import Fetch, row_count
 from store.engines.sqlite.engine.log_files import Inode
-from store.engines.sqlite.engine.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
-from store.engines.sqlite.engine.named_locks import NamedLocks
 from store.engines.sqlite.engine.opener import Opener
 from store.engines.sqlite.engine.pool import ConnectionPool
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
