@@ -12,7 +12,6 @@ from store.engines.contract import ABSENT, ANY, Applied, Delete, Engine, Fields,
 from store.errors import Conflict, StoreClosed
 from store.rows.row import Total
 
-
 pytestmark = pytest.mark.damaged  # the rows bear seals that no key made
 
 

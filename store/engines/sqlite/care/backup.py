@@ -21,6 +21,7 @@ from store.engines.sqlite.spill.folder import Folder
 from store.errors import LockTimeout, StorageError, StoreError
 from store.system.file_status import is_there
 from store.system.locking import locked
+from store.system.range_locks import IS_POSIX
 from store.system.syncing import sync_folder
 
 # What belongs to a store, behind its path.
@@ -116,7 +117,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
             return
         with ExitStack() as stack:
             _lock_out(stack.enter_context(apart(target)), target)
-            if os.name == "nt":  # where nothing replaces a file that is open
+            if not IS_POSIX:  # Windows, where nothing replaces a file that is open
                 stack.close()
             yield
 

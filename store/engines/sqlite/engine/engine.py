@@ -55,6 +55,7 @@ class Engine:
         self.path = path
         self.inode = inode
         self.strategy = opening.strategy
+        self._locks_reads = opening.strategy.locks_reads  # asked at each read
         self.read_only = read_only
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.known_sealers: set[bytes] = set()
@@ -107,7 +108,7 @@ class Engine:
         try:
             connection.operation = sys._getframe()
             inside = connection.transaction is not None and connection.settled() is not None
-            if self.strategy.locks_reads and not inside:
+            if self._locks_reads and not inside:
                 return self.exclusively(connection, statement, params, fetch, timeout)
             return connection.run(statement, params, fetch, timeout)
         finally:
