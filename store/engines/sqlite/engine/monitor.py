@@ -47,6 +47,9 @@ class SqliteMonitor:
         memory = self._engine.memory
         return None if memory is None else memory.version
 
+    def since(self, version: object) -> None:
+        """SQLite does not tell what was changed."""
+
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
         ends = (lower,) if upper is None else (lower, upper)
