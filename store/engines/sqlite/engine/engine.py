@@ -64,7 +64,7 @@ class Engine(Pool):
         self.spill = None if self.shared else SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
         mapped = None if self.shared or self.network or is_frozen(connect) else path
-        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
+        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection, self._look)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
 
     def _has_lock(self) -> bool:
