@@ -124,7 +124,10 @@ class Coherence(Protocol):
     writer: WriterLock
     """Its `holder` is None while no thread of this process writes or is in a transaction."""
     looked: float
-    """When a reader last made sure that the file is still in its place; a read does, LOOK_SECONDS after that."""
+    """When `look` was called last; whoever reads does so again LOOK_SECONDS after that."""
+
+    def look(self, now: float) -> None:
+        """Make sure that the file is still in its place. Raises: StorageError."""
 
     def index(self) -> Any:
         """What holds the header, and is another object where it may be another file's; None: nothing tells."""

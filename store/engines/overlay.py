@@ -114,7 +114,7 @@ class Overlay:
             if own_taken < len(own) and (
                 page.next is None
                 if taken == len(base)
-                else (own[own_taken][0] < cursor_of(base[taken], order)) != reverse
+                else _is_first(own[own_taken][0], cursor_of(base[taken], order), reverse)
             ):
                 last, row = own[own_taken]
                 items.append(of_row(row, fields))
@@ -301,6 +301,11 @@ def _key_of(namespace: str, change: Put | Delete | Check) -> Key:
 
 def _is_alive(row: Row | None, now: float) -> bool:
     return row is not None and (row.expires is None or row.expires > now)
+
+
+def _is_first(own: Any, base: Any, reverse: bool) -> bool:
+    """Whether a buffered row comes before one of the base; that of the same name does, which it hides."""
+    return bool(own >= base if reverse else own <= base)
 
 
 def _key(one: tuple[Any, Row]) -> Any:

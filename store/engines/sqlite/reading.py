@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import gt, lt
 from typing import Any
 
@@ -38,7 +38,7 @@ _MAKE: dict[Fields, Callable[[Any], Any]] = {
     _ROW: Row._make,
     Fields.HEADER: header_of,
     Fields.MARK: Mark._make,
-    _LISTED: lambda values: Listed(*values[:3]),
+    _LISTED: Listed._make,
 }
 
 
@@ -68,7 +68,8 @@ class Reading:
         for name in names:
             if name not in found:
                 self._check_nowhere(namespace, name)
-        self._all_in(namespace, found.values())
+        if fields in _NAMESPACED and any(item.namespace != namespace for item in found.values()):
+            raise self._bad_index()
         return found
 
     def scan(
@@ -130,9 +131,10 @@ class Reading:
         handle = self._handle
         values = namespace, 0, sql.LARGEST_ID
         fetch = all_by_id(handle.location, 0)
-        rows = list(map(Row._make, handle.engine.read(sql.PAGE, values, fetch, 0.0, handle.timeout)))
-        self._all_in(namespace, rows)
-        return rows
+        rows = handle.engine.read(sql.PAGE, values, fetch, 0.0, handle.timeout)
+        if [1 for row in rows if row[1] != namespace]:
+            raise self._bad_index()
+        return list(map(Row._make, rows))
 
     def sealers(self) -> set[bytes]:
         found = {key_id for (key_id,) in self._handle.all(sql.SEALERS, (sql.MOST_SEALERS,))}
@@ -176,7 +178,7 @@ class Reading:
     ) -> Page:
         """What a statement that takes a limit at its end gives."""
         rows, is_last = self._rows(statement, values, limit, fields)
-        items = self._items(rows, namespace, fields)
+        items = list(map(Row._make, rows)) if namespace is None else self._items(rows, namespace, fields)
         return Page(items, None if is_last or not rows else _cursor(rows[-1], order, fields))
 
     def _by_name(
@@ -204,17 +206,15 @@ class Reading:
     def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
         """Those of them whose name is some text, as nobody can have asked for another."""
         column = _NAME_AT[fields]
-        if fields is _LISTED:  # no seal is checked where names are listed
-            rows = [row for row in rows if type(row[0]) is not NotText]
-            if not all(row[3] for row in rows):
+        if [1 for row in rows if type(row[column]) is not str]:
+            if fields is _LISTED and [1 for row in rows if row[0] is None]:
                 raise self._bad_index()
-            for row in rows:
-                self._text(row[0])
-        elif namespace is not None:
             rows = [row for row in rows if type(row[column]) is not NotText]
-        items = list(map(_MAKE[fields], rows))
-        self._all_in(namespace, items)
-        return items
+            for row in rows:
+                self._text(row[column])
+        if fields in _NAMESPACED and [1 for row in rows if row[1] != namespace]:
+            raise self._bad_index()
+        return list(map(_MAKE[fields], rows))
 
     def _expiries(self, after: tuple[str, Any] | None, until: float, limit: int) -> Page:
         """Of all namespaces in turn; `after` is one of them, and how far it was read, None: all of it."""
@@ -259,10 +259,6 @@ class Reading:
         if not all(map(gt if reverse else lt, places, places[1:])):
             raise self._bad_index()
 
-    def _all_in(self, namespace: str | None, items: Iterable[Any]) -> None:
-        if namespace is not None and any(getattr(item, "namespace", namespace) != namespace for item in items):
-            raise self._bad_index()
-
     def _check_nowhere(self, namespace: str, name: str) -> None:
         """A name that was not found is not there. The table is searched only where the index is damaged."""
         if 0 in self._handle.one(sql.NEIGHBOURS, (namespace, name, namespace, name)) and self._handle.one(
@@ -274,6 +270,7 @@ class Reading:
         return bad_index(self._handle.location)
 
 
+_NAMESPACED = (_ROW, Fields.HEADER)  # have the namespace as their second column
 _NAME_AT = {_ROW: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
 _ID_AT = {_ROW: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 

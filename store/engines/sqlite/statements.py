@@ -95,12 +95,14 @@ _NAME_PAGE = (
 NAME_PAGE = f"{_NAME_PAGE} LIMIT ?"
 NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
 
-# Listings of names check no seal. So table and indexes must agree on each: on its name, and on when it expires.
+# Listings of names check no seal. So table and indexes must agree on each, on its name and on when it expires; else
+# its name is NULL.
 _EXPIRY_INDEXED = (
     "({row}.expires IS NULL OR EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
     "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id))"
 )
-_LISTED_PAGE = f"SELECT name, expires, id, {_IS_INDEXED} AND {_EXPIRY_INDEXED.format(row='records')} {_PAGE}"
+_IS_SOUND = f"{_IS_INDEXED} AND {_EXPIRY_INDEXED.format(row='records')}"
+_LISTED_PAGE = f"SELECT CASE WHEN {_IS_SOUND} THEN name END, expires, id {_PAGE}"
 PAGES = {  # (fields, reverse) → a page in order of insertion
     (fields, reverse): f"{text}{' DESC' if reverse else ''} LIMIT ?"
     for reverse in (False, True)
@@ -138,8 +140,8 @@ NAMES = {  # (is there an upper bound, reverse) → statement
 
 # LEFT: an entry of the index that leads to no record must not go unseen.
 _LISTED_NAMES = (
-    "SELECT i.name, t.expires, i.id, t.namespace = i.namespace AND t.name = i.name "
-    f"AND {_EXPIRY_INDEXED.format(row='t')} "
+    "SELECT CASE WHEN t.namespace = i.namespace AND t.name = i.name "
+    f"AND {_EXPIRY_INDEXED.format(row='t')} THEN i.name END, t.expires, i.id "
     "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
 )
 _BY_NAME = "FROM records i INDEXED BY sqlite_autoindex_records_1 "

@@ -28,7 +28,8 @@ class Writing:
 
     def put(self, row: Row) -> bytes | None:
         handle = self._handle
-        handle.check_writable()
+        if handle.read_only:
+            handle.check_writable()
         if row.spill is None:
             values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
             touched = ((row.namespace, row.name),)

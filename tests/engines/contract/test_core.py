@@ -22,7 +22,10 @@ class TestReading:
 
     def test_get_gives_what_is_there(self, engine):
         engine.apply("", [row("a"), row("b", b"2")])
-        assert {name: found.body for name, found in engine.get("", ["b", "no", "a"]).items()} == {"a": b"1", "b": b"2"}
+        assert {name: found.body for name, found in engine.get("", ["b", "no", "a"]).items()} == {
+            "a": b"1",
+            "b": b"2",
+        }
         assert engine.get("", []) == {} == engine.get("other", ["a"])
 
     def test_get_of_many(self, engine):
@@ -66,7 +69,9 @@ class TestReading:
 
     def test_count_and_until_when_it_holds(self, engine):
         assert engine.count("", NOW) == (0, math.inf)
-        engine.apply("", [row("a"), row("b", expires=NOW + 5), row("c", expires=NOW + 9), row("d", namespace="other")])
+        engine.apply(
+            "", [row("a"), row("b", expires=NOW + 5), row("c", expires=NOW + 9), row("d", namespace="other")]
+        )
         assert engine.count("", NOW) == (3, NOW + 5)
         assert engine.count("", NOW + 5) == (2, NOW + 9)
         assert engine.count("", NOW + 10) == (1, math.inf)
@@ -152,7 +157,9 @@ class TestOrder:
         expected = set()
         for number in range(30):
             namespace = f"n{number % 7}"
-            engine.put(row(str(number), namespace=namespace, expires=NOW - number % 3 if number % 3 else NOW + 9, at=NOW - 9))
+            engine.put(
+                row(str(number), namespace=namespace, expires=NOW - number % 3 if number % 3 else NOW + 9, at=NOW - 9)
+            )
             if number % 3:
                 expected.add((namespace, str(number)))
         for limit in (1, 4, 100):
@@ -178,7 +185,12 @@ class TestWriting:
 
     def test_apply_is_one_step(self, engine):
         engine.apply("", [row("a"), row("b")])
-        for failing in (Put(row("a"), ABSENT), Put(row("new"), stamp(engine, "a")), Delete("b", "9-00"), Delete("no", "1-0")):
+        for failing in (
+            Put(row("a"), ABSENT),
+            Put(row("new"), stamp(engine, "a")),
+            Delete("b", "9-00"),
+            Delete("no", "1-0"),
+        ):
             with pytest.raises(Conflict) as caught:
                 engine.apply("", [row("x"), Delete("a"), row("b", b"2"), row("a"), failing])
             assert caught.value.name in ("a", "new", "b", "no")
@@ -269,7 +281,12 @@ class TestHandles:
         other = engine.share()
         other.close()
         other.close()
-        for call in (lambda: other.get("", ["a"]), lambda: other.put(row("a")), lambda: other.count("", NOW), other.share):
+        for call in (
+            lambda: other.get("", ["a"]),
+            lambda: other.put(row("a")),
+            lambda: other.count("", NOW),
+            other.share,
+        ):
             with pytest.raises(StoreClosed):
                 call()
         engine.put(row("a"))

@@ -26,6 +26,7 @@ def backup_of_rows(
                 made.add(row)
         lease = attach(source, mode="w", timeout=timeout)
         try:
+            lease.engine.identity(timeout)  # which the backup that is there already is compared with
             return backup(lease.engine, path, check, progress, timeout)
         finally:
             detach(lease)

@@ -56,7 +56,10 @@ class SqliteCoherence:
     the map is what others write to. No `path`: there is no map, and nothing is cached.
     """
 
-    def __init__(self, path: str | None, writer: WriterLock, is_open: Callable[[], bool]) -> None:
+    def __init__(
+        self, path: str | None, writer: WriterLock, is_open: Callable[[], bool], look: Callable[[float], None]
+    ) -> None:
+        self.look = look
         self.writer = writer
         self.looked = 0.0
         self._path = path

@@ -68,7 +68,7 @@ class Engine:
         self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
         self.spill = SqliteSpill(self)
         self.coherence = SqliteCoherence(
-            path if self.strategy.shares_log else None, self.writer_lock, self._has_logged_connection
+            path if self.strategy.shares_log else None, self.writer_lock, self._has_logged_connection, self._look
         )
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self.writer = Writer(self.writer_lock, self.file, self.usability, self.pool, self.checkpoints)

@@ -46,6 +46,9 @@ class SqliteMonitor:
             return self._read(sql.DATA_VERSION, (), _version)
         return None
 
+    def since(self, version: object) -> None:
+        """SQLite does not tell what was changed."""
+
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
         ends = (lower,) if upper is None else (lower, upper)
