@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from store.engines.contract import DURABILITIES
 from store.engines.reentry import is_struck, put_off
 from store.engines.registry import in_transaction, supported
-from store.engines.sqlite.engine.transaction import SqliteTransaction
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain
 from store.engines.sqlite.reading import Reading
 from store.engines.sqlite.writing import Writing
+from store.engines.transaction import HeldTransaction
 from store.system.clock import wall_clock
 from store.system.file_status import reaching
 from store.system.rights import Rights
@@ -65,7 +65,7 @@ class SqliteTransactions:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self.begin: Callable[..., SqliteTransaction] = handle.transaction
+        self.begin: Callable[..., HeldTransaction] = handle.transaction
 
     def is_open(self) -> bool:
         return self._handle.engine.pool.is_in_transaction()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 
 from store.engines.sqlite.refusals import why_not_opened
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
+from store.system.clock import steady_clock
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 _INTERRUPT = 9
 _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try again
 READONLY, _IOERR, CORRUPT, _FULL, CANTOPEN, _TOOBIG, NOTADB = 8, 10, 11, 13, 14, 18, 26
+RETRY_SECONDS = 0.001  # between two attempts at a database that another program keeps locked
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
 IOERR_LOCK = 3850
@@ -72,6 +75,23 @@ def timed_out(path: str, timeout: float) -> LockTimeout:
         "store with a longer timeout",
         path=path,
     )
+
+
+def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
+    """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
+
+    Raises:
+        StoreError: it is another error, translated, or the deadline has passed.
+    """
+    if not is_busy(error):
+        raise translate(error, path) from error
+    now = steady_clock()
+    if deadline is None:
+        deadline = now + timeout
+    if now >= deadline:
+        raise timed_out(path, timeout) from error
+    time.sleep(RETRY_SECONDS)
+    return deadline
 
 
 def translate(error: SqliteError, path: str) -> StoreError:

@@ -11,10 +11,10 @@ from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.coherence import Touched
 from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.engine.opener import SYNCHRONOUS
-from store.engines.sqlite.engine.transaction import SqliteTransaction
 from store.engines.sqlite.old_reading import SqliteReading
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain
 from store.engines.sqlite.spill.files import SqliteSpill, dropped
+from store.engines.transaction import HeldTransaction
 from store.errors import Corrupt, ReadOnly, StorageError, StoreClosed
 from store.rows.row import Row
 from store.rows.spilled import files_of, prefix_of
@@ -136,9 +136,9 @@ class SqliteBackend(SqliteReading):
 
     # -- the rest
 
-    def transaction(self, timeout: float | None = None, *, block: bool = False) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None, *, block: bool = False) -> HeldTransaction:
         self._writable()
-        return SqliteTransaction(self._engine, self._timeout if timeout is None else timeout, block=block)
+        return self._engine.transaction(self._timeout if timeout is None else timeout, block=block)
 
     def afterwards(self, work: Callable[[], None]) -> None:
         transaction = self._engine.connection().settled()
@@ -200,7 +200,7 @@ class SqliteBackend(SqliteReading):
                 self._drop(before, but=row.spill)
                 self._claim(row, transaction)
 
-    def _claim(self, row: Row, transaction: SqliteTransaction) -> None:
+    def _claim(self, row: Row, transaction: HeldTransaction) -> None:
         """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
         if row.spill is None:
             return

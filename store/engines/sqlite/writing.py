@@ -9,9 +9,9 @@ from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected
 from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.fetching import all_by_id
-from store.engines.sqlite.engine.transaction import SqliteTransaction
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import dropped
+from store.engines.transaction import HeldTransaction
 from store.errors import StorageError
 from store.rows.row import Row, stamp_of
 from store.rows.spilled import files_of, prefix_of
@@ -175,7 +175,7 @@ class Writing:
 
     # -- files beside it
 
-    def _claim(self, row: Row, transaction: SqliteTransaction) -> None:
+    def _claim(self, row: Row, transaction: HeldTransaction) -> None:
         """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
         if row.spill is None:
             return

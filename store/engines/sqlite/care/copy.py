@@ -101,9 +101,7 @@ def copy_state(
     with translated(partial):
         _make(partial, os.stat(engine.path))
     connection = engine.pool.open_extra()
-    connection.owner = (
-        0  # no thread's: a progress function may fork, which must not end the snapshot
-    )
+    connection.owner = 0  # no thread's: a progress function may fork, which must not end the snapshot
     try:
         copied = connection.run(
             "BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, check, report), timeout

@@ -30,6 +30,7 @@ from store.engines.sqlite.engine.usability import Usability
 from store.engines.sqlite.engine.writer import Writer
 from store.engines.sqlite.opening.strategy import Opening
 from store.engines.sqlite.spill.files import SqliteSpill
+from store.engines.transaction import HeldTransaction
 from store.errors import StorageError, StoreError
 from store.system.file_status import size_of
 from store.system.locking import Hold, WriterLock
@@ -62,7 +63,7 @@ class Engine:
         self.usability = Usability(path)
         self.file = DatabaseFile(path, inode, self.strategy, self.usability, self)
         self.opener = Opener(opening, self.file, self.usability)
-        self.pool = ConnectionPool(path, self.opener.open, self._disconnect)
+        self.pool = ConnectionPool(path, self.opener.open, self)
         self.connection = self.pool.own
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
@@ -156,11 +157,11 @@ class Engine:
         outer = connection.operation
         try:
             connection.operation = sys._getframe()
-            transaction = connection.settled()
-            if transaction is None:
+            if connection.settled() is None:
                 return self._write_alone(connection, statement, params, touched, size, timeout)
-            transaction.check_alive()  # else the statement would be a transaction of its own
-            transaction.touch(touched)
+            connection.check_open(is_inside=True)  # else the statement would be a transaction of its own
+            assert connection.work is not None
+            connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
             return connection.run(statement, params, row_count, timeout), None
         finally:
@@ -199,9 +200,9 @@ class Engine:
         before = connection.operation
         try:
             connection.operation = sys._getframe()
-            transaction = connection.settled()
-            assert transaction is not None
-            transaction.touch(touched)
+            connection.check_open(is_inside=True)
+            assert connection.work is not None
+            connection.work.touch(touched)
             changed = connection.run_many(statement, rows)
             self.checkpoints.wrote(len(rows), size)
             return changed
@@ -259,6 +260,10 @@ class Engine:
             return self._write_alone(extra, statement, params, touched, size, timeout)
         finally:
             self.pool.close_extra(extra)
+
+    def transaction(self, timeout: float, *, block: bool = False) -> HeldTransaction:
+        """One of the caller's, to be entered; `block`: the program's own."""
+        return HeldTransaction(self.connection(), timeout, block=block)
 
     # -- the file
 
@@ -335,7 +340,8 @@ class Engine:
     def _has_logged_connection(self) -> bool:
         return self.pool.has_open(logged=True)
 
-    def _disconnect(self, conn: sqlite3.Connection) -> None:
+    def disconnect(self, conn: sqlite3.Connection) -> None:
+        """Close a connection; with the last one goes what is cached."""
         if not self._has_logged_connection():
             self.coherence.drop()
         self.file.leave(conn)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from store.engines.reentry import conflict
-from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.thread_connection import Host, ThreadConnection
 from store.errors import StoreClosed
 from store.system import running
 from store.system.clock import steady_clock
@@ -22,18 +22,13 @@ from store.system.clock import steady_clock
 class ConnectionPool:
     """Safe across threads. Before a fork `park` closes what is idle, and in the child `renew` begins anew.
 
-    `connect` opens a connection, `disconnect` closes one.
+    `connect` opens a connection.
     """
 
-    def __init__(
-        self,
-        path: str,
-        connect: Callable[[ThreadConnection], sqlite3.Connection],
-        disconnect: Callable[[sqlite3.Connection], None],
-    ) -> None:
+    def __init__(self, path: str, connect: Callable[[ThreadConnection], sqlite3.Connection], host: Host) -> None:
         self._path = path
         self._connect = connect
-        self._disconnect = disconnect
+        self._host = host
         self._connections: list[ThreadConnection] = []
         self._lock = threading.RLock()
         self._local = threading.local()
@@ -62,7 +57,7 @@ class ConnectionPool:
 
     def open_extra(self) -> ThreadConnection:
         """A connection that is no thread's own; give it back to `close_extra`."""
-        return self._add(ThreadConnection(self._path, self._connect, self._disconnect))
+        return self._add(ThreadConnection(self._path, self._connect, self._host))
 
     def close_extra(self, connection: ThreadConnection) -> None:
         """Close it for good: a statement that another thread is about to run on it raises StoreClosed."""
@@ -112,7 +107,7 @@ class ConnectionPool:
 
     def _new(self, bearer: object) -> ThreadConnection:
         """One for the thread that has that mark, or that greenlet."""
-        connection = ThreadConnection(self._path, self._connect, self._disconnect)
+        connection = ThreadConnection(self._path, self._connect, self._host)
         connection.life = running.Life(bearer)
         with self._lock:
             if not isinstance(bearer, running.Mark):

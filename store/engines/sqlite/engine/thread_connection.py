@@ -1,4 +1,7 @@
-"""The connection of one thread or greenlet, and the operation and the transaction that it is in."""
+"""The connection of one thread or greenlet, and the operation and the transaction that it is in.
+
+One file, though a long one: what a statement checks, and what an interrupt or a fork leaves, is the same state.
+"""
 
 from __future__ import annotations
 
@@ -11,60 +14,94 @@ from types import FrameType
 from typing import Any, Protocol, TypeVar
 from weakref import ref
 
-from store.engines.reentry import Later, OpenTransaction, conflict
-from store.engines.sqlite.engine.fetching import Fetch, text_or_bytes
+from store.engines.reentry import Later, conflict
+from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
+from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.fetching import Fetch, row_count, text_or_bytes
+from store.engines.sqlite.engine.usability import Usability
 from store.engines.sqlite.errors import (
+    RETRY_SECONDS,
     SQLITE_ERRORS,
     SqliteError,
-    is_busy,
     is_interrupted,
     is_of_text,
     is_read_only,
-    timed_out,
     translate,
+    wait,
 )
 from store.engines.sqlite.statements import CHANGES_NOTHING
+from store.engines.transaction import HeldTransaction
+from store.errors import StoreError
 from store.system import running
 from store.system.clock import steady_clock
+from store.system.locking import Hold
 from store.system.step_budget import Budget
 
 T = TypeVar("T")
 
-RETRY_SECONDS = 0.001  # between two attempts at a database that another program keeps locked
+
+class Lock(Protocol):
+    """The writer's lock, as a transaction uses it; see `Writer`."""
+
+    def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None: ...
+
+    def give(self, hold: Hold) -> None: ...
+
+    def committed(self, connection: ThreadConnection) -> None: ...
 
 
-class Nesting(OpenTransaction, Protocol):
-    """A transaction, as the connection that it is on asks it."""
+class Host(Protocol):
+    """The engine, as its connections use it."""
 
-    def was_left(self) -> bool:
-        """Whether an interrupt ended its block."""
+    usability: Usability
+    file: DatabaseFile
+    coherence: SqliteCoherence
 
-    def is_program_own(self) -> bool:
-        """Whether nothing of the library's is going on in it."""
+    @property
+    def writer(self) -> Lock: ...
+
+    def disconnect(self, conn: sqlite3.Connection) -> None:
+        """Close a connection."""
+
+
+class Work:
+    """What has been done in the open transaction: one for all that are nested in it."""
+
+    __slots__ = ("anything", "changes", "depth", "header", "timeout", "touched")
+
+    def __init__(self, header: bytes | None, changes: int, timeout: float) -> None:
+        self.header = header  # that of the index before it
+        self.changes = changes  # rows that the connection had changed before it
+        self.timeout = timeout
+        self.depth = 0  # of savepoints
+        self.touched: list[tuple[str, str]] = []  # in what is rolled back inside it as well
+        self.anything = False
+
+    def touch(self, touched: Touched) -> None:
+        """Remember what a statement may have changed."""
+        if touched is None:
+            self.anything = True
+        else:
+            self.touched += touched
 
 
 class ThreadConnection:
-    """A connection, opened on first use and closed before a fork.
+    """A connection, opened on first use and closed before a fork. The contract `Place` of transactions.
 
     `guard` is held during each statement, by `with` alone, so that an interrupt cannot leave it locked and
     a fork can tell an idle connection from one in use.
     """
 
     __slots__ = (
-        "budget", "conn", "connect", "disconnect", "guard", "is_outdated", "is_parked", "life", "logged", "operation",
-        "outermost", "owner", "path", "put_off", "running", "transaction", "writes",
+        "budget", "conn", "connect", "guard", "host", "is_outdated", "is_parked", "life", "logged", "operation",
+        "outermost", "owner", "path", "put_off", "running", "transaction", "work", "writes",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        path: str,
-        connect: Callable[[ThreadConnection], sqlite3.Connection],
-        disconnect: Callable[[sqlite3.Connection], None],
-    ) -> None:
+    def __init__(self, path: str, connect: Callable[[ThreadConnection], sqlite3.Connection], host: Host) -> None:
         self.path = path
         self.budget = Budget(path)
         self.connect = connect
-        self.disconnect = disconnect
+        self.host = host
         self.guard = threading.RLock()
         self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
         self.operation: FrameType | None = None
@@ -77,8 +114,9 @@ class ThreadConnection:
         self.is_outdated = False  # to be opened again with other settings
         self.is_parked = False  # closed, and its guard kept, for a fork
         self.owner = running.ident()  # whose `transaction` is
-        self.transaction: ref[Any] | None = None  # of a `Nesting`
-        self.outermost: ref[Any] | None = None
+        self.transaction: ref[HeldTransaction] | None = None
+        self.outermost: ref[HeldTransaction] | None = None
+        self.work: Work | None = None
 
     # -- statements
 
@@ -122,10 +160,6 @@ class ThreadConnection:
                 if self._reads_any_text(exc, sql):
                     continue
                 deadline = wait(exc, self.path, deadline, timeout)
-
-    def begin(self, timeout: float) -> None:
-        """Begin to write. IMMEDIATE: a deferred transaction that reads first fails at its first write."""
-        self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """One statement for each row, inside a transaction; how many rows that changed."""
@@ -198,7 +232,7 @@ class ThreadConnection:
         with self.guard:
             conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
             if conn is not None:
-                self.disconnect(conn)
+                self.host.disconnect(conn)
 
     def close_for_good(self, connect: Callable[[ThreadConnection], sqlite3.Connection]) -> None:
         """The same; the next use calls `connect`, which raises."""
@@ -239,19 +273,19 @@ class ThreadConnection:
 
     # -- its transaction
 
-    def current(self) -> Any | None:
+    def current(self) -> HeldTransaction | None:
         """The transaction that the caller is in; what an interrupt left of one is undone.
 
         None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
         """
         return None if self.transaction is None or conflict(self) is not None else self.settled()
 
-    def own_transaction(self) -> Any | None:
+    def own_transaction(self) -> HeldTransaction | None:
         """The one that its owner began, including one that an interrupt ended."""
         transaction = self.transaction  # read once: a finalizer may end it between two looks
         return None if transaction is None else transaction()
 
-    def settled(self) -> Any | None:
+    def settled(self) -> HeldTransaction | None:
         """The same as `current` inside an operation, which no other one can have struck.
 
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
@@ -273,6 +307,9 @@ class ThreadConnection:
 
     def roll_back(self) -> None:
         """End what is open on the connection; never raises: a connection that cannot roll back is closed."""
+        if self.host.usability.is_forked:  # it is the parent's
+            self.transaction = None
+            return
         with self.guard:
             self.transaction = None
             if self.conn is not None and self.conn.in_transaction:
@@ -283,10 +320,91 @@ class ThreadConnection:
 
     def end_put_off(self) -> None:
         """Do what finalizers left, unless its owner is still inside something of the library's own."""
-        transaction: Nesting | None = self.own_transaction()
+        transaction = self.own_transaction()
         if self.operation is None and (transaction is None or transaction.is_program_own()):
             while self.put_off:
                 self.put_off.pop()
+
+    # -- the contract `Place` of `store.engines.transaction`
+
+    def begin(self, hold: Hold, timeout: float) -> None:
+        """Take the writer's lock for `hold`, and begin to write.
+
+        IMMEDIATE: a deferred transaction that reads first fails at its first write.
+        """
+        self.host.writer.take(hold, self, timeout)
+        self.owner = hold.thread
+        self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
+        self.work = Work(self.host.coherence.header(), self._changes(), timeout)
+
+    def commit(self, hold: Hold) -> None:
+        """Raises: StoreError: nothing was committed, or it went into a log that nobody else reads."""
+        work, host = self.work, self.host
+        assert work is not None
+        host.file.check_in_place()  # it may have begun long ago
+        self._execute("COMMIT")
+        host.file.check_log()
+        if work.header is not None and self._changes() != work.changes:  # else any change is somebody else's
+            host.coherence.committed(work.header, None if work.anything else work.touched)
+
+    def committed(self) -> None:
+        """After the commit, the writer's lock still held: a checkpoint, if one is due."""
+        self.host.writer.committed(self)
+
+    def give(self, hold: Hold) -> None:
+        """Give the writer's lock back; nothing happens where `hold` does not have it."""
+        self.host.writer.give(hold)
+
+    def savepoint(self) -> int:
+        """The depth of a new one."""
+        assert self.work is not None
+        depth = self.work.depth + 1
+        self._execute(f"SAVEPOINT nested_{depth}")
+        self.work.depth = depth
+        return depth
+
+    def release(self, savepoint: int) -> None:
+        """What was done since is a part of what is around it."""
+        self._execute(f"RELEASE nested_{savepoint}")
+        assert self.work is not None
+        self.work.depth = savepoint - 1
+
+    def roll_back_to(self, savepoint: int) -> None:
+        """Undo what was done since."""
+        assert self.work is not None
+        if self._is_in_transaction():  # an error such as a full disk may have ended the whole transaction
+            self._execute(f"ROLLBACK TO nested_{savepoint}")
+            self._execute(f"RELEASE nested_{savepoint}")
+        self.work.depth = savepoint - 1
+        self.work.anything = True  # rows changed that no commit will have changed
+
+    def check_open(self, *, is_inside: bool) -> None:
+        """Raises: StoreError: nothing may be written: the store is closed, or the transaction has ended already."""
+        self.host.usability.check()
+        if is_inside and not self._is_in_transaction():
+            self.host.usability.check()  # another thread may have closed the store just now
+            raise StoreError(
+                f"{self.path}: the transaction had ended before its block did (a failed write or "
+                "an interrupt rolled it back); nothing of it was kept, run it again"
+            )
+
+    def _is_in_transaction(self) -> bool:
+        conn = self.conn
+        try:
+            return not self.host.usability.is_forked and conn is not None and conn.in_transaction
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return False
+
+    def _changes(self) -> int:
+        conn = self.conn
+        try:
+            return 0 if conn is None else conn.total_changes
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return 0
+
+    def _execute(self, sql: str) -> None:
+        assert self.work is not None
+        self.run(sql, (), row_count, self.work.timeout)
 
     # -- fork
 
@@ -313,20 +431,3 @@ class ThreadConnection:
         self.is_parked = False
         with suppress(RuntimeError):  # the guard was not to be had
             self.guard.release()
-
-
-def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
-    """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
-
-    Raises:
-        StoreError: it is another error, translated, or the deadline has passed.
-    """
-    if not is_busy(error):
-        raise translate(error, path) from error
-    now = steady_clock()
-    if deadline is None:
-        deadline = now + timeout
-    if now >= deadline:
-        raise timed_out(path, timeout) from error
-    time.sleep(RETRY_SECONDS)
-    return deadline

@@ -12,8 +12,7 @@ from typing import TypeVar
 from store.engines.sqlite import schema as schema
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.engine.thread_connection import wait
-from store.engines.sqlite.errors import SQLITE_ERRORS, is_writable
+from store.engines.sqlite.errors import SQLITE_ERRORS, is_writable, wait
 from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.connection import connect, probe
 from store.engines.sqlite.opening.local import has_log, reader, writer
