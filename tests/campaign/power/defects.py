@@ -90,8 +90,9 @@ def older_journal_not_synced() -> None:
 
 
 def dying_at_sync() -> None:
-    """This process is killed where the copy of a file would be synced."""
+    """This process is killed where the copy of a file would be synced, or its name."""
     spill_copying.sync_file = lambda file: os._exit(1)
+    spill.OpenFolder.sync = lambda self: os._exit(1)  # type: ignore[method-assign]
 
 
 DEFECTS: dict[str, Callable[[], None]] = {
