@@ -69,19 +69,13 @@ def _check_file(store: Handle[Any], found: Verification, quick: bool) -> None:
 
 
 def _check_records(store: Handle[Any], found: Verification, quick: bool) -> None:
-    last, seen = 0, set[int]()
-    try:
-        for row in store._backend.every_row():
+    for row in store._backend.rows(found.damage):
+        if isinstance(row, Row):
             _check(store, found, row, quick)
-            last = row.id or 0
-            if found.damage:
-                seen.add(last)
-    except (Corrupt, StorageError) as exc:
-        found.damage.append(str(exc))
-        _check_rest(store, found, last, quick)
-    else:
-        if found.damage and not quick:
-            _check_index(store, found, seen)
+        else:
+            found.corrupt.append(row)
+    if found.damage and not quick:
+        found.unfound += store._backend.unfound(found.damage)
 
 
 def _check(store: Handle[Any], found: Verification, row: Row, quick: bool) -> None:
@@ -91,35 +85,6 @@ def _check(store: Handle[Any], found: Verification, row: Row, quick: bool) -> No
         found.damage.append(f"the checksum of {_place_of(row)} is damaged; its seal holds, and it can be read")
     problems = _problems(store, row, content=not quick, foreign=verdict != "own")
     found.files += [(*_place_of(row), problem) for problem in problems]
-
-
-def _check_rest(store: Handle[Any], found: Verification, last: int, quick: bool) -> None:
-    """Each record behind the place where the table could not be read any further, by its id in the index."""
-    for id_, namespace, name in store._backend.listed():
-        if not isinstance(id_, int) or id_ <= last:
-            continue
-        try:
-            row = store._backend.row(id_)
-        except (Corrupt, StorageError):
-            row = None
-        if row is None:
-            found.corrupt.append((str(namespace), str(name)))
-        else:
-            _check(store, found, row, quick)
-
-
-def _check_index(store: Handle[Any], found: Verification, ids: set[int]) -> None:
-    """What the file's damage means for records: those that are in the table, and not under their name."""
-    listed: dict[Any, tuple[Any, Any]] = {}
-    try:
-        for id_, namespace, name in store._backend.listed():
-            listed[id_] = namespace, name
-    except (Corrupt, StorageError) as exc:
-        found.damage.append(str(exc))
-    for id_ in sorted(ids):
-        row = store._backend.row(id_)
-        if row is not None and listed.get(id_) != (row.namespace, row.name):
-            found.unfound.append(_place_of(row))
 
 
 def _check_beside(store: Handle[Any], found: Verification, quick: bool) -> None:

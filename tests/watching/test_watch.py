@@ -17,6 +17,7 @@ import pytest
 import store.watching.changes
 import store.watching.mixin
 from store import Store
+from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.errors import LockTimeout, NotSerializable, ReadOnly, StorageError, StoreClosed, StoreError
 from store.watching.changes import Change
@@ -201,7 +202,6 @@ class TestChanges:
             assert told(changes) == []  # what it is now nobody can say yet: the next look will
             assert told(changes) == [("deleted", "a")]
 
-
     def test_record_that_goes_while_it_is_told_and_comes_again_is_set(
         self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -334,7 +334,14 @@ class TestWaiting:
         assert statements[0] == "PRAGMA data_version"
         assert len(statements) == 2 and "name IN ('a', 'b')" in statements[1]
 
-    @pytest.mark.parametrize("statement", [sql.MARKS[False], sql.MARKS[True], sql.MARKS_OF.format("?, ?")])
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            sql.NAME_PAGES[Fields.MARK, False, False],
+            sql.NAME_PAGES[Fields.MARK, True, False],
+            sql.FIND_ALL[Fields.MARK].format("?, ?"),
+        ],
+    )
     def test_finds_records_by_the_index(self, path: Path, statement: str) -> None:
         with Store[Any](path), closing(sqlite3.connect(path)) as conn:
             plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {statement}", [0] * statement.count("?"))]

@@ -14,6 +14,7 @@ import pytest
 
 from store import Store
 from store.care.recover import recover
+from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, StoreError
 from store.importers.sqlite_source import opened
@@ -216,7 +217,8 @@ def test_sound_database_needs_a_fraction_of_the_budget(path: Path) -> None:
         conn.set_progress_handler(lambda: steps.append(1), 100)
         values = {
             sql.INTEGRITY_CHECK: (), sql.QUICK_CHECK: (), sql.EVERY_ROW: (), sql.ROW_COUNT: (), sql.COUNT_BY_KEY: (),
-            sql.NAMES[False, False]: (0.0, "", 0.0, "", -1), sql.NAME_PAGE: (0.0, "", 0.0, 0, sql.LARGEST_ID, -1),
+            sql.NAME_PAGES[Fields.LISTED, False, False]: ("", "", -1),
+            sql.PAGES[Fields.LISTED, False]: ("", 0, sql.LARGEST_ID, -1),
             sql.TOTALS: ("", 0.0), sql.NAMES_BY_INDEX: (), sql.PAGE: ("", 0, sql.LARGEST_ID), sql.CLEAR: ("",),
         }  # fmt: skip
         size = path.stat().st_size

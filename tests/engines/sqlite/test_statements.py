@@ -9,7 +9,11 @@ from store.engines.sqlite import statements as sql
 
 STATEMENTS = {
     name: text for name, text in vars(sql).items() if isinstance(text, str) and not name.startswith("__")
-} | {f"NAMES {key}": text for key, text in sql.NAMES.items()}
+} | {
+    f"{name} {key}": text
+    for name in ("NAME_PAGES", "PAGES", "FIND_ALL")
+    for key, text in getattr(sql, name).items()
+}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
