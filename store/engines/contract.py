@@ -10,6 +10,7 @@ stores that number bit for bit. An engine never reads the clock by itself: `now`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
@@ -121,10 +122,12 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete a record, expired or not. ABSENT is not to be expected here."""
+    """Delete a record. ABSENT is not to be expected here."""
 
     name: str
     expect: Expected = ANY
+    now: float = -math.inf
+    """One that has expired by then stays; else expired ones go as well."""
 
 
 class Check(NamedTuple):
@@ -276,7 +279,7 @@ class Engine(Protocol):
 
 Spill = Blobs
 schemes = Registry("backend")
-schemes.register("sqlite", "store.engines.sqlite.old_backend:open_sqlite")
+schemes.register("sqlite", "store.engines.old:open_old")
 
 
 class OldUsage(Protocol):

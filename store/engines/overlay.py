@@ -164,7 +164,7 @@ class Overlay:
                 given.append("" if after.row is None else after.row.stamp)
                 continue
             expect(_stamp(before.row), change.expect, *key)
-            if isinstance(change, Delete) and before.row is not None:
+            if isinstance(change, Delete) and before.row is not None and _is_alive(before.row, change.now):
                 new[key] = Buffered(None, False, before.base)
                 deleted += 1
         self._change(new)

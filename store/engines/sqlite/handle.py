@@ -35,6 +35,8 @@ class Handle:
 
     def of_names(self, statement: str, namespace: str, names: Sequence[str]) -> list[Any]:
         """One statement for each MANY names; several of them in one snapshot."""
+        if len(names) <= sql.MANY:
+            return self.all(statement.format(", ".join("?" * len(names))), (namespace, *names))
         parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
         statements = [(statement.format(", ".join("?" * len(part))), (namespace, *part)) for part in parts]
         return self.engine.read_together(statements, 0.0, self.timeout)

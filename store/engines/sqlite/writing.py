@@ -135,15 +135,17 @@ class Writing:
     def _delete(self, namespace: str, change: Delete) -> int:
         handle, place = self._handle, (namespace, change.name)
         if change.expect is not ANY:
-            self._check(namespace, Check(*change))
-        if handle.write(sql.DELETE_NAMED_UNSPILLED, place, (place,)):
+            self._check(namespace, Check(change.name, change.expect))
+        if handle.write(sql.DELETE_UNSPILLED, (*place, change.now), (place,)):
             return 1
-        spills = handle.all(sql.SPILL, place)
-        if not spills:
+        if not handle.one(sql.SPILL, place):
             return 0
         with handle.transaction():
-            self._drop(handle.all(sql.SPILL, place))
-            return handle.write(sql.DELETE_NAMED, place, (place,))
+            spills = handle.all(sql.SPILL, place)
+            if not handle.write(sql.DELETE, (*place, change.now), (place,)):  # it has expired
+                return 0
+            self._drop(spills)
+            return 1
 
     def _delete_all(self, namespace: str, changes: Sequence[Delete]) -> int:
         if len(changes) == 1 and changes[0].expect is ANY:
@@ -153,7 +155,7 @@ class Writing:
             if all(isinstance(change.expect, str) for change in changes):
                 try:
                     with self._handle.transaction():
-                        values = [(namespace, *change) for change in changes]
+                        values = [(namespace, name, now, expected) for name, expected, now in changes]
                         if self._handle.engine.write_many(sql.DELETE_STAMPED, values, touched, 0) == len(changes):
                             return len(changes)
                         raise _SomeWereLeft

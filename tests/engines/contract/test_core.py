@@ -246,6 +246,11 @@ class TestWriting:
         assert engine.apply("", [Delete("a", stamp(engine, "a"))]).deleted == 1
         assert engine.apply("", [Delete("a")]).deleted == 0
 
+    def test_deleting_only_one_that_has_not_expired(self, engine):
+        engine.apply("", [row("a", expires=NOW + 1), row("b")])
+        assert engine.apply("", [Delete("a", now=NOW + 1)]).deleted == 0
+        assert engine.apply("", [Delete("a", stamp(engine, "a"), now=NOW), Delete("b", now=NOW)]).deleted == 2
+
     def test_many_deletes(self, engine):
         engine.apply("", [row(str(number)) for number in range(300)])
         stamps = {item.name: item.stamp for item in all_of(engine, fields=Fields.HEADER)}

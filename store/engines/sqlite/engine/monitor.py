@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
+from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
@@ -56,7 +58,7 @@ class SqliteMonitor:
         place: str | bytes = lower
         while True:
             left = limit - len(found)
-            marks = self._rows(sql.MARKS[upper is not None], (place, *ends[1:], left))
+            marks = self._rows(sql.NAME_PAGES[Fields.MARK, upper is not None, False], (place, *ends[1:], left))
             found += self._checked(mark for mark in marks if not _is_no_text(mark.name))
             if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # else there is no end of pages
                 raise self._damaged("the order of its names")
@@ -65,15 +67,15 @@ class SqliteMonitor:
             place = sql.as_bytes(marks[-1].name) + b"\0"  # some were no text: nobody can watch such a name
 
     def marks_of(self, names: Sequence[str]) -> list[Mark]:
-        found = (mark for part in _parts(names) for mark in self._rows(_in(sql.MARKS_OF, part), part))
-        return self._checked(found)
+        found = (mark for part in _parts(names) for mark in self._rows(_in(sql.FIND_ALL[Fields.MARK], part), part))
+        return sorted(self._checked(found), key=_name)
 
     def headers(self, names: Sequence[str], now: float) -> list[Header]:
         found: list[Header] = []
         for part in _parts(names):
-            rows = self._read(_in(sql.HEADERS, part), (self._namespace, now, *part), fetch_all)
+            rows = self._read(_in(sql.FIND_ALL[Fields.HEADER], part), (self._namespace, *part), fetch_all)
             found += map(header_of, rows)
-        return found
+        return sorted((one for one in found if one.expires is None or one.expires > now), key=_name)
 
     def close(self) -> None:
         self._closed = True
@@ -111,6 +113,9 @@ class SqliteMonitor:
 
 def _is_no_text(name: Any) -> bool:
     return type(name) is NotText
+
+
+_name = attrgetter("name")
 
 
 def _version(cursor: sqlite3.Cursor) -> object:
