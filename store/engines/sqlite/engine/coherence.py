@@ -12,7 +12,7 @@ from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, 
 if TYPE_CHECKING:
     import mmap
 
-    from store.engines.contract import CachedReads
+    from store.engines.capabilities import CachedReads
     from store.system.locking import WriterLock
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 from weakref import ref
 
-from store.engines.contract import LOOK_SECONDS
+from store.engines.capabilities import LOOK_SECONDS
 from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
 from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, is_in_block, refuse
