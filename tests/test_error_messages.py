@@ -158,7 +158,7 @@ def tampered(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(row._replace(id=None, body=b"K\x02."), row.modified)
+        s.opened.engine.put(row._replace(id=None, body=b"K\x02."))
         s["x"]
 
 
@@ -166,7 +166,7 @@ def corrupt(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")))
         s["x"]
 
 
@@ -174,7 +174,7 @@ def unknown_protocol(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)))
         s["x"]
 
 
@@ -182,7 +182,7 @@ def unknown_codec(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")))
         s["x"]
 
 

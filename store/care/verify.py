@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -63,18 +62,18 @@ def verify(ns: Namespace, *, quick: bool = False) -> Verification:
 
 
 def _check_file(ns: Namespace, found: Verification, quick: bool) -> None:
-    found.damage += ns.engine.damage(quick=quick)
-    found.unread = ns.engine.unread_commits()
+    found.damage += ns.care.damage(quick=quick)
+    found.unread = ns.care.unread_commits()
 
 
 def _check_records(ns: Namespace, found: Verification, quick: bool) -> None:
-    for row in ns.engine.rows(found.damage):
+    for row in ns.care.rows(found.damage):
         if isinstance(row, Row):
             _check(ns, found, row, quick)
         else:
             found.corrupt.append(row)
     if found.damage and not quick:
-        found.unfound += ns.engine.unfound(found.damage)
+        found.unfound += ns.care.unfound(found.damage)
 
 
 def _check(ns: Namespace, found: Verification, row: Row, quick: bool) -> None:
@@ -87,7 +86,7 @@ def _check(ns: Namespace, found: Verification, row: Row, quick: bool) -> None:
 
 
 def _check_beside(ns: Namespace, found: Verification, quick: bool) -> None:
-    found.orphans += ns.engine.orphans()
+    found.orphans += ns.care.orphans()
 
 
 def _place_of(row: Row) -> tuple[str, str]:
@@ -102,7 +101,7 @@ def _problems(ns: Namespace, row: Row, *, content: bool, foreign: bool) -> Itera
     problems = [no_files().message] if large is None else large.problems(row, content=content, foreign=foreign)
     if not problems:
         return
-    now = ns.engine.get(row.namespace, row.name, -math.inf)
+    now = ns.engine.get(row.namespace, (row.name,)).get(row.name)
     if now is not None and now.spill != row.spill:
         yield from _problems(ns, now, content=content, foreign=verdict_of(ns, now)[0] != "own")
     elif now is not None:

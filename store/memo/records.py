@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from store.engines.contract import schemes
+from store.engines.registry import engines
 from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping.store import Store
 from store.opened.arguments import check_name, check_ttl
@@ -110,8 +110,8 @@ forking.register(forking.Stage.MEMO, in_child=_after_fork_in_child)
 def _absolute(path: str) -> str:
     """The path as it is meant now. What can never be opened is an error now, not a store that fails later."""
     scheme, url, _ = path.partition("://")
-    if url and scheme not in schemes:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
+    if url and scheme not in engines:
+        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(engines.names())}")
     if not path:
         raise ValueError("the path of a store may not be empty; name a file, or ':memory:'")
     return path if url or path == ":memory:" else os.path.abspath(path)

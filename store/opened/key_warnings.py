@@ -9,14 +9,14 @@ from store.system import caller
 from store.trust.keys.key import UNKEYED
 
 if TYPE_CHECKING:
-    from store.engines.contract import Backend
+    from store.engines.contract import Engine
     from store.trust.keys.ring import Keyring
     from store.values.pipeline import Pipeline
 
 _SHOWN = 3  # ids of keys
 
 
-def warn_of_keys(backend: Backend, pipeline: Pipeline) -> None:
+def warn_of_keys(backend: Engine, pipeline: Pipeline) -> None:
     """Warns of records sealed with unknown keys, and of a store whose own records could not be read."""
     if pipeline.trust == "all":
         return

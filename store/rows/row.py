@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from store.rows.spilled import size_of
 
@@ -56,6 +56,18 @@ class Row(NamedTuple):
             and value == value  # not NaN, which SQLite has no place for
             for value in self
         )
+
+
+class Expiring(Protocol):
+    """Anything that has an expiry: a row, a header, a mark, a listed name."""
+
+    @property
+    def expires(self) -> float | None: ...
+
+
+def has_expired(item: Expiring, now: float) -> bool:
+    """Whether it says that it has; whether that is so, the seal of the row tells."""
+    return item.expires is not None and item.expires <= now
 
 
 def stamp_of(revision: int, seal: bytes) -> str:

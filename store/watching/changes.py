@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from store.engines.contract import Monitor
+from store.engines.capabilities import Monitor
 from store.rows.record import Record
 from store.rows.row import Mark
 

@@ -370,7 +370,7 @@ def test_log_removed_between_the_commit_and_its_acknowledgement(
 ) -> None:
     with Store(path) as s:
         s["a"] = 1
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         kept = engine.file._logs.is_kept
 
         def removed_before() -> bool:
@@ -398,7 +398,7 @@ def test_log_removed_in_a_folder(path: Path, monkeypatch: pytest.MonkeyPatch, qu
     with Store(path) as s:
         for number in range(3):
             s["a"] = number
-        assert (s.opened.engine._engine.file._logs._changed != log_files.UNSTABLE) == quiet
+        assert (s.opened.engine.handle.engine.file._logs._changed != log_files.UNSTABLE) == quiet
         removed(path, "-wal")
         with pytest.raises(StorageError, match="was deleted or replaced"):
             s["a"] = 3
@@ -457,7 +457,7 @@ def test_last_close_of_ones_own_is_no_removal(path: Path, monkeypatch: pytest.Mo
     """Another thread looks at the names when SQLite has taken them, and before the close has come to its end."""
     with Store(path) as s:
         s["a"] = 1
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         looked = []
 
         def closing_slowly(conn: sqlite3.Connection | None) -> None:
@@ -561,7 +561,7 @@ def test_last_close_leaves_no_moment_without_a_lock(
             conn.close()
 
         monkeypatch.setattr(shared_database, "close", close)
-        s.opened.engine._engine.pool.close_idle(1.0)
+        s.opened.engine.handle.engine.pool.close_idle(1.0)
         monkeypatch.undo()
         assert tried == [False]
     assert visitor.visits("v['a']") == "1"
@@ -606,7 +606,7 @@ def test_descriptors_come_and_go_with_the_connections(path: Path) -> None:
         reader["a"]
     opened = count()
     for _ in range(20):
-        s.opened.engine._engine.pool.close_idle(1.0)
+        s.opened.engine.handle.engine.pool.close_idle(1.0)
         s["a"] = 1
     assert count() <= opened
     s.close()

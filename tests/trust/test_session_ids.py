@@ -78,8 +78,10 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     names, hashed = [], []
     blake2b = sessions_module.blake2b
     monkeypatch.setattr(sessions_module, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    find = sessions._store.opened.engine.find
-    sessions._store.opened.engine.find = lambda namespace, name, now: names.append(name) or find(namespace, name, now)
+    get = sessions._store.opened.engine.get
+    sessions._store.opened.engine.get = lambda namespace, wanted, *fields: (
+        names.extend(wanted) or get(namespace, wanted, *fields)
+    )
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]
@@ -177,7 +179,9 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key this program does not hold")
-@pytest.mark.parametrize("codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")])
+@pytest.mark.parametrize(
+    "codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")]
+)
 def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
@@ -230,7 +234,13 @@ def test_damaged_file_is_an_error_and_no_absence(path):
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
     with Sessions(path) as sessions:
-        for call in (sessions.load, sessions.touch, sessions.rotate, sessions.delete, lambda id: sessions.save(id, {})):
+        for call in (
+            sessions.load,
+            sessions.touch,
+            sessions.rotate,
+            sessions.delete,
+            lambda id: sessions.save(id, {}),
+        ):
             with pytest.raises(Corrupt, match="is damaged"):
                 call(id)
         assert sessions.rejected == 0

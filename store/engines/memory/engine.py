@@ -40,7 +40,7 @@ class MemoryEngine:
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:
-        self._handle = handle
+        self.handle = handle
         self.id = handle.shared.id
         self.locks = handle.shared.named_locks
         self.transactions = MemoryTransactions(handle)
@@ -50,19 +50,19 @@ class MemoryEngine:
     # -- reading
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
-        return self._handle.read(lambda rows: rows.get(namespace, names, fields))
+        return self.handle.read(lambda rows: rows.get(namespace, names, fields))
 
     def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
-        return self._handle.read(lambda rows: rows.scan(namespace, order, **how))
+        return self.handle.read(lambda rows: rows.scan(namespace, order, **how))
 
     def end(self, namespace: str | None) -> Cursor:
-        return self._handle.read(lambda rows: rows.end(namespace))
+        return self.handle.read(lambda rows: rows.end(namespace))
 
     def count(self, namespace: str, now: float) -> tuple[int, float]:
-        return self._handle.read(lambda rows: rows.count(namespace, now))
+        return self.handle.read(lambda rows: rows.count(namespace, now))
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
-        return self._handle.read(lambda rows: rows.namespaces(now, after, limit))
+        return self.handle.read(lambda rows: rows.namespaces(now, after, limit))
 
     def snapshot(self, namespace: str) -> list[Row]:
         return self.scan(namespace, Order.INSERTED, limit=ALL).items
@@ -71,17 +71,17 @@ class MemoryEngine:
         return totals_of(self.snapshot(namespace), now)
 
     def usage(self) -> Usage:
-        self._handle.check_open()
+        self.handle.check_open()
         return Usage()
 
     def sealers(self) -> set[bytes]:
-        self._handle.check_open()
-        return set(self._handle.shared.sealers)
+        self.handle.check_open()
+        return set(self.handle.shared.sealers)
 
     # -- writing
 
     def put(self, row: Row) -> None:
-        self._handle.write(lambda view: view.apply(row.namespace, [row]))
+        self.handle.write(lambda view: view.apply(row.namespace, [row]))
 
     def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
         def apply(view: Overlay) -> Applied:
@@ -91,31 +91,31 @@ class MemoryEngine:
             rest = [change for change in changes if not (isinstance(change, Check) and change.name is None)]
             return view.apply(namespace, rest, stamps=stamps)
 
-        return self._handle.write(apply)
+        return self.handle.write(apply)
 
     def load(self, rows: Sequence[Row]) -> None:
-        self._handle.write(lambda view: view.load(rows))
+        self.handle.write(lambda view: view.load(rows))
 
     def clear(self, namespace: str) -> None:
-        self._handle.write(lambda view: view.clear(namespace))
+        self.handle.write(lambda view: view.clear(namespace))
 
     def add_sealer(self, key_id: bytes) -> None:
-        self._handle.check_open(is_writing=True)
-        self._handle.shared.sealers.add(key_id)
+        self.handle.check_open(is_writing=True)
+        self.handle.shared.sealers.add(key_id)
 
     def _check_version(self, namespace: str, expected: object) -> None:
-        if self._handle.shared.rows.version_of(namespace) != expected:
+        if self.handle.shared.rows.version_of(namespace) != expected:
             raise Conflict("the namespace was changed meanwhile", namespace=namespace)
 
     # -- handles
 
     def share(self) -> MemoryEngine:
-        handle = self._handle
+        handle = self.handle
         handle.check_open()
         return MemoryEngine(Handle(handle.shared, read_only=handle.read_only, timeout=handle.timeout))
 
     def close(self) -> None:
-        self._handle.shared.handles.discard(self._handle)
+        self.handle.shared.handles.discard(self.handle)
 
 
 class MemoryTransactions:

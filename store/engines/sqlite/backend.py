@@ -30,7 +30,7 @@ class SqliteEngine:
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:
-        self._handle = handle
+        self.handle = handle
         self.id, self.location = handle.id, handle.location
         engine = handle.engine
         self.coherence, self.blobs, self.locks = engine.coherence, engine.spill, engine.named_locks
@@ -51,11 +51,11 @@ class SqliteEngine:
         with reaching(self.location):
             from store.engines.sqlite.care.records import SqliteCare
 
-        return SqliteCare(self._handle)
+        return SqliteCare(self.handle)
 
     def share(self) -> SqliteEngine:
         """Another handle on the same file."""
-        handle = self._handle
+        handle = self.handle
         lease = retain(handle.engine)
         return SqliteEngine(Handle(lease, handle.location, read_only=handle.read_only, timeout=handle.timeout))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from weakref import WeakValueDictionary
 
-from store.engines.contract import CachedReads
+from store.engines.capabilities import CachedReads
 from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, opening
 from store.system.locking import WriterLock
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
-from store.engines.contract import LOOK_SECONDS
+from store.engines.capabilities import LOOK_SECONDS
 from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
 from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
