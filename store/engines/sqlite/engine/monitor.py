@@ -11,7 +11,7 @@ from typing import Any
 from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import Fetch, NotText, Slot, fetch_all
+from store.engines.sqlite.engine.slot import Fetch, NotText, fetch_all
 from store.engines.sqlite.opening.connection import BUSY_SECONDS, is_frozen
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
@@ -25,7 +25,6 @@ class SqliteMonitor:
 
     `PRAGMA data_version` compares the header that every commit changes, but tells a connection only what others
     have committed (https://www.sqlite.org/pragma.html#pragma_data_version): hence one that never writes, its own.
-    In memory there is one connection for all, which counts the rows that were ever changed through it.
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
@@ -38,16 +37,12 @@ class SqliteMonitor:
             )
         self._engine = engine
         self._namespace = namespace
-        self._slot: Slot | None = None if engine.shared else engine.open_slot()
+        self._slot = engine.open_slot()
         self._closed = False
         self._owner = os.getpid()
 
     def version(self) -> object:
-        if self._slot is not None:
-            return self._read(sql.DATA_VERSION, (), _version)
-        self._check()
-        memory = self._engine.memory
-        return None if memory is None else memory.version
+        return self._read(sql.DATA_VERSION, (), _version)
 
     def since(self, version: object) -> None:
         """SQLite does not tell what was changed."""
@@ -80,7 +75,7 @@ class SqliteMonitor:
 
     def close(self) -> None:
         self._closed = True
-        if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
+        if os.getpid() == self._owner:  # else its guard may be held for ever
             self._engine.close_slot(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
@@ -95,8 +90,6 @@ class SqliteMonitor:
 
     def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
         self._check()
-        if self._slot is None:
-            return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
         if self._engine.network:
             return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
