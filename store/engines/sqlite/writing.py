@@ -40,6 +40,8 @@ class Writing:
 
     def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
         self._handle.check_writable()
+        if len(changes) == 1 and isinstance(changes[0], Delete) and changes[0].expect is ANY:
+            return Applied(self._delete(namespace, changes[0]), [])
         if not stamps:
             kinds = set(map(type, changes))
             if kinds == {Row}:
@@ -147,8 +149,6 @@ class Writing:
             return 1
 
     def _delete_all(self, namespace: str, changes: Sequence[Delete]) -> int:
-        if len(changes) == 1 and changes[0].expect is ANY:
-            return self._delete(namespace, changes[0])
         touched = [(namespace, change.name) for change in changes]
         with self._handle.transaction():
             if all(isinstance(change.expect, str) for change in changes):
