@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import click
 
 import store
-from store.cli import completion
-from store.cli.exits import run
-from store.cli.late import Late
-from store.cli.sections import Sections
+from store.cli.output.exits import run
+from store.cli.reading import completion
+from store.cli.reading.groups import Sections
+from store.cli.reading.late import Late
 from store.system.clock import wall_clock
 
 COMMANDS = {

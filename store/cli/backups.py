@@ -10,12 +10,12 @@ import click
 
 from store.care.backup import Backup, Restoration
 from store.care.backup import restore as restored
-from store.cli.completion import complete_path
-from store.cli.json_output import to_json
-from store.cli.options import bytes_option, json_option, open_store, path_argument
-from store.cli.progress import progress_bar
-from store.cli.terminal import shown
-from store.cli.units import size_text
+from store.cli.output.json_output import to_json
+from store.cli.output.progress import progress_bar
+from store.cli.output.terminal import shown
+from store.cli.output.units import size_text
+from store.cli.reading.completion import complete_path
+from store.cli.reading.options import bytes_option, json_option, open_store, path_argument
 from store.errors import StoreError
 
 target_argument = click.argument("target", shell_complete=complete_path)

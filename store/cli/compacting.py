@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import click
 
-from store.cli.json_output import to_json
-from store.cli.options import bytes_option, json_option, open_store, path_argument
-from store.cli.progress import progress_bar
-from store.cli.units import size_text
+from store.cli.output.json_output import to_json
+from store.cli.output.progress import progress_bar
+from store.cli.output.units import size_text
+from store.cli.reading.options import bytes_option, json_option, open_store, path_argument
 
 
 @click.command()

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 
 import click
 
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, text
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.terminal import on_one_line, shown_name
 from store.cli.raw import export_undecoded, words_of
-from store.cli.terminal import on_one_line, shown_name
+from store.cli.reading.options import open_store, text
 from store.export import WRITERS, Exported, export_lines, export_to
 
 

@@ -14,11 +14,11 @@ import click
 
 from store import Store
 from store.care.foreign import TRUST, Foreign
-from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
-from store.cli.options import namespace_option, open_store, text
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.json_output import to_json
+from store.cli.output.terminal import on_one_line, shown_name
 from store.cli.raw import import_undecoded, words_of
-from store.cli.terminal import on_one_line, shown_name
+from store.cli.reading.options import namespace_option, open_store, text
 from store.errors import StoreNotFound
 from store.importers import importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, check_source, import_into

@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from store import Store
-from store.cli.completion import complete_names
-from store.cli.json_output import as_json, to_json
-from store.cli.options import (
+from store.cli.output.json_output import as_json, to_json
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import shown, shown_name
+from store.cli.output.units import age_text, moment_text, size_text
+from store.cli.reading.completion import complete_names
+from store.cli.reading.options import (
     any_namespace_option,
     bytes_option,
     clock,
@@ -25,9 +28,6 @@ from store.cli.options import (
     path_argument,
     text,
 )
-from store.cli.tables import Column, print_table
-from store.cli.terminal import shown, shown_name
-from store.cli.units import age_text, moment_text, size_text
 
 SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # of namespaces; the other figures are the file's
 FACTS = (Column("fact", style="cyan"), Column("value"))

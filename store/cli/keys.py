@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from store.cli.sections import Commands
+from store.cli.reading.groups import Commands
 from store.errors import StoreError
 from store.trust.keys.file import add_key, read_key_file, retire_key
 from store.trust.keys.key import ID_BYTES, Key

@@ -9,8 +9,11 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.json_output import as_json, print_array, to_json
-from store.cli.options import (
+from store.cli.output.json_output import as_json, print_array, to_json
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import shown_name
+from store.cli.output.units import age_text, size_text
+from store.cli.reading.options import (
     any_namespace_option,
     bytes_option,
     clock,
@@ -22,9 +25,6 @@ from store.cli.options import (
     path_argument,
     seconds,
 )
-from store.cli.tables import Column, print_table
-from store.cli.terminal import shown_name
-from store.cli.units import age_text, size_text
 
 EXPIRED_COLUMNS = (
     Column("size", right=True, style="green"),

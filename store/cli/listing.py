@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.json_output import PAGE, as_json, print_array
-from store.cli.options import bytes_option, clock, color_option, namespace_option, open_store, path_argument
-from store.cli.selection import RECORD_KEYS, Selection, selecting
-from store.cli.tables import Column, print_table
-from store.cli.terminal import shown_name
-from store.cli.units import age_text, moment_text, size_text
+from store.cli.output.json_output import PAGE, as_json, print_array
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import shown_name
+from store.cli.output.units import age_text, moment_text, size_text
+from store.cli.reading.options import bytes_option, clock, color_option, namespace_option, open_store, path_argument
+from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
 
 COLUMNS = (
     Column("size", right=True, style="green"),

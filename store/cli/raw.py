@@ -13,9 +13,9 @@ from typing import IO
 import click
 
 from store.care.raw import export_raw, import_raw
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store
-from store.cli.terminal import shown_name
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.terminal import shown_name
+from store.cli.reading.options import open_store
 from store.system.syncing import sync_file, sync_folder
 
 

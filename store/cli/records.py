@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.completion import complete_names
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import (
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.terminal import confirm, shown_name
+from store.cli.reading.completion import complete_names
+from store.cli.reading.options import (
     missing,
     name_argument,
     names_argument,
@@ -22,8 +23,15 @@ from store.cli.options import (
     text,
     yes_option,
 )
-from store.cli.terminal import confirm, shown_name
-from store.cli.values import as_json_object, as_raw, format_value, parse_value, read_bytes, read_text, write_raw
+from store.cli.reading.values import (
+    as_json_object,
+    as_raw,
+    format_value,
+    parse_value,
+    read_bytes,
+    read_text,
+    write_raw,
+)
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
 

@@ -8,13 +8,13 @@ import click
 
 import store
 from store.care.recover import Recovery
-from store.cli.completion import complete_path
-from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
-from store.cli.options import json_option
-from store.cli.progress import progress_bar
-from store.cli.terminal import shown, shown_name
-from store.cli.units import size_text
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.json_output import to_json
+from store.cli.output.progress import progress_bar
+from store.cli.output.terminal import shown, shown_name
+from store.cli.output.units import size_text
+from store.cli.reading.completion import complete_path
+from store.cli.reading.options import json_option
 from store.errors import StoreError
 
 SHOWN = 20  # lines on the damage of the file; --json has them all

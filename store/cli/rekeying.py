@@ -7,11 +7,11 @@ from dataclasses import asdict
 import click
 
 from store.care.rekey import Rekeying
-from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
-from store.cli.options import json_option, open_store, path_argument
-from store.cli.progress import progress_bar
-from store.cli.terminal import on_one_line, shown_name
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.json_output import to_json
+from store.cli.output.progress import progress_bar
+from store.cli.output.terminal import on_one_line, shown_name
+from store.cli.reading.options import json_option, open_store, path_argument
 
 
 @click.command()

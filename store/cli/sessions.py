@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.json_output import as_json, to_json
-from store.cli.options import open_store, path_argument, text
-from store.cli.sections import Commands
-from store.cli.terminal import shown_name
-from store.cli.values import read_text
+from store.cli.output.json_output import as_json, to_json
+from store.cli.output.terminal import shown_name
+from store.cli.reading.groups import Commands
+from store.cli.reading.options import open_store, path_argument, text
+from store.cli.reading.values import read_text
 from store.sessions import Sessions
 
 DIGITS = 16  # of a hash are shown, which is enough to tell 2**32 sessions apart

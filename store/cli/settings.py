@@ -15,13 +15,13 @@ import click
 
 from store import Store
 from store.classes.shown import too_large
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, path_argument, text
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.tables import MOST_PADDED
+from store.cli.output.terminal import on_one_line, shown, shown_name
+from store.cli.reading.groups import Commands
+from store.cli.reading.options import open_store, path_argument, text
+from store.cli.reading.values import format_value, many_digits, parse_value, read_text
 from store.cli.records import _TakesNegativeNumbers
-from store.cli.sections import Commands
-from store.cli.tables import MOST_PADDED
-from store.cli.terminal import on_one_line, shown, shown_name
-from store.cli.values import format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, StoreError, label
 from store.settings.containers import Anything
 from store.settings.opening import NAMESPACE, put_plain

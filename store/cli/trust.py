@@ -9,10 +9,10 @@ import click
 
 from store import Store
 from store.care.inspect import Inspection, foreign_records
-from store.cli.completion import complete_names, complete_namespaces
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import missing, name_argument, namespace_option, open_store, path_argument, text
-from store.cli.terminal import confirm, shown, shown_name
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.terminal import confirm, shown, shown_name
+from store.cli.reading.completion import complete_names, complete_namespaces
+from store.cli.reading.options import missing, name_argument, namespace_option, open_store, path_argument, text
 from store.errors import CodecUnavailable, RecordError, label
 
 MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well

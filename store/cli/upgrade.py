@@ -11,10 +11,10 @@ import click
 from store import Store
 from store.care.upgrade import BATCH, Upgraded
 from store.care.upgrade import upgrade as upgraded
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, path_argument, text
-from store.cli.progress import is_watched
-from store.cli.terminal import on_one_line, shown, shown_name
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.progress import is_watched
+from store.cli.output.terminal import on_one_line, shown, shown_name
+from store.cli.reading.options import open_store, path_argument, text
 
 OUTCOMES = ("upgraded", "current", "left", "failed")
 

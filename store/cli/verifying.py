@@ -9,10 +9,10 @@ from dataclasses import asdict
 import click
 
 from store.care.verify import Verification
-from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
-from store.cli.options import json_option, open_store, path_argument
-from store.cli.terminal import shown, shown_name
+from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.json_output import to_json
+from store.cli.output.terminal import shown, shown_name
+from store.cli.reading.options import json_option, open_store, path_argument
 from store.errors import Corrupt, NotAStore, StorageError, StoreNotFound
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from store import Store
-from store.cli.json_output import as_json, to_json
-from store.cli.options import namespace_option, open_store, path_argument, text, waiting_seconds
-from store.cli.terminal import shown_name
+from store.cli.output.json_output import as_json, to_json
+from store.cli.output.terminal import shown_name
+from store.cli.reading.options import namespace_option, open_store, path_argument, text, waiting_seconds
 
 
 @click.command()

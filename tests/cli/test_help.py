@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from store import Store
-from store.cli import cli, sections
+from store.cli import cli
+from store.cli.reading import groups
 from store.sessions import Sessions
 from store.trust.keys.key import Key
 
@@ -68,7 +69,7 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
 
 def test_help_lists_every_command_under_a_heading(run):
     lines = run("--help").out.splitlines()
-    for heading, names in sections.SECTIONS.items():
+    for heading, names in groups.SECTIONS.items():
         if set(names) & set(cli.commands):
             assert f"{heading}:" in lines
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].islower() and "  " in line[2:].strip()]
@@ -86,7 +87,7 @@ def test_group_without_a_command_shows_its_help_and_is_a_wrong_call(run, name):
 
 
 def test_help_of_a_command_in_no_section(run, monkeypatch):
-    monkeypatch.setattr(sections, "SECTIONS", {"Records": ("get", "frobnicate"), "None": ("frob",)})
+    monkeypatch.setattr(groups, "SECTIONS", {"Records": ("get", "frobnicate"), "None": ("frob",)})
     out = run("--help").out
     assert "\nMore:\n  admit " in out and "\nRecords:\n  get " in out and "frob" not in out and "None:" not in out
 

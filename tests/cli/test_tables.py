@@ -12,8 +12,8 @@ import termios
 import pytest
 
 from store import Store
-from store.cli import tables, terminal
-from store.cli.tables import Column, print_table, text_width
+from store.cli.output import tables, terminal
+from store.cli.output.tables import Column, print_table, text_width
 
 COLUMNS = (Column("size", right=True), Column("type", cut=True), Column("name", cut=True))
 ESCAPE = re.compile(r"\x1b\[[\d;]*m")
@@ -23,7 +23,7 @@ EVIL = "[red]x[/red] :smile: \x1b[31m\x9b\u202e [link=http://x]"
 @pytest.fixture
 def without_rich(monkeypatch):
     monkeypatch.setitem(sys.modules, "rich", None)
-    for name in [name for name in sys.modules if name.startswith(("rich.", "store.cli.rich_tables"))]:
+    for name in [name for name in sys.modules if name.startswith(("rich.", "store.cli.output.rich_tables"))]:
         monkeypatch.delitem(sys.modules, name)
 
 
@@ -118,7 +118,7 @@ def test_rich_table_has_the_same_columns_as_the_plain_one(capsys, terminal_of, m
     by_rich = drawn(capsys, rows, color=True)
     assert "\x1b[" in by_rich
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "store.cli.rich_tables", None)
+        patch.setitem(sys.modules, "store.cli.output.rich_tables", None)
         plain = drawn(capsys, rows)
     heading, rule, *lines = [line.rstrip() for line in ESCAPE.sub("", by_rich).splitlines()]
     assert [heading, *lines] == plain.splitlines()
@@ -129,7 +129,7 @@ def test_rich_where_stdout_is_ascii(capsys, terminal_of, monkeypatch):
     need_rich()
     terminal_of(80)
     monkeypatch.setattr(terminal, "fits", str.isascii)
-    monkeypatch.setattr("store.cli.rich_tables.fits", str.isascii, raising=False)
+    monkeypatch.setattr("store.cli.output.rich_tables.fits", str.isascii, raising=False)
     lines = ESCAPE.sub("", drawn(capsys, [("12", "int", "é")], color=True)).splitlines()
     assert [line.rstrip() for line in lines] == ["size  type  name", "-" * 18, r"  12  int   \u00e9"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from store import Record
-from store.cli.terminal import shown
+from store.cli.output.terminal import shown
 
 PAGE = 500  # objects in one write: each write is flushed
 

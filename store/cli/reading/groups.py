@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from store.cli.exits import EXIT_USAGE
+from store.cli.output.exits import EXIT_USAGE
 
 SECTIONS = {
     "Records": ("get", "set", "rm", "touch", "ls", "records", "info", "watch"),

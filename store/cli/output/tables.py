@@ -12,7 +12,7 @@ from itertools import islice
 
 import click
 
-from store.cli import terminal
+from store.cli.output import terminal
 
 PAGE = 500  # rows that are laid out together: widths may grow from page to page, never shrink
 MOST_PADDED = 200  # places: one long cell must not make a thousand lines as long
@@ -107,7 +107,7 @@ def _drawing(color: bool | None) -> Draw:
     if not (terminal.is_terminal() or color):
         return _draw_plain
     try:
-        from store.cli.rich_tables import drawing
+        from store.cli.output.rich_tables import drawing
     except ModuleNotFoundError:
         if color:
             click.echo("store: colours need rich, which is not installed: pip install rich", err=True)

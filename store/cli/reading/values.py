@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from store.classes.shown import in_full, message_of
-from store.cli.terminal import is_terminal, shown
+from store.cli.output.terminal import is_terminal, shown
 from store.codecs import codecs
 from store.errors import NotSerializable, label
 

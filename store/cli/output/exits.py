@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from store.cli.terminal import on_one_line
+from store.cli.output.terminal import on_one_line
 from store.errors import StoreError
 
 EXIT_ERROR = 1  # the world refused: no such record, a damaged file, a full disk

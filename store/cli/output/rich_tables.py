@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from store.cli.terminal import fits
+from store.cli.output.terminal import fits
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod
 
-    from store.cli.tables import Column, Draw, Row
+    from store.cli.output.tables import Column, Draw, Row
 
 # A line under the heading, and two blanks between columns: what plain text has too.
 _LINES = "    \n    \n ── \n    \n    \n    \n    \n    \n"

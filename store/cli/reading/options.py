@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from store import Store
-from store.cli.completion import complete_names, complete_namespaces, complete_path
+from store.cli.reading.completion import complete_names, complete_namespaces, complete_path
 from store.errors import StoreError, StoreNotFound, label
 from store.system.clock import wall_clock
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from store import Record, Store
-from store.cli.options import text
+from store.cli.reading.options import text
 
 T = TypeVar("T")
 
