@@ -1,4 +1,4 @@
-"""The command line: `store`, also `python -m store`. One file for each group of commands."""
+"""The command line: `store`, also `python -m store`. One file for each group of commands; see README.md."""
 
 from __future__ import annotations
 
@@ -9,43 +9,55 @@ import click
 import store
 from store.cli.output.exits import run
 from store.cli.reading import completion
-from store.cli.reading.groups import Sections
-from store.cli.reading.late import Late
+from store.cli.reading.groups import SectionedCommands
 from store.system.clock import wall_clock
 
-COMMANDS = {
-    "demo": "store.cli.demo:demo",
-    "get": "store.cli.records:get",
-    "set": "store.cli.records:set_",
-    "rm": "store.cli.records:rm",
-    "touch": "store.cli.lifetimes:touch",
-    "purge": "store.cli.lifetimes:purge",
-    "ls": "store.cli.listing:ls",
-    "records": "store.cli.listing:records",
-    "namespaces": "store.cli.listing:namespaces",
-    "info": "store.cli.info:info",
-    "stats": "store.cli.info:stats",
-    "inspect": "store.cli.trust:inspect",
-    "admit": "store.cli.trust:admit",
-    "verify": "store.cli.verifying:verify",
-    "compact": "store.cli.compacting:compact",
-    "recover": "store.cli.recovering:recover",
-    "backup": "store.cli.backups:backup",
-    "restore": "store.cli.backups:restore",
-    "export": "store.cli.exporting:export",
-    "import": "store.cli.importing:import_",
-    "upgrade": "store.cli.upgrade:upgrade",
-    "rekey": "store.cli.rekeying:rekey",
-    "key": "store.cli.keys:key",
-    "settings": "store.cli.settings:settings",
-    "sessions": "store.cli.sessions:sessions",
-    "watch": "store.cli.watch:watch",
+# The headings of `store --help`, with the commands under each and where they are.
+SECTIONS = {
+    "Records": {
+        "get": "store.cli.records:get",
+        "set": "store.cli.records:set_",
+        "rm": "store.cli.records:rm",
+        "touch": "store.cli.records:touch",
+        "ls": "store.cli.listing:ls",
+        "records": "store.cli.listing:records",
+        "info": "store.cli.info:info",
+        "watch": "store.cli.watch:watch",
+    },
+    "The store": {
+        "namespaces": "store.cli.listing:namespaces",
+        "stats": "store.cli.info:stats",
+        "purge": "store.cli.maintenance:purge",
+        "verify": "store.cli.maintenance:verify",
+        "compact": "store.cli.maintenance:compact",
+        "backup": "store.cli.backups:backup",
+        "restore": "store.cli.backups:restore",
+        "recover": "store.cli.backups:recover",
+        "upgrade": "store.cli.maintenance:upgrade",
+    },
+    "In and out": {
+        "import": "store.cli.importing:import_",
+        "export": "store.cli.exporting:export",
+    },
+    "Trust": {
+        "inspect": "store.cli.trust:inspect",
+        "admit": "store.cli.trust:admit",
+        "key": "store.cli.keys:key",
+        "rekey": "store.cli.keys:rekey",
+    },
+    "Uses": {
+        "settings": "store.cli.settings:settings",
+        "sessions": "store.cli.sessions:sessions",
+    },
+    "To begin with": {
+        "demo": "store.cli.demo:demo",
+    },
 }
 
 
 @click.group(
-    cls=Sections,
-    commands=Late(COMMANDS),
+    cls=SectionedCommands,
+    sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\n{completion.HOW_TO}",
 )

@@ -1,32 +1,29 @@
-"""`backup` and `restore`: all of a store in another place, and back."""
+"""Copies of a whole store: `backup`, `restore`, `recover`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-
 import click
 
+import store
 from store.care.backup import Backup, Restoration
-from store.care.backup import restore as restored
-from store.cli.output.json_output import to_json
+from store.care.recover import Recovery
+from store.cli.output.exits import exit_with_error, usage_errors
+from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
-from store.cli.output.terminal import shown
+from store.cli.output.terminal import shown, shown_place
 from store.cli.output.units import size_text
+from store.cli.reading import options
 from store.cli.reading.completion import complete_path
-from store.cli.reading.options import bytes_option, json_option, open_store, path_argument
-from store.errors import StoreError
+from store.cli.reading.opening import open_store
 
-target_argument = click.argument("target", shell_complete=complete_path)
-backup_argument = click.argument("backup", shell_complete=complete_path)
+MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all
 
 
 @click.command()
-@path_argument
-@target_argument
-@json_option
-@bytes_option
+@options.path
+@click.argument("target", shell_complete=complete_path)
+@options.as_object
+@options.exact
 def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
     """Copies a store to TARGET, as of one moment.
 
@@ -40,16 +37,16 @@ def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
       store backup app.db app.backup.db
       store backup app.db app.backup.db --json
     """
-    with open_store(path, mode="r") as s, _usage_errors(), progress_bar("backup") as progress:
+    with open_store(path, mode="r") as s, usage_errors(), progress_bar("backup") as progress:
         done = s.backup(target, progress=progress)
-    _tell(done, as_object, exact)
+    print_report(done, as_object, lambda done: _show_copy(done, exact))
 
 
 @click.command()
-@backup_argument
-@path_argument
-@json_option
-@bytes_option
+@click.argument("backup", shell_complete=complete_path)
+@options.path
+@options.as_object
+@options.exact
 def restore(backup: str, path: str, as_object: bool, exact: bool) -> None:
     """Makes the store at PATH what it was at its backup.
 
@@ -64,26 +61,59 @@ def restore(backup: str, path: str, as_object: bool, exact: bool) -> None:
       store restore app.backup.db app.db
       store restore app.backup.db other.db --json
     """
-    with _usage_errors(), progress_bar("restore") as progress:
-        done = restored(backup, path, progress=progress)
-    _tell(done, as_object, exact)
+    with usage_errors(), progress_bar("restore") as progress:
+        done = store.restore(backup, path, progress=progress)
+    print_report(done, as_object, lambda done: _show_copy(done, exact))
 
 
-def _tell(done: Backup | Restoration, as_object: bool, exact: bool) -> None:
-    if as_object:
-        click.echo(to_json(asdict(done)))
-        return
-    click.echo(
-        f"records {done.records}, files {done.files}: {size_text(done.bytes, exact=exact)} in {shown(done.path)}"
-    )
+def _store_id(argument: str) -> bytes:
+    return options.id_of(argument, 16, "a store's id is 32 hex digits")
 
 
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """A path that can never be right is a wrong call."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.UsageError(str(exc), click.get_current_context()) from exc
+@click.command()
+@click.argument("source", metavar="SRC", shell_complete=complete_path)
+@click.argument("target", metavar="DST")
+@click.option(
+    "--store-id",
+    metavar="HEX",
+    type=_store_id,
+    help="The id in the table identity of a backup, if SRC lost its own.",
+)
+@options.as_object
+def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -> None:
+    """Copies what still holds from a damaged store.
+
+    Every record of SRC whose seal holds goes to the new store DST, with its files; SRC is not changed, and may be so
+    damaged that it does not open. Close the programs that use it first. "Unsure" records come from pages that
+    nothing leads to any more: they may be older than what was stored last. The exit code is 1 if there was damage.
+    The keys with --json: sealed, foreign, lost, unsure, damage, files and file_bytes.
+
+    \b
+    Examples:
+      store recover app.db recovered.db
+    """
+    with usage_errors(), progress_bar("recover") as progress:
+        found = store.recover(source, target, store_id=store_id, progress=progress)
+    print_report(found, as_object, _show_recovery)
+    exit_with_error(not found.ok)
+
+
+def _show_copy(done: Backup | Restoration, exact: bool) -> None:
+    size = size_text(done.bytes, exact=exact)
+    click.echo(f"records {done.records}, files {done.files}: {size} in {shown(done.path)}")
+
+
+def _show_recovery(found: Recovery) -> None:
+    click.echo(f"sealed   {found.sealed}")
+    click.echo(f"foreign  {found.foreign}")
+    click.echo(f"files    {found.files}, {size_text(found.file_bytes)}")
+    click.echo(f"unsure   {len(found.unsure)}")
+    for namespace, name in found.unsure:
+        click.echo(f"  {shown_place(namespace, name)}")
+    click.echo(f"lost     {len(found.lost)}")
+    for namespace, name, why in found.lost:
+        click.echo(f"  {shown_place(namespace, name)}: {shown(why)}")
+    for line in found.damage[:MOST_DAMAGE]:
+        click.echo(f"damage   {shown(line)}")
+    if len(found.damage) > MOST_DAMAGE:
+        click.echo(f"damage   and {len(found.damage) - MOST_DAMAGE} more; --json has them all")

@@ -1,4 +1,4 @@
-"""`key`: the keys that seal what this user writes. Secrets are never shown."""
+"""`key`, `rekey`: the keys that seal what this user writes. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
+from store.care.rekey import Rekeying
+from store.cli.output.exits import exit_with_error
+from store.cli.output.json_output import print_report
+from store.cli.output.progress import progress_bar
+from store.cli.output.terminal import note, on_one_line, shown_place
+from store.cli.reading import options
 from store.cli.reading.groups import Commands
+from store.cli.reading.opening import open_store
 from store.errors import StoreError
 from store.trust.keys.file import add_key, read_key_file, retire_key
 from store.trust.keys.key import ID_BYTES, Key
@@ -75,7 +82,8 @@ def retire(id_: str) -> None:
     Examples:
       store key retire 1f0c2a9be4d35578
     """
-    key_id = _id(id_)
+    problem = "an id is 16 hexadecimal digits, as `store key show` shows them"  # it may be a key: it is not shown
+    key_id = options.id_of(id_, ID_BYTES, problem)
     file = _key_file()
     try:
         retire_key(file, key_id)
@@ -87,17 +95,28 @@ def retire(id_: str) -> None:
     click.echo(f"{key_id.hex()}  verifies only")
 
 
-def _id(text: str) -> bytes:
-    """Raises: click.BadParameter: it is no id; what it is is not shown, since it might be a key."""
-    try:
-        key_id = bytes.fromhex(text)
-    except ValueError:
-        key_id = b""
-    if len(key_id) != ID_BYTES:
-        raise click.BadParameter(
-            "an id is 16 hexadecimal digits, as `store key show` shows them", click.get_current_context()
-        )
-    return key_id
+@click.command()
+@options.path
+@options.as_object
+def rekey(path: str, as_object: bool) -> None:
+    """Seals every record with the newest key.
+
+    After `store key new`. In all namespaces, expired records too; then no record needs an older key, and its line
+    can be deleted from the key file once each store was rekeyed. Only seals change. In batches, each all or nothing:
+    stop it when you like and run it again. Records that no key of yours sealed, and those whose seal does not hold,
+    are left as they are; exit code 1 if there are any. Backups keep the seals they were made with. The keys with
+    --json: key (the id of the newest), resealed, current (sealed with it before), left (namespace, name, reason) and
+    keys (the ids of those that seal records now, and how many).
+
+    \b
+    Examples:
+      store rekey app.db
+      store rekey app.db --json
+    """
+    with open_store(path, mode="w") as s, progress_bar("rekey") as progress:
+        done = s.rekey(progress=progress)
+    print_report(done, as_object, _show_rekeying)
+    exit_with_error(done.left)
 
 
 def _keyring() -> Keyring:
@@ -126,3 +145,11 @@ def _role(one: Key, seals: Key | None) -> str:
     if one.retired:
         return "retired: verifies only"
     return "seals and verifies" if one is seals else "verifies"
+
+
+def _show_rekeying(done: Rekeying) -> None:
+    for namespace, name, reason in done.left:
+        note(f"{shown_place(namespace, name)} is left as it is: {on_one_line(reason)}")
+    click.echo(f"resealed {done.resealed}, current {done.current}, left {len(done.left)}")
+    for key_id, count in done.keys.items():
+        click.echo(f"{key_id:<16}  {count} records" + ("  (the newest key)" if key_id == done.key else ""))

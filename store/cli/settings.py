@@ -15,20 +15,25 @@ import click
 
 from store import Store
 from store.classes.shown import too_large
-from store.cli.output.exits import EXIT_ERROR
+from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.tables import MOST_PADDED
-from store.cli.output.terminal import on_one_line, shown, shown_name
+from store.cli.output.terminal import note, on_one_line, shown, shown_name
+from store.cli.reading import options
 from store.cli.reading.groups import Commands
-from store.cli.reading.options import open_store, path_argument, text
-from store.cli.reading.values import format_value, many_digits, parse_value, read_text
-from store.cli.records import _TakesNegativeNumbers
+from store.cli.reading.opening import open_store
+from store.cli.reading.values import NegativeNumbers, format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, StoreError, label
 from store.settings.containers import Anything
 from store.settings.opening import NAMESPACE, put_plain
 from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
 _namespace_option = click.option(
-    "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
+    "--namespace",
+    metavar="NS",
+    type=options.text,
+    default=NAMESPACE,
+    show_default=True,
+    help="Where the settings are.",
 )
 _format_option = click.option(
     "--format", type=click.Choice(list(FORMATS)), help="The format; that of the file's suffix by default."
@@ -51,9 +56,9 @@ def settings() -> None:
 
 
 @settings.command()
-@path_argument
+@options.path
 @_namespace_option
-@click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
+@options.as_object
 def show(path: str, namespace: str, as_object: bool) -> None:
     """Shows the stored values; fields that have their default are not there.
 
@@ -69,8 +74,7 @@ def show(path: str, namespace: str, as_object: bool) -> None:
             click.echo(shown(_json(_plain(values, "json"))))
     else:
         _show(path, namespace, values)
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+    exit_with_error(failed)
 
 
 def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
@@ -81,10 +85,10 @@ def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
         click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")
 
 
-@settings.command("set", cls=_TakesNegativeNumbers, context_settings={"ignore_unknown_options": True})
-@path_argument
-@click.argument("field", type=text)
-@click.argument("value", type=text)
+@settings.command("set", cls=NegativeNumbers)
+@options.path
+@click.argument("field", type=options.text)
+@click.argument("value", type=options.text)
 @_namespace_option
 def set_(path: str, field: str, value: str, namespace: str) -> None:
     """Stores the value of a field, which the program checks when it reads it.
@@ -103,8 +107,8 @@ def set_(path: str, field: str, value: str, namespace: str) -> None:
 
 
 @settings.command()
-@path_argument
-@click.argument("fields", metavar="FIELD...", type=text, nargs=-1)
+@options.path
+@click.argument("fields", metavar="FIELD...", type=options.text, nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All fields, in place of FIELD.")
 @_namespace_option
 def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> None:
@@ -118,7 +122,7 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
       store settings reset app.db --all
     """
     if bool(fields) == every:
-        raise click.UsageError("name the fields, or pass --all", click.get_current_context())
+        raise usage_error("name the fields, or pass --all")
     with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
         for field in dict.fromkeys(s.names() if every else fields):
             if field not in s:
@@ -129,7 +133,7 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
 
 
 @settings.command()
-@path_argument
+@options.path
 @click.argument("file", metavar="[FILE]", default="-")
 @_format_option
 @_namespace_option
@@ -159,8 +163,7 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
         click.echo(written, nl=False)
     else:
         _write_new(file, written)
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+    exit_with_error(failed)
 
 
 def _write_new(file: str, written: str) -> None:
@@ -172,7 +175,7 @@ def _write_new(file: str, written: str) -> None:
 
 
 @settings.command("import")
-@path_argument
+@options.path
 @click.argument("file", metavar="FILE")
 @_format_option
 @_namespace_option
@@ -202,7 +205,7 @@ def import_(path: str, file: str, format: str | None, namespace: str) -> None:
         _put_all(s, values)
     if has_comments(content, format):
         where = "the text" if file == "-" else on_one_line(file)
-        click.echo(f"store: the comments of {where} are not in the store, which keeps values alone", err=True)
+        note(f"the comments of {where} are not in the store, which keeps values alone")
     click.echo(f"imported {len(values)} field{'' if len(values) == 1 else 's'}")
 
 
@@ -210,10 +213,7 @@ def _check_order(path: str, file: str) -> None:
     """Raises: click.UsageError: by their suffixes, the store was named last."""
     is_text = [os.path.splitext(one)[1].lower() in SUFFIXES for one in (path, file)]
     if is_text == [True, False] and file != "-":
-        raise click.UsageError(
-            f"the store comes first: store settings import {shlex.quote(file)} {shlex.quote(path)}",
-            click.get_current_context(),
-        )
+        raise usage_error(f"the store comes first: store settings import {shlex.quote(file)} {shlex.quote(path)}")
 
 
 def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
@@ -226,10 +226,10 @@ def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
         except KeyError:  # deleted since
             continue
         except (RecordError, CodecUnavailable) as exc:
-            click.echo(f"store: {on_one_line(str(exc))}", err=True)
+            note(f"{on_one_line(str(exc))}")
             failed = True
         except MemoryError:
-            click.echo(f"store: {on_one_line(label(name))}: there is not enough memory for it", err=True)
+            note(f"{on_one_line(label(name))}: there is not enough memory for it")
             failed = True
     return values, failed
 
@@ -252,22 +252,22 @@ def _formatted(value: Any) -> str:
 def _format(file: str, format: str | None) -> str:
     """The format to use. Raises: click.UsageError: neither option nor suffix tells."""
     if file == "-" and format is None:
-        raise click.UsageError("stdin has no suffix: pass --format", click.get_current_context())
+        raise usage_error("stdin has no suffix: pass --format")
     try:
         return format_of(file, format)
     except ValueError as exc:
-        raise click.UsageError(f"{exc} (--format)", click.get_current_context()) from exc
+        raise usage_error(f"{exc} (--format)") from exc
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values, all of them plain data under names that a field can have."""
     for name in values:
         if name.startswith("_") or not name.isidentifier():
-            raise click.UsageError(f"{shown_name(name)} is no name of a field", click.get_current_context())
+            raise usage_error(f"{shown_name(name)} is no name of a field")
     try:
         return {name: Anything().check(value, name) for name, value in values.items()}
     except (TypeError, ValueError) as exc:
-        raise click.UsageError(str(exc), click.get_current_context()) from exc
+        raise usage_error(str(exc)) from exc
 
 
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:

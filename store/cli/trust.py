@@ -1,4 +1,4 @@
-"""`inspect`, `admit`: records of others looked at and taken over; none is decoded for it."""
+"""`inspect`, `admit`: look at records sealed by other people, and take them over; none is decoded for it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 from store import Store
 from store.care.inspect import Inspection, foreign_records
-from store.cli.output.exits import EXIT_ERROR
-from store.cli.output.terminal import confirm, shown, shown_name
-from store.cli.reading.completion import complete_names, complete_namespaces
-from store.cli.reading.options import missing, name_argument, namespace_option, open_store, path_argument, text
+from store.cli.output.exits import exit_with_error, usage_error
+from store.cli.output.terminal import confirm, note, on_one_line, shown, shown_name, shown_place
+from store.cli.reading import options
+from store.cli.reading.opening import missing, open_store
 from store.errors import CodecUnavailable, RecordError, label
 
 MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well
@@ -21,9 +21,9 @@ Answer = Callable[[tuple[str, ...]], bool]
 
 
 @click.command()
-@path_argument
-@name_argument
-@namespace_option
+@options.path
+@options.name
+@options.namespace()
 def inspect(path: str, name: str, namespace: str) -> None:
     """Shows what is in a record, with nothing of it run.
 
@@ -48,17 +48,11 @@ def inspect(path: str, name: str, namespace: str) -> None:
 
 
 @click.command()
-@path_argument
-@click.argument("names", metavar="[NAME...]", type=text, nargs=-1, shell_complete=complete_names)
+@options.path
+@options.some_names
 @click.option("--all", "everything", is_flag=True, help="All records sealed by a key that is not here; asks first.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--namespace",
-    metavar="NS",
-    type=text,
-    shell_complete=complete_namespaces,
-    help="The namespace; the unnamed one by default, with --all every one.",
-)
+@options.yes
+@options.namespace("The namespace; the unnamed one by default, with --all every one.", None)
 def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namespace: str | None) -> None:
     """Makes records of others yours.
 
@@ -73,14 +67,13 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
       store admit app.db --all
     """
     if bool(names) == everything:
-        raise click.UsageError("name the records to admit, or pass --all", click.get_current_context())
+        raise usage_error("name the records to admit, or pass --all")
     with open_store(path, mode="w", namespace=namespace or "") as s:
         if everything:
             failed = _admit_all(s, namespace, None if yes else _ask)
         else:
             failed = _admit(s, [_inspected(s, name, path) for name in dict.fromkeys(names)])
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+    exit_with_error(failed)
 
 
 def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
@@ -95,28 +88,26 @@ def _admit_all(s: Store[Any], namespace: str | None, ask: Answer | None) -> bool
     left_out: list[str] = []
     failed = _admit(s, _chosen(foreign_records(s, namespace), ask, left_out.append))
     for problem in left_out:
-        _tell(problem)
+        note(on_one_line(problem))
     return failed or bool(left_out)
 
 
 def _chosen(
     found: Iterable[Inspection], ask: Answer | None, leave_out: Callable[[str], None]
 ) -> Iterator[Inspection]:
-    """Those to admit; each set of globals is asked for when it is met first, where there is somebody to ask."""
+    """The records to admit; each set of globals is asked for once, unless there is nothing to ask with."""
     answers: dict[tuple[str, ...], bool] = {}
     for seen in found:
         which = label(seen.record.name, seen.record.namespace)
         wanted = tuple(sorted(seen.globals))
         if seen.problem:
             leave_out(f"{which} is left out, what it names is not known in full: {seen.problem}")
-        elif ask is None:
-            yield seen
-        elif len(wanted) > MAX_SHOWN:
+        elif ask and len(wanted) > MAX_SHOWN:
             leave_out(f"{which} is left out, it names {len(wanted)} classes and functions: admit it by its name")
         else:
-            if wanted not in answers:
+            if ask and wanted not in answers:
                 answers[wanted] = ask(wanted)
-            if answers[wanted]:
+            if answers.get(wanted, True):
                 yield seen
 
 
@@ -127,22 +118,18 @@ def _admit(s: Store[Any], inspections: Iterable[Inspection]) -> bool:
         try:
             s.admit(seen)
         except (RecordError, CodecUnavailable) as exc:
-            _tell(str(exc))
+            note(on_one_line(str(exc)))
             failed = True
-            continue
-        where = f" ({shown_name(seen.record.namespace)})" if seen.record.namespace else ""
-        click.echo(f"admitted  {shown_name(seen.record.name)}{where}: {_listed(seen.globals)}")
+        else:
+            place = shown_place(seen.record.namespace, seen.record.name)
+            click.echo(f"admitted  {place}: {_listed(seen.globals)}")
     return failed
 
 
 def _ask(found: tuple[str, ...]) -> bool:
-    """Whether records that name these may be admitted. Raises: click.ClickException: nobody is there to say."""
+    """Whether to admit records that name these. Raises: click.ClickException: there is no answer."""
     return confirm(f"Records that name {_listed(found)}: admit them?", "--yes admits without asking")
 
 
 def _listed(found: tuple[str, ...]) -> str:
     return ", ".join(map(shown_name, found)) or "no classes and functions, only plain data"
-
-
-def _tell(problem: str) -> None:
-    click.echo(f"store: {shown(' '.join(problem.split()))}", err=True)

@@ -5,18 +5,41 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from store.cli.output.terminal import on_one_line
+from store.cli.output.terminal import note, on_one_line
 from store.errors import StoreError
 
-EXIT_ERROR = 1  # the world refused: no such record, a damaged file, a full disk
+EXIT_ERROR = 1  # the call was right and cannot be done: no such record, a damaged file, a full disk
 EXIT_USAGE = 2  # the call was wrong; click's own number
 EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
-EXIT_PIPE = 141  # and where `| head` has read enough
+EXIT_PIPE = 141  # and for a pipe that was closed: `| head` has read enough
+
+
+def usage_error(message: str) -> click.UsageError:
+    """The error of a wrong call; its line ends with the command whose --help to see."""
+    return click.UsageError(message, click.get_current_context(silent=True))
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A TypeError or ValueError in the block is a wrong call, unless it is a StoreError as well."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (TypeError, ValueError) as exc:
+        raise usage_error(str(exc)) from exc
+
+
+def exit_with_error(wanted: object = True) -> None:
+    """Ends the command with exit code 1 if `wanted`; what there is to say was printed already."""
+    if wanted:
+        click.get_current_context().exit(EXIT_ERROR)
 
 
 def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = None) -> int:
@@ -29,23 +52,19 @@ def run(command: click.Command, args: Sequence[str] | None = None, obj: Any = No
         try:
             return _run(command, args, obj)
         except click.ClickException as exc:
-            _complain(exc.format_message().rstrip(".") + _behind_dashes(exc) + _where_to_look(exc))
-            return exc.exit_code
+            return _complain(exc.format_message().rstrip(".") + _advice(exc), exc.exit_code)
         except (click.Abort, KeyboardInterrupt):
             return EXIT_INTERRUPTED
         except BrokenPipeError:
             return EXIT_PIPE
         except (StoreError, Warning) as exc:  # a warning is raised under `python -W error`
-            _complain(str(exc))
-            return EXIT_ERROR
+            return _complain(str(exc))
         except MemoryError:
-            _complain("there is not enough memory for this")
-            return EXIT_ERROR
+            return _complain("there is not enough memory for this")
         except OSError as exc:
-            _complain(": ".join(str(part) for part in (exc.filename, exc.strerror or exc) if part))
-            return EXIT_ERROR
+            return _complain(": ".join(str(part) for part in (exc.filename, exc.strerror or exc) if part))
         finally:
-            _let_go_of_streams()
+            _flush_streams()
 
 
 def _run(command: click.Command, args: Sequence[str] | None, obj: Any) -> int:
@@ -53,38 +72,31 @@ def _run(command: click.Command, args: Sequence[str] | None, obj: Any) -> int:
     streams = sys.stdout, sys.stderr
     try:
         code = command.main(None if args is None else list(args), prog_name="store", standalone_mode=False, obj=obj)
-    except SystemExit as exc:  # all that is left to click there: a broken pipe, and a completion that was answered
-        # Where a pipe broke, click hides the streams behind others, and rich exits itself.
-        if (sys.stdout, sys.stderr) != streams or isinstance(exc.__context__, BrokenPipeError):
+    except SystemExit as exc:  # even so click exits after a broken pipe, and after it answered a completion
+        if (sys.stdout, sys.stderr) != streams:  # click puts others in their place after a broken pipe
             sys.stdout, sys.stderr = streams
             return EXIT_PIPE
         return exc.code if isinstance(exc.code, int) else EXIT_ERROR
     return code if isinstance(code, int) else 0
 
 
-def _where_to_look(error: click.ClickException) -> str:
-    if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"; see '{error.ctx.command_path} --help'"
-    return ""
-
-
-def _behind_dashes(error: click.ClickException) -> str:
-    """How to give a name or value that was taken for an option."""
-    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+def _advice(error: click.ClickException) -> str:
+    """What to do about a wrong call: how to pass a name that looks like an option, and whose --help to see."""
+    if not isinstance(error, click.UsageError) or error.ctx is None:
         return ""
-    words = [
-        one.metavar or str(one.name).upper() for one in error.ctx.command.params if isinstance(one, click.Argument)
-    ]
-    if not words:
-        return ""
-    return f"; if it is no option, put -- before the arguments: `{error.ctx.command_path} -- {' '.join(words)}`"
+    path, command, advice = error.ctx.command_path, error.ctx.command, ""
+    words = [one.metavar or str(one.name).upper() for one in command.params if isinstance(one, click.Argument)]
+    if words and isinstance(error, click.NoSuchOption):
+        advice = f"; if it is no option, put -- before the arguments: `{path} -- {' '.join(words)}`"
+    return f"{advice}; see '{path} --help'"
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, code: int = EXIT_ERROR) -> int:
     try:
-        click.echo(f"store: {on_one_line(message)}", err=True)
-    except OSError:  # nobody is there to be told
+        note(on_one_line(message))
+    except OSError:  # stderr is closed
         pass
+    return code
 
 
 def _show_warning(
@@ -93,8 +105,8 @@ def _show_warning(
     _complain(f"warning: {message}")
 
 
-def _let_go_of_streams() -> None:
-    """What could not be written now must not be tried again at exit: that prints an error of Python's own."""
+def _flush_streams() -> None:
+    """What cannot be written now must not be tried again at exit: Python would print an error of its own."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:

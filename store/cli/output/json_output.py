@@ -1,24 +1,29 @@
-"""JSON out: one document, whatever the number of records, written as they come."""
+"""JSON output: one document for any number of records, written page by page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from store import Record
 from store.cli.output.terminal import shown
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    R = TypeVar("R", bound=DataclassInstance)
+
 PAGE = 500  # objects in one write: each write is flushed
 
 
 def to_json(facts: Mapping[str, Any]) -> str:
-    """As one line. In a damaged file anything can stand in any column, so it must not matter what does."""
+    """The facts on one line. Values of any type pass, since any type can stand in a column of a damaged file."""
     return shown(json.dumps(facts, ensure_ascii=False, default=str))
 
 
@@ -29,11 +34,31 @@ def as_json(record: Record) -> dict[str, Any]:
     }
 
 
-def print_array(objects: Iterable[Mapping[str, Any]]) -> None:
-    """Prints a JSON array of objects, one on a line, without holding more than a page of them."""
+def print_report(report: R, as_object: bool, show: Callable[[R], None]) -> None:
+    """Prints what a maintenance method returned: its fields as a JSON object, or with `show` as text."""
+    if as_object:
+        click.echo(to_json(asdict(report)))
+    else:
+        show(report)
+
+
+def print_array(objects: Iterable[Mapping[str, Any]], *, as_they_come: bool = False) -> None:
+    """Prints a JSON array of objects, one on a line, without holding more than a page of them.
+
+    `as_they_come`: each object is written at once, and the array is closed even if an error ends it.
+    """
     lines = map(to_json, objects)
-    separator = "["
-    while page := list(islice(lines, PAGE)):
-        click.echo(separator + ",\n ".join(page), nl=False)
-        separator = ",\n "
+    separator, page_size = "[", 1 if as_they_come else PAGE
+    try:
+        while page := list(islice(lines, page_size)):
+            click.echo(separator + ",\n ".join(page), nl=False)
+            separator = ",\n "
+    except BaseException:
+        if as_they_come:
+            _close_array(separator)
+        raise
+    _close_array(separator)
+
+
+def _close_array(separator: str) -> None:
     click.echo("[]" if separator == "[" else "]")

@@ -1,18 +1,31 @@
-"""A bar on stderr for those who wait at a terminal."""
+"""A progress bar on stderr, where that is a terminal."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import click
+
+from store.cli.output.terminal import is_watched
+
+
+class Outcome(Protocol):
+    """The result of one record: "imported", "failed" and the like."""
+
+    @property
+    def outcome(self) -> str: ...
+
+
+R = TypeVar("R", bound=Outcome)
 
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """What is called with how much is done and how much there is; None where nobody is looking."""
+    """Gives a function to call with the work done and the total; None where stderr is no terminal."""
     if not is_watched():
         yield None
         return
@@ -20,16 +33,19 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
         bars: list[Any] = []
 
         def show(done: int, total: int) -> None:
-            if not bars:  # only now it is known how much there is
+            if not bars:  # the total is known only now
                 bars.append(stack.enter_context(click.progressbar(length=total, label=label, file=sys.stderr)))
             bars[0].update(done - bars[0].pos)
 
         yield show
 
 
-def is_watched() -> bool:
-    """Whether somebody looks at stderr."""
-    try:
-        return sys.stderr is not None and sys.stderr.isatty()
-    except ValueError:  # it was closed
-        return False
+def counted(
+    results: Iterable[R], counts: Counter[str], *, length: int | None = None, hidden: bool = False
+) -> Iterator[R]:
+    """The results as they come, with a bar; their outcomes are added to `counts`."""
+    hidden = hidden or not is_watched()
+    with click.progressbar(results, length, file=sys.stderr, hidden=hidden, show_pos=length is None) as bar:
+        for result in bar:
+            counts[result.outcome] += 1
+            yield result

@@ -1,24 +1,20 @@
-"""Groups of commands: called with none, and in `store --help` the commands by what they are for."""
+"""Groups of commands: loaded when they are called, listed in `store --help` under headings."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import click
 
 from store.cli.output.exits import EXIT_USAGE
 
-SECTIONS = {
-    "Records": ("get", "set", "rm", "touch", "ls", "records", "info", "watch"),
-    "The store": ("namespaces", "stats", "purge", "verify", "compact", "backup", "restore", "recover", "upgrade"),
-    "In and out": ("import", "export"),
-    "Trust": ("inspect", "admit", "key", "rekey"),
-    "Uses": ("settings", "sessions"),
-    "To begin with": ("demo",),
-}
-REST = "More"  # those that no section names
+Sections = Mapping[str, Mapping[str, str]]
 
 
 class Commands(click.Group):
-    """A group of commands; called without one it is called wrongly, and shows its help on stderr.
+    """A group of commands; a call without a command is a wrong call, and shows the group's help on stderr.
 
     click's own way differs between its versions: help as an error, which here would be one long line, or as success.
     """
@@ -31,24 +27,33 @@ class Commands(click.Group):
         return super().parse_args(ctx, args)
 
 
-class Sections(Commands):
-    """A group of commands whose help lists them under headings."""
+class SectionedCommands(Commands):
+    """Commands under headings, each imported when it is called: to import all takes longer than most of them run.
+
+    `sections` has the heading, then the name of the command, then its place as "module:attribute".
+    """
+
+    def __init__(self, *, sections: Sections, **attributes: Any) -> None:
+        self.sections = sections
+        self.places = {name: place for commands in sections.values() for name, place in commands.items()}
+        # click lists names, and suggests them for a mistyped one, out of `commands`; `get_command` has the real ones.
+        super().__init__(commands={name: click.Command(name) for name in self.places}, **attributes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in self.places:
+            return None
+        module, _, attribute = self.places[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One definition list for each section that has commands."""
-        named = {name for names in SECTIONS.values() for name in names}
-        rest = tuple(name for name in self.list_commands(ctx) if name not in named)
-        widest = max((len(name) for name in self.commands), default=0)
-        for heading, names in {**SECTIONS, REST: rest}.items():
-            rows = [
-                (name.ljust(widest), self._summary(ctx, name, formatter, widest))
-                for name in names
-                if name in self.commands
-            ]
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
-
-    def _summary(self, ctx: click.Context, name: str, formatter: click.HelpFormatter, widest: int) -> str:
-        command = self.get_command(ctx, name)
-        return "" if command is None else command.get_short_help_str(formatter.width - widest - 6)
+        """One definition list for each section."""
+        widest = max(map(len, self.places))
+        for heading, commands in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([
+                    (name.ljust(widest), command.get_short_help_str(formatter.width - widest - 6))
+                    for name in commands
+                    if (command := self.get_command(ctx, name))
+                ])  # fmt: skip

@@ -1,22 +1,24 @@
-"""What the commands share: their arguments and options, and how a store is opened."""
+"""The arguments and options that commands share, and their types."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
-from store import Store
+from store.cli.output.exits import usage_error
 from store.cli.reading.completion import complete_names, complete_namespaces, complete_path
-from store.errors import StoreError, StoreNotFound, label
-from store.system.clock import wall_clock
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def text(argument: str) -> str:
-    """The type of names and values: UTF-8 whatever the locale, whose unknown bytes come here as surrogates."""
+    """The type of names and values: UTF-8 in any locale; bytes that are not come from Python as surrogates."""
     try:
         return os.fsencode(argument).decode()
     except UnicodeError:
@@ -34,7 +36,7 @@ def waiting_seconds(argument: str) -> float:
 
 
 def _time(argument: str, takes: str, fits: Callable[[float], bool]) -> float:
-    """The one place where the command line reads a number that may be infinite, or none (nan)."""
+    """The only place where the command line reads a number that may be infinite or nan."""
     unit = _UNIT_SECONDS.get(argument[-1:], 0)
     try:
         amount = float(argument[:-1]) * unit if unit else float(argument)
@@ -47,62 +49,57 @@ def _time(argument: str, takes: str, fits: Callable[[float], bool]) -> float:
     return amount
 
 
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-path_argument = click.argument("path", shell_complete=complete_path)
-name_argument = click.argument("name", type=text, shell_complete=complete_names)
-names_argument = click.argument(
-    "names", metavar="NAME...", type=text, nargs=-1, required=True, shell_complete=complete_names
-)
-namespace_option = click.option(
-    "--namespace",
-    metavar="NS",
-    type=text,
-    default="",
-    shell_complete=complete_namespaces,
-    help="The namespace; the unnamed one by default.",
-)
-any_namespace_option = click.option(
-    "--namespace",
-    metavar="NS",
-    type=text,
-    shell_complete=complete_namespaces,
-    help="Only this namespace; every one by default.",
-)
-json_option = click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
-bytes_option = click.option("--bytes", "exact", is_flag=True, help="Sizes in bytes, without units.")
-color_option = click.option(
-    "--color/--no-color", default=None, help="Colours always, or never; by default on a terminal, with rich."
-)
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+def id_of(argument: str, size: int, problem: str) -> bytes:
+    """The bytes of an id in hexadecimal. Raises: click.BadParameter: it is none; only `problem` is shown."""
+    try:
+        found = bytes.fromhex(argument)
+    except ValueError:
+        found = b""
+    if len(found) != size:
+        raise click.BadParameter(problem, click.get_current_context(silent=True))
+    return found
 
 
-def clock() -> Callable[[], float]:
-    """What tells the time to this command, in Unix seconds: what `main` was given."""
-    context = click.get_current_context(silent=True)
-    given = None if context is None else context.obj
-    return given if callable(given) else wall_clock
-
-
-def open_store(path: str, *, mode: str, **options: Any) -> Store[Any]:
-    """The store at `path`; only mode "c" makes one.
+def words_of(words: tuple[str, ...], wanted: tuple[str, ...], default: str | None = None) -> list[str]:
+    """The arguments of one of several forms of a command; `default` stands for the last one.
 
     Raises:
-        click.UsageError: an option, or a key in the environment, can never be right. StoreError.
+        click.UsageError: there are too few or too many.
     """
-    if path == ":memory:":
-        raise click.UsageError("a store in memory ends with the command; give the path of a file")
-    try:
-        return Store(path, mode=mode, **{"clock": clock(), **options})
-    except StoreNotFound as exc:
-        if mode == "c":  # it is the directory that is missing, and the message says so
-            raise
-        raise click.ClickException(f"there is no store at {exc.path}; `store set` makes one") from exc
-    except StoreError:
-        raise
-    except (TypeError, ValueError) as exc:
-        raise click.UsageError(str(exc)) from exc
+    given = [*words, default] if default is not None and len(words) == len(wanted) - 1 else list(words)
+    if len(given) < len(wanted):
+        raise usage_error(f"Missing argument '{wanted[len(given)]}'")
+    if len(given) > len(wanted):
+        raise usage_error(f"Got unexpected extra argument ({' '.join(map(str, given[len(wanted) :]))})")
+    return [str(word) for word in given]
 
 
-def missing(name: str, path: str, namespace: str) -> click.ClickException:
-    """The error for a name that is not there."""
-    return click.ClickException(f"{path} has no {label(name, namespace)}; `store ls` shows the names it has")
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which the help lists them."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def namespace(help: str = "The namespace; the unnamed one by default.", default: str | None = "") -> Callable[[F], F]:
+    """--namespace; `default` None stands for every namespace."""
+    return click.option(
+        "--namespace", metavar="NS", type=text, default=default, shell_complete=complete_namespaces, help=help
+    )
+
+
+path = click.argument("path", shell_complete=complete_path)
+name = click.argument("name", type=text, shell_complete=complete_names)
+names = click.argument("names", metavar="NAME...", type=text, nargs=-1, required=True, shell_complete=complete_names)
+some_names = click.argument("names", metavar="[NAME...]", type=text, nargs=-1, shell_complete=complete_names)
+any_namespace = namespace("Only this namespace; every one by default.", None)
+only_namespace = click.option("--namespace", metavar="NS", type=text, help="Only the records of this namespace.")
+prefix = click.option("--prefix", metavar="P", type=text, default="", help="Only names that begin with P.")
+as_object = click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
+exact = click.option("--bytes", "exact", is_flag=True, help="Sizes in bytes, without units.")
+color = click.option("--color/--no-color", default=None, help="Colours always, or never; by default on a terminal.")
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
