@@ -7,7 +7,7 @@ import click
 import store
 from store.care.backup import Backup, Restoration
 from store.care.recover import Recovery
-from store.cli.output.exits import exit_with_error, usage_errors
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
 from store.cli.output.terminal import shown, shown_place
@@ -37,7 +37,7 @@ def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
       store backup app.db app.backup.db
       store backup app.db app.backup.db --json
     """
-    with open_store(path, mode="r") as s, usage_errors(), progress_bar("backup") as progress:
+    with open_store(path, mode="r") as s, reported_as(usage_error), progress_bar("backup") as progress:
         done = s.backup(target, progress=progress)
     print_report(done, as_object, lambda done: _show_copy(done, exact))
 
@@ -61,7 +61,7 @@ def restore(backup: str, path: str, as_object: bool, exact: bool) -> None:
       store restore app.backup.db app.db
       store restore app.backup.db other.db --json
     """
-    with usage_errors(), progress_bar("restore") as progress:
+    with reported_as(usage_error), progress_bar("restore") as progress:
         done = store.restore(backup, path, progress=progress)
     print_report(done, as_object, lambda done: _show_copy(done, exact))
 
@@ -92,7 +92,7 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
     Examples:
       store recover app.db recovered.db
     """
-    with usage_errors(), progress_bar("recover") as progress:
+    with reported_as(usage_error), progress_bar("recover") as progress:
         found = store.recover(source, target, store_id=store_id, progress=progress)
     print_report(found, as_object, _show_recovery)
     exit_with_error(not found.ok)

@@ -16,7 +16,7 @@ import click
 from store import Store
 from store.care.foreign import TRUST, Foreign
 from store.care.raw import import_raw
-from store.cli.output.exits import exit_with_error, usage_error, usage_errors
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import print_array
 from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
@@ -81,7 +81,7 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
         )
     kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
     source = os.path.abspath(source)
-    with usage_errors():  # before a store is made for a source that cannot be read
+    with reported_as(usage_error):  # before a store is made for a source that cannot be read
         Foreign(how["trust"], how["allow"])
     if how["table"] is not None and kind != "sqlitedict":
         raise usage_error("--table goes with sqlitedict alone")

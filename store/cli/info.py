@@ -17,7 +17,7 @@ from store.cli.output.terminal import shown, shown_name
 from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
 from store.cli.reading.completion import complete_names
-from store.cli.reading.opening import clock, each_namespace, missing, open_store
+from store.cli.reading.opening import clock, each_namespace, existing, namespaces_of, open_store
 
 SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # over namespaces; the other figures are of the file
 FACTS = (Column("fact", style="cyan"), Column("value"))
@@ -54,10 +54,8 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
             facts = {"path": s.location, "namespace": s.namespace, **asdict(s.stats()), "namespaces": s.namespaces()}
             _show_facts(facts, as_object, exact, color)
             return
-        try:
+        with existing(path, namespace, name):
             record = s.record(name)
-        except KeyError:
-            raise missing(name, path, namespace) from None
     _show_facts(as_json(record) if as_object else asdict(record), as_object, exact, color)
 
 
@@ -107,7 +105,7 @@ def _totals(s: Store[Any], namespace: str | None) -> dict[str, Any]:
     codecs: Counter[str] = Counter()
     protocols: Counter[str] = Counter()
     facts = asdict(s.stats()) | {"codecs": codecs, "protocols": protocols} | dict.fromkeys(SUMS, 0)
-    for inner in each_namespace(s, namespace):
+    for inner in each_namespace(s, namespaces_of(s, namespace)):
         found = inner.stats()
         for field in SUMS:
             facts[field] += getattr(found, field)

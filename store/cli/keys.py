@@ -7,14 +7,13 @@ from pathlib import Path
 import click
 
 from store.care.rekey import Rekeying
-from store.cli.output.exits import exit_with_error
+from store.cli.output.exits import exit_with_error, reported_as
 from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
 from store.cli.output.terminal import note, on_one_line, shown_place
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
-from store.errors import StoreError
 from store.trust.keys.file import add_key, read_key_file, retire_key
 from store.trust.keys.key import ID_BYTES, Key
 from store.trust.keys.ring import Keyring
@@ -43,10 +42,8 @@ def show() -> None:
       store key show
     """
     ring = _keyring()
-    try:
+    with reported_as(click.ClickException):
         keys = ring.keys()
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from exc
     if ring.problem:
         raise click.ClickException(ring.problem)
     click.echo(f"keys from {ring.where()}")
@@ -66,10 +63,8 @@ def new() -> None:
       store key new
     """
     file = _key_file()
-    try:
+    with reported_as(click.ClickException):  # the file holds something else than keys
         made = add_key(file)
-    except ValueError as exc:  # what the file holds is no key
-        raise click.ClickException(str(exc)) from exc
     click.echo(f"{made.id.hex()}  seals and verifies")
 
 
@@ -85,13 +80,12 @@ def retire(id_: str) -> None:
     problem = "an id is 16 hexadecimal digits, as `store key show` shows them"  # it may be a key: it is not shown
     key_id = options.id_of(id_, ID_BYTES, problem)
     file = _key_file()
-    try:
-        retire_key(file, key_id)
-    except LookupError as exc:
-        ids = ", ".join(one.id.hex() for one in read_key_file(file))
-        raise click.ClickException(f"{exc.args[0]}; it has {ids}") from None
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from None
+    with reported_as(click.ClickException):
+        try:
+            retire_key(file, key_id)
+        except LookupError as exc:
+            ids = ", ".join(one.id.hex() for one in read_key_file(file))
+            raise click.ClickException(f"{exc.args[0]}; it has {ids}") from None
     click.echo(f"{key_id.hex()}  verifies only")
 
 
@@ -120,16 +114,12 @@ def rekey(path: str, as_object: bool) -> None:
 
 
 def _keyring() -> Keyring:
-    try:
+    with reported_as(click.UsageError):
         return Keyring()
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.UsageError(str(exc)) from exc
 
 
 def _key_file() -> Path:
-    """The file to change. Raises: click.ClickException: the keys come from somewhere else."""
+    """The file to change. Raises: click.ClickException: the keys come from the environment."""
     ring = _keyring()
     file = ring.file()
     if file is None:

@@ -14,7 +14,7 @@ from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import note, shown_name
 from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
-from store.cli.reading.opening import clock, each_of, open_store
+from store.cli.reading.opening import clock, each_namespace, open_store
 from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
 
 COLUMNS = (
@@ -125,7 +125,7 @@ def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, col
       store namespaces app.db --json
     """
     with open_store(path, mode="r") as s:
-        found: Iterator[dict[str, Any]] = map(_figures, each_of(s, selection.of(s.namespaces())))
+        found: Iterator[dict[str, Any]] = map(_figures, each_namespace(s, selection.of(s.namespaces())))
         if selection.sort != "name":
             found = iter(selection.sorted(found, NAMESPACE_KEYS[selection.sort]))
         found = islice(found, selection.limit)

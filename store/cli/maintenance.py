@@ -16,14 +16,14 @@ from store.care.compact import Compaction
 from store.care.upgrade import BATCH, Upgraded
 from store.care.upgrade import upgrade as upgraded
 from store.care.verify import Verification
-from store.cli.output.exits import exit_with_error, usage_errors
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import as_json, print_array, print_report, to_json
 from store.cli.output.progress import counted, progress_bar
 from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import note, on_one_line, shown, shown_name, shown_place
 from store.cli.output.units import age_text, size_text
 from store.cli.reading import options
-from store.cli.reading.opening import clock, each_namespace, each_of, open_store
+from store.cli.reading.opening import clock, each_namespace, namespaces_of, open_store
 from store.errors import Corrupt, NotAStore, StorageError, StoreNotFound
 
 EXPIRED_COLUMNS = (
@@ -106,9 +106,9 @@ def purge(path: str, namespace: str | None, dry_run: bool, as_object: bool, exac
         _show_expired(path, namespace, as_object, exact, color)
         return
     with _before_all_time(path) as s:
-        namespaces = s.namespaces() if namespace is None else [namespace]
+        namespaces = namespaces_of(s, namespace)
     with open_store(path, mode="w") as s:
-        purged = sum(inner.purge() for inner in each_of(s, namespaces))
+        purged = sum(inner.purge() for inner in each_namespace(s, namespaces))
     click.echo(to_json({"purged": purged}) if as_object else f"purged {purged}")
 
 
@@ -140,8 +140,8 @@ def upgrade(path: str, renames: tuple[str, ...], namespace: str | None, dry_run:
       store upgrade app.db --codec json --namespace web
     """
     counts: Counter[str] = Counter()
-    with open_store(path, mode="w", renames=_pairs(renames)) as s, usage_errors():
-        total = sum(map(len, each_namespace(s, namespace)))
+    with open_store(path, mode="w", renames=_pairs(renames)) as s, reported_as(usage_error):
+        total = sum(map(len, each_namespace(s, namespaces_of(s, namespace))))
         results = upgraded(s, namespace=namespace, dry_run=dry_run, **how)
         for result in counted(results, counts, length=total):
             _show_upgrade(result, dry_run)
@@ -211,7 +211,9 @@ def _show_compaction(freed: Compaction, exact: bool) -> None:
 def _show_expired(path: str, namespace: str | None, as_object: bool, exact: bool, color: bool | None) -> None:
     now = clock()()
     with _before_all_time(path) as s:
-        found = (record for inner in each_namespace(s, namespace) for record in _expired(inner, now))
+        found = (
+            record for inner in each_namespace(s, namespaces_of(s, namespace)) for record in _expired(inner, now)
+        )
         if as_object:
             print_array(map(as_json, found))
             return

@@ -12,7 +12,7 @@ from store import Record, Store
 from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.terminal import confirm, note, shown_name
 from store.cli.reading import options, values
-from store.cli.reading.opening import missing, open_store
+from store.cli.reading.opening import existing, open_store
 from store.cli.reading.selection import Selection
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
@@ -159,8 +159,8 @@ def _values(s: Store[Any], names: tuple[str, ...], path: str) -> dict[str, Any]:
     except RecordError as exc:
         raise click.ClickException(f"{exc}; `store info` shows what is known without loading it") from exc
     for name in names:
-        if name not in found:
-            raise missing(name, path, s.namespace)
+        with existing(path, s.namespace, name):
+            found[name]
     return found
 
 
@@ -196,10 +196,8 @@ def _change_all(
     """Changes all of the records, or none if one is missing."""
     with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
         for name in dict.fromkeys(names):
-            try:
+            with existing(path, namespace, name):
                 change(s, name)
-            except KeyError:
-                raise missing(name, path, namespace) from None
 
 
 def _rm_prefix(path: str, namespace: str, prefix: str, yes: bool) -> None:

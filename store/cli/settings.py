@@ -15,14 +15,14 @@ import click
 
 from store import Store
 from store.classes.shown import too_large
-from store.cli.output.exits import exit_with_error, usage_error
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.tables import MOST_PADDED
 from store.cli.output.terminal import note, on_one_line, shown, shown_name
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import NegativeNumbers, format_value, many_digits, parse_value, read_text
-from store.errors import CodecUnavailable, RecordError, StoreError, label
+from store.errors import CodecUnavailable, RecordError, label
 from store.settings.containers import Anything
 from store.settings.opening import NAMESPACE, put_plain
 from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
@@ -152,13 +152,8 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
     format = _format(file, format or ("json" if file == "-" else None))
     with open_store(path, mode="r", namespace=namespace) as s:
         values, failed = _values(s)
-    try:
-        with many_digits():
-            written = text_of(_plain(values, format), format)
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from exc
+    with reported_as(click.ClickException), many_digits():
+        written = text_of(_plain(values, format), format)
     if file == "-":
         click.echo(written, nl=False)
     else:
@@ -194,13 +189,9 @@ def import_(path: str, file: str, format: str | None, namespace: str) -> None:
     _check_order(path, file)
     format = _format(file, format)
     content = read_text("-" if file == "-" else f"@{file}", or_bytes=False)
-    try:
-        with many_digits():
-            values = _checked(values_in(content, format))
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.ClickException(f"{'stdin' if file == '-' else file}: {exc}; nothing was stored") from exc
+    source = "stdin" if file == "-" else file
+    with reported_as(lambda why: click.ClickException(f"{source}: {why}; nothing was stored")), many_digits():
+        values = _checked(values_in(content, format))
     with open_store(path, mode="c", namespace=namespace) as s:
         _put_all(s, values)
     if has_comments(content, format):
@@ -226,7 +217,7 @@ def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
         except KeyError:  # deleted since
             continue
         except (RecordError, CodecUnavailable) as exc:
-            note(f"{on_one_line(str(exc))}")
+            note(on_one_line(str(exc)))
             failed = True
         except MemoryError:
             note(f"{on_one_line(label(name))}: there is not enough memory for it")
@@ -235,10 +226,8 @@ def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    try:
+    with reported_as(lambda why: click.ClickException(f"JSON cannot hold the settings: {why}")):  # too many digits
         return json.dumps(values, ensure_ascii=False)
-    except ValueError as exc:  # an integer of more digits
-        raise click.ClickException(f"JSON cannot hold the settings: {exc}") from exc
 
 
 def _formatted(value: Any) -> str:
@@ -253,10 +242,8 @@ def _format(file: str, format: str | None) -> str:
     """The format to use. Raises: click.UsageError: neither option nor suffix tells."""
     if file == "-" and format is None:
         raise usage_error("stdin has no suffix: pass --format")
-    try:
+    with reported_as(lambda why: usage_error(f"{why} (--format)")):
         return format_of(file, format)
-    except ValueError as exc:
-        raise usage_error(f"{exc} (--format)") from exc
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,10 +251,8 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in values:
         if name.startswith("_") or not name.isidentifier():
             raise usage_error(f"{shown_name(name)} is no name of a field")
-    try:
+    with reported_as(usage_error):
         return {name: Anything().check(value, name) for name, value in values.items()}
-    except (TypeError, ValueError) as exc:
-        raise usage_error(str(exc)) from exc
 
 
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
@@ -278,10 +263,8 @@ def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
             f"parts of the values are in them many times, and {target.format} would have to write each of those, "
             f"{items}; `store settings show` shows the beginning"
         )
-    try:
+    with reported_as(click.ClickException):
         return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
-    except (TypeError, ValueError) as exc:
-        raise click.ClickException(str(exc)) from exc
 
 
 def _put_all(s: Store[Any], values: Mapping[str, Any]) -> None:

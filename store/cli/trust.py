@@ -12,7 +12,7 @@ from store.care.inspect import Inspection, foreign_records
 from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.terminal import confirm, note, on_one_line, shown, shown_name, shown_place
 from store.cli.reading import options
-from store.cli.reading.opening import missing, open_store
+from store.cli.reading.opening import existing, open_store
 from store.errors import CodecUnavailable, RecordError, label
 
 MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well
@@ -77,10 +77,8 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
 
 
 def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
-    try:
+    with existing(path, s.namespace, name):
         return s.inspect(name)
-    except KeyError:
-        raise missing(name, path, s.namespace) from None
 
 
 def _admit_all(s: Store[Any], namespace: str | None, ask: Answer | None) -> bool:

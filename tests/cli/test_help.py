@@ -96,6 +96,7 @@ def test_command_is_in_the_file_that_the_readme_names():
     """Where is the command X: in the file of the table's row, which holds all the commands that the row lists."""
     rows = re.findall(r"^\| `(\w+)\.py` \| (.+?) \|", README.read_text(), re.MULTILINE)
     told = {name: file for file, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert all(command.name == name for name, command in TOP.items())
     assert told == {name: command.callback.__module__.rpartition(".")[2] for name, command in TOP.items()}
 
 

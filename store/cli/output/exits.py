@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,14 +26,14 @@ def usage_error(message: str) -> click.UsageError:
 
 
 @contextmanager
-def usage_errors() -> Iterator[None]:
-    """A TypeError or ValueError in the block is a wrong call, unless it is a StoreError as well."""
+def reported_as(error: Callable[[str], click.ClickException]) -> Iterator[None]:
+    """Reports a TypeError or ValueError of the block as `error`; a StoreError passes, even if it is one of those."""
     try:
         yield
     except StoreError:
         raise
     except (TypeError, ValueError) as exc:
-        raise usage_error(str(exc)) from exc
+        raise error(str(exc)) from exc
 
 
 def exit_with_error(wanted: object = True) -> None:

@@ -7,17 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from store import Record
 from store.cli.output.terminal import shown
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-    R = TypeVar("R", bound=DataclassInstance)
 
 PAGE = 500  # objects in one write: each write is flushed
 
@@ -34,8 +29,8 @@ def as_json(record: Record) -> dict[str, Any]:
     }
 
 
-def print_report(report: R, as_object: bool, show: Callable[[R], None]) -> None:
-    """Prints what a maintenance method returned: its fields as a JSON object, or with `show` as text."""
+def print_report(report: Any, as_object: bool, show: Callable[[Any], None]) -> None:
+    """Prints the dataclass that a maintenance method returned: as a JSON object, or with `show` as text."""
     if as_object:
         click.echo(to_json(asdict(report)))
     else:
@@ -48,17 +43,12 @@ def print_array(objects: Iterable[Mapping[str, Any]], *, as_they_come: bool = Fa
     `as_they_come`: each object is written at once, and the array is closed even if an error ends it.
     """
     lines = map(to_json, objects)
-    separator, page_size = "[", 1 if as_they_come else PAGE
+    separator, is_whole = "[", as_they_come
     try:
-        while page := list(islice(lines, page_size)):
+        while page := list(islice(lines, 1 if as_they_come else PAGE)):
             click.echo(separator + ",\n ".join(page), nl=False)
             separator = ",\n "
-    except BaseException:
-        if as_they_come:
-            _close_array(separator)
-        raise
-    _close_array(separator)
-
-
-def _close_array(separator: str) -> None:
-    click.echo("[]" if separator == "[" else "]")
+        is_whole = True
+    finally:
+        if is_whole:
+            click.echo("[]" if separator == "[" else "]")

@@ -6,21 +6,11 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import click
 
 from store.cli.output.terminal import is_watched
-
-
-class Outcome(Protocol):
-    """The result of one record: "imported", "failed" and the like."""
-
-    @property
-    def outcome(self) -> str: ...
-
-
-R = TypeVar("R", bound=Outcome)
 
 
 @contextmanager
@@ -41,9 +31,9 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def counted(
-    results: Iterable[R], counts: Counter[str], *, length: int | None = None, hidden: bool = False
-) -> Iterator[R]:
-    """The results as they come, with a bar; their outcomes are added to `counts`."""
+    results: Iterable[Any], counts: Counter[str], *, length: int | None = None, hidden: bool = False
+) -> Iterator[Any]:
+    """The results as they come, with a bar; each one's `outcome` is added to `counts`."""
     hidden = hidden or not is_watched()
     with click.progressbar(results, length, file=sys.stderr, hidden=hidden, show_pos=length is None) as bar:
         for result in bar:

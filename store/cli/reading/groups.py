@@ -30,26 +30,26 @@ class Commands(click.Group):
 class SectionedCommands(Commands):
     """Commands under headings, each imported when it is called: to import all takes longer than most of them run.
 
-    `sections` has the heading, then the name of the command, then its place as "module:attribute".
+    `sections` has the commands under each heading, and for each its file in `store/cli`.
     """
 
     def __init__(self, *, sections: Sections, **attributes: Any) -> None:
         self.sections = sections
-        self.places = {name: place for commands in sections.values() for name, place in commands.items()}
+        self.files = {name: file for commands in sections.values() for name, file in commands.items()}
         # click lists names, and suggests them for a mistyped one, out of `commands`; `get_command` has the real ones.
-        super().__init__(commands={name: click.Command(name) for name in self.places}, **attributes)
+        super().__init__(commands={name: click.Command(name) for name in self.files}, **attributes)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
-        if cmd_name not in self.places:
+        if cmd_name not in self.files:
             return None
-        module, _, attribute = self.places[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        module = import_module(f"store.cli.{self.files[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One definition list for each section."""
-        widest = max(map(len, self.places))
+        widest = max(map(len, self.files))
         for heading, commands in self.sections.items():
             with formatter.section(heading):
                 formatter.write_dl([

@@ -19,6 +19,7 @@ from store.cli.reading import options
 T = TypeVar("T")
 
 PAGE_NAMES = 500
+_SORT_HELP = "The order: by name, or the largest, newest, or first to expire before others."
 
 Key = Callable[[Any], float]
 
@@ -94,21 +95,12 @@ def selecting(*orders: str) -> Callable[[Callable[..., None]], Callable[..., Non
                 raise usage_error("--after goes on in the order of names; leave it or --sort out")
             command(selection=Selection(prefix, after, limit, reverse, sort), **given)
 
-        return _listing_options(orders)(with_selection)
+        return options.together(
+            options.prefix,
+            click.option("--after", metavar="NAME", type=options.text, help="Go on after this name."),
+            click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N."),
+            click.option("--reverse", is_flag=True, help="The other way round."),
+            click.option("--sort", type=click.Choice(["name", *orders]), default="name", help=_SORT_HELP),
+        )(with_selection)
 
     return decorate
-
-
-def _listing_options(orders: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return options.together(
-        options.prefix,
-        click.option("--after", metavar="NAME", type=options.text, help="Go on after this name."),
-        click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N."),
-        click.option("--reverse", is_flag=True, help="The other way round."),
-        click.option(
-            "--sort",
-            type=click.Choice(["name", *orders]),
-            default="name",
-            help="The order: by name, or the largest, newest, or first to expire before others.",
-        ),
-    )
