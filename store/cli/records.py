@@ -13,7 +13,6 @@ from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.terminal import confirm, note, shown_name
 from store.cli.reading import options, values
 from store.cli.reading.opening import existing, open_store
-from store.cli.reading.selection import Selection
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
 
@@ -201,6 +200,8 @@ def _change_all(
 
 
 def _rm_prefix(path: str, namespace: str, prefix: str, yes: bool) -> None:
+    from store.cli.reading.selection import Selection  # which `get` need not load
+
     selection = Selection(prefix)
     with open_store(path, mode="w", namespace=namespace) as s:
         if not yes:  # asked before the transaction, which would keep other writers waiting
