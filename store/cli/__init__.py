@@ -40,8 +40,8 @@ SECTIONS = {
 def cli() -> None:
     """Python objects on disk under a name, shared by several processes.
 
-    Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 where the world
-    refused (no such record, a damaged file), 2 where the call was wrong.
+    Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 for a failure (no such
+    record, a damaged file) and 2 for a wrong call.
 
     \b
     Examples:

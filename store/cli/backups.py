@@ -27,10 +27,10 @@ MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all
 def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
     """Copies a store to TARGET, as of one moment.
 
-    Others may read and write meanwhile. All of it is checked on the way, and TARGET takes the place of the backup
-    before it in one step, when it is whole and on the disk; a TARGET that is anything else is refused. Large values
-    are in TARGET-spill: the two belong together. A backup is a store, which every command can read; the key is not in
-    it. The keys with --json: path, records, files (of large values) and bytes.
+    Other programs may read and write meanwhile. Everything is checked on the way. An earlier backup at TARGET is
+    replaced in one step, once the new one is complete and synced; any other file there is refused. Large values are
+    in TARGET-spill: the two belong together. A backup is a store, which every command can read; it does not contain
+    the key. The keys with --json: path, records, files (of large values) and bytes.
 
     \b
     Examples:
@@ -48,12 +48,12 @@ def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
 @options.as_object
 @options.exact
 def restore(backup: str, path: str, as_object: bool, exact: bool) -> None:
-    """Makes the store at PATH what it was at its backup.
+    """Restores the store at PATH from its backup.
 
-    Or a new store, where there is none. The backup is checked before anything is changed. Programs that have it open
-    see all of the old content or all that is restored; what was written since the backup is gone. Where PATH is
-    another store it is refused: restore to a new path. The keys with --json: those of `store backup`, and replaced,
-    which is whether there was one.
+    Creates the store if there is none. The backup is checked before anything is changed. Programs that have it open
+    see all of the old content or all of the restored; what was written since the backup is lost. If PATH is another
+    store, the backup is refused: restore to a new path. The keys with --json: those of `store backup`, and replaced,
+    which tells whether there was a store.
 
     \b
     Examples:
@@ -81,12 +81,12 @@ def _store_id(argument: str) -> bytes:
 )
 @options.as_object
 def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -> None:
-    """Copies what still holds from a damaged store.
+    """Copies the sound records of a damaged store.
 
-    Every record of SRC whose seal holds goes to the new store DST, with its files; SRC is not changed, and may be so
-    damaged that it does not open. Close the programs that use it first. "Unsure" records come from pages that
-    nothing leads to any more: they may be older than what was stored last. The exit code is 1 if there was damage.
-    The keys with --json: sealed, foreign, lost, unsure, damage, files and file_bytes.
+    Copies every record of SRC whose seal matches to the new store DST, with its files. SRC is not changed, and may
+    be too damaged to open. Close the programs that use it first. "Unsure" records come from pages that the database
+    no longer refers to: they may be out of date. The exit code is 1 if there was damage. The keys with --json:
+    sealed, foreign, lost, unsure, damage, files and file_bytes.
 
     \b
     Examples:

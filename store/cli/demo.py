@@ -88,8 +88,8 @@ s.close()
 def demo(place: str | None) -> None:
     """Shows a store at work, line by line.
 
-    Objects, settings, a session, a second process: it takes about a second. The store is in a temporary
-    directory, which is removed; or in DIR_OR_PATH, where none may be yet, and is kept.
+    Objects, settings, a session, a second process: it takes about a second. The store is made in a temporary
+    directory and removed; or at DIR_OR_PATH, where there may be none yet, and kept.
 
     \b
     Examples:

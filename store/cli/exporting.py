@@ -25,15 +25,15 @@ from store.system.syncing import sync_file, sync_folder
 @options.only_namespace
 @click.option("--prefix", metavar="P", type=options.text, help="Only names that begin with P.")
 def export(words: tuple[str, ...], raw: bool, namespace: str | None, prefix: str | None) -> None:
-    """Writes records to files of another kind.
+    """Writes records to files of other kinds.
 
     KIND is jsonl (JSON lines; DST is stdout by default), shelve (a shelf of the standard library) or pickles (a
-    folder with a file for each record). DST must not exist yet; it is there in full or not at all. Of one namespace,
-    the unnamed one by default. What cannot be read, or not be written in that form, is left out and told, and then
-    the exit code is 1.
+    folder with a file for each record). DST must not exist yet; it is written in full or not at all. One namespace
+    is exported, by default the unnamed one. Records that cannot be read, or not be written in that form, are left
+    out and reported, and then the exit code is 1.
 
     `store export --raw PATH [FILE]` writes the records of all namespaces undecoded, one JSON object on a line, for
-    `store import --raw`; foreign and damaged ones too: nothing is lost.
+    `store import --raw`, foreign and damaged records included.
 
     \b
     Examples:

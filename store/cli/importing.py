@@ -49,20 +49,20 @@ MOST_RENAMED = 10  # imported records with a changed name that are noted; the ot
 @click.option("--table", metavar="T", type=options.text, help="Of a sqlitedict: only this table.")
 @click.option(
     "--on-conflict", type=click.Choice(ON_CONFLICT), default="keep",
-    help="What a name does that has another value already: keep that; replace takes the expiry too.",
+    help="What to do if a name has another value already: keep that; replace takes the expiry too.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
-@click.option("--json", "as_array", is_flag=True, help="Every record and what became of it, as a JSON array.")
+@click.option("--json", "as_array", is_flag=True, help="Every record with its outcome, as a JSON array.")
 def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, **how: Any) -> None:
     """Copies records from another program's file.
 
-    KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which stays as it
-    is. Makes the store DST where there is none. Pickles are read with restraint: classes only as --allow names them
-    (run it where they can be imported: PYTHONPATH=.). Stop it when you like and run it again: what is there is left
-    alone. The exit code is 1 if a record was refused or failed.
+    KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which is not
+    changed. Creates the store DST if there is none. Pickles are read without running code: only classes that --allow
+    names are loaded (run it where they can be imported: PYTHONPATH=.). It can be stopped; rerunning resumes, and
+    leaves alone what is there. The exit code is 1 if a record was refused or failed.
 
-    `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same name;
-    what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
+    `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same
+    name; what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
 
     \b
     Examples:

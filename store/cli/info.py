@@ -36,12 +36,12 @@ NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by
 @options.exact
 @options.color
 def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bool, color: bool | None) -> None:
-    """Shows what is known of a store or a record.
+    """Shows facts about a store or a record.
 
-    Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
-    The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by,
-    checkpoint_error and purge_error for a store.
+    Without NAME, shows the figures of one namespace and of the file; `store stats` has those of all namespaces. No
+    value is decoded. The keys with --json: those of `store records` for a record; path, namespace, records, bytes,
+    codecs, protocols, spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes,
+    wal_pinned_by, checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -68,11 +68,11 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
 def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color: bool | None) -> None:
     """Shows counts and sizes.
 
-    How many records there are, what they take, and how they are encoded; how many files of large values there are
-    beside the database; how large it and its write-ahead log (WAL) are. The keys with --json: path, namespace (null:
-    every one), records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files,
-    spill_bytes, namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of the log a reader, in process
-    wal_pinned_by, keeps from being folded into the file), checkpoint_error (why the log could not be folded into the
+    Shows the number, size and encodings of the records, the files of large values beside the database, and the size
+    of the database and of its write-ahead log (WAL). The keys with --json: path, namespace (null: every one),
+    records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files, spill_bytes,
+    namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (the part of the log that a reader, in process
+    wal_pinned_by, keeps from being copied into the file), checkpoint_error (why the log could not be copied into the
     file, or null), purge_error.
 
     \b

@@ -56,7 +56,7 @@ def show() -> None:
 
 @key.command()
 def new() -> None:
-    """Adds a key, which seals from now on; the older ones verify still.
+    """Adds a key, which seals from now on; the older ones still verify.
 
     \b
     Examples:
@@ -71,7 +71,7 @@ def new() -> None:
 @key.command()
 @click.argument("id_", metavar="ID")
 def retire(id_: str) -> None:
-    """Retires a key: it verifies still, and never seals.
+    """Retires a key: it still verifies, and never seals.
 
     \b
     Examples:
@@ -95,12 +95,12 @@ def retire(id_: str) -> None:
 def rekey(path: str, as_object: bool) -> None:
     """Seals every record with the newest key.
 
-    After `store key new`. In all namespaces, expired records too; then no record needs an older key, and its line
-    can be deleted from the key file once each store was rekeyed. Only seals change. In batches, each all or nothing:
-    stop it when you like and run it again. Records that no key of yours sealed, and those whose seal does not hold,
-    are left as they are; exit code 1 if there are any. Backups keep the seals they were made with. The keys with
-    --json: key (the id of the newest), resealed, current (sealed with it before), left (namespace, name, reason) and
-    keys (the ids of those that seal records now, and how many).
+    Run it after `store key new`. It covers all namespaces and expired records; then no record needs an older key,
+    whose line can be deleted from the key file once every store was rekeyed. Only seals change. It works in batches,
+    each all or nothing: it can be stopped, and rerunning resumes. Records that no key of yours sealed, and those
+    whose seal does not match, are left as they are; the exit code is 1 if there are any. Backups keep their seals.
+    The keys with --json: key (the id of the newest), resealed, current (sealed with it before), left (namespace,
+    name, reason) and keys (the ids of those that seal records now, and how many).
 
     \b
     Examples:

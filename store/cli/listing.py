@@ -60,8 +60,8 @@ def _listing(long_help: str) -> Callable[[Callable[..., None]], Callable[..., No
 def ls(path: str, namespace: str, selection: Selection, form: str | None, **style: Any) -> None:
     """Lists names.
 
-    One on a line, in the order of their characters. A name that is not printable, or begins or ends with a
-    blank, is shown as a JSON string. --json gives the fields that `store records --help` names.
+    Prints one name on a line, in the order of their characters. A name that is not printable, or begins or ends with
+    a blank, is printed as a JSON string. --json gives the fields that `store records --help` names.
 
     \b
     Examples:
@@ -115,8 +115,8 @@ def records(path: str, namespace: str, selection: Selection, form: str | None, *
 def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, color: bool | None) -> None:
     """Lists the namespaces that have records.
 
-    With how many, and what they take. The unnamed namespace is shown as "". With --json as an array of objects
-    with the keys namespace, records and bytes.
+    Shows how many records each has, and their size. The unnamed namespace is shown as "". With --json as an array of
+    objects with the keys namespace, records and bytes.
 
     \b
     Examples:

@@ -43,11 +43,11 @@ OUTCOMES = ("upgraded", "current", "left", "failed")
 def verify(path: str, quick: bool, as_object: bool) -> None:
     """Checks the file and the seal of every record.
 
-    In all namespaces, expired records too; none is decoded. The exit code is 1 if a record is foreign (sealed by a
-    key that is not here), tampered with, corrupt, or not found by its index; a file of a large value is missing,
-    truncated or altered; or the database is damaged, or does not open. Orphans are files that no record names;
-    `store compact` removes them. The keys with --json: sealed, foreign, tampered, corrupt, unfound, damage, files,
-    orphans and unread (commits that the log has behind damage, or behind the end that a power cut left).
+    Covers all namespaces and expired records; nothing is decoded. The exit code is 1 if a record is foreign (sealed
+    by a key that is not here), tampered with, corrupt, or not found by its index; a file of a large value is
+    missing, truncated or altered; or the database is damaged, or does not open. Orphans are files that no record
+    names; `store compact` removes them. The keys with --json: sealed, foreign, tampered, corrupt, unfound, damage,
+    files, orphans and unread (commits in the log after damage, or after the end that a power cut left).
 
     \b
     Examples:
@@ -65,12 +65,12 @@ def verify(path: str, quick: bool, as_object: bool) -> None:
 @options.as_object
 @options.exact
 def compact(path: str, as_object: bool, exact: bool) -> None:
-    """Gives back space that nothing needs.
+    """Gives back unused space.
 
-    Files of large values that were replaced or deleted, files that a killed write left, free pages of the database,
-    and its log. In small steps, so that others read and write meanwhile. What a reader of an older state still needs
-    is left for the next time. The keys with --json: files, orphans, file_bytes (of both), database_bytes and
-    files_left.
+    Removes the files of large values that were replaced or deleted, and those that a killed write left; frees the
+    unused pages of the database, and its log. Works in small steps, so that other programs can read and write
+    meanwhile. What a reader of an older state still needs is left for the next run. The keys with --json: files,
+    orphans, file_bytes (of both), database_bytes and files_left.
 
     \b
     Examples:
@@ -85,16 +85,16 @@ def compact(path: str, as_object: bool, exact: bool) -> None:
 @click.command()
 @options.path
 @options.any_namespace
-@click.option("--dry-run", is_flag=True, help="Delete nothing; show what would go.")
+@click.option("--dry-run", is_flag=True, help="Delete nothing; show what would be deleted.")
 @click.option("--json", "as_object", is_flag=True, help='As JSON: {"purged": N}, or an array with --dry-run.')
 @options.exact
 @options.color
 def purge(path: str, namespace: str | None, dry_run: bool, as_object: bool, exact: bool, color: bool | None) -> None:
-    """Deletes what has expired.
+    """Deletes expired records.
 
-    An expired record is absent already; this gives back its place. One that a key of yours did not seal stays:
-    only who holds its key can tell when it was to expire. `--dry-run --json` gives the fields that
-    `store records --help` names.
+    Expired records are absent already; this frees their space. Records that no key of yours sealed are kept: only
+    the holder of their key can tell when they expire. `--dry-run --json` gives the fields that `store records
+    --help` names.
 
     \b
     Examples:
@@ -115,22 +115,25 @@ def purge(path: str, namespace: str | None, dry_run: bool, as_object: bool, exac
 @click.command()
 @options.path
 @click.option(
-    "--codec", metavar="CODEC", type=options.text, help="The codec to have; by default what each record has."
+    "--codec", metavar="CODEC", type=options.text, help="The new codec; by default the one that each record has."
 )
-@click.option("--protocol", metavar="N", type=int, help="The codec's protocol; its default, if that is higher.")
+@click.option("--protocol", metavar="N", type=int, help="The codec's protocol; its default if that is higher.")
 @click.option(
     "--rename", "renames", metavar="OLD=NEW", type=options.text, multiple=True,
     help="A class or module that moved; repeatable.",
 )  # fmt: skip
 @options.only_namespace
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
-@click.option("--batch", metavar="N", type=click.IntRange(min=1), default=BATCH, help=f"As one step; {BATCH}.")
+@click.option(
+    "--batch", metavar="N", type=click.IntRange(min=1), default=BATCH, help=f"The records in one batch; {BATCH}."
+)
 def upgrade(path: str, renames: tuple[str, ...], namespace: str | None, dry_run: bool, **how: Any) -> None:
-    """Re-encodes old records in today's form.
+    """Re-encodes old records in the current form.
 
-    Protocol, codec, names of classes that moved, and the versions of classes (store.versioned). The classes are
-    imported: run it where your program's modules can be (PYTHONPATH=.). In batches, each all or nothing: stop it
-    when you like and run it again. What your key did not seal is left as it is; exit code 1 if a record failed.
+    Updates the protocol, the codec, the names of classes that moved, and the versions of classes (store.versioned).
+    The classes are imported: run it where your program's modules can be found (PYTHONPATH=.). Works in batches, each
+    all or nothing: it can be stopped, and rerunning resumes. Records that your key did not seal are left as they
+    are. The exit code is 1 if a record failed.
 
     \b
     Examples:
@@ -177,7 +180,7 @@ def _is_denied(exc: Exception, path: str) -> bool:
 
 
 def _remedy(path: str) -> str:
-    return f"`store recover {shown_name(path)} NEW.db` copies what still holds to a new one"
+    return f"`store recover {shown_name(path)} NEW.db` copies the sound records to a new one"
 
 
 def _show_verification(found: Verification, path: str) -> None:
@@ -195,7 +198,7 @@ def _show_verification(found: Verification, path: str) -> None:
     for line in found.damage:
         click.echo(f"damage    {shown(line)}")
     if found.unread:
-        click.echo(f"unread    {found.unread} commits, which the log has behind damage")
+        click.echo(f"unread    {found.unread} commits in the log after damage")
     if found.damage or found.unfound or found.unread:
         click.echo(f"remedy    {_remedy(path)}")
 

@@ -26,9 +26,9 @@ from store.errors import Conflict, RecordError, label
 def get(path: str, names: tuple[str, ...], namespace: str, form: str | None) -> None:
     """Shows the values of records.
 
-    As JSON where that loses nothing, else as Python shows it; of several names one after another, as of one moment,
-    or none if one is missing. A record that was sealed with somebody else's key is shown if it is plain data;
-    classes that it names are not loaded.
+    Values are printed as JSON where that loses nothing, else as Python shows them. Several values are read as of one
+    moment; if one name is missing, none is printed. A record sealed with another user's key is shown if it is plain
+    data; classes that it names are not loaded.
 
     For objects of classes of your own, run `python -m store get` where Python finds their modules.
 
@@ -61,9 +61,12 @@ def get(path: str, names: tuple[str, ...], namespace: str, form: str | None) -> 
 @click.option(
     "--codec", type=click.Choice(codecs.names()), default="pickle", show_default=True, help="How it is encoded."
 )
-@click.option("--if-missing", is_flag=True, help="Only where there is no such record.")
+@click.option("--if-missing", is_flag=True, help="Only if there is no such record.")
 @click.option(
-    "--if-revision", metavar="N", type=click.IntRange(min=0), help="Only where it is at this revision; 0 is missing."
+    "--if-revision",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Only if it is at this revision; 0: if there is none.",
 )
 @options.namespace()
 def set_(
@@ -72,10 +75,10 @@ def set_(
 ) -> None:  # fmt: skip
     """Stores a value under a name.
 
-    As an assignment does: what was there is replaced. Makes the store where there is none.
+    Replaces the record if there is one; creates the store if there is none.
 
-    VALUE is JSON, or else a Python literal (a tuple, a set, bytes…). A string needs quotes of its own inside
-    those of the shell, or --text. `@FILE` takes the content of a file, `-` that of stdin.
+    VALUE is JSON, or else a Python literal (a tuple, a set, bytes…). A string needs quotes of its own inside those
+    of the shell, or --text. `@FILE` takes the content of a file, `-` that of stdin.
 
     \b
     Examples:
@@ -89,7 +92,7 @@ def set_(
     if if_missing and if_revision is not None:
         raise usage_error("--if-missing or --if-revision, not both")
     parsed = _parsed(value, form)
-    mode = "w" if if_revision else "c"  # a store for a record that must be there already is not made
+    mode = "w" if if_revision else "c"  # a record that must exist needs no new store
     with open_store(path, mode=mode, namespace=namespace, codec=codec, ttl=ttl) as s:
         condition = _condition(s, name, 0 if if_missing else if_revision)
         try:
@@ -105,14 +108,14 @@ def set_(
 @click.command()
 @options.path
 @options.some_names
-@click.option("--prefix", metavar="P", type=options.text, help="All whose name begins with P; asks first.")
+@click.option("--prefix", metavar="P", type=options.text, help="All records whose name begins with P; asks first.")
 @options.yes
 @options.namespace()
 def rm(path: str, names: tuple[str, ...], prefix: str | None, yes: bool, namespace: str) -> None:
     """Deletes records.
 
-    All of those named or, if one is missing, none; or all whose name begins with a prefix, after saying how many
-    those are, and asking.
+    Deletes all of the named records, or none if one is missing. With --prefix, says how many names begin with it,
+    and asks.
 
     \b
     Examples:
@@ -133,13 +136,13 @@ def rm(path: str, names: tuple[str, ...], prefix: str | None, yes: bool, namespa
 @click.command()
 @options.path
 @options.names
-@click.option("--ttl", type=options.seconds, metavar="SECONDS", help="To live from now on; also 30m, 2h, 7d.")
-@click.option("--forever", is_flag=True, help="Not to expire at all.")
+@click.option("--ttl", type=options.seconds, metavar="SECONDS", help="The lifetime from now on; also 30m, 2h, 7d.")
+@click.option("--forever", is_flag=True, help="Never expire.")
 @options.namespace()
 def touch(path: str, names: tuple[str, ...], ttl: float | None, forever: bool, namespace: str) -> None:
     """Gives records a new lifetime.
 
-    All of those named or, if one is missing or is not yours, none. The values are not decoded.
+    Changes all of the named records, or none if one is missing or was not sealed by you. No value is decoded.
 
     \b
     Examples:
@@ -204,7 +207,7 @@ def _rm_prefix(path: str, namespace: str, prefix: str, yes: bool) -> None:
 
     selection = Selection(prefix)
     with open_store(path, mode="w", namespace=namespace) as s:
-        if not yes:  # asked before the transaction, which would keep other writers waiting
+        if not yes:  # outside the transaction, which makes other writers wait
             found = sum(1 for _ in selection.names(s))
             count = f"{found} record{'' if found == 1 else 's'}"
             question = f"Delete {count} whose name begins with {shown_name(prefix)}?"

@@ -20,7 +20,7 @@ from store.cli.reading.opening import open_store
 from store.cli.reading.values import read_text
 from store.sessions import Sessions
 
-DIGITS = 16  # of a hash are shown, which is enough to tell 2**32 sessions apart
+DIGITS = 16  # of a hash are shown, enough to tell 2**32 sessions apart
 LEAST_DIGITS = 8  # of a hash must be given to delete its session
 HASH_LENGTH = 64
 COLUMNS = (Column("hash"), *(Column(f"{heading:>10}", right=True) for heading in ("age", "expires in", "bytes")))
@@ -35,7 +35,7 @@ namespace_option = click.option(
 def sessions() -> None:
     """Counts, lists and deletes the sessions of a web application.
 
-    Ids are never shown: the file does not hold them. A session goes by the first digits of the hash of its id.
+    Ids are never shown: the file does not hold them. A session is named by the first digits of the hash of its id.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def count(path: str, namespace: str) -> None:
 def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
     """Lists the sessions that are alive.
 
-    By hash, of which the first digits are shown, with age, time left and size in bytes. Data are not decoded.
+    Shows the first digits of each hash, the age, the time left and the size in bytes. No data is decoded.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
 def clear(path: str, namespace: str) -> None:
     """Deletes the sessions that have expired.
 
-    In small batches, so that the application's own writes get their turn.
+    Works in small batches, so that the application can write meanwhile.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
-"""`settings`: what a program keeps with `store.settings`, shown, set, reset, and as text out and in.
+"""`settings`: show, set, reset, export and import what a program keeps with `store.settings`.
 
-The command line does not know the program's class: it has the stored values alone, no defaults and no types.
+The command line does not know the program's class: it has the stored values only, no defaults and no types.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _format_option = click.option(
 def settings() -> None:
     """Shows, sets and resets what a program keeps as settings.
 
-    That is the stored values: defaults, types and environment variables are the program's to know, and it checks
-    what is set here when it reads it.
+    Only stored values are shown: defaults, types and environment variables belong to the program, which checks the
+    values when it reads them.
 
     \b
     Examples:
@@ -94,7 +94,7 @@ def set_(path: str, field: str, value: str, namespace: str) -> None:
     """Stores the value of a field, which the program checks when it reads it.
 
     VALUE is JSON, or else a Python literal; a string needs quotes of its own inside those of the shell. `@FILE`
-    takes the text of a file, `-` that of stdin. Makes the store where there is none.
+    takes the text of a file, `-` that of stdin. Creates the store if there is none.
 
     \b
     Examples:
@@ -114,7 +114,7 @@ def set_(path: str, field: str, value: str, namespace: str) -> None:
 def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> None:
     """Puts fields back to the program's defaults.
 
-    All of those named or, if one has no stored value, none.
+    Resets all of the named fields, or none if one has no stored value.
 
     \b
     Examples:
@@ -140,8 +140,8 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
 def export(path: str, file: str, format: str | None, namespace: str) -> None:
     """Writes the stored values as TOML, JSON or YAML.
 
-    FILE must not exist yet; it is stdout by default, and the format JSON then. TOML has no null: what is
-    None is named in the list `_none`. Comments of a file that was imported are lost.
+    FILE must not exist yet; it is stdout by default, and the format JSON then. TOML has no null: what is None is
+    named in the list `_none`. Comments of a file that was imported are lost.
 
     \b
     Examples:
@@ -179,8 +179,8 @@ def import_(path: str, file: str, format: str | None, namespace: str) -> None:
 
     The store comes first, as with `export`.
 
-    Fields that the file does not name stay as they are; comments are lost, and that is told. The program checks the
-    values when it reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
+    Fields that the file does not name stay as they are; comments are lost, which is reported. The program checks the
+    values when it reads them. FILE `-` is stdin, and needs --format. Creates the store if there is none.
 
     \b
     Examples:
@@ -208,7 +208,7 @@ def _check_order(path: str, file: str) -> None:
 
 
 def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
-    """The values that can be read, and whether there are others: those are told on stderr."""
+    """The values that can be read, and whether there are others, which are reported on stderr."""
     values: dict[str, Any] = {}
     failed = False
     for name in s.names():
@@ -231,7 +231,7 @@ def _json(values: Mapping[str, Any]) -> str:
 
 
 def _formatted(value: Any) -> str:
-    """The value as text, or why it has none: the others are shown all the same."""
+    """The value as text, or the reason why it has none."""
     try:
         return format_value(value)
     except click.ClickException as exc:
@@ -239,7 +239,7 @@ def _formatted(value: Any) -> str:
 
 
 def _format(file: str, format: str | None) -> str:
-    """The format to use. Raises: click.UsageError: neither option nor suffix tells."""
+    """The format to use. Raises: click.UsageError: neither the option nor the suffix names one."""
     if file == "-" and format is None:
         raise usage_error("stdin has no suffix: pass --format")
     with reported_as(lambda why: usage_error(f"{why} (--format)")):
@@ -256,7 +256,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
-    """What a format can hold of the values. Raises: click.ClickException: one is no plain data."""
+    """The values as the format holds them. Raises: click.ClickException: one is no plain data."""
     target, kind = target_of(format), Anything()
     if items := too_large(values):
         raise click.ClickException(

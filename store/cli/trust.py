@@ -15,7 +15,7 @@ from store.cli.reading import options
 from store.cli.reading.opening import existing, open_store
 from store.errors import CodecUnavailable, RecordError, label
 
-MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well
+MAX_SHOWN = 50  # classes and functions in one question: nobody would read more
 
 Answer = Callable[[tuple[str, ...]], bool]
 
@@ -25,9 +25,9 @@ Answer = Callable[[tuple[str, ...]], bool]
 @options.name
 @options.namespace()
 def inspect(path: str, name: str, namespace: str) -> None:
-    """Shows what is in a record, with nothing of it run.
+    """Shows the content of a record, and runs none of it.
 
-    Whose it is, which classes and functions decoding it in full would name, and its bytes as text.
+    Shows who sealed it, the classes and functions that decoding it in full would load, and its bytes as text.
 
     \b
     Examples:
@@ -54,11 +54,11 @@ def inspect(path: str, name: str, namespace: str) -> None:
 @options.yes
 @options.namespace("The namespace; the unnamed one by default, with --all every one.", None)
 def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namespace: str | None) -> None:
-    """Makes records of others yours.
+    """Seals records of other users with your key.
 
-    Seals their bytes, as they are, with your key. From then on they are decoded in full, so look first:
-    `store inspect`. With --all, each distinct set of classes and functions that the records name is shown once,
-    and admitted if you say so; what cannot be read to its end is left out.
+    Their bytes stay as they are. From then on they are decoded in full, so look first: `store inspect`. With --all,
+    each distinct set of classes and functions that the records name is shown once, and admitted if you agree;
+    records that cannot be read to their end are left out.
 
     \b
     Examples:

@@ -29,8 +29,9 @@ def watch(
 ) -> None:
     """Shows changes as they come.
 
-    One on a line, from any program: the time (UTC) it was noticed, "set", "deleted" or "expired", and the name.
-    Of several writes between two looks, 20 a second, the last one is shown. Ends with Ctrl-C, or after --timeout.
+    Prints one change on a line, from any program: the time (UTC) when it was noticed, "set", "deleted" or "expired",
+    and the name. The store is polled 20 times a second; of several writes in between, the last one is shown. Ends
+    with Ctrl-C, or after --timeout.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ class Commands(click.Group):
 
 
 class SectionedCommands(Commands):
-    """Commands under headings, each imported when it is called: to import all takes longer than most of them run.
+    """Commands under headings, each imported when it is called: importing all takes longer than most of them run.
 
     `sections` has the commands under each heading, and for each its file in `store/cli`.
     """

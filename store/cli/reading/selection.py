@@ -97,9 +97,9 @@ def selecting(*orders: str) -> Callable[[Callable[..., None]], Callable[..., Non
 
         return options.together(
             options.prefix,
-            click.option("--after", metavar="NAME", type=options.text, help="Go on after this name."),
+            click.option("--after", metavar="NAME", type=options.text, help="Start after this name."),
             click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N."),
-            click.option("--reverse", is_flag=True, help="The other way round."),
+            click.option("--reverse", is_flag=True, help="In reverse order."),
             click.option("--sort", type=click.Choice(["name", *orders]), default="name", help=_SORT_HELP),
         )(with_selection)
 

@@ -96,7 +96,7 @@ def format_value(value: Any) -> str:
         return f"<an integer of {value.bit_length():,} bits>"
     try:
         return shown(in_full(value), keep="\n\t")
-    except Exception as exc:  # it is the class's own code
+    except Exception as exc:  # the class's own code runs here
         raise click.ClickException(
             f"the value is there, but has no text to show ({type(exc).__name__}: {message_of(exc)})"
         ) from exc
