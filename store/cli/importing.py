@@ -7,9 +7,9 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -107,19 +107,14 @@ def _check_raw_alone() -> None:
             raise usage_error(f"--raw takes no {parameter.opts[0]}: records come as they are")
 
 
-@contextmanager
-def _target(path: str, namespace: str, dry_run: bool) -> Iterator[Store[Any]]:
-    """The store to fill; without one, a dry run is against an empty one in memory."""
+def _target(path: str, namespace: str, dry_run: bool) -> Store[Any]:
+    """The store to fill; if there is none, a dry run takes an empty one in memory."""
     if not dry_run:
-        with open_store(path, mode="c", namespace=namespace) as s:
-            yield s
-        return
+        return open_store(path, mode="c", namespace=namespace)
     try:
-        s = Store(path, mode="r", namespace=namespace)
+        return Store(path, mode="r", namespace=namespace)
     except StoreNotFound:
-        s = Store(":memory:", namespace=namespace)
-    with s:
-        yield s
+        return Store(":memory:", namespace=namespace)
 
 
 def _show(results: Iterable[Imported]) -> None:
@@ -144,21 +139,13 @@ def _summary(counts: Counter[str], dry_run: bool) -> Iterator[str]:
 
 
 def _import_undecoded(file: str, path: str) -> None:
-    """Reads them back from FILE, or with "-" from stdin; the exit code is 1 if one is altered or damaged."""
+    """Reads raw records from FILE, or with "-" from stdin; the exit code is 1 if one is altered or damaged."""
     counts: Counter[str] = Counter()
-    with _input(file) as lines, open_store(path, mode="c") as s:
+    stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+    with nullcontext(stdin) if file == "-" else open(file, "rb") as lines, open_store(path, mode="c") as s:
         for namespace, name, verdict in import_raw(s, lines):
             counts[verdict] += 1
             if verdict in ("tampered", "corrupt"):
                 note(f"{shown_place(namespace, name)} is {verdict}, and stays so")
     click.echo(f"imported {counts.total()}" + "".join(f", {verdict} {counts[verdict]}" for verdict in sorted(counts)))
     exit_with_error(counts["tampered"] or counts["corrupt"])
-
-
-@contextmanager
-def _input(file: str) -> Iterator[IO[bytes]]:
-    if file == "-":
-        yield io.BytesIO() if sys.stdin is None else sys.stdin.buffer
-        return
-    with open(file, "rb") as lines:
-        yield lines

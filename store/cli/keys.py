@@ -15,7 +15,7 @@ from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.trust.keys.file import add_key, read_key_file, retire_key
-from store.trust.keys.key import ID_BYTES, Key
+from store.trust.keys.key import ID_BYTES
 from store.trust.keys.ring import Keyring
 
 
@@ -49,9 +49,10 @@ def show() -> None:
     click.echo(f"keys from {ring.where()}")
     if not keys:
         click.echo("none yet: one is made at the first write, or by `store key new`")
-    seals = next((one for one in keys if not one.retired), None)
+    newest = next((one for one in keys if not one.retired), None)
     for one in keys:
-        click.echo(f"{one.id.hex()}  {_role(one, seals)}")
+        role = "retired: verifies only" if one.retired else "seals and verifies" if one is newest else "verifies"
+        click.echo(f"{one.id.hex()}  {role}")
 
 
 @key.command()
@@ -129,12 +130,6 @@ def _key_file() -> Path:
     if ring.unsafe():
         raise click.ClickException(ring.unsafe())
     return file
-
-
-def _role(one: Key, seals: Key | None) -> str:
-    if one.retired:
-        return "retired: verifies only"
-    return "seals and verifies" if one is seals else "verifies"
 
 
 def _show_rekeying(done: Rekeying) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -16,8 +16,6 @@ from store.cli.reading.opening import existing, open_store
 from store.errors import CodecUnavailable, RecordError, label
 
 MAX_SHOWN = 50  # classes and functions in one question: nobody would read more
-
-Answer = Callable[[tuple[str, ...]], bool]
 
 
 @click.command()
@@ -68,12 +66,16 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
     """
     if bool(names) == everything:
         raise usage_error("name the records to admit, or pass --all")
+    left_out: list[str] = []
     with open_store(path, mode="w", namespace=namespace or "") as s:
         if everything:
-            failed = _admit_all(s, namespace, None if yes else _ask)
+            chosen = _chosen(foreign_records(s, namespace), not yes, left_out)
         else:
-            failed = _admit(s, [_inspected(s, name, path) for name in dict.fromkeys(names)])
-    exit_with_error(failed)
+            chosen = iter([_inspected(s, name, path) for name in dict.fromkeys(names)])
+        refused = [seen for seen in chosen if not _admitted(s, seen)]
+    for problem in left_out:
+        note(on_one_line(problem))
+    exit_with_error(refused or left_out)
 
 
 def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
@@ -81,52 +83,38 @@ def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
         return s.inspect(name)
 
 
-def _admit_all(s: Store[Any], namespace: str | None, ask: Answer | None) -> bool:
-    """Whether some could not be admitted."""
-    left_out: list[str] = []
-    failed = _admit(s, _chosen(foreign_records(s, namespace), ask, left_out.append))
-    for problem in left_out:
-        note(on_one_line(problem))
-    return failed or bool(left_out)
+def _chosen(found: Iterable[Inspection], asks: bool, left_out: list[str]) -> Iterator[Inspection]:
+    """The records to admit, after asking once for each set of globals if wanted; `left_out` gets the others' reasons.
 
-
-def _chosen(
-    found: Iterable[Inspection], ask: Answer | None, leave_out: Callable[[str], None]
-) -> Iterator[Inspection]:
-    """The records to admit; each set of globals is asked for once, unless there is nothing to ask with."""
+    Raises: click.ClickException: there is no answer on stdin.
+    """
     answers: dict[tuple[str, ...], bool] = {}
     for seen in found:
         which = label(seen.record.name, seen.record.namespace)
         wanted = tuple(sorted(seen.globals))
         if seen.problem:
-            leave_out(f"{which} is left out, what it names is not known in full: {seen.problem}")
-        elif ask and len(wanted) > MAX_SHOWN:
-            leave_out(f"{which} is left out, it names {len(wanted)} classes and functions: admit it by its name")
+            left_out.append(f"{which} is left out, what it names is not known in full: {seen.problem}")
+        elif asks and len(wanted) > MAX_SHOWN:
+            left_out.append(
+                f"{which} is left out, it names {len(wanted)} classes and functions: admit it by its name"
+            )
         else:
-            if ask and wanted not in answers:
-                answers[wanted] = ask(wanted)
+            if asks and wanted not in answers:
+                question = f"Records that name {_listed(wanted)}: admit them?"
+                answers[wanted] = confirm(question, "--yes admits without asking")
             if answers.get(wanted, True):
                 yield seen
 
 
-def _admit(s: Store[Any], inspections: Iterable[Inspection]) -> bool:
-    """Whether some could not be admitted."""
-    failed = False
-    for seen in inspections:
-        try:
-            s.admit(seen)
-        except (RecordError, CodecUnavailable) as exc:
-            note(on_one_line(str(exc)))
-            failed = True
-        else:
-            place = shown_place(seen.record.namespace, seen.record.name)
-            click.echo(f"admitted  {place}: {_listed(seen.globals)}")
-    return failed
-
-
-def _ask(found: tuple[str, ...]) -> bool:
-    """Whether to admit records that name these. Raises: click.ClickException: there is no answer."""
-    return confirm(f"Records that name {_listed(found)}: admit them?", "--yes admits without asking")
+def _admitted(s: Store[Any], seen: Inspection) -> bool:
+    """Admits a record; whether that worked."""
+    try:
+        s.admit(seen)
+    except (RecordError, CodecUnavailable) as exc:
+        note(on_one_line(str(exc)))
+        return False
+    click.echo(f"admitted  {shown_place(seen.record.namespace, seen.record.name)}: {_listed(seen.globals)}")
+    return True
 
 
 def _listed(found: tuple[str, ...]) -> str:
