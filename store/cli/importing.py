@@ -57,9 +57,10 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     """Copies records from another program's file.
 
     KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which is not
-    changed. Creates the store DST if there is none. Pickles are read without running code: only classes that --allow
-    names are loaded (run it where they can be imported: PYTHONPATH=.). It can be stopped; rerunning resumes, and
-    leaves alone what is there. The exit code is 1 if a record was refused or failed.
+    changed. Creates the store DST if there is none. Pickles are read without running code, and only classes that
+    --allow names are loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can
+    be stopped; rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or
+    failed.
 
     `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same
     name; what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
