@@ -74,7 +74,7 @@ def export(words: tuple[str, ...], raw: bool, namespace: str | None, prefix: str
 def _export_undecoded(path: str, file: str, namespace: str | None) -> None:
     """Writes the records of a store to FILE, or with "-" to stdout."""
     with open_store(path, mode="r") as s, _output(file) as write:
-        for line in export_raw(s, namespace):
+        for line in export_raw(s.opened, namespace):
             write(line)
 
 

@@ -144,7 +144,7 @@ def _import_undecoded(file: str, path: str) -> None:
     counts: Counter[str] = Counter()
     stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer
     with nullcontext(stdin) if file == "-" else open(file, "rb") as lines, open_store(path, mode="c") as s:
-        for namespace, name, verdict in import_raw(s, lines):
+        for namespace, name, verdict in import_raw(s.opened, lines):
             counts[verdict] += 1
             if verdict in ("tampered", "corrupt"):
                 note(f"{shown_place(namespace, name)} is {verdict}, and stays so")

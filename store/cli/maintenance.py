@@ -145,7 +145,7 @@ def upgrade(path: str, renames: tuple[str, ...], namespace: str | None, dry_run:
     counts: Counter[str] = Counter()
     with open_store(path, mode="w", renames=_pairs(renames)) as s, reported_as(usage_error):
         total = sum(map(len, each_namespace(s, namespaces_of(s, namespace))))
-        results = upgraded(s, namespace=namespace, dry_run=dry_run, **how)
+        results = upgraded(s.opened, namespace=namespace, dry_run=dry_run, **how)
         for result in counted(results, counts, length=total):
             _show_upgrade(result, dry_run)
     verb = "to be upgraded" if dry_run else "upgraded"

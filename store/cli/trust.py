@@ -69,7 +69,7 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
     left_out: list[str] = []
     with open_store(path, mode="w", namespace=namespace or "") as s:
         if everything:
-            chosen = _chosen(foreign_records(s, namespace), not yes, left_out)
+            chosen = _chosen(foreign_records(s.opened, namespace), not yes, left_out)
         else:
             chosen = iter([_inspected(s, name, path) for name in dict.fromkeys(names)])
         refused = [seen for seen in chosen if not _admitted(s, seen)]
