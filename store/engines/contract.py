@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from store.engines.capabilities import Blobs, Care, Changes, Coherence, Eviction, Locks, Transactions
@@ -28,8 +28,8 @@ Cursor = Any
 Engines give that of `cursor_of`, so that an overlay can put rows in between."""
 
 
-class Fields(Enum):
-    """What `get` and `scan` give of each row."""
+class Fields(StrEnum):
+    """What `get` and `scan` give of each row. A str, whose hash costs nothing, since engines look tables up by it."""
 
     ROW = "row"
     HEADER = "header"
@@ -37,7 +37,7 @@ class Fields(Enum):
     LISTED = "listed"
 
 
-class Order(Enum):
+class Order(StrEnum):
     """The order of a scan. That of INSERTED is kept when a row is replaced, but not by one that had expired."""
 
     INSERTED = "inserted"

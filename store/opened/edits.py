@@ -118,12 +118,10 @@ class Edit(Generic[V]):
         ns, name, row = self._ns, self._name, self._row
         if row is not None and ns.values.fingerprint(self._value, row) == self._before:
             return
-        found = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
+        found = ns.engine.get(ns.name, (name,), Fields.MARK).get(name)
         if found is not None and row is None and has_expired(found, self._now):
             found = None  # it had expired before
-        # Not by the stamp alone: the same value may have been stored anew.
-        was, is_now = (None if one is None else (one.stamp, one.created) for one in (row, found))
-        if was != is_now:
+        if found != (None if row is None else row.mark()):
             raise Conflict(
                 f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
                 "gave instead",

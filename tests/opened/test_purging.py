@@ -255,7 +255,7 @@ def test_failure_is_told_by_stats_and_not_by_the_write(s, path, clock, monkeypat
         raise StorageError("the disk is full", errno=28)
 
     with monkeypatch.context() as patched:
-        patched.setattr(s.opened.engine, "delete_rows", failing)
+        patched.setattr(s.opened.engine, "apply", failing)
         write(s, PURGE_EVERY)
     assert s["kept"] == PURGE_EVERY - 1
     assert s.stats().purge_error == "the disk is full"

@@ -143,14 +143,14 @@ def test_record_written_meanwhile_is_sealed_too(path: Path, monkeypatch: pytest.
         other.update(a=1, b=2)
         transaction = s.opened.engine.transactions.begin
 
-        def late() -> Any:
+        def late(**how: Any) -> Any:
             """As if others had been faster to the lock."""
             monkeypatch.undo()
             other["a"] = 3
             del other["b"]
-            return transaction()
+            return transaction(**how)
 
-        monkeypatch.setattr(s.opened.engine, "transaction", late)
+        monkeypatch.setattr(s.opened.engine.transactions, "begin", late)
         done = s.rekey()
         assert (done.resealed, done.keys) == (1, {id_of(NEW): 1})
         assert dict(s) == {"a": 3}

@@ -371,16 +371,21 @@ class TestBusy:
                 assert not thread.is_alive()
 
     def test_call_waits_for_its_beginning(self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
-        from store.engines.sqlite.engine.monitor import SqliteMonitor
+        watch, calls = s.opened.engine.changes.watch, iter([LockTimeout("busy"), LockTimeout("busy")])
 
-        version, calls = SqliteMonitor.version, iter([LockTimeout("busy"), LockTimeout("busy")])
+        def busy_at_first(namespace: str) -> Any:
+            monitor = watch(namespace)
+            version = monitor.version
 
-        def busy_at_first(monitor: SqliteMonitor) -> object:
-            for error in calls:
-                raise error
-            return version(monitor)
+            def busy() -> object:
+                for error in calls:
+                    raise error
+                return version()
 
-        monkeypatch.setattr(SqliteMonitor, "version", busy_at_first)
+            monitor.version = busy  # type: ignore[method-assign]
+            return monitor
+
+        monkeypatch.setattr(s.opened.engine.changes, "watch", busy_at_first)
         with s.watch(timeout=0) as changes:
             assert len(waits.lengths) == 2
             s["a"] = 1

@@ -27,6 +27,7 @@ from store.engines.sqlite.engine.fetching import (
 from store.engines.sqlite.engine.wal_readers import pinned
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import header_of
+from store.engines.sqlite.statements import FIND_ONE
 from store.errors import Corrupt
 from store.rows.row import Mark, Row, Total
 from store.rows.spilled import count_of, size_of
@@ -34,6 +35,7 @@ from store.rows.spilled import count_of, size_of
 NAMESPACES_AT_ONCE = 200  # that a page of all expiries looks into: there may be one for each record
 
 _ROW, _LISTED = Fields.ROW, Fields.LISTED
+_make_row = Row._make
 _MAKE: dict[Fields, Callable[[Any], Any]] = {
     _ROW: Row._make,
     Fields.HEADER: header_of,
@@ -49,16 +51,19 @@ class Reading:
         self._handle = handle
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
-        if len(names) != 1 or fields is not _ROW:
+        if len(names) != 1:
             return self._get_many(namespace, names, fields)
         handle, name = self._handle, names[0]
-        values = handle.engine.read(sql.FIND, (namespace, name), fetch_one, 0.0, handle.timeout)
+        values = handle.engine.read(FIND_ONE[fields], (namespace, name), fetch_one, 0.0, handle.timeout)
         if values is None:
             self._check_nowhere(namespace, name)
             return {}
-        if values[1] != namespace or values[2] != name:  # by a damaged or planted index it can be any row
-            raise self._bad_index()
-        return {name: Row._make(values)}
+        if fields is _ROW:
+            if values[2] == name and values[1] == namespace:
+                return {name: _make_row(values)}
+        elif values[_NAME_AT[fields]] == name and (fields not in _NAMESPACED or values[1] == namespace):
+            return {name: _MAKE[fields](values)}
+        raise self._bad_index()  # by a damaged or planted one it can be any row
 
     def _get_many(self, namespace: str, names: Sequence[str], fields: Fields) -> dict[str, Any]:
         rows = self._handle.of_names(sql.FIND_ALL[fields], namespace, names)

@@ -30,6 +30,9 @@ FIELDS = {
     Fields.MARK: "name, id, created, revision, expires, crc",
 }
 STAMP_OF = f"SELECT revision, seal, expires {_NAMED}"
+FIND_ONE = {
+    fields: f"SELECT {columns} {_NAMED}" for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
+}
 FIND_ALL = {  # {} becomes a list of "?"
     fields: f"SELECT {columns} FROM records WHERE namespace = ? AND name IN ({{}})"
     for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()

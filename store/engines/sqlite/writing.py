@@ -12,7 +12,6 @@ from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import dropped
 from store.engines.transaction import HeldTransaction
-from store.errors import StorageError
 from store.rows.row import Row, stamp_of
 from store.rows.spilled import files_of, prefix_of
 
@@ -41,6 +40,8 @@ class Writing:
 
     def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
         self._handle.check_writable()
+        if len(changes) == 1 and isinstance(changes[0], Delete) and changes[0].expect is ANY:
+            return Applied(self._delete(namespace, changes[0]), [])
         if not stamps:
             kinds = set(map(type, changes))
             if kinds == {Row}:
@@ -148,8 +149,6 @@ class Writing:
             return 1
 
     def _delete_all(self, namespace: str, changes: Sequence[Delete]) -> int:
-        if len(changes) == 1 and changes[0].expect is ANY:
-            return self._delete(namespace, changes[0])
         touched = [(namespace, change.name) for change in changes]
         with self._handle.transaction():
             if all(isinstance(change.expect, str) for change in changes):
@@ -182,16 +181,11 @@ class Writing:
         if row.spill is None:
             return
         handle = self._handle
-        spill = handle.engine.spill
         files = files_of(row.spill, prefix_of(handle.id, row.namespace, row.name))
         if not files:  # a damaged row that was imported may say anything
             return
-        if spill is None:
-            raise StorageError(
-                f"{handle.location} has no files beside it; write the value again", path=handle.location
-            )
         handle.engine.write_many(sql.FORGET_GARBAGE, [(file,) for file in files], (), 0)
-        spill.claim(row.spill, transaction)
+        handle.engine.spill.claim(row.spill, transaction)
 
     def _drop(self, spills: Spilled, but: str | None = None) -> None:
         """Their files become garbage with the open transaction; their size brings the next checkpoint nearer."""

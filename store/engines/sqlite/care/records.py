@@ -104,8 +104,7 @@ class SqliteCare:
         return self._handle.write(sql.RESEAL, values, ((row.namespace, row.name),)) > 0
 
     def orphans(self) -> list[str]:
-        spill = self._handle.engine.spill
-        return [] if spill is None else spill.orphans(self._handle.timeout)
+        return self._handle.engine.spill.orphans(self._handle.timeout)
 
     def compact(self, progress: Progress | None) -> SqliteFreed:
         self._handle.check_writable()

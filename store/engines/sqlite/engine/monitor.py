@@ -12,7 +12,6 @@ from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
-from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.opening.connection import BUSY_SECONDS
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
@@ -26,7 +25,6 @@ class SqliteMonitor:
 
     `PRAGMA data_version` compares the header that every commit changes, but tells a connection only what others
     have committed (https://www.sqlite.org/pragma.html#pragma_data_version): hence one that never writes, its own.
-    In memory there is one connection for all, which counts the rows that were ever changed through it.
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
@@ -39,14 +37,12 @@ class SqliteMonitor:
             )
         self._engine = engine
         self._namespace = namespace
-        self._slot: ThreadConnection | None = engine.pool.open_extra()
+        self._slot = engine.pool.open_extra()
         self._closed = False
         self._owner = os.getpid()
 
     def version(self) -> object:
-        if self._slot is not None:
-            return self._read(sql.DATA_VERSION, (), _version)
-        return None
+        return self._read(sql.DATA_VERSION, (), _version)
 
     def since(self, version: object) -> None:
         """SQLite does not tell what was changed."""
@@ -79,7 +75,7 @@ class SqliteMonitor:
 
     def close(self) -> None:
         self._closed = True
-        if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
+        if os.getpid() == self._owner:  # else its guard may be held for ever
             self._engine.pool.close_extra(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
@@ -94,18 +90,16 @@ class SqliteMonitor:
 
     def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
         self._check()
-        if self._slot is None:
-            return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
         if self._engine.strategy.locks_reads:
             return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
 
     def _check(self) -> None:
         """The file is looked at each time: on one that was deleted nothing would ever change again."""
-        self._engine.usability.check()
+        self._engine.check_open()
         if self._closed:
             raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
-        self._engine.file.check_in_place()
+        self._engine.check_in_place()
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")
