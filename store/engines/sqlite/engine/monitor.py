@@ -96,10 +96,10 @@ class SqliteMonitor:
 
     def _check(self) -> None:
         """The file is looked at each time: on one that was deleted nothing would ever change again."""
-        self._engine.check_open()
+        self._engine.usability.check()
         if self._closed:
             raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
-        self._engine.check_in_place()
+        self._engine.file.check_in_place()
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")
