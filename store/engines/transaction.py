@@ -42,12 +42,12 @@ class Place(Visitor, Protocol):
         """Give the writer's lock back; nothing happens where `hold` does not have it."""
 
     def committed(self) -> None:
-        """After the commit, the lock still held: what is done now and then in a writer's turn."""
+        """After the commit, the lock still held: maintenance that is due, such as a checkpoint."""
 
     def savepoint(self) -> Any: ...
 
     def release(self, savepoint: Any) -> None:
-        """What was done since is a part of what is around it."""
+        """Keep the changes since the savepoint, as a part of the transaction around it."""
 
     def roll_back_to(self, savepoint: Any) -> None: ...
 

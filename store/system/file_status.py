@@ -39,6 +39,12 @@ def size_of(path: str) -> int:
     return 0 if status is None else status.st_size
 
 
+def stamp_of(path: str) -> tuple[int, ...] | None:
+    """What changes when the file at the path does; None where there is none. Raises: as `status_of`."""
+    status = status_of(path)
+    return None if status is None else (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
 def is_there(path: str) -> bool:
     """Whether anything is at the path, if only a link that leads nowhere. Raises: as `status_of`."""
     try:

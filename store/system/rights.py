@@ -95,7 +95,7 @@ def make_folder_beside(path: str, database: str) -> None:
 
 
 def folder_mode(mode: int) -> int:
-    """What a folder gets beside a file of that mode: whoever reads the one may search the other."""
+    """The mode of a folder beside a file of that mode: users who may read the file may search the folder."""
     return mode & _ALL | (mode & 0o444) >> 2
 
 

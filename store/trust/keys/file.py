@@ -183,12 +183,12 @@ def _link(file: Path, text: str) -> bool:
             is_new = True
         except FileExistsError:
             is_new = False
-    sync_folder(file.parent)  # whoever was faster may not have come to it, and the key is about to be used
+    sync_folder(file.parent)  # a faster process may not have done so yet, and the key is about to be used
     return is_new
 
 
 def _rewrite(file: Path, text: str) -> None:
-    """Replace the file at once: whoever reads it sees the old keys or the new ones. Owner and rights stay."""
+    """Replace the file atomically: a reader sees the old keys or the new ones. Owner and rights stay."""
     status = os.stat(file)
     with _temporary(file, text) as temporary:
         if hasattr(os, "geteuid"):

@@ -32,7 +32,7 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
     """The contract `Backend.backup`; `path` is absolute."""
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
-    lease = retain(engine)  # whoever is told of the progress may close the store
+    lease = retain(engine)  # the progress function may close the store
     try:
         target = os.path.realpath(path)
         with stoppable(), translated(target):

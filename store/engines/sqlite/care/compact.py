@@ -127,7 +127,7 @@ def _free_pages(engine: Engine, timeout: float) -> int:
 def _remove_orphans(engine: Engine, timeout: float) -> tuple[int, int]:
     """How many files were removed that nobody named, and their bytes.
 
-    Who is writing files waits for the writer's lock, perhaps, so it is not kept while we wait for them. Where they do
+    A thread that writes files may wait for the writer's lock, so it is not held while we wait for them. Where they do
     not end within the timeout, the orphans stay.
     """
     files = size = 0

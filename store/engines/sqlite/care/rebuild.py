@@ -41,7 +41,7 @@ class Rebuild:
         self._conn.execute(sql.ADD_SEALER, (row.seal[:ID_BYTES],))
 
     def add_file(self, source: Folder, part: Part) -> None:
-        """Copies a file of a row. Raises: Corrupt: it is not what was written. StorageError."""
+        """Copies a file of a row. Raises: Corrupt: its content is not the original. StorageError."""
         with memoryview(mapped(source, part, verify=True)) as content:
             holder = self._folder.hold(0.0)
             try:

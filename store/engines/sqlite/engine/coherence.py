@@ -75,8 +75,8 @@ class SqliteCoherence:
         index = self._index
         if index is not None or self._path is None:
             return index
-        # `drop` waits in ours, and with it whoever is about to close the last connection. Not taken first: a
-        # thread that is opening one may come to close another in a collection, and waited for us, who waited for it.
+        # `drop` waits in ours, and with it a thread that is about to close the last connection. Not taken first: a
+        # thread that opens one may close another in a collection, and would wait for this one, which waits for it.
         with opening(), self._lock:
             if self._index is None and self._is_open():
                 self._index = index_of(self._path)

@@ -83,7 +83,7 @@ class DatabaseFile:
     def lose_log(self, seconds: float) -> StorageError | None:
         """The log is not ours any more: close all connections of this process, so that it can open the file again.
 
-        Returns the error, where what was committed may have gone with the log.
+        Returns the error, where commits may be lost with the log.
         """
         may_be_missed = self._shared is not None and self._shared.lose_log(seconds)
         return self._usability.failed() if may_be_missed else None

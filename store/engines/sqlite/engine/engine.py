@@ -316,7 +316,7 @@ class Engine:
             raise failure
 
     def _lost_log(self) -> StorageError | None:
-        """The error, where what was acknowledged went with the log and nobody has been told."""
+        """The error for acknowledged commits that were lost with the log, unless it was raised before."""
         usability = self.usability
         is_told = usability.is_forked or usability.is_closed or usability.failure
         if self.read_only or is_told or not self.checkpoints.has_unfolded() or not self.file.is_log_lost():

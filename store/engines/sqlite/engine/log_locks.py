@@ -24,9 +24,9 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-# Where SQLite locks what a reader of a database holds, and whoever wants it alone: SHARED_FIRST and SHARED_SIZE of
-# its os.h. And the byte of the index that says that somebody has it mapped, UNIX_SHM_DMS of its os_unix.c: who finds
-# it free truncates the file.
+# The bytes of a database that SQLite locks for readers, and for a connection that wants it alone: SHARED_FIRST and
+# SHARED_SIZE of its os.h. And the byte of the index that says that a process has it mapped, UNIX_SHM_DMS of its
+# os_unix.c: a process that finds it free truncates the file.
 _SHARED = 0x40000002, 510
 _MAPPED = 128, 1
 _WAL = b"\2\2"  # bytes 18 and 19 of a database with a write-ahead log, https://www.sqlite.org/fileformat.html

@@ -17,7 +17,7 @@ from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark
 
-NO_WAIT = 0.0  # seconds: whoever watches comes again soon, and may be on an event loop
+NO_WAIT = 0.0  # seconds: a watcher tries again soon, and may be on an event loop
 
 
 class SqliteMonitor:

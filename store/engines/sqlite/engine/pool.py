@@ -51,7 +51,7 @@ class ConnectionPool:
         return getattr(self._local, "connection", None) if greenlet is None else self._of_greenlet(greenlet)
 
     def is_in_transaction(self) -> bool:
-        """Whether the caller is in a transaction, or struck one. Who has not used the file gets no connection."""
+        """Whether the caller is in a transaction, or interrupts one. Never opens a connection."""
         connection = self.known()
         return connection is not None and (conflict(connection) is not None or connection.current() is not None)
 

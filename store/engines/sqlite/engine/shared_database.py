@@ -16,7 +16,7 @@ from store.engines.sqlite.engine.log_files import Inode, LogFiles, inode_of
 from store.engines.sqlite.engine.log_locks import locks_on
 from store.engines.sqlite.errors import busy
 
-# What became of what was committed when the log was taken away.
+# Where the commits are after the log was taken away.
 IN_LOG = "what was committed is in the log that is there"
 IN_DATABASE = "what was committed before is in the database"
 LOST = "what was committed since the last checkpoint may be lost with it"
@@ -49,7 +49,7 @@ class SharedDatabase:
         self._members: WeakSet[Member] = WeakSet()
         self._owner = os.getpid()
         self._has_lost_log = False
-        self._may_be_missed = True  # what was committed, once it is
+        self._may_be_missed = True  # whether commits may be lost with the log
 
     def join(self, member: Member) -> None:
         """Before `member` opens a connection.
@@ -134,7 +134,7 @@ class SharedDatabase:
 
 
 def close(conn: sqlite3.Connection | None) -> None:
-    """Close what was opened."""
+    """Close a connection, if there is one."""
     if conn is not None:
         conn.close()
 

@@ -202,7 +202,7 @@ class ThreadConnection:
     def _can_write_again(self, error: SqliteError) -> bool:
         """Whether another connection is worth an attempt, where this one turned out to be for reading only.
 
-        SQLite opens a file so where it cannot open it for writing, be it for a moment, and leaves it at that
+        SQLite does so where it cannot open the file for writing, if only for a moment, and leaves it at that
         (unixOpen, unixOpenSharedMemory in its os_unix.c). The next statement outside a transaction opens it again.
         """
         if not is_read_only(error):
@@ -364,13 +364,13 @@ class ThreadConnection:
         return depth
 
     def release(self, savepoint: int) -> None:
-        """What was done since is a part of what is around it."""
+        """Keep the changes since the savepoint, as a part of the transaction around it."""
         self._execute(f"RELEASE nested_{savepoint}")
         assert self.work is not None
         self.work.depth = savepoint - 1
 
     def roll_back_to(self, savepoint: int) -> None:
-        """Undo what was done since."""
+        """Undo all changes since the savepoint."""
         assert self.work is not None
         if self._is_in_transaction():  # an error such as a full disk may have ended the whole transaction
             self._execute(f"ROLLBACK TO nested_{savepoint}")

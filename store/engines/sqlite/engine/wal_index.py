@@ -1,6 +1,6 @@
 """The header of SQLite's WAL index, mapped read-only: it changes with every commit that anybody makes.
 
-The file `<database>-shm` begins with two copies of a 48-byte header, which whoever commits rewrites and which SQLite
+The file `<database>-shm` begins with two copies of a 48-byte header, which each commit rewrites and which SQLite
 itself compares to tell whether its page cache is still good (https://www.sqlite.org/walformat.html, "WAL-Index
 Header"; the first copy is written last). A map is only good while this process has a connection open that has read
 through it: the last connection anywhere deletes the file, and the next one makes another.
@@ -62,7 +62,7 @@ class OpenFile:
         return len(self.descriptors) + (len(self.maps) if "trackfd" not in _OPTIONS else 0)
 
     def close(self) -> None:
-        """Whoever still has the map gets a ValueError from it."""
+        """A thread that still uses the map gets a ValueError from it."""
         for index in self.maps:
             index.close()
         for descriptor in self.descriptors:
@@ -171,7 +171,7 @@ def _registered() -> OpenFile:
 
 
 def release_unused(keep: int = KEPT) -> None:
-    """Close what was opened of files that SQLite has closed: all that are deleted, of others all but some.
+    """Close our descriptors of files that SQLite has closed: all of deleted files, of others all but some.
 
     A file is left behind by a connection that may only read, and where other processes are at work. It is not closed
     at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
@@ -229,7 +229,7 @@ def _descriptors() -> Counter[tuple[int, int]]:
 
 
 def park(seconds: float) -> None:
-    """Before a fork: wait for whoever is opening or closing, since the child would keep what is not in the table."""
+    """Before a fork: wait for threads that open or close a file; the child would keep what is not in the table."""
     _files_lock.acquire(timeout=seconds)
 
 

@@ -56,7 +56,7 @@ def check_own(path: str, *, writes: bool) -> None:
 def check_logs(path: str, *, writes: bool) -> bool:
     """The same of what SQLite opens: before each connection. Whether a journal is there that it would apply."""
     _check(path, "-wal", stat.S_IFREG, writes=writes)
-    _check(path, "-shm", stat.S_IFREG, writes=True)  # SQLite cuts it off and writes into it, whoever reads
+    _check(path, "-shm", stat.S_IFREG, writes=True)  # SQLite truncates it and writes into it, for readers too
     return _check(path, "-journal", stat.S_IFREG, writes=writes) and _is_hot(path + "-journal")
 
 
@@ -66,7 +66,7 @@ def is_exposed(path: str) -> bool:
         return False
     try:
         folder = os.stat(os.path.dirname(path) or ".")
-    except OSError:  # whoever opens it says so
+    except OSError:  # opening it says so
         return False
     return folder.st_uid not in (os.geteuid(), 0) or bool(folder.st_mode & OTHERS_WRITE)
 
@@ -103,7 +103,7 @@ def _check_lock_file(name: str, path: str) -> None:
             return
         with Descriptor(name, READ) as number:
             is_ours = found.st_size <= LINE_BYTES + 1 and read_at(number, 1, 0) == b"\0"
-    except OSError:  # whoever locks it says so
+    except OSError:  # locking it says so
         return
     if not is_ours:
         raise _linked(name, path, found)

@@ -1,14 +1,14 @@
 """Network mode: how a store is used where several machines may have it open.
 
 SQLite has no WAL there, so the database has a rollback journal, and every transaction of ours, reads included, is
-made under the writer's lock. All who use one file must agree on that, also a program on the server, to whom the same
-file is on a local disk: the empty file `<database>-network` beside it tells them. `STORE_NETWORK=1` in the
+made under the writer's lock. All programs that use one file must agree on that, also one on the server, for which
+the same file is on a local disk: the empty file `<database>-network` beside it tells them. `STORE_NETWORK=1` in the
 environment asks for network mode where the table of mounts does not tell. `STORE_NETWORK=0` asks for a WAL, and takes
-the mark away again: it is for who knows that one machine alone uses the file.
+the mark away again: use it where one machine alone uses the file.
 
 - The writer's lock is `flock` here as well, which Linux passes on to the server for NFS (2.6.12) and SMB (5.5), see
   flock(2), as it does SQLite's own locks, below ours. Soft locks, files that exist while somebody holds them, were
-  not chosen: who is killed leaves one behind, and no other machine can tell it from one that is held.
+  not chosen: a killed program leaves one behind, and no other machine can tell it from one that is held.
 - The journal is kept and its header overwritten (`PERSIST`). Whether a dead writer left one to be rolled back is then
   seen by opening it, when NFS asks the server, and not by whether it exists, which a client may remember wrongly for
   a minute. Nor is a directory to be synced for a commit to last.
@@ -64,8 +64,8 @@ def is_marked(path: str) -> bool:
 def set_journal(conn: sqlite3.Connection, path: str, strategy: Strategy) -> None:
     """Give the database the kind of journal that the strategy needs. Under the writer's lock.
 
-    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark. Also
-    after a power cut: a journal that came back would take the file back to it, beside the WAL of the others.
+    The mark is made before the WAL is removed, and removed after it is made: a program that finds no WAL looks for
+    the mark. Also after a power cut: a journal that came back would be applied to the file, beside the WAL of others.
 
     Raises:
         sqlite3.OperationalError: somebody else has it open, and the kind would change. ReadOnly, StorageError.

@@ -15,7 +15,7 @@ from store.engines.sqlite.opening.strategy import FROZEN, Connect, Opening
 from store.engines.sqlite.refusals import why_not_opened
 from store.errors import StorageError
 from store.system.descriptors import READ, Descriptor
-from store.system.file_status import LOOK_AT_LOG, status_of
+from store.system.file_status import LOOK_AT_LOG, stamp_of
 from store.system.refusals import advice
 
 COPY_ATTEMPTS = 10
@@ -82,14 +82,7 @@ def _copy_whole(path: str, copy: str) -> None:
 
 
 def _stamps(path: str) -> list[tuple[int, ...] | None]:
-    return [_stamp(path + suffix) for suffix in _SUFFIXES]
-
-
-def _stamp(path: str) -> tuple[int, ...] | None:
-    status = status_of(path)
-    if status is None:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return [stamp_of(path + suffix) for suffix in _SUFFIXES]
 
 
 def _remove(folder: str, owner: int) -> None:

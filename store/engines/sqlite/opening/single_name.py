@@ -26,7 +26,7 @@ def check_single_name(path: str, *, read_only: bool) -> None:
         )
     try:
         names = os.stat(path).st_nlink
-    except OSError:  # whoever opens it says so
+    except OSError:  # opening it says so
         return
     if names > 1 and not (read_only and _is_at_rest(path)):
         raise StorageError(

@@ -40,7 +40,7 @@ class Log(Protocol):
 
 
 class LogFile:
-    """The bytes of a log that is open; what was cut off since is not there, and no error."""
+    """The bytes of an open log. A part that was cut off meanwhile reads as empty, not as an error."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -104,7 +104,7 @@ def page_size(log: Log) -> int:
 
 
 def header_holds(log: Log) -> bool:
-    """Whether the header of a log is what was written."""
+    """Whether the checksum of a log's header holds."""
     header = log[:LOG_HEADER]
     if len(header) < LOG_HEADER:
         return False

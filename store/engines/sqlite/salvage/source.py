@@ -14,14 +14,14 @@ from store.engines.sqlite.opening.attach import is_attached
 from store.engines.sqlite.salvage.image import Image
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.system.descriptors import BINARY, READ, Descriptor
-from store.system.file_status import reaching
+from store.system.file_status import reaching, stamp_of
 from store.system.locking import locked
 
 _kept: list[int] = []  # descriptors of files that this process opened as a store meanwhile
 
 
 class Source:
-    """The image of a database, and whether it is still what was read."""
+    """The image of a database, and whether the files have changed since it was read."""
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
@@ -95,15 +95,7 @@ def _close(descriptor: int) -> None:
 
 
 def _stamps(path: str) -> list[tuple[int, ...] | None]:
-    found: list[tuple[int, ...] | None] = []
-    for suffix in ("", "-wal", "-journal"):
-        try:
-            status = os.stat(path + suffix)
-        except FileNotFoundError:
-            found.append(None)
-        else:
-            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-    return found
+    return [stamp_of(path + suffix) for suffix in ("", "-wal", "-journal")]
 
 
 def _contents_of(path: str) -> bytes:

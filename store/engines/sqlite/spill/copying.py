@@ -59,7 +59,7 @@ class FileCopies:
                 self._write(self._held, part, tell)
 
     def complete(self, parts: Iterable[Part]) -> None:
-        """Copies those that are gone again: what was there already may have been garbage. Raises: as `copy`."""
+        """Copies files again that were removed meanwhile, as garbage. Raises: as `copy`."""
         for part in parts:
             try:
                 if self._held is not None:
@@ -75,7 +75,7 @@ class FileCopies:
                 self._held.sync()
 
     def undo(self) -> None:
-        """The copy will not be: what was made for it goes, the folder included."""
+        """Give the copy up: remove its files, and the folder if it was made for it."""
         with suppress(OSError):
             self._target.remove(self._made)
         self._made.clear()
