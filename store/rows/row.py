@@ -11,7 +11,7 @@ from store.rows.spilled import size_of
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
 
-    `revision`, `id` and `created` are the backend's to give: a row that is on its way in carries 1, None
+    `revision`, `id` and `created` are the engine's to give: a row that is to be put carries 1, None
     and the time of the write, which hold unless the name exists already.
     """
 

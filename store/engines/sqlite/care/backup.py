@@ -37,7 +37,7 @@ _READONLY = 8
 
 
 def backup(engine: Engine, path: str, check: Check, progress: Progress | None, timeout: float) -> Copied:
-    """The contract `Backend.backup`; `path` is absolute."""
+    """The contract `Care.backup`; `path` is absolute."""
     if engine.slot().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
     lease = retain(engine)  # whoever is told of the progress may close the store

@@ -132,7 +132,7 @@ class Engine(Pool):
         """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
 
         `touched`: namespace and name of all that it can change; None: anything. Returns how many rows it changed;
-        and what `Backend.put` does.
+        and what `Engine.put` does.
         """
         slot = self.slot()
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
