@@ -119,18 +119,6 @@ class Header(NamedTuple):
 _HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
 
 
-class Identity(NamedTuple):
-    """What makes a record the one that was read: a row id alone comes back after a delete."""
-
-    id: int
-    created: float
-    revision: int
-
-    def has_types(self) -> bool:
-        """As that of `Row`."""
-        return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
-
-
 class Total(NamedTuple):
     """The records of one codec and protocol together; `bytes` are those of their rows and files."""
 
