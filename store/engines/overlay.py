@@ -176,8 +176,9 @@ class Overlay:
         )
 
     def clear(self, namespace: str) -> None:
-        rows = self.scan(namespace, Order.INSERTED, limit=2**62).items
-        self.apply(namespace, [Delete(row.name) for row in rows])
+        names = [item.name for item in self.scan(namespace, Order.INSERTED, limit=2**62, fields=Fields.LISTED).items]
+        rows = self._base.get(namespace, names)
+        self._change({(namespace, name): Buffered(None, False, rows.get(name)) for name in names})
 
     def reseal(self, row: Row, before: bytes) -> bool:
         """As of `Care`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from store.engines.contract import Fields, Order
+from store.engines.contract import PAGE_ROWS, Fields, Order
 from store.engines.registry import supported
 from store.errors import label
 from store.opened.arguments import check_name, sought_name
@@ -97,8 +97,16 @@ def whole(ns: Namespace) -> dict[str, Any]:
 
 def last(ns: Namespace) -> Row | None:
     """The row that was inserted last and has not expired."""
-    rows: Iterator[Row] = _in_order(ns, Fields.ROW, reverse=True)
-    return next((row for row in rows if ns.is_alive(row, ns.clock())), None)
+    after, limit = None, 1
+    while True:
+        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, limit=limit, reverse=True)
+        rows: list[Row] = page.items
+        for row in rows:
+            if ns.is_alive(row, ns.clock()):
+                return row
+        if page.next is None:
+            return None
+        after, limit = page.next, PAGE_ROWS  # the last ones have expired
 
 
 def _all_rows(ns: Namespace) -> list[Row]:
