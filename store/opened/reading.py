@@ -76,7 +76,7 @@ def get_many(ns: Namespace, names: Iterable[str]) -> dict[str, Any]:
 def each_name(ns: Namespace, *, reverse: bool = False) -> Iterator[str]:
     """The names there were when the iteration began, less those deleted since."""
     for item in _in_order(ns, Fields.LISTED, reverse=reverse):
-        if item.expires is None or item.expires > ns.clock():
+        if item.expires is None or not has_expired(item, ns.clock()):
             yield item.name
 
 
