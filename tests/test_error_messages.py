@@ -35,6 +35,7 @@ from store.errors import (
     StoreNotFound,
     Tampered,
     UnknownProtocol,
+    Unsupported,
     Untrusted,
 )
 from store.system.registry import Registry
@@ -205,6 +206,11 @@ def replaced(path: Path) -> None:
         s["x"] = 2
 
 
+def unsupported(path: Path) -> None:
+    with Store(path) as s:
+        s.opened.engine.changes.version_of("")  # type: ignore[union-attr]
+
+
 def nested_edit(path: Path) -> None:
     with Store(path) as s:
         s["x"] = [1]
@@ -240,6 +246,7 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
     (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
     (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
+    (unsupported, Unsupported, "the engine 'sqlite'", "in a store on another engine"),
     (second_task, InUse, "app.db", "use store.aio.AsyncStore"),
     (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
     (closed, StoreClosed, "app.db", "open it again"),

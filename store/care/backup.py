@@ -44,7 +44,7 @@ def backup(ns: Namespace, path: str | os.PathLike[str], progress: Progress | Non
     """See `Store.backup`."""
     ns.check_open()
     _, target = _locate(path, "a backup")
-    if not ns.in_transaction():  # which the backend refuses
+    if not ns.in_transaction():  # which the engine refuses
         ns.sync()
     copied = ns.care.backup(target, _check(ns.values.sealer), progress)
     return Backup(target, copied.records, len(copied.parts), copied.database_bytes + copied.file_bytes)

@@ -25,7 +25,7 @@ from store.engines.contract import (
     expect,
     of_row,
 )  # fmt: skip
-from store.rows.row import Row, Total
+from store.rows.row import Row, Total, has_expired
 from store.rows.spilled import count_of, size_of
 
 Key = tuple[str, str]
@@ -176,8 +176,9 @@ class Overlay:
         )
 
     def clear(self, namespace: str) -> None:
-        rows = self.scan(namespace, Order.INSERTED, limit=2**62).items
-        self.apply(namespace, [Delete(row.name) for row in rows])
+        names = [item.name for item in self.scan(namespace, Order.INSERTED, limit=2**62, fields=Fields.LISTED).items]
+        rows = self._base.get(namespace, names)
+        self._change({(namespace, name): Buffered(None, False, rows.get(name)) for name in names})
 
     def reseal(self, row: Row, before: bytes) -> bool:
         """As of `Care`."""
@@ -222,7 +223,7 @@ class Overlay:
 
     def _put(self, before: Buffered, change: Put) -> Buffered:
         row, old = change.row, before.row
-        if old is not None and old.expires is not None and old.expires <= row.modified:
+        if old is not None and has_expired(old, row.modified):
             old = None
         expect(_stamp(old), change.expect, row.namespace, row.name)
         if old is None:
@@ -300,7 +301,7 @@ def _key_of(namespace: str, change: Put | Delete | Check) -> Key:
 
 
 def _is_alive(row: Row | None, now: float) -> bool:
-    return row is not None and (row.expires is None or row.expires > now)
+    return row is not None and not has_expired(row, now)
 
 
 def _is_first(own: Any, base: Any, reverse: bool) -> bool:

@@ -36,7 +36,7 @@ def supported(capability: T | None, engine: str, feature: str) -> T:
     """A capability that is there. Raises: Unsupported: the engine of that name does not have the feature."""
     if capability is None:
         raise Unsupported(
-            f"the engine {engine!r} does not have {feature}; open a store on an engine that does, such as a file",
+            f"the engine {engine!r} does not have {feature}; keep what needs it in a store on another engine",
             engine=engine,
             feature=feature,
         )

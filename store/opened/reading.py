@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from store.engines.contract import Fields, Order
+from store.engines.contract import PAGE_ROWS, Fields, Order
 from store.engines.registry import supported
 from store.errors import label
 from store.opened.arguments import check_name, sought_name
@@ -76,7 +76,7 @@ def get_many(ns: Namespace, names: Iterable[str]) -> dict[str, Any]:
 def each_name(ns: Namespace, *, reverse: bool = False) -> Iterator[str]:
     """The names there were when the iteration began, less those deleted since."""
     for item in _in_order(ns, Fields.LISTED, reverse=reverse):
-        if item.expires is None or item.expires > ns.clock():
+        if item.expires is None or not has_expired(item, ns.clock()):
             yield item.name
 
 
@@ -97,8 +97,16 @@ def whole(ns: Namespace) -> dict[str, Any]:
 
 def last(ns: Namespace) -> Row | None:
     """The row that was inserted last and has not expired."""
-    rows: Iterator[Row] = _in_order(ns, Fields.ROW, reverse=True)
-    return next((row for row in rows if ns.is_alive(row, ns.clock())), None)
+    after, limit = None, 1
+    while True:
+        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, limit=limit, reverse=True)
+        rows: list[Row] = page.items
+        for row in rows:
+            if ns.is_alive(row, ns.clock()):
+                return row
+        if page.next is None:
+            return None
+        after, limit = page.next, PAGE_ROWS  # the last ones have expired
 
 
 def _all_rows(ns: Namespace) -> list[Row]:

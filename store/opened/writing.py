@@ -12,7 +12,7 @@ from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, la
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
 from store.opened.readcache import MISSING
-from store.opened.reading import last, record_written
+from store.opened.reading import last, record_of, record_written
 from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
 from store.trust.seal import Verdict
@@ -187,6 +187,8 @@ def check_revision(ns: Namespace, name: str, wanted: Record | int, now: float) -
     found = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
     if found is not None and has_expired(found, now):
         found = None
+    if found is not None:
+        record_of(found)  # raises where its columns are damaged: nobody can say which one it is
     if isinstance(wanted, Record):
         fits = found is not None and wanted.is_same_as(found)
     elif wanted == 0 and not isinstance(wanted, bool):

@@ -35,7 +35,7 @@ def reachable() -> Iterator[Path]:
 WITHOUT_RIGHTS = """
 import os, sys
 import filelock, shutil, tempfile
-import store.codecs.restricted.machine
+import store.codecs.restricted.machine, store.engines.sqlite.backend
 from store import Store, errors
 with tempfile.TemporaryDirectory(dir=os.environ["TMPDIR"]) as folder, Store(folder + "/x.db") as s:  # late imports are made now, with rights
     s["x"] = 1

@@ -19,7 +19,7 @@ from store.engines.overlay import Overlay, totals_of
 from store.engines.reentry import is_struck, put_off
 from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError
-from store.rows.row import Header, Mark, Row, Total
+from store.rows.row import Header, Mark, Row, Total, has_expired
 from store.system.clock import wall_clock
 from store.system.file_status import reaching
 from store.system.rights import Rights
@@ -187,7 +187,7 @@ class MemoryMonitor:
 
     def headers(self, names: Sequence[str], now: float) -> list[Header]:
         found = [header for _, header in sorted(self._rows().get(self._namespace, names, Fields.HEADER).items())]
-        return [header for header in found if header.expires is None or header.expires > now]
+        return [header for header in found if not has_expired(header, now)]
 
     def close(self) -> None:
         self._is_closed = True

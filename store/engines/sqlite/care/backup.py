@@ -29,7 +29,7 @@ _OWN = ("", *companions.LOGS, *companions.FILES, *companions.FOLDERS)
 
 
 def backup(engine: Engine, path: str, check: Check, progress: Progress | None, timeout: float) -> Copied:
-    """The contract `Backend.backup`; `path` is absolute."""
+    """The contract `Care.backup`; `path` is absolute."""
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
     lease = retain(engine)  # the progress function may close the store

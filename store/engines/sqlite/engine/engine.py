@@ -147,7 +147,7 @@ class Engine:
     ) -> tuple[int, bytes | None]:
         """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
 
-        Returns how many rows it changed; and what `Backend.put` does.
+        Returns how many rows it changed; and what `Engine.put` does.
         """
         connection = self.connection()
         if (connection.operation is not None or connection.transaction is not None) and (

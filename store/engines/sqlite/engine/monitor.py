@@ -15,7 +15,7 @@ from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
 from store.engines.sqlite.opening.connection import BUSY_SECONDS
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
-from store.rows.row import Header, Mark
+from store.rows.row import Header, Mark, has_expired
 
 NO_WAIT = 0.0  # seconds: a watcher tries again soon, and may be on an event loop
 
@@ -71,7 +71,7 @@ class SqliteMonitor:
         for part in _parts(names):
             rows = self._read(_in(sql.FIND_ALL[Fields.HEADER], part), (self._namespace, *part), fetch_all)
             found += map(header_of, rows)
-        return sorted((one for one in found if one.expires is None or one.expires > now), key=_name)
+        return sorted((one for one in found if not has_expired(one, now)), key=_name)
 
     def close(self) -> None:
         self._closed = True
