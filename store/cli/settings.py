@@ -265,7 +265,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if name.startswith("_") or not name.isidentifier():
             raise click.UsageError(f"{shown_name(name)} is no name of a field", click.get_current_context())
     try:
-        return {name: Anything().check(value, name) for name, value in values.items()}
+        return {name: Anything().take(value, name) for name, value in values.items()}
     except (TypeError, ValueError) as exc:
         raise click.UsageError(str(exc), click.get_current_context()) from exc
 
@@ -279,7 +279,7 @@ def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
             f"{items}; `store settings show` shows the beginning"
         )
     try:
-        return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
+        return {name: kind.plain(kind.take(value, name), name, target) for name, value in values.items()}
     except (TypeError, ValueError) as exc:
         raise click.ClickException(str(exc)) from exc
 

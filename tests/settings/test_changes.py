@@ -10,6 +10,7 @@ import threading
 import pytest
 from preferences import Prefs
 
+from store import Store, settings
 from store.errors import StorageError
 from store.settings import Settings
 
@@ -21,23 +22,27 @@ class Steps:
 
     def __init__(self) -> None:
         self.ending = False
-        self._go, self._idle = threading.Semaphore(0), threading.Semaphore(0)
+        self.gone, self.idle = threading.Semaphore(0), threading.Semaphore(0)
 
     def wait(self, seconds: float) -> bool:
-        self._idle.release()
-        assert self._go.acquire(timeout=BOUND_SECONDS)
+        self.idle.release()
+        assert self.gone.acquire(timeout=BOUND_SECONDS)
         return self.ending
+
+    def go(self) -> None:
+        """Lets it look once, and waits for nothing."""
+        self.gone.release()
 
     def look(self) -> None:
         """One look, from beginning to end."""
-        assert self._idle.acquire(timeout=BOUND_SECONDS)
-        self._go.release()
-        assert self._idle.acquire(timeout=BOUND_SECONDS)
-        self._idle.release()
+        assert self.idle.acquire(timeout=BOUND_SECONDS)
+        self.go()
+        assert self.idle.acquire(timeout=BOUND_SECONDS)
+        self.idle.release()
 
     def end(self) -> None:
         self.ending = True
-        self._go.release()
+        self.go()
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def watching():
 
 def test_change_by_another_is_told_with_old_and_new(prefs, other, steps):
     told = []
-    prefs.on_change("theme", lambda old, new: told.append((old, new, threading.current_thread().name)))
+    settings.on_change(prefs, "theme", lambda old, new: told.append((old, new, threading.current_thread().name)))
     steps.look()
     assert told == []
     other.theme = "light"
@@ -84,7 +89,7 @@ def test_change_by_another_is_told_with_old_and_new(prefs, other, steps):
 
 def test_change_of_its_own_is_told_too(prefs, steps):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
     prefs.theme = "light"
     steps.look()
     assert told == [("dark", "light")]
@@ -93,15 +98,15 @@ def test_change_of_its_own_is_told_too(prefs, steps):
 def test_reset_is_a_change_to_the_default(prefs, other, steps):
     other.theme = "light"
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    other.reset("theme")
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    settings.reset(other, "theme")
     steps.look()
     assert told == [("light", "dark")]
 
 
 def test_changes_between_two_looks_are_one(prefs, other, steps):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
     for theme in ("a", "b", "c"):
         other.theme = theme
     steps.look()
@@ -115,8 +120,8 @@ def test_changes_between_two_looks_are_one(prefs, other, steps):
 def test_record_that_was_made_anew_is_a_change(prefs, other, steps):
     other.theme = "a"
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    other.reset("theme")
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    settings.reset(other, "theme")
     other.theme = "b"  # the revision is 1 again
     steps.look()
     assert told == [("a", "b")]
@@ -124,10 +129,10 @@ def test_record_that_was_made_anew_is_a_change(prefs, other, steps):
 
 def test_value_that_is_equal_but_of_another_type_is_a_change(prefs, other, steps):
     told = []
-    prefs.on_change("recent", lambda *change: told.append(change))
+    settings.on_change(prefs, "recent", lambda *change: told.append(change))
     other.recent = ["x"]
     steps.look()
-    with other.edit("recent") as recent:
+    with settings.edit(other, "recent") as recent:
         recent.append("y")
     steps.look()
     assert told == [([], ["x"]), (["x"], ["x", "y"])]
@@ -139,8 +144,8 @@ def test_callback_that_raises_is_reported_and_the_next_change_is_told(prefs, oth
     def fails(old, new):
         raise ZeroDivisionError(new)
 
-    prefs.on_change("theme", fails)
-    prefs.on_change("theme", lambda old, new: told.append(new))
+    settings.on_change(prefs, "theme", fails)
+    settings.on_change(prefs, "theme", lambda old, new: told.append(new))
     for theme in ("a", "b"):
         other.theme = theme
         steps.look()
@@ -152,8 +157,8 @@ def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(path, steps, o
     with Settings(Prefs, path, wait=steps.wait) as prefs:
         assert watching() == []
         first, second = [], []
-        one = prefs.on_change("theme", lambda *change: first.append(change))
-        with prefs.on_change("theme", lambda *change: second.append(change)):
+        one = settings.on_change(prefs, "theme", lambda *change: first.append(change))
+        with settings.on_change(prefs, "theme", lambda *change: second.append(change)):
             assert watching() == ["store-settings"]
             one.stop()
             one.stop()
@@ -166,7 +171,7 @@ def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(path, steps, o
                 thread.join(BOUND_SECONDS)
         assert watching() == []
         steps.ending = False
-        prefs.on_change("theme", lambda *change: first.append(change))
+        settings.on_change(prefs, "theme", lambda *change: first.append(change))
         assert watching() == ["store-settings"]
         steps.end()
     assert watching() == []
@@ -178,14 +183,14 @@ def test_callback_may_stop_itself_and_close(path, steps, other):
 
     def once(old, new):
         handle.stop()
-        prefs.close()
+        settings.close(prefs)
         told.set()
 
-    handle = prefs.on_change("theme", once)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "store-settings"]
+    handle = settings.on_change(prefs, "theme", once)
+    thread = watching_thread()
     other.theme = "light"
-    assert steps._idle.acquire(timeout=BOUND_SECONDS)
-    steps._go.release()
+    assert steps.idle.acquire(timeout=BOUND_SECONDS)
+    steps.go()
     assert told.wait(BOUND_SECONDS)
     steps.end()
     thread.join(BOUND_SECONDS)
@@ -193,9 +198,9 @@ def test_callback_may_stop_itself_and_close(path, steps, other):
 
 
 def test_callback_may_write(prefs, other, steps):
-    prefs.on_change("theme", lambda old, new: setattr(prefs, "font_size", len(new)))
+    settings.on_change(prefs, "theme", lambda old, new: setattr(prefs, "font_size", len(new)))
     told = []
-    prefs.on_change("font_size", lambda *change: told.append(change))
+    settings.on_change(prefs, "font_size", lambda *change: told.append(change))
     other.theme = "light"
     steps.look()
     steps.look()
@@ -207,7 +212,7 @@ def test_variable_that_wins_hides_changes(path, monkeypatch, other):
     monkeypatch.setenv("X_THEME", "fixed")
     steps, told = Steps(), []
     with Settings(Prefs, path, env_prefix="X_", wait=steps.wait) as prefs:
-        prefs.on_change("theme", lambda *change: told.append(change))
+        settings.on_change(prefs, "theme", lambda *change: told.append(change))
         other.theme = "light"
         steps.look()
         monkeypatch.delenv("X_THEME")
@@ -217,43 +222,39 @@ def test_variable_that_wins_hides_changes(path, monkeypatch, other):
     assert told == [("fixed", "sepia")]
 
 
-def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(prefs, other, steps, reported):
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(path, prefs, other, steps, reported):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    prefs.on_change("font_size", lambda *change: told.append(change))
-    bad = [True]
-    stored = prefs._changes._value_of
-
-    def value_of(name):
-        if name == "theme" and bad:
-            raise ValueError("bad record")
-        return stored(name)
-
-    prefs._changes._value_of = value_of
-    other.update(theme="light", font_size=20)
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    settings.on_change(prefs, "font_size", lambda *change: told.append(change))
+    with Store(path, namespace="settings", key="the key of others") as theirs:
+        theirs.put("theme", print, codec="pickle")
+    other.font_size = 20
     steps.look()
     steps.look()
-    assert told == [(14, 20)] and reported == ["ValueError('bad record')"]
-    bad.clear()
+    assert told == [(14, 20)]
+    assert len(reported) == 1 and "theme" in reported[0] and reported[0].startswith("Untrusted(")
     other.theme = "sepia"
     steps.look()
     assert told[1:] == [("dark", "sepia")]
 
 
+def watching_thread():
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "store-settings"]
+    return thread
+
+
 def test_store_that_is_gone_is_reported_and_ends_the_thread(path, reported):
     steps = Steps()
     with Settings(Prefs, path, wait=steps.wait) as prefs:
-        prefs.on_change("theme", print)
-        thread = prefs._changes._thread
-
-        def gone():
-            raise StorageError("the file was replaced")
-
-        prefs._changes._stamps = gone
-        steps._go.release()
+        settings.on_change(prefs, "theme", print)
+        thread = watching_thread()
+        moved = path.rename(path.with_name("moved.db"))
+        steps.go()
         thread.join(BOUND_SECONDS)
         assert not thread.is_alive()
-        assert len(reported) == 1 and "replaced" in reported[0]
+        assert len(reported) == 1 and reported[0].startswith("StorageError(")
+        moved.rename(path)
 
 
 def test_wait_is_for_the_interval(path):
@@ -266,7 +267,7 @@ def test_wait_is_for_the_interval(path):
         return True
 
     with Settings(Prefs, path, interval=7.5, wait=wait) as prefs:
-        prefs.on_change("theme", print)
+        settings.on_change(prefs, "theme", print)
         assert ended.wait(BOUND_SECONDS)
     assert asked == [7.5]
 
@@ -279,15 +280,15 @@ def test_stop_does_not_wait_for_a_callback_that_runs(path, steps, other):
         calling.set()
         assert go_on.wait(BOUND_SECONDS)
 
-    handle = prefs.on_change("theme", callback)
+    handle = settings.on_change(prefs, "theme", callback)
     other.theme = "light"
-    assert steps._idle.acquire(timeout=BOUND_SECONDS)
-    steps._go.release()
+    assert steps.idle.acquire(timeout=BOUND_SECONDS)
+    steps.go()
     assert calling.wait(BOUND_SECONDS)
     handle.stop()  # the callback waits for what comes after it
     go_on.set()
     steps.end()
-    prefs.close()
+    settings.close(prefs)
     assert watching() == []
 
 
@@ -299,7 +300,7 @@ def test_callback_that_changes_what_it_is_given_spoils_nothing(path, steps, othe
             told.append((list(old), list(new)))
             new.append("mine")
 
-        prefs.on_change("recent", callback)
+        settings.on_change(prefs, "recent", callback)
         for recent in (["a"], ["a", "mine"], ["b"]):
             other.recent = recent
             steps.look()
@@ -310,40 +311,36 @@ def test_callback_that_changes_what_it_is_given_spoils_nothing(path, steps, othe
 def test_callback_after_an_error_has_ended_the_thread(path, steps, other, reported):
     with Settings(Prefs, path, wait=steps.wait) as prefs:
         told = []
-        changes = prefs._changes
-        stamps = changes._stamps
-        prefs.on_change("theme", lambda *change: told.append(change))
-        changes._stamps = _broken
-        steps._go.release()
-        changes._thread.join(BOUND_SECONDS)
-        assert not changes._thread.is_alive() and len(reported) == 1
-        changes._stamps = stamps
-        steps._idle = threading.Semaphore(0)
-        prefs.on_change("font_size", lambda *change: told.append(change))
+        settings.on_change(prefs, "theme", lambda *change: told.append(change))
+        thread = watching_thread()
+        moved = path.rename(path.with_name("moved.db"))
+        steps.go()
+        thread.join(BOUND_SECONDS)
+        assert not thread.is_alive() and len(reported) == 1
+        moved.rename(path)
+        other.theme = "light"  # while no thread watches
+        steps.idle = threading.Semaphore(0)
+        settings.on_change(prefs, "font_size", lambda *change: told.append(change))
         other.font_size = 20
         steps.look()
-        assert told == [(14, 20)]
+        assert told == [(14, 20), ("dark", "light")]
         steps.end()
-
-
-def _broken():
-    raise StorageError("the file is gone")
 
 
 def test_forked_child_begins_with_no_callbacks_and_may_have_its_own(path, steps, other):
     prefs = Settings(Prefs, path, wait=steps.wait)
-    prefs.on_change("theme", print)
-    with prefs._changes._lock:  # as the thread may hold it
+    settings.on_change(prefs, "theme", print)
+    with prefs.__settings__.changes.lock:  # as the thread may hold it
         child = os.fork()
     if child == 0:
         try:
-            steps._go, steps._idle = threading.Semaphore(0), threading.Semaphore(0)
+            steps.gone, steps.idle = threading.Semaphore(0), threading.Semaphore(0)
             told = []
-            prefs.on_change("theme", lambda *change: told.append(change))
+            settings.on_change(prefs, "theme", lambda *change: told.append(change))
             prefs.theme = "light"
             steps.look()
             steps.end()
-            prefs.close()
+            settings.close(prefs)
             os._exit(0 if told == [("dark", "light")] else 1)
         except BaseException:
             os._exit(2)
@@ -351,7 +348,7 @@ def test_forked_child_begins_with_no_callbacks_and_may_have_its_own(path, steps,
         assert os.waitstatus_to_exitcode(wait_for(child)) == 0
     finally:
         steps.end()
-        prefs.close()
+        settings.close(prefs)
 
 
 def wait_for(child):
@@ -372,9 +369,9 @@ def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, steps, monk
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refused)
         with pytest.raises(StorageError, match="no thread could be started") as caught:
-            prefs.on_change("theme", lambda *change: told.append("never"))
+            settings.on_change(prefs, "theme", lambda *change: told.append("never"))
         assert caught.value.errno == errno.EAGAIN
-    prefs.on_change("theme", lambda *change: told.append(change))  # as if nothing had been
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))  # as if nothing had been
     other.theme = "blue"
     steps.look()
     assert len(told) == 1 and told != ["never"]
