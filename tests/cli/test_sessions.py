@@ -7,13 +7,13 @@ import pytest
 
 from store import Store
 from store.cli.sessions import _span
-from store.sessions import Sessions
+from store.sessions import FOREVER, Sessions
 
 
 @pytest.fixture
 def three(path):
     """The ids of a session for ever, one of a day, and one that expired long ago."""
-    with Sessions(path, ttl=None) as sessions:
+    with Sessions(path, ttl=FOREVER) as sessions:
         ids = [sessions.create({"user": "ann"}), sessions.create({"user": "bob"}, ttl=100_000)]
         with Sessions(path, clock=lambda: 1_000_000_000.0) as old:
             ids.append(old.create({"user": "cid"}, ttl=60))
@@ -59,7 +59,7 @@ def test_ls_limit(run, path, three):
 
 
 def test_ls_of_many_has_one_heading(run, path):
-    with Sessions(path) as sessions, sessions._store.transaction():
+    with Store(path) as s, Sessions(s) as sessions, s.transaction():
         for _ in range(501):
             sessions.create({})
     assert len(run("sessions", "ls", path).out.splitlines()) == 502

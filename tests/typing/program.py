@@ -11,6 +11,7 @@ from store import Record, Store, settings
 from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
+from store.sessions import FOREVER, Sessions
 from store.settings import Settings
 
 
@@ -181,6 +182,16 @@ def errors(error: RecordError, disk: StorageError) -> None:
     assert_type(Allowed().x, int)
     assert_type(error.name, str | None)
     assert_type(disk.errno, int | None)
+
+
+def visits(s: Sessions) -> None:
+    with Sessions("app.db", ttl=FOREVER, key="k" * 16, mode="w") as sessions:
+        assert_type(sessions, Sessions)
+    id = s.create({"user": 1}, ttl=60)
+    assert_type(s.load(id), dict[str, Any] | None)
+    assert_type(s.save(id, {}, ttl=FOREVER), bool)
+    with s.edit(id) as data:
+        assert_type(data, dict[str, Any])
 
 
 def prefs_of_a_program(store: Store[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import store
 from store import Store, settings
 from store.memo import memo
+from store.sessions import Sessions
 from store.settings import Settings
 
 
@@ -63,6 +64,14 @@ def wrong_calls() -> None:
     load("Oslo").upper()  # error
     load.forget()  # error
     memo("cache.db", tll=5)  # error
+
+
+def wrong_sessions(s: Sessions) -> None:
+    Sessions("app.db", maxage=1)  # error
+    Sessions("app.db", trust="dta")  # error
+    Sessions("app.db", ttl=None)  # error
+    s.create({}, ttl=None)  # error
+    s.save("id", {}, ttl="60")  # error
 
 
 def wrong_settings(prefs: Settings[Store[int]]) -> None:
