@@ -24,6 +24,7 @@ from store.cli.terminal import on_one_line, shown, shown_name
 from store.cli.values import format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, StoreError, label
 from store.settings.containers import Anything
+from store.settings.leaves import fitted
 from store.settings.opening import NAMESPACE, put_plain
 from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
@@ -279,7 +280,7 @@ def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
             f"{items}; `store settings show` shows the beginning"
         )
     try:
-        return {name: kind.plain(kind.take(value, name), name, target) for name, value in values.items()}
+        return {name: fitted(kind.take(value, name), name, target) for name, value in values.items()}
     except (TypeError, ValueError) as exc:
         raise click.ClickException(str(exc)) from exc
 

@@ -17,8 +17,8 @@ from pathlib import PurePath
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from store.classes.shown import shown
-from store.settings.containers import LISTS, Anything, Choice, Items, Nested, Pairs, Part, Tuple
-from store.settings.kinds import LEAVES, NOTHING, STORED, Build, Kind, Raw, Source
+from store.settings.containers import Anything, Choice, Items, Nested, Pairs, Part, Tuple
+from store.settings.kinds import LEAVES, LISTS, NOTHING, Build, Kind, Raw, Source
 from store.settings.leaves import Leaf, Member, OneOf, Path
 from store.settings.schema import Field, Schema, no_default
 
@@ -66,7 +66,7 @@ def _field(cls: type, raw: Raw, hints: Mapping[str, Any]) -> Field:
     kind = kind_of(hints.get(raw.name, Any), where)
     try:
         value = raw.default()
-        kind.plain(value if raw.converts else kind.take(value, where, Source.PROGRAM), where, STORED)
+        kind.plain(value if raw.converts else kind.take(value, where, Source.PROGRAM), where)
     except (TypeError, ValueError) as exc:
         raise TypeError(f"the default of {where} is none of its own type: {exc}") from exc
     return Field(raw.name, where, kind, raw.default, raw.rule, raw.converts)

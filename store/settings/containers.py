@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from store.classes.shown import shown
-from store.settings.kinds import LEAVES, Build, Kind, Source, Target, near_miss, parsed_json, refused
-from store.settings.leaves import Leaf, Member, OneOf, Path, leaf_for, problem_of
-
-LISTS = (list, tuple, set, frozenset)
+from store.settings.kinds import LEAVES, LISTS, Build, Kind, Source, near_miss, parsed_json, refused
+from store.settings.leaves import Leaf, Member, OneOf, Path, problem_of
 
 
 class Anything:
@@ -30,34 +28,14 @@ class Anything:
             return kind(self.take(item, f"{where}[{n}]") for n, item in enumerate(value))
         raise refused(where, f"{self.name} where its type is Any", value)
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        kind: Any = type(value)
-        if kind is dict:
-            return {
-                _key(key, where, target): self.plain(item, f"{where}[{key!r}]", target) for key, item in value.items()
-            }
-        if kind in LISTS:
-            items = [self.plain(item, f"{where}[{n}]", target) for n, item in enumerate(value)]
-            return kind(items) if target.format == "the store" else items
-        return leaf_for(value, target)
+    def plain(self, value: Any, where: str) -> Any:
+        return value
 
     def parse(self, text: str, where: str) -> Any:
         try:
             return self.take(json.loads(text), where)
         except (ValueError, RecursionError):
             return text
-
-
-def _key(key: Any, where: str, target: Target) -> Any:
-    """The key of a dict as the target can have it. Raises: ValueError."""
-    if type(key) in target.keys:
-        return key
-    if type(key) in (int, float):
-        return str(key)
-    found = leaf_for(key, target)
-    if type(found) not in target.keys:
-        raise ValueError(f"{where}: {target.format} has no key {shown(key)}")
-    return found
 
 
 class Items:
@@ -76,9 +54,9 @@ class Items:
             raise ValueError(f"{where} takes {self.name}, and {shown(value)} has items twice")
         return found
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [self.item.plain(item, f"{where}[{n}]", target) for n, item in enumerate(items)]
+        return [self.item.plain(item, f"{where}[{n}]") for n, item in enumerate(items)]
 
     def parse(self, text: str, where: str) -> Any:
         if text.lstrip().startswith("[") or not isinstance(self.item, Leaf | Member | OneOf | Path):
@@ -98,8 +76,8 @@ class Tuple:
         accepted = tuple if source is Source.PROGRAM else (list, tuple)
         return tuple(kind.take(item, place, source) for kind, item, place in self._each(value, where, accepted))
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        return [kind.plain(item, place, target) for kind, item, place in self._each(value, where, tuple)]
+    def plain(self, value: Any, where: str) -> Any:
+        return [kind.plain(item, place) for kind, item, place in self._each(value, where, tuple)]
 
     def parse(self, text: str, where: str) -> Any:
         if text.lstrip().startswith("["):
@@ -135,11 +113,8 @@ class Pairs:
             raise ValueError(f"{where} takes {self.name}, and {shown(value)} has keys twice")
         return found
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        return {
-            _key(self.key.plain(key, where, target), where, target): self.item.plain(one, f"{where}[{key!r}]", target)
-            for key, one in value.items()
-        }
+    def plain(self, value: Any, where: str) -> Any:
+        return {self.key.plain(key, where): self.item.plain(item, f"{where}[{key!r}]") for key, item in value.items()}
 
     def parse(self, text: str, where: str) -> Any:
         return parsed_json(self, text, where)
@@ -158,10 +133,10 @@ class Choice:
             raise refused(where, self.name, value)
         return next((made for _, made in found if type(made) is type(value)), found[0][1])
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         for kind, made in _made(self.kinds, lambda kind: kind.take(value, where, Source.PROGRAM)):
             if type(made) is type(value):
-                return kind.plain(value, where, target)
+                return kind.plain(value, where)
         raise refused(where, self.name, value)
 
     def parse(self, text: str, where: str) -> Any:
@@ -215,11 +190,11 @@ class Nested:
         values = {name: parts[name].kind.take(value[name], f"{where}.{name}", source) for name in known}
         return self.build({}, values) if source is Source.TEXT else self.build(values, {})
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         found = {}
         for name, part in self.parts().items():
             place = f"{where}.{name}"
-            found[name] = part.kind.plain(part.kind.take(getattr(value, name), place, Source.PROGRAM), place, target)
+            found[name] = part.kind.plain(part.kind.take(getattr(value, name), place, Source.PROGRAM), place)
         return found
 
     def parse(self, text: str, where: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from store.settings.schema import Field, Schema
@@ -46,10 +47,8 @@ class Environment:
             return self._validated(field, field.kind.parse(text, field.where), held)
         except (TypeError, ValueError) as exc:
             if field.converts:
-                try:
+                with suppress(TypeError, ValueError):  # the first error tells more
                     return self._validated(field, text, held)
-                except (TypeError, ValueError):
-                    pass  # the first error tells more
             raise exc
 
     def _validated(self, field: Field, value: Any, held: Callable[[], Mapping[str, Any]]) -> Any:
@@ -58,10 +57,8 @@ class Environment:
             return value
         stored, alone, others = held(), {field.name: value}, self._others(field)
         if others:
-            try:
+            with suppress(TypeError, ValueError):  # perhaps because of another one, whose own read will report it
                 return self._schema.validated(stored, {**others, **alone}, "").values[field.name]
-            except (TypeError, ValueError):  # perhaps because of another one, whose own read will report it
-                pass
         return self._schema.validated(stored, alone, "").values[field.name]
 
     def _others(self, field: Field) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from store.classes.shown import shown
 
 NOTHING = type(None)
 SCALARS = (NOTHING, bool, int, float, str)
+LISTS = (list, tuple, set, frozenset)
 LEAVES = frozenset({*SCALARS, bytes, datetime, date, time, timedelta, Decimal, UUID, complex})
 
 
@@ -50,8 +51,8 @@ class Kind(Protocol):
     def take(self, value: Any, where: str, source: Source) -> Any:
         """The value to hold, converted where that loses nothing. Raises: TypeError, ValueError: it does not fit."""
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        """The plain form of a value that was taken. Raises: TypeError, ValueError: the target has none for it."""
+    def plain(self, value: Any, where: str) -> Any:
+        """The plain form of a value that was taken, for the store. Raises: TypeError, ValueError: it has none."""
 
     def parse(self, text: str, where: str) -> Any:
         """The value that the text of an environment variable spells. Raises: TypeError, ValueError."""

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from store.classes.shown import shown
-from store.settings.kinds import NOTHING, SCALARS, STORED, Source, Target, refused
+from store.settings.kinds import LISTS, NOTHING, SCALARS, Source, Target, refused
 
 
 class Leaf:
@@ -37,8 +37,8 @@ class Leaf:
             return _BASES[self.cls](value)  # an instance of a subclass would come back as one of its base
         raise refused(where, self.name, value)
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        return leaf_for(value, target)
+    def plain(self, value: Any, where: str) -> Any:
+        return value
 
     def parse(self, text: str, where: str) -> Any:
         reader = _PARSERS.get(self.cls)
@@ -67,9 +67,23 @@ class Leaf:
         return plain
 
 
-def leaf_for(value: Any, target: Target) -> Any:
-    """The leaf as it is where the target has its type, else as text or a number."""
-    return value if type(value) in target.leaves else _WRITERS[type(value)](value)
+def fitted(plain: Any, where: str, target: Target) -> Any:
+    """Plain data with nothing but types that the target has. Raises: ValueError: the target has no such key."""
+    cls = type(plain)
+    if cls is dict:
+        return {_key(key, where, target): fitted(item, f"{where}[{key!r}]", target) for key, item in plain.items()}
+    if cls in LISTS:
+        return [fitted(item, f"{where}[{n}]", target) for n, item in enumerate(plain)]
+    return plain if cls in target.leaves else _WRITERS[cls](plain)
+
+
+def _key(key: Any, where: str, target: Target) -> Any:
+    if type(key) in target.keys:
+        return key
+    found = str(key) if type(key) in (int, float) else fitted(key, where, target)
+    if type(found) not in target.keys:
+        raise ValueError(f"{where}: {target.format} has no key {shown(key)}")
+    return found
 
 
 def problem_of(value: Any) -> str:
@@ -81,13 +95,10 @@ def problem_of(value: Any) -> str:
 
 
 def _exact_float(value: int, where: str) -> float:
-    try:
-        found = float(value)
-    except OverflowError:
-        found = 0.0
-    if found != value:
-        raise ValueError(f"{where} takes float, and none is exactly {shown(value)}")
-    return found
+    with suppress(OverflowError):
+        if float(value) == value:
+            return float(value)
+    raise ValueError(f"{where} takes float, and none is exactly {shown(value)}")
 
 
 def _canonical(cls: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -137,7 +148,7 @@ class Path:
             raise refused(where, self.name, value)
         return self.cls(value)
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         return str(value)
 
     def parse(self, text: str, where: str) -> Any:
@@ -166,12 +177,10 @@ class Member:
                     return self.cls(value)  # several members of a Flag
         raise refused(where, self.name, value)
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         found = value.value if self.by_value else value.name
-        for base in (str, int, float):
-            if isinstance(found, base) and not isinstance(found, bool):
-                return _BASES[base](found)
-        return leaf_for(found, target)
+        base = next((base for base in _BASES if isinstance(found, base) and not isinstance(found, bool)), None)
+        return found if base is None else _BASES[base](found)
 
     def parse(self, text: str, where: str) -> Any:
         for member in self.cls:
@@ -201,14 +210,12 @@ class OneOf:
             if type(allowed) is type(value) and allowed == value:
                 return allowed
             is_plain = source is not Source.PROGRAM and isinstance(allowed, Enum)
-            if is_plain and self.plain(allowed, where, STORED) == value:
+            if is_plain and self.plain(allowed, where) == value:
                 return allowed
         raise ValueError(f"{where} takes {self.name}, not {shown(value)}")
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        if isinstance(value, Enum):
-            return Member(type(value)).plain(value, where, target)
-        return leaf_for(value, target)
+    def plain(self, value: Any, where: str) -> Any:
+        return Member(type(value)).plain(value, where) if isinstance(value, Enum) else value
 
     def parse(self, text: str, where: str) -> Any:
         for allowed in self.values:

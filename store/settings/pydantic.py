@@ -19,22 +19,29 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from store.classes.shown import shown
-from store.settings.kinds import Source, Target, from_json, near_miss
+from store.settings.kinds import Source, from_json, near_miss
 from store.settings.leaves import Member
 from store.settings.schema import Field, Schema, no_default
 
 
 class Validated:
-    """A type as pydantic has it, with constraints."""
+    """A type as pydantic has it, with constraints.
 
-    def __init__(self, hint: Any, config: Any = None) -> None:
-        self.hint, self.name = hint, getattr(hint, "__name__", str(hint))
+    A field of a model has its `bare` type too. The model itself takes what a program assigns, and runs the
+    validators once; so a text is read by the bare type.
+    """
+
+    def __init__(self, hint: Any, config: Any = None, bare: Any = None) -> None:
+        self.hint, self._config, self._bare = hint, config, bare
+        self.name = getattr(bare or hint, "__name__", str(bare or hint))
         try:
             self.adapter: TypeAdapter[Any] = TypeAdapter(hint, config=config)
         except PydanticUserError:  # a model has a configuration of its own
             self.adapter = TypeAdapter(hint)
 
     def take(self, value: Any, where: str, source: Source) -> Any:
+        if source is Source.PROGRAM and self._bare is not None:
+            return value
         try:
             if source is Source.PROGRAM:
                 made = self.adapter.validate_python(value, by_alias=True, by_name=True)
@@ -44,13 +51,15 @@ class Validated:
             raise ValueError(_told(exc, where)) from exc
         return made if source is Source.STORE else _known(value, made, where, by_alias=source is Source.PROGRAM)
 
-    def plain(self, value: Any, where: str, target: Target) -> Any:
+    def plain(self, value: Any, where: str) -> Any:
         try:
             return self.adapter.dump_python(value, mode="json", warnings="error", by_alias=False)
         except (PydanticSerializationError, ValueError) as exc:
             raise ValueError(f"{where}: pydantic cannot write {shown(value)} as plain data: {exc}") from exc
 
     def parse(self, text: str, where: str) -> Any:
+        if self._bare is not None:
+            return self._reader.parse(text, where)
         try:
             if text.lstrip()[:1] in ("[", "{"):
                 made = self.adapter.validate_json(text, by_alias=True, by_name=True)
@@ -61,33 +70,12 @@ class Validated:
                 return Member(self.hint).parse(text, where)
             raise ValueError(_told(exc, where)) from exc
 
-
-class FieldOfModel:
-    """The type of a model's field. A text is read by the bare type: the model runs the validators then, once."""
-
-    def __init__(self, info: Any, config: Any) -> None:
-        bare = info.annotation
-        self.name = getattr(bare, "__name__", str(bare))
-        self._whole = Validated(Annotated[bare, *info.metadata] if info.metadata else bare, config)
-        self._annotation, self._config = bare, config
-
     @cached_property
-    def _bare(self) -> Validated:
-        return Validated(self._annotation, self._config)
-
-    def take(self, value: Any, where: str, source: Source) -> Any:
-        if source is Source.PROGRAM:
-            return value  # the model gave it: its validators must not run again
-        return self._whole.take(value, where, source)
-
-    def plain(self, value: Any, where: str, target: Target) -> Any:
-        return self._whole.plain(value, where, target)
-
-    def parse(self, text: str, where: str) -> Any:
+    def _reader(self) -> Validated:
         try:
-            return self._bare.parse(text, where)
+            return Validated(self._bare, self._config)
         except PydanticUserError as exc:  # a class of its own, which the validators know how to make
-            raise ValueError(f"{where}: pydantic reads no {self.name} from a text") from exc
+            raise ValueError(f"pydantic reads no {self.name} from a text") from exc
 
 
 def schema_of_model(cls: Any) -> Schema:
@@ -102,7 +90,8 @@ def _field(cls: Any, name: str, info: Any) -> Field:
         raise no_default(where, name)
     if getattr(info, "default_factory_takes_validated_data", False):
         raise TypeError(f"the default of {where} is made of other fields, which Settings does not know yet")
-    kind = FieldOfModel(info, cls.model_config)
+    hint = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    kind = Validated(hint, cls.model_config, bare=info.annotation)
     return Field(name, where, kind, lambda: info.get_default(call_default_factory=True), converts=True)
 
 

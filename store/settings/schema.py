@@ -9,6 +9,7 @@ from store.classes.shown import shown
 from store.codecs.sameness import same
 from store.settings.frozen import field_names, thawed
 from store.settings.kinds import REFUSALS, STORED, Build, Kind, Rule, Source, Target, near_miss
+from store.settings.leaves import fitted
 
 
 class Field(NamedTuple):
@@ -30,7 +31,9 @@ class Field(NamedTuple):
 
     def plain(self, value: Any, target: Target = STORED) -> Any:
         """The plain form of a value. Raises: TypeError, ValueError: it would not come back as it is."""
-        found = self.kind.plain(value, self.where, target)
+        found = self.kind.plain(value, self.where)
+        if target is not STORED:
+            found = fitted(found, self.where, target)
         back = self.kind.take(found, self.where, Source.STORE)
         if not _alike(back, value):
             raise ValueError(
@@ -42,7 +45,7 @@ class Field(NamedTuple):
     def is_default(self, plain: Any) -> bool:
         """Whether a plain form is that of the default."""
         try:
-            return same(plain, self.kind.plain(self.default(), self.where, STORED))
+            return same(plain, self.kind.plain(self.default(), self.where))
         except (TypeError, ValueError):  # a default that its own type refuses, which pydantic permits
             return False
 

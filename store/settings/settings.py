@@ -96,16 +96,15 @@ class Settings(Generic[T]):
         raise TypeError("Settings are not pickled or copied: open them in the other process, by their path")
 
 
-def for_app(
-    schema: type[T],
-    app: str,
-    /,
-    *,
-    namespace: str = NAMESPACE,
-    env_prefix: str | None = None,
-    interval: float = INTERVAL_SECONDS,
-    **options: Unpack[SettingsOptions],
-) -> Settings[T]:
+class AppOptions(SettingsOptions, total=False):
+    """The options of `for_app`: those of `Settings`."""
+
+    namespace: str
+    env_prefix: str | None
+    interval: float
+
+
+def for_app(schema: type[T], app: str, /, **options: Unpack[AppOptions]) -> Settings[T]:
     """The settings of a program, in `settings.db` in its own folder in the platform's configuration directory.
 
     `settings.for_app(Prefs, "myapp")`. The folder is made.
@@ -115,9 +114,7 @@ def for_app(
     """
     if not isinstance(schema, type) or not isinstance(app, str):
         raise TypeError('for_app takes the class and the name of the program: settings.for_app(Prefs, "myapp")')
-    return Settings(
-        schema, config_file(app), namespace=namespace, env_prefix=env_prefix, interval=interval, **options
-    )
+    return Settings(schema, config_file(app), **options)
 
 
 def close(prefs: Settings[Any]) -> None:
