@@ -15,7 +15,6 @@ from store.system.file_status import no_thread
 from store.watching.watch import Watch
 
 Callback = Callable[[Any, Any], object]
-Wait = Callable[[float], bool]
 
 
 class Handle:
@@ -42,16 +41,12 @@ class Changes:
     """Watches the store and calls back. Safe across threads.
 
     Args:
-        watch: makes a watch of the store that gives what has changed so far, and does not wait.
+        watch: begins a watch of the store, which gives up waiting for a change now and then.
         value_of: gives a field's value.
-        interval: seconds between two looks.
-        wait: waits for so many seconds, and returns True when it is time to end.
     """
 
-    def __init__(
-        self, watch: Callable[[], Watch[Any]], value_of: Callable[[str], Any], interval: float, wait: Wait | None
-    ) -> None:
-        self._new_watch, self._value_of, self._interval, self._wait = watch, value_of, interval, wait
+    def __init__(self, watch: Callable[[], Watch[Any]], value_of: Callable[[str], Any]) -> None:
+        self._new_watch, self._value_of = watch, value_of
         self._begin()
 
     def _begin(self) -> None:
@@ -59,9 +54,9 @@ class Changes:
         self.lock = threading.RLock()  # over the state below: never held while a callback runs
         self._handles: list[Handle] = []
         self._seen: dict[str, Any] = {}
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._ended: list[threading.Thread] = []
+        self._due: set[str] = set()  # fields to compare at the next look, even if their records look unchanged
+        self._watch: Watch[Any] | None = None
+        self._threads: list[threading.Thread] = []  # the last one, and those before it that may not have ended yet
 
     def _forget_parent(self) -> None:
         """A forked child begins with no callbacks: the thread is not there, and the lock may be held for ever."""
@@ -73,17 +68,17 @@ class Changes:
         self._forget_parent()
         handle = Handle(self, field, callback)
         with self.lock:
-            is_running = self._thread is not None and self._thread.is_alive()  # an error may have ended it
-            watch = None if is_running else self._new_watch()  # before the value: no change in between is missed
             try:
+                is_new = self._watch is None or not self._threads[-1].is_alive()  # an error may have ended it
+                if is_new:
+                    self._watch, self._due = self._new_watch(), set(self._seen)
                 if field not in self._seen:
                     self._seen[field] = self._value_of(field)
+                    self._due.add(field)  # the watch may not know yet what this read
                 self._handles.append(handle)
-                if watch is not None:
-                    self._start(watch)
+                if is_new:
+                    self._start()
             except BaseException:
-                if watch is not None:
-                    watch.close()
                 self.remove(handle)
                 raise
         return handle
@@ -100,44 +95,43 @@ class Changes:
                 self._end()
 
     def close(self) -> None:
-        """End all callbacks; waits for the thread, unless this is it."""
+        """End all callbacks; waits for the threads, unless this is one of them."""
         self._forget_parent()
         with self.lock:
             self._handles.clear()
             self._seen.clear()
             self._end()
-            ended, self._ended = self._ended, []
+            ended, self._threads = self._threads, []
         for thread in ended:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _start(self, watch: Watch[Any]) -> None:
-        self._stopping = threading.Event()  # one for each thread: an old one must not go on with a new one
-        thread = threading.Thread(target=self._run, args=(watch, self._stopping), name="store-settings", daemon=True)
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, args=(self._watch,), name="store-settings", daemon=True)
         try:
             thread.start()
         except RuntimeError as exc:
             raise no_thread("settings that are watched for changes", exc) from exc
-        self._thread = thread
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
 
     def _end(self) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._ended.append(self._thread)
-            self._thread = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
 
-    def _run(self, watch: Watch[Any], stopping: threading.Event) -> None:
-        wait, due = self._wait or stopping.wait, set(self._seen)  # a thread before this one may have missed changes
-        with watch:
-            while not wait(self._interval) and not stopping.is_set():
-                try:
-                    for field in sorted(due | _changed(watch)):
-                        self._compare(field)
-                except Exception:
-                    if not stopping.is_set():
-                        _report()  # the file is gone or was replaced
-                    return
-                due = set()
+    def _run(self, watch: Watch[Any]) -> None:
+        try:
+            while watch is self._watch:
+                change = next(watch, None)
+                with self.lock:
+                    due, self._due = self._due, set()
+                for field in sorted(due if change is None else due | {change.name}):
+                    self._compare(field)
+        except Exception:
+            if watch is self._watch:
+                _report()  # the file is gone or was replaced
+        finally:
+            watch.close()
 
     def _compare(self, field: str) -> None:
         """Call back if the value of a field differs from the one that was seen last."""
@@ -149,28 +143,19 @@ class Changes:
             _report()
             return
         with self.lock:
-            old = self._seen.get(field)
-            if field in self._seen:
-                self._seen[field] = value
+            if field not in self._seen:
+                return
+            old, self._seen[field] = self._seen[field], value
             handles = [handle for handle in self._handles if handle.field == field]
         if type(old) is type(value) and old == value:
             return
+        self._due.add(field)  # a record may be made and deleted between two looks, which see nothing of it
         for handle in handles:
             if handle in self._handles:  # the one before it may have stopped it
                 try:
                     handle.callback(copy.deepcopy(old), copy.deepcopy(value))  # a callback may change its own copy
                 except Exception:
                     _report()
-
-
-def _changed(watch: Watch[Any]) -> set[str]:
-    """The names of the records that have changed since the last call."""
-    found: set[str] = set()
-    for change in watch:
-        if change.name in found:  # which has changed again: somebody writes all the time
-            break
-        found.add(change.name)
-    return found
 
 
 def _report() -> None:

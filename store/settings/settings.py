@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from store.classes.shown import shown
 from store.mapping.store import Store
-from store.settings.changes import Wait
 from store.settings.classes import schema_of
 from store.settings.environment import Environment
 from store.settings.opening import NAMESPACE, SettingsOptions, config_file, opened
@@ -36,7 +35,6 @@ class Settings(Generic[T]):
             a pydantic model, as JSON), converted and validated as if they were assigned, and never stored. "" is a
             prefix; None: no variable is read.
         interval: seconds between two looks for changes, where there are callbacks.
-        wait: waits for so many seconds, and returns True when it is time to end; for tests.
         options: mode, trust, key, durability, timeout, as for the `Store` that is opened here.
 
     Raises:
@@ -55,7 +53,6 @@ class Settings(Generic[T]):
         namespace: str = NAMESPACE,
         env_prefix: str | None = None,
         interval: float = INTERVAL_SECONDS,
-        wait: Wait | None = None,
         **options: Unpack[SettingsOptions],
     ) -> None:
         if isinstance(interval, bool) or not isinstance(interval, int | float) or not interval > 0:
@@ -63,7 +60,7 @@ class Settings(Generic[T]):
         fields = schema_of(schema)
         environment = Environment(fields, env_prefix)
         store = opened(location, namespace, options)
-        object.__setattr__(self, "__settings__", Values(fields, environment, store, interval, wait))
+        object.__setattr__(self, "__settings__", Values(fields, environment, store, interval))
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

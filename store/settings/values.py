@@ -9,7 +9,7 @@ from typing import Any
 from store.classes.shown import shown
 from store.mapping.store import Store
 from store.opened.edits import step
-from store.settings.changes import Changes, Wait
+from store.settings.changes import Changes
 from store.settings.environment import Environment
 from store.settings.frozen import frozen
 from store.settings.opening import put_plain
@@ -22,11 +22,9 @@ _MISSING: Any = object()
 class Values:
     """The values of the fields of a schema, in a store. Safe across threads and processes."""
 
-    def __init__(
-        self, schema: Schema, environment: Environment, store: Store[Any], interval: float, wait: Wait | None
-    ) -> None:
+    def __init__(self, schema: Schema, environment: Environment, store: Store[Any], interval: float) -> None:
         self.schema, self.environment, self.store = schema, environment, store
-        self.changes = Changes(lambda: store.watch(timeout=0), self.get, interval, wait)
+        self.changes = Changes(lambda: store.watch(timeout=interval, interval=interval), self.get)
         self._warned: set[str] = set()
 
     def get(self, name: str) -> Any:
