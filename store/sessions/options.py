@@ -7,7 +7,8 @@ from enum import Enum
 from typing import Literal, TypedDict
 
 from store.classes.lookup import Renames
-from store.opened.arguments import OnUnreadable, check_ttl
+from store.opened.arguments import check_ttl
+from store.opened.options import OnUnreadable
 from store.system.rights import Rights
 from store.trust.keys.ring import KeySource
 

@@ -79,7 +79,7 @@ class Sessions:
                 raise TypeError("group: the file is there already; give it to the group with chgrp and chmod")
             if options:
                 raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
-            if location._writeback is not None:
+            if location.opened.writeback is not None:
                 raise TypeError(_NO_WRITEBACK)
             store = location.within(namespace)
         else:

@@ -68,7 +68,7 @@ def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, option
     if isinstance(location, Store):
         if options:
             raise TypeError(f"{', '.join(options)} are for a path: the Store that was given is open already")
-        if location._writeback is not None:
+        if location.opened.writeback is not None:
             raise ValueError(
                 "a Store with writeback=True keeps what it has read, and would show stale settings: pass "
                 "its path instead"

@@ -183,9 +183,9 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
-        s = theirs._store
-        row = s._find(name_of(id))
-        s._store(s._pipeline.sealer.seal(row._replace(codec=codec, protocol=protocol)))
+    with Store(path, namespace="sessions", key="the key of others") as s:
+        row = s.opened.find(name_of(id))
+        s.opened.put(s.opened.values.sealer.seal(row._replace(codec=codec, protocol=protocol)))
     with Sessions(path) as sessions:
         refused(sessions, id, error)
 
