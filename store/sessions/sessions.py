@@ -120,7 +120,7 @@ class Sessions:
         absent. The expiry stays, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
 
         Raises:
-            NotSerializable: the codec cannot hold the data; what was there stands.
+            NotSerializable: the codec cannot hold the data; the session stays as it was.
         """
         _check_data(data)
         name, seconds = name_of(id), self._seconds(ttl)
@@ -213,7 +213,7 @@ class Sessions:
         return len(self._store)
 
     def __bool__(self) -> bool:
-        return True  # `if sessions:` asks whether there is such an object, not whether anybody is logged in
+        return True  # `if sessions:` asks for the object, not whether anybody is logged in
 
     def records(self, prefix: str = "") -> Iterator[Record]:
         """The metadata of all sessions. Their names are hashes, from which no id can be computed."""

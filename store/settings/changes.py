@@ -1,4 +1,4 @@
-"""Callbacks for settings that change, whoever changes them: one thread per `Settings`, while there are callbacks."""
+"""Callbacks for settings that any process changes: one thread for each `Settings`, while it has callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment variables that win over fields when those are read: each is what an assignment of it would give."""
+"""Environment variables, which win over fields when these are read, as if they had been assigned."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Environment:
         try:
             return True, self._assigned(field, text, held)
         except (TypeError, ValueError) as exc:
-            told = str(exc)
-            if field.where not in told:
-                told = f"{field.where}: {told.removeprefix(f'{field.name}: ')}"
+            reason = str(exc)
+            if field.where not in reason:
+                reason = f"{field.where}: {reason.removeprefix(f'{field.name}: ')}"
             raise ValueError(
-                f"the environment variable {variable} is refused: {told}; correct it or unset it"
+                f"the environment variable {variable} is refused: {reason}; correct it or unset it"
             ) from exc
 
     def _assigned(self, field: Field, text: str, held: Callable[[], Mapping[str, Any]]) -> Any:

@@ -40,8 +40,8 @@ def as_object(prefs: Settings[T]) -> T:
     try:
         return cast(T, values.schema.built(found, {}, "refuses what is stored"))
     except (TypeError, ValueError) as error:
-        told = [values.refusal(name, found[name], exc) for name, exc in values.schema.refused(found).items()]
-        raise type(error)(f"{error}. {'; '.join(told)}" if told else str(error)) from error
+        reasons = [values.refusal(name, found[name], exc) for name, exc in values.schema.refused(found).items()]
+        raise type(error)(f"{error}. {'; '.join(reasons)}" if reasons else str(error)) from error
 
 
 def typed(prefs: Settings[T]) -> T:
@@ -136,7 +136,7 @@ def reset_all(prefs: Settings[Any]) -> None:
 
 
 def on_change(prefs: Settings[Any], name: str, callback: Callback) -> Handle:
-    """Calls `callback(old, new)` when the field's value has changed, whoever changed it, this object included.
+    """Calls `callback(old, new)` when any process, thread or object has changed the field's value, this one included.
 
     The thread `store-settings`, which there is while there are callbacks, makes one call at a time. Changes that come
     faster than `interval` are one call; a variable that wins hides them. What the callback raises goes to

@@ -95,7 +95,7 @@ def _frozen_class(cls: Any, field: str) -> Any:
     def set_attribute(self: Any, name: str, value: Any) -> None:
         if not name.startswith("_") or name in names:
             refuse(self)
-        cls.__setattr__(self, name, value)  # not stored: such as a result that a method keeps
+        cls.__setattr__(self, name, value)  # it is not stored: a result that a method keeps, say
 
     body: dict[str, Any] = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__slots__": ()}
     body["__class__"] = property(lambda self: cls)

@@ -48,7 +48,7 @@ class Validated:
             else:
                 made = self.adapter.validate_json(to_json(value), by_alias=False, by_name=True)
         except (ValidationError, PydanticSerializationError) as exc:
-            raise ValueError(_told(exc, where)) from exc
+            raise ValueError(_message(exc, where)) from exc
         return made if source is Source.STORE else _known(value, made, where, by_alias=source is Source.PROGRAM)
 
     def plain(self, value: Any, where: str) -> Any:
@@ -68,13 +68,13 @@ class Validated:
         except ValidationError as exc:
             if isinstance(self.hint, type) and issubclass(self.hint, Flag):  # which pydantic reads of a number alone
                 return Member(self.hint).parse(text, where)
-            raise ValueError(_told(exc, where)) from exc
+            raise ValueError(_message(exc, where)) from exc
 
     @cached_property
     def _reader(self) -> Validated:
         try:
             return Validated(self._bare, self._config)
-        except PydanticUserError as exc:  # a class of its own, which the validators know how to make
+        except PydanticUserError as exc:  # an arbitrary class, which only the validators can make
             raise ValueError(f"pydantic reads no {self.name} from a text") from exc
 
 
@@ -99,21 +99,21 @@ def _built(cls: Any, held: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
     try:
         made = cls.model_validate({**held, **new}, by_alias=False, by_name=True)
     except ValidationError as exc:
-        raise ValueError(_told(exc, "")) from exc
+        raise ValueError(_message(exc, "")) from exc
     for name, value in new.items():
         _known(value, getattr(made, name), f"{cls.__name__}.{name}")
     return made
 
 
-def _told(exc: ValidationError | PydanticSerializationError, where: str) -> str:
+def _message(exc: ValidationError | PydanticSerializationError, where: str) -> str:
     """What pydantic says, on one line, with the places that it names."""
     if not isinstance(exc, ValidationError):
         return f"{where}: {exc}"
-    told = []
+    messages = []
     for error in exc.errors(include_url=False, include_context=False):
         place = ".".join([*([where] if where else []), *map(str, error["loc"])])
-        told.append(f"{place + ': ' if place else ''}{error['msg']}, not {shown(error['input'])}")
-    return "; ".join(told)
+        messages.append(f"{place + ': ' if place else ''}{error['msg']}, not {shown(error['input'])}")
+    return "; ".join(messages)
 
 
 def _known(given: Any, made: Any, where: str, *, by_alias: bool = False) -> Any:

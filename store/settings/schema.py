@@ -51,7 +51,7 @@ class Field(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """New values as the class has them; and the held ones that it refuses by now, each with the reason."""
+    """New values as the class has them, and the held values that it no longer takes, each with the reason."""
 
     values: dict[str, Any]
     refused: dict[str, Exception]
@@ -96,7 +96,7 @@ class Schema(NamedTuple):
     ) -> Validated:
         """The new values as an object of the class has them, together with the held ones.
 
-        Held values that the class refuses by now are left out: they must not keep others from being set.
+        Held values that the class no longer takes are left out: they must not keep others from being set.
         `in_place`: the new values were held and have been changed, so they are not converted again.
 
         Raises: as `taken`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from store.classes.shown import shown
 from store.mapping.store import Store
@@ -42,8 +42,7 @@ class Settings(Generic[T]):
     """
 
     __slots__ = ("__settings__", "__weakref__")
-    if TYPE_CHECKING:
-        __settings__: Values
+    __settings__: Values
 
     def __init__(
         self,

@@ -77,7 +77,7 @@ class Values:
             del self.store[name]
 
     def refusal(self, name: str, value: Any, exc: Exception) -> str:
-        """The message for a value that the class refuses by now."""
+        """The message for a value that the class no longer takes."""
         where, variable = self.schema.fields[name].where, self.environment.overridden().get(name)
         if variable is not None:
             return f"{where} is {shown(value)} by the variable {variable}, which is refused ({exc}); unset it"
