@@ -17,7 +17,8 @@ that it takes reveals nothing about any id.
 """
 
 from store.sessions.options import FOREVER, UNSET, Lifetime
-from store.sessions.sessions import TWO_WEEKS, NoSuchSession, Sessions
+from store.sessions.records import NoSuchSession
+from store.sessions.sessions import TWO_WEEKS, Sessions
 from store.sessions.sessions import reopened as _reopened  # by which earlier releases pickled
 
 __all__ = ["FOREVER", "TWO_WEEKS", "UNSET", "Lifetime", "NoSuchSession", "Sessions", "_reopened"]

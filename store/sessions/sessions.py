@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
@@ -17,26 +16,11 @@ from store.opened.edits import step
 from store.rows.record import Record
 from store.sessions.ids import name_of, new_id
 from store.sessions.options import FOREVER, UNSET, Lifetime, StoreOptions, check_lifetime
-from store.system import caller
+from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
 from store.system.rights import private_rights
 
 TWO_WEEKS = 14 * 24 * 3600.0
-_A_WHILE = 3600.0  # a record has it until it gets its own lifetime in the same transaction
-
-_UNREADABLE = (errors.Untrusted, errors.Tampered, errors.Corrupt, errors.UnknownProtocol, errors.CodecUnavailable)
 _NO_WRITEBACK = "sessions have no writeback: it could bring back what was deleted; use edit"
-
-warned: set[tuple[str, str]] = set()  # files and namespaces that this process has warned of
-
-
-class NoSuchSession(KeyError):
-    """There is no session of that id: it expired, was deleted or rotated, or never was. It does not hold the id."""
-
-    def __init__(self, message: str = "there is no such session: it expired, was deleted, or never was") -> None:
-        super().__init__(message)
-
-    def __str__(self) -> str:
-        return str(self.args[0])  # a KeyError shows the repr
 
 
 class Sessions:
@@ -91,8 +75,8 @@ class Sessions:
                 raise ValueError("group is of a store that is a file; this one is not")
             options.setdefault("trust", "own")
             store = Store(location, namespace=namespace, codec=codec, **options)
-        self._store, self._ttl, self._codec = store, seconds, codec
-        self._rejections: dict[int, int] = {}  # by thread: a lock could be held, for ever, in a forked child
+        self._store, self._ttl = store, seconds
+        self._records = SessionRecords(store, codec)
 
     # -- one session
 
@@ -106,12 +90,12 @@ class Sessions:
         """
         _check_data(data)
         id = new_id()
-        self._put(name_of(id), data, self._seconds(ttl))
+        self._records.put(name_of(id), data, self._seconds(ttl))
         return id
 
     def load(self, id: str | None) -> dict[str, Any] | None:
         """The data of a session, or None where there is none. Whatever `id` is, nothing is raised for it."""
-        return self._read(name_of(id))
+        return self._records.read(name_of(id))
 
     def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> bool:
         """Replaces the data of an existing session; returns whether there is one. The last writer wins, see `edit`.
@@ -124,7 +108,7 @@ class Sessions:
         """
         _check_data(data)
         name, seconds = name_of(id), self._seconds(ttl)
-        if self._read(name) is None:
+        if self._records.read(name) is None:
             return False
         try:
             with nullcontext() if ttl is UNSET else step(self._store):
@@ -144,8 +128,7 @@ class Sessions:
         Raises:
             NoSuchSession: a `KeyError`. NotSerializable: the codec cannot hold the data; nothing was written.
         """
-        name = name_of(id)
-        return _SessionEdit(self._store.edit(name), lambda: self._read(name) is not None)
+        return SessionEdit(self._records, name_of(id))
 
     def touch(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> bool:
         """Lets a session live for `ttl` seconds from now; returns whether there is one. Data are not decoded.
@@ -166,8 +149,8 @@ class Sessions:
             return True
         except KeyError:
             return False
-        except _UNREADABLE as exc:
-            self._reject(exc)
+        except UNREADABLE as exc:
+            self._records.reject(exc)
             return False
         return True
 
@@ -179,11 +162,11 @@ class Sessions:
         takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
         """
         name, id, seconds = name_of(id), new_id(), self._seconds(ttl)
-        if self._read(name) is None:
+        if self._records.read(name) is None:
             return None
         try:
             with step(self._store):
-                self._move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET)
+                self._records.move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET)
         except NoSuchSession:
             return None
         return id
@@ -229,7 +212,7 @@ class Sessions:
     @property
     def rejected(self) -> int:
         """How often a session was taken for absent because it could not be trusted or read."""
-        return sum(list(self._rejections.values()))
+        return self._records.rejected
 
     @property
     def ttl(self) -> float | Literal[Lifetime.FOREVER]:
@@ -269,79 +252,13 @@ class Sessions:
         return f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} {state}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return reopened, (type(self), self._store.__reduce__(), self._ttl, self._codec)
+        return reopened, (type(self), self._store.__reduce__(), self._ttl, self._records.codec)
 
     # -- how it is done
 
     def _seconds(self, ttl: float | Lifetime) -> float | None:
         """The seconds of a lifetime; None is for ever. Left out, it is that of the sessions."""
         return self._ttl if ttl is UNSET else check_lifetime(ttl)
-
-    def _put(self, name: str, data: dict[str, Any], seconds: float | None, **options: Any) -> Record:
-        """A new record. Its lifetime is never that of the `Store` that was passed in."""
-        options.setdefault("codec", self._codec)
-        with step(self._store):
-            record = self._store.put(name, data, ttl=seconds, **options)
-            if seconds is None and record.expires is not None:  # which may be over before it is taken away
-                self._store.put(name, data, ttl=_A_WHILE, **options)
-                record = self._store.touch(name, None)
-            return record
-
-    def _move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool) -> None:
-        """Inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
-        try:
-            old = self._store.record(name)
-            first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-            made = self._put(new, self._store[name], first, codec=old.codec, protocol=old.protocol)
-            if keeps_expiry:
-                self._store.touch(new, _seconds_left(old, made))
-            del self._store[name]
-        except KeyError:
-            raise NoSuchSession from None
-
-    def _read(self, name: str) -> dict[str, Any] | None:
-        try:
-            data = self._store.get(name)
-        except _UNREADABLE as exc:
-            self._reject(exc)
-            return None
-        if data is None or isinstance(data, dict):
-            return data
-        self._reject(errors.Corrupt(f"it holds {type(data).__name__}, no session").about(name, self.namespace))
-        return None
-
-    def _reject(self, exc: errors.RecordError | errors.CodecUnavailable) -> None:
-        """Count it, and warn of the first. Raises: Corrupt: the file is damaged, not only the record."""
-        if isinstance(exc, errors.RecordError) and exc.name is None:
-            raise exc
-        thread = threading.get_ident()
-        self._rejections[thread] = self._rejections.get(thread, 0) + 1
-        if (self.location, self.namespace) not in warned:
-            warned.add((self.location, self.namespace))
-            caller.warn(
-                f"{self.location} has a session that is taken for absent: {exc}. This warning is shown once; "
-                f"`store verify {self.location}` lists all such records"
-            )
-
-
-class _SessionEdit:
-    """The context manager that `Sessions.edit` returns: the edit of a record that must be a session."""
-
-    def __init__(self, edit: AbstractContextManager[dict[str, Any]], exists: Callable[[], bool]) -> None:
-        self._edit, self._exists = edit, exists
-
-    def __enter__(self) -> dict[str, Any]:
-        if not self._exists():  # before the writer's lock: forged ids hold up nobody
-            raise NoSuchSession
-        try:
-            return self._edit.__enter__()
-        except KeyError:  # deleted since
-            raise NoSuchSession from None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._edit.__exit__(kind, error, trace)
 
 
 class _LivesLonger(Exception):
@@ -355,16 +272,6 @@ def _check_data(data: object) -> None:
 
 def _ends_later(one: Record, other: Record) -> bool:
     return other.expires is not None and (one.expires is None or one.expires > other.expires)
-
-
-def _seconds_left(old: Record, made: Record) -> float | None:
-    """How long `old` had left to live when `made` was written. Raises: NoSuchSession: no time."""
-    if old.expires is None:
-        return None
-    seconds = (old.expires - made.modified).total_seconds()
-    if seconds <= 0:
-        raise NoSuchSession
-    return seconds
 
 
 def reopened(cls: type[Sessions], store: tuple[Any, ...], ttl: float | None, codec: CodecChoice) -> Sessions:

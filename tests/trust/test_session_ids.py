@@ -17,7 +17,7 @@ from store.engines.sqlite.backend import SqliteBackend
 from store.errors import Corrupt
 from store.sessions import NoSuchSession, Sessions, ids
 from store.sessions.ids import name_of
-from store.sessions.sessions import warned
+from store.sessions.records import warned
 
 
 class Text(str):
