@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
@@ -95,7 +96,7 @@ class SessionEdit:
 
     def __init__(self, records: SessionRecords, name: str) -> None:
         self._records, self._name = records, name
-        self._edit = records.store.edit(name)
+        self._edit: AbstractContextManager[dict[str, Any]] = records.store.edit(name)
 
     def __enter__(self) -> dict[str, Any]:
         if self._records.read(self._name) is None:  # before the writer's lock: forged ids hold up nobody
