@@ -28,14 +28,17 @@ NOT_BY_NAME = {"close", "namespace", "location"}
 # -- what there is
 
 
-def test_every_method_of_store_is_there_by_its_name() -> None:
+def test_every_method_of_store_is_there_by_its_name_with_the_same_signature() -> None:
     public = {name for name, _ in inspect.getmembers(Store) if not name.startswith("_")}
     assert public - {name for name, _ in inspect.getmembers(AsyncStore)} == set()
     for name in public - NOT_BY_NAME:
-        theirs = inspect.signature(getattr(Store, name)).parameters
-        ours = inspect.signature(getattr(AsyncStore, name)).parameters
-        if "options" not in ours:
-            assert list(theirs) == [p for p in ours if p != "reverse" or p in theirs], name
+        assert parameters(AsyncStore, name) == parameters(Store, name), name
+        assert getattr(AsyncStore, name).__doc__, name
+
+
+def parameters(cls: type, name: str) -> list[tuple[str, Any, Any]]:
+    found = inspect.signature(getattr(cls, name)).parameters.values()
+    return [(p.name, p.kind, p.default) for p in found if (cls, p.name) != (AsyncStore, "reverse") or name == "names"]
 
 
 def test_methods_do_what_those_of_store_do(path: Path) -> None:
@@ -255,8 +258,8 @@ def test_task_that_asks_again_at_once_comes_after_those_that_wait(path: Path) ->
             async with s.transaction():
                 waiting = contextless(second())
                 await turns()
-            assert s._worker is not None
-            s._worker.timeout = 0  # of who asks from now on
+            assert s.opening.worker
+            s.opening.worker.timeout = 0  # of who asks from now on
             with pytest.raises(LockTimeout, match="another task"):
                 await s.get("a")
             told.set()
@@ -460,10 +463,10 @@ def test_close_inside_its_transaction_is_refused(path: Path) -> None:
 def test_opened_by_several_tasks_it_is_one(path: Path) -> None:
     async def main() -> None:
         s, made = AsyncStore[Any](path), []
-        make = s._make
-        s._make = lambda: made.append(make()) or made[-1]  # type: ignore[func-returns-value]
+        make = s.opening.make
+        s.opening.make = lambda: made.append(make()) or made[-1]  # type: ignore[func-returns-value]
         assert set(await asyncio.gather(s.open(), s.open(), s.open())) == {s}
-        assert made == [s._opened()]
+        assert made == [s.opening.opened]
         async with s.within("x") as inner:
             await asyncio.gather(inner.open(), inner.open())
         await s.close()
@@ -500,7 +503,7 @@ def test_one_that_was_left_open_warns_and_closes(path: Path) -> None:
         s = await AsyncStore[Any](path, writeback=True).open()
         await s.set("a", [1])
         (await s.getitem("a")).append(2)
-        (thread,) = s._worker._executor._threads  # type: ignore[union-attr]
+        (thread,) = s.opening.worker._executor._threads  # type: ignore[union-attr]
         return thread
 
     with pytest.warns(ResourceWarning, match="was not closed"):

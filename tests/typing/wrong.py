@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import store
 from store import Store
+from store.aio import AsyncStore
 from store.memo import memo
 from store.settings import Settings
 
@@ -73,3 +74,11 @@ def settings(prefs: Settings[Store[int]]) -> None:
     Settings(5, "app.db")  # error
     Settings.for_app(NoCodec, "myapp").typed.nothing  # error
     store.codecs.pickle.nothing  # error
+
+
+async def awaited(s: AsyncStore[int]) -> None:
+    await s.set("a", "text")  # error
+    await s.put("a", "text")  # error
+    await s.put("a", 1, tll=5)  # error
+    await s.touch("a")  # error
+    s.length() + 1  # error
