@@ -14,8 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from store.memo.canonical.code import bare_form
-from store.memo.canonical.definition import Definition
-from store.memo.canonical.form import canonical
+from store.memo.canonical.form import Definition, canonical
 from store.memo.canonical.names import name_of
 from store.memo.canonical.writer import DIGEST_BYTES
 
