@@ -20,8 +20,8 @@ from store.cli.options import namespace_option, open_store, text
 from store.cli.raw import import_undecoded, words_of
 from store.cli.terminal import on_one_line, shown_name
 from store.errors import StoreNotFound
-from store.importers import importers
-from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, check_source, import_into
+from store.importers.kinds import check_source, importers
+from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
 
 KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
 SHOWN = 10  # records with nothing amiss whose names changed; the others are counted
