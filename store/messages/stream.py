@@ -58,8 +58,8 @@ def receive(conn: Any, *, allow: Iterable[type | str] = (), key: KeySource = Non
     """Wait for the next message, and return its value.
 
     With a `key` (as of `Store`) only messages that it sealed are decoded, in full. Without one, any message is
-    decoded with restraint: plain data, standard types, and the classes in `allow` or declared with `store.allow`. Memory is
-    taken as the bytes arrive, never for an announced size; `max_bytes` limits the encoded value.
+    decoded with restraint: plain data, standard types, and the classes in `allow` or declared with `store.allow`.
+    Memory is taken as the bytes arrive, never for an announced size; `max_bytes` limits the encoded value.
 
     Raises:
         EOFError: the connection was closed, before the message or in the middle of it; the text says which.
