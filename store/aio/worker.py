@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -42,7 +41,7 @@ class Worker:
             self._executor.submit(int)
         except RuntimeError as exc:
             raise no_thread(what, exc) from exc
-        self._turn = Turn()
+        self._turn = asyncio.Lock()  # fair: a task that asks later gets it later
         self._owner: asyncio.Task[Any] | None = None
         self._depth = 0
 
@@ -85,7 +84,14 @@ class Worker:
                     "await the store in that task itself (asyncio.gather, TaskGroup and, before Python 3.12, "
                     "wait_for start tasks; asyncio.timeout does not), or after the block"
                 )
-            await self._wait()
+            try:
+                async with asyncio.timeout(self.timeout):
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise LockTimeout(
+                    f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
+                    "transactions, or open the store with a longer timeout"
+                ) from None
             self._owner = task
         self._depth += 1
 
@@ -128,52 +134,6 @@ class Worker:
             return
         if not self.users:
             self._executor.shutdown(wait=False)
-
-    async def _wait(self) -> None:
-        try:
-            await self._turn.acquire(self.timeout)
-        except TimeoutError:
-            raise LockTimeout(
-                f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
-                "transactions, or open the store with a longer timeout"
-            ) from None
-
-
-class Turn:
-    """A fair lock: released, it is at once that of the task that has waited longest.
-
-    An `asyncio.Lock` is free in between, so that a task that asks then gets it before those that wait.
-    """
-
-    def __init__(self) -> None:
-        self._is_taken = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def acquire(self, timeout: float) -> None:
-        """Wait for the turn, at most `timeout` seconds. Raises: TimeoutError."""
-        if not self._is_taken:
-            self._is_taken = True
-            return
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
-        try:
-            async with asyncio.timeout(timeout):
-                await mine
-        except BaseException:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-            elif not mine.cancelled():
-                self.release()  # the turn came too late
-            raise
-
-    def release(self) -> None:
-        """Give the turn to the next task."""
-        while self._waiting:
-            following = self._waiting.popleft()
-            if not following.done():
-                following.set_result(None)
-                return
-        self._is_taken = False
 
 
 inside: ContextVar[tuple[Taken, ...]] = ContextVar("store_aio_inside", default=())

@@ -18,7 +18,7 @@ from tasks import SECONDS, contextless, enter, run, turns
 
 from store import Store
 from store.aio import AsyncStore
-from store.aio.worker import Turn
+from store.aio.worker import Worker
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
 
 # What Store has operators for; the words for it are in the docstring of the module.
@@ -288,25 +288,32 @@ def test_tasks_take_turns(path: Path) -> None:
 @pytest.mark.parametrize("ends", ["cancelled", "out of time"])
 def test_turn_that_comes_too_late_goes_to_the_next(ends: str) -> None:
     async def main() -> None:
-        turn = Turn()
-        await turn.acquire(SECONDS)
-        late = asyncio.create_task(turn.acquire(SECONDS if ends == "cancelled" else 0))
-        gone = asyncio.create_task(turn.acquire(SECONDS))
-        following = asyncio.create_task(turn.acquire(SECONDS))
+        worker = Worker(SECONDS, "test")
+        worker.users = 1
+        await worker.acquire()
+        late = asyncio.create_task(worker.acquire())
+        if ends == "out of time":
+            worker.timeout = 0
+        await asyncio.sleep(0)
+        worker.timeout = SECONDS
+        gone, following = asyncio.create_task(worker.acquire()), asyncio.create_task(worker.acquire())
         await asyncio.sleep(0)
         gone.cancel()
         if ends == "cancelled":
-            turn.release()
+            worker.release()
             late.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await late
         else:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(LockTimeout):
                 await late
-            turn.release()
+            worker.release()
         await following
-        turn.release()
-        await turn.acquire(0)  # it is free
+        worker.release()
+        worker.timeout = 0
+        await worker.acquire()  # it is free
+        worker.release()
+        worker.leave()
 
     run(main)
 
