@@ -88,7 +88,7 @@ def json_line(name: str, value: Any, expires: float | None) -> str:
 def _lossless(value: Any) -> str:
     try:
         return as_json(value)
-    except NotSerializable as exc:  # its message speaks of codecs, which nobody chose here
+    except NotSerializable as exc:  # its message is about codecs, which are not an option here
         why = exc.message.partition("; use the codec")[0].partition("; convert it")[0]
         raise NotSerializable(f"{why}; a shelf and pickles can hold it", path=exc.path) from exc.__cause__
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from functools import partial, wraps
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar
 
 from store.aio.blocks import Block
@@ -26,6 +26,7 @@ H = TypeVar("H", bound=Closable)
 C = TypeVar("C", bound=Closable, covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound="AsyncHandle[Any]")
 
 
@@ -92,7 +93,7 @@ def forward(
 ) -> Callable[Concatenate[AsyncHandle[H], P], Coroutine[Any, Any, T]]:
     """An awaitable method that calls `method` in the worker."""
 
-    @wraps(method)
+    @_like(method)
     async def forwarded(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.opening.do(lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
 
@@ -104,7 +105,7 @@ def iterate(
 ) -> Callable[Concatenate[AsyncHandle[H], P], AsyncIterator[T]]:
     """A method for `async for`: what `method` returns, fetched a few items at a time in the worker."""
 
-    @wraps(method)
+    @_like(method)
     def iterated(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         return self.opening.each(lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
 
@@ -116,11 +117,22 @@ def block(
 ) -> Callable[Concatenate[AsyncHandle[H], P], AbstractAsyncContextManager[T]]:
     """A method for `async with`. Calls of other tasks wait until the block ends."""
 
-    @wraps(method)
+    @_like(method)
     def entered(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[T]:
         return Block(self.opening, lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
 
     return entered
+
+
+def _like(method: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a function the parameters and the docstring of a method."""
+
+    def decorate(function: F) -> F:
+        update_wrapper(function, method)
+        function.__qualname__ = f"Async{method.__qualname__}"  # for the warning that it was never awaited
+        return function
+
+    return decorate
 
 
 def instead(name: str, call: str) -> Callable[..., NoReturn]:

@@ -159,4 +159,4 @@ def _close_quietly(opened: Closable) -> None:
     try:
         opened.close()
     except StoreError:
-        pass  # nobody holds it any more who could be told
+        pass  # it was dropped: there is no caller for an error

@@ -38,7 +38,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     """A connection that reads the database as of one moment.
 
     Raises:
-        Corrupt: SQLite finds it damaged. StorageError: somebody writes to it, or it cannot be read.
+        Corrupt: SQLite finds it damaged. StorageError: another program writes to it, or it cannot be read.
     """
     path = os.path.realpath(path)  # SQLite has the WAL beside the file, not beside a link to it
     check_companions(path)

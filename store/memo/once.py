@@ -67,7 +67,7 @@ class Once:
             if not may or turn.is_here():
                 return False
             with self.records.lock(name, 0) as state:
-                if state == NONE:  # in a transaction of this thread, in which nobody else can store
+                if state == NONE:  # in a transaction of this thread, in which no other can store
                     return False
             return memo_turns.wait(turn, left(deadline))
 

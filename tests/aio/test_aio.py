@@ -34,6 +34,7 @@ def test_every_method_of_store_is_there_by_its_name_with_the_same_signature() ->
     for name in public - NOT_BY_NAME:
         assert parameters(AsyncStore, name) == parameters(Store, name), name
         assert getattr(AsyncStore, name).__doc__, name
+        assert getattr(AsyncStore, name).__qualname__ == f"AsyncStore.{name}"
 
 
 def parameters(cls: type, name: str) -> list[tuple[str, Any, Any]]:
