@@ -57,8 +57,9 @@ class Memoized(Generic[P, R]):
     __name__: str
     __qualname__: str
     __wrapped__: Callable[P, R]
+    __func__: Memoized[..., R]
     bound_to: tuple[Any, ...] = ()
-    """Arguments before those of a call: the object whose method it is."""
+    """The object whose method it is: the first argument of its calls."""
 
     def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, memo: Memo) -> None:
         update_wrapper(self, fn)
@@ -97,17 +98,32 @@ class Memoized(Generic[P, R]):
         """Close the file that was given by its path, for all functions that use it; the next call opens it."""
         self._records.source.close()
 
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
-    @overload  # a static method
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return self if instance is None else BoundMemoized(self, instance)
+    def bind(self, instance: Any) -> Any:
+        """The method of that object, a `Memoized`."""
+        bound: Memoized[..., R] = Memoized.__new__(Memoized)
+        bound.__dict__.update(self.__dict__)
+        bound.__func__, bound.bound_to = self, (instance,)
+        bound.uncached = bound.__wrapped__ = cast(Any, self.uncached).__get__(instance)
+        return bound
+
+    @property
+    def __self__(self) -> Any:
+        if not self.bound_to:
+            raise AttributeError("it is bound to no object", name="__self__", obj=self)
+        return self.bound_to[0]
+
+    def __eq__(self, other: object) -> bool:
+        if not (isinstance(other, Memoized) and self.bound_to and other.bound_to):
+            return self is other
+        return self.__func__ is other.__func__ and self.__self__ is other.__self__
+
+    def __hash__(self) -> int:
+        return hash((id(self.__func__), id(self.__self__))) if self.bound_to else object.__hash__(self)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """By name, as functions are pickled; by value for workers that do not have the program."""
+        if self.bound_to:
+            return getattr, (self.__self__, self.__name__)
         if _is_by_value(self):
             return _new, (type(self),), (self._memo, self.uncached, self._key.prefix)
         return self.__qualname__
@@ -118,6 +134,8 @@ class Memoized(Generic[P, R]):
 
     def __memo_parts__(self) -> tuple[Any, ...]:
         """Its form where another memoized function uses it; see `store.memo.canonical.functions`."""
+        if self.bound_to:
+            return self.__func__, self.__self__
         return self._key.prefix, self._key.version, self.uncached if self._key.source else None
 
     def __repr__(self) -> str:
@@ -141,44 +159,31 @@ def _is_by_value(named: Any) -> bool:
     return pickler in BY_VALUE and not is_known(named)
 
 
-class BoundMemoized(Memoized[P, R]):
-    """A memoized method of one object."""
+class MemoizedFunction(Memoized[P, R]):
+    """A function, which in a class is a method."""
 
-    def __init__(self, memoized: Memoized[Any, R], instance: Any) -> None:
-        self.__dict__.update(memoized.__dict__)
-        self.__func__, self.__self__, self.bound_to = memoized, instance, (instance,)
-        self.uncached = self.__wrapped__ = memoized.uncached.__get__(instance)
-
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
+    @overload  # a static method
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, BoundMemoized):
-            return NotImplemented
-        return self.__func__ is other.__func__ and self.__self__ is other.__self__
-
-    def __hash__(self) -> int:
-        return hash((id(self.__func__), id(self.__self__)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (self.__self__, self.__name__)
-
-    def __memo_parts__(self) -> tuple[Any, ...]:
-        return self.__func__, self.__self__
+        return self if instance is None else self.bind(instance)
 
 
 class MemoizedStatic(Memoized[P, R]):
     """`@memo` above `@staticmethod`."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self:
         return self
 
 
 class MemoizedClass(Memoized[P, R]):
     """`@memo` above `@classmethod`."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return BoundMemoized(self, type(instance) if owner is None else owner)
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Memoized[P, R]:
+        return cast("Memoized[P, R]", self.bind(type(instance) if owner is None else owner))
 
 
 if TYPE_CHECKING:
@@ -186,9 +191,7 @@ if TYPE_CHECKING:
     class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
         """A function whose first parameter is a class, as of `@classmethod`, which mypy does not show."""
 
-        def __get__(  # type: ignore[override]
-            self, instance: object, owner: type[Any] | None = None
-        ) -> Memoized[Q, R]: ...
+        def __get__(self, instance: object, owner: type[Any] | None = None) -> Memoized[Q, R]: ...
 
 
 class Memo:
@@ -209,13 +212,13 @@ class Memo:
         self, fn: Callable[Concatenate[type[S], Q], R]
     ) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
     @overload
-    def __call__(self, fn: Callable[P, R]) -> Memoized[P, R]: ...
+    def __call__(self, fn: Callable[P, R]) -> MemoizedFunction[P, R]: ...
     def __call__(self, fn: Any) -> Any:
         if isinstance(fn, staticmethod):
             return self.memoize(MemoizedStatic, fn.__func__)
         if isinstance(fn, classmethod):
             return self.memoize(MemoizedClass, fn.__func__)
-        return self.memoize(Memoized, fn)
+        return self.memoize(MemoizedFunction, fn)
 
     def memoize(self, cls: type[Memoized[..., Any]], fn: Any, prefix: str | None = None) -> Memoized[..., Any]:
         """The memoized function, an object of `cls`; `prefix` is the name that it has in another process."""
