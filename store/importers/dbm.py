@@ -28,18 +28,23 @@ _NOT_AN_ENTRY = (ValueError, TypeError, OverflowError, AttributeError, SyntaxErr
 
 
 class DbmImporter:
-    """Reads values as the bytes they are; the importer `shelve` reads shelves, whose values are pickles."""
+    """Reads dbm files whose values are of that codec; None: the bytes themselves."""
 
-    name = "dbm"
+    def __init__(self, name: str, codec: str | None) -> None:
+        self.name = name
+        self._codec = codec
 
     def recognises(self, path: str) -> bool:
-        return form_of(path) is not None
+        return _form_of(path) is not None
 
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
-        return records(path, None)
+        form, where = _form_of(path) or ("", path)
+        read = {"dumb": _of_dumb, "sqlite3": _of_sqlite3}.get(form)
+        for key, value, problem in _of_module(form, where) if read is None else read(where):
+            yield Found(as_text(key), value, self._codec, problem=problem)
 
 
-def form_of(path: str) -> tuple[str, str] | None:
+def _form_of(path: str) -> tuple[str, str] | None:
     """The dbm module that wrote it, and the name for its `open`; None: it is not of dbm."""
     for base in dict.fromkeys((path, *(path.removesuffix(suffix) for suffix in _SUFFIXES))):
         if is_file(base + ".dat") and is_file(base + ".dir"):
@@ -54,14 +59,6 @@ def form_of(path: str) -> tuple[str, str] | None:
         if int.from_bytes(header_of(file)[:4], sys.byteorder) in _GNU_MAGIC:
             return "gnu", file
     return None
-
-
-def records(path: str, codec: str | None) -> Generator[Found]:
-    """The records of a file whose values are of that codec. Raises: Corrupt, StorageError, CodecUnavailable."""
-    form, where = form_of(path) or ("", path)
-    read = {"dumb": _of_dumb, "sqlite3": _of_sqlite3}.get(form)
-    for key, value, problem in _of_module(form, where) if read is None else read(where):
-        yield Found(as_text(key), value, codec, problem=problem)
 
 
 def _is_berkeley(path: str) -> bool:
@@ -121,4 +118,4 @@ def _of_module(form: str, path: str) -> Iterator[tuple[bytes, bytes, str]]:
         raise StorageError(f"{path} cannot be read: {exc}", path=path) from exc
 
 
-importer = DbmImporter()
+importer = DbmImporter("dbm", None)

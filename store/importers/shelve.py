@@ -1,26 +1,8 @@
-"""Shelves of the standard library: dbm files whose values are pickles.
+"""Shelves of the standard library: dbm files whose values are pickles. `path` is the name that `shelve.open` was given.
 
 The module `shelve` is not used to read them: it would run their code.
 """
 
-from __future__ import annotations
+from store.importers.dbm import DbmImporter
 
-from collections.abc import Generator
-
-from store.importers.contract import Found
-from store.importers.dbm import form_of, records
-
-
-class ShelveImporter:
-    """Reads the files of `shelve.open`; `path` is the name that was given to it."""
-
-    name = "shelve"
-
-    def recognises(self, path: str) -> bool:
-        return form_of(path) is not None
-
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
-        return records(path, "pickle")
-
-
-importer = ShelveImporter()
+importer = DbmImporter("shelve", "pickle")
