@@ -1,4 +1,4 @@
-"""Shelves of the standard library: dbm files whose values are pickles. `path` is the name that `shelve.open` was given.
+"""Shelves of the standard library: dbm files whose values are pickles. `path` is the one given to `shelve.open`.
 
 The module `shelve` is not used to read them: it would run their code.
 """
