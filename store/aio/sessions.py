@@ -10,7 +10,7 @@ from store.aio.handle import AsyncHandle, block, forward, instead, iterate
 from store.aio.opening import Opening
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
-from store.opened.handle import DEFAULT_TIMEOUT_SECONDS
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS
 from store.sessions import Sessions
 
 

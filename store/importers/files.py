@@ -52,7 +52,7 @@ def contents_of(path: str, limit: int = -1) -> bytes:
 def is_our_store(path: str) -> bool:
     """Whether it is a store."""
     if is_file(path) and is_open_here(path):  # only its backend can look at it
-        from store.opened.handle import is_store
+        from store.opened.opening import is_store
 
         return is_store(path)
     return bears_our_mark(header_of(path))

@@ -159,14 +159,14 @@ class _Import:
     def _written(self, ready: _Ready) -> Imported:
         name, why = ready.name, ready.why
         try:
-            same = holds_same(self.store, name, ready.value)
+            same = holds_same(self.store.opened, name, ready.value)
             if same and (self.on_conflict != "replace" or self._expires_then(ready)):
                 return Imported(name, "unchanged", why)
             if same is False and self.on_conflict != "replace":
                 outcome = "kept" if self.on_conflict == "keep" else "failed"
                 return Imported(name, outcome, "the store has another value under that name, and keeps it")
             if self.dry_run:
-                check_storable(self.store, name, ready.value)
+                check_storable(self.store.opened, name, ready.value)
             elif self._has_expired(ready.expires):  # while the batch was decoded
                 return Imported(name, "expired", EXPIRED)
             else:
@@ -183,7 +183,7 @@ class _Import:
 
     def _expires_then(self, ready: _Ready) -> bool:
         """Whether the record that is there expires when that of the source does."""
-        expires = expiry_of(self.store, ready.name)
+        expires = expiry_of(self.store.opened, ready.name)
         if expires is None or ready.expires is None:
             return expires is ready.expires
         return abs(expires - ready.expires) < EXPIRY_SECONDS
