@@ -23,17 +23,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 H = TypeVar("H", bound=Closable)
-C = TypeVar("C", bound=Closable, covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound="AsyncHandle[Any]")
 
 
-class AsyncHandle(Generic[C]):
+class AsyncHandle(Generic[H]):
     """Holds an `Opening`, and opens and closes it."""
 
-    def __init__(self, opening: Opening[C]) -> None:
+    def __init__(self, opening: Opening[H]) -> None:
         self.opening = opening
 
     async def open(self) -> Self:
