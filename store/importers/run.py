@@ -176,9 +176,9 @@ class _Import:
         return Imported(name, "imported" if same is None else "replaced", why)
 
     def _put(self, ready: _Ready) -> None:
-        left = None if ready.expires is None else ready.expires - self.clock()
-        record = self.store.put(ready.name, ready.value, ttl=left)
-        if left is None and record.expires is not None and self.on_conflict == "replace":
+        if ready.expires is not None:
+            self.store.put(ready.name, ready.value, ttl=ready.expires - self.clock())
+        elif self.store.put(ready.name, ready.value).expires is not None and self.on_conflict == "replace":
             self.store.touch(ready.name, None)  # the store has a ttl, and the source says: never
 
     def _expires_then(self, ready: _Ready) -> bool:

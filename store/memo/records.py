@@ -219,12 +219,18 @@ class Records:
 
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
-            records.put(name, outcome.value, ttl=self._ttl)
+            self._put(records, name, outcome.value)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
         with step(records):
-            records.put(fresh, outcome.value, ttl=self._ttl, codec="pickle" if outcome.raised else None)
+            self._put(records, fresh, outcome.value, "pickle" if outcome.raised else None)
             _has_deleted(records, stale)
+
+    def _put(self, records: Store[Any], name: str, value: Any, codec: str | None = None) -> None:
+        if self._ttl is None:  # then the store's own
+            records.put(name, value, codec=codec)
+        else:
+            records.put(name, value, codec=codec, ttl=self._ttl)
 
     def _take(self, stack: ExitStack, name: str, seconds: float) -> str:
         try:
