@@ -96,6 +96,11 @@ def beneath(folder: str, name: str) -> bytes:
     parts = name.split("/")
     if not name or os.path.isabs(name) or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise Corrupt(f"its file name {name!r:.100} leads out of the folder; it was not followed")
+    if os.open not in os.supports_dir_fd:  # Windows: a link that is made at this very moment would be followed
+        below = [os.path.join(folder, *parts[:depth]) for depth in range(1, len(parts) + 1)]
+        if any(map(os.path.islink, below)) or not is_file(below[-1]):
+            raise Corrupt(f"its file {name!r:.100} is missing, a link, or not a regular one")
+        return contents_of(below[-1])
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
