@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSp
 from store.mapping.store import Store
 from store.memo.canonical.names import is_known
 from store.memo.key import CallKey
-from store.memo.once import Once
+from store.memo.once import once
 from store.memo.records import Records, Source
 
 __all__ = ["CacheInfo", "Memoized", "memo"]
@@ -67,7 +67,6 @@ class Memoized(Generic[P, R]):
         self._key = key
         self._records = records
         self._memo = memo
-        self._once = Once(records, memo.wait)
         self._is_async = inspect.iscoroutinefunction(fn)
         if self._is_async:
             _mark_async(self, fn)
@@ -76,10 +75,10 @@ class Memoized(Generic[P, R]):
         name = self._key.of((*self.bound_to, *args), kwargs)
         call: Any = partial(self.uncached, *args, **kwargs)
         if self._is_async:
-            from store.memo.tasks import once  # loads asyncio, which takes 30 ms
+            from store.memo import tasks  # loads asyncio, which takes 30 ms
 
-            return cast(R, once(self._once, name, call))
-        return cast(R, self._once.call(name, call))
+            return cast(R, tasks.once(self._records, self._memo.wait, name, call))
+        return cast(R, once(self._records, self._memo.wait, name, call))
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
         """Delete the result of that call; whether there was one. Raises: StoreError."""
@@ -113,7 +112,9 @@ class Memoized(Generic[P, R]):
         return self.bound_to[0]
 
     def __eq__(self, other: object) -> bool:
-        if not (isinstance(other, Memoized) and self.bound_to and other.bound_to):
+        if not isinstance(other, Memoized):
+            return NotImplemented
+        if not (self.bound_to and other.bound_to):
             return self is other
         return self.__func__ is other.__func__ and self.__self__ is other.__self__
 

@@ -149,6 +149,13 @@ class Records:
         error = found.get(name + RAISED)
         return Outcome(error, raised=True) if isinstance(error, self.exceptions) else None
 
+    def hit(self, name: str) -> Outcome | None:
+        """The stored outcome, which counts as a hit."""
+        found = self.find(name)
+        if found is not None:
+            self.note(hit=True)
+        return found
+
     def as_stored(self, name: str, outcome: Outcome) -> Outcome:
         """The outcome as later calls find it: of the same types, and as writable."""
         if type(outcome.value) in UNCHANGEABLE:
@@ -190,7 +197,17 @@ class Records:
     def lock(self, name: str, seconds: float) -> Iterator[str]:
         """Try to hold the lock between processes, one of which computes a call; gives HELD, BUSY or NONE."""
         with ExitStack() as stack:
-            yield self._take(stack, name, seconds)
+            state = HELD
+            try:
+                records = stack.enter_context(self.source.open())
+                stack.enter_context(records.lock(f"memo {name}", seconds))
+            except LockTimeout:
+                state = BUSY
+            except Exception as exc:
+                state = NONE
+                if type(exc) not in (StoreError, InUse):  # raised in a transaction, where waiting could deadlock
+                    self._failed(exc)
+            yield state
 
     def note(self, *, hit: bool) -> None:
         """Count a call."""
@@ -231,18 +248,6 @@ class Records:
             records.put(name, value, codec=codec)
         else:
             records.put(name, value, codec=codec, ttl=self._ttl)
-
-    def _take(self, stack: ExitStack, name: str, seconds: float) -> str:
-        try:
-            records = stack.enter_context(self.source.open())
-            stack.enter_context(records.lock(f"memo {name}", seconds))
-        except LockTimeout:
-            return BUSY
-        except Exception as exc:
-            if type(exc) not in (StoreError, InUse):  # raised in a transaction, where waiting could deadlock
-                self._failed(exc)
-            return NONE
-        return HELD
 
     def _failed(self, exc: Exception) -> None:
         self._fail("store", f"the store failed, so that calls compute and may not be kept: {exc}")

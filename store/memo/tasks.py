@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from store.memo import turns as memo_turns
-from store.memo.once import Once, left, patience
-from store.memo.records import BUSY, Outcome
+from store.memo.once import deadline_of, left, patience, place_of
+from store.memo.records import BUSY, Outcome, Records
 from store.memo.turns import Turn
 
 Call = Callable[[], Awaitable[Any]]
@@ -22,28 +22,28 @@ Call = Callable[[], Awaitable[Any]]
 GLANCE = 0.2  # seconds; how soon a thread that waits for a lock sees that its task was cancelled
 
 
-async def once(memo: Once, name: str, call: Call) -> Any:
+async def once(records: Records, wait: float | None, name: str, call: Call) -> Any:
     """The result of the call of that name: as stored, or as computed now by this task or another."""
     try:
-        outcome = memo.hit(name) or await _compute_once(memo, name, call)
+        outcome = records.hit(name) or await _compute_once(records, wait, name, call)
         return outcome.get()
     finally:
-        memo.records.warn()
+        records.warn()
 
 
-async def _compute_once(memo: Once, name: str, call: Call) -> Outcome:
-    place, deadline = memo.place(name), memo.deadline()
+async def _compute_once(records: Records, wait: float | None, name: str, call: Call) -> Outcome:
+    place, deadline = place_of(records, name), deadline_of(wait)
     while True:
         turn, mine = memo_turns.join(place)
         if mine:
             with turn.ending():
-                return await _compute(memo, turn, name, call, patience(deadline))
+                return await _compute(records, turn, name, call, patience(deadline))
         with memo_turns.waiting(turn) as may:
             waited = may and await _wait(turn, left(deadline))
         if not waited or not turn.stored:
             with Turn(place).ending() as beside:
-                return await _compute(memo, beside, name, call, None)
-        found = memo.hit(name)
+                return await _compute(records, beside, name, call, None)
+        found = records.hit(name)
         if found is not None:
             return found
 
@@ -60,9 +60,9 @@ async def _wait(turn: Turn, seconds: float) -> bool:
     return True
 
 
-async def _compute(memo: Once, turn: Turn, name: str, call: Call, seconds: float | None) -> Outcome:
+async def _compute(records: Records, turn: Turn, name: str, call: Call, seconds: float | None) -> Outcome:
     """Compute while a thread holds the lock; `seconds` is None beside another caller, which holds it."""
-    keeper = Keeper(memo, name, seconds)
+    keeper = Keeper(records, name, seconds)
     keeper.start()
     found = worth_storing = None
     try:
@@ -70,33 +70,33 @@ async def _compute(memo: Once, turn: Turn, name: str, call: Call, seconds: float
         if found is not None:
             outcome = found
         else:
-            memo.records.note(hit=False)
+            records.note(hit=False)
             with turn.computing():
                 outcome = worth_storing = Outcome(await call())
     except Exception as exc:
         outcome = Outcome(exc, raised=True)
-        worth_storing = outcome if isinstance(exc, memo.records.exceptions) else None
+        worth_storing = outcome if isinstance(exc, records.exceptions) else None
     finally:
         keeper.answer(worth_storing)
     stored = await keeper.ends
     keeper.join()  # it has nothing left to do
     turn.stored = stored or worth_storing is None
     if found is not None:
-        memo.records.note(hit=True)
+        records.note(hit=True)
     elif stored and not outcome.raised:
-        return memo.records.as_stored(name, outcome)
+        return records.as_stored(name, outcome)
     return outcome
 
 
 class Keeper(threading.Thread):
     """Takes the lock for a task, holds it while the task computes, and stores the outcome."""
 
-    def __init__(self, memo: Once, name: str, seconds: float | None) -> None:
+    def __init__(self, records: Records, name: str, seconds: float | None) -> None:
         super().__init__(name=f"memo {name}", daemon=True)  # a program that ends waits for no lock
         self._loop = asyncio.get_running_loop()
         self.begins: asyncio.Future[Outcome | None] = self._loop.create_future()  # the stored outcome; None: compute
         self.ends: asyncio.Future[bool] = self._loop.create_future()  # whether it was stored
-        self._records = memo.records
+        self._records = records
         self._record, self._seconds = name, seconds
         self._answers: SimpleQueue[Outcome | None] = SimpleQueue()
 
