@@ -2,9 +2,9 @@
 
 A thread that holds the lock of one file and waits for that of another says so in the lock file that it holds: a count
 that goes on while it waits, and what it waits for. A thread that waits against the order of the paths follows those
-lines from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up: in a
-ring somebody waits against the order, and the others then go on. A process that was killed leaves its line behind,
-and its count stands still.
+lines from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up:
+in a ring some thread waits against the order, and the others then go on. A process that was killed leaves its line
+behind, and its count stands still.
 
 Only lock files of stores that this process has open are read: a line, which another user may have written, never
 makes it open any other. A ring through a store that it has not open ends by the timeout.

@@ -114,7 +114,7 @@ def test_cancelled_while_it_commits_is_committed(path: Path, monkeypatch: pytest
     async def main() -> None:
         async with AsyncStore[Any](path) as s:
             at, go = threading.Event(), threading.Event()
-            writer = s._opened().opened.engine.handle.engine.writer  # type: ignore[attr-defined]
+            writer = s.opening.opened.opened.engine.handle.engine.writer  # type: ignore[attr-defined]
             commit = writer.committed
 
             def committed(connection: Any) -> None:
