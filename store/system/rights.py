@@ -121,9 +121,8 @@ def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
 
 def regroup(database: str, suffixes: Iterable[str]) -> None:
     """Give what SQLite made beside a database, with its mode, its group too; where that cannot be, it stays."""
-    if (
-        not _HAS_RIGHTS or os.geteuid() == 0
-    ):  # then SQLite does that itself (findCreateFileMode and robustFchown in os_unix.c)
+    # What root makes, SQLite itself gives to the owner (findCreateFileMode and robustFchown in os_unix.c).
+    if not _HAS_RIGHTS or os.geteuid() == 0:
         return
     status = _status(database)
     if status is None or not status.st_mode & stat.S_IRWXG:
