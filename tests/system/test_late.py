@@ -26,6 +26,6 @@ def test_no_descriptor_is_left_to_load_it_by(monkeypatch: pytest.MonkeyPatch) ->
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     monkeypatch.setattr(module, "import_module", none_left)
-    with pytest.raises(StorageError, match="app.db cannot be reached.*as many files open as it may") as caught:
+    with pytest.raises(StorageError, match=r"app\.db cannot be reached.*as many files open as it may") as caught:
         late("json:loads", "app.db")
     assert caught.value.errno == errno.EMFILE
