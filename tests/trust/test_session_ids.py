@@ -9,10 +9,13 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from store import Store
+from store.engines.contract import Fields
+from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
 from store.errors import Corrupt
 from store.sessions import NoSuchSession, Sessions, ids
@@ -81,9 +84,13 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     blake2b = ids.blake2b
     monkeypatch.setattr(ids, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
     read = Engine.read
-    monkeypatch.setattr(
-        Engine, "read", lambda self, text, values, *rest: names.extend(values[1:]) or read(self, text, values, *rest)
-    )
+
+    def recording(engine: Engine, statement: str, values: Any, *rest: Any) -> Any:
+        if statement == sql.FIND_ONE[Fields.ROW]:
+            names.append(values[1])
+        return read(engine, statement, values, *rest)
+
+    monkeypatch.setattr(Engine, "read", recording)
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]
