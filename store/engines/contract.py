@@ -24,7 +24,7 @@ PAGE_ROWS = 256  # rows of a page, where no limit is given
 
 Cursor = Any
 """A place in an order, which stays valid when the row it came from is deleted. It is opaque to callers, except that
-any name is a cursor of NAME. Engines return that of `cursor_of`, so that an overlay can insert rows between theirs."""
+any name is a cursor of NAME. Engines return that of `cursor_of`, so that an overlay can insert rows between."""
 
 
 class Fields(StrEnum):
