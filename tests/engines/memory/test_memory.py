@@ -31,5 +31,5 @@ def test_closing_the_last_handle_frees_all_rows_at_once():
 
 @pytest.mark.parametrize("location, durability", [("/a/path", "normal"), (":memory:", "some")])
 def test_what_cannot_be_opened(location, durability):
-    with pytest.raises(ValueError, match="has no path|unknown durability"):
+    with pytest.raises(ValueError, match=r"has no path|unknown durability"):
         open_memory(location, mode="c", timeout=5.0, durability=durability)
