@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, NotSerializable, ReadOnly, StoreClosed, StoreError, StoreNotFound
 from store.sessions import FOREVER, TWO_WEEKS, UNSET, NoSuchSession, Sessions
 
@@ -403,10 +404,8 @@ def test_clear_expired_deletes_in_small_transactions(sessions, clock, path, monk
     clock.advance(100)
     assert len(sessions) == 1
     commits = []
-    transaction = sessions._store.opened.engine.transactions.begin
-    sessions._store.opened.engine.transactions.begin = lambda *how, **named: (
-        commits.append(1) or transaction(*how, **named)
-    )
+    commit = HeldTransaction._commit
+    monkeypatch.setattr(HeldTransaction, "_commit", lambda self: commits.append(1) or commit(self))
     assert sessions.clear_expired() == 600
     assert len(commits) > 600 // 256
     assert sessions.clear_expired() == 0

@@ -44,7 +44,7 @@ class Transactions(Protocol):
         """
 
     def is_open(self) -> bool:
-        """Whether this thread is in one, be it another task's, or struck by the caller."""
+        """Whether this thread is in one, including one of another task, and one that the caller interrupted."""
 
     def needs_handle(self) -> bool:
         """Whether it is, and closing this handle would end it: there is no other one."""
@@ -56,7 +56,7 @@ class Transactions(Protocol):
         """Whether the caller is a signal handler or a finalizer that struck an operation on the store."""
 
     def put_off(self, work: Callable[[], object]) -> bool:
-        """Where it is, have `work` done once that operation has ended; whether it is."""
+        """If it is, have `work` done once that operation has ended. Returns whether it is."""
 
 
 class Locks(Protocol):
@@ -70,14 +70,18 @@ class Changes(Protocol):
     """Whether anything has changed, and what."""
 
     def watch(self, namespace: str) -> Monitor:
-        """What a watcher of that namespace asks. Raises: StorageError: here changes cannot be seen."""
+        """The monitor of a namespace. Raises: StorageError: changes cannot be seen on this file."""
 
     def version_of(self, namespace: str) -> object:
-        """Another one after each change of the namespace, for `Check`. Raises: Unsupported: transactions are held."""
+        """A version that differs after each change of the namespace, for `Check`.
+
+        Raises:
+            Unsupported: the engine holds transactions open, and needs none.
+        """
 
 
 class Monitor(Protocol):
-    """Tells that something was committed, and which records there are now. Never waits, for no writer either.
+    """Tells whether something was committed, and which records there are now. It never waits.
 
     Safe across threads; in a forked child it is not to be used.
 
@@ -90,7 +94,7 @@ class Monitor(Protocol):
         """Equal to the last one only if nobody has committed anything in between."""
 
     def since(self, version: object) -> set[str] | None:
-        """The names that may have changed since that version; None: it is not known, and any may have."""
+        """The names that may have changed since that version; None: unknown, so any may have."""
 
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         """Up to `limit` records in name order, the first one after `after`; those that have expired too."""
@@ -115,7 +119,7 @@ class CachedReads(Protocol):
 
 
 class Coherence(Protocol):
-    """Tells whether anybody has committed anything since a cached read, for the price of comparing bytes.
+    """Tells whether anything was committed since a cached read, by comparing bytes.
 
     Its first 48 bytes, the header, differ after each commit by any process. A row that is read after the header was
     is as new as that header, or newer.
@@ -124,7 +128,7 @@ class Coherence(Protocol):
     writer: WriterLock
     """Its `holder` is None while no thread of this process writes or is in a transaction."""
     looked: float
-    """When `look` was called last; whoever reads does so again LOOK_SECONDS after that."""
+    """When `look` was called last; a reader calls it again LOOK_SECONDS later."""
 
     def look(self, now: float) -> None:
         """Make sure that the file is still in its place. Raises: StorageError."""
@@ -149,8 +153,8 @@ class Coherence(Protocol):
 class Blobs(Protocol):
     """The parts of values that are too large for a row, by the text that the row has in `spill`.
 
-    Written before their row is, they go again unless that is committed. Whoever reads gets what belongs to the
-    record, or an error: nothing of another record, and nothing else, is ever opened.
+    They are written before their row, and removed again unless the row is committed. A reader gets the parts of the
+    record or an error; no part of another record is ever opened.
     """
 
     def write(self, namespace: str, name: str, contents: Sequence[Any], timeout: float) -> str:

@@ -3,9 +3,9 @@
 An engine sees bytes only; it knows nothing of values, codecs, keys and seals. The core is what every engine has. Each
 capability is an attribute of the engine that may be None; `registry.supported` turns a missing one into an error.
 
-Expired rows come back from `get` and `scan`: a forged expiry may neither hide nor delete a record, so the layer above
-decides, once it has checked the seal. The client computes when a row expires, since the seal covers it; the engine
-stores that number bit for bit. An engine never reads the clock by itself: `now`, in Unix seconds, is passed in.
+`get` and `scan` return expired rows too: a forged expiry may neither hide nor delete a record, so the layer above
+checks the seal before it takes a row for expired. The client computes the expiry, which the seal covers; the engine
+stores that number bit for bit. It never reads the clock by itself: `now`, in Unix seconds, is passed in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from store.engines.capabilities import Blobs, Care, Changes, Coherence, Eviction, Locks, Transactions
-from store.engines.registry import restorers as restorers
 from store.errors import Conflict, label
 from store.rows.row import Row, Total
 
@@ -24,12 +23,12 @@ DURABILITIES = ("normal", "full")
 PAGE_ROWS = 256  # rows of a page, where no limit is given
 
 Cursor = Any
-"""A place in an order, which outlives the row that it came from. Callers make none, but for NAME: any name is one.
-Engines give that of `cursor_of`, so that an overlay can put rows in between."""
+"""A place in an order, which stays valid when the row it came from is deleted. It is opaque to callers, except that
+any name is a cursor of NAME. Engines return that of `cursor_of`, so that an overlay can insert rows between."""
 
 
 class Fields(StrEnum):
-    """What `get` and `scan` give of each row. A str, whose hash costs nothing, since engines look tables up by it."""
+    """What `get` and `scan` return of each row. Strings, because engines use them as dict keys on hot paths."""
 
     ROW = "row"
     HEADER = "header"
@@ -38,17 +37,17 @@ class Fields(StrEnum):
 
 
 class Order(StrEnum):
-    """The order of a scan. That of INSERTED is kept when a row is replaced, but not by one that had expired."""
+    """The order of a scan. A row that is replaced keeps its place in INSERTED, unless it had expired."""
 
     INSERTED = "inserted"
     NAME = "name"
     """By code points, within one namespace."""
     EXPIRY = "expiry"
-    """Only rows that expire some day, the earliest first; `until` is a moment. Of all namespaces: in any order."""
+    """Only rows with an expiry, the earliest first; `until` is a time. Over all namespaces in any order."""
 
 
 class Listed(NamedTuple):
-    """A name, and when its record expires. Names that are no text are left out."""
+    """A name, the expiry of its record, and its id. Names that are not valid text are left out."""
 
     name: str
     expires: float | None
@@ -56,7 +55,7 @@ class Listed(NamedTuple):
 
 
 def cursor_of(item: Any, order: Order) -> Cursor:
-    """The cursor behind an item of a scan of one namespace. A row's id is its place in the order of insertion."""
+    """The cursor of an item of a scan of one namespace. A row's id is its place in the order of insertion."""
     if order is Order.NAME:
         return item.name
     return item.id if order is Order.INSERTED else (item.expires, item.id)
@@ -76,14 +75,14 @@ def of_row(row: Row, fields: Fields) -> Any:
 
 
 class Page(NamedTuple):
-    """Some rows of a scan, perhaps none. `next`: the cursor to go on behind; None: that was all."""
+    """Some rows of a scan, perhaps none. `next` is the `after` of the next page; None: there is none."""
 
     items: list[Any]
     next: Cursor | None
 
 
 class Expect(Enum):
-    """What a change expects of the record of its name, beside a stamp (a str): that it still is that very one."""
+    """What a change expects of the record of its name. A stamp (a str) expects exactly that state of it."""
 
     ANY = "any"
     ABSENT = "absent"
@@ -94,7 +93,7 @@ Expected = Expect | str
 
 
 def expect(stamp: str | None, expected: Expected, namespace: str, name: str) -> None:
-    """Raises: Conflict: the record of that name has another stamp, None where there is none, than was expected."""
+    """Compares a record's stamp, None for no record, with what was expected. Raises: Conflict."""
     if expected is ANY or (stamp is None if expected is ABSENT else stamp == expected):
         return
     what = "is there" if expected is ABSENT else "was deleted" if stamp is None else "was changed"
@@ -102,9 +101,9 @@ def expect(stamp: str | None, expected: Expected, namespace: str, name: str) -> 
 
 
 class Put(NamedTuple):
-    """Store a row. One that is there keeps its place and `created`, and its revision goes up by one.
+    """Store a row. An existing one keeps its place and `created`, and its revision goes up by one.
 
-    One that has expired at the row's `modified` is replaced by a new record at the end, and counts as ABSENT.
+    A row that had expired by the new one's `modified` counts as ABSENT: the new one is a new record, at the end.
     """
 
     row: Row
@@ -112,16 +111,16 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete a record. ABSENT is not to be expected here."""
+    """Delete a record, if there is one. It may expect ANY or a stamp."""
 
     name: str
     expect: Expected = ANY
     now: float = -math.inf
-    """One that has expired by then stays; else expired ones go as well."""
+    """A record that had expired by then is left; by default expired records are deleted too."""
 
 
 class Check(NamedTuple):
-    """Change nothing, and expect something. `name` None: that the namespace has that `Changes.version_of`."""
+    """Expect something and change nothing. With `name` None, `expect` is a `Changes.version_of` the namespace."""
 
     name: str | None
     expect: Any

@@ -77,7 +77,7 @@ class HeldTransaction(Hold):
         self.timeout = timeout
         self.block = block
         self.state = ENTERING
-        self.frame = 0  # the id of that which the transaction is a part of; 0: the program's own
+        self.frame = 0  # the id of the frame that the transaction is a part of; 0: the program's own
         self.task: ref[Any] | None = None  # the asyncio task that began it
         self.coroutine = 0  # the id of the frame that did, of a coroutine of another framework
         self.is_guarded = False  # whether any of the three is to be looked at

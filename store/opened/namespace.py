@@ -133,7 +133,8 @@ class Namespace:
 
     def transaction(self, *, block: bool = False) -> Transaction:
         """A transaction of the engine; see `Transactions.begin`. Raises: Unsupported."""
-        return supported(self.engine.transactions, self.engine.kind, "transactions").begin(block=block)
+        transactions = self.engine.transactions or supported(None, self.engine.kind, "transactions")
+        return transactions.begin(block=block)
 
     @property
     def care(self) -> Care:

@@ -9,10 +9,14 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from store import Store
+from store.engines.contract import Fields
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.engine import Engine
 from store.errors import Corrupt
 from store.sessions import NoSuchSession, Sessions, ids
 from store.sessions.ids import name_of
@@ -79,10 +83,14 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     names, hashed = [], []
     blake2b = ids.blake2b
     monkeypatch.setattr(ids, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    get = sessions._store.opened.engine.get
-    sessions._store.opened.engine.get = lambda namespace, wanted, *fields: (
-        names.extend(wanted) or get(namespace, wanted, *fields)
-    )
+    read = Engine.read
+
+    def recording(engine: Engine, statement: str, values: Any, *rest: Any) -> Any:
+        if statement == sql.FIND_ONE[Fields.ROW]:
+            names.append(values[1])
+        return read(engine, statement, values, *rest)
+
+    monkeypatch.setattr(Engine, "read", recording)
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]

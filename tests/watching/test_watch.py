@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,12 @@ class TestChanges:
         self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with s.watch(timeout=0) as changes:
-            marks, headers = changes._monitor.marks, changes._monitor.headers
+            monitor = changes._monitor
+            reads = {"marks": monitor.marks, "marks_of": monitor.marks_of}
+            headers = monitor.headers
 
-            def marks_late(*args: Any) -> Any:
-                found = marks(*args)
+            def marks_late(how: str, *args: Any) -> Any:
+                found = reads[how](*args)
                 s["late"] = 1
                 return found
 
@@ -177,7 +180,8 @@ class TestChanges:
                 s.pop("short", None)
                 return headers(*args)
 
-            monkeypatch.setattr(changes._monitor, "marks", marks_late)
+            for how in reads:
+                monkeypatch.setattr(monitor, how, partial(marks_late, how))
             monkeypatch.setattr(changes._monitor, "headers", headers_late)
             s.update(a=1, short=1)
             assert next(changes).name == "a"
@@ -312,6 +316,8 @@ class TestWaiting:
         self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with s.watch(["a"], timeout=100) as changes:
+            if changes._monitor.since(changes._monitor.version()) is not None:
+                pytest.skip("this engine knows what has changed, and compares nothing else")
             marks_of = changes._monitor.marks_of
 
             def slow(names: Any) -> Any:

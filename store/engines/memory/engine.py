@@ -115,7 +115,10 @@ class MemoryEngine:
         return MemoryEngine(Handle(handle.shared, read_only=handle.read_only, timeout=handle.timeout))
 
     def close(self) -> None:
-        self.handle.shared.handles.discard(self.handle)
+        shared = self.handle.shared
+        shared.handles.discard(self.handle)
+        if not shared.handles:
+            shared.rows.forget()
 
 
 class MemoryTransactions:

@@ -82,11 +82,15 @@ class Committed:
         self.version = 0
         self.log: deque[tuple[int, list[Key]]] = deque(maxlen=LOGGED)
         """The last commits: the version that each made, and the names that it changed."""
+        self._last_id = 0
+        self.renew()
+        self.forget()
+
+    def forget(self) -> None:
+        """All rows go, now: threads that used the store refer to it until the next collection."""
         self._all = _Rows()
         self._namespaces: dict[str, _Namespace] = {}
-        self._last_id = 0
         self._unfiled: list[tuple[Key, Row | None]] = []  # committed, and not in the dicts yet
-        self.renew()
 
     def renew(self) -> None:
         """Also in a forked child, where a lock that another thread held is held for ever."""

@@ -127,7 +127,7 @@ class Reading:
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
         found = (namespace for (namespace,) in self._handle.all(sql.NAMESPACES, (now,)))
-        # What is no text is left out: nobody can have opened such a namespace.
+        # What is not valid text is left out: such a namespace cannot be opened.
         named = [self._text(namespace) for namespace in found if type(namespace) is not NotText]
         return [namespace for namespace in named if after is None or namespace > after][:limit]
 
@@ -209,7 +209,7 @@ class Reading:
         return rows, len(rows) < limit
 
     def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
-        """Those of them whose name is some text, as nobody can have asked for another."""
+        """Those whose name is valid text: no other name can be asked for."""
         column = _NAME_AT[fields]
         if [1 for row in rows if type(row[column]) is not str]:
             if fields is _LISTED and [1 for row in rows if row[0] is None]:
@@ -237,7 +237,7 @@ class Reading:
         passed = [] if namespace is None else [sql.as_bytes(namespace)]
         self._in_order([*passed, *(sql.as_bytes(name) for name, _ in rows)])
         for name, has_expired in rows:
-            if has_expired and type(name) is not NotText:  # else nobody can have opened such a namespace
+            if has_expired and type(name) is not NotText:  # else such a namespace cannot be opened
                 if len(items) >= limit:
                     return Page(items, (namespace, None))
                 page = self.scan(self._text(name), Order.EXPIRY, until=until, limit=limit - len(items))

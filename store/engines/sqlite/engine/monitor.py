@@ -1,4 +1,4 @@
-"""What a watcher asks of SQLite: has anybody committed anything, and which records are there now?"""
+"""The questions of a watcher to SQLite: was anything committed, and which records are there now?"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark, has_expired
 
-NO_WAIT = 0.0  # seconds: a watcher tries again soon, and may be on an event loop
+NO_WAIT = 0.0  # seconds: a watcher asks again soon, and may be on an event loop
 
 
 class SqliteMonitor:
@@ -60,7 +60,7 @@ class SqliteMonitor:
                 raise self._damaged("the order of its names")
             if len(found) == limit or len(marks) < left:
                 return found
-            place = sql.as_bytes(marks[-1].name) + b"\0"  # some were no text: nobody can watch such a name
+            place = sql.as_bytes(marks[-1].name) + b"\0"  # some were not valid text, which cannot be watched
 
     def marks_of(self, names: Sequence[str]) -> list[Mark]:
         found = (mark for part in _parts(names) for mark in self._rows(_in(sql.FIND_ALL[Fields.MARK], part), part))
