@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,6 @@ import pytest
 
 from store import Record, Store
 from store.errors import Conflict
-
-
-@pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, clock=clock) as opened:
-        yield opened
 
 
 def refused(s: Store[Any], record: Record | int) -> Conflict:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,6 @@ def waits(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Waits:
     monkeypatch.setattr(Watch, "_wait", lambda _, seconds: simulated.wait(seconds))
     monkeypatch.setattr(store.watching.watch, "steady_clock", lambda: simulated.now)
     return simulated
-
-
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:", clock=clock) as opened:
-        yield opened
 
 
 def told(watch: Watch[Any]) -> list[tuple[str, str]]:
