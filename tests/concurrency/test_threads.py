@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
+from threads import in_thread, together
 
 from store import Store
 from store.engines.sqlite.engine import wal_index
@@ -21,31 +21,6 @@ from store.system.turns import TURN, Ticket, Turns
 
 THREADS = 16
 TIMEOUT = 60.0  # seconds
-
-
-def together(number: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work(i)` returned or raised, in `number` threads that begin at once."""
-    start, results = threading.Barrier(number), [None] * number
-
-    def run(i: int) -> None:
-        start.wait(TIMEOUT)
-        try:
-            results[i] = work(i)
-        except Exception as exc:
-            results[i] = exc
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """What `work()` returned or raised in another thread."""
-    return together(1, lambda _: work())[0]
 
 
 def test_counts_of_sixteen_threads_are_exact(location):

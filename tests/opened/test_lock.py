@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threads import in_thread
 
 from store import Store
 from store.errors import LockTimeout, StoreClosed, StoreError
@@ -21,23 +22,6 @@ HOLDER = """
         input()
     print("1")
     """
-
-
-def in_thread(call: Any) -> BaseException | None:
-    """What the call raises in a thread of its own."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as exc:
-            raised.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(20)
-    assert not thread.is_alive()
-    return raised[0] if raised else None
 
 
 def take(s: Store[Any], name: str, timeout: float | None = 0) -> None:
