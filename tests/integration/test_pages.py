@@ -62,7 +62,8 @@ PYTHON = [
 def test_links_lead_somewhere(page: str) -> None:
     here = ROOT / page
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
-        assert ":" not in target, f"{page} links out of the repository: {target}"
+        if target.startswith("https://"):
+            continue
         path, _, anchor = target.partition("#")
         file = (here.parent / path).resolve() if path else here
         assert file.exists(), f"{page}: {target}"
