@@ -28,20 +28,9 @@ from store.rows.row import Row
 from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
-LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--engine",
-        default=",".join(LOCATIONS),
-        help="the engines that tests with the fixture `location` run on (default: %(default)s)",
-    )
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "location" in metafunc.fixturenames:
-        metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
+    parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
 
 
 class Clock:
@@ -55,6 +44,14 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "location" in metafunc.fixturenames and "kind" not in metafunc.fixturenames:
+        metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
 
 
 @pytest.fixture(autouse=True)
