@@ -154,7 +154,7 @@ def test_every_part_is_there() -> None:
         ("store.engines.sqlite.backend", "from store.values.pipeline import Pipeline"),
         ("store.values.pipeline", "import store.mapping.store"),
         ("store.values.pipeline", "from store import Store"),
-        ("store.opened.handle", "from store.shelf import open"),
+        ("store.opened.namespace", "from store.shelf import open"),
         ("store.mapping.store", "import store.cli"),
         ("store.shelf", "from store import sessions"),
         ("store.messages", "from store.memo import memo"),
@@ -175,7 +175,7 @@ def test_import_that_is_wrong_is_found(module: str, source: str) -> None:
     [
         ("store.codecs.json", "from store.errors import Corrupt"),
         ("store.codecs.json", "from store.codecs import Codec"),
-        ("store.opened.handle", "from store.trust import keys"),
+        ("store.opened.namespace", "from store.trust import keys"),
         ("store.mapping.store", "from store.mapping.views import Items"),
         ("store.shelf", "from store.mapping.store import Store"),
         ("store", "from store.shelf import open"),

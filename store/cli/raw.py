@@ -22,7 +22,7 @@ from store.system.syncing import sync_file, sync_folder
 def export_undecoded(path: str, file: str, namespace: str | None) -> None:
     """Writes the records of a store to FILE, or with "-" to stdout."""
     with open_store(path, mode="r") as s, output(file) as write:
-        for line in export_raw(s, namespace):
+        for line in export_raw(s.opened, namespace):
             write(line)
 
 
@@ -30,7 +30,7 @@ def import_undecoded(file: str, path: str) -> None:
     """Reads them back from FILE, or with "-" from stdin; the exit code is 1 if one is altered or damaged."""
     counts: Counter[str] = Counter()
     with _input(file) as lines, open_store(path, mode="c") as s:
-        for namespace, name, verdict in import_raw(s, lines):
+        for namespace, name, verdict in import_raw(s.opened, lines):
             counts[verdict] += 1
             if verdict in ("tampered", "corrupt"):
                 where = f" ({shown_name(namespace)})" if namespace else ""

@@ -93,7 +93,7 @@ def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
 def _admit_all(s: Store[Any], namespace: str | None, ask: Answer | None) -> bool:
     """Whether some could not be admitted."""
     left_out: list[str] = []
-    failed = _admit(s, _chosen(foreign_records(s, namespace), ask, left_out.append))
+    failed = _admit(s, _chosen(foreign_records(s.opened, namespace), ask, left_out.append))
     for problem in left_out:
         _tell(problem)
     return failed or bool(left_out)

@@ -58,7 +58,9 @@ def upgrade(
     """
     with open_store(path, mode="w", renames=_pairs(renames)) as s:
         try:
-            results = upgraded(s, codec=codec, protocol=protocol, namespace=namespace, dry_run=dry_run, batch=batch)
+            results = upgraded(
+                s.opened, codec=codec, protocol=protocol, namespace=namespace, dry_run=dry_run, batch=batch
+            )
             counts = _tell(s, results, namespace, dry_run)
         except (TypeError, ValueError) as exc:
             if type(exc) not in (TypeError, ValueError):

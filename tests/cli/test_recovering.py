@@ -47,7 +47,7 @@ def test_recover_json(run, damaged, path):
 
 def test_recover_with_the_id_of_a_backup(run, filled, path):
     with Store(filled) as s:
-        store_id = s._backend.store_id
+        store_id = s.opened.engine.store_id
     result = run("recover", filled, path.with_name("new.db"), "--store-id", store_id.hex())
     assert result.code == 0 and "sealed   5\n" in result.out
 

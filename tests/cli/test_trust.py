@@ -104,8 +104,8 @@ def test_inspect_escapes_what_a_terminal_would_obey(run, path):
     body = b"\x80\x04c\x1b[31m\nred\n\x8c\x05\x1b[31mXR."
     with Store(path, key=OTHER) as s:
         s["it"] = 1
-        row = s._find("it")
-        s._store(s._pipeline.sealer.seal(row._replace(body=body, type="\x1b[31m")))
+        row = s.opened.find("it")
+        s.opened.put(s.opened.values.sealer.seal(row._replace(body=body, type="\x1b[31m")))
     result = run("inspect", path, "it")
     assert result.code == 0
     assert "\x1b" not in result.out + result.err
@@ -208,8 +208,8 @@ def test_admit_all_of_one_namespace(run, foreign):
 def write_foreign_body(path, body):
     with Store(path, key=OTHER) as s:
         s["it"] = 1
-        row = s._find("it")
-        s._store(s._pipeline.sealer.seal(row._replace(body=body)))
+        row = s.opened.find("it")
+        s.opened.put(s.opened.values.sealer.seal(row._replace(body=body)))
 
 
 def test_admit_all_leaves_out_what_is_not_known_in_full(run, path):
