@@ -77,7 +77,7 @@ def test_files_that_a_page_names_exist(page: str) -> None:
         if "/" in name:
             found = any((base / name).exists() for base in (folder, ROOT, ROOT / "store"))
         else:
-            found = any(folder.rglob(name)) or any((ROOT / "store").rglob(name))
+            found = any(any(top.rglob(name)) for top in (folder, ROOT / "store", ROOT / "tests"))
         assert found, f"{page}: {name}"
 
 
