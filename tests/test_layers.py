@@ -53,7 +53,6 @@ LIBRARIES = {
     "pydantic": {"store.settings.pydantic"},
     "pydantic_core": {"store.settings.pydantic"},
     "click": {"store.cli"},
-    "rich": {"store.cli"},
     "msgpack": {"store.codecs.msgpack"},
     "tomli_w": {"store.codecs.toml"},
     "yaml": {"store.codecs.yaml.codec", "store.codecs.yaml.events"},
@@ -256,4 +255,4 @@ def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
     store.Store(path).close()
     found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
     assert "filelock" in found
-    assert found & {"click", "sqlite_utils", "numpy", "rich"} == set()
+    assert found & {"click", "sqlite_utils", "numpy"} == set()

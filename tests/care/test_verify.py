@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damaging import overwrite_middle_page
+from spoiled import overwrite_page
 
 from store import Store
 from store.care.verify import Verification
@@ -131,7 +131,7 @@ def root_page(path: Path, name: str) -> slice:
 def test_page_that_was_overwritten_is_damage(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
-    overwrite_middle_page(path)
+    overwrite_page(path)
     with Store[Any](path) as s:
         found = s.verify()
     assert found.damage
