@@ -24,7 +24,7 @@ PAGES = sorted(
 
 SHOWN = {
     "store/settings/README.md": "",
-    "store/README.md": "{'cart': ['tea']} None\n",
+    "store/sessions/README.md": "{'cart': ['tea']} None\n",
     "store/memo/README.md": "hits=0, misses=1",
     "store/watching/README.md": "set job:1\n",
     "store/aio/README.md": "counted 1\n",
