@@ -29,6 +29,10 @@ from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
+
+
 class Clock:
     """A clock that stands still until it is told to go on; Unix seconds."""
 
@@ -40,6 +44,14 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+
+LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "location" in metafunc.fixturenames and "kind" not in metafunc.fixturenames:
+        metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +80,24 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a test keeps a store of each engine. Use `path` where a second program or the file itself matters."""
+    if request.param not in LOCATIONS:
+        pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")
+    place = LOCATIONS[request.param]
+    return place if place == ":memory:" else str(tmp_path / place)
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def s(location: str, clock: Clock) -> Iterator[Store[Any]]:
+    """An empty store of each engine, by a clock that stands still."""
+    with Store[Any](location, clock=clock) as opened:
+        yield opened
 
 
 @pytest.fixture
