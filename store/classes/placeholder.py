@@ -20,7 +20,19 @@ from typing import Any, ClassVar
 from store.classes.shown import in_full
 
 _NOTHING: Any = object()
-_InPython: Any = pickle._Pickler
+_Base: Any = pickle._Pickler
+
+
+class PythonPickler(_Base):  # type: ignore[misc]
+    """The stdlib's pickler in Python, with the table that it has before an import of dill changes it."""
+
+    dispatch: ClassVar[dict[type, Any]] = {
+        type(None): _Base.save_none, bool: _Base.save_bool, int: _Base.save_long, float: _Base.save_float,
+        bytes: _Base.save_bytes, bytearray: _Base.save_bytearray, pickle.PickleBuffer: _Base.save_picklebuffer,
+        str: _Base.save_str, tuple: _Base.save_tuple, list: _Base.save_list, dict: _Base.save_dict,
+        set: _Base.save_set, frozenset: _Base.save_frozenset, FunctionType: _Base.save_global,
+        type: _Base.save_type,
+    }  # fmt: skip
 
 
 class HoldsPlaceholder(pickle.PicklingError):
@@ -193,17 +205,10 @@ def _written(value: Any, protocol: int) -> tuple[bytes, _Writer]:
     return file.getvalue(), writer
 
 
-class _Writer(_InPython):  # type: ignore[misc]
-    """The stdlib's pickler in Python, which can be told to write the name of something that is not there."""
+class _Writer(PythonPickler):
+    """The pickler in Python, which can write the name of something that is not there."""
 
-    # Not the stdlib's own table: the import of dill puts functions of its own there.
-    dispatch: ClassVar[dict[type, Any]] = {
-        type(None): _InPython.save_none, bool: _InPython.save_bool, int: _InPython.save_long,
-        float: _InPython.save_float, bytes: _InPython.save_bytes, bytearray: _InPython.save_bytearray,
-        pickle.PickleBuffer: _InPython.save_picklebuffer, tuple: _InPython.save_tuple, list: _InPython.save_list,
-        dict: _InPython.save_dict, set: _InPython.save_set, frozenset: _InPython.save_frozenset,
-        FunctionType: _InPython.save_global, type: _InPython.save_type,
-    }  # fmt: skip
+    dispatch: ClassVar[dict[type, Any]] = dict(PythonPickler.dispatch)
 
     def __init__(self, file: Any, protocol: int) -> None:
         super().__init__(file, protocol)

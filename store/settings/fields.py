@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_type_hints
 
 from store.classes.shown import shown
-from store.codecs.sameness import same
+from store.codecs.plain import same
 from store.settings.containers import Nested, Part, near_miss
 from store.settings.frozen import thawed
 from store.settings.hints import kind_of

@@ -48,8 +48,8 @@ class LargeBuffer(BaseException):
     """
 
 
-class Beside:
-    """Takes the large buffers of one value while it is encoded."""
+class BufferCollector:
+    """Collects the large buffers of one value while it is encoded."""
 
     def __init__(self, limit: int) -> None:
         self.buffers: list[memoryview] = []
@@ -84,8 +84,8 @@ class Large:
         self.limit, self.mmap, self._verify = options
         self._timeout = timeout
 
-    def stays(self, buffer: Any) -> bool:
-        """As `Beside.take`, for most values, which have no large buffer. Raises: LargeBuffer: this is one."""
+    def keeps_inline(self, buffer: Any) -> bool:
+        """As `BufferCollector.take`, for most values, which have no large buffer. Raises: LargeBuffer."""
         if buffer is not None and _large(buffer, self.limit) is not None:
             raise LargeBuffer
         return True

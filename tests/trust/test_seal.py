@@ -20,6 +20,7 @@ from store.trust import seal
 from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer, Verdict
+from store.values.pipeline import Pipeline, choose
 
 pytestmark = pytest.mark.damaged
 
@@ -161,8 +162,7 @@ def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> N
     with Store(path, key=MINE) as s:
         row = s._find("payment")
         assert row is not None
-        pipeline = s._pipeline
-        pipeline.sealer, pipeline.trust = Sealer(Keyring(key), s._backend.store_id), trust
+        pipeline = Pipeline(Sealer(Keyring(key), s._backend.store_id), choose("pickle", None, trust, ()))
         whole: bytes = getattr(row, column)
         kept = []
         for bit in range(8 * len(whole)):

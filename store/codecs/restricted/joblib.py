@@ -11,10 +11,12 @@ from typing import Any
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
-from store.codecs.pickle.pickled import Buffers, Pickled, undecodable
-from store.codecs.restricted.globals import Global, Unbuilt, does_not_fit
+from store.codecs.contract import Buffers, Description
+from store.codecs.pickle.codec import run_to_end
+from store.codecs.refusals import does_not_fit
+from store.codecs.restricted.globals import Global
 from store.codecs.restricted.machine import Machine
-from store.errors import Corrupt
+from store.codecs.restricted.opcodes import Unbuilt
 
 _FIELDS = {"subclass", "shape", "order", "dtype", "allow_mmap"}
 _ALIGNMENT = "numpy_array_alignment_bytes"
@@ -68,23 +70,22 @@ class JoblibMachine(Machine):
         return self.arrays.array(dtype, shape, order, bytearray(data))
 
 
-class RestrictedJoblib(Pickled):
-    """What reads with restraint what joblib wrote; joblib itself need not be installed."""
+class RestrictedJoblib:
+    """The part of the codec joblib that decodes with restraint, for which joblib need not be installed."""
 
     name = "joblib"
     protocols = range(6)
+    default_protocol = 5
 
     def decode_restricted(
         self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
-        machine = JoblibMachine(bytes(body), allow=allow, lookup=lookup)
-        try:
-            value = machine.run()
-        except EOFError as exc:
-            raise undecodable(exc) from exc
-        if machine.left_over:
-            raise Corrupt("bytes follow its end; the record stays as it is")
-        return value
+        return run_to_end(JoblibMachine(bytes(body), allow=allow, lookup=lookup))
+
+    def describe(self, body: bytes) -> Description:
+        from store.codecs.pickle.description import describe
+
+        return describe(body)
 
 
-codec = RestrictedJoblib()
+codec: Any = RestrictedJoblib()

@@ -20,18 +20,18 @@ from typing import IO, TYPE_CHECKING, Any
 from store.classes.allowlist import Allowed
 from store.classes.attributes import defined, method_of
 from store.classes.dotted import splits
-from store.classes.finding import in_python_3
 from store.classes.lookup import AS_WRITTEN, MAX_NAME, Lookup
 from store.classes.moved import other_names
-from store.codecs.refusals import refusal, refused
+from store.classes.renaming import in_python_3
+from store.classes.shown import size_of as shown_size
+from store.codecs.refusals import refusal, refused, too_much
 from store.codecs.restricted.arguments import checked_arguments, has_own_constructor, size_of
 from store.codecs.restricted.exceptions import safe_arguments
-from store.codecs.restricted.globals import Global, Unbuilt, classes_of, is_factory, standard
-from store.codecs.restricted.limits import Budget, check_unfolded, too_much
-from store.codecs.restricted.opcodes import COSTS, STEPS
+from store.codecs.restricted.globals import Global, classes_of, is_factory, standard
+from store.codecs.restricted.limits import Budget, check_unfolded
+from store.codecs.restricted.opcodes import COSTS, STEPS, Unbuilt
 from store.codecs.restricted.reader import Reader, truncated
 from store.codecs.restricted.state import check_versioned, is_uuid, set_attributes, set_dict, set_uuid, values_of
-from store.codecs.restricted.unfolded import unfolded_size
 from store.errors import Corrupt, StoreError, Untrusted
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Find = Callable[[str, str], Any]
 
 _BASES = (object, list, dict, tuple, set, frozenset, int, float, complex, str, bytes, bytearray)
 _SECONDS_PER_ITEM = 40e-6  # that a `__setitem__` of the program may take
-_SHOWN_CAUSE = 1 << 20  # as `unfolded_size` counts, of an error of the program's own code
+_SHOWN_CAUSE = 1 << 20  # as `shown.size_of` counts, of an error of the program's own code
 _ITERABLE = (list, tuple, set, frozenset, dict, collections.deque, collections.OrderedDict, collections.Counter)
 _DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
 
@@ -132,7 +132,7 @@ class Machine:
 
     def _may_be_shown(self, exc: Exception) -> bool:
         """Whether it is an error of the program's code, and no giant to be written out with it."""
-        return self.running is not None and unfolded_size(exc) < _SHOWN_CAUSE
+        return self.running is not None and shown_size(exc).text < _SHOWN_CAUSE
 
     def _corrupt(self, exc: Exception) -> Corrupt:
         """The error for whatever went wrong inside; it does not say what the values were."""
@@ -163,7 +163,7 @@ class Machine:
         Instances of allowed classes are not looked into: their graphs may be legitimate, and have a short `repr`.
         """
         if self.is_shared:
-            check_unfolded(unfolded_size(value, through_objects=False), self.budget.size)
+            check_unfolded(shown_size(value, through_objects=False).text, self.budget.size)
 
     def pop_mark(self) -> list[Any]:
         """What was pushed since the last mark."""

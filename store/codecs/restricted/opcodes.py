@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from store.codecs.refusals import refusal, refused
-from store.codecs.restricted.globals import Unbuilt
 from store.errors import Corrupt
 
 if TYPE_CHECKING:
@@ -23,6 +22,19 @@ _LARGE = 1000  # characters of a text
 _DIGITS = 4300  # of a decimal integer: Python's own default limit
 
 Step = Callable[["Machine"], None]
+
+
+class Unbuilt:
+    """Stands on the stack for an object that BUILD will make of its state, and in the memo.
+
+    Nothing but BUILD may use it: it is put into no container, and not taken out of the memo.
+    """
+
+    __slots__ = ("build", "places")
+
+    def __init__(self, build: Callable[[Any], Any]) -> None:
+        self.build = build
+        self.places: list[int] = []  # in the memo
 
 
 def _unknown(m: Machine) -> None:
