@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from store.codecs.restricted.machine import Machine
 
 _MODULES = sys.modules
+_REDUCE = [methodcaller("__reduce_ex__", protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
 
 
 class _Types(dict[type, Any]):
@@ -31,9 +32,7 @@ class _Types(dict[type, Any]):
     do by itself, in C.
     """
 
-    def __init__(self, protocol: int) -> None:
-        super().__init__()
-        self.reduce = methodcaller("__reduce_ex__", protocol)
+    reduce: Any
 
     def __missing__(self, cls: type) -> Any:
         if issubclass(cls, type):
@@ -59,7 +58,8 @@ def dumps_with_types(value: Any, protocol: int, buffer_callback: TakeBuffer | No
     """
     file = _Chunks()
     pickler = Pickler(file, protocol, buffer_callback=buffer_callback)
-    table = pickler.dispatch_table = _Types(protocol)
+    table = pickler.dispatch_table = _Types()
+    table.reduce = _REDUCE[protocol]
     pickler.dump(value)
     return b"".join(file.chunks), set(table)
 
