@@ -76,7 +76,7 @@ class Unpickler(_stdlib.Unpickler):
         """The global called `module.name`."""
         if self._machine is None:
             return super().find_class(module, name)
-        return self._machine.found_by_us(module, name).value
+        return self._machine.names.found_by_us(module, name).value
 
     def load(self) -> Any:
         """The next value of the file."""
@@ -84,10 +84,10 @@ class Unpickler(_stdlib.Unpickler):
         if machine is None:
             return super().load()
         if type(self).find_class is not Unpickler.find_class:
-            machine.find = _passing(self.find_class)
+            machine.names.find = _passing(self.find_class)
         load = getattr(self, "persistent_load", None)
         if load is not None and not (isinstance(load, BuiltinMethodType) and load.__self__ is self):
-            machine.persistent_load = _passing(load)
+            machine.stack.persistent_load = _passing(load)
         return _run_alone(machine)
 
 

@@ -298,3 +298,19 @@ _COSTS = {"deque": 640, "ZoneInfo": 24_000}  # a block of 64 places; a table rea
 _DATETIME: dict[str, Construct] = {
     "date": _date, "time": _time, "datetime": _datetime, "timedelta": _timedelta, "timezone": _timezone,
 }  # fmt: skip
+
+
+def _reconstructor(*args: Any) -> Any:
+    """Stands for `copyreg._reconstructor` on the stack, where only `Objects.reconstruct` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+def _getattr(*args: Any) -> Any:
+    """Stands for `getattr` on the stack, where only `Objects.attribute` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+NAMES_OF_FUNCTIONS = {
+    ("copyreg", "_reconstructor"): Global(_reconstructor, "reconstruct"),
+    ("builtins", "getattr"): Global(_getattr, "attribute"),
+}
