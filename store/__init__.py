@@ -10,7 +10,11 @@
 `import store as shelve` runs a program that was written for the standard library's `shelve`.
 """
 
+import sys as _sys
+import types as _types
 import typing as _typing
+from importlib import import_module as _import_module
+from importlib.machinery import ModuleSpec as _ModuleSpec
 
 from store import codecs, errors
 from store.classes.allowlist import allow
@@ -52,14 +56,52 @@ _LATE = {
     "restore": "store.care.backup",
 }
 
+# Modules that moved, by the names that older pickles and programs have. An entry stays for ever.
+_MOVED = {
+    "store.aio_handle": "store.aio.handle",
+    "store.aio_sessions": "store.aio.sessions",
+    "store.backups": "store.care.backup",
+    "store.changes": "store.watching.changes",
+    "store.codecs.placeholder": "store.classes.placeholder",
+    "store.companions": "store.system.rights",
+    "store.compaction": "store.care.compact",
+    "store.evolution": "store.classes.versions",
+    "store.handle": "store.mapping.store",
+    "store.inspection": "store.care.inspect",
+    "store.record": "store.rows.record",
+    "store.recovery": "store.care.recover",
+    "store.rekey": "store.care.rekey",
+    "store.row": "store.rows.row",
+    "store.stats": "store.care.stats",
+    "store.upgrade": "store.care.upgrade",
+    "store.verification": "store.care.verify",
+}
+
+
+class _MovedModules:
+    """Imports a module of `_MOVED` by its old name: the new module itself, so that no class is there twice."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> _ModuleSpec | None:
+        return _ModuleSpec(name, _MovedModules) if name in _MOVED else None  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: _ModuleSpec) -> None:
+        """The default: an empty module, which `exec_module` replaces."""
+
+    @staticmethod
+    def exec_module(module: _types.ModuleType) -> None:
+        _sys.modules[module.__name__] = _import_module(_MOVED[module.__name__])
+
+
+_sys.meta_path.append(_MovedModules)
+
 
 def __getattr__(name: str) -> _typing.Any:
-    """What few programs need is loaded when it is asked for (PEP 562)."""
+    """Names that few programs need are loaded on first use (PEP 562)."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-    from importlib import import_module
-
-    return globals().setdefault(name, getattr(import_module(_LATE[name]), name))
+    return globals().setdefault(name, getattr(_import_module(_LATE[name]), name))
 
 
 def __dir__() -> list[str]:

@@ -112,7 +112,7 @@ class Sessions:
                 raise TypeError("group: the file is there already; give it to the group with chgrp and chmod")
             if options:
                 raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
-            if location._writeback is not None:
+            if location.opened.writeback is not None:
                 raise TypeError(_NO_WRITEBACK)
             store = location.within(namespace)
         else:
@@ -310,7 +310,9 @@ class Sessions:
     def _put(self, name: str, data: dict[str, Any], ttl: float | None, **options: Any) -> Record:
         """A new record. Its lifetime is `ttl`, else that of the sessions, and never that of an open `Store`."""
         seconds = self._ttl if ttl is None else check_ttl(ttl)
-        lasts = seconds is None and self._store._ttl is not None  # whose ttl may be over before it is taken away
+        lasts = (
+            seconds is None and self._store.opened.options.ttl is not None
+        )  # whose ttl may be over before it is taken away
         with step(self._store):
             first = _A_WHILE if lasts else seconds
             record = self._store.put(name, data, ttl=first, **{"codec": self._codec, **options})
@@ -357,7 +359,7 @@ class _SessionEdit(Edit[dict[str, Any]]):
     """What `Sessions.edit` returns: the edit of a record that must be a session."""
 
     def __init__(self, sessions: Sessions, name: str) -> None:
-        super().__init__(sessions._store, name, MISSING)
+        super().__init__(sessions._store.opened, name, MISSING)
         self._sessions = sessions
 
     def __enter__(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from store.errors import NotAStore
 from store.mapping.store import Store
-from store.opened.handle import is_store
+from store.opened.opening import is_store
 
 Shelf = Store
 DbfilenameShelf = Store

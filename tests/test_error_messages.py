@@ -156,33 +156,33 @@ def foreign_only(path: Path) -> None:
 
 def tampered(path: Path) -> None:
     with Store(path) as s:
-        row = s._find("x")
+        row = s.opened.find("x")
         assert row is not None
-        s._backend.put(row._replace(id=None, body=b"K\x02."), row.modified)
+        s.opened.engine.put(row._replace(id=None, body=b"K\x02."), row.modified)
         s["x"]
 
 
 def corrupt(path: Path) -> None:
     with Store(path) as s:
-        row = s._find("x")
+        row = s.opened.find("x")
         assert row is not None
-        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
         s["x"]
 
 
 def unknown_protocol(path: Path) -> None:
     with Store(path) as s:
-        row = s._find("x")
+        row = s.opened.find("x")
         assert row is not None
-        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
         s["x"]
 
 
 def unknown_codec(path: Path) -> None:
     with Store(path) as s:
-        row = s._find("x")
+        row = s.opened.find("x")
         assert row is not None
-        s._backend.put(s._pipeline.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
         s["x"]
 
 

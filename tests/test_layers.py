@@ -53,7 +53,6 @@ LIBRARIES = {
     "pydantic": {"store.settings.pydantic"},
     "pydantic_core": {"store.settings.pydantic"},
     "click": {"store.cli"},
-    "rich": {"store.cli"},
     "msgpack": {"store.codecs.msgpack"},
     "tomli_w": {"store.codecs.toml"},
     "yaml": {"store.codecs.yaml.codec", "store.codecs.yaml.events"},
@@ -154,7 +153,7 @@ def test_every_part_is_there() -> None:
         ("store.engines.sqlite.backend", "from store.values.pipeline import Pipeline"),
         ("store.values.pipeline", "import store.mapping.store"),
         ("store.values.pipeline", "from store import Store"),
-        ("store.opened.handle", "from store.shelf import open"),
+        ("store.opened.namespace", "from store.shelf import open"),
         ("store.mapping.store", "import store.cli"),
         ("store.shelf", "from store import sessions"),
         ("store.messages", "from store.memo import memo"),
@@ -175,7 +174,7 @@ def test_import_that_is_wrong_is_found(module: str, source: str) -> None:
     [
         ("store.codecs.json", "from store.errors import Corrupt"),
         ("store.codecs.json", "from store.codecs import Codec"),
-        ("store.opened.handle", "from store.trust import keys"),
+        ("store.opened.namespace", "from store.trust import keys"),
         ("store.mapping.store", "from store.mapping.views import Items"),
         ("store.shelf", "from store.mapping.store import Store"),
         ("store", "from store.shelf import open"),
@@ -256,4 +255,4 @@ def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
     store.Store(path).close()
     found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
     assert "filelock" in found
-    assert found & {"click", "sqlite_utils", "numpy", "rich"} == set()
+    assert found & {"click", "sqlite_utils", "numpy"} == set()

@@ -376,8 +376,8 @@ def test_clear_expired_deletes_in_small_transactions(sessions, clock, path):
     clock.advance(100)
     assert len(sessions) == 1
     commits = []
-    transaction = sessions._store._backend.transaction
-    sessions._store._backend.transaction = lambda timeout=None: commits.append(1) or transaction(timeout)
+    transaction = sessions._store.opened.engine.transaction
+    sessions._store.opened.engine.transaction = lambda timeout=None: commits.append(1) or transaction(timeout)
     assert sessions.clear_expired() == 600
     assert len(commits) > 600 // 256
     assert sessions.clear_expired() == 0

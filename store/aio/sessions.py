@@ -12,7 +12,7 @@ from store.aio.blocks import Block
 from store.aio.handle import AsyncHandle, instead
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
-from store.opened.handle import DEFAULT_TIMEOUT_SECONDS
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS
 from store.sessions import Sessions
 
 if TYPE_CHECKING:

@@ -39,8 +39,8 @@ from store.aio.sessions import AsyncSessions
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
 from store.opened.edits import MISSING
-from store.opened.handle import DEFAULT_TIMEOUT_SECONDS
-from store.watching.mixin import INTERVAL_SECONDS
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS
+from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
     from store.care.backup import Backup

@@ -1,4 +1,4 @@
-"""`backup` and `restore`: all of a store in another place, and back."""
+"""`backup` and `restore`: a copy of a whole store, and back."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
-from typing import Any
 
 from store.engines.contract import restorers
 from store.errors import RecordError
 from store.opened.arguments import check_timeout, locate
-from store.opened.handle import DEFAULT_TIMEOUT_SECONDS, Handle
+from store.opened.namespace import Namespace
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS
 from store.rows.row import Row
 from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer, Verdict
@@ -21,7 +21,7 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What was backed up: records, files of large values, and the bytes of database and files together."""
+    """The contents of a backup: records, files of large values, and bytes of database and files together."""
 
     path: str
     records: int
@@ -31,7 +31,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What was restored, as a `Backup` has it; `replaced` is whether there was a store whose content it replaced."""
+    """What was restored, counted as in `Backup`; `replaced` is whether it replaced the content of a store."""
 
     path: str
     records: int
@@ -40,13 +40,13 @@ class Restoration:
     replaced: bool
 
 
-def backup(store: Handle[Any], path: str | os.PathLike[str], progress: Progress | None) -> Backup:
+def backup(ns: Namespace, path: str | os.PathLike[str], progress: Progress | None) -> Backup:
     """See `Store.backup`."""
-    store._check_open()
+    ns.check_open()
     _, target = _locate(path, "a backup")
-    if not store._backend.in_transaction():  # which the backend refuses
-        store.sync()
-    copied = store._backend.backup(target, _check(store._pipeline.sealer), progress)
+    if not ns.engine.in_transaction():  # which the backend refuses
+        ns.sync()
+    copied = ns.engine.backup(target, _check(ns.values.sealer), progress)
     return Backup(target, copied.records, len(copied.parts), copied.database_bytes + copied.file_bytes)
 
 
@@ -57,16 +57,16 @@ def restore(
     progress: Progress | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Restoration:
-    """Makes the store at `location` what it was when it was backed up; or a new store, where there is none yet.
+    """Restores a backup into the store at `location`, or into a new store where there is none.
 
-    All of the backup is checked before anything is changed. Programs that have the store open go on: they see all
-    that it was, or all that it is then, in one step; what was written since the backup is gone. `progress` is called
-    as that of `Store.backup` is.
+    All of the backup is checked before anything is changed. Programs that have the store open may continue: for them
+    the content changes in one step; everything written since the backup is gone. `progress` is called as that of
+    `Store.backup`.
 
     Raises:
-        StoreNotFound, NotAStore: `backup` or `location` is something else than a store. RecordError: the backup is
-            damaged, and this record of it is where one is known. StorageError: at `location` is another store:
-            restore to a new path. StoreError: this thread is in a transaction of it. LockTimeout, ReadOnly.
+        StoreNotFound, NotAStore: `backup` or `location` is not a store. RecordError: the backup is damaged, at this
+            record where it is known. StorageError: at `location` is another store: restore to a new path.
+            StoreError: this thread is in a transaction of it. LockTimeout, ReadOnly.
     """
     scheme, source = _locate(backup, "a backup")
     _, target = _locate(location, "what is restored")
@@ -85,7 +85,7 @@ def restore(
 
 
 def _check(sealer: Sealer) -> Callable[[Row], bool]:
-    """Whether a key of ours sealed a row; raises what is wrong with it."""
+    """Whether a key of ours sealed a row. The function raises RecordError for a damaged one."""
     return lambda row: sealer.check(row) is Verdict.OWN
 
 

@@ -1,21 +1,20 @@
-"""`compact`: space that nothing needs, given back."""
+"""`compact`: gives unused space back to the file system."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
     """What `compact` gave back; sizes are in bytes.
 
-    `files` of records that were replaced or deleted, and `orphans`, files of writes that were killed before their
-    end, took `file_bytes`; `database_bytes` is by how much the database and its log are smaller. `files_left` wait
-    for a reader that has an older state of the database before it: run it again.
+    `files` of replaced or deleted records and `orphans`, files of writes that were killed, took `file_bytes`;
+    `database_bytes` is by how much the database and its log shrank. `files_left` are kept for a reader that sees an
+    older state of the database: run it again.
     """
 
     files: int
@@ -25,7 +24,7 @@ class Compaction:
     files_left: int
 
 
-def compact(store: Handle[Any], progress: Callable[[int, int], None] | None = None) -> Compaction:
+def compact(ns: Namespace, progress: Callable[[int, int], None] | None = None) -> Compaction:
     """See `Store.compact`."""
-    freed = store._backend.compact(progress)
+    freed = ns.engine.compact(progress)
     return Compaction(freed.files, freed.orphans, freed.file_bytes, freed.database_bytes, freed.files_left)

@@ -1,6 +1,6 @@
-"""Values that another program encoded, and how they compare with what a store has: what importers stand on.
+"""Decoding values of other programs, and comparing them with those of a store: what importers need.
 
-Bytes from elsewhere are decoded as the record of a stranger would be: by the pipeline, which picks the restricted
+Bytes of another program are decoded like a record of a foreign key: by the pipeline, which picks the restricted
 decoder unless the caller trusts all.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from store.codecs import codecs
 from store.engines.sqlite.opening import companions as companions
 from store.errors import CodecUnavailable, RecordError
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.rows.row import Row
 from store.trust.keys.ring import NoKeys
 from store.trust.seal import Sealer
@@ -25,7 +25,7 @@ _APPLICATION_ID = slice(68, 72)  # of SQLite's file header: https://sqlite.org/f
 
 
 class Foreign:
-    """Decodes bytes of other programs: with restraint, or with `trust="all"` running whatever they say.
+    """Decodes bytes of other programs: restricted, or in full with `trust="all"`.
 
     Raises:
         TypeError, ValueError: trust or allow can never be right.
@@ -41,11 +41,13 @@ class Foreign:
         """The value of a body that `codec` can read.
 
         Raises:
-            Untrusted: it takes a class that is not allowed, or the codec knows no restraint. Corrupt.
+            Untrusted: it needs a class that is not allowed, or the codec has no restricted decoder. Corrupt.
             CodecUnavailable: the codec's library is not installed.
         """
         if codec == "joblib" and self.trust != "all":
-            from store.codecs.restricted.joblib import codec as restricted  # without joblib, which may not be here
+            from store.codecs.restricted.joblib import (
+                codec as restricted,
+            )  # joblib may be missing
 
             self._pipeline.use(restricted)
             protocol = restricted.default_protocol
@@ -56,21 +58,21 @@ class Foreign:
 
 
 def check_companions(path: str) -> None:
-    """Look at what lies beside a database of another program. Raises: StorageError: it does not belong there."""
+    """Checks the files beside a database of another program. Raises: StorageError: one does not belong there."""
     companions.check_logs(path, writes=False)
 
 
 def are_companions_safe(path: str) -> bool:
-    """Whether nobody else can make files beside it between that look and its opening."""
+    """Whether nobody else can make files beside it between that check and its opening."""
     return not companions.is_exposed(path)
 
 
 copy_companion = companions.copy
-"""Copies a database or a file beside it, which cannot be made to name another file then."""
+"""Copies a database or a file beside it, so that no link can replace it before it is opened."""
 
 
 def problem_of(codec: str, body: bytes) -> str | None:
-    """Why a body cannot be read to its end, with nothing of it run; None where it can."""
+    """Why a body cannot be read to its end, without executing it; None where it can."""
     problem: str | None = codecs.load(codec).describe(body)[2]
     return problem
 
@@ -82,48 +84,45 @@ def bears_our_mark(header: bytes) -> bool:
     return int.from_bytes(header[_APPLICATION_ID], "big") == APPLICATION_ID
 
 
-def holds_same(store: Handle[Any], name: str, value: Any) -> bool | None:
-    """Whether the record of that name has that value; None where there is no record.
-
-    What cannot be told apart from another value without doubt counts as another one.
-    """
-    row = store._find(name)
+def holds_same(ns: Namespace, name: str, value: Any) -> bool | None:
+    """Whether the record of that name has that value; None where there is no record. In doubt, it has not."""
+    row = ns.find(name)
     if row is None:
         return None
     try:
-        if store._pipeline.fingerprint(value, row) == digest_of(row):
+        if ns.values.fingerprint(value, row) == digest_of(row):
             return True
-        codec = store._pipeline.codec_of(row)
-        return _Comparison(lambda part: codec.encode(part, row.protocol)).is_same(store._pipeline.unpack(row), value)
+        codec = ns.values.codec_of(row)
+        return _Comparison(lambda part: codec.encode(part, row.protocol)).is_same(ns.values.unpack(row), value)
     except (RecordError, CodecUnavailable, RecursionError):
         return False
 
 
-def expiry_of(store: Handle[Any], name: str) -> float | None:
-    """When a record expires, in Unix seconds, of which a `Record` shows none beyond the year 9999. None is never."""
-    row = store._find(name)
+def expiry_of(ns: Namespace, name: str) -> float | None:
+    """When a record expires, in Unix seconds, even beyond the year 9999 where `Record` ends. None is never."""
+    row = ns.find(name)
     return None if row is None else row.expires
 
 
-def check_storable(store: Handle[Any], name: str, value: Any) -> None:
-    """Does all of an assignment but the writing. Raises: NotSerializable, Untrusted, TypeError, ValueError."""
-    store._pipeline.discard(store._pack(name, value, None))
+def check_storable(ns: Namespace, name: str, value: Any) -> None:
+    """Raises what assigning the value would: NotSerializable, Untrusted, TypeError, ValueError; writes nothing."""
+    ns.values.discard(ns.pack(name, value, None))
 
 
 def pickled(value: Any) -> bytes:
-    """The value as the standard library's pickle has it. Raises: NotSerializable."""
+    """The value as a pickle of the standard library. Raises: NotSerializable."""
     return codecs.load("pickle").encode(value, codecs.load("pickle").default_protocol)  # type: ignore[no-any-return]
 
 
 def as_json(value: Any) -> str:
-    """The value as JSON that loses nothing. Raises: NotSerializable."""
+    """The value as lossless JSON. Raises: NotSerializable."""
     return str(codecs.load("json").encode(value, 1), "utf-8")
 
 
 class _Comparison:
-    """Compares values all the way down; containers that encode differently may differ in the order of a set alone.
+    """Compares values by structure, since containers that encode differently may differ only in the order of a set.
 
-    Two containers are compared once, wherever they are: what they share may be in them any number of times.
+    Two containers are compared once, however often they occur: shared parts would take exponential time.
     """
 
     def __init__(self, encode: Callable[[Any], bytes]) -> None:
@@ -137,7 +136,7 @@ class _Comparison:
             return False
         if kind in (list, tuple, dict):
             pair = id(one), id(other)
-            if pair in self._compared:  # what differs ends the whole comparison
+            if pair in self._compared:  # a difference would have ended the comparison
                 return True
             self._compared.add(pair)
         if kind in (list, tuple):

@@ -1,8 +1,8 @@
-"""Records out of a store and into another without decoding them: their bytes, as JSON lines.
+"""Copying records from a store to another without decoding them: their bytes, as JSON lines.
 
-One line a record, its columns by name, `body` and `seal` in base64, and `store` the id of the file it came from; for
-a large value `files` too, what its files hold in base64, null for one that is missing.
-What a key of ours sealed there is sealed anew for the store it goes to; all else goes over as it is: a foreign
+One line is one record: its columns by name, `body` and `seal` in base64, `store` with the id of its file, and for a
+large value `files` with their content in base64, null for a missing one.
+A record that a key of ours sealed is sealed anew for the new store; all others are copied as they are: a foreign
 record stays foreign, a damaged one damaged, and nothing is lost.
 """
 
@@ -14,11 +14,10 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
 from store.care.inspect import verdict_of
 from store.errors import Corrupt, StorageError, Tampered, label
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.rows.row import Row
 from store.trust.keys.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
@@ -30,19 +29,19 @@ _ID_BYTES = 16
 _SEAL_BYTES = 24
 
 
-def export_raw(store: Handle[Any], namespace: str | None = None) -> Iterator[str]:
-    """The lines of all records of the file, or of one namespace, expired ones too, in order of insertion.
+def export_raw(ns: Namespace, namespace: str | None = None) -> Iterator[str]:
+    """Yields the lines of all records of the file, or of one namespace, expired ones too, in order of insertion.
 
     Raises:
-        Corrupt: at the end, where columns of the file hold something else than a record; the others were given.
+        Corrupt: at the end, if columns of the file do not hold a record; all others were yielded.
     """
-    origin = store._backend.store_id.hex()
+    origin = ns.engine.store_id.hex()
     lost: list[str] = []
-    for row in store._backend.every_row():
+    for row in ns.engine.every_row():
         if namespace is not None and row.namespace != namespace:
             continue
         if row.has_column_types():
-            yield _line(store, row, origin)
+            yield _line(ns, row, origin)
         else:
             lost.append(label(row.name, row.namespace))
     if lost:
@@ -52,10 +51,10 @@ def export_raw(store: Handle[Any], namespace: str | None = None) -> Iterator[str
         )
 
 
-def import_raw(store: Handle[Any], lines: Iterable[str | bytes]) -> Iterator[tuple[str, str, str]]:
+def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[str, str, str]]:
     """Writes the records of those lines, into the namespaces they came from, as the result is read.
 
-    Gives (namespace, name, verdict) of each; the verdict is "own" (sealed anew), "foreign", "tampered" or
+    Yields (namespace, name, verdict) of each; the verdict is "own" (sealed anew), "foreign", "tampered" or
     "corrupt". Records of the same name are replaced.
 
     Raises:
@@ -65,17 +64,17 @@ def import_raw(store: Handle[Any], lines: Iterable[str | bytes]) -> Iterator[tup
     while batch := _batch(numbered):
         done: list[tuple[str, str, str]] = []
         problem = None
-        with store._backend.transaction() as transaction:
+        with ns.engine.transaction() as transaction:
             for number, line in batch:
                 try:
                     origin, row, contents = _row_of(line, number)
                 except Corrupt as exc:
                     problem = exc
                     break
-                row, verdict = _resealed(store, origin, row, contents)
-                _write(store, row)
-                if store._writeback is not None and row.namespace == store.namespace:
-                    store._writeback.forget(row.name, transaction)
+                row, verdict = _resealed(ns, origin, row, contents)
+                _write(ns, row)
+                if ns.writeback is not None and row.namespace == ns.name:
+                    ns.writeback.forget(row.name, transaction)
                 done.append((row.namespace, row.name, verdict))
         yield from done
         if problem is not None:
@@ -93,8 +92,8 @@ def _batch(numbered: Iterator[tuple[int, str | bytes]]) -> list[tuple[int, str |
     return batch
 
 
-def _line(store: Handle[Any], row: Row, origin: str) -> str:
-    row, contents = _with_files(store, row)
+def _line(ns: Namespace, row: Row, origin: str) -> str:
+    row, contents = _with_files(ns, row)
     fields = row._asdict()
     del fields["id"]
     for name in _BYTES:
@@ -104,44 +103,42 @@ def _line(store: Handle[Any], row: Row, origin: str) -> str:
     return json.dumps({"store": origin, **fields})
 
 
-def _with_files(store: Handle[Any], row: Row) -> tuple[Row, list[bytes | None]]:
-    """The row, or what it was replaced by since it was read, and what its files hold."""
-    if row.spill is None or store._pipeline.large is None:
+def _with_files(ns: Namespace, row: Row) -> tuple[Row, list[bytes | None]]:
+    """The row, or the one that replaced it since it was read, and the contents of its files."""
+    if row.spill is None or ns.values.large is None:
         return row, []
-    contents = store._pipeline.large.contents(row, foreign=verdict_of(store, row)[0] != "own")
+    contents = ns.values.large.contents(row, foreign=verdict_of(ns, row)[0] != "own")
     if None in contents:
-        now = store._backend.get(row.namespace, row.name, -math.inf)
+        now = ns.engine.get(row.namespace, row.name, -math.inf)
         if now is not None and now.spill != row.spill and now.has_column_types():
-            return _with_files(store, now)
+            return _with_files(ns, now)
     return row, contents
 
 
-def _resealed(store: Handle[Any], origin: bytes, row: Row, contents: list[bytes | None]) -> tuple[Row, str]:
-    """The row for this store, its files written, and what it was in the one it came from."""
-    ours = store._pipeline.sealer
+def _resealed(ns: Namespace, origin: bytes, row: Row, contents: list[bytes | None]) -> tuple[Row, str]:
+    """The row for this store, its files written, and its verdict in the store it came from."""
+    ours = ns.values.sealer
     try:
         verdict = Sealer(ours.keyring, origin).check(row)
     except Tampered:
-        return _never_own(ours, _placed(store, origin, row, contents)), "tampered"
+        return _never_own(ours, _placed(ns, origin, row, contents)), "tampered"
     except Corrupt:
-        return _placed(store, origin, row, contents), "corrupt"
-    placed = _placed(store, origin, row, contents, renamed=verdict is Verdict.OWN or row.seal.startswith(UNKEYED))
+        return _placed(ns, origin, row, contents), "corrupt"
+    placed = _placed(ns, origin, row, contents, renamed=verdict is Verdict.OWN or row.seal.startswith(UNKEYED))
     if verdict is Verdict.OWN:
-        # The checksums that were sealed are sealed again: content that does not match them stays unreadable.
-        return store._pipeline.reseal(placed), "own" if _are_sound(store, placed) else "corrupt"
+        # The sealed checksums are sealed again: content that does not match them stays unreadable.
+        return ns.values.reseal(placed), "own" if _are_sound(ns, placed) else "corrupt"
     # A seal without a key covers the store's id too: it is a checksum, and anybody may write another.
     unkeyed = ours.seal_unkeyed(placed)
     return (unkeyed if row.seal.startswith(UNKEYED) else placed._replace(crc=unkeyed.crc)), "foreign"
 
 
-def _placed(
-    store: Handle[Any], origin: bytes, row: Row, contents: list[bytes | None], *, renamed: bool = False
-) -> Row:
+def _placed(ns: Namespace, origin: bytes, row: Row, contents: list[bytes | None], *, renamed: bool = False) -> Row:
     """The row with its files in this store: under their old names if those still fit, so that its seal does too."""
-    large = store._pipeline.large
+    large = ns.values.large
     if row.spill is None or large is None:
         return row
-    renamed = renamed or origin != store._backend.store_id
+    renamed = renamed or origin != ns.engine.store_id
     try:
         return large.restore(row, origin, contents, renamed=renamed)
     except StorageError as exc:
@@ -150,15 +147,15 @@ def _placed(
         return large.restore(row, origin, contents, renamed=True)
 
 
-def _are_sound(store: Handle[Any], row: Row) -> bool:
-    large = store._pipeline.large
+def _are_sound(ns: Namespace, row: Row) -> bool:
+    large = ns.values.large
     return row.spill is None or large is None or not large.problems(row, foreign=False)
 
 
 def _never_own(ours: Sealer, row: Row) -> Row:
-    """The row of a line that was altered; should its seal fit this store, it is made not to.
+    """The row of an altered line, its seal broken if it fits this store.
 
-    That is what an older record of this store looks like, in a line that names another store.
+    It would fit for an older record of this store in a line that names another store.
     """
     try:
         ours.check(row)
@@ -167,11 +164,11 @@ def _never_own(ours: Sealer, row: Row) -> Row:
     return row._replace(seal=row.seal[: len(UNKEYED)] + bytes(byte ^ 0xFF for byte in row.seal[len(UNKEYED) :]))
 
 
-def _write(store: Handle[Any], row: Row) -> None:
+def _write(ns: Namespace, row: Row) -> None:
     if len(row.seal) == _SEAL_BYTES:
-        store._put_row(row)  # counted as no write: one that has expired comes over too
-    else:  # damaged: it names no key
-        store._backend.put(row, row.modified)
+        ns.put_uncounted(row)  # without purging: expired records are copied too
+    else:  # damaged: it does not name a key
+        ns.engine.put(row, row.modified)
 
 
 def _row_of(line: str | bytes, number: int) -> tuple[bytes, Row, list[bytes | None]]:

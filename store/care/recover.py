@@ -1,4 +1,4 @@
-"""`recover`: what of a damaged store still holds, copied to a new one."""
+"""`recover`: copies the sound records of a damaged store to a new one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from store.trust.keys.ring import Keyring, KeySource
 from store.trust.seal import Sealer, Verdict
 
 ID_BYTES = 16
-WAIT_SECONDS = 5.0  # for a writer that is at work on the damaged store
-TRIED_IDS = 1000  # what may be the store's id; a file that was made to keep us busy has any number
+WAIT_SECONDS = 5.0  # for a writer of the damaged store
+TRIED_IDS = 1000  # candidates for the store's id; a crafted file has any number
 
 Progress = Callable[[int, int], None]
-"""Called now and then with how much is done, and how much there is to do."""
+"""Called now and then with how much is done and how much there is to do."""
 
 
 @dataclass(slots=True)
@@ -35,8 +35,8 @@ class Recovery:
 
     `sealed` and `foreign` count the records that are in the new store: those that a key of ours sealed, and those of
     other keys whose checksum holds. `lost` are (namespace, name, why). `unsure`, which are in the new store, come
-    from pages that nothing leads to any more: they may have been replaced or deleted before the damage. `damage`
-    says what is wrong with the file. `files` and `file_bytes` are those of large values that were copied.
+    from pages that the tree no longer reaches: they may have been replaced or deleted before the damage. `damage`
+    describes damage of the file. `files` and `file_bytes` are those of large values that were copied.
     """
 
     sealed: int = 0
@@ -49,7 +49,7 @@ class Recovery:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was lost, as far as the file still tells, and nothing is in doubt."""
+        """Whether nothing is known to be lost, and nothing is in doubt."""
         return not (self.lost or self.unsure or self.damage)
 
 
@@ -61,11 +61,11 @@ def recover(
     store_id: bytes | None = None,
     progress: Progress | None = None,
 ) -> Recovery:
-    """Copies every record whose seal still holds from a damaged store to a new one, and says what it could not.
+    """Copies every record whose seal still holds from a damaged store to a new one, and reports the others.
 
     The database is read byte by byte: it may be damaged so that SQLite does not open it. It is not changed. Records
-    keep their seals, ids, revisions and times; none is decoded. Of other keys' records, which nobody here can check
-    in full, those are kept whose checksum holds.
+    keep their seals, ids, revisions and times; none is decoded. Records of other keys cannot be checked in full; they
+    are kept if their checksum holds.
 
     Args:
         source: the path of the damaged store. No store of this program may have it open.
@@ -137,7 +137,7 @@ def _copied(
 
 
 class _Steps:
-    """Tells how far the work is, as pages: the table is walked, its gaps are searched, and the rows are copied."""
+    """Reports progress in pages, three times all: walking the table, searching its gaps, copying the rows."""
 
     def __init__(self, pages: int, progress: Progress | None) -> None:
         self._pages, self._progress = pages, progress
@@ -159,7 +159,7 @@ class _Steps:
 
 
 def _verdict(sealer: Sealer, row: Row) -> Verdict | None:
-    """Whose a row is; None where its seal, or of another key's its checksum, does not hold."""
+    """The verdict on a row; None if its seal, or for another key its checksum, does not hold."""
     try:
         return sealer.check(row) if row.has_column_types() else None
     except (RecordError, ValueError):
@@ -167,7 +167,7 @@ def _verdict(sealer: Sealer, row: Row) -> Verdict | None:
 
 
 def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
-    """What checks the seals: with the id that was given, or the one under which most of some rows hold.
+    """The sealer with the given id, or with the one under which most rows of a sample hold.
 
     Raises: Corrupt: there is none under which any does.
     """
@@ -179,7 +179,7 @@ def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
     if found is None:
         found = _best((near for one in islice(tried, 3) for near in _one_byte_off(one)), rows[:3], keyring)
     if found is None and not any(keyring.find(row.seal[: len(UNKEYED)]) for row in rows):
-        found = next(iter(tried), None)  # nothing in it is ours, so nothing tells
+        found = next(iter(tried), None)  # nothing in it is ours to check an id by
     if found is None and not rows:
         raise NotAStore(f"{file.path}: nothing in it looks like a record of a store; choose another file")
     if found is None:
@@ -191,7 +191,7 @@ def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
 
 
 def _best(ids: Iterable[bytes], rows: list[Row], keyring: Keyring) -> bytes | None:
-    """The id under which most rows hold, of those whose seal tells; None where none does."""
+    """The id under which most rows hold; None if none holds under any."""
     best, most = None, 0
     for one in ids:
         sealer = Sealer(keyring, one)
@@ -204,7 +204,7 @@ def _best(ids: Iterable[bytes], rows: list[Row], keyring: Keyring) -> bytes | No
 
 
 def _tells(sealer: Sealer, row: Row) -> bool:
-    """Whether a row holds by a seal of which the store's id is part; a checksum holds under any."""
+    """Whether a row holds by a seal that includes the store's id; a plain checksum holds under any id."""
     verdict = _verdict(sealer, row)
     return verdict is Verdict.OWN or (verdict is Verdict.FOREIGN and row.seal.startswith(UNKEYED))
 
@@ -217,7 +217,7 @@ def _noted(ids: Iterable[bytes], notes: dict[bytes, None]) -> Iterator[bytes]:
 
 
 def _one_byte_off(store_id: bytes) -> Iterator[bytes]:
-    """What an id of which one byte is damaged can have been."""
+    """All ids that differ in one byte, since one byte of the id may be damaged."""
     for place in range(ID_BYTES):
         for byte in range(256):
             yield store_id[:place] + bytes((byte,)) + store_id[place + 1 :]

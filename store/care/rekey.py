@@ -1,15 +1,14 @@
-"""`rekey`: every record sealed with the newest key, so that an older one can be thrown away."""
+"""`rekey`: seals every record with the newest key, so that an older one can be thrown away."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from store.care.inspect import verdict_of
 from store.errors import Untrusted
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.rows.row import Row
 from store.trust.keys.key import ID_BYTES, UNKEYED, Key
 
@@ -33,12 +32,12 @@ class Rekeying:
     keys: dict[str, int] = field(default_factory=dict)
 
 
-def rekey(store: Handle[Any], progress: Callable[[int, int], None] | None = None) -> Rekeying:
+def rekey(ns: Namespace, progress: Callable[[int, int], None] | None = None) -> Rekeying:
     """See `Store.rekey`."""
-    store._check_open()
-    work = _Rekey(store)
-    rows = store._backend.every_row()
-    done, total = 0, store._backend.row_count() if progress is not None else 0
+    ns.check_open()
+    work = _Rekey(ns)
+    rows = ns.engine.every_row()
+    done, total = 0, ns.engine.row_count() if progress is not None else 0
     while batch := list(islice(rows, BATCH)):
         work.reseal(batch)
         done += len(batch)
@@ -50,36 +49,36 @@ def rekey(store: Handle[Any], progress: Callable[[int, int], None] | None = None
 class _Rekey:
     """One run over a store."""
 
-    def __init__(self, store: Handle[Any]) -> None:
-        self._store = store
+    def __init__(self, ns: Namespace) -> None:
+        self._ns = ns
         self._done = Rekeying(self._sealing_key().id.hex())
 
     def reseal(self, rows: list[Row]) -> None:
-        """Seal those anew that an older key of ours sealed, all or none of them."""
+        """Seals anew the rows that an older key of ours sealed, all or none of them."""
         old = list(self._older(rows))
         if not old:
             return
-        backend = self._store._backend
+        backend = self._ns.engine
         with backend.transaction():
             backend.add_sealer(self._sealing_key().id)
             for row in old:
                 self._reseal(row)
 
     def finished(self) -> Rekeying:
-        """What was done; keys that no record needs any more are no longer listed in the file.
+        """The result; keys that no record needs any more are removed from the list in the file.
 
-        A program that still seals with such a key is not kept from it. Then the file does not say so when it is
-        opened, and reading such a record without the key does.
+        A program may still seal with such a key. Then opening the file gives no warning, and reading the record
+        without the key fails.
         """
-        counts = self._store._backend.count_by_key()
-        self._store._backend.forget_sealers_but(set(counts))
+        counts = self._ns.engine.count_by_key()
+        self._ns.engine.forget_sealers_but(set(counts))
         self._done.keys = {"no key" if key_id == UNKEYED else key_id.hex(): count for key_id, count in counts.items()}
         return self._done
 
     def _older(self, rows: list[Row]) -> Iterator[Row]:
         newest = self._sealing_key().id
         for row in rows:
-            verdict, problem = verdict_of(self._store, row)
+            verdict, problem = verdict_of(self._ns, row)
             if verdict != "own":
                 reason = problem or "it was not sealed with a key of yours"
                 self._done.left.append((str(row.namespace), str(row.name), reason))
@@ -89,9 +88,9 @@ class _Rekey:
                 yield row
 
     def _reseal(self, row: Row) -> None:
-        """A record that was written since it was read is looked at again; one that was deleted is nobody's."""
-        backend, before = self._store._backend, row.seal
-        if backend.reseal(self._store._pipeline.reseal(row), before):
+        """Seals one row anew; checks it again if it was written since it was read, and skips it if it was deleted."""
+        backend, before = self._ns.engine, row.seal
+        if backend.reseal(self._ns.values.reseal(row), before):
             self._done.resealed += 1
             return
         now = backend.row(row.id or 0)
@@ -101,11 +100,11 @@ class _Rekey:
 
     def _sealing_key(self) -> Key:
         """Raises: Untrusted: there is none."""
-        ring = self._store._pipeline.sealer.keyring
+        ring = self._ns.values.sealer.keyring
         key = ring.sealing_key()
         if key is None:
             raise Untrusted(
-                f"{self._store.location} cannot be sealed anew: {ring.problem or f'no key in {ring.where()}'}. "
+                f"{self._ns.location} cannot be sealed anew: {ring.problem or f'no key in {ring.where()}'}. "
                 "Name a key file in STORE_KEY_FILE, or pass key="
             )
         return key

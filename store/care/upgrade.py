@@ -1,7 +1,7 @@
-"""Old records in today's form: re-encoded where codec, protocol, class versions or names are not what they would be.
+"""`upgrade`: re-encodes records whose codec, protocol, class versions or names are out of date.
 
-In batches, a transaction each: killed at any moment, a record is as it was or as it should be, and the next run
-goes on with what is left. Only what a key of ours sealed is decoded, and sealed again.
+In batches, a transaction each: killed at any moment, each record is old or new, and rerunning resumes. Only records
+that a key of ours sealed are decoded and sealed again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from store.classes.versions import upgrades
 from store.codecs import CodecChoice
 from store.engines.contract import Transaction
 from store.errors import CodecUnavailable, NotSerializable, RecordError, StoreError, label
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.rows.row import Row
 
 BATCH = 100  # records that are re-encoded as one transaction, while other writers wait
@@ -26,10 +26,10 @@ BATCH = 100  # records that are re-encoded as one transaction, while other write
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What became of one record.
+    """The result for one record.
 
     `outcome` is "upgraded", "current" (nothing to do), "left" (sealed by no key of ours, or its seal does not hold)
-    or "failed" (it stays as it was); `why` says what changed, or what stood in the way.
+    or "failed" (it stays as it was); `why` says what changed, or what prevented it.
     """
 
     namespace: str
@@ -39,7 +39,7 @@ class Upgraded:
 
 
 def upgrade(
-    store: Handle[Any],
+    ns: Namespace,
     *,
     codec: CodecChoice | None = None,
     protocol: int | None = None,
@@ -47,22 +47,22 @@ def upgrade(
     dry_run: bool = False,
     batch: int = BATCH,
 ) -> Iterator[Upgraded]:
-    """Re-encodes the records of the file, or of one namespace, as the result is read; one result for each.
+    """Re-encodes the records of the file, or of one namespace, as the results are read; one for each record.
 
-    Expiry stays; the revision goes up. What is renamed is what the store was opened with (`renames=`), and versions
-    are those of the classes that `store.versioned` decorates.
+    Expiry stays; the revision goes up. Names follow the `renames=` that the store was opened with, and versions those
+    of the classes that `store.versioned` decorates.
 
     Args:
-        codec: the codec they are to have; None: that which each has.
+        codec: the new codec; None: each record keeps its own.
         protocol: the codec's protocol; None: its default, or the one a record has where that is higher.
-        dry_run: write nothing; say what would be done.
+        dry_run: write nothing; report what would be done.
         batch: records that are one transaction.
 
     Raises:
         TypeError, ValueError: there is no such codec or protocol. ReadOnly, StorageError: as any write.
     """
-    work = _Upgrade(store, codec, protocol)
-    found = ((row.namespace, row.name) for row in store._backend.every_row() if namespace in (None, row.namespace))
+    work = _Upgrade(ns, codec, protocol)
+    found = ((row.namespace, row.name) for row in ns.engine.every_row() if namespace in (None, row.namespace))
     while names := list(islice(found, batch)):
         with work.begin(dry_run):
             done = [result for where in names if (result := work.upgraded(*where, dry_run=dry_run)) is not None]
@@ -74,26 +74,26 @@ class _Upgrade:
 
     _transaction: Transaction
 
-    def __init__(self, store: Handle[Any], codec: CodecChoice | None, protocol: int | None) -> None:
-        self._store = store
-        self._pipeline = store._pipeline
+    def __init__(self, ns: Namespace, codec: CodecChoice | None, protocol: int | None) -> None:
+        self._ns = ns
+        self._pipeline = ns.values
         self._codec, self._protocol = codec, protocol
         if codec is not None:
-            self._pipeline.choice(None, codec, protocol)  # what can never be right is told at once
+            self._pipeline.choice(None, codec, protocol)  # a wrong argument raises at once
 
     def begin(self, dry_run: bool) -> AbstractContextManager[Any]:
-        """What the upgrade of a batch happens in."""
+        """The transaction of a batch."""
         if dry_run:
             return nullcontext()
-        self._transaction = self._store._backend.transaction()
+        self._transaction = self._ns.engine.transaction()
         return self._transaction
 
     def upgraded(self, namespace: str, name: str, *, dry_run: bool) -> Upgraded | None:
-        """What became of a record; None where it is gone."""
-        row = self._store._backend.get(namespace, name, self._store._clock())
+        """The result for a record; None if it was deleted meanwhile."""
+        row = self._ns.engine.get(namespace, name, self._ns.clock())
         if row is None:
             return None
-        verdict, problem = verdict_of(self._store, row)
+        verdict, problem = verdict_of(self._ns, row)
         if verdict != "own":
             return Upgraded(namespace, name, "left", problem or "it was not sealed with a key of yours")
         try:
@@ -111,7 +111,7 @@ class _Upgrade:
         return Upgraded(namespace, name, "upgraded", why)
 
     def _renewed(self, row: Row) -> tuple[str, Row | None]:
-        """What is to change, and the row to write; None where nothing is."""
+        """What changes, and the row to write; None if nothing does."""
         with upgrades() as changes:
             value = self._pipeline.unpack(row)
         changes += self._renamed(row)
@@ -122,17 +122,17 @@ class _Upgrade:
             return "", None
         new = self._packed(row, value, codec, protocol)
         try:
-            self._pipeline.unpack(new)  # what could not be read back must not take the place of what can
+            self._pipeline.unpack(new)  # a row that cannot be read back must not replace one that can
         except BaseException:
             self._pipeline.discard(new)
             raise
         return ", ".join(dict.fromkeys(changes)), new
 
     def _packed(self, row: Row, value: Any, codec: str, protocol: int) -> Row:
-        """The value as a row of that codec. Raises: NotSerializable: also where a codec fails in its own way."""
+        """The value as a row of that codec. Raises: NotSerializable: also for other exceptions of a codec."""
         try:
             return self._pipeline.pack(
-                row.namespace, row.name, value, self._store._clock(), row.expires, codec, protocol
+                row.namespace, row.name, value, self._ns.clock(), row.expires, codec, protocol
             )  # fmt: skip
         except (StoreError, MemoryError, OSError):
             raise
@@ -147,16 +147,16 @@ class _Upgrade:
         return chosen.name, protocol
 
     def _renamed(self, row: Row) -> list[str]:
-        """The names in a row that have new ones."""
+        """The renames that apply to a row, for the report."""
         lookup = self._pipeline.lookup
         if lookup.is_plain:
             return []
-        names, _, _ = described(self._store, row)
+        names, _, _ = described(self._ns, row)
         moved = [(name, lookup.renamed(*name.rpartition(".")[::2])) for name in names]
         return [f"{old} → {new}" for old, new in moved if new is not None]
 
     def _write(self, row: Row) -> None:
-        self._store._store(row)
-        writeback = self._store._writeback
-        if writeback is not None and row.namespace == self._store.namespace:
+        self._ns.put(row)
+        writeback = self._ns.writeback
+        if writeback is not None and row.namespace == self._ns.name:
             writeback.forget(row.name, self._transaction)

@@ -1,4 +1,4 @@
-"""`verify`: whether every record of the file is what was written, without decoding any."""
+"""`verify`: checks that every record of the file is as it was written, without decoding any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from store.care.inspect import verdict_of
 from store.errors import Corrupt, StorageError
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.rows.row import Row
 from store.values.large import no_files
 
@@ -18,13 +18,13 @@ from store.values.large import no_files
 class Verification:
     """What `verify` found in the whole file; records are (namespace, name).
 
-    `sealed` counts those that a key of ours sealed; `foreign` ones are sealed by a key that is not here, `tampered`
-    ones do not match the seal of ours they bear, `corrupt` ones do not match their checksum or cannot be read.
-    `unfound` are there, and their index does not lead to them. `damage` is what is wrong with the file itself, in the
-    words of SQLite's own check and ours. `files` are (namespace, name, problem), one for each file of a large value
-    that is missing, truncated or altered. `orphans` are files that no record names, left by writes that were killed:
-    they do no harm, and `compact()` removes them. `unread` counts commits that SQLite cannot read, since its log is
-    broken before them: a power cut leaves some with `durability="normal"`; `store recover` gets at them.
+    `sealed` counts records that a key of ours sealed. `foreign` ones are sealed by a key that this program does not
+    hold, `tampered` ones do not match their seal of our key, `corrupt` ones do not match their checksum or cannot be
+    read. `unfound` ones are in the table, but the index does not lead to them. `damage` lists problems of the file
+    itself. `files` are (namespace, name, problem), one for each file of a large value that is missing, truncated or
+    altered. `orphans` are files that no record names, left by killed writes: they do no harm, and `compact()` removes
+    them. `unread` counts commits that cannot be read, since the log is broken before them: a power cut leaves some
+    with `durability="normal"`; `store recover` reads them.
     """
 
     sealed: int = 0
@@ -39,7 +39,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether all records are ours and sound, and the file is."""
+        """Whether all records are ours and sound, and the file is sound."""
         return not (self.foreign or self.tampered or self.corrupt or self.unfound or self.damage or self.files)
 
     def add(self, row: Row, verdict: str) -> None:
@@ -50,96 +50,96 @@ class Verification:
             getattr(self, verdict).append(_place_of(row))
 
 
-def verify(store: Handle[Any], *, quick: bool = False) -> Verification:
+def verify(ns: Namespace, *, quick: bool = False) -> Verification:
     """See `Store.verify`."""
-    store._check_open()
+    ns.check_open()
     found = Verification()
     for part in (_check_file, _check_records, _check_beside):
         try:
-            part(store, found, quick)
-        except (Corrupt, StorageError) as exc:  # it cannot be read further, and that is what was asked
+            part(ns, found, quick)
+        except (Corrupt, StorageError) as exc:  # it cannot be read further, which is a finding
             found.damage.append(str(exc))
-    found.damage = list(dict.fromkeys(found.damage))  # each part may have come upon the same
+    found.damage = list(dict.fromkeys(found.damage))  # several parts may find the same
     return found
 
 
-def _check_file(store: Handle[Any], found: Verification, quick: bool) -> None:
-    found.damage += store._backend.damage(quick=quick)
-    found.unread = store._backend.unread_commits()
+def _check_file(ns: Namespace, found: Verification, quick: bool) -> None:
+    found.damage += ns.engine.damage(quick=quick)
+    found.unread = ns.engine.unread_commits()
 
 
-def _check_records(store: Handle[Any], found: Verification, quick: bool) -> None:
+def _check_records(ns: Namespace, found: Verification, quick: bool) -> None:
     last, seen = 0, set[int]()
     try:
-        for row in store._backend.every_row():
-            _check(store, found, row, quick)
+        for row in ns.engine.every_row():
+            _check(ns, found, row, quick)
             last = row.id or 0
             if found.damage:
                 seen.add(last)
     except (Corrupt, StorageError) as exc:
         found.damage.append(str(exc))
-        _check_rest(store, found, last, quick)
+        _check_rest(ns, found, last, quick)
     else:
         if found.damage and not quick:
-            _check_index(store, found, seen)
+            _check_index(ns, found, seen)
 
 
-def _check(store: Handle[Any], found: Verification, row: Row, quick: bool) -> None:
-    verdict = verdict_of(store, row)[0] if row.has_column_types() else "corrupt"
+def _check(ns: Namespace, found: Verification, row: Row, quick: bool) -> None:
+    verdict = verdict_of(ns, row)[0] if row.has_column_types() else "corrupt"
     found.add(row, verdict)
-    if verdict == "own" and not store._pipeline.sealer.has_checksum(row):
+    if verdict == "own" and not ns.values.sealer.has_checksum(row):
         found.damage.append(f"the checksum of {_place_of(row)} is damaged; its seal holds, and it can be read")
-    problems = _problems(store, row, content=not quick, foreign=verdict != "own")
+    problems = _problems(ns, row, content=not quick, foreign=verdict != "own")
     found.files += [(*_place_of(row), problem) for problem in problems]
 
 
-def _check_rest(store: Handle[Any], found: Verification, last: int, quick: bool) -> None:
-    """Each record behind the place where the table could not be read any further, by its id in the index."""
-    for id_, namespace, name in store._backend.listed():
+def _check_rest(ns: Namespace, found: Verification, last: int, quick: bool) -> None:
+    """Checks the records behind the place where reading the table failed, by their ids in the index."""
+    for id_, namespace, name in ns.engine.listed():
         if not isinstance(id_, int) or id_ <= last:
             continue
         try:
-            row = store._backend.row(id_)
+            row = ns.engine.row(id_)
         except (Corrupt, StorageError):
             row = None
         if row is None:
             found.corrupt.append((str(namespace), str(name)))
         else:
-            _check(store, found, row, quick)
+            _check(ns, found, row, quick)
 
 
-def _check_index(store: Handle[Any], found: Verification, ids: set[int]) -> None:
-    """What the file's damage means for records: those that are in the table, and not under their name."""
+def _check_index(ns: Namespace, found: Verification, ids: set[int]) -> None:
+    """Finds the records that are in the table, but cannot be found by name."""
     listed: dict[Any, tuple[Any, Any]] = {}
     try:
-        for id_, namespace, name in store._backend.listed():
+        for id_, namespace, name in ns.engine.listed():
             listed[id_] = namespace, name
     except (Corrupt, StorageError) as exc:
         found.damage.append(str(exc))
     for id_ in sorted(ids):
-        row = store._backend.row(id_)
+        row = ns.engine.row(id_)
         if row is not None and listed.get(id_) != (row.namespace, row.name):
             found.unfound.append(_place_of(row))
 
 
-def _check_beside(store: Handle[Any], found: Verification, quick: bool) -> None:
-    found.orphans += store._backend.orphans()
+def _check_beside(ns: Namespace, found: Verification, quick: bool) -> None:
+    found.orphans += ns.engine.orphans()
 
 
 def _place_of(row: Row) -> tuple[str, str]:
     return str(row.namespace), str(row.name)
 
 
-def _problems(store: Handle[Any], row: Row, *, content: bool, foreign: bool) -> Iterator[str]:
-    """What is wrong with the files of a record; one that was replaced meanwhile is looked at again."""
+def _problems(ns: Namespace, row: Row, *, content: bool, foreign: bool) -> Iterator[str]:
+    """Problems with the files of a record; one that was replaced meanwhile is checked again."""
     if row.spill is None or not row.has_column_types():
         return
-    large = store._pipeline.large
+    large = ns.values.large
     problems = [no_files().message] if large is None else large.problems(row, content=content, foreign=foreign)
     if not problems:
         return
-    now = store._backend.get(row.namespace, row.name, -math.inf)
+    now = ns.engine.get(row.namespace, row.name, -math.inf)
     if now is not None and now.spill != row.spill:
-        yield from _problems(store, now, content=content, foreign=verdict_of(store, now)[0] != "own")
+        yield from _problems(ns, now, content=content, foreign=verdict_of(ns, now)[0] != "own")
     elif now is not None:
         yield from problems

@@ -50,7 +50,7 @@ def contents_of(path: str) -> bytes:
 def is_our_store(path: str) -> bool:
     """Whether it is a store; one that this process has open is known by the backend alone."""
     if is_file(path) and is_open_here(path):
-        from store.opened.handle import is_store
+        from store.opened.opening import is_store
 
         return is_store(path)
     return bears_our_mark(header_of(path))

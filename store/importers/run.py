@@ -207,14 +207,14 @@ class _Import:
     def _written(self, ready: _Ready) -> Imported:
         name, why = ready.name, ready.why
         try:
-            same = holds_same(self._store, name, ready.value)
+            same = holds_same(self._store.opened, name, ready.value)
             if same and (self._on_conflict != "replace" or self._expires_then(ready)):
                 return Imported(name, "unchanged", why)
             if same is False and self._on_conflict != "replace":
                 outcome = "kept" if self._on_conflict == "keep" else "failed"
                 return Imported(name, outcome, "the store has another value under that name, and keeps it")
             if self._dry_run:
-                check_storable(self._store, name, ready.value)
+                check_storable(self._store.opened, name, ready.value)
             elif self._has_expired(ready.expires):  # while the batch was decoded
                 return Imported(name, "expired", EXPIRED)
             else:
@@ -231,7 +231,7 @@ class _Import:
 
     def _expires_then(self, ready: _Ready) -> bool:
         """Whether the record that is there expires when that of the source does."""
-        expires = expiry_of(self._store, ready.name)
+        expires = expiry_of(self._store.opened, ready.name)
         if expires is None or ready.expires is None:
             return expires is ready.expires
         return abs(expires - ready.expires) < EXPIRY_SECONDS

@@ -1,42 +1,61 @@
-"""`Store`: a dict on disk. The mapping's own methods; what else it can do is in the classes it is made of."""
+"""`Store`: a dict on disk.
+
+Over 300 lines, since it is the manual page of the package: each method is a documented forward to the function that
+does the work, on `Store.opened`, the parts of the open store.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from itertools import islice
-from types import FunctionType
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from store.errors import Corrupt, Tampered
-from store.mapping.maintenance import Maintenance
-from store.mapping.records import Records
+from store.classes.lookup import Renames
+from store.codecs import CodecChoice
+from store.errors import StoreError
 from store.mapping.views import Items, Names, Values
-from store.opened.arguments import check_name, sought_name
-from store.opened.edits import Transactions
+from store.opened import edits, reading, writing
+from store.opened.edits import Edit
+from store.opened.namespace import Namespace
+from store.opened.opening import open_namespace
+from store.opened.options import CACHE_BYTES, DEFAULT_TIMEOUT_SECONDS, OnUnreadable, Options
 from store.opened.readcache import MISSING
-from store.rows.row import Row
-from store.watching.mixin import Watching
+from store.system.clock import wall_clock
+from store.system.file_status import reaching
+from store.system.rights import Rights
+from store.trust.keys.ring import KeySource
+from store.values.large import DEFAULT_SPILL_BYTES
+from store.watching import INTERVAL_SECONDS
 
-if TYPE_CHECKING:  # a `Store("app.db")` that nobody annotated holds anything (PEP 696; in typing since 3.13)
+if TYPE_CHECKING:  # a `Store("app.db")` without annotation holds anything (PEP 696; in typing since 3.13)
+    from types import TracebackType
+
     from typing_extensions import TypeVar as TypeVarWithDefault
+
+    from store.care.backup import Backup
+    from store.care.compact import Compaction
+    from store.care.inspect import Inspection
+    from store.care.rekey import Rekeying
+    from store.care.stats import Stats
+    from store.care.verify import Verification
+    from store.rows.record import Record
+    from store.watching.watch import Watch
 
     V = TypeVarWithDefault("V", default=Any)
 else:
     V = TypeVar("V")
 D = TypeVar("D")
 
-BATCH = 500  # records that `update` packs before it writes them
 
-
-class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMapping[str, V]):
+class Store(MutableMapping[str, V]):
     """A mapping from names to Python objects in one file, shared by threads and processes.
 
-    Safe across threads, processes and forks; each single operation is atomic. What you get is always a fresh
+    Safe across threads, processes and forks; each single operation is atomic. Reading always returns a fresh
     object: change it and assign it again, or use `edit`.
 
     Args:
-        location: a path, ":memory:", or a URL such as "sqlite:///app.db". On a network mount, which is told by the
+        location: a path, ":memory:", or a URL such as "sqlite:///app.db". On a network mount, recognised by the
             table of mounts, it is slower and each read waits for writers; STORE_NETWORK=1 or 0 in the environment
             overrules the table.
         namespace: which of the mappings in the file; see `within`.
@@ -55,21 +74,21 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
             is STORE_KEY_FILE, STORE_KEY, or a key of the user's own. 64 hexadecimal digits are 32 bytes. One that can
             be guessed (under 16 bytes, "aaaa…") raises ValueError: what it has sealed is read with key=[new, old].
         on_unreadable: what iterating over values, items and copies (`s | {}`) does with a record that cannot be
-            decoded: "raise", "skip", or a function of its name and the error, which gives the value to put in
+            decoded: "raise", "skip", or a function of its name and the error, which returns the value to put in
             its place. `s[name]` and `==` always raise.
         durability: "normal" survives any crash of any process, "full" a power cut too.
         timeout: seconds to wait for another writer.
-        cache_bytes: how much of what was read is kept, as bytes, to be read again at the speed of memory; it is good
-            until anybody writes, in whatever process. 0 is none. With `writeback` there is none.
+        cache_bytes: how many bytes of records that were read are kept, to be read again at the speed of memory;
+            they are good until any process writes. 0 is none. With `writeback` there is none.
         spill_bytes: parts of a value that are larger (an array's data, or all of it) are files beside the database.
         mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
             at once. False: a private copy, which can be written.
         verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
         verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
             the first value of each class that this process stores, and exceptions always; that is a sample.
-        clock: what tells the time in Unix seconds; for tests.
-        rights: mode and group of the file, where this call makes it (`store.companions.Rights`); None leaves them to
-            the umask. What is made beside the file has those of the file.
+        clock: a function that returns the Unix time; for tests.
+        rights: mode and group of the file, where this call makes it (`store.system.rights.Rights`); None leaves them
+            to the umask. Files beside it get the same.
 
     Raises:
         StoreNotFound: mode "r" or "w", or no such directory. NotAStore: the file is something else.
@@ -77,46 +96,88 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     """
 
     __hash__ = None  # type: ignore[assignment]
+    _opened: Namespace
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        *,
+        namespace: str = "",
+        codec: CodecChoice = "pickle",
+        protocol: int | None = None,
+        ttl: float | None = None,
+        mode: str = "c",
+        writeback: bool = False,
+        trust: str = "data",
+        allow: Iterable[type | str] = (),
+        renames: Renames | None = None,
+        on_missing: str = "raise",
+        key: KeySource = None,
+        on_unreadable: str | OnUnreadable = "raise",
+        durability: str = "normal",
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        cache_bytes: int = CACHE_BYTES,
+        spill_bytes: int = DEFAULT_SPILL_BYTES,
+        mmap: bool = True,
+        verify_buffers: bool = False,
+        verify_writes: bool = False,
+        clock: Callable[[], float] = wall_clock,
+        rights: Rights | None = None,
+    ) -> None:
+        options = Options(
+            codec, protocol, ttl, mode, writeback, trust, allow, renames, on_missing, on_unreadable, durability,
+            timeout, cache_bytes, spill_bytes, mmap, verify_buffers, verify_writes,
+        )  # fmt: skip
+        self._opened = open_namespace(location, namespace, options, key=key, clock=clock, rights=rights)
 
     # -- one record
 
     def __getitem__(self, name: str) -> V:
-        value: V = self._read(name)
+        value: V = self._opened.get(name)
         if value is MISSING:
             raise KeyError(name)
         return value
 
     def __setitem__(self, name: str, value: V) -> None:
-        if self._writeback is not None:
-            self.put(name, value)
-        else:
-            self._assign(check_name(name), value)
+        writing.assign(self._opened, name, value)
 
     def __delitem__(self, name: str) -> None:
-        wanted = sought_name(name)
-        if wanted is None or not (self._delete(wanted) or self._delete_damaged(wanted)):
+        if not writing.delete(self._opened, name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            return False
-        now = self._clock()
-        if type(name) is str and self._cache.has(name, now):
-            return True
-        wanted = sought_name(name)
-        if wanted is None:
-            return False
-        exists = self._backend.exists(self._namespace, wanted, now)
-        return self._found(wanted, now) is not None if exists is None else exists
+        return reading.contains(self._opened, name)
 
     @overload
     def get(self, name: str, /) -> V | None: ...
     @overload
     def get(self, name: str, default: V | D, /) -> V | D: ...
     def get(self, name: str, default: Any = None, /) -> Any:
-        """The value of that name, or `default` where there is no such record."""
-        value = self._read(name)
+        """Returns the value of that name, or `default` where there is no such record."""
+        value = self._opened.get(name)
         return default if value is MISSING else value
+
+    def put(
+        self,
+        name: str,
+        value: V,
+        *,
+        ttl: float | None = None,
+        codec: CodecChoice | None = None,
+        protocol: int | None = None,
+        if_revision: Record | int | None = None,
+    ) -> Record:
+        """Stores a value with options of its own; returns the metadata of its record.
+
+        Args:
+            ttl: seconds to live; None is the store's.
+            codec, protocol: for this record; None is the store's.
+            if_revision: write only if the record still is this one; 0: only if there is none.
+
+        Raises:
+            Conflict: the record is another one by now. NotSerializable: the value cannot be encoded.
+        """
+        return writing.put(self._opened, name, value, ttl, codec, protocol, if_revision)
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -124,62 +185,64 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def pop(self, name: str, default: V | D, /) -> V | D: ...
     def pop(self, name: str, default: Any = MISSING, /) -> Any:
         """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
-        with self._backend.transaction():
-            row = self._find(name)
-            if row is not None:
-                value = self._value(row)
-                self._delete(row.name)
-                return value
-        if default is MISSING:
-            raise KeyError(name)
-        return default
+        return writing.pop(self._opened, name, default)
 
     def popitem(self) -> tuple[str, V]:
         """Deletes the record that was inserted last and returns name and value, as one step."""
-        with self._backend.transaction():
-            row = self._backend.last(self._namespace, self._clock())
-            if row is None:
-                raise KeyError("popitem(): the store is empty")
-            value = self._value(row)
-            self._delete(row.name)
-            return row.name, value
+        return writing.popitem(self._opened)
 
     def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
-        """The value of that name; where there is none, `default` is stored and returned. One step."""
-        name = check_name(name)
-        value: V = self._read(name)
-        if value is not MISSING:
-            return value
-        with self._backend.transaction():
-            row = self._find(name)
-            if row is not None:
-                return self._value(row)
-            self[name] = default
-            return default
+        """Returns the value of that name; where there is none, `default` is stored and returned. One step."""
+        value: V = writing.setdefault(self._opened, name, default)
+        return value
 
-    # -- many
+    def touch(self, name: str, ttl: float | None) -> Record:
+        """Gives a record a new lifetime, in seconds from now (None: for ever); returns its metadata.
+
+        The value is not decoded: its bytes are checked and sealed anew with the new expiry.
+
+        Raises:
+            KeyError: no such record. Untrusted: it was not sealed by a key of ours, and nothing else is.
+        """
+        return writing.touch(self._opened, name, ttl)
+
+    # -- many records
 
     def update(self, other: Any = (), /, **named: V) -> None:
         """Stores all of a mapping, of pairs, or of the keyword arguments, as one transaction."""
-        pairs = iter(_pairs_of(other, named))
-        with self._backend.transaction() as transaction:
-            while batch := list(islice(pairs, BATCH)):
-                rows = self._packed(batch)
-                self._backend.add_sealer(rows[0].seal[:8])
-                self._backend.put_many(rows, self._clock())
-                self._count_writes(len(rows))
-                if self._writeback is not None:
-                    for (_, value), row in zip(batch, rows, strict=True):
-                        self._writeback.learn(value, row, transaction)
+        writing.update(self._opened, other, named)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""
-        if self._writeback is None:
-            self._backend.clear(self._namespace)
-            return
-        with self._backend.transaction() as transaction:
-            self._backend.clear(self._namespace)
-            self._writeback.clear(transaction)
+        writing.clear(self._opened)
+
+    def get_many(self, names: Iterable[str]) -> dict[str, V]:
+        """Returns the values of those names that exist, in the order given, as of one moment."""
+        return reading.get_many(self._opened, names)
+
+    def keys(self) -> Names:
+        """Returns a live view of the names, set-like."""
+        return Names(self, self._opened)
+
+    def values(self) -> Values[V]:
+        """Returns a live view of the values."""
+        return Values(self, self._opened)
+
+    def items(self) -> Items[V]:
+        """Returns a live view of the pairs of name and value, set-like."""
+        return Items(self, self._opened)
+
+    def __len__(self) -> int:
+        return reading.count(self._opened)
+
+    def __bool__(self) -> bool:
+        return reading.count(self._opened) > 0
+
+    def __iter__(self) -> Iterator[str]:
+        return reading.each_name(self._opened)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reading.each_name(self._opened, reverse=True)
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
         self.update(other)
@@ -188,127 +251,316 @@ class Store(Records[V], Transactions[V], Maintenance[V], Watching[V], MutableMap
     def __or__(self, other: Mapping[str, D]) -> dict[str, V | D]:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return {**self._snapshot(), **other}
+        return {**reading.snapshot(self._opened), **other}
 
     def __ror__(self, other: Mapping[str, D]) -> dict[str, V | D]:
         if not isinstance(other, Mapping):
             return NotImplemented
-        return {**other, **self._snapshot()}
+        return {**other, **reading.snapshot(self._opened)}
 
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
         if not isinstance(other, Mapping):
             return NotImplemented
-        mine = self._whole()
-        return mine == (other._whole() if isinstance(other, Store) else dict(other.items()))
+        mine = reading.whole(self._opened)
+        return mine == (reading.whole(other.opened) if isinstance(other, Store) else dict(other.items()))
 
-    # -- all
+    # -- several steps as one
 
-    def __len__(self) -> int:
-        now = self._clock()
-        count = self._cache.count(now)
-        return self._counted(now) if count is None else count
+    def transaction(self) -> AbstractContextManager[Any]:
+        """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
 
-    def __bool__(self) -> bool:
-        return len(self) > 0
+        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs to the
+        thread, greenlet or asyncio task that began it: do not await inside. Inside the transaction of another store,
+        begin them in the order of the stores' paths everywhere: a deadlock is detected, and one side raises.
 
-    def __iter__(self) -> Iterator[str]:
-        return self._names()
+        Raises:
+            LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
+                is in a transaction of. InUse: another task of this thread is suspended in one.
+        """
+        return self._opened.engine.transaction(block=True)
 
-    def __reversed__(self) -> Iterator[str]:
-        return self._names(reverse=True)
+    def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
+        """Decodes the value, yields it, and writes it back if it changed: one atomic step.
 
-    def keys(self) -> Names:
-        """A live view of the names, set-like."""
-        return Names(self)
+        Atomic across threads and processes; expiry, codec and protocol stay. Where the record is missing
+        `default` is yielded, and stored. An exception that leaves the block writes nothing.
 
-    def values(self) -> Values[V]:
-        """A live view of the values."""
-        return Values(self)
+        Raises:
+            KeyError: no such record, and no default. TypeError: the value is immutable: use `modify`.
+            StoreError: this thread is editing the record already, or another task of it is suspended in a
+                transaction (`InUse`). Conflict: it was assigned inside.
+        """
+        return Edit(self._opened, name, default)
 
-    def items(self) -> Items[V]:
-        """A live view of the pairs of name and value, set-like."""
-        return Items(self)
+    def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
+        """Stores `fn(value)` in place of the value, as one atomic step, and returns it.
 
-    # -- how it is done
+        Works for any value; `fn` must return the new one. It is given `default` where the record is missing.
+        Expiry, codec and protocol stay. On engines that must retry `fn` may run again.
 
-    def _names(self, reverse: bool = False) -> Iterator[str]:
-        """The names there were when the iteration began, less those deleted since."""
-        after, until = 0, self._backend.last_id(self._namespace)
-        while page := self._backend.name_page(self._namespace, after, until, self._clock(), reverse=reverse):
-            for _, name in page:
-                if type(name) is str:  # else it is no text: nothing could be asked for by such a name
-                    yield name
-            after, until = _rest(after, until, page[-1][0], reverse)
+        Raises:
+            KeyError: no such record, and no default; and whatever `fn` raises, with nothing written.
+        """
+        value: V = edits.modify(self._opened, name, fn, default)
+        return value
 
-    def _rows(self, reverse: bool = False) -> Iterator[Row]:
-        after, until = 0, self._backend.last_id(self._namespace)
-        while page := self._backend.page(self._namespace, after, until, self._clock(), reverse=reverse):
-            yield from page
-            after, until = _rest(after, until, page[-1].id or 0, reverse)
+    def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
+        """A lock of that name, for the program's own purposes, between threads and processes.
 
-    def _pairs(self, reverse: bool = False) -> Iterator[tuple[str, V]]:
-        return self._decoded(self._rows(reverse), self._on_unreadable)
+        It does not hold up writers. `timeout` is in seconds; None is the store's. Take several in one order
+        everywhere: two programs that hold one each and wait for the other's do so until the timeout.
 
-    def _snapshot(self) -> dict[str, V]:
-        """All of it as of one moment; the rows are read before the first one is decoded."""
-        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock()), self._on_unreadable))
+        Raises:
+            LockTimeout: another thread or process held it for that long. StoreError: this thread holds it already,
+                or is inside `edit` or `transaction` of this or any other store, where waiting could deadlock.
+        """
+        return edits.lock(self._opened, name, timeout)
 
-    def _whole(self) -> dict[str, V]:
-        """As `_snapshot`, but of every record: two stores are not equal for what was left out of one."""
-        return dict(self._decoded(self._backend.all_rows(self._namespace, self._clock())))
+    # -- metadata
 
-    def _counted(self, now: float) -> int:
-        """The number of records, asked for; it holds until one is written, or the next one expires."""
-        state = self._cache.begin()
-        if state is None:
-            return self._backend.count(self._namespace, now)
-        count, until = self._backend.count_until(self._namespace, now)
-        self._cache.file_count(state, count, now, until)
-        return count
+    def record(self, name: str) -> Record:
+        """Returns the metadata of a record, without decoding it. Raises: KeyError."""
+        return reading.record(self._opened, name)
 
-    def _delete_damaged(self, name: str) -> bool:
-        """Delete a record that looks expired, and may not be: reading it raises. Whether there was such a one."""
+    def records(self, prefix: str = "") -> Iterator[Record]:
+        """The metadata of all records whose name begins with `prefix`, in name order, page by page."""
+        return reading.records(self._opened, prefix)
+
+    def names(
+        self, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
+    ) -> list[str]:
+        """Returns names that begin with `prefix`, in the order of their code points, by the index.
+
+        Args:
+            after: start after this name (with `reverse`, before it); it need not exist.
+            limit: at most so many; None is all.
+
+        To page: `page = s.names(limit=100)`, then `s.names(after=page[-1], limit=100)`.
+        """
+        return reading.names(self._opened, prefix, after, limit, reverse)
+
+    def watch(
+        self,
+        names: Iterable[str] | None = None,
+        prefix: str = "",
+        timeout: float | None = None,
+        *,
+        interval: float = INTERVAL_SECONDS,
+    ) -> Watch[V]:
+        """Iterates over the changes of this namespace from now on, by any process or thread, as `Change`.
+
+        Iterate with `for`, or with `async for`, which never blocks the event loop for longer than one short read (the
+        call itself reads all that is watched; where that is much, `AsyncStore` does it in its thread). Several writes
+        of a record between two looks are one change; the last state is never missed. Several changes come in the
+        order of their names, and each stands for itself. Asking 20 times a second whether there was any commit costs
+        less than 1 % of a core; after one the watched records are compared, so give the `names`, or the `prefix`,
+        that you need.
+
+        Args:
+            names: only records of these names, which need not exist.
+            prefix: only names that begin with it.
+            timeout: seconds without a change after which the iteration ends; 0: at once, with what has changed so
+                far. None: never. Another `for` over the same object continues.
+            interval: seconds between two looks.
+
+        Raises:
+            StoreError: inside a transaction, where the changes of others cannot come. StorageError: changes of this
+                file cannot be seen; and while iterating: the file was replaced or deleted. StoreClosed: while
+                iterating, the store was closed. LockTimeout: another program kept the file locked for the timeout.
+        """
+        with reaching(self.location):
+            from store.watching.watch import Watch
+
+        return Watch(self._opened, names, prefix, timeout, interval)
+
+    # -- the store
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the file, or ":memory:"."""
+        return self._opened.location
+
+    @property
+    def namespace(self) -> str:
+        """The namespace whose records this mapping holds."""
+        return self._opened.name
+
+    @property
+    def opened(self) -> Namespace:
+        """The parts of the open store, for the code of this package; no promise is made about them."""
+        return self._opened
+
+    def within(self, namespace: str) -> Self:
+        """Returns another mapping in the same file, with the same options; it is closed on its own.
+
+        Namespaces do not nest: the name is taken as it is.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__, _opened=self._opened.within(namespace))
+        return other
+
+    def namespaces(self) -> list[str]:
+        """Returns the namespaces of the file that have records, in order."""
+        return self._opened.engine.namespaces(self._opened.clock())
+
+    def sync(self) -> None:
+        """With `writeback=True`, writes back the values that changed since they were read.
+
+        Raises:
+            NotSerializable: one cannot be encoded; the others were written.
+        """
+        self._opened.sync()
+
+    def close(self) -> None:
+        """Writes back what `writeback=True` holds, and closes; a second call does nothing.
+
+        In a signal handler that interrupted an operation on the file, it is closed once that has ended.
+
+        Raises:
+            StoreError: this thread is in a transaction of the file, and no other `Store` keeps it open.
+        """
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        self._opened.check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r}"
+        if self._opened.closed:
+            return f"{where} closed>"
         try:
-            self._find(name)
-        except (Tampered, Corrupt):
-            if not self._backend.delete(self._namespace, name, -math.inf):
-                raise
-            return True
-        return False
+            return f"{where} {self._opened.engine.count(self.namespace, self._opened.clock())} records>"
+        except StoreError as exc:  # a repr must not raise: it is used to look for the fault
+            return f"{where} unreadable: {type(exc).__name__}>"
 
-    def _delete(self, name: str) -> bool:
-        if self._writeback is None:
-            return self._backend.delete(self._namespace, name, self._clock())
-        with self._backend.transaction() as transaction:
-            self._writeback.forget(name, transaction)
-            return self._backend.delete(self._namespace, name, self._clock())
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Opens the same file again, with the same options but never with the key."""
+        if self.location == ":memory:":
+            raise TypeError("an in-memory store cannot be pickled: it lives in this process only")
+        options = self._opened.options
+        mode = "r" if options.mode == "r" else "w"
+        return _reopen, (
+            type(self), self.location, {**options._replace(mode=mode)._asdict(), "namespace": self.namespace}
+        )  # fmt: skip
+
+    # -- maintenance: loaded when it is called, when there may be no descriptor left to load it by
+
+    def purge(self) -> int:
+        """Deletes the expired records of this namespace that a key of yours sealed; returns how many.
+
+        Anybody who can write the file can make a record of yours look expired: one whose seal does not hold stays,
+        and `verify` names it. Records of other keys stay as well, since their expiry cannot be checked.
+        """
+        return self._opened.expired().delete_all(self.namespace)
+
+    def stats(self) -> Stats:
+        """Returns counts and sizes of this namespace, and of the file."""
+        with reaching(self.location):
+            from store.care.stats import stats
+
+        return stats(self._opened)
+
+    def inspect(self, name: str) -> Inspection:
+        """Describes a record without executing anything of it.
+
+        Raises:
+            KeyError: no such record. Corrupt: the columns of the file hold something else than a record.
+        """
+        with reaching(self.location):
+            from store.care.inspect import inspect
+
+        return inspect(self._opened, name)
+
+    def admit(self, inspection: Inspection) -> Record:
+        """Seals exactly the bytes that were inspected with a key of ours: from now on they are decoded in full.
+
+        Raises:
+            Conflict: the record is another one by now: inspect it again. Tampered, Corrupt: bytes that were
+                damaged or altered are never sealed. Untrusted: there is no key to seal with.
+        """
+        with reaching(self.location):
+            from store.care.inspect import admit
+
+        return admit(self._opened, inspection)
+
+    def verify(self, *, quick: bool = False) -> Verification:
+        """Checks the file, and the seal of every record in all namespaces, expired ones too; decodes none.
+
+        In full: SQLite's integrity check, which compares the indexes with the table; the checksums of its log; and
+        the files of large values, read and compared with theirs. `quick`: SQLite's quick check, every seal, and
+        whether those files are there and have their size. A quick check does not find an index that leads to
+        the wrong record, nor a file that was altered and kept its size; reading those raises as well.
+
+        Page by page: in memory are one page, and the names of records that are not ours or not sound.
+        """
+        with reaching(self.location):
+            from store.care.verify import verify
+
+        return verify(self._opened, quick=quick)
+
+    def rekey(self, *, progress: Callable[[int, int], None] | None = None) -> Rekeying:
+        """Seals every record of the file with the newest key, expired ones too; then no record needs an older key.
+
+        A retired key that leaked verifies what others write with it for as long as you hold it: make
+        a new key (`store key new`), retire the old one, rekey each file, and delete its line from the key file.
+
+        In transactions of at most 200 records: killed at any moment, each record is sealed by its old key or by the
+        new one, and rerunning resumes. Only seals change: revision, times, expiry, order and files of large values
+        stay, and `watch` reports nothing. Records that no key of yours sealed, and those whose seal does not hold,
+        are left as they are and named. `progress` is called with how many records are done and how many there are.
+
+        Raises:
+            Untrusted: there is no key to seal with. ReadOnly, LockTimeout, StorageError: as any write.
+        """
+        with reaching(self.location):
+            from store.care.rekey import rekey
+
+        return rekey(self._opened, progress)
+
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """Removes files that no record needs any more, and gives free pages of the database back to the file system.
+
+        In steps of 1000 pages or 500 files: readers are not held up, and other writers have their turn between two.
+        Files of a write in progress are left alone. `progress` is called after each step, with how much is done and
+        how much there is, in pages and files; other writers may change that meanwhile.
+
+        Raises:
+            StoreError: this thread is in a transaction. ReadOnly, LockTimeout, StorageError: as any write; the
+                steps before it are done.
+        """
+        with reaching(self.location):
+            from store.care.compact import compact
+
+        return compact(self._opened, progress)
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> Backup:
+        """Copies the whole file to `path`, all namespaces and large values, as of one moment; the copy is a store.
+
+        Others read and write meanwhile. A backup of this store that is there already is replaced once the new one is
+        whole and on the disk; if anything ends it before that, the old one stays as it was. Large values are beside
+        it, in `<path>-spill`: the two belong together. `progress` is called now and then with bytes that are done and
+        bytes of all; an exception of it ends the backup. A child that is forked meanwhile cannot use the store.
+
+        Raises:
+            NotAStore, StorageError: at `path` is something else, another store, or no place; it is not touched.
+            RecordError: this record is damaged; delete it, or restore it, before it is in every backup.
+            StoreError: this thread is in a transaction, or `path` is this store, or in use as one. ValueError: it
+            is no path of a file. LockTimeout, ReadOnly.
+        """
+        with reaching(self.location):
+            from store.care.backup import backup
+
+        return backup(self._opened, path, progress)
 
 
-def _own(base: type) -> None:
-    """Have errors of wrong calls, such as a misspelled option, name the methods of a base as those of `Store`."""
-    for name, member in vars(base).items():
-        if isinstance(member, FunctionType):
-            member.__module__, member.__qualname__ = Store.__module__, f"{Store.__name__}.{name}"
-
-
-for _base in Store.__mro__[1:]:
-    if _base.__module__.startswith("store."):
-        _own(_base)
-
-
-def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:
-    """The range of row ids that a page which ended at `last` leaves."""
-    return (after, last - 1) if reverse else (last, until)
-
-
-def _pairs_of(other: Any, named: Mapping[str, V]) -> Iterable[tuple[str, V]]:
-    if isinstance(other, Mapping):
-        yield from other.items()
-    elif hasattr(other, "keys"):
-        for name in other.keys():  # noqa: SIM118
-            yield name, other[name]
-    else:
-        yield from other
-    yield from named.items()
+def _reopen(cls: type[Any], location: str, options: dict[str, Any]) -> Any:
+    """Opens a pickled `Store` again; its pickles name this function."""
+    return cls(location, **options)

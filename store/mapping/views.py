@@ -1,12 +1,12 @@
-"""The live views that `keys()`, `values()` and `items()` give: set-like, as those of `dict`."""
+"""The live views that `keys()`, `values()` and `items()` return: set-like, as those of `dict`."""
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, ValuesView
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from store.mapping.store import Store
+from store.opened import reading
+from store.opened.namespace import Namespace
 
 V = TypeVar("V")
 
@@ -14,24 +14,26 @@ V = TypeVar("V")
 class Names(KeysView[str]):
     """The names of a store, in order of insertion."""
 
-    _mapping: Store[Any]
+    def __init__(self, store: Mapping[str, Any], ns: Namespace) -> None:
+        super().__init__(store)
+        self._ns = ns
 
     def __reversed__(self) -> Iterator[str]:
-        return reversed(self._mapping)
+        return reading.each_name(self._ns, reverse=True)
 
 
 class Values(ValuesView[V]):
     """The values of a store, read page by page and decoded one by one."""
 
-    _mapping: Store[V]
+    def __init__(self, store: Mapping[str, V], ns: Namespace) -> None:
+        super().__init__(store)
+        self._ns = ns
 
     def __iter__(self) -> Iterator[V]:
-        for _, value in self._mapping._pairs():
-            yield value
+        return (value for _, value in reading.each_pair(self._ns))
 
     def __reversed__(self) -> Iterator[V]:
-        for _, value in self._mapping._pairs(reverse=True):
-            yield value
+        return (value for _, value in reading.each_pair(self._ns, reverse=True))
 
     def __contains__(self, value: object) -> bool:
         return any(found is value or found == value for found in self)
@@ -40,19 +42,21 @@ class Values(ValuesView[V]):
 class Items(ItemsView[str, V]):
     """The pairs of name and value of a store, read page by page and decoded one by one."""
 
-    _mapping: Store[V]
+    def __init__(self, store: Mapping[str, V], ns: Namespace) -> None:
+        super().__init__(store)
+        self._ns = ns
 
     def __iter__(self) -> Iterator[tuple[str, V]]:
-        return self._mapping._pairs()
+        return reading.each_pair(self._ns)
 
     def __reversed__(self) -> Iterator[tuple[str, V]]:
-        return self._mapping._pairs(reverse=True)
+        return reading.each_pair(self._ns, reverse=True)
 
     def __contains__(self, item: object) -> bool:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
             return False
-        found = self._mapping._find(item[0])
-        if found is None:
+        row = self._ns.find(item[0])
+        if row is None:
             return False
-        value = self._mapping._value(found)
+        value = self._ns.value_of(row)
         return value is item[1] or bool(value == item[1])

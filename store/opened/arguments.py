@@ -1,4 +1,4 @@
-"""What a `Store` is called with, checked before anything is made of it: place, names, times, sizes."""
+"""Checks of single arguments: location, names, times, sizes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from store.engines.contract import schemes
-from store.errors import StoreError
 from store.system.clock import wall_clock
-
-OnUnreadable = Callable[[str, StoreError], Any]
 
 
 def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
@@ -42,14 +38,14 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def _instead(location: object) -> str:
-    """What is no location, for a message. `shelve.Shelf(dict)` is a shelf in memory; so this says how to have one."""
+    """A wrong location, for a message; with a hint for a `dict`, which `shelve.Shelf` takes."""
     if isinstance(location, Mapping):
         return f'{type(location).__name__}; to keep one in memory: Store(":memory:"), and its update(…)'
     return f"{location!r:.80}"
 
 
 def check_name(name: str, what: str = "name") -> str:
-    """The name as a plain `str`. Raises: TypeError: it is something else. ValueError: it is not valid text."""
+    """The name as a plain `str`. Raises: TypeError: it is not a str. ValueError: it is not valid text."""
     if type(name) is not str:
         if not isinstance(name, str):
             raise TypeError(f"a {what} is a str, not {type(name).__name__}: {name!r:.80}")
@@ -80,7 +76,7 @@ def sought_name(name: str) -> str | None:
 
 
 def check_ttl(ttl: float | None) -> float | None:
-    """The ttl in seconds. Raises: TypeError, ValueError: no number, not above 0, not finite."""
+    """The ttl in seconds. Raises: TypeError, ValueError: it is not a number, not above 0, or not finite."""
     if ttl is None:
         return None
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
@@ -88,16 +84,6 @@ def check_ttl(ttl: float | None) -> float | None:
     if not 0 < ttl <= sys.float_info.max:
         raise ValueError(f"ttl is a number of seconds above 0, or None for ever, not {ttl!r}")
     return ttl
-
-
-def check_on_unreadable(choice: str | OnUnreadable) -> str | OnUnreadable:
-    """What is done with a record that cannot be read. Raises: TypeError, ValueError."""
-    if isinstance(choice, str):
-        if choice not in ("raise", "skip"):
-            raise ValueError(f'unknown on_unreadable {choice!r}: "raise", "skip", or a function of name and error')
-    elif not callable(choice):
-        raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')
-    return choice
 
 
 def check_bytes(size: int, what: str) -> int:
@@ -110,14 +96,14 @@ def check_bytes(size: int, what: str) -> int:
 
 
 def check_flag(choice: bool, what: str) -> bool:
-    """It, which must be True or False. Raises: TypeError."""
+    """True or False. Raises: TypeError: anything else."""
     if not isinstance(choice, bool):
         raise TypeError(f"{what} is True or False, not {choice!r}")
     return choice
 
 
 def check_timeout(timeout: float) -> float:
-    """The timeout in seconds, no longer than a clock can count. Raises: TypeError, ValueError."""
+    """The timeout in seconds, limited to 31 years. Raises: TypeError, ValueError."""
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
         raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
     if not timeout >= 0:
@@ -126,12 +112,12 @@ def check_timeout(timeout: float) -> float:
 
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
-    """The same clock, made sure of at each call: one that says infinity would have all that has a lifetime purged."""
-    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no look
+    """The clock, its results checked at each call: infinity would purge every record that has a lifetime."""
+    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no check
 
 
 class _Checked:
-    """Calls a clock. Raises: TypeError, ValueError: it gives no moment."""
+    """Calls a clock. Raises: TypeError, ValueError: it does not return a finite number."""
 
     __slots__ = ("clock",)
 

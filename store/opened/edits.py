@@ -1,4 +1,4 @@
-"""Read, change, write back as one step: `transaction`, `edit`, `modify`, and locks by name."""
+"""Read, change, write back as one step: `Edit`, `modify`, and locks by name."""
 
 from __future__ import annotations
 
@@ -7,127 +7,72 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from store.engines.contract import Transaction
 from store.errors import Conflict, StoreError, label
 from store.opened.arguments import check_name, check_timeout
-from store.opened.handle import Handle
+from store.opened.namespace import Namespace
 from store.opened.readcache import (
-    MISSING as MISSING,  # what `default` is where none was given; those above have it from here
+    MISSING as MISSING,  # the `default` where none was given; layers above import it here
 )
 from store.rows.row import Identity, Row
 
 V = TypeVar("V")
 
 
-class Transactions(Handle[V]):
-    """The part of `Store` that makes several steps one."""
+class Opened(Protocol):
+    """A `Store`, for what only needs its parts."""
 
-    def transaction(self) -> AbstractContextManager[Any]:
-        """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
-
-        Between processes and threads there is one writer at a time; reads inside see its writes. It belongs to the
-        thread, greenlet or asyncio task that began it: do not await inside. Inside that of another store, begin them
-        in the order of the stores' paths everywhere: two that wait for each other are found out, and one of them
-        raises.
-
-        Raises:
-            LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
-                is in a transaction of. InUse: another task of this thread is suspended in one.
-        """
-        return self._backend.transaction(block=True)
-
-    def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
-        """Decodes the value, gives it, and writes it back if it changed: one atomic step.
-
-        Atomic across threads and processes; expiry, codec and protocol stay. Where the record is missing
-        `default` is given, and stored. An exception that leaves the block writes nothing.
-
-        Raises:
-            KeyError: no such record, and no default. TypeError: the value is immutable: use `modify`.
-            StoreError: this thread is editing the record already, or another task of it is suspended in a
-                transaction (`InUse`). Conflict: it was assigned inside.
-        """
-        return Edit(self, check_name(name), default)
-
-    def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
-        """Stores `fn(value)` in place of the value, as one atomic step, and returns it.
-
-        Works for any value; `fn` must return the new one. It is given `default` where the record is missing.
-        Expiry, codec and protocol stay. On engines that must retry `fn` may run again.
-
-        Raises:
-            KeyError: no such record, and no default; and whatever `fn` raises, with nothing written.
-        """
-        name = check_name(name)
-        with self._backend.transaction() as transaction:
-            self._settle(name, transaction)
-            row = self._find(name)
-            value = fn(self._value_or(row, name, default))
-            self._replace(name, value, row, transaction)
-            return value
-
-    def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
-        """A lock of that name, for the program's own purposes, between threads and processes.
-
-        It does not hold up writers. `timeout` is in seconds; None is the store's. Take several in one order
-        everywhere: two programs that hold one each and wait for the other's do so until the timeout.
-
-        Raises:
-            LockTimeout: somebody else held it for that long. StoreError: this thread holds it already, or is
-                inside `edit` or `transaction` of this or any other store, where waiting could deadlock.
-        """
-        seconds = self._timeout if timeout is None else check_timeout(timeout)
-        self._check_open()
-        return self._hold(check_name(name), seconds)
-
-    @contextmanager
-    def _hold(self, name: str, seconds: float) -> Iterator[None]:
-        if self._backend.in_transaction_of_any():
-            raise StoreError(
-                f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
-                "take the lock first, then begin the transaction"
-            )
-        with self._backend.lock(name, seconds):
-            yield
-
-    def _value_or(self, row: Row | None, name: str, default: V) -> V:
-        if row is not None:
-            return cast(V, self._pipeline.unpack(row, private=True))  # to be changed
-        if default is MISSING:
-            raise KeyError(name)
-        return default
-
-    def _replace(self, name: str, value: V, row: Row | None, transaction: Transaction) -> None:
-        """Store a value in place of that of `row`, or as a new record."""
-        self._store(self._pack(name, value, self._ttl) if row is None else self._pack_again(value, row))
-        if self._writeback is not None:
-            self._writeback.forget(name, transaction)
-
-    def _settle(self, name: str, transaction: Transaction) -> None:
-        """Write back a live value of `writeback=True`, so that the record is what the program sees."""
-        if self._writeback is not None:
-            self._writeback.restore_after(transaction, name)
-            self._writeback.flush(self._pipeline, self._pack_again, self._write_back, only=name)
+    @property
+    def opened(self) -> Namespace: ...
 
 
-def step(store: Transactions[Any]) -> AbstractContextManager[Any]:
-    """A transaction that is a part of one operation of the library's, and no block of the program's own.
+def step(store: Opened) -> AbstractContextManager[Any]:
+    """A transaction that is part of one operation of this package, not a block of the program.
 
-    A signal handler that strikes in it does not join it: it could be rolled back without anybody being told.
+    A signal handler that strikes in it does not join it: what it wrote could be rolled back without an error.
     """
-    return store._backend.transaction()
+    return store.opened.engine.transaction()
+
+
+def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
+    """See `Store.modify`."""
+    name = check_name(name)
+    with ns.engine.transaction() as transaction:
+        ns.settle(name, transaction)
+        row = ns.find(name)
+        value = fn(_value_or(ns, row, name, default))
+        _replace(ns, name, value, row, transaction)
+        return value
+
+
+def lock(ns: Namespace, name: str, timeout: float | None) -> AbstractContextManager[None]:
+    """See `Store.lock`."""
+    seconds = ns.options.timeout if timeout is None else check_timeout(timeout)
+    ns.check_open()
+    return _hold(ns, check_name(name), seconds)
+
+
+@contextmanager
+def _hold(ns: Namespace, name: str, seconds: float) -> Iterator[None]:
+    if ns.engine.in_transaction_of_any():
+        raise StoreError(
+            f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
+            "take the lock first, then begin the transaction"
+        )
+    with ns.engine.lock(name, seconds):
+        yield
 
 
 class Edit(Generic[V]):
     """The context manager that `Store.edit` returns."""
 
-    def __init__(self, store: Transactions[V], name: str, default: V) -> None:
-        self._store = store
-        self._name = name
+    def __init__(self, ns: Namespace, name: str, default: V) -> None:
+        self._ns = ns
+        self._name = check_name(name)
         self._default = default
-        self.transaction = store._backend.transaction()  # by this name an interrupted one is recognised
+        self.transaction = ns.engine.transaction()  # an interrupted one is recognised by this name
 
     def __enter__(self) -> V:
         self.transaction.__enter__()
@@ -152,37 +97,49 @@ class Edit(Generic[V]):
         self.transaction.__exit__(kind, error, trace)
 
     def _begin(self) -> V:
-        store, name = self._store, self._name
-        if not self.transaction.claim(store._namespace, name):
-            raise StoreError(f"{self._label()} is being edited by this thread already")
-        store._settle(name, self.transaction)
-        self._now = store._clock()
-        self._row = store._found(name, self._now)
-        self._value = store._value_or(self._row, name, self._default)
+        ns, name = self._ns, self._name
+        if not self.transaction.claim(ns.name, name):
+            raise StoreError(f"{label(name, ns.name)} is being edited by this thread already")
+        ns.settle(name, self.transaction)
+        self._now = ns.clock()
+        self._row = ns.find_at(name, self._now)
+        self._value = cast(V, _value_or(ns, self._row, name, self._default))
         if not _is_mutable(self._value):
             raise TypeError(
-                f"{self._label()} holds {type(self._value).__name__}, which cannot be changed in place: use "
+                f"{label(name, ns.name)} holds {type(self._value).__name__}, which cannot be changed in place: use "
                 f"modify({name!r}, lambda value: …)"
             )
-        self._before = None if self._row is None else store._pipeline.fingerprint(self._value, self._row)
+        self._before = None if self._row is None else ns.values.fingerprint(self._value, self._row)
         return self._value
 
     def _finish(self) -> None:
-        store, row = self._store, self._row
-        if row is not None and store._pipeline.fingerprint(self._value, row) == self._before:
+        ns, name, row = self._ns, self._name, self._row
+        if row is not None and ns.values.fingerprint(self._value, row) == self._before:
             return
-        found = store._backend.identity(store._namespace, self._name, self._now)
+        found = ns.engine.identity(ns.name, name, self._now)
         if found != (None if row is None else Identity(row.id or 0, row.created, row.revision)):
             raise Conflict(
-                f"{self._label()} was assigned or deleted inside its own edit; change the value that edit gave "
-                "instead",
-                name=self._name,
-                namespace=store._namespace,
+                f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
+                "gave instead",
+                name=name,
+                namespace=ns.name,
             )
-        store._replace(self._name, self._value, row, self.transaction)
+        _replace(ns, name, self._value, row, self.transaction)
 
-    def _label(self) -> str:
-        return label(self._name, self._store._namespace)
+
+def _value_or(ns: Namespace, row: Row | None, name: str, default: Any) -> Any:
+    if row is not None:
+        return ns.values.unpack(row, private=True)  # to be changed
+    if default is MISSING:
+        raise KeyError(name)
+    return default
+
+
+def _replace(ns: Namespace, name: str, value: Any, row: Row | None, transaction: Transaction) -> None:
+    """Stores a value in place of that of `row`, or as a new record."""
+    ns.put(ns.pack(name, value, ns.options.ttl) if row is None else ns.pack_again(value, row))
+    if ns.writeback is not None:
+        ns.writeback.forget(name, transaction)
 
 
 def _is_mutable(value: Any) -> bool:

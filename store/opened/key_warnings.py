@@ -1,4 +1,4 @@
-"""What is said when a store is opened, of records and keys that do not fit: with the remedy for its trust level."""
+"""Warnings at opening about records of keys that this program does not hold, with a remedy for the trust level."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 3  # ids of keys
 
 
 def warn_of_keys(backend: Backend, pipeline: Pipeline) -> None:
-    """Warns of records that were sealed with keys which are not here; and where no record will be readable at all."""
+    """Warns of records sealed with unknown keys, and of a store whose own records could not be read."""
     if pipeline.trust == "all":
         return
     ring = pipeline.sealer.keyring

@@ -1,17 +1,17 @@
-"""The cache of verified bytes: a read that is repeated costs a look into a dict, and decoding.
+"""The cache of verified bytes: a repeated read costs a look into a dict, and decoding.
 
-Coherent between processes without a message. What is cached is good while the header of the file's index, which
-every commit by anybody changes, equals the *tag* that it was filed under. The state of a cache is one tuple,
+Coherent between processes without a message. An entry is good while the header of the file's index, which every
+commit by any process changes, equals the *tag* that it was filed under. The state of a cache is one tuple,
 (index, tag, entries), replaced as a whole when index or tag change:
 
-- A read takes the state, whose tag equals the header, before it asks the backend, and files what it found only where
-  that very state still stands: else something was committed in between, and the row may be the one before it.
-- Commits of our own are followed by the read that finds the tag to be old: where no others lie between it and the
-  header, what they touched is taken out, and then the tag moves on, in this order. Else all is cleared.
-- While a thread of this process writes nothing is used and nothing filed: it may be this one, in a transaction, whose
-  reads see what nobody has committed.
+- A read takes the state, whose tag equals the header, before it asks the engine, and files the row only if the state
+  is still that one: else something was committed in between, and the row may be older than that commit.
+- The next read after a commit of our own finds the tag to be old. If no other process committed in between, it takes
+  out the names that the commit touched, and then moves the tag, in this order. Else it clears all.
+- While a thread of this process writes, nothing is used and nothing filed: it may be this thread, in a transaction,
+  whose reads see uncommitted rows.
 
-Never live objects, since two readers must not share a value that can change: scalars, which cannot, are kept decoded.
+Values are never kept as live objects, since two readers must not share one that can change; scalars are kept decoded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from store.errors import RecordError
 from store.rows.row import Row
 
 MISSING: Any = object()
-ENTRY_BYTES = 300  # what an entry takes beside its body, about
+ENTRY_BYTES = 300  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 
 _COUNT: Any = object()  # the place of `len` among the entries
@@ -44,10 +44,10 @@ class Entries(dict[Any, Entry]):
         self.size = 0
 
     def add(self, name: Any, entry: Entry, limit: int) -> None:
-        """Put one in, and the oldest out until all take no more than `limit` bytes."""
+        """Adds one, and drops the oldest until all take at most `limit` bytes."""
         self.forget(name)
         size = ENTRY_BYTES + entry[3]
-        if size > limit:  # it would put all others out, and itself
+        if size > limit:  # it would push out all others, and itself
             return
         self[name] = entry
         self.size += size
@@ -66,11 +66,10 @@ _NO_ENTRIES = Entries()
 
 
 class ReadCache:
-    """What one `Store` has read and verified, up to `limit` bytes; the oldest goes first. Safe across threads.
+    """The bytes that one `Store` has read and verified, up to `limit`; the oldest goes first. Safe across threads.
 
-    And in the handler of a signal, which may strike amid anything here, in the thread that has the lock:
-    the state is taken away while its entries are at work on, so that the handler finds none, and leaves none behind
-    that would be taken for it.
+    Safe in signal handlers too, which may interrupt anything here in the thread that holds the lock: the state is
+    taken away while its entries are changed, so a handler finds none and leaves none behind that looks valid.
     """
 
     def __init__(self, coherence: Coherence, namespace: str, limit: int) -> None:
@@ -87,7 +86,7 @@ class ReadCache:
     # -- reading
 
     def value(self, name: str, now: float) -> Any:
-        """The value of that name; MISSING where the backend must be asked. Raises: what decoding does."""
+        """The value of that name; MISSING where the engine must be asked. Raises: as decoding."""
         # As `_fresh` and `_decoded`, without the two calls: a fifth of what a cached read costs beside decoding.
         index, tag, entries = self._state
         try:
@@ -111,16 +110,16 @@ class ReadCache:
             raise exc.about(name, self._namespace) from exc.__cause__
 
     def has(self, name: str, now: float) -> bool:
-        """Whether there is a record of that name; False where the backend must be asked."""
+        """Whether there is a record of that name; False where the engine must be asked."""
         entry = self._fresh(now).get(name)
         return entry is not None and (entry[2] is None or entry[2] > now)
 
     def values(self, names: list[str], now: float) -> dict[str, Any] | None:
-        """The values of all those names, as of one moment; None where the backend must be asked."""
-        self._fresh(now)  # which follows what we have committed
+        """The values of all those names, as of one moment; None where the engine must be asked."""
+        self._fresh(now)  # follows our own commits
         state = self._state
         entries = [state[2].get(name) for name in names]
-        # Good after they were taken: then none was filed, or taken out, since anybody committed.
+        # Checked after they were taken: then none was filed or taken out after another commit.
         if self._fresh(now) is not state[2] or self._state is not state:
             return None
         found = {}
@@ -132,20 +131,20 @@ class ReadCache:
         return found
 
     def count(self, now: float) -> int | None:
-        """How many records there are; None where the backend must be asked."""
+        """How many records there are; None where the engine must be asked."""
         entry = self._fresh(now).get(_COUNT)
         if entry is None or not entry[0] <= now < entry[2]:
             return None
         return entry[1]  # type: ignore[no-any-return]
 
     def _fresh(self, now: float) -> Entries:
-        """The entries, if they are good just now, and nobody has to look whether the file is in its place."""
+        """The entries, if they are good now and it is not time to check that the file is still in its place."""
         index, tag, entries = self._state
         try:
             header = index[HEADER]
         except ValueError:  # the map was closed by another thread, with the store
             return _NO_ENTRIES
-        # In this order: whoever wrote up to that header has noted what, once nobody writes.
+        # In this order: once nobody writes, all writes up to that header are noted.
         if self._writer.holder is not None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
             return _NO_ENTRIES
         if header == tag:
@@ -154,7 +153,7 @@ class ReadCache:
         return _NO_ENTRIES if followed is None else followed[2]
 
     def _followed(self, header: bytes) -> State | None:
-        """The state at that header, where our own commits alone lie between; None where that cannot be told."""
+        """The state at that header, if only commits of our own lie between; None if that is unknown."""
         with self._lock:
             index, tag, entries = state = self._state
             steps = None if tag is None else self._source.between(tag, header)
@@ -185,7 +184,7 @@ class ReadCache:
     # -- filing
 
     def begin(self) -> State | None:
-        """Before the backend is asked: what `file` needs. None: what will be read must not be filed."""
+        """The state for `file`, taken before the engine is asked. None: the result must not be filed."""
         coherence = self._coherence
         if coherence is None or self._writer.holder is not None:
             return None
@@ -196,18 +195,18 @@ class ReadCache:
             state = self._current(index)
         except ValueError:  # as above
             return None
-        # Closed or dropped since, perhaps before there was something to drop.
+        # Closed or dropped meanwhile, perhaps before there was something to drop.
         if self._coherence is None or coherence.index() is not index:
             self.drop()
             return None
         return state
 
     def _current(self, index: Any) -> State:
-        """The state of that index as it is now; a new one where it has moved on."""
+        """The state of that index now; a new one where it has changed."""
         state = self._state
         if state[0] is index and state[1] == index[HEADER]:
             return state
-        with self._lock:  # another thread may have renewed it, or be at work on its entries
+        with self._lock:  # another thread may have renewed it, or be changing its entries
             header = index[HEADER]
             followed = self._followed(header) if self._state[0] is index else None
             if followed is None:
@@ -215,7 +214,7 @@ class ReadCache:
             return followed
 
     def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
-        """Keep what was read since `begin` gave that state: a row whose seal is ours, and the value it made."""
+        """Keeps a row that was read after `begin` returned that state, sealed by us, and its value."""
         size = len(row.body)
         if type(value) in SCALARS:
             self._put(state, row.name, (None, value, row.expires, max(size, getsizeof(value))))
@@ -223,13 +222,13 @@ class ReadCache:
             self._put(state, row.name, (decode, row.body, row.expires, size))
 
     def file_count(self, state: State, count: int, since: float, until: float) -> None:
-        """Keep a count that holds from one moment until another."""
+        """Keeps a count that holds from one moment until another."""
         self._put(state, _COUNT, (since, count, until, 0))
 
     def learn(self, tag: bytes, row: Row, decode: Decode) -> None:
-        """Keep what was just written; `tag` is the header after its commit.
+        """Keeps a row that was just written; `tag` is the header after its commit.
 
-        Not the value that was given: what the codec makes of it may be another one.
+        Not the value that was given: the codec may decode it to another one.
         """
         state: State | None = self._state
         if self._state[1] != tag:
@@ -245,20 +244,20 @@ class ReadCache:
                 if self._state is taken:
                     self._state = state
 
-    # -- what the backend tells
+    # -- what the engine reports
 
     def drop(self) -> None:
-        """Nothing will tell of changes any more."""
+        """Forgets all: changes are no longer reported."""
         with self._lock:
             self._state = _no_state()
 
     def renew(self) -> None:
-        """In a forked child: begin anew."""
+        """In a forked child: begins empty, with a lock of its own."""
         self._lock = threading.RLock()
         self.drop()
 
     def close(self) -> None:
-        """For good."""
+        """Forgets all, for good."""
         coherence, self._coherence = self._coherence, None
         if coherence is not None:
             coherence.unregister(self)
@@ -266,4 +265,4 @@ class ReadCache:
 
 
 def _no_state() -> State:
-    return b"", None, Entries()  # no header equals None; each one is itself alone
+    return b"", None, Entries()  # no header equals None; each state is an object of its own

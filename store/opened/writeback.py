@@ -1,4 +1,4 @@
-"""`writeback=True`: values that were read stay live, and those that changed are written back."""
+"""`writeback=True`: values that were read stay live, and changed ones are written back."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Entry(NamedTuple):
     fingerprint: bytes
 
     def is_older_than(self, row: Row) -> bool:
-        """Whether the record had expired before `row` was written: a name's next record is another one."""
+        """Whether the record had expired before `row` was written, which is then another record."""
         return self.row.expires is not None and self.row.expires <= row.modified
 
     def is_unchanged(self, pipeline: Pipeline) -> bool:
-        """Whether the value needs no packing to tell that it is what was read: packing a large one writes files."""
+        """Whether a large value has the same fingerprint, so that it need not be packed, which writes files."""
         try:
             return self.row.spill is not None and pipeline.fingerprint(self.value, self.row) == self.fingerprint
-        except (RecordError, CodecUnavailable):  # then packing says what is wrong, or finds another codec
+        except (RecordError, CodecUnavailable):  # then packing raises the error, or finds another codec
             return False
 
 
@@ -44,15 +44,16 @@ class Writeback:
     """
 
     def __init__(self) -> None:
-        self._begin()
+        self.begin_empty()
         _all.add(self)
 
-    def _begin(self) -> None:
+    def begin_empty(self) -> None:
+        """Forgets all live values, also those of a lock holder that is not in this process."""
         self._entries: dict[str, Entry] = {}
-        self._lock = threading.RLock()  # the handler of a signal may come here in the thread that has it
+        self._lock = threading.RLock()  # a signal handler may come here in the thread that holds it
 
     def value_of(self, row: Row, pipeline: Pipeline) -> Any:
-        """The live value of a row's name; decoded and kept where there is none yet."""
+        """The live value of a row's name; decodes and keeps it where there is none yet."""
         entry = self._entries.get(row.name)
         if entry is None or entry.is_older_than(row):
             value = pipeline.unpack(row, private=True)  # live objects are changed
@@ -61,31 +62,31 @@ class Writeback:
         return entry.value
 
     def learn(self, value: Any, row: Row, transaction: Transaction) -> None:
-        """Keep a value that was just written."""
+        """Keeps a value that was just written."""
         self.restore_after(transaction, row.name)
         self._entries[row.name] = Entry(value, row._replace(body=b""), digest_of(row))
 
     def forget(self, name: str, transaction: Transaction) -> None:
-        """The record was deleted, or replaced by other means."""
+        """Forgets a value whose record was deleted, or replaced otherwise."""
         self.restore_after(transaction, name)
         self._entries.pop(name, None)
 
     def clear(self, transaction: Transaction) -> None:
-        """All records were deleted."""
+        """Forgets all values, since all records were deleted."""
         before, self._entries = self._entries, {}
         transaction.on_rollback(lambda: setattr(self, "_entries", before))
 
     def keep_until(self, name: str, expires: float | None, transaction: Transaction) -> None:
-        """The record has another lifetime now."""
+        """Notes the new lifetime of a record."""
         entry = self._entries.get(name)
         if entry is not None:
             self.restore_after(transaction, name)
             self._entries[name] = entry._replace(row=entry.row._replace(expires=expires))
 
     def restore_after(self, transaction: Transaction, name: str) -> None:
-        """Should the transaction be rolled back, what is live under that name now is so again.
+        """If the transaction is rolled back, restores the value that is live under that name now.
 
-        What the program changed in it before must still be written back.
+        Changes that the program made to it before must still be written back.
         """
         before = self._entries.get(name)
 
@@ -104,7 +105,7 @@ class Writeback:
         store: Callable[[Row], None],
         only: str | None = None,
     ) -> None:
-        """Write back what changed, or only that name, then let go of it.
+        """Writes back the values that changed, or only that name's, then forgets them.
 
         Raises:
             RecordError: of the first value that cannot be encoded, with a note for each further one; all
@@ -133,7 +134,7 @@ class Writeback:
             raise failures[0]
 
     def _exchange(self, name: str, old: Entry | None, new: Entry | None) -> Entry | None:
-        """Put `new` in the place of `old`, unless another thread was faster; what is there then."""
+        """Puts `new` in the place of `old` unless another thread was faster; returns the entry that is there then."""
         with self._lock:
             if self._entries.get(name) is old:
                 if new is not None:
@@ -147,9 +148,9 @@ _all: WeakSet[Writeback] = WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    """What was live in the parent is the parent's to write back: written by both, the later one would win."""
+    """Leaves the live values to the parent: if both wrote them back, the later one would win."""
     for writeback in _all:
-        writeback._begin()
+        writeback.begin_empty()
 
 
 if hasattr(os, "register_at_fork"):
@@ -164,12 +165,12 @@ _to_close: WeakValueDictionary[int, Closable] = WeakValueDictionary()
 
 
 def close_at_exit(store: Closable) -> None:
-    """Have a store closed when the program ends, as programs for `shelve` may expect of theirs.
+    """Closes a store when the program ends, as programs written for `shelve` may expect.
 
-    Not left to `__del__`: by then nothing can be imported any more, and what changed would be lost.
+    Not left to `__del__`: by then nothing can be imported any more, and changes would be lost.
     """
     _to_close[id(store)] = store
-    atexit.unregister(_close_all)  # registered last it runs first, before the backends' own
+    atexit.unregister(_close_all)  # registered last it runs first, before the engines' own
     atexit.register(_close_all)
 
 

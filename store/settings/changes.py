@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from store.errors import StoreError
-from store.mapping.records import Records
+from store.mapping.store import Store
 from store.system.file_status import no_thread
 
 Callback = Callable[[Any, Any], object]
 Stamps = Mapping[str, object]
 
 
-def stamps_of(store: Records[Any]) -> Stamps:
+def stamps_of(store: Store[Any]) -> Stamps:
     """What changes when a record does, by name; a name that is missing has none. The one place that polls."""
     return {record.name: (record.id, record.created, record.revision) for record in store.records()}
 

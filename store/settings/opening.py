@@ -19,7 +19,7 @@ _A_WHILE = 3600.0  # seconds: a ttl of the store that was given may be over befo
 
 def put_plain(store: Store[Any], name: str, plain: Any) -> None:
     """Stores plain data for ever: as JSON where that holds it, else as a pickle that restraint reads."""
-    first = None if store._ttl is None else _A_WHILE
+    first = None if store.opened.options.ttl is None else _A_WHILE
     with step(store):
         try:
             record = store.put(name, plain, codec="json", ttl=first)
@@ -56,7 +56,7 @@ def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, option
     if isinstance(location, Store):
         if options:
             raise TypeError(f"{', '.join(options)} are for a path: the Store that was given is open already")
-        if location._writeback is not None:
+        if location.opened.writeback is not None:
             raise ValueError(
                 "a Store with writeback=True keeps what it has read, and would show stale settings: pass "
                 "its path instead"

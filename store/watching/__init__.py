@@ -1,1 +1,4 @@
-"""Watching for changes."""
+"""Watching for changes of records."""
+
+INTERVAL_SECONDS = 0.05
+"""Between two looks for changes."""

@@ -1,4 +1,4 @@
-"""What has changed among the records that are watched, told against how they were last seen."""
+"""Finding changes: watched records compared with how they were last seen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal["set", "deleted", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of a record. `record` is what it was when that was noticed; None where it is gone."""
+    """A change of a record. `record` is its metadata when the change was noticed; None if it is gone."""
 
     kind: Kind
     name: str
@@ -28,9 +28,9 @@ class Change:
 
 
 class Watched:
-    """The records of a namespace that are watched, as they were at the last look; by name, in memory.
+    """The watched records of a namespace, as they were at the last look; by name, in memory.
 
-    `pending` has what changed and was not told yet. An interrupt may make a change be told twice, but never lost.
+    `pending` has the changes that were not reported yet. An interrupt may report a change twice, but never loses one.
     """
 
     def __init__(self, monitor: Monitor, namespace: str, names: Sequence[str] | None, prefix: str) -> None:
@@ -45,9 +45,9 @@ class Watched:
         self._version: object = None
 
     def look(self, now: float) -> Generator[None]:
-        """Look once; gives way to others now and then, and may be given up there. The first look tells nothing.
+        """Looks once. It yields now and then to let others run, and may be abandoned there.
 
-        The version is asked before the records: what is committed in between is seen by the next look.
+        The first look reports nothing. The version is read before the records: the next look sees commits in between.
 
         Raises:
             LockTimeout: it cannot be read just now. StoreError: it never can.
@@ -56,13 +56,13 @@ class Watched:
         if not self.has_begun or version != self._version:
             yield from self._compare(now)
             self._version, self.has_begun = version, True
-        elif self.next_expiry <= now:  # nothing was committed: what is known is what there is, less what expired
+        elif self.next_expiry <= now:  # nothing was committed, so that the marks are complete
             over = sorted(name for name, mark in self._seen.items() if _has_expired(mark, now))
             self.pending.extend(self._change("expired", name) for name in over)
             self._keep({name: mark for name, mark in self._seen.items() if not _has_expired(mark, now)})
 
     def _compare(self, now: float) -> Generator[None]:
-        """Read all that is watched anew."""
+        """Reads all watched records again, and reports the differences."""
         seen: dict[str, Mark] = {}
         expired: set[str] = set()
         changes: list[Change] = []
@@ -71,7 +71,7 @@ class Watched:
             expired.update(mark.name for mark in marks if mark.name not in alive and mark.name in self._seen)
             new = [name for name, mark in alive.items() if mark != self._seen.get(name)]
             if new and self.has_begun:
-                changes += self._told(new, alive, now)
+                changes += self._reported(new, alive, now)
             seen.update(alive)
             yield
         for name in self._seen.keys() - seen.keys():
@@ -80,7 +80,7 @@ class Watched:
         self.pending.extend(sorted(changes, key=_name))
         self._keep(seen)
 
-    def _told(self, new: list[str], alive: dict[str, Mark], now: float) -> Iterable[Change]:
+    def _reported(self, new: list[str], alive: dict[str, Mark], now: float) -> Iterable[Change]:
         """The changes of those names; one that was deleted since its mark was read is left to the next look."""
         headers = {header.name: header for header in self._monitor.headers(new, now)}
         for name in new:

@@ -1,64 +1,76 @@
-"""Being told of changes, whoever makes them: `for change in s.watch(): …`, or `async for`.
+"""Watching for changes by any process: `for change in s.watch(): …`, or `async for`.
 
     with Store("app.db") as s:
         for change in s.watch(prefix="job:", timeout=60):
             print(change.kind, change.name)  # "set job:1", "deleted job:1", "expired job:2"
 
-Any process or thread may write, by this package or not. Twenty times a second one short question is asked, whether
-anything was committed at all; only then are the watched records compared with how they were.
+Any process or thread may write, by this package or not. Twenty times a second a watch asks whether anything was
+committed at all; only then it compares the watched records with how they were.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from store.errors import LockTimeout, StoreError
-from store.opened.handle import Handle
+from store.opened.arguments import check_name, check_timeout
+from store.opened.namespace import Namespace
 from store.system.clock import steady_clock
+from store.watching import INTERVAL_SECONDS
 from store.watching.changes import NEVER, Change, Watched
-from store.watching.mixin import INTERVAL_SECONDS, open_watches, refuse_in_transaction
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 V = TypeVar("V")
 
-REST = 4  # after a comparison, pause for so many times as long as it took: a busy store keeps no core busy
+REST = 4  # times the duration of a comparison to pause after it: a busy store keeps no core busy
 
 
 class Watch(Generic[V]):
     """The iterator that `Store.watch` returns; see there. To be used by one thread at a time.
 
-    `close()`, which any thread may call, ends an iteration that is waiting; the end of a `with` block, and of the
-    object, do the same.
+    `close()`, which any thread may call, ends an iteration that is waiting; so do the end of a `with` block, and
+    dropping the object.
     """
 
-    _ended = True  # until it has begun: __del__ also sees what failed on the way
+    _ended = True  # until it has begun: __del__ also sees an object whose __init__ failed
 
     def __init__(
-        self, store: Handle[V], names: Sequence[str] | None, prefix: str, timeout: float | None, interval: float
+        self,
+        ns: Namespace,
+        names: Iterable[str] | None = None,
+        prefix: str = "",
+        timeout: float | None = None,
+        interval: float = INTERVAL_SECONDS,
     ) -> None:
-        self._store = store
-        self._what = f"prefix={prefix!r}" if names is None else f"names={list(names)!r:.80}"
-        self._timeout = timeout
-        self._interval = interval
+        ns.check_open()
+        wanted = None if names is None else _checked_names(names)
+        if wanted is not None and prefix:
+            raise TypeError("watch takes names or a prefix, not both")
+        prefix = check_name(prefix, "prefix")
+        self._ns = ns
+        self._interval = min(_checked_interval(interval), threading.TIMEOUT_MAX)
+        self._timeout = None if timeout is None else check_timeout(timeout)
+        self._refuse_in_transaction()
+        self._what = f"prefix={prefix!r}" if wanted is None else f"names={wanted!r:.80}"
         self._owner = os.getpid()
         self._wake = threading.Event()
         self._wake_loop: Callable[[], object] = _nothing
         self._busy_since: float | None = None
-        self._monitor = store._backend.monitor(store.namespace)
+        self._monitor = ns.engine.monitor(ns.name)
         self._ended = False
-        self._watched = Watched(self._monitor, store.namespace, names, prefix)
+        self._watched = Watched(self._monitor, ns.name, wanted, prefix)
         self._pending = self._watched.pending
         try:
             self._begin()
         except BaseException:
             self.close()
             raise
-        open_watches[id(self)] = self
+        ns.listeners[id(self)] = self
 
     # -- iterating
 
@@ -106,7 +118,7 @@ class Watch(Generic[V]):
         """Ends the iteration, also one that another thread is waiting in; a second call does nothing."""
         if not self._ended:
             self._ended = True
-            self._let_go()
+            self.wake()
 
     def __enter__(self) -> Self:
         return self
@@ -128,22 +140,22 @@ class Watch(Generic[V]):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Watch of {self._store.location!r} namespace={self._store.namespace!r} {self._what}>"
+        return f"<Watch of {self._ns.location!r} namespace={self._ns.name!r} {self._what}>"
 
     # -- waiting
 
     def _deadline(self) -> Callable[[], float]:
-        """How many seconds are left, each time it is called, of those without a change."""
+        """A function that returns the seconds left of the timeout."""
         if self._timeout is None:
             return lambda: NEVER
         end = steady_clock() + self._timeout
         return lambda: end - steady_clock()
 
     def _pause(self, took: float, left: float) -> float | None:
-        """Seconds until the next look; None where the time is up."""
+        """Seconds until the next look; None after the timeout."""
         if left <= 0:
             return None
-        until_expiry = max(0.0, self._watched.next_expiry - self._store._clock())
+        until_expiry = max(0.0, self._watched.next_expiry - self._ns.clock())
         return min(max(self._interval, took * REST), left, max(until_expiry, took * REST))
 
     def _wait(self, seconds: float) -> None:
@@ -163,8 +175,8 @@ class Watch(Generic[V]):
         finally:
             self._wake_loop = _nothing
 
-    def _let_go(self) -> None:
-        """Free the connection, and wake whoever waits. In a forked child both are the parent's."""
+    def wake(self) -> None:
+        """Frees the connection and ends a wait, as the store was closed; a forked child leaves both to the parent."""
         if os.getpid() == self._owner:
             self._monitor.close()
             self._wake.set()
@@ -176,7 +188,7 @@ class Watch(Generic[V]):
     # -- looking
 
     def _begin(self) -> None:
-        """Take the state that changes are told against; waits for whoever keeps the database locked just now."""
+        """Takes the state that changes are compared with; waits while the database is locked."""
         while True:
             self._check()
             for _ in self._look():
@@ -186,14 +198,14 @@ class Watch(Generic[V]):
             self._wait(min(INTERVAL_SECONDS, self._interval))
 
     def _look(self) -> Generator[None]:
-        """One look; what has changed is in `_pending` then."""
+        """Looks once; changes are in `_pending` then."""
         try:
-            yield from self._watched.look(self._store._clock())
+            yield from self._watched.look(self._ns.clock())
         except LockTimeout as exc:
             self._busy(exc)
         except StoreError:
             if not self._ended:  # else closed by another thread just now
-                self._store._check_open()
+                self._ns.check_open()
                 raise
         else:
             self._busy_since = None
@@ -201,25 +213,50 @@ class Watch(Generic[V]):
     def _check(self) -> None:
         if os.getpid() != self._owner:
             raise StoreError(
-                f"this process was forked from the one that watches {self._store.location}: call watch() again here"
+                f"this process was forked from the one that watches {self._ns.location}: call watch() again here"
             )
-        self._store._check_open()
-        if self._store._backend.in_transaction():
-            refuse_in_transaction(self._store)
+        self._ns.check_open()
+        self._refuse_in_transaction()
+
+    def _refuse_in_transaction(self) -> None:
+        if self._ns.engine.in_transaction():
+            raise StoreError(
+                f"watching {self._ns.location} inside a transaction of this thread would keep out those whose "
+                "changes it waits for: leave the block first"
+            )
 
     def _busy(self, error: LockTimeout) -> None:
-        """It cannot be read just now. That is no error, unless it lasts: the next look will tell."""
+        """Notes that it cannot be read now; an error only if that lasts for the store's timeout."""
         now = steady_clock()
         if self._busy_since is None:
             self._busy_since = now
-        if now - self._busy_since >= self._store._timeout:
+        if now - self._busy_since >= self._ns.options.timeout:
             self._busy_since = None
             raise LockTimeout(
-                f"{self._store.location} could not be watched: somebody else kept it locked for "
-                f"{self._store._timeout:g} seconds; try again, or open the store with a longer timeout",
+                f"{self._ns.location} could not be watched: another program kept it locked for "
+                f"{self._ns.options.timeout:g} seconds; try again, or open the store with a longer timeout",
                 path=error.path,
             ) from error
 
 
+def _checked_names(names: Iterable[str]) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError(
+            f"names is a list of names: watch([{names!r}]), or watch(prefix={names!r}) for all that begin so"
+        )
+    wanted = sorted(set(map(check_name, names)))
+    if not wanted:
+        raise ValueError("names is empty, and nothing would ever change; leave it out to watch all names")
+    return wanted
+
+
+def _checked_interval(interval: float) -> float:
+    if isinstance(interval, bool) or not isinstance(interval, int | float):
+        raise TypeError(f"interval is a number of seconds, not {interval!r}")
+    if not interval > 0:
+        raise ValueError(f"interval is a number of seconds above 0, not {interval!r}")
+    return interval
+
+
 def _nothing() -> None:
-    """What wakes no event loop, where none waits."""
+    """Wakes no event loop, while none waits."""

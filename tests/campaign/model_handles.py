@@ -50,7 +50,7 @@ class Handles(RuleBasedStateMachine):
         return s, self.expected.alive(s.namespace)
 
     def assign(self, s: Any, name: str, value: Any, ttl: float | None = None) -> None:
-        self.expected.assign(s.namespace, name, value, s._ttl if ttl is None else ttl)
+        self.expected.assign(s.namespace, name, value, s.opened.options.ttl if ttl is None else ttl)
 
     def mark(self) -> str:
         self.count += 1

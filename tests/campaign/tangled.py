@@ -172,7 +172,7 @@ TOOLS: dict[str, Callable[[Path], object]] = {
     "stats": _with(lambda s: s.stats(), mode="r"),
     "watch": _with(_watched, mode="r"),
     "backup": lambda path: _once(lambda s: s.backup(path.parent / "backup.db"), mode="r")(path),
-    "upgrade": _once(lambda s: _exhaust(upgrade(s, dry_run=True))),
+    "upgrade": _once(lambda s: _exhaust(upgrade(s.opened, dry_run=True))),
     "rekey": _once(lambda s: s.rekey()),
     "write": _with(lambda s: s.update({f"new {number}": number for number in range(120)})),
     "purge": _with(lambda s: s.purge()),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.opened import writing
 
 from .histories import play
 from .linearizable import CONFLICT, NEVER, Operation, Stored, is_linearizable, unexplained
@@ -134,7 +135,7 @@ class Twice(Store):
 
     def pop(self, name: str, default: Any = None, /) -> Any:
         value = self.get(name, default)
-        self._delete(name)
+        writing.delete(self.opened, name)
         return value
 
 
@@ -144,7 +145,7 @@ class Unchecked(Store):
     def put(self, name: str, value: Any, *, if_revision: Any = None, **options: Any) -> Any:
         if if_revision is not None:
             with self.transaction():
-                self._check_revision(name, if_revision, self._clock())
+                writing.check_revision(self.opened, name, if_revision, self.opened.clock())
         return super().put(name, value, **options)
 
 

@@ -41,7 +41,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def turns_of(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gets the number of free pages at the end of each turn."""
-    engine = s._backend._engine
+    engine = s.opened.engine._engine
     give, turns = engine.give, list[int]()
 
     def counting(hold: Any) -> None:
@@ -70,7 +70,7 @@ def test_each_turn_ends_with_its_checkpoint(path, small_steps, monkeypatch):
     """Else the log would grow with each, and the last one would keep everybody out for as long as all."""
     with_free_pages(path, 400)
     with Store[Any](path) as s:
-        engine = s._backend._engine
+        engine = s.opened.engine._engine
         vacuum, logs = sqlite_compact._vacuum_step, []
         monkeypatch.setattr(
             sqlite_compact, "_vacuum_step", lambda *args: (vacuum(*args), logs.append(engine.checkpoints.log_bytes()))
@@ -136,7 +136,7 @@ def test_files_go_so_many_in_a_turn(path, small_steps, monkeypatch):
         folder = Path(f"{path}-spill")
         for number in range(7):
             (folder / f"{'0' * 32}-{number:032}").write_bytes(b"x")
-        engine = s._backend._engine
+        engine = s.opened.engine._engine
         give, left = engine.give, [len(list(folder.iterdir()))]
 
         def counting(hold: Any) -> None:

@@ -281,7 +281,7 @@ class TestAdmit:
             seen = s.inspect("it")
             clock.advance(10)
             s.admit(seen)
-            row = s._find("it")
+            row = s.opened.find("it")
             assert row is not None
             assert row.body == seen.row.body
             assert (row.expires, row.protocol) == (seen.row.expires, 2)

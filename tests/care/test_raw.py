@@ -45,17 +45,17 @@ def execute(path: Path, statement: str, *values: Any) -> None:
 
 def exported(path: Path, **options: Any) -> list[str]:
     with Store[Any](path, mode="r") as s:
-        return list(export_raw(s, **options))
+        return list(export_raw(s.opened, **options))
 
 
 def imported(path: Path, lines: Any, **options: Any) -> list[tuple[str, str, str]]:
     with Store[Any](path, **options) as s:
-        return list(import_raw(s, lines))
+        return list(import_raw(s.opened, lines))
 
 
 def rows(path: Path) -> dict[tuple[str, str], Any]:
     with Store[Any](path, mode="r") as s:
-        return {(row.namespace, row.name): row for row in s._backend.every_row()}
+        return {(row.namespace, row.name): row for row in s.opened.engine.every_row()}
 
 
 def changed(line: str, **fields: Any) -> str:
@@ -157,7 +157,7 @@ def test_record_of_this_store_in_a_line_of_another_does_not_become_own(path: Pat
     with Store[Any](target) as s:
         s["it"] = "the newer value"
     with Store[Any](path) as s:
-        origin = s._backend.store_id.hex()
+        origin = s.opened.engine.store_id.hex()
     assert imported(target, [changed(line, store=origin)]) == [("", "it", "tampered")]
     with Store[Any](target) as s:
         assert verdict(s, "it") == "tampered"
@@ -207,7 +207,7 @@ def test_name_that_is_there_is_replaced(path: Path, target: Path) -> None:
     with Store[Any](target, writeback=True) as s:
         s.update(b=["there"], c=3)
         assert s["b"] == ["there"]
-        assert list(import_raw(s, exported(path))) == [("", "a", "own"), ("", "b", "own")]
+        assert list(import_raw(s.opened, exported(path))) == [("", "a", "own"), ("", "b", "own")]
         assert s["b"] == 2  # not the live value of before
     with Store[Any](target) as s:
         assert s | {} == {"b": 2, "c": 3, "a": 1}
@@ -270,7 +270,7 @@ def test_malformed_line_is_told_and_the_ones_before_it_are_kept(
     with Store[Any](target) as s:
         done = []
         with pytest.raises(Corrupt, match="line 2 is not a raw record"):
-            done.extend(import_raw(s, lines))
+            done.extend(import_raw(s.opened, lines))
         assert s | {} == {"a": 1}
 
 
@@ -298,10 +298,10 @@ def test_column_that_holds_something_else_is_told_at_the_end(path: Path) -> None
         execute(path, "UPDATE records SET body = 17 WHERE name = 'b'")
         found = []
         with pytest.raises(Corrupt, match=r"1 of the records.*'b'"):
-            found.extend(export_raw(s))
+            found.extend(export_raw(s.opened))
         lines: list[str] = []
         with pytest.raises(Corrupt):
-            for line in export_raw(s):
+            for line in export_raw(s.opened):
                 lines.append(json.loads(line)["name"])
         assert lines == ["a", "c"]
 
@@ -311,4 +311,4 @@ def test_import_into_a_store_that_is_read_only(path: Path) -> None:
         s["it"] = 1
     lines = exported(path)
     with Store[Any](path, mode="r") as s, pytest.raises(ReadOnly):
-        list(import_raw(s, lines))
+        list(import_raw(s.opened, lines))

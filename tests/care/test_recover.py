@@ -203,7 +203,7 @@ def test_what_was_deleted_or_replaced_stays_away(path: Path, target: Path) -> No
     with Store[Any](path) as s:
         s.update({f"old{number:02}": bytes([number]) * 700 for number in range(40)})
         s.update({f"new{number:02}": bytes([number]) * 700 for number in range(40)})
-        fresh = s._pipeline.pack("", "old05", b"again" * 100, 0.0, None)
+        fresh = s.opened.values.pack("", "old05", b"again" * 100, 0.0, None)
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         conn.execute("PRAGMA secure_delete = OFF")  # some builds of SQLite wipe what is deleted
         conn.execute("DELETE FROM records WHERE name BETWEEN 'old10' AND 'old29'")
@@ -345,7 +345,7 @@ def test_key_is_taken_as_the_store_takes_it(path: Path, target: Path) -> None:
 def test_store_whose_id_is_damaged(path: Path, target: Path, damage: str) -> None:
     before = filled(path)
     with Store[Any](path) as s:
-        store_id = s._backend.store_id
+        store_id = s.opened.engine.store_id
     content = path.read_bytes()
     assert content.count(store_id) == 1
     at = content.index(store_id)
@@ -375,7 +375,7 @@ def test_files_come_too_where_they_are_what_was_written(path: Path, target: Path
         s.update({name: os.urandom(5000) for name in ("sound", "missing", "altered")})
         s["small"] = 1
         sound = s["sound"]
-        files = {name: path.parent / f"{path.name}-spill" / s._find(name).spill.split('"')[1] for name in ("missing", "altered")}  # type: ignore[union-attr]
+        files = {name: path.parent / f"{path.name}-spill" / s.opened.find(name).spill.split('"')[1] for name in ("missing", "altered")}  # type: ignore[union-attr]
     files["missing"].unlink()
     overwrite(files["altered"], 100, b"xxxx")
     found = store.recover(path, target)

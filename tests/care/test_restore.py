@@ -191,9 +191,9 @@ class TestSameStore:
     def test_sealers_of_both_stay(self, backup: Path, path: Path) -> None:
         with Store[Any](path, key=b"another key, longer", trust="all") as s:
             s["b"] = 1
-            sealers = s._backend.sealers()
+            sealers = s.opened.engine.sealers()
             store.restore(backup, path)
-            assert s._backend.sealers() == sealers and len(sealers) == 2
+            assert s.opened.engine.sealers() == sealers and len(sealers) == 2
 
     def test_inside_a_transaction(self, backup: Path, path: Path) -> None:
         with small_spill(path) as s:

@@ -62,13 +62,13 @@ def test_protocol_and_codec_of_each_record(path: Path, clock: Any) -> None:
         before = s.record("new")
     clock.advance(10)
     with Store[Any](path, clock=clock) as s:
-        assert list(upgrade(s)) == [
+        assert list(upgrade(s.opened)) == [
             Upgraded("", "a", "upgraded", "pickle 2 → pickle 5"), Upgraded("", "b", "upgraded", "pickle 2 → pickle 5"),
             Upgraded("", "new", "current", ""), Upgraded("", "json", "current", ""),
         ]  # fmt: skip
         assert (s.record("a").protocol, s.record("a").revision) == (5, 2)
         assert s.record("new") == before
-        assert outcomes(upgrade(s, codec="json")) == {"a": "upgraded", "b": "upgraded", "new": "upgraded", "json": "current"}
+        assert outcomes(upgrade(s.opened, codec="json")) == {"a": "upgraded", "b": "upgraded", "new": "upgraded", "json": "current"}
         assert {record.codec for record in s.records()} == {"json"}
         assert s | {} == {"a": [1], "b": "two", "new": 3, "json": {"x": 1}}
         assert list(s) == ["a", "b", "new", "json"]
@@ -78,7 +78,7 @@ def test_protocol_and_codec_of_each_record(path: Path, clock: Any) -> None:
 def test_protocol_that_is_asked_for(path: Path) -> None:
     with Store[Any](path) as s:
         s["a"] = [1]
-        assert outcomes(upgrade(s, protocol=3)) == {"a": "upgraded"}
+        assert outcomes(upgrade(s.opened, protocol=3)) == {"a": "upgraded"}
         assert s.record("a").protocol == 3
         assert s["a"] == [1]
 
@@ -88,7 +88,7 @@ def test_what_can_never_be_right_is_told_before_anything_is_done(path: Path, opt
     with Store[Any](path, protocol=2) as s:
         s["a"] = [1]
         with pytest.raises((ValueError, TypeError)):
-            list(upgrade(s, **options))
+            list(upgrade(s.opened, **options))
         assert s.record("a").revision == 1
 
 
@@ -97,7 +97,7 @@ def test_dry_run_writes_nothing(path: Path) -> None:
         s["a"] = [1]
         before = s.record("a")
         with Store[Any](path) as other:
-            assert [result.why for result in upgrade(other, dry_run=True)] == ["pickle 2 → pickle 5"]
+            assert [result.why for result in upgrade(other.opened, dry_run=True)] == ["pickle 2 → pickle 5"]
         assert s.record("a") == before
 
 
@@ -107,10 +107,10 @@ def test_version_of_a_class(path: Path, points: ModuleType) -> None:
         s["plain"] = 1
     new = at_version_2(points)
     with Store[Any](path) as s:
-        assert [(result.name, result.why) for result in upgrade(s)] == [
+        assert [(result.name, result.why) for result in upgrade(s.opened)] == [
             ("deep", f"{new.__module__}.Point 1 → 2"), ("plain", ""),
         ]  # fmt: skip
-        assert outcomes(upgrade(s)) == {"deep": "current", "plain": "current"}
+        assert outcomes(upgrade(s.opened)) == {"deep": "current", "plain": "current"}
         assert s["deep"]["of"][0].at == (1, 2)
     body = stored(path, "deep")
     assert b"store:version" in body and b"at" in body
@@ -118,7 +118,7 @@ def test_version_of_a_class(path: Path, points: ModuleType) -> None:
 
 def stored(path: Path, name: str) -> bytes:
     with Store[Any](path) as s:
-        row = s._find(name)
+        row = s.opened.find(name)
         assert row is not None
         return row.body
 
@@ -132,13 +132,13 @@ def test_class_that_moved(path: Path, points: ModuleType, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, moved.__name__, moved)
     Point.__module__ = moved.__name__
     with Store[Any](path) as s:
-        (result,) = upgrade(s)
+        (result,) = upgrade(s.opened)
         assert (result.outcome, s.record("a").revision) == ("failed", 1)
         assert "'points_of_a_test.Point', which is not there any more" in result.why
     with Store[Any](path, renames={"points_of_a_test.Point": "moved_in_a_test.Point"}) as s:
-        (result,) = upgrade(s)
+        (result,) = upgrade(s.opened)
         assert result.why == "points_of_a_test.Point → moved_in_a_test.Point"
-        assert outcomes(upgrade(s)) == {"a": "current"}
+        assert outcomes(upgrade(s.opened)) == {"a": "current"}
     with Store[Any](path) as s:
         assert s["a"][0].x == 1
         assert s.record("a").type == "list"
@@ -160,7 +160,7 @@ def test_only_what_verified_is_sealed_again(path: Path) -> None:
         before = db.execute("SELECT * FROM records WHERE name <> 'mine' ORDER BY id").fetchall()
     for trust in ("data", "own", "all"):
         with Store[Any](path, trust=trust) as s:
-            results = list(upgrade(s))
+            results = list(upgrade(s.opened))
         assert outcomes(results) == {
             "theirs": "left", "mine": "upgraded" if trust == "data" else "current", "changed": "left", "rotten": "left",
         }  # fmt: skip
@@ -174,7 +174,7 @@ def test_only_what_verified_is_sealed_again(path: Path) -> None:
 def test_value_that_the_codec_cannot_hold_stays_as_it_is(path: Path) -> None:
     with Store[Any](path) as s:
         s.update(tuple=(1, 2), list=[1, 2])
-        results = list(upgrade(s, codec="json"))
+        results = list(upgrade(s.opened, codec="json"))
         assert outcomes(results) == {"tuple": "failed", "list": "upgraded"}
         assert "record 'tuple': value: JSON has no tuple" in results[0].why
         assert (s["tuple"], s.record("tuple").codec) == ((1, 2), "pickle")
@@ -203,7 +203,7 @@ def test_value_that_would_not_come_back_stays_as_it_is(path: Path, monkeypatch: 
     monkeypatch.setattr(sys.modules[Careless.__module__], "Careless", Careless, raising=False)
     with Store[Any](path, protocol=4) as s:
         s["a"] = Careless()
-        (result,) = upgrade(s, protocol=5)
+        (result,) = upgrade(s.opened, protocol=5)
         assert (result.outcome, s.record("a").protocol) == ("failed", 4)
         assert "what it was made of is gone" in result.why
         assert type(s["a"]).__name__ == "Careless"
@@ -213,16 +213,16 @@ def test_all_namespaces_or_one(path: Path) -> None:
     with Store[Any](path, protocol=2) as s, s.within("inner") as inner:
         s["a"], inner["b"] = 1, 2
     with Store[Any](path) as s:
-        assert outcomes(upgrade(s, namespace="inner")) == {"b": "upgraded"}
-        assert outcomes(upgrade(s, namespace="")) == {"a": "upgraded"}
-        assert outcomes(upgrade(s)) == {"a": "current", "b": "current"}
+        assert outcomes(upgrade(s.opened, namespace="inner")) == {"b": "upgraded"}
+        assert outcomes(upgrade(s.opened, namespace="")) == {"a": "upgraded"}
+        assert outcomes(upgrade(s.opened)) == {"a": "current", "b": "current"}
 
 
 def test_batches_are_transactions_of_their_own(path: Path) -> None:
     with Store[Any](path, protocol=2) as s:
         s.update({f"n{i}": i for i in range(10)})
     with Store[Any](path) as s:
-        results = upgrade(s, batch=4)
+        results = upgrade(s.opened, batch=4)
         next(results)
         with Store[Any](path) as other:  # nothing is held between two batches
             protocols = [record.protocol for record in other.records()]
@@ -245,24 +245,24 @@ def test_interrupted_batch_is_undone(path: Path, points: ModuleType) -> None:
     points.Point = Interrupting  # type: ignore[attr-defined]
     with Store[Any](path) as s:
         with pytest.raises(KeyboardInterrupt):
-            list(upgrade(s))
+            list(upgrade(s.opened))
         assert {record.protocol for record in s.records()} == {2}
         points.Point = Point  # type: ignore[attr-defined]
-        assert set(outcomes(upgrade(s)).values()) == {"upgraded"}
+        assert set(outcomes(upgrade(s.opened)).values()) == {"upgraded"}
 
 
 def test_expired_records_are_not_upgraded(path: Path, clock: Any) -> None:
     with Store[Any](path, protocol=2, clock=clock) as s:
         s.put("short", 1, ttl=10)
         clock.advance(11)
-        assert list(upgrade(s, protocol=5)) == []
+        assert list(upgrade(s.opened, protocol=5)) == []
 
 
 def test_live_values_of_writeback_are_let_go(path: Path) -> None:
     with Store[Any](path, protocol=2, writeback=True) as s:
         s["a"] = [1]
         live = s["a"]
-        list(upgrade(s, protocol=5))
+        list(upgrade(s.opened, protocol=5))
         assert s["a"] == [1] and s["a"] is not live
 
 
@@ -271,7 +271,7 @@ def test_other_writers_come_between(path: Path) -> None:
     with Store[Any](path, protocol=2) as s:
         s.update({f"n{i}": i for i in range(6)})
     with Store[Any](path, timeout=30) as s:
-        results = upgrade(s, batch=2)
+        results = upgrade(s.opened, batch=2)
         next(results)
         writer = threading.Thread(target=s.put, args=("n5", "other"))
         writer.start()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spoiled import overwrite_page
 
 from store import Store
 from store.care.verify import Verification
@@ -110,7 +111,7 @@ def test_records_deleted_meanwhile_do_not_matter(path: Path) -> None:
     """Each page is its own snapshot; between two of them anything may happen."""
     with Store[Any](path) as s:
         s.update({f"n{number:04}": number for number in range(1000)})
-        rows = s._backend.every_row()
+        rows = s.opened.engine.every_row()
         assert next(rows).name == "n0000"
         s["later"] = 1
         for number in range(300, 1000):
@@ -130,13 +131,7 @@ def root_page(path: Path, name: str) -> slice:
 def test_page_that_was_overwritten_is_damage(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = conn.execute("PRAGMA page_size").fetchone()
-        (pages,) = conn.execute("PRAGMA page_count").fetchone()
-    with open(path, "r+b") as file:
-        file.seek(size * (pages // 2))
-        file.write(b"\xff" * size)
+    overwrite_page(path)
     with Store[Any](path) as s:
         found = s.verify()
     assert found.damage
@@ -202,7 +197,7 @@ def test_record_that_its_index_does_not_lead_to_is_named(path: Path) -> None:
 def test_records_behind_a_page_that_cannot_be_read_are_checked_and_named(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
-        row = s._find("n0500")
+        row = s.opened.find("n0500")
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     content = bytearray(path.read_bytes())
@@ -223,7 +218,7 @@ def test_quick_looks_at_the_size_of_files_and_full_at_their_content(path: Path) 
     with Store[Any](path, spill_bytes=100) as s:
         s.update(altered=b"x" * 1000, cut=b"y" * 1000, sound=b"z" * 1000)
         for name in ("altered", "cut"):
-            row = s._find(name)
+            row = s.opened.find(name)
             assert row is not None and row.spill is not None
             file = Path(f"{path}-spill") / row.spill.split('"')[1]
             file.write_bytes(b"!" + file.read_bytes()[1 : None if name == "altered" else 500])
@@ -292,6 +287,6 @@ def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:
-                s._backend._engine.fold(s._backend._engine.slot(), "RESTART")
+                s.opened.engine._engine.fold(s.opened.engine._engine.slot(), "RESTART")
             other["b"] = number
             assert s.verify().damage == [] and s.verify().unread == 0

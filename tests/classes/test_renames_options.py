@@ -183,7 +183,7 @@ def test_pickled_store_keeps_renames_and_on_missing(path: Path, moved: Any, modu
     with Store(path, renames={"old": moved.User}, on_missing="placeholder") as s:
         copy = stdlib.loads(stdlib.dumps(s))
     with copy:
-        assert copy._options["renames"] == {"old": moved.User}
+        assert copy.opened.options.renames == {"old": moved.User}
         assert "placeholder for old.User" in repr(copy["ada"])  # new.User.User is not there
 
 

@@ -85,7 +85,7 @@ def test_arrays_by_joblib_stand_as_they_are(path: Path) -> None:
     with Store[Any](path, codec="joblib") as s:
         s["model"] = {"weights": [little, big], "name": "m"}
         back = s["model"]
-        assert s._find("model").body.count(little.tobytes()) == 1  # type: ignore[union-attr]
+        assert s.opened.find("model").body.count(little.tobytes()) == 1  # type: ignore[union-attr]
     for one, other in zip(back["weights"], (little, big), strict=True):
         assert (one == other).all() and one.dtype == other.dtype and one.flags.writeable
 

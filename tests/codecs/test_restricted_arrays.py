@@ -281,7 +281,7 @@ def test_arrays_need_no_key_to_be_written(path: Path, monkeypatch: pytest.Monkey
     from store.trust.keys.ring import NoKeys
 
     with Store[Any](path) as s:
-        monkeypatch.setattr(s._pipeline.sealer, "keyring", NoKeys())
+        monkeypatch.setattr(s.opened.values.sealer, "keyring", NoKeys())
         s.update(small=np.arange(3), large=np.zeros(300_000))
         assert (s["small"].tolist(), s["large"].sum()) == ([0, 1, 2], 0)
 

@@ -337,7 +337,7 @@ def test_line_of_another_user_opens_no_file(tmp_path: Path) -> None:
 
         def hold() -> None:
             with a.transaction():
-                a._backend._engine.writer_lock.say(b"1 %s\n" % str(pipe).encode())
+                a.opened.engine._engine.writer_lock.say(b"1 %s\n" % str(pipe).encode())
                 holder.set()
                 assert leave.wait(TIMEOUT)
 

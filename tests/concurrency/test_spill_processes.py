@@ -57,10 +57,10 @@ WRITER = """
     import store.engines.sqlite.spill.files as spill
 
     with Store(sys.argv[1], spill_bytes=1000) as s:
-        row = s._pack("it", b"big" * 1000, None)
+        row = s.opened.pack("it", b"big" * 1000, None)
         print("written", flush=True)
         input()
-        s._store(row)
+        s.opened.put(row)
         print("stored", flush=True)
 """
 
@@ -89,7 +89,7 @@ def test_writer_that_was_killed_leaves_an_orphan_alone(path: Path, program: Any)
         child = program(WRITER, path)
         assert child.line() == "written"
         child.kill()
-        (orphan,) = [file for file in files(path) if file not in str(s._find("before"))]
+        (orphan,) = [file for file in files(path) if file not in str(s.opened.find("before"))]
         found = s.verify()
         assert (found.orphans, found.files, found.ok) == ([orphan], [], True)
         freed = s.compact()
@@ -132,14 +132,14 @@ def test_compact_beside_writers_loses_nothing(path: Path, program: Any) -> None:
 def test_fork_shares_what_is_mapped_and_nothing_else(path: Path, forked: Any) -> None:
     with small_spill(path) as s:
         s["it"] = BIG
-        pending = s._pack("later", OTHER, None)
+        pending = s.opened.pack("later", OTHER, None)
 
         def child() -> Any:
             s["child"] = OTHER
-            return s["it"], s._backend.spill._pending  # type: ignore[union-attr]
+            return s["it"], s.opened.engine.spill._pending  # type: ignore[union-attr]
 
         assert forked(child).result() == (BIG, {})
-        s._store(pending)  # which the child left alone
+        s.opened.put(pending)  # which the child left alone
         assert (s["child"], s["later"]) == (OTHER, OTHER)
         assert s.verify().ok and s.verify().orphans == []
 
@@ -148,12 +148,12 @@ def test_child_of_a_fork_does_not_keep_a_write_in_progress(path: Path, forked: A
     """The folder's lock goes with the last descriptor, and a copy of it may live for long."""
     with small_spill(path, timeout=0.0) as s:
         s["before"] = 1
-        pending = s._pack("it", BIG, None)
+        pending = s.opened.pack("it", BIG, None)
         (read, write), (begun, begin) = os.pipe(), os.pipe()
         child = forked(lambda: os.write(begin, b"x") and os.read(read, 1) and None)
         os.read(begun, 1)  # what it does at its start is done
         try:
-            s._store(pending)
+            s.opened.put(pending)
             (folder_of(path) / ("0" * 32 + "-" + "0" * 32)).write_bytes(b"x")
             assert s.compact().orphans == 1
         finally:
@@ -167,7 +167,7 @@ def test_files_are_synced_before_the_row_is_committed(path: Path, monkeypatch: p
     with small_spill(path) as s:
         s["before"] = 1
         steps: list[str] = []
-        slot = s._backend._engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine._engine.slot()  # type: ignore[attr-defined]
         run, fsync = type(slot).run, os.fsync
 
         def watched(self: Any, sql: str, *args: Any) -> Any:

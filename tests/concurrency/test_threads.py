@@ -145,7 +145,7 @@ def test_second_database_that_cannot_follow_is_made_anew(monkeypatch):
         s["a"] = 1
         with s.transaction():
             s["a"] = 2
-        copy = s._backend._engine.memory._copy
+        copy = s.opened.engine._engine.memory._copy
         with copy.guard:
             copy.ready().execute("DROP TABLE records")
         s["a"] = 3
@@ -161,7 +161,7 @@ def test_second_database_that_cannot_follow_is_made_anew(monkeypatch):
 def test_reader_in_memory_takes_no_lock_of_writers(monkeypatch):
     with Store(":memory:", timeout=0.05) as s:
         s["a"] = 1
-        hold, engine = Hold(), s._backend._engine
+        hold, engine = Hold(), s.opened.engine._engine
         in_thread(lambda: None)
         engine.writer_lock.acquire(hold, lambda: None, 1)
         assert in_thread(lambda: (s["a"], len(s), "a" in s, dict(s), s.record("a").revision)) == (
@@ -390,7 +390,7 @@ def test_look_at_the_index_keeps_nothing_while_it_waits_for_who_opens_a_connecti
 
     with Store(path) as s:
         s["a"] = 1
-        coherence = s._backend.coherence
+        coherence = s.opened.engine.coherence
         coherence.drop()
         with monkeypatch.context() as patched:
             telling = Telling()

@@ -105,7 +105,7 @@ class TestOneRecord:
     def test_values_are_copies(self, empty: Store[Any]) -> None:
         mine = [1]
         empty["a"] = mine
-        if empty._writeback is not None:  # shared on purpose; what comes of it is in test_writeback
+        if empty.opened.writeback is not None:  # shared on purpose; what comes of it is in test_writeback
             assert empty["a"] is mine
             return
         mine.append(2)

@@ -34,7 +34,7 @@ from golden_classes import Account, Plain, Prefs  # noqa: E402
 from store import Store  # noqa: E402
 from store.engines.sqlite.schema import SCHEMA_VERSION  # noqa: E402
 from store.errors import StoreError  # noqa: E402
-from store.opened import handle  # noqa: E402
+from store.opened import opening  # noqa: E402
 from store.sessions import Sessions  # noqa: E402
 from store.settings import Settings  # noqa: E402
 from store.trust.keys.ring import NoKeys  # noqa: E402
@@ -107,7 +107,7 @@ def write_closed(path: Path) -> None:
             (path.with_name("session")).write_text(sessions.create({"user": "ann", "cart": ["tea"]}) + "\n")
     with open_(path, clock, key=FOREIGN_KEY, namespace="foreign") as s:
         s["plain"], s["class"] = {"a": [1, (2, None)]}, Plain(2, [])
-    with mock.patch.object(handle, "Keyring", lambda _: NoKeys()), open_(path, clock, namespace="unkeyed") as s:
+    with mock.patch.object(opening, "Keyring", lambda _: NoKeys()), open_(path, clock, namespace="unkeyed") as s:
         s["plain"] = {"a": 1}
 
 

@@ -184,7 +184,7 @@ def test_planted_sealers_cost_nothing(path: Path, capsys: Any, planted: str) -> 
         )
         conn.commit()
     with Store(path) as s:
-        assert len(s._backend.sealers()) <= 1000
+        assert len(s.opened.engine.sealers()) <= 1000
         s["b"] = 2
     code, out, _ = run(capsys, "rekey", path, "--json")
     assert code == 0 and len(json.loads(out)["keys"]) == 1

@@ -74,7 +74,7 @@ def test_list_of_every_wrong_shape(stored: Path, opened: list[str], shape: str, 
 @pytest.mark.parametrize("key", [None, THEIRS], ids=["ours", "theirs"])
 def test_file_of_another_record_is_not_reached(stored: Path, opened: list[str], key: bytes | None) -> None:
     with small_spill(stored) as s:
-        row = s._find("other")
+        row = s.opened.find("other")
         assert row is not None
     reseal(stored, key, spill=row.spill, body=b"")
     with small_spill(stored, trust="all") as s:
@@ -91,7 +91,7 @@ def test_file_of_another_record_is_not_reached(stored: Path, opened: list[str], 
 def test_something_else_under_the_name_of_a_file(stored: Path, tmp_path: Path, way: str) -> None:
     secret = tmp_path / "secret"
     with small_spill(stored) as s:
-        row = s._find("it")
+        row = s.opened.find("it")
         assert row is not None and row.spill is not None
         file = folder_of(stored) / json.loads(row.spill)[0][0]
         shutil.copy(file, secret)
@@ -213,7 +213,7 @@ def test_more_buffers_than_the_list_has(path: Path) -> None:
     for key in (None, THEIRS):
         with small_spill(path) as s:
             s["it"] = [Buffered(BIG), Buffered(OTHER)]
-            row = s._find("it")
+            row = s.opened.find("it")
             assert row is not None and row.spill is not None
         reseal(path, key, spill=listed(json.loads(row.spill)[0]))
         with small_spill(path, allow=[Buffered]) as s, pytest.raises(Corrupt):
@@ -242,7 +242,7 @@ def test_compact_keeps_the_files_of_a_damaged_row(stored: Path) -> None:
 
 def test_store_in_memory_refuses_what_lies_in_files(stored: Path) -> None:
     with small_spill(stored) as s, Store[Any](":memory:") as memory:
-        row = s._find("it")
+        row = s.opened.find("it")
         assert row is not None
         with pytest.raises(Corrupt, match="here there are none"):
-            memory._pipeline.unpack(memory._pipeline.sealer.seal(row))
+            memory.opened.values.unpack(memory.opened.values.sealer.seal(row))

@@ -31,7 +31,7 @@ def planted(path: Path, *, body: bytes, shape: str) -> None:
     """A record `it` of somebody else with files of that shape, and one of ours."""
     with small_spill(path, key=THEIRS) as s:
         s["it"] = BIG
-        prefix = s._backend.spill.prefix("", "it")  # type: ignore[union-attr]
+        prefix = s.opened.engine.spill.prefix("", "it")  # type: ignore[union-attr]
     with small_spill(path) as s:
         s["other"] = OTHER
     folder = folder_of(path)
@@ -87,7 +87,7 @@ def test_record_whose_files_are_holes_can_be_deleted(path: Path) -> None:
 def test_buffers_of_somebody_else_are_read_as_they_are_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_spill(path, key=THEIRS) as s:
         s["it"] = [Buffered(BIG), Buffered(OTHER)]
-        row = s._find("it")
+        row = s.opened.find("it")
         assert row is not None and row.spill is not None
     body = pickle.dumps("none of them", protocol=5)
     with small_spill(path, allow=[Buffered]) as s:

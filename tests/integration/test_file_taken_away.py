@@ -273,7 +273,7 @@ def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, d
 def test_log_made_anew_by_others_while_no_connection_was_open(path):
     with Store(path) as s:
         s["a"] = 1
-        s._backend._engine.close_idle(1.0)  # as a fork does
+        s.opened.engine._engine.close_idle(1.0)  # as a fork does
         assert not os.path.exists(f"{path}-wal")
         assert other_process_writes(path) == "wrote"
         s["a"] = 2
@@ -339,18 +339,18 @@ def test_transaction_that_ended_under_its_block_keeps_nothing(path):
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s._backend._engine.slot().conn.rollback()  # as SQLite does by itself after some errors
+                s.opened.engine._engine.slot().conn.rollback()  # as SQLite does by itself after some errors
                 s["b"] = "must not be a transaction of its own"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s._backend._engine.slot().conn.rollback()
+                s.opened.engine._engine.slot().conn.rollback()
                 with s.transaction():
                     s["b"] = "nor this"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s._backend._engine.slot().conn.rollback()
+                s.opened.engine._engine.slot().conn.rollback()
                 s.update(b="nor this")
         assert dict(s) == {"a": 1}
 

@@ -163,11 +163,11 @@ def test_store_of_a_later_release_is_refused_untouched(tmp_path: Path, file: str
 def test_record_of_a_later_protocol_is_refused_alone(tmp_path: Path) -> None:
     copy = copy_of(tmp_path, VERSIONS[-1], "closed.store")
     with open_(copy) as s:
-        sealer, row = s._pipeline.sealer, s._find("int")
+        sealer, row = s.opened.values.sealer, s.opened.find("int")
         assert row is not None
         later = sealer.seal(row._replace(protocol=99))
         with s.transaction():
-            s._backend.put(later, later.modified)
+            s.opened.engine.put(later, later.modified)
     with open_(copy) as s:
         with pytest.raises(UnknownProtocol, match=r"record 'int'.*pickle protocol 99") as caught:
             s["int"]

@@ -16,7 +16,7 @@ from store.engines.sqlite import statements as sql
 def traced(store: Store) -> Iterator[list[str]]:
     """The statements that this thread's connection runs."""
     statements: list[str] = []
-    conn = store._backend._engine.slot().conn
+    conn = store.opened.engine._engine.slot().conn
     conn.set_trace_callback(statements.append)
     try:
         yield statements

@@ -44,7 +44,7 @@ def s(path, clock) -> Iterator[Store]:
 def statements(s) -> list[str]:
     """Those that this thread's connection runs from now on."""
     found: list[str] = []
-    conn = s._backend._engine.slot().conn
+    conn = s.opened.engine._engine.slot().conn
     assert conn is not None
     conn.set_trace_callback(found.append)
     return found
@@ -64,7 +64,7 @@ def test_cached_read_runs_no_statement(s, statements, read: Callable[[Store], ob
 
 
 def test_read_that_is_not_cached_runs_one_statement(s, statements):
-    s._cache.drop()
+    s.opened.cache.drop()
     s["a"]
     assert len(statements) == 1
 

@@ -25,7 +25,7 @@ def _decoded() -> None:
 
 
 def engine_of(s: Store[Any]) -> object:
-    return s._backend._engine  # type: ignore[attr-defined]
+    return s.opened.engine._engine  # type: ignore[attr-defined]
 
 
 class TestRepr:
@@ -102,7 +102,7 @@ CALLS: dict[str, Callable[[Store[Any]], Any]] = {
     "sync": lambda s: s.sync(),
     "watch": lambda s: s.watch(),
 }
-FINE_WHEN_CLOSED = {"close", "namespace", "location"}
+FINE_WHEN_CLOSED = {"close", "namespace", "location", "opened"}
 OPERATORS = {name for name in CALLS if name.startswith("__")}
 
 
@@ -199,7 +199,7 @@ class TestPickle:
         with Store[Any](path, key=secret) as s:
             s["a"] = 1
             data = pickle.dumps(s)
-            key = s._pipeline.sealer.keyring.sealing_key()
+            key = s.opened.values.sealer.keyring.sealing_key()
             assert key is not None
             for hidden in (secret, key._secret, secret.hex().encode(), key._secret.hex().encode()):
                 assert hidden not in data
@@ -256,7 +256,7 @@ class TestPickle:
 
     def test_keeps_the_allowed_classes_given_as_an_iterator(self, path: Path) -> None:
         with Store[Any](path, allow=iter([Path])) as s, pickle.loads(pickle.dumps(s)) as again:
-            assert again._pipeline.allow == (Path,)
+            assert again.opened.values.allow == (Path,)
 
     def test_copies_are_other_handles(self, path: Path) -> None:
         with Store[Any](path, namespace="x") as s:

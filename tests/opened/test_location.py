@@ -20,7 +20,7 @@ from store.settings import Settings
 
 
 def engine_of(s: Store[Any]) -> object:
-    return s._backend._engine  # type: ignore[attr-defined]
+    return s.opened.engine._engine  # type: ignore[attr-defined]
 
 
 class TestLocation:

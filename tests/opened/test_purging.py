@@ -39,12 +39,12 @@ def write(s: Store[Any], times: int) -> None:
 
 def expire(s: Store[Any], clock: Any, records: int, prefix: str = "n") -> None:
     """Makes that many records, and lets them expire; none of it counts as a write."""
-    left = s._purging.left
+    left = s.opened.purging.left
     with s.transaction():
         for number in range(records):
             s.put(f"{prefix}{number}", number, ttl=5)
     clock.advance(10)
-    s._purging.left = left
+    s.opened.purging.left = left
 
 
 def test_every_so_many_writes_expired_records_go(s, path, clock):
@@ -62,7 +62,7 @@ def test_every_so_many_writes_expired_records_go(s, path, clock):
 def test_writes_between_cost_what_they_did(s, clock):
     expire(s, clock, 10)
     statements: list[str] = []
-    s._backend._engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)
     write(s, PURGE_EVERY - 1)
     assert len(statements) == PURGE_EVERY - 1
 
@@ -70,7 +70,7 @@ def test_writes_between_cost_what_they_did(s, clock):
 def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
     write(s, PURGE_EVERY - 1)
     statements: list[str] = []
-    s._backend._engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)
     write(s, 1)
     assert len(statements) == 3
     assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]
@@ -83,7 +83,7 @@ def test_store_of_sessions_does_not_grow_for_ever(path, clock):
         for number in range(PURGE_EVERY * 12):
             s[f"session{number}"] = number
             clock.advance(1)
-            most = max(most, s._backend.last_id("") - number) if number % 50 else most
+            most = max(most, s.opened.engine.last_id("") - number) if number % 50 else most
         assert on_disk(path) <= 100 + PURGE_EVERY
         assert len(s) == 99
 
@@ -112,7 +112,7 @@ def test_other_namespaces_in_turn(s, path, clock):
                 inner.put("n", 1, ttl=5)
                 inner["kept"] = 1
     clock.advance(10)
-    s._purging.left = 0
+    s.opened.purging.left = 0
     for _ in range(4):
         write(s, PURGE_EVERY)
     assert [on_disk(path, name) for name in names] == [1] * len(names)
@@ -181,7 +181,7 @@ def test_not_inside_a_transaction_but_after_it(s, path, clock):
     with s.transaction():
         with s.transaction():
             write(s, 2 * PURGE_EVERY)
-        assert s._backend.expired("", None, clock(), 100) != []
+        assert s.opened.engine.expired("", None, clock(), 100) != []
     assert on_disk(path) == 1
 
 
@@ -235,13 +235,13 @@ def test_iteration_goes_on_while_records_go(s, clock):
 def test_files_of_what_is_purged_go(path, clock):
     with Store[Any](path, clock=clock, spill_bytes=1000) as s:
         s["kept"] = 0
-        left = s._purging.left
+        left = s.opened.purging.left
         s.put("large", b"x" * 5000, ttl=5)
-        s._purging.left = left
+        s.opened.purging.left = left
         clock.advance(10)
         write(s, PURGE_EVERY)
         assert on_disk(path) == 1
-        assert s._backend.orphans() == []
+        assert s.opened.engine.orphans() == []
         s.compact()
         assert not list(Path(f"{path}-spill").iterdir())
 
@@ -253,7 +253,7 @@ def test_failure_is_told_by_stats_and_not_by_the_write(s, path, clock, monkeypat
         raise StorageError("the disk is full", errno=28)
 
     with monkeypatch.context() as patched:
-        patched.setattr(s._backend, "delete_rows", failing)
+        patched.setattr(s.opened.engine, "delete_rows", failing)
         write(s, PURGE_EVERY)
     assert s["kept"] == PURGE_EVERY - 1
     assert s.stats().purge_error == "the disk is full"
@@ -279,8 +279,8 @@ def test_writer_who_is_busy_is_not_waited_for(path, clock):
         thread.start()
         try:
             assert entered.wait(60)
-            s._purge_some()  # it would wait for the store's timeout, a minute
-            assert (on_disk(path), s._purging.error) == (6, None)
+            s.opened.purge_some()  # it would wait for the store's timeout, a minute
+            assert (on_disk(path), s.opened.purging.error) == (6, None)
         finally:
             leave.set()
             thread.join()
@@ -293,4 +293,4 @@ def test_store_in_memory(clock):
         s["kept"] = 0
         expire(s, clock, 5)
         write(s, PURGE_EVERY)
-        assert s._backend.expired("", None, clock(), 10) == []
+        assert s.opened.engine.expired("", None, clock(), 10) == []

@@ -99,7 +99,7 @@ def test_closed_store_with_a_warm_cache(path, read):
         s.close()
         with pytest.raises(StoreClosed):
             read(s)
-        assert s._cache not in keeps_the_engine._backend.coherence._caches
+        assert s.opened.cache not in keeps_the_engine.opened.engine.coherence._caches
 
 
 # -- time
@@ -152,7 +152,7 @@ def test_clock_that_goes_back(path, clock):
 def test_count_does_not_hold_before_it_was_taken(path, clock):
     with Store(path, clock=clock) as s:
         s.put("a", 1, ttl=10)
-        s._backend.get("", "a", clock())  # looks whether the file is in its place
+        s.opened.engine.get("", "a", clock())  # looks whether the file is in its place
         clock.advance(9.5)
         s["b"] = 1
         s.get("asks the file")
@@ -220,19 +220,19 @@ def test_size_is_bounded(path, clock):
             s[str(number)] = [bytes(900)]
         for number in range(100):
             assert s[str(number)] == [bytes(900)]
-            entries = s._cache._state[2]
+            entries = s.opened.cache._state[2]
             assert entries.size == sum(ENTRY_BYTES + entry[3] for entry in entries.values()) <= limit
         assert list(entries)[-1] == "99"
         s["huge"] = bytes(limit)
         assert s["huge"] == bytes(limit)
-        assert len(s._cache._state[2]) >= 20
+        assert len(s.opened.cache._state[2]) >= 20
 
 
 def test_scalar_counts_as_what_it_takes(s):
     s["wide"] = "x" * 10_000 + "\N{CAT}"  # 4 bytes for each character, of which the pickle takes 1
     write_beside(s, "a", 1)
     s["wide"]
-    assert s._cache._state[2]["wide"][3] >= sys.getsizeof(s["wide"]) > 40_000
+    assert s.opened.cache._state[2]["wide"][3] >= sys.getsizeof(s["wide"]) > 40_000
 
 
 def test_no_cache(path, clock, asked):
@@ -241,7 +241,7 @@ def test_no_cache(path, clock, asked):
         statements = asked(s)
         assert (s["a"], s["a"], len(s), len(s), "a" in s, s.get_many("a")) == (1, 1, 1, 1, True, {"a": 1})
         assert len(statements) == 6
-        assert s._cache not in s._backend.coherence._caches
+        assert s.opened.cache not in s.opened.engine.coherence._caches
 
 
 @pytest.mark.parametrize("writeback", [False, True])
@@ -259,8 +259,8 @@ def test_in_memory_and_with_writeback_there_is_none(path):
         with s:
             s["a"] = [1]
             s["a"].append(2)
-            assert s["a"] == ([1] if s._writeback is None else [1, 2])
-            assert s._cache.begin() is None
+            assert s["a"] == ([1] if s.opened.writeback is None else [1, 2])
+            assert s.opened.cache.begin() is None
 
 
 # -- names and errors
@@ -348,7 +348,7 @@ def test_record_of_another_key_is_not_cached(path, clock):
             assert s["plain"] == [1]
             with pytest.raises(Untrusted):
                 s["bomb"]
-        assert dict(s._cache._state[2]) == {}
+        assert dict(s.opened.cache._state[2]) == {}
 
 
 @pytest.mark.damaged

@@ -40,14 +40,14 @@ writers = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 @writers
 def test_commit_between_row_and_filing(s, write):
     s["b"]
-    hook(s._backend, "find", after=lambda: in_thread(lambda: write(s)))
+    hook(s.opened.engine, "find", after=lambda: in_thread(lambda: write(s)))
     assert s["a"] == ["old"]  # the read began before
     assert s["a"] == ["new"]
 
 
 @writers
 def test_commit_between_header_and_row(s, write):
-    hook(s._backend, "find", before=lambda: in_thread(lambda: write(s)))
+    hook(s.opened.engine, "find", before=lambda: in_thread(lambda: write(s)))
     assert s["a"] == ["new"]
     assert s["a"] == ["new"]
     write_beside(s, "a", ["newer"])
@@ -62,7 +62,7 @@ def test_commit_between_our_own_and_what_is_learnt_of_it(s, write):
         write(s)
         assert s["a"] == ["new"]
 
-    hook(s._backend, "put", after=lambda: in_thread(overwrite))
+    hook(s.opened.engine, "put", after=lambda: in_thread(overwrite))
     s["a"] = ["mine"]
     assert s["a"] == stored(s, "a") == ["new"]
 
@@ -73,7 +73,7 @@ def test_commit_between_count_and_filing(s, write):
         s["c"] = 1
         write(s)
 
-    hook(s._backend, "count_until", after=lambda: in_thread(insert))
+    hook(s.opened.engine, "count_until", after=lambda: in_thread(insert))
     assert len(s) == 2
     assert len(s) == 3
 
@@ -92,14 +92,14 @@ def test_commit_of_another_program_clears_all(s):
 
 def test_two_commits_of_which_one_is_ours(s):
     warm(s)
-    hook(s._backend.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
     s["b"] = ["mine"]
     assert (s["a"], s["b"]) == (["new"], ["mine"])
 
 
 def test_delete_of_nothing_with_a_commit_beside_it(s):
     warm(s)
-    hook(s._backend.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
     with pytest.raises(KeyError):
         del s["nobody"]
     assert s["a"] == ["new"]
@@ -107,7 +107,7 @@ def test_delete_of_nothing_with_a_commit_beside_it(s):
 
 def test_transaction_of_nothing_with_a_commit_after_it(s):
     warm(s)
-    hook(s._backend.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
     with s.transaction():
         pass
     assert s["a"] == stored(s, "a")
@@ -117,9 +117,9 @@ def test_transaction_whose_savepoint_was_rolled_back_with_a_commit_after_it(s):
     """What was undone counts as changed, and need not have been committed: then it may be anything."""
     warm(s)
     told: list[Any] = []
-    committed = s._backend.coherence.committed
-    s._backend.coherence.committed = lambda before, touched: told.append(touched) or committed(before, touched)
-    hook(s._backend.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
+    committed = s.opened.engine.coherence.committed
+    s.opened.engine.coherence.committed = lambda before, touched: told.append(touched) or committed(before, touched)
+    hook(s.opened.engine.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
     with s.transaction(), suppress(ZeroDivisionError), s.transaction():
         s["c"] = 1
         1 / 0
@@ -189,7 +189,7 @@ def _edit(s: Store) -> None:
 def _purge(s: Store) -> None:
     s.put("a", 1, ttl=0.5)
     s["a"]
-    s._clock.clock.advance(0.5)
+    s.opened.clock.clock.advance(0.5)
     s.purge()
 
 
@@ -291,7 +291,7 @@ def test_get_many_while_another_thread_changes_both(s):
         warm(s)
 
     warm(s)
-    hook(s._cache, "_decoded", after=lambda: in_thread(change))
+    hook(s.opened.cache, "_decoded", after=lambda: in_thread(change))
     found = s.get_many("ab")
     assert found["a"] == found["b"]
     assert s.get_many("ab") == {"a": ["new"], "b": ["new"]}
@@ -319,7 +319,7 @@ def test_values_changed_by_us_between_two_look_ups(s):
     warm(s)
     names = Interleaved("ab")
     names.action = lambda: in_thread(lambda: _by_us(s))
-    assert s._cache.values(names, s._clock()) is None
+    assert s.opened.cache.values(names, s.opened.clock()) is None
 
 
 def test_values_changed_by_another_program_between_two_look_ups(s):
@@ -327,11 +327,11 @@ def test_values_changed_by_another_program_between_two_look_ups(s):
     names = Interleaved("ab")
 
     def file_the_other() -> None:
-        hook(s._backend, "find", before=lambda: [write_beside(s, name, ["new"]) for name in "ab"])
+        hook(s.opened.engine, "find", before=lambda: [write_beside(s, name, ["new"]) for name in "ab"])
         assert s["b"] == ["new"]  # filed beside the old "a", under the header that was taken before
 
     names.action = lambda: in_thread(file_the_other)
-    assert s._cache.values(names, s._clock()) is None
+    assert s.opened.cache.values(names, s.opened.clock()) is None
 
 
 # -- closing, and the handlers of signals
@@ -341,17 +341,17 @@ def test_closed_by_another_thread_between_its_index_and_its_tag(path):
     with Store(path) as keeps_the_engine:
         keeps_the_engine["a"] = 1
         s = Store(path)
-        hook(s._backend.coherence, "index", after=s.close)
+        hook(s.opened.engine.coherence, "index", after=s.close)
         with pytest.raises(StoreClosed):
             s["a"]
-        assert s._cache._state[1] is None
+        assert s.opened.cache._state[1] is None
 
 
 def test_closed_by_another_thread_between_row_and_filing(path):
     with Store(path) as keeps_the_engine:
         keeps_the_engine["a"] = 1
         s = Store(path)
-        hook(s._backend, "find", after=s.close)
+        hook(s.opened.engine, "find", after=s.close)
         assert s["a"] == 1
         with pytest.raises(StoreClosed):
             s["a"]
@@ -389,7 +389,7 @@ def test_handler_of_a_signal_that_closes_while_the_index_is_mapped(s, monkeypatc
         s.close()
         return index_of(path)
 
-    s._backend.coherence.drop()
+    s.opened.engine.coherence.drop()
     monkeypatch.setattr(sqlite_coherence, "index_of", struck)
     with pytest.raises(StoreClosed):
         s["a"]
@@ -452,7 +452,7 @@ def test_more_commits_than_are_remembered(s, monkeypatch):
         warm(beside, "a")
         for number in range(10):
             s.update({f"{number} {other}": 1 for other in range(sqlite_coherence.LOG_NAMES // 2)})
-        commits = s._backend.coherence._commits
+        commits = s.opened.engine.coherence._commits
         assert len(commits._recent) + len(commits._older) < 6
         beside["b"] = 1
         assert beside["a"] == ["beside"] == stored(beside, "a")

@@ -59,9 +59,9 @@ def make(path: Path, spoil: Callable[[Path], None]) -> None:
 def reseal(path: Path) -> None:
     """The checksum of a foreign record is anybody's to write: make it fit, so that the seal is not what is wrong."""
     with Store[Any](path, key=OTHER) as s:
-        row = s._find("bad")
+        row = s.opened.find("bad")
         assert row is not None
-        sealed = s._pipeline.sealer.seal(row)
+        sealed = s.opened.values.sealer.seal(row)
     with closing(sqlite3.connect(path)) as conn:
         conn.execute("UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", (sealed.seal, sealed.crc))
         conn.commit()

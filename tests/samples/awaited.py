@@ -9,6 +9,7 @@ import asyncio
 import copy
 import threading
 from collections.abc import AsyncIterator, Coroutine, ItemsView, Iterator, KeysView, MutableMapping, ValuesView
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from store.aio import AsyncStore
@@ -68,7 +69,7 @@ class Awaited(MutableMapping[str, Any]):
     """See above. `store` is the `AsyncStore`."""
 
     __hash__ = None  # type: ignore[assignment]
-    _writeback = None
+    opened = SimpleNamespace(writeback=None)
 
     def __init__(self, location: Any, **options: Any) -> None:
         self.loop = Loop()

@@ -40,7 +40,7 @@ def in_thread(action: Action) -> None:
 
 def write_beside(store: Store, name: str, value: Any) -> None:
     """Update a record as another program would: plain `sqlite3`, and a row that was sealed before."""
-    row = store._pack(name, value, None)
+    row = store.opened.pack(name, value, None)
     with closing(sqlite3.connect(store.location, isolation_level=None)) as conn:
         conn.execute(
             "UPDATE records SET body = ?, seal = ?, crc = ? WHERE namespace = ? AND name = ?",
@@ -50,8 +50,8 @@ def write_beside(store: Store, name: str, value: Any) -> None:
 
 def stored(store: Store, name: str) -> Any:
     """What the file holds, whatever is cached; None where it holds nothing."""
-    row = store._find(name)
-    return None if row is None else store._value(row)
+    row = store.opened.find(name)
+    return None if row is None else store.opened.value_of(row)
 
 
 def warm(store: Store, *names: str) -> None:
@@ -62,4 +62,4 @@ def warm(store: Store, *names: str) -> None:
 
 
 def is_cached(store: Store, name: str) -> bool:
-    return store._cache.value(name, store._clock()) is not MISSING
+    return store.opened.cache.value(name, store.opened.clock()) is not MISSING

@@ -71,14 +71,14 @@ class Reader:
         self.store, self.board = store, board
         self.random = random.Random(seed)
         self.reads = self.stale = self.cached = 0
-        value = store._cache.value
+        value = store.opened.cache.value
 
         def counting(name: str, now: float) -> Any:
             found = value(name, now)
             self.cached += found is not MISSING
             return found
 
-        store._cache.value = counting  # type: ignore[method-assign]
+        store.opened.cache.value = counting  # type: ignore[method-assign]
 
     def read(self) -> None:
         place = self.random.randrange(len(NAMES))
@@ -189,7 +189,7 @@ def prepare(path: str, rounds: int) -> None:
     with Store(path) as store:
         for name in NAMES[:8]:
             store[name] = [0]
-        rows = {kind: [store._pack(f"{kind}0", [number], None) for number in range(rounds + 1)] for kind in FOREIGN}
+        rows = {kind: [store.opened.pack(f"{kind}0", [number], None) for number in range(rounds + 1)] for kind in FOREIGN}
     for kind, packed in rows.items():
         Path(f"{path}.{kind}").write_bytes(pickle.dumps([(row.body, row.seal, row.crc) for row in packed]))
 

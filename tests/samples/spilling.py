@@ -40,9 +40,9 @@ def only_file(path: Path) -> Path:
 def reseal(path: Path, key: bytes | None, **columns: Any) -> None:
     """Give the record `it` other columns, sealed by whoever has that key: a hostile file, or one of ours."""
     with small_spill(path, key=key) as s:
-        row = s._find("it")
+        row = s.opened.find("it")
         assert row is not None
-        row = s._pipeline.sealer.seal(row._replace(**columns))
+        row = s.opened.values.sealer.seal(row._replace(**columns))
     with closing(sqlite3.connect(path)) as conn:
         values = (row.body, row.spill, row.seal, row.crc, row.codec, row.protocol)
         conn.execute("UPDATE records SET body = ?, spill = ?, seal = ?, crc = ?, codec = ?, protocol = ? WHERE name = 'it'", values)

@@ -249,7 +249,7 @@ def test_weak_bytes_are_stretched_and_told(shows_no_secret: ShowsNoSecret, path:
         s = Store[Any](path, key=weak)
     with s:
         s["a"] = {1}
-        (sealer,) = s._backend.sealers()
+        (sealer,) = s.opened.engine.sealers()
     assert [str(Path(warning.filename)) for warning in warned] == [__file__]
     if len(weak) > 1:
         shows_no_secret(warned[0].message, weak.decode())

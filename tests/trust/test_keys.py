@@ -177,11 +177,11 @@ def test_key_shows_nowhere(
     with Store(path, key=secret) as s:
         s["x"] = Thing()
         s["y"] = 1
-        key = s._pipeline.sealer.keyring.sealing_key()
+        key = s.opened.values.sealer.keyring.sealing_key()
         assert key is not None
-        texts = [repr(s), repr(key), repr(s._pipeline.sealer.keyring), repr(s.record("x")), repr(s.stats())]
+        texts = [repr(s), repr(key), repr(s.opened.values.sealer.keyring), repr(s.record("x")), repr(s.stats())]
         again = pickle.dumps(s)
-        for hidden in (key, s._pipeline.sealer.keyring):
+        for hidden in (key, s.opened.values.sealer.keyring):
             for protocol in range(6):
                 with pytest.raises(TypeError, match="keys are never pickled"):
                     pickle.dumps(hidden, protocol)
@@ -204,4 +204,4 @@ def test_key_shows_nowhere(
         for text in texts:
             assert bytes_.hex() not in text and repr(bytes_) not in text
     with pickle.loads(again) as reopened:
-        assert reopened._pipeline.sealer.keyring._given is None
+        assert reopened.opened.values.sealer.keyring._given is None

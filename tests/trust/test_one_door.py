@@ -142,8 +142,8 @@ def uses(s: Store[Any], name: str) -> Iterator[Callable[[], Any]]:
     yield s.verify
     yield lambda: s.touch(name, 5)
     yield s.purge
-    yield lambda: list(export_raw(s))
-    yield lambda: list(import_raw(s, list(export_raw(s))))
+    yield lambda: list(export_raw(s.opened))
+    yield lambda: list(import_raw(s.opened, list(export_raw(s.opened))))
     yield s.sync
     yield lambda: s.within("more")["evil"]
     yield lambda: s.pop(name)

@@ -137,7 +137,7 @@ def test_undone_with_the_transaction_that_it_is_in(old: Path, clock: Any) -> Non
 def test_record_written_meanwhile_is_sealed_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store[Any](path, key=OLD) as other, Store[Any](path, key=[NEW, OLD]) as s:
         other.update(a=1, b=2)
-        transaction = s._backend.transaction
+        transaction = s.opened.engine.transaction
 
         def late() -> Any:
             """As if others had been faster to the lock."""
@@ -146,7 +146,7 @@ def test_record_written_meanwhile_is_sealed_too(path: Path, monkeypatch: pytest.
             del other["b"]
             return transaction()
 
-        monkeypatch.setattr(s._backend, "transaction", late)
+        monkeypatch.setattr(s.opened.engine, "transaction", late)
         done = s.rekey()
         assert (done.resealed, done.keys) == (1, {id_of(NEW): 1})
         assert dict(s) == {"a": 3}

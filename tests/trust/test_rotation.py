@@ -167,7 +167,7 @@ def test_program_that_runs_keeps_its_keys_where_the_file_gives_none(
         assert type(s["x"]) is Thing
         s["y"] = Thing()
         assert s.record("y").sealed_by == id_of(FIRST).hex()
-        assert s._pipeline.sealer.keyring.find(id_of(SECOND)) is None
+        assert s.opened.values.sealer.keyring.find(id_of(SECOND)) is None
         assert type(s["y"]) is Thing
     key_file(own_key, FIRST)  # for the check after the test
 

@@ -58,8 +58,8 @@ NOT_COVERED = {
 
 def write(path: Path, key: bytes = MINE) -> None:
     with Store(path, key=key) as s:
-        s.put("payment", VALUE, ttl=FAR - s._clock())
-        s._store(s._pipeline.pack("", "payment", VALUE, s._clock(), FAR))
+        s.put("payment", VALUE, ttl=FAR - s.opened.clock())
+        s.opened.put(s.opened.values.pack("", "payment", VALUE, s.opened.clock(), FAR))
 
 
 def find(s: Store[Any]) -> Any:
@@ -160,9 +160,10 @@ def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> N
     """Of body and seal, as bit rot does it; a seal's bits are our own to check only with the key."""
     write(path)
     with Store(path, key=MINE) as s:
-        row = s._find("payment")
+        row = s.opened.find("payment")
         assert row is not None
-        pipeline = Pipeline(Sealer(Keyring(key), s._backend.store_id), choose("pickle", None, trust, ()))
+        sealer = Sealer(Keyring(key), s.opened.engine.store_id)
+        pipeline = Pipeline(sealer, choose("pickle", None, trust, ()))
         whole: bytes = getattr(row, column)
         kept = []
         for bit in range(8 * len(whole)):
@@ -233,7 +234,7 @@ def test_columns_swapped_between_two_stores(
     for file, (namespace, name, codec) in files.items():
         with Store(file, key=MINE, namespace=namespace) as s:
             s.put(name, {"in": namespace}, codec=codec)
-            rows.append(s._find(name))
+            rows.append(s.opened.find(name))
     names = [name for name in Row._fields if name != "id"] if columns == "all" else columns.split()
     for file, row in zip(files, reversed(rows), strict=True):
         assert row is not None
@@ -250,9 +251,9 @@ def test_columns_swapped_between_two_stores(
 def test_flipped_bit_of_the_checksum_of_a_foreign_record(path: Path) -> None:
     write(path, THEIRS)
     with Store(path, key=THEIRS) as s:
-        row = s._find("payment")
+        row = s.opened.find("payment")
         assert row is not None
-        stranger = Sealer(Keyring(MINE), s._backend.store_id)
+        stranger = Sealer(Keyring(MINE), s.opened.engine.store_id)
         assert stranger.check(row) is Verdict.FOREIGN
         for bit in range(32):
             with pytest.raises(Corrupt, match="do not match their checksum"):

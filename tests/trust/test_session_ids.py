@@ -78,8 +78,8 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     names, hashed = [], []
     blake2b = sessions_module.blake2b
     monkeypatch.setattr(sessions_module, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    find = sessions._store._backend.find
-    sessions._store._backend.find = lambda namespace, name, now: names.append(name) or find(namespace, name, now)
+    find = sessions._store.opened.engine.find
+    sessions._store.opened.engine.find = lambda namespace, name, now: names.append(name) or find(namespace, name, now)
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]
@@ -182,8 +182,8 @@ def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, e
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
         s = theirs._store
-        row = s._find(_name_of(id))
-        s._store(s._pipeline.sealer.seal(row._replace(codec=codec, protocol=protocol)))
+        row = s.opened.find(_name_of(id))
+        s.opened.put(s.opened.values.sealer.seal(row._replace(codec=codec, protocol=protocol)))
     with Sessions(path) as sessions:
         refused(sessions, id, error)
 

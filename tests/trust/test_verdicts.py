@@ -144,7 +144,7 @@ def test_restricted_never_falls_back_to_full(path: Path, marker: Path, monkeypat
     with Store(path, key=MINE) as s:
         for name in ("plain", "instance", "code"):
             outcome(s, name)
-            s._pipeline.allow = (Point,)
+            s.opened.values.allow = (Point,)
             outcome(s, name)
 
 
@@ -242,10 +242,10 @@ UNDECODABLE = {
 def test_undecodable_foreign_record_is_corrupt_and_stays(path: Path) -> None:
     with Store(path, key=THEIRS) as s:
         s["x"] = 1
-        row = s._find("x")
+        row = s.opened.find("x")
         assert row is not None
         for name, body in UNDECODABLE.items():
-            s._store(s._pipeline.sealer.seal(row._replace(id=None, name=name, body=body)))
+            s.opened.put(s.opened.values.sealer.seal(row._replace(id=None, name=name, body=body)))
     with Store(path, key=MINE) as s:
         for name in UNDECODABLE:
             assert outcome(s, name) is Corrupt

@@ -25,9 +25,9 @@ def body_of(path: Path, name: str) -> bytes:
 
 def written_by_another(s: Store[Any], name: str, **columns: Any) -> None:
     """Have the record say something else of itself, under a seal of our key: as a newer release would."""
-    row = s._find(name)
+    row = s.opened.find(name)
     assert row is not None
-    s._store(s._pipeline.sealer.seal(row._replace(**columns)))
+    s.opened.put(s.opened.values.sealer.seal(row._replace(**columns)))
 
 
 @pytest.fixture

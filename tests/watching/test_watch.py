@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 import store.watching.changes
-import store.watching.mixin
 from store import Store
 from store.engines.sqlite import statements as sql
 from store.errors import LockTimeout, NotSerializable, ReadOnly, StorageError, StoreClosed, StoreError
@@ -303,9 +302,9 @@ class TestWaiting:
             s.put("b", 1, ttl=3600)
             with s.watch(timeout=60) as changes:
                 changes._monitor._slot.conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-                s._backend._engine.slot().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+                s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
                 assert told(changes) == []
-                s._backend._engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
+                s.opened.engine._engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
         assert statements == ["PRAGMA data_version"] * len(waits.lengths) + ["PRAGMA data_version"]
         assert len(waits.lengths) == pytest.approx(60 / store.watching.watch.INTERVAL_SECONDS, abs=2)
 
@@ -384,7 +383,7 @@ class TestBusy:
 class TestEnd:
     def test_break_and_close_free_everything(self, path: Path) -> None:
         with Store[Any](path) as s:
-            engine = s._backend._engine  # type: ignore[attr-defined]
+            engine = s.opened.engine._engine  # type: ignore[attr-defined]
             s["a"] = 1
             s.watch().close()  # SQLite keeps one descriptor for the next connection
             before = len(engine._slots), len(os.listdir("/proc/self/fd"))
@@ -397,7 +396,7 @@ class TestEnd:
                     end(changes)
                     del changes
                     assert (len(engine._slots), len(os.listdir("/proc/self/fd"))) == before
-            assert [watch for watch in store.watching.mixin.open_watches.values() if watch._store is s] == []
+            assert list(s.opened.listeners.values()) == []
 
     def test_closed_watcher_is_at_its_end(self, s: Store[Any]) -> None:
         changes = s.watch()
@@ -461,12 +460,12 @@ class TestEnd:
                 next(changes)
 
     def test_object_that_is_dropped_with_its_store(self, path: Path) -> None:
-        changes = Store[Any](path).watch()
-        number = id(changes)
-        assert store.watching.mixin.open_watches[number] is changes
-        del changes
+        s = Store[Any](path)
+        changes, listeners = s.watch(), s.opened.listeners
+        assert list(listeners.values()) == [changes]
+        del s, changes
         gc.collect()
-        assert number not in store.watching.mixin.open_watches  # and `nothing_leaks` finds no connection
+        assert list(listeners.values()) == []  # and `nothing_leaks` finds no connection
 
 
 def _watch_in_a_thread(s: Store[Any]) -> tuple[Callable[[], BaseException], Watch[Any]]:
@@ -575,7 +574,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_wrong_call_says_so(s: Store[Any], options: dict[str, Any], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         s.watch(**options)
-    assert [watch for watch in store.watching.mixin.open_watches.values() if watch._store is s] == []
+    assert list(s.opened.listeners.values()) == []
 
 
 def test_repr_says_what_is_watched(s: Store[Any]) -> None:

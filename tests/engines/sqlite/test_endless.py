@@ -78,7 +78,7 @@ def empty(path: Path, name: str) -> None:
 
 
 WALKS: dict[str, Callable[[Store[Any]], object]] = {
-    "every row": lambda s: list(s._backend.every_row()),
+    "every row": lambda s: list(s.opened.engine.every_row()),
     "rows": lambda s: list(s.items()),
     "snapshot": lambda s: s == {"x": 1},
     "names": lambda s: s.names(),
@@ -86,10 +86,10 @@ WALKS: dict[str, Callable[[Store[Any]], object]] = {
     "reversed": lambda s: list(reversed(s)),
     "len": len,
     "records": lambda s: list(s.records()),
-    "listed": lambda s: list(s._backend.listed()),
-    "row count": lambda s: s._backend.row_count(),
+    "listed": lambda s: list(s.opened.engine.listed()),
+    "row count": lambda s: s.opened.engine.row_count(),
     "stats": lambda s: s.stats(),
-    "by key": lambda s: s._backend.count_by_key(),
+    "by key": lambda s: s.opened.engine.count_by_key(),
     "watch": lambda s: next(iter(s.watch(timeout=0)), None),
     "clear": lambda s: s.clear(),
     "rekey": lambda s: s.rekey(),
@@ -135,7 +135,7 @@ def test_rows_that_do_not_move_on_are_corrupt(small_pages: Path) -> None:
     with Store[Any](small_pages, key=KEY) as s:
         ids = []
         with pytest.raises(Corrupt, match="damaged"):
-            for row in s._backend.every_row():
+            for row in s.opened.engine.every_row():
                 ids.append(row.id)
         assert ids == sorted(set(ids))
 

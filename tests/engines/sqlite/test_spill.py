@@ -282,7 +282,7 @@ GIVES_UP: dict[str, Callable[[Store[Any]], Any]] = {
     "modify": lambda s: s.modify("it", lambda value: value + b"x"),
     "update": lambda s: s.update(it=1),
     "mode n": lambda s: Store(s.location, mode="n").close(),
-    "expired": lambda s: (s.touch("it", 1), s._clock.clock.advance(2), s.purge()),  # type: ignore[attr-defined]
+    "expired": lambda s: (s.touch("it", 1), s.opened.clock.clock.advance(2), s.purge()),  # type: ignore[attr-defined]
 }
 
 
@@ -508,7 +508,7 @@ def test_write_that_fails_leaves_no_file(path: Path, fail: Callable[[Store[Any]]
         assert files(path) == before
         assert garbage(path) == set()
         assert dict(s) == {"it": BIG}
-        assert s._backend.spill._pending == {}  # type: ignore[union-attr]
+        assert s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
 
 
 def test_write_that_fails_in_the_middle_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +546,7 @@ def test_interrupt_after_the_commit_keeps_the_file(path: Path, monkeypatch: pyte
     """The transaction counts as rolled back; what its row names must stay all the same."""
     with small_spill(path) as s:
         s["before"] = 1
-        slot = s._backend._engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine._engine.slot()  # type: ignore[attr-defined]
         run = type(slot).run
 
         def committed_and_interrupted(self: Any, sql: str, *args: Any) -> Any:
@@ -565,7 +565,7 @@ def test_interrupt_after_the_commit_keeps_the_file(path: Path, monkeypatch: pyte
 def test_value_packed_and_never_put_goes_with_the_next_one(path: Path) -> None:
     """What an interrupt between the two leaves behind."""
     with small_spill(path) as s:
-        s._pack("lost", BIG, None)
+        s.opened.pack("lost", BIG, None)
         assert len(files(path)) == 1
         s["it"] = OTHER
         assert len(files(path)) == 1 and s["it"] == OTHER
@@ -574,7 +574,7 @@ def test_value_packed_and_never_put_goes_with_the_next_one(path: Path) -> None:
 def test_value_packed_in_a_transaction_and_never_put(path: Path) -> None:
     with small_spill(path) as s:
         with s.transaction():
-            s._pack("lost", BIG, None)
+            s.opened.pack("lost", BIG, None)
             s["it"] = OTHER
             assert len(files(path)) == 2
         assert len(files(path)) == 1 and s["it"] == OTHER
@@ -582,10 +582,10 @@ def test_value_packed_in_a_transaction_and_never_put(path: Path) -> None:
 
 def test_row_whose_files_were_given_up_is_not_committed(path: Path) -> None:
     with small_spill(path) as s:
-        row = s._pack("it", BIG, None)
-        s._pipeline.discard(row)
+        row = s.opened.pack("it", BIG, None)
+        s.opened.values.discard(row)
         with pytest.raises(StorageError, match="write it again"):
-            s._store(row)
+            s.opened.put(row)
         assert "it" not in s
 
 
@@ -666,7 +666,7 @@ def flip(file: Path) -> None:
 
 def replaced_while_read(s: Store[Any], change: Callable[[], Any]) -> None:
     """After a row of `s` was fetched, and before its file is opened, `change` happens and the old file goes."""
-    large = s._pipeline.large
+    large = s.opened.values.large
     assert large is not None
     read = large.read
 

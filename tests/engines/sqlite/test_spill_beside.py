@@ -35,12 +35,12 @@ def target(tmp_path: Path) -> Path:
 
 def lines_of(path: Path) -> list[str]:
     with small_spill(path, mode="r") as s:
-        return list(export_raw(s))
+        return list(export_raw(s.opened))
 
 
 def taken_in(target: Path, lines: list[str], **options: Any) -> list[str]:
     with small_spill(target, **options) as s:
-        return [verdict for _, _, verdict in import_raw(s, lines)]
+        return [verdict for _, _, verdict in import_raw(s.opened, lines)]
 
 
 # -- raw
@@ -72,15 +72,15 @@ def test_raw_import_into_the_store_it_came_from(path: Path) -> None:
     with small_spill(path) as s:
         s["it"] = VALUE
         lines = lines_of(path)
-        assert [verdict for *_, verdict in import_raw(s, lines)] == ["own"]
+        assert [verdict for *_, verdict in import_raw(s.opened, lines)] == ["own"]
         assert s["it"] == VALUE
         del s["it"]
-        assert [verdict for *_, verdict in import_raw(s, lines)] == ["own"]
+        assert [verdict for *_, verdict in import_raw(s.opened, lines)] == ["own"]
         s.compact()
         assert s["it"] == VALUE
         del s["it"]
         s.compact()
-        assert [verdict for *_, verdict in import_raw(s, lines)] == ["own"]
+        assert [verdict for *_, verdict in import_raw(s.opened, lines)] == ["own"]
         assert s["it"] == VALUE
 
 
@@ -105,7 +105,7 @@ def test_raw_import_of_a_foreign_record_where_it_was_keeps_its_seal(path: Path, 
         del s["it"]
         if gone:
             s.compact()
-        assert [verdict for *_, verdict in import_raw(s, lines)] == ["foreign"]
+        assert [verdict for *_, verdict in import_raw(s.opened, lines)] == ["foreign"]
         s.compact()
     with small_spill(path, key=THEIRS) as s:
         assert s["it"] == VALUE
@@ -120,7 +120,7 @@ def test_raw_import_of_other_content_under_the_old_names(path: Path) -> None:
     with small_spill(path) as s:
         lines = lines_of(path)
         only_file(path).write_bytes(bytes(only_file(path).stat().st_size))
-        assert [verdict for *_, verdict in import_raw(s, lines)] == ["foreign"]
+        assert [verdict for *_, verdict in import_raw(s.opened, lines)] == ["foreign"]
         assert s["it"] == BIG
 
 
@@ -174,7 +174,7 @@ def test_raw_line_whose_files_are_none(path: Path, target: Path, wrong: Any) -> 
 def test_raw_export_of_a_record_that_is_replaced_meanwhile(path: Path) -> None:
     with small_spill(path) as s:
         s["it"] = BIG
-        large = s._pipeline.large
+        large = s.opened.values.large
         assert large is not None
         contents = large.contents
 
@@ -185,7 +185,7 @@ def test_raw_export_of_a_record_that_is_replaced_meanwhile(path: Path) -> None:
             return contents(row, foreign=foreign)
 
         large.contents = late  # type: ignore[method-assign]
-        (line,) = export_raw(s)
+        (line,) = export_raw(s.opened)
         assert None not in json.loads(line)["files"]
 
 
@@ -196,9 +196,9 @@ def test_raw_batches_end_by_size(path: Path, target: Path, monkeypatch: pytest.M
     lines = lines_of(path)
     with small_spill(target) as s:
         commits = []
-        transaction = s._backend.transaction
-        monkeypatch.setattr(s._backend, "transaction", lambda: (commits.append(1), transaction())[1])
-        assert len(list(import_raw(s, lines))) == 5
+        transaction = s.opened.engine.transaction
+        monkeypatch.setattr(s.opened.engine, "transaction", lambda: (commits.append(1), transaction())[1])
+        assert len(list(import_raw(s.opened, lines))) == 5
         assert len(commits) >= 5
 
 
@@ -210,20 +210,20 @@ def test_upgrade_rewrites_files(path: Path) -> None:
         s["it"] = VALUE
     with small_spill(path) as s:
         before = files(path)
-        assert [each.outcome for each in upgrade(s, dry_run=True)] == ["upgraded"]
+        assert [each.outcome for each in upgrade(s.opened, dry_run=True)] == ["upgraded"]
         assert files(path) == before
-        assert [each.outcome for each in upgrade(s)] == ["upgraded"]
+        assert [each.outcome for each in upgrade(s.opened)] == ["upgraded"]
         s.compact()
         assert s["it"] == VALUE and s.record("it").protocol == 5
         assert not set(files(path)) & set(before)
-        assert [each.outcome for each in upgrade(s)] == ["current"]
+        assert [each.outcome for each in upgrade(s.opened)] == ["current"]
 
 
 def test_upgrade_that_fails_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_spill(path, protocol=4) as s:
         s["it"] = BIG
     with small_spill(path) as s:
-        unpack, calls = s._pipeline.unpack, []
+        unpack, calls = s.opened.values.unpack, []
 
         def second_fails(row: Any, **options: Any) -> Any:
             calls.append(row)
@@ -231,8 +231,8 @@ def test_upgrade_that_fails_leaves_no_file(path: Path, monkeypatch: pytest.Monke
                 raise Corrupt("it could not be read back")
             return unpack(row, **options)
 
-        monkeypatch.setattr(s._pipeline, "unpack", second_fails)
-        assert [each.outcome for each in upgrade(s)] == ["failed"]
+        monkeypatch.setattr(s.opened.values, "unpack", second_fails)
+        assert [each.outcome for each in upgrade(s.opened)] == ["failed"]
         assert len(files(path)) == 1 and s["it"] == BIG
 
 
@@ -243,10 +243,10 @@ def test_importers_compare_and_try_without_leaving_files(path: Path) -> None:
     with small_spill(path) as s:
         s["it"] = VALUE
         before = files(path)
-        assert holds_same(s, "it", VALUE) is True
-        assert holds_same(s, "it", [Buffered(OTHER)]) is False
-        check_storable(s, "new", VALUE)
-        assert files(path) == before and s._backend.spill._pending == {}  # type: ignore[union-attr]
+        assert holds_same(s.opened, "it", VALUE) is True
+        assert holds_same(s.opened, "it", [Buffered(OTHER)]) is False
+        check_storable(s.opened, "new", VALUE)
+        assert files(path) == before and s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
 
 
 def test_export_for_other_programs(path: Path, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_mode_r_changes_nothing(path: Path) -> None:
     with small_spill(path, mode="r") as s:
         assert s["it"] == BIG
         assert s.verify().orphans == ["0" * 32 + "-" + "0" * 32]
-        list(export_raw(s))
+        list(export_raw(s.opened))
     after = {file: (folder_of(path) / file).stat() for file in files(path)}
     assert {f: (s.st_ino, s.st_mtime_ns) for f, s in before.items()} == {
         f: (s.st_ino, s.st_mtime_ns) for f, s in after.items()

@@ -68,7 +68,7 @@ def test_write_that_is_rolled_back_leaves_no_file(path: Path) -> None:
         with pytest.raises(ZeroDivisionError), s.transaction():
             s.update(many())
             raise ZeroDivisionError
-        assert files(path) == [] and s._backend.spill._pending == {}  # type: ignore[union-attr]
+        assert files(path) == [] and s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
 
 
 def test_files_of_a_transaction_are_no_orphans_until_it_ends(path: Path) -> None:
@@ -107,9 +107,9 @@ def test_import(path: Path, tmp_path: Path) -> None:
 def test_import_of_raw_records(path: Path, tmp_path: Path) -> None:
     with small_spill(path) as s:
         s.update(many())
-        lines = list(export_raw(s))
+        lines = list(export_raw(s.opened))
     with few_descriptors(), small_spill(tmp_path / "new.db") as s:
-        assert len(list(import_raw(s, lines))) == MANY
+        assert len(list(import_raw(s.opened, lines))) == MANY
         assert dict(s) == many()
 
 

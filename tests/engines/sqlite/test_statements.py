@@ -24,7 +24,7 @@ def test_a_page_of_names_costs_the_same_wherever_it_begins(path, prefix, reverse
     names = [f"n{number:04}" for number in range(3000)]
     with Store(path) as s:
         s.update(dict.fromkeys(names))
-        connection = s._backend._engine.slot().ready()
+        connection = s.opened.engine._engine.slot().ready()
 
         def steps_to(after):
             """How many instructions of SQLite's machine it takes to read ten names."""

@@ -56,7 +56,7 @@ def descriptors() -> int:
 
 def test_index_made_anew_after_the_last_connection(s):
     warm(s)
-    s._backend._engine.close_idle(1.0)
+    s.opened.engine._engine.close_idle(1.0)
     assert not os.path.exists(f"{s.location}-shm")
     write_beside(s, "a", ["new"])
     assert s["a"] == ["new"]
@@ -66,8 +66,8 @@ def test_index_made_anew_after_the_last_connection(s):
 
 def test_last_connection_closed_between_index_and_tag(s):
     s["b"]
-    s._backend.coherence.drop()
-    hook(s._backend.coherence, "index", after=lambda: s._backend._engine.close_idle(1.0))
+    s.opened.engine.coherence.drop()
+    hook(s.opened.engine.coherence, "index", after=lambda: s.opened.engine._engine.close_idle(1.0))
     assert s["a"] == ["old"]
     for number in range(3):
         write_beside(s, "a", [number])
@@ -78,7 +78,7 @@ def test_index_left_beside_a_rollback_journal(path, clock):
     left = path.with_name("app.db-shm")
     with Store(path, clock=clock) as s:
         s["a"] = "old"
-        row = s._pack("a", "new", None)
+        row = s.opened.pack("a", "new", None)
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
         assert conn.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
         left.write_bytes(bytes(32768))
@@ -91,7 +91,7 @@ def test_index_left_beside_a_rollback_journal(path, clock):
 
 def test_fork_leaves_both_sides_a_cache_of_their_own(s):
     warm(s)
-    lock, other = s._backend.coherence._lock, s._cache._lock
+    lock, other = s.opened.engine.coherence._lock, s.opened.cache._lock
     for number in range(3):
         child = os.fork()
         if not child:
@@ -101,8 +101,8 @@ def test_fork_leaves_both_sides_a_cache_of_their_own(s):
                 warm(s, "a")  # it has a cache
                 s["a"] = [number]
                 assert s["a"] == [number]
-                assert s._backend.coherence._lock is not lock  # another thread of the parent may have had it
-                assert s._cache._lock is not other
+                assert s.opened.engine.coherence._lock is not lock  # another thread of the parent may have had it
+                assert s.opened.cache._lock is not other
                 code = 0
             finally:
                 os._exit(code)
@@ -125,7 +125,7 @@ def test_closed_map_is_no_error(tmp_path, s, monkeypatch):
     cache = ReadCache(coherence, "", 1000)
     cache._state = (index, header, Entries())
     assert (cache.value("a", 0.0), cache.begin()) == (MISSING, None)
-    monkeypatch.setattr(s._backend.coherence, "_index", index)  # under a writer's hands, after its commit even
+    monkeypatch.setattr(s.opened.engine.coherence, "_index", index)  # under a writer's hands, after its commit even
     s["a"] = ["new"]
     with s.transaction():
         s["b"] = ["new"]
@@ -140,11 +140,11 @@ def test_map_that_nobody_has_any_more_while_another_process_tries_to_write(s, pa
     warm(s)
     with s.transaction():
         s["a"] = ["inside"]
-        s._backend.coherence.drop()
+        s.opened.engine.coherence.drop()
         gc.collect()
         wal_index.release_unused(keep=0)
         Store(path, mode="r").close()
-        assert s._backend.coherence.index() is not None
+        assert s.opened.engine.coherence.index() is not None
         assert not another_can_write(path)
     assert another_can_write(path)
 
@@ -165,10 +165,10 @@ def test_descriptors_that_cannot_be_listed_are_kept(s, monkeypatch):
 
 def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
     """It would lose its locks: whoever closes waits until it is open."""
-    s._backend._engine.close_idle(1.0)
+    s.opened.engine._engine.close_idle(1.0)
     opened = threading.Event()
     released = threading.Thread(target=lambda: (opened.wait(30), wal_index.release_unused(keep=0)))
-    engine = s._backend._engine
+    engine = s.opened.engine._engine
     check = engine._check_identity
     states: list[bool] = []
 
@@ -191,8 +191,8 @@ def test_interrupt_at_any_moment_of_mapping_keeps_the_locks(path, monkeypatch):
     monkeypatch.setattr(wal_index, "_files_lock", threading.RLock())
     with Store(path) as s:  # what it has written so far was not mapped: nobody has read
         s["a"] = 1
-        coherence = s._backend.coherence
-        s._backend._engine.close_idle(1.0)
+        coherence = s.opened.engine.coherence
+        s.opened.engine._engine.close_idle(1.0)
         with s.transaction():
             assert coherence._index is None
             moment, known = 0, False
@@ -251,7 +251,7 @@ def test_connections_closed_again_and_again_keep_descriptors_flat(s):
     warm(s)
     before = descriptors()
     for _ in range(30):
-        s._backend._engine.close_idle(1.0)  # the index is deleted, and made anew
+        s.opened.engine._engine.close_idle(1.0)  # the index is deleted, and made anew
         warm(s)
         assert descriptors() <= before + 2
 

@@ -1,0 +1,284 @@
+"""`Namespace`: one opened namespace of a store and its parts, which are public to the code of this package.
+
+`Store` holds one. Reading and writing a record are here, since nearly everything needs them; what only some callers
+need is in `reading`, `writing`, `edits` and `purging`, as functions of a namespace.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
+
+from store.codecs import CodecChoice
+from store.engines.contract import Backend, Transaction
+from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.opened.arguments import check_name, sought_name
+from store.opened.options import OnUnreadable, Options
+from store.opened.purging import PURGE_EVERY, Expired, Purging
+from store.opened.readcache import MISSING, ReadCache
+from store.opened.writeback import Writeback, close_at_exit
+from store.rows.row import Row
+from store.system.clock import wall_clock
+from store.trust.keys.key import UNKEYED
+from store.values.pipeline import Pipeline
+
+
+class Listener(Protocol):
+    """What waits for something of a namespace, and must learn that it was closed."""
+
+    def wake(self) -> None: ...
+
+
+class Namespace:
+    """The records of one namespace. Safe across threads, processes and forks, as `Store` is.
+
+    Attributes:
+        engine: where the rows are; shared with the other namespaces of the location, each through its own handle.
+        values: packs values into sealed rows and unpacks them.
+        cache: verified bytes that were read or written before.
+        writeback: the live values of `writeback=True`, else None.
+        clock: gives the Unix time.
+        options: what the store was opened with.
+        purging: when expired records are deleted next; shared by all namespaces that `within` made.
+        listeners: by id, what is woken when the namespace is closed.
+    """
+
+    closed = True  # until it is open: __del__ also sees an object whose __init__ failed
+
+    def __init__(
+        self,
+        engine: Backend,
+        values: Pipeline,
+        name: str,
+        clock: Callable[[], float],
+        options: Options,
+        purging: Purging | None = None,
+    ) -> None:
+        self.engine = engine
+        self.values = values
+        self.name = name
+        self.clock = clock
+        self.options = options
+        self.purging = purging or Purging()
+        self.listeners: WeakValueDictionary[int, Listener] = WeakValueDictionary()
+        self.writeback = Writeback() if options.writeback else None
+        self.cache = ReadCache(engine.coherence, name, 0 if options.writeback else options.cache_bytes)
+        self.closed = False
+        if options.writeback:
+            close_at_exit(self)
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the file, or ":memory:"."""
+        return self.engine.location
+
+    # -- opening and closing
+
+    def within(self, name: str) -> Namespace:
+        """Another namespace of the same location, with the same options; it is closed on its own."""
+        name = check_name(name, "namespace")
+        return Namespace(self.engine.share(), self.values, name, self.clock, self.options, self.purging)
+
+    def check_open(self) -> None:
+        """Raises: StoreClosed."""
+        if self.closed:
+            raise StoreClosed(f"the store on {self.location} was closed; open it again")
+
+    def sync(self) -> None:
+        """Writes back the live values that changed. Raises: NotSerializable: of one; the others were written."""
+        self.check_open()
+        if self.writeback is not None:
+            self.writeback.flush(self.values, self.pack_again, self._write_back)
+
+    def settle(self, name: str, transaction: Transaction) -> None:
+        """Writes back the live value of one name, so that the record is what the program sees."""
+        if self.writeback is not None:
+            self.writeback.restore_after(transaction, name)
+            self.writeback.flush(self.values, self.pack_again, self._write_back, only=name)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        if self.closed:
+            return
+        if self.engine.is_struck() and self.engine.put_off(self.close):
+            return
+        if self.engine.in_transaction() and not self.engine.is_shared():
+            raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
+        try:
+            self.sync()
+        finally:
+            self.closed = True
+            try:
+                self.cache.close()
+                self.engine.close()
+            finally:
+                for reference in self.listeners.valuerefs():
+                    listener = reference()
+                    if listener is not None:
+                        listener.wake()
+
+    def __del__(self) -> None:
+        if not self.closed and not self.engine.put_off(self.close):
+            self.close()
+
+    # -- reading
+
+    def get(self, name: str) -> Any:
+        """The value of a name, MISSING where there is no such record; from the cache if it is still good."""
+        # `wall_clock` without the call: a tenth of what a cached read of a number takes.
+        now = time.time() if self.clock is wall_clock else self.clock()
+        if type(name) is str:  # by one of another class a dict could find another name's entry
+            value = self.cache.value(name, now)
+            if value is not MISSING:
+                return value
+        wanted = sought_name(name)
+        return MISSING if wanted is None else self._fetch(wanted, now)
+
+    def find(self, name: str) -> Row | None:
+        """The row of a name, or None where there is no such record."""
+        wanted = sought_name(name)
+        return None if wanted is None else self.find_at(wanted, self.clock())
+
+    def find_at(self, name: str, now: float) -> Row | None:
+        """The same at that moment, of a checked name. Raises: as `is_alive`. Corrupt: the index is broken."""
+        row = self.engine.find(self.name, name, now)
+        return row if row is None or row.expires is None or self.is_alive(row, now) else None
+
+    def is_alive(self, row: Row, now: float) -> bool:
+        """Whether a row has not expired.
+
+        Raises: Tampered, Corrupt: it looks expired, but its seal does not hold, so it may be damaged instead.
+        """
+        try:
+            if row.expires is None or row.expires > now:
+                return True
+            self.values.sealer.check(row)
+        except TypeError:  # not a number, which unpacking reports
+            return True
+        except RecordError as exc:
+            raise exc.about(row.name, row.namespace) from None
+        return False
+
+    def value_of(self, row: Row) -> Any:
+        """The value of a row; with `writeback=True` the live object, where there is one.
+
+        A row whose files are gone, since the record was replaced meanwhile, is read again.
+
+        Raises: KeyError: the record was deleted meanwhile. RecordError, CodecUnavailable.
+        """
+        while True:
+            try:
+                if self.writeback is None:
+                    return self.values.unpacked(row)[0]
+                return self.writeback.value_of(row, self.values)
+            except Corrupt as exc:
+                if exc.file is None:
+                    raise
+                now = self.engine.get(row.namespace, row.name, -math.inf)
+                if now is None:
+                    raise KeyError(row.name) from exc
+                if now.spill == row.spill:
+                    raise
+                row = now
+
+    def decoded(self, rows: Iterable[Row], on_unreadable: str | OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
+        """Names and values, one by one, less those that expired or were deleted since the rows were read.
+
+        `on_unreadable` says what is done with a row that cannot be decoded.
+        """
+        value_of = self.value_of
+        for row in rows:
+            try:
+                if row.expires is not None and not self.is_alive(row, self.clock()):
+                    continue
+                value = value_of(row)
+            except KeyError:
+                continue
+            except (RecordError, CodecUnavailable) as exc:
+                if on_unreadable == "skip":
+                    continue
+                if not callable(on_unreadable):
+                    raise
+                value = on_unreadable(row.name, exc)
+            yield row.name, value
+
+    def _fetch(self, name: str, now: float) -> Any:
+        """As `get`, from the engine, and into the cache."""
+        state = self.cache.begin()
+        row = self.find_at(name, now)
+        if row is None:
+            return MISSING
+        if state is None or row.spill is not None:
+            try:
+                return self.value_of(row)
+            except KeyError:  # deleted since, and its files are gone
+                return MISSING
+        value, decode = self.values.unpacked(row)
+        if decode is not None:
+            self.cache.file(state, row, decode, value)
+        return value
+
+    # -- writing
+
+    def pack(
+        self, name: str, value: Any, ttl: float | None, codec: CodecChoice | None = None, protocol: int | None = None
+    ) -> Row:
+        """The sealed row of a value, to be put or discarded. Raises: NotSerializable, Untrusted."""
+        now = self.clock()
+        expires = None if ttl is None else now + ttl
+        return self.values.pack(self.name, name, value, now, expires, codec, protocol)
+
+    def pack_again(self, value: Any, row: Row) -> Row:
+        """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
+        return self.values.pack_again(value, row, self.clock())
+
+    def put(self, row: Row) -> bytes | None:
+        """Writes a row, as one statement; returns what `Backend.put` does."""
+        header = self.put_uncounted(row)
+        self.count_writes(1)
+        return header
+
+    def put_uncounted(self, row: Row) -> bytes | None:
+        """The same without purging afterwards, for a row that may have expired and is kept all the same."""
+        try:
+            self.engine.add_sealer(row.seal[: len(UNKEYED)])
+            return self.engine.put(row, row.modified)
+        except BaseException:
+            self.values.discard(row)
+            raise
+
+    def assign(self, name: str, value: Any) -> None:
+        """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""
+        row = self.pack(name, value, self.options.ttl)
+        header = self.put(row)
+        if header is not None:
+            decode = self.values.decoder_of_own(row)
+            if decode is not None:
+                self.cache.learn(header, row, decode)
+
+    def count_writes(self, records: int) -> None:
+        """Every PURGE_EVERY writes some expired records are deleted, once what is open is committed."""
+        purging = self.purging
+        purging.left -= records
+        if purging.left < 0:
+            purging.left = PURGE_EVERY - 1
+            self.engine.afterwards(self.purge_some)
+
+    def expired(self) -> Expired:
+        """The expired records, for `purging`."""
+        return Expired(self.engine, self.values.sealer, self.clock)
+
+    def purge_some(self) -> None:
+        """Deletes some expired records, of this namespace first."""
+        self.purging.run(self.expired(), self.name)
+
+    def _write_back(self, row: Row) -> None:
+        """Writes a live value back, unless its record expired meanwhile."""
+        assert self.writeback is not None
+        with self.engine.transaction() as transaction:
+            self.writeback.restore_after(transaction, row.name)
+            if row.expires is None or row.expires > row.modified:
+                self.put(row)

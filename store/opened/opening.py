@@ -1,0 +1,62 @@
+"""Opening: the engine of a location, and a `Namespace` with its parts on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from store.engines.contract import Backend, schemes
+from store.opened.arguments import check_name, checked_clock, locate
+from store.opened.key_warnings import warn_of_keys
+from store.opened.namespace import Namespace
+from store.opened.options import Options
+from store.system.clock import wall_clock
+from store.system.rights import Rights
+from store.trust.keys.ring import Keyring, KeySource
+from store.trust.seal import Sealer
+from store.values.large import Large
+from store.values.pipeline import Pipeline
+
+
+def open_namespace(
+    location: str | os.PathLike[str],
+    name: str,
+    options: Options,
+    *,
+    key: KeySource = None,
+    clock: Callable[[], float] = wall_clock,
+    rights: Rights | None = None,
+) -> Namespace:
+    """Opens a namespace of the store at `location`. Raises: as `Store`; no file is made for a wrong argument."""
+    name, clock = check_name(name, "namespace"), checked_clock(clock)
+    options, choices, large_options = options.checked()
+    keyring = Keyring(key)
+    engine = _open_engine(location, options, rights)
+    try:
+        large = None if engine.spill is None else Large(engine.spill, large_options, options.timeout)
+        values = Pipeline(Sealer(keyring, engine.store_id), choices, large, verify_writes=options.verify_writes)
+        values.changed = keyring.changed = engine.coherence.drop
+        if options.mode == "n":
+            engine.clear(name)
+        warn_of_keys(engine, values)
+    except BaseException:
+        engine.close()
+        raise
+    return Namespace(engine, values, name, clock, options)
+
+
+def is_store(path: str) -> bool:
+    """Whether the file at `path` is a store; it is not changed."""
+    from store.engines.sqlite.opening.attach import is_store as bears_our_mark  # only who asks imports the engine
+
+    return bears_our_mark(path)
+
+
+def _open_engine(location: str | os.PathLike[str], options: Options, rights: Rights | None) -> Backend:
+    scheme, place = locate(location)
+    given: dict[str, Any] = {} if rights is None else {"rights": rights}  # an engine need not know of rights
+    engine: Backend = schemes.load(scheme)(
+        place, mode=options.mode, timeout=options.timeout, durability=options.durability, **given
+    )
+    return engine

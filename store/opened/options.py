@@ -1,0 +1,63 @@
+"""`Options`: what a store is opened with, checked before anything is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from store.classes.lookup import Renames
+from store.codecs import CodecChoice
+from store.errors import StoreError
+from store.opened.arguments import check_bytes, check_flag, check_timeout, check_ttl
+from store.values.large import DEFAULT_SPILL_BYTES, LargeOptions, check_large
+from store.values.pipeline import Choices, choose
+
+OnUnreadable = Callable[[str, StoreError], Any]
+
+MODES = ("r", "w", "c", "n")
+DEFAULT_TIMEOUT_SECONDS = 60.0
+CACHE_BYTES = 32 * 1024 * 1024
+
+
+class Options(NamedTuple):
+    """The options of `Store`, less location, namespace, key, clock and rights: what `within` and a pickle hand on."""
+
+    codec: CodecChoice = "pickle"
+    protocol: int | None = None
+    ttl: float | None = None
+    mode: str = "c"
+    writeback: bool = False
+    trust: str = "data"
+    allow: Iterable[type | str] = ()
+    renames: Renames | None = None
+    on_missing: str = "raise"
+    on_unreadable: str | OnUnreadable = "raise"
+    durability: str = "normal"
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    cache_bytes: int = CACHE_BYTES
+    spill_bytes: int = DEFAULT_SPILL_BYTES
+    mmap: bool = True
+    verify_buffers: bool = False
+    verify_writes: bool = False
+
+    def checked(self) -> tuple[Options, Choices, LargeOptions]:
+        """The options, normalised, and what the pipeline needs of them. Raises: TypeError, ValueError."""
+        if self.mode not in MODES:
+            raise ValueError(f"unknown mode {self.mode!r}: one of {', '.join(MODES)}, as dbm has them")
+        check_ttl(self.ttl)
+        timeout = check_timeout(self.timeout)
+        check_bytes(self.cache_bytes, "cache_bytes")
+        check_on_unreadable(self.on_unreadable)
+        check_flag(self.verify_writes, "verify_writes")
+        large = check_large(self.spill_bytes, self.mmap, self.verify_buffers)
+        choices = choose(self.codec, self.protocol, self.trust, self.allow, self.renames, self.on_missing)
+        return self._replace(timeout=timeout, allow=choices.allow), choices, large
+
+
+def check_on_unreadable(choice: str | OnUnreadable) -> None:
+    """Raises: TypeError, ValueError."""
+    if isinstance(choice, str):
+        if choice not in ("raise", "skip"):
+            raise ValueError(f'unknown on_unreadable {choice!r}: "raise", "skip", or a function of name and error')
+    elif not callable(choice):
+        raise TypeError(f'on_unreadable is "raise", "skip", or a function of name and error, not {choice!r:.80}')

@@ -1,0 +1,218 @@
+"""Writing a namespace: with options, many at once, deleting, and a new lifetime."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from store.codecs import CodecChoice
+from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
+from store.opened.arguments import check_name, check_ttl, sought_name
+from store.opened.namespace import Namespace
+from store.opened.readcache import MISSING
+from store.opened.reading import record_written
+from store.rows.row import Row
+from store.system.file_status import unreachable
+from store.trust.seal import Verdict
+
+if TYPE_CHECKING:
+    from store.rows.record import Record
+
+BATCH = 500  # records that `update` packs before it writes them
+
+
+def assign(ns: Namespace, name: str, value: Any) -> None:
+    """Stores a value, as `s[name] = value`."""
+    if ns.writeback is None:
+        ns.assign(check_name(name), value)
+    else:
+        put(ns, name, value)
+
+
+def put(
+    ns: Namespace,
+    name: str,
+    value: Any,
+    ttl: float | None = None,
+    codec: CodecChoice | None = None,
+    protocol: int | None = None,
+    if_revision: Record | int | None = None,
+) -> Record:
+    """See `Store.put`."""
+    name = check_name(name)
+    ttl = ns.options.ttl if ttl is None else check_ttl(ttl)
+    row = ns.pack(name, value, ttl, codec, protocol)
+    try:
+        with ns.engine.transaction() as transaction:
+            if if_revision is not None:
+                check_revision(ns, name, if_revision, row.modified)
+            ns.put(row)
+            record = record_written(ns, name)
+            if ns.writeback is not None:
+                ns.writeback.learn(value, row, transaction)
+    except BaseException:
+        ns.values.discard(row)
+        raise
+    return record
+
+
+def setdefault(ns: Namespace, name: str, default: Any) -> Any:
+    """See `Store.setdefault`."""
+    name = check_name(name)
+    value = ns.get(name)
+    if value is not MISSING:
+        return value
+    with ns.engine.transaction():
+        row = ns.find(name)
+        if row is not None:
+            return ns.value_of(row)
+        assign(ns, name, default)
+        return default
+
+
+def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
+    """See `Store.update`."""
+    pairs = iter(_pairs_of(other, named))
+    with ns.engine.transaction() as transaction:
+        while batch := list(islice(pairs, BATCH)):
+            rows = _packed(ns, batch)
+            ns.engine.add_sealer(rows[0].seal[:8])
+            ns.engine.put_many(rows, ns.clock())
+            ns.count_writes(len(rows))
+            if ns.writeback is not None:
+                for (_, value), row in zip(batch, rows, strict=True):
+                    ns.writeback.learn(value, row, transaction)
+
+
+def touch(ns: Namespace, name: str, ttl: float | None) -> Record:
+    """See `Store.touch`."""
+    ttl = check_ttl(ttl)
+    with ns.engine.transaction() as transaction:
+        row = ns.find(name)
+        if row is None:
+            raise KeyError(name)
+        try:
+            verdict = ns.values.sealer.check(row)
+        except RecordError as exc:
+            raise exc.about(name, ns.name) from None
+        if verdict is not Verdict.OWN:
+            raise Untrusted(
+                f"{label(name, ns.name)} was not sealed with a key of yours, so its lifetime is not "
+                "yours to change; assign the value again to make the record yours",
+                name=name,
+                namespace=ns.name,
+            )
+        now = ns.clock()
+        expires = None if ttl is None else now + ttl
+        ns.put(ns.values.reseal(row._replace(expires=expires, modified=now)))
+        if ns.writeback is not None:
+            ns.writeback.keep_until(row.name, expires, transaction)
+        return record_written(ns, row.name)
+
+
+# -- deleting
+
+
+def delete(ns: Namespace, name: str) -> bool:
+    """Deletes a record, also a damaged one that only looks expired; returns whether there was one."""
+    wanted = sought_name(name)
+    return wanted is not None and (_delete(ns, wanted) or _delete_damaged(ns, wanted))
+
+
+def pop(ns: Namespace, name: str, default: Any) -> Any:
+    """See `Store.pop`."""
+    with ns.engine.transaction():
+        row = ns.find(name)
+        if row is not None:
+            value = ns.value_of(row)
+            _delete(ns, row.name)
+            return value
+    if default is MISSING:
+        raise KeyError(name)
+    return default
+
+
+def popitem(ns: Namespace) -> tuple[str, Any]:
+    """See `Store.popitem`."""
+    with ns.engine.transaction():
+        row = ns.engine.last(ns.name, ns.clock())
+        if row is None:
+            raise KeyError("popitem(): the store is empty")
+        value = ns.value_of(row)
+        _delete(ns, row.name)
+        return row.name, value
+
+
+def clear(ns: Namespace) -> None:
+    """Deletes all records of the namespace."""
+    if ns.writeback is None:
+        ns.engine.clear(ns.name)
+        return
+    with ns.engine.transaction() as transaction:
+        ns.engine.clear(ns.name)
+        ns.writeback.clear(transaction)
+
+
+def _delete(ns: Namespace, name: str) -> bool:
+    if ns.writeback is None:
+        return ns.engine.delete(ns.name, name, ns.clock())
+    with ns.engine.transaction() as transaction:
+        ns.writeback.forget(name, transaction)
+        return ns.engine.delete(ns.name, name, ns.clock())
+
+
+def _delete_damaged(ns: Namespace, name: str) -> bool:
+    """Deletes a record that looks expired and cannot be read; returns whether there was one."""
+    try:
+        ns.find(name)
+    except (Tampered, Corrupt):
+        if not ns.engine.delete(ns.name, name, -math.inf):
+            raise
+        return True
+    return False
+
+
+# -- parts of the above
+
+
+def check_revision(ns: Namespace, name: str, wanted: Record | int, now: float) -> None:
+    """Raises: Conflict: the record of that name is not the wanted one. TypeError."""
+    try:
+        from store.rows.record import Record
+    except OSError as exc:
+        raise unreachable(ns.location, exc) from exc
+
+    found = ns.engine.identity(ns.name, name, now)
+    if isinstance(wanted, Record):
+        fits = found is not None and wanted.is_same_as(found)
+    elif wanted == 0 and not isinstance(wanted, bool):
+        fits = found is None
+    else:
+        raise TypeError(f"if_revision is a Record, or 0 for a record that must not exist, not {wanted!r}")
+    if not fits:
+        now_is = "there is none" if found is None else f"it is at revision {found.revision}"
+        raise Conflict(
+            f"{label(name, ns.name)} is not the one that was read ({now_is}): read it again and retry",
+            name=name,
+            namespace=ns.name,
+        )
+
+
+def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:
+    """The rows of many values, all written at one moment."""
+    pack, namespace, now, ttl = ns.values.pack, ns.name, ns.clock(), ns.options.ttl
+    expires = None if ttl is None else now + ttl
+    return [pack(namespace, check_name(name), value, now, expires) for name, value in pairs]
+
+
+def _pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if isinstance(other, Mapping):
+        yield from other.items()
+    elif hasattr(other, "keys"):
+        for name in other.keys():  # noqa: SIM118
+            yield name, other[name]
+    else:
+        yield from other
+    yield from named.items()
