@@ -83,20 +83,19 @@ class Placeholder:
     list_items: list[Any]
     dict_items: list[tuple[Any, Any]]
     origin: ClassVar[Origin]
-    _made_by = "new"
-    _state: Any
-    _number: int
+    made_by = "new"
+    _state: Any = _NOTHING
+    number: int  # among those of its pickle
 
     def __new__(cls, *args: Any, **named: Any) -> Placeholder:
         made = object.__new__(cls)
         made.args, made.named_args = args, named
         made.list_items, made.dict_items = [], []
-        made._state = _NOTHING
-        made._number = next(cls.origin.numbers)
+        made.number = next(cls.origin.numbers)
         return made
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        self._made_by = "call"  # NEWOBJ calls `__new__` alone
+        self.made_by = "call"  # NEWOBJ calls `__new__` alone
         if len(args) == 2:
             type(self).origin.called.append(self)
 
@@ -120,7 +119,7 @@ class Placeholder:
 
     def __hash__(self) -> int:
         """By its place in the pickle: a set that is decoded once more then has the same order."""
-        return hash((self.class_name, self._number))
+        return hash((self.class_name, self.number))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise _refusal(self.class_name)
@@ -128,9 +127,9 @@ class Placeholder:
     def rebuilt(self, protocol: int) -> tuple[Any, ...]:
         """What the object that it stands for would have said in its `__reduce_ex__`."""
         cls: Any = type(self)
-        if self._made_by == "call":
+        if self.made_by == "call":
             how: tuple[Any, ...] = (cls, self.args)
-        elif self._made_by == "reconstruct":
+        elif self.made_by == "reconstruct":
             how = (copyreg._reconstructor, (cls, *self.args))  # type: ignore[attr-defined]
         elif self.named_args and protocol < 4:  # as pickle does it, with the `__new__` of the class that is gone
             module, name = cls.stands_for
@@ -151,7 +150,7 @@ def reconstruct(cls: Any, base: Any, state: Any) -> Any:
     if not isinstance(cls, StandIn):
         return copyreg._reconstructor(cls, base, state)  # type: ignore[attr-defined]
     made: Any = Placeholder.__new__(cls, base, state)  # type: ignore[arg-type]
-    made._made_by = "reconstruct"
+    made.made_by = "reconstruct"
     return made
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from store.classes.attributes import attributes_of, defined
 from store.classes.shown import shown
-from store.codecs.pickle.based import PickleBased
+from store.codecs.pickle.based import Pickled
 from store.errors import NotSerializable
 from store.values.remedies import Culprit, cause_of, explain, is_users, remedy, too_deep
 
@@ -45,7 +45,7 @@ Attempt = Callable[[Any], object]
 
 
 def error_for(
-    error: Exception, value: Any, codec: PickleBased, protocol: int, attempt: Attempt
+    error: Exception, value: Any, codec: Pickled, protocol: int, attempt: Attempt
 ) -> NotSerializable | None:
     """The error for a value that could not be stored; None where it now can be. Raises: as `find`."""
     found = find(value, cause_of(error), codec.pickler, protocol, attempt)

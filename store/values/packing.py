@@ -11,7 +11,7 @@ from store.classes.allowlist import allowed
 from store.classes.placeholder import HoldsPlaceholder
 from store.codecs.auto import AUTO, CHOICES, Auto
 from store.codecs.contract import Codec, CodecChoice, NotReadBack
-from store.codecs.pickle.based import EXTENSIONS, PickleBased
+from store.codecs.pickle.based import EXTENSIONS, Pickled, is_pickled
 from store.codecs.pickle.codec import PickleCodec, types_in
 from store.errors import NotSerializable, RecordError, Untrusted, label
 from store.rows.row import Row
@@ -157,7 +157,7 @@ class Packer:
         try:
             if type(codec) is not PickleCodec:
                 body = codec.encode(value, protocol, self._keeps_inline)
-                return body, (), None if isinstance(codec, PickleBased) else self._no_types
+                return body, (), None if is_pickled(codec) else self._no_types
             # Numbers and text may have the byte of the opcode. In a small body that costs little; what the last
             # value was like says whether to look while it is pickled.
             if protocol >= FIRST_PROTOCOL and not self._notes_types and not EXTENSIONS:
@@ -188,7 +188,7 @@ class Packer:
 
     def _unreadable(self, exc: NotReadBack, value: Any, codec: Codec, protocol: int) -> NotSerializable:
         """The error for a value that was encoded and cannot be decoded."""
-        if isinstance(codec, PickleBased):
+        if is_pickled(codec):
             attempt = partial(self._read_back.read_part, codec, protocol)
             found = _culprit(exc, value, codec, protocol, attempt)
             if found is not None:
@@ -237,13 +237,13 @@ def _problem(ring: Keyring) -> str:
 
 def _located(exc: NotSerializable, value: Any, codec: Codec, protocol: int) -> NotSerializable:
     """The error, saying where in the value the trouble is and what to do; looked for only now."""
-    if exc.path is not None or not isinstance(codec, PickleBased) or isinstance(exc.__cause__, HoldsPlaceholder):
+    if exc.path is not None or not is_pickled(codec) or isinstance(exc.__cause__, HoldsPlaceholder):
         return exc
     return _culprit(exc, value, codec, protocol, lambda part: codec.encode(part, protocol)) or exc
 
 
 def _culprit(
-    exc: Exception, value: Any, codec: PickleBased, protocol: int, attempt: Callable[[Any], object]
+    exc: Exception, value: Any, codec: Pickled, protocol: int, attempt: Callable[[Any], object]
 ) -> NotSerializable | None:
     from store.values import culprit  # needed after a failure alone
 

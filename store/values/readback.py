@@ -17,7 +17,7 @@ from typing import Any
 from store.classes.lookup import Lookup
 from store.classes.shown import described
 from store.codecs.contract import Codec, NotReadBack
-from store.codecs.pickle.based import EXTENSIONS, PickleBased
+from store.codecs.pickle.based import EXTENSIONS, is_pickled
 from store.codecs.pickle.codec import types_in
 from store.codecs.plain import same
 from store.errors import NotSerializable
@@ -52,7 +52,7 @@ class ReadBack:
         """Reads a value back, if that is due. `types`: those of its objects, where known. Raises: NotReadBack."""
         if self.every:
             self.read(codec, value, body, buffers)
-        elif isinstance(codec, PickleBased):
+        elif is_pickled(codec):
             found = types_in(value) if types is None else types
             known = sound[codec.name, protocol]
             if found is None:
@@ -94,11 +94,11 @@ class ReadBack:
             raise
         except Exception as exc:
             why = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
-            gone = isinstance(why, ImportError | AttributeError) and isinstance(codec, PickleBased)
+            gone = isinstance(why, ImportError | AttributeError) and is_pickled(codec)
             if gone and _is_of_placeholders(codec, body, beside, self._lookup):
                 return
             raise NotReadBack(f"can be written and not be read back ({described(why)})", why) from None
-        different = _difference(value, found) if isinstance(codec, PickleBased) else None
+        different = _difference(value, found) if is_pickled(codec) else None
         if different is not None:
             raise NotReadBack(different)
 

@@ -18,7 +18,6 @@ from store import Store
 from store.codecs.pickle import description as pickle_description
 from store.codecs.pickle.description import MAX_LINES, MAX_NAME, describe
 from store.codecs.restricted.machine import Machine
-from store.codecs.restricted.objects import Objects
 from store.errors import Conflict, Corrupt, ReadOnly, Tampered, Untrusted
 
 OTHER = b"the key of somebody else"
@@ -256,7 +255,6 @@ class TestDescribe:
 
     def test_machine_is_the_restricted_decoder(self) -> None:
         assert pickle_description.Machine is Machine
-        assert issubclass(pickle_description.InertObjects, Objects)
 
 
 class TestAdmit:

@@ -209,7 +209,6 @@ def test_record_of_somebody_else(path: Path) -> None:
 def test_codec_with_the_whole_contract_is_taken_as_it_is(path: Path) -> None:
     class Two(PickleCodec):
         def __init__(self) -> None:
-            super().__init__()
             self.name, self.protocols = "two", range(1, 3)
 
     codecs.register(Two())

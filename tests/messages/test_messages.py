@@ -502,7 +502,6 @@ def test_value_that_cannot_be_encoded_sends_nothing(key: bytes | None) -> None:
 def test_codec_whose_name_has_no_room_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     class Long(PickleCodec):
         def __init__(self, name: str) -> None:
-            super().__init__()
             self.name = name
 
     monkeypatch.setattr(codecs, "_entries", dict(codecs._entries))

@@ -7,7 +7,7 @@ import pickle
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol, TypeGuard
 
 from store.classes.allowlist import Allowed
 from store.classes.dotted import imported
@@ -16,7 +16,7 @@ from store.classes.moved import claim_main, other_names
 from store.classes.placeholder import Origin
 from store.classes.renaming import RenamingUnpickler
 from store.classes.shown import described
-from store.codecs.contract import Buffers, Description, TakeBuffer
+from store.codecs.contract import Buffers, Codec, Description, TakeBuffer
 from store.codecs.refusals import install, no_restraint, not_installed, undecodable
 from store.errors import ClassNotFound, NotSerializable, RecordError, StoreError
 
@@ -27,11 +27,22 @@ Dumps = Callable[[Any, int, TakeBuffer | None], bytes]
 Loads = Callable[[bytes, Buffers, Lookup], Any]
 
 
+class Pickled(Codec, Protocol):
+    """A codec whose bodies are pickles."""
+
+    pickler: Any
+    """The class of a pickler in Python that goes into the same objects, to find the one that fails."""
+
+
+def is_pickled(codec: Any) -> TypeGuard[Pickled]:
+    """Whether the bodies of a codec are pickles."""
+    return hasattr(codec, "pickler")
+
+
 class PickleBased:
     """A codec of a pickler and an unpickler: `dumps` and `loads`, which may raise anything.
 
-    `pickler` is the class of a pickler in Python that goes into the same objects, to find the one that fails.
-    Without more it stores code, and cannot be decoded with restraint: records of others are refused.
+    It stores code, and cannot be decoded with restraint: records of others are refused.
     """
 
     default_protocol = 5  # a constant: that of a newer Python would shut older ones out

@@ -51,13 +51,13 @@ class Machine:
         errors: str = "strict",
         lookup: Lookup = AS_WRITTEN,
         special: Special = NAMES_OF_FUNCTIONS,
-        objects: Callable[[Names, Filling, dict[int, Any]], Objects] = Objects,
+        objects: Callable[[Names, Filling, dict[int, Any]], Any] = Objects,
     ) -> None:
         self.budget = Budget()
         self.reader = Reader(source, self.budget)
         self.names = Names(self.budget, allow, lookup, fix_imports, special)
         self.filling = Filling(self.budget, self.names.classes)
-        self.objects = objects(self.names, self.filling, {})
+        self.objects: Any = objects(self.names, self.filling, {})
         self.stack = Stack(self.reader, self.objects, self.filling)
         self.stack.buffers = None if buffers is None else iter(buffers)
         self.stack.encoding, self.stack.errors = encoding, errors
