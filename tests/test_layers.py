@@ -225,10 +225,10 @@ def test_import_of_the_package_loads_no_library() -> None:
 def test_settings_of_a_dataclass_load_no_library(path: Path) -> None:
     store.Store(path).close()  # to make one takes sqlite-utils, and that takes click
     found = loaded(
-        "from dataclasses import dataclass\nfrom store.settings import Settings\n"
+        "from dataclasses import dataclass\nfrom store.settings import Settings, export, import_\n"
         "@dataclass\nclass Prefs: x: int = 1\n"
         "with Settings(Prefs, sys.argv[1], env_prefix='A_') as prefs:\n"
-        "    prefs.x = 2\n    prefs.import_(prefs.export('json'), 'json')\n    assert prefs.x == 2",
+        "    prefs.x = 2\n    import_(prefs, export(prefs, 'json'), 'json')\n    assert prefs.x == 2",
         str(path),
     )
     assert "filelock" in found

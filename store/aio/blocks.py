@@ -1,4 +1,4 @@
-"""What `AsyncStore` gives to be used with `async with`: transactions, named locks, watching."""
+"""What `AsyncStore` returns for `async with`: transactions, edits, named locks and watching."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
+from store.aio.opening import Closable, Opening
 from store.aio.worker import Gate, Taken, Worker, inside
 from store.errors import LockTimeout, StoreError
+from store.mapping.store import Store
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -16,31 +18,32 @@ if TYPE_CHECKING:
     from store.watching.changes import Change
     from store.watching.watch import Watch
 
+H = TypeVar("H", bound=Closable)
 T = TypeVar("T")
 
 FIRST_DELAY, LAST_DELAY = 0.001, 0.02  # seconds between two attempts at a named lock
 
 
-class Block(Generic[T]):
+class Block(Generic[H, T]):
     """A context manager of `Store`, entered and left in the worker; it has the turn until it is left.
 
     Cancelled while it is entered it is left again, as by an exception.
     """
 
-    def __init__(self, worker: Callable[[], Worker], make: Callable[[], AbstractContextManager[T]]) -> None:
-        self._find_worker = worker
+    def __init__(self, opening: Opening[H], make: Callable[[H], AbstractContextManager[T]]) -> None:
+        self._opening = opening
         self._make = make
         self._context: AbstractContextManager[T] | None = None
 
     async def __aenter__(self) -> T:
-        self.worker = self._find_worker()
-        await self.worker.acquire()
+        self._worker = worker = self._opening.worker
+        await worker.acquire()
         try:
-            value = await self.worker.call(self._enter)
+            value = await worker.call(self._enter)
         except BaseException as exc:
             await self._leave(type(exc), exc, exc.__traceback__)
             raise
-        self._taken = Taken(self.worker)
+        self._taken = Taken(worker)
         self._outer = inside.get()
         inside.set((*self._outer, self._taken))
         return value
@@ -56,10 +59,10 @@ class Block(Generic[T]):
         raise TypeError("this waits for its turn: use `async with`")
 
     def __exit__(self, *_: object) -> None:
-        """As `__enter__`; it is never entered."""
+        """Python looks for it before it calls `__enter__`."""
 
     def _enter(self) -> T:
-        context = self._make()
+        context = self._make(self._opening.opened)
         value = context.__enter__()
         self._context = context
         return value
@@ -70,29 +73,22 @@ class Block(Generic[T]):
         context, self._context = self._context, None
         try:
             if context is not None:
-                await self.worker.call(lambda: context.__exit__(kind, error, trace))
+                await self._worker.call(lambda: context.__exit__(kind, error, trace))
         finally:
-            self.worker.release()
+            self._worker.release()
 
 
 class Named:
     """A named lock of `Store`. Other tasks use the store while it is waited for, and while it is held."""
 
-    def __init__(
-        self,
-        worker: Callable[[], Worker],
-        make: Callable[[], AbstractContextManager[None]],
-        name: str,
-        timeout: float | None,
-    ) -> None:
-        self._find_worker = worker
-        self._make = make
+    def __init__(self, opening: Opening[Store[Any]], name: str, timeout: float | None) -> None:
+        self._opening = opening
         self._name = name
         self._timeout = timeout
         self._context: AbstractContextManager[None] | None = None
 
     async def __aenter__(self) -> None:
-        self._worker = worker = self._find_worker()
+        self._worker = worker = self._opening.worker
         worker.check()
         seconds = worker.timeout if self._timeout is None else self._timeout
         deadline = worker.loop.time() + seconds
@@ -100,14 +96,14 @@ class Named:
         if self._gate.owner is asyncio.current_task():
             raise StoreError(f"this task holds the lock {self._name!r} already, and would wait for itself")
         if worker.is_inside():
-            await worker.run(self._enter)  # which says why not
+            await worker.run(self._enter)  # raises, and says why
         try:
             async with asyncio.timeout_at(deadline):
                 await self._gate.acquire()
         except TimeoutError:
             raise self._timed_out(seconds) from None
         try:
-            await self._wait(deadline, seconds)
+            await self._wait(worker, deadline, seconds)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -119,27 +115,25 @@ class Named:
         context, self._context = self._context, None
         self._gate.owner = None
         try:
-            if context is not None:
-                await self._worker.call(
-                    lambda: context.__exit__(None, None, None)
-                )  # whosever turn: no statement runs
+            if context is not None:  # needs no turn: it runs no statement
+                await self._worker.call(lambda: context.__exit__(None, None, None))
         finally:
             self._gate.release()
 
-    async def _wait(self, deadline: float, seconds: float) -> None:
+    async def _wait(self, worker: Worker, deadline: float, seconds: float) -> None:
         delay = FIRST_DELAY
         while True:
             try:
-                return await self._worker.run(self._enter)
+                return await worker.run(self._enter)
             except LockTimeout:
-                left = deadline - self._worker.loop.time()
+                left = deadline - worker.loop.time()
                 if left <= 0:
                     raise self._timed_out(seconds) from None
             await asyncio.sleep(min(delay, left))
             delay = min(delay * 2, LAST_DELAY)
 
     def _enter(self) -> None:
-        context = self._make()
+        context = self._opening.opened.lock(self._name, 0)
         context.__enter__()
         self._context = context
 
@@ -153,16 +147,16 @@ class Named:
 class AsyncWatch:
     """What `AsyncStore.watch` returns, for `async with` and `async for`."""
 
-    def __init__(self, worker: Callable[[], Worker], make: Callable[[], Watch[Any]]) -> None:
-        self._find_worker = worker
+    def __init__(self, opening: Opening[Store[Any]], make: Callable[[Store[Any]], Watch[Any]]) -> None:
+        self._opening = opening
         self._make = make
         self._watch: Watch[Any] | None = None
 
     async def __aenter__(self) -> Self:
         if self._watch is None:
             try:
-                await self._find_worker().run(self._begin)
-            except BaseException:  # cancelled, when it had begun
+                await self._opening.worker.run(self._begin)
+            except BaseException:  # cancelled after it had begun
                 self.close()
                 raise
         return self
@@ -178,16 +172,16 @@ class AsyncWatch:
     async def __anext__(self) -> Change:
         await self.__aenter__()
         assert self._watch is not None
-        worker = self._find_worker()
+        worker = self._opening.worker
         worker.check()
         if worker.is_inside():
             raise StoreError("watching inside a transaction of this task would wait for ever: leave the block first")
         return await anext(self._watch)  # in the loop: a look takes microseconds, and others run between two pages
 
     def close(self) -> None:
-        """Ends the iteration."""
+        """End the iteration."""
         if self._watch is not None:
             self._watch.close()
 
     def _begin(self) -> None:
-        self._watch = self._make()
+        self._watch = self._make(self._opening.opened)

@@ -24,6 +24,7 @@ from store.cli.reading.opening import open_store
 from store.cli.reading.values import NegativeNumbers, format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, label
 from store.settings.containers import Anything
+from store.settings.leaves import fitted
 from store.settings.opening import NAMESPACE, put_plain
 from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
@@ -252,7 +253,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
         if name.startswith("_") or not name.isidentifier():
             raise usage_error(f"{shown_name(name)} is no name of a field")
     with reported_as(usage_error):
-        return {name: Anything().check(value, name) for name, value in values.items()}
+        return {name: Anything().take(value, name) for name, value in values.items()}
 
 
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
@@ -264,7 +265,7 @@ def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
             f"{items}; `store settings show` shows the beginning"
         )
     with reported_as(click.ClickException):
-        return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
+        return {name: fitted(kind.take(value, name), name, target) for name, value in values.items()}
 
 
 def _put_all(s: Store[Any], values: Mapping[str, Any]) -> None:

@@ -6,13 +6,13 @@ import re
 import pytest
 
 from store import Store
-from store.sessions import Sessions
+from store.sessions import FOREVER, Sessions
 
 
 @pytest.fixture
 def three(path):
     """The ids of a session for ever, one of a day, and one that expired long ago."""
-    with Sessions(path, ttl=None) as sessions:
+    with Sessions(path, ttl=FOREVER) as sessions:
         ids = [sessions.create({"user": "ann"}), sessions.create({"user": "bob"}, ttl=100_000)]
         with Sessions(path, clock=lambda: 1_000_000_000.0) as old:
             ids.append(old.create({"user": "cid"}, ttl=60))
