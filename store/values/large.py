@@ -1,7 +1,7 @@
 """Values too large for a row: which parts of them go to files, and how they come back.
 
 A large buffer of the value (an array's data, handed out by the codec) is a file that is mapped when it is read. A
-body that is large without it is a file too; it is code to whoever decodes it, so it is copied and checked first.
+body that is large without it is a file too; decoding it may run code, so it is copied and checked first.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Large:
     def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
 
-        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were. And
+        Of a `foreign` record they are private and checked: their writer could change them after the check. And
         each is read when it is asked for, since the body need not refer to any.
 
         Raises:
