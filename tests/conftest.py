@@ -106,7 +106,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
 
     def record(store: Store) -> list[str]:
         statements: list[str] = []
-        engine = store.opened.engine._engine
+        engine = store.opened.engine.handle.engine
         read = engine.read
 
         def recording(statement: str, *args: Any) -> Any:

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from store import Store, errors
-from store.engines.sqlite.engine import log_names
+from store.engines.sqlite.engine import log_files
 
 from store.errors import (  # isort: skip
     ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
     OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
-    UnknownProtocol, Untrusted,
+    UnknownProtocol, Unsupported, Untrusted,
 )
 from store.system.registry import Registry
 
@@ -129,7 +129,7 @@ def unknown(path: Path) -> None:
     with Store(path) as s, pytest.MonkeyPatch.context() as patched:
         s["x"] = 1
         path.with_name("another file").touch()  # else the folder alone is looked at
-        patched.setattr(log_names, "status_of", look)
+        patched.setattr(log_files, "status_of", look)
         s["x"] = 2
 
 
@@ -144,7 +144,7 @@ def tampered(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(row._replace(id=None, body=b"K\x02."), row.modified)
+        s.opened.engine.put(row._replace(id=None, body=b"K\x02."))
         s["x"]
 
 
@@ -152,7 +152,7 @@ def corrupt(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")))
         s["x"]
 
 
@@ -160,7 +160,7 @@ def unknown_protocol(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)))
         s["x"]
 
 
@@ -168,7 +168,7 @@ def unknown_codec(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")))
         s["x"]
 
 
@@ -189,6 +189,11 @@ def replaced(path: Path) -> None:
         path.rename(path.with_suffix(".old"))
         path.write_text("something else")
         s["x"] = 2
+
+
+def unsupported(path: Path) -> None:
+    with Store(path) as s:
+        s.opened.engine.changes.version_of("")  # type: ignore[union-attr]
 
 
 def nested_edit(path: Path) -> None:
@@ -226,6 +231,7 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
     (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
     (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
+    (unsupported, Unsupported, "the engine 'sqlite'", "in a store on another engine"),
     (second_task, InUse, "app.db", "use store.aio.AsyncStore"),
     (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
     (closed, StoreClosed, "app.db", "open it again"),

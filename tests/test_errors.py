@@ -21,7 +21,7 @@ from store import errors
 from store.errors import (  # isort: skip
     ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
     OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
-    UnknownProtocol, Untrusted, label,
+    UnknownProtocol, Unsupported, Untrusted, label,
 )
 
 
@@ -48,6 +48,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     StorageError: (StoreError, OSError),
     StoreNotFound: (StorageError, FileNotFoundError),
     CodecUnavailable: (StoreError, ImportError),
+    Unsupported: (StoreError, NotImplementedError),
     InUse: (StoreError, RuntimeError),
     OutcomeUnknown: (StorageError,),
     LockTimeout: (StoreError, TimeoutError),
@@ -56,7 +57,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     NotAStore: (StoreError, ValueError),
 }
 
-FACTS = {"name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
+FACTS = {"engine": "redis", "feature": "backups", "name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
          "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1",
          "reason": "loading it takes 'mod.User'", "allowable": True}  # fmt: skip
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import base64
 import errno
 import json
-import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from store.care.inspect import verdict_of
+from store.engines.contract import every_row
 from store.errors import Corrupt, StorageError, Tampered, label
 from store.opened.namespace import Namespace
 from store.rows.row import Row
@@ -35,9 +35,9 @@ def export_raw(ns: Namespace, namespace: str | None = None) -> Iterator[str]:
     Raises:
         Corrupt: at the end, if columns of the file do not hold a record; all others were yielded.
     """
-    origin = ns.engine.store_id.hex()
+    origin = ns.engine.id.hex()
     lost: list[str] = []
-    for row in ns.engine.every_row():
+    for row in every_row(ns.engine):
         if namespace is not None and row.namespace != namespace:
             continue
         if row.has_column_types():
@@ -64,7 +64,7 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
     while batch := _batch(numbered):
         done: list[tuple[str, str, str]] = []
         problem = None
-        with ns.engine.transaction() as transaction:
+        with ns.transaction() as transaction:
             for number, line in batch:
                 try:
                     origin, row, contents = _row_of(line, number)
@@ -109,7 +109,7 @@ def _with_files(ns: Namespace, row: Row) -> tuple[Row, list[bytes | None]]:
         return row, []
     contents = ns.values.large.contents(row, foreign=verdict_of(ns, row)[0] != "own")
     if None in contents:
-        now = ns.engine.get(row.namespace, row.name, -math.inf)
+        now = ns.engine.get(row.namespace, (row.name,)).get(row.name)
         if now is not None and now.spill != row.spill and now.has_column_types():
             return _with_files(ns, now)
     return row, contents
@@ -138,7 +138,7 @@ def _placed(ns: Namespace, origin: bytes, row: Row, contents: list[bytes | None]
     large = ns.values.large
     if row.spill is None or large is None:
         return row
-    renamed = renamed or origin != ns.engine.store_id
+    renamed = renamed or origin != ns.engine.id
     try:
         return large.restore(row, origin, contents, renamed=renamed)
     except StorageError as exc:
@@ -168,7 +168,7 @@ def _write(ns: Namespace, row: Row) -> None:
     if len(row.seal) == _SEAL_BYTES:
         ns.put_uncounted(row)  # without purging: expired records are copied too
     else:  # damaged: it does not name a key
-        ns.engine.put(row, row.modified)
+        ns.engine.put(row)
 
 
 def _row_of(line: str | bytes, number: int) -> tuple[bytes, Row, list[bytes | None]]:

@@ -279,7 +279,7 @@ class Store(MutableMapping[str, V]):
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
                 is in a transaction of. InUse: another task of this thread is suspended in one.
         """
-        return self._opened.engine.transaction(block=True)
+        return self._opened.transaction(block=True)
 
     def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
         """Decodes the value, yields it, and writes it back if it changed: one atomic step.
@@ -403,7 +403,7 @@ class Store(MutableMapping[str, V]):
 
     def namespaces(self) -> list[str]:
         """Returns the namespaces of the file that have records, in order."""
-        return self._opened.engine.namespaces(self._opened.clock())
+        return reading.namespaces(self._opened)
 
     def sync(self) -> None:
         """With `writeback=True`, writes back the values that changed since they were read.
@@ -437,7 +437,7 @@ class Store(MutableMapping[str, V]):
         if self._opened.closed:
             return f"{where} closed>"
         try:
-            return f"{where} {self._opened.engine.count(self.namespace, self._opened.clock())} records>"
+            return f"{where} {reading.count(self._opened)} records>"
         except StoreError as exc:  # a repr must not raise: it is used to look for the fault
             return f"{where} unreadable: {type(exc).__name__}>"
 

@@ -9,14 +9,16 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from store.engines.contract import Transaction
+from store.engines.capabilities import Transaction
+from store.engines.contract import Fields
+from store.engines.registry import is_in_transaction, supported
 from store.errors import Conflict, StoreError, label
 from store.opened.arguments import check_name, check_timeout
 from store.opened.namespace import Namespace
 from store.opened.readcache import (
     MISSING as MISSING,  # the `default` where none was given; layers above import it here
 )
-from store.rows.row import Identity, Row
+from store.rows.row import Row, has_expired
 
 V = TypeVar("V")
 
@@ -33,13 +35,13 @@ def step(store: Opened) -> AbstractContextManager[Any]:
 
     A signal handler that strikes in it does not join it: what it wrote could be rolled back without an error.
     """
-    return store.opened.engine.transaction()
+    return store.opened.transaction()
 
 
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
     name = check_name(name)
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         ns.settle(name, transaction)
         row = ns.find(name)
         value = fn(_value_or(ns, row, name, default))
@@ -56,12 +58,12 @@ def lock(ns: Namespace, name: str, timeout: float | None) -> AbstractContextMana
 
 @contextmanager
 def _hold(ns: Namespace, name: str, seconds: float) -> Iterator[None]:
-    if ns.engine.in_transaction_of_any():
+    if is_in_transaction():
         raise StoreError(
             f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
             "take the lock first, then begin the transaction"
         )
-    with ns.engine.lock(name, seconds):
+    with supported(ns.engine.locks, ns.engine.kind, "named locks").hold(name, seconds):
         yield
 
 
@@ -72,7 +74,7 @@ class Edit(Generic[V]):
         self._ns = ns
         self._name = check_name(name)
         self._default = default
-        self.transaction = ns.engine.transaction()  # an interrupted one is recognised by this name
+        self.transaction = ns.transaction()  # an interrupted one is recognised by this name
 
     def __enter__(self) -> V:
         self.transaction.__enter__()
@@ -116,8 +118,10 @@ class Edit(Generic[V]):
         ns, name, row = self._ns, self._name, self._row
         if row is not None and ns.values.fingerprint(self._value, row) == self._before:
             return
-        found = ns.engine.identity(ns.name, name, self._now)
-        if found != (None if row is None else Identity(row.id or 0, row.created, row.revision)):
+        found = ns.engine.get(ns.name, (name,), Fields.MARK).get(name)
+        if found is not None and row is None and has_expired(found, self._now):
+            found = None  # it had expired before
+        if found != (None if row is None else row.mark()):
             raise Conflict(
                 f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
                 "gave instead",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from store.codecs import CodecChoice
+from store.engines.contract import Delete, Fields
 from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
 from store.opened.readcache import MISSING
-from store.opened.reading import record_written
-from store.rows.row import Row
+from store.opened.reading import last, record_of, record_written
+from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
 from store.trust.seal import Verdict
 
@@ -45,7 +45,7 @@ def put(
     ttl = ns.options.ttl if ttl is None else check_ttl(ttl)
     row = ns.pack(name, value, ttl, codec, protocol)
     try:
-        with ns.engine.transaction() as transaction:
+        with ns.transaction() as transaction:
             if if_revision is not None:
                 check_revision(ns, name, if_revision, row.modified)
             ns.put(row)
@@ -64,7 +64,7 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
     value = ns.get(name)
     if value is not MISSING:
         return value
-    with ns.engine.transaction():
+    with ns.transaction():
         row = ns.find(name)
         if row is not None:
             return ns.value_of(row)
@@ -75,11 +75,11 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
 def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
     """See `Store.update`."""
     pairs = iter(_pairs_of(other, named))
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch)
             ns.engine.add_sealer(rows[0].seal[:8])
-            ns.engine.put_many(rows, ns.clock())
+            ns.engine.apply(ns.name, rows)
             ns.count_writes(len(rows))
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):
@@ -89,7 +89,7 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
 def touch(ns: Namespace, name: str, ttl: float | None) -> Record:
     """See `Store.touch`."""
     ttl = check_ttl(ttl)
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         row = ns.find(name)
         if row is None:
             raise KeyError(name)
@@ -123,7 +123,7 @@ def delete(ns: Namespace, name: str) -> bool:
 
 def pop(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.pop`."""
-    with ns.engine.transaction():
+    with ns.transaction():
         row = ns.find(name)
         if row is not None:
             value = ns.value_of(row)
@@ -136,8 +136,8 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
 
 def popitem(ns: Namespace) -> tuple[str, Any]:
     """See `Store.popitem`."""
-    with ns.engine.transaction():
-        row = ns.engine.last(ns.name, ns.clock())
+    with ns.transaction():
+        row = last(ns)
         if row is None:
             raise KeyError("popitem(): the store is empty")
         value = ns.value_of(row)
@@ -150,17 +150,17 @@ def clear(ns: Namespace) -> None:
     if ns.writeback is None:
         ns.engine.clear(ns.name)
         return
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         ns.engine.clear(ns.name)
         ns.writeback.clear(transaction)
 
 
 def _delete(ns: Namespace, name: str) -> bool:
     if ns.writeback is None:
-        return ns.engine.delete(ns.name, name, ns.clock())
-    with ns.engine.transaction() as transaction:
+        return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
+    with ns.transaction() as transaction:
         ns.writeback.forget(name, transaction)
-        return ns.engine.delete(ns.name, name, ns.clock())
+        return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
 
 
 def _delete_damaged(ns: Namespace, name: str) -> bool:
@@ -168,7 +168,7 @@ def _delete_damaged(ns: Namespace, name: str) -> bool:
     try:
         ns.find(name)
     except (Tampered, Corrupt):
-        if not ns.engine.delete(ns.name, name, -math.inf):
+        if not ns.engine.apply(ns.name, [Delete(name)]).deleted:
             raise
         return True
     return False
@@ -184,7 +184,11 @@ def check_revision(ns: Namespace, name: str, wanted: Record | int, now: float) -
     except OSError as exc:
         raise unreachable(ns.location, exc) from exc
 
-    found = ns.engine.identity(ns.name, name, now)
+    found = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
+    if found is not None and has_expired(found, now):
+        found = None
+    if found is not None:
+        record_of(found)  # raises where its columns are damaged: nobody can say which one it is
     if isinstance(wanted, Record):
         fits = found is not None and wanted.is_same_as(found)
     elif wanted == 0 and not isinstance(wanted, bool):

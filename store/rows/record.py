@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from store.errors import Corrupt
-from store.rows.row import Header, Identity
+from store.rows.row import Header
 
 _FIRST_SECOND = datetime.min.replace(tzinfo=UTC).timestamp()
 _LAST_SECOND = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
@@ -37,7 +37,7 @@ class Record:
 
     @classmethod
     def from_header(cls, header: Header) -> Record:
-        """The public view of what the backend read. Raises: Corrupt: the columns hold something else."""
+        """The public view of what the engine read. Raises: Corrupt: the columns hold something else."""
         if not header.has_types():
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)
@@ -49,11 +49,9 @@ class Record:
             sealed_by=header.key_id.hex() if any(header.key_id) else None,
         )
 
-    def is_same_as(self, identity: Identity) -> bool:
-        """Whether `identity` is still the record that this one was read from."""
-        return (self.id, self.created, self.revision) == (
-            identity.id, _utc(identity.created), identity.revision,
-        )  # fmt: skip
+    def is_same_as(self, header: Header) -> bool:
+        """Whether `header` is still that of the record that this one was read from."""
+        return (self.id, self.created, self.revision) == (header.id, _utc(header.created), header.revision)
 
 
 def _utc(seconds: float) -> datetime:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+from store.rows.spilled import size_of
 
 
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
 
-    `revision`, `id` and `created` are the backend's to give: a row that is on its way in carries 1, None
+    `revision`, `id` and `created` are the engine's to give: a row that is to be put carries 1, None
     and the time of the write, which hold unless the name exists already.
     """
 
@@ -29,6 +31,20 @@ class Row(NamedTuple):
     modified: float
     expires: float | None
 
+    @property
+    def stamp(self) -> str:
+        """What identifies this state of this record: equal stamps mean equal bytes and expiry."""
+        return stamp_of(self.revision, self.seal)
+
+    def header(self) -> Header:
+        """The row without its body."""
+        size = len(self.body) + size_of(self.spill)
+        return Header(self.id or 0, *self[1:7], size, *self[11:], self.seal)
+
+    def mark(self) -> Mark:
+        """What tells a watcher of a change."""
+        return Mark(self.name, self.id or 0, self.created, self.revision, self.expires, self.crc)
+
     def has_types(self) -> bool:
         """Whether each column holds a value of its type; in a file made by hand it may not. Each read asks this."""
         return tuple(map(type, self)) in _ROW_TYPES
@@ -42,6 +58,26 @@ class Row(NamedTuple):
         )
 
 
+class Expiring(Protocol):
+    """Anything that has an expiry: a row, a header, a mark, a listed name."""
+
+    @property
+    def expires(self) -> float | None: ...
+
+
+def has_expired(item: Expiring, now: float) -> bool:
+    """Whether it says that it has; whether that is so, the seal of the row tells."""
+    try:
+        return item.expires is not None and item.expires <= now
+    except TypeError:  # not a number, in a file made by hand: SQLite takes it for the end of time
+        return False
+
+
+def stamp_of(revision: int, seal: bytes) -> str:
+    """The stamp of a record: its revision, and the digest that the seal has behind the id of the key."""
+    return f"{revision}-{seal[8:].hex()}"
+
+
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _NONE = type(None)
 _COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
@@ -52,10 +88,7 @@ _ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
 
 
 class Header(NamedTuple):
-    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal.
-
-    `size` is that of the body and the files together.
-    """
+    """A `Row` without its body: what `Record` is made of. `size` is that of the body and the files together."""
 
     id: int
     namespace: str
@@ -69,7 +102,17 @@ class Header(NamedTuple):
     created: float
     modified: float
     expires: float | None
-    key_id: bytes
+    seal: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key that sealed it."""
+        return self.seal[:8]
+
+    @property
+    def stamp(self) -> str:
+        """As that of `Row`."""
+        return stamp_of(self.revision, self.seal)
 
     def has_types(self) -> bool:
         """As that of `Row`."""
@@ -77,18 +120,6 @@ class Header(NamedTuple):
 
 
 _HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
-
-
-class Identity(NamedTuple):
-    """What makes a record the one that was read: a row id alone comes back after a delete."""
-
-    id: int
-    created: float
-    revision: int
-
-    def has_types(self) -> bool:
-        """As that of `Row`."""
-        return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
 
 
 class Total(NamedTuple):

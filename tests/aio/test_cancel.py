@@ -94,7 +94,9 @@ def test_cancelled_while_it_enters_leaves_again(path: Path, begin: str) -> None:
         with Store[Any](path) as blocking:
             async with AsyncStore[Any](path) as s:
                 with Blocked(blocking) as blocked:
-                    entering = asyncio.create_task(enter(s.transaction() if begin == "transaction" else s.edit("e", [])))
+                    entering = asyncio.create_task(
+                        enter(s.transaction() if begin == "transaction" else s.edit("e", []))
+                    )
                     await turns()
                     await begun(s)
                     entering.cancel()
@@ -112,18 +114,18 @@ def test_cancelled_while_it_commits_is_committed(path: Path, monkeypatch: pytest
     async def main() -> None:
         async with AsyncStore[Any](path) as s:
             at, go = threading.Event(), threading.Event()
-            engine = s.opening.opened.opened.engine._engine  # type: ignore[attr-defined]
-            commit = engine.committed
+            writer = s.opening.opened.opened.engine.handle.engine.writer  # type: ignore[attr-defined]
+            commit = writer.committed
 
-            def committed(slot: Any) -> None:
+            def committed(connection: Any) -> None:
                 at.set()
                 assert go.wait(SECONDS)
-                commit(slot)
+                commit(connection)
 
             async def write() -> None:
                 async with s.transaction():
                     await s.set("a", 1)
-                    monkeypatch.setattr(engine, "committed", committed)
+                    monkeypatch.setattr(writer, "committed", committed)
 
             writing = asyncio.create_task(write())
             while not at.is_set():

@@ -162,7 +162,7 @@ def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> N
     with Store(path, key=MINE) as s:
         row = s.opened.find("payment")
         assert row is not None
-        sealer = Sealer(Keyring(key), s.opened.engine.store_id)
+        sealer = Sealer(Keyring(key), s.opened.engine.id)
         pipeline = Pipeline(sealer, choose("pickle", None, trust, ()))
         whole: bytes = getattr(row, column)
         kept = []
@@ -253,7 +253,7 @@ def test_flipped_bit_of_the_checksum_of_a_foreign_record(path: Path) -> None:
     with Store(path, key=THEIRS) as s:
         row = s.opened.find("payment")
         assert row is not None
-        stranger = Sealer(Keyring(MINE), s.opened.engine.store_id)
+        stranger = Sealer(Keyring(MINE), s.opened.engine.id)
         assert stranger.check(row) is Verdict.FOREIGN
         for bit in range(32):
             with pytest.raises(Corrupt, match="do not match their checksum"):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import fetch_all
+from store.engines.sqlite.engine.fetching import fetch_all
 from store.engines.sqlite.engine.wal_index import salts_of
 from store.engines.sqlite.salvage.frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.engines.sqlite.schema import FORMAT_VERSION
-from store.engines.sqlite.spill.folder import translated
-from store.system.descriptors import Descriptor
+from store.system.descriptors import READ, Descriptor
+from store.system.file_status import writing
 
 ATTEMPTS = 3  # at a log which somebody begins anew while it is read
 
@@ -30,7 +29,7 @@ def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
         problems.append("the table identity does not hold one id and the format that this release writes")
     if engine.read(sql.BAD_SEALERS, (), fetch_all, 0.0, timeout) != [(0,)]:
         problems.append("the table sealers holds what is no id of a key")
-    if not quick and not engine.shared:
+    if not quick:
         problems += log_damage(engine)
     return problems
 
@@ -56,8 +55,6 @@ def unread_commits(engine: Engine) -> int:
 
     A power cut leaves some too, with `durability="normal"`: their frames were written and those before them were not.
     """
-    if engine.shared:
-        return 0
     with _opened_log(engine) as log:
         size, frames, read = _frames(engine, log)
         return sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:])
@@ -66,9 +63,9 @@ def unread_commits(engine: Engine) -> int:
 @contextmanager
 def _opened_log(engine: Engine) -> Iterator[Log]:
     """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
-    with translated(engine.path + "-wal"):
+    with writing(engine.path + "-wal"):
         try:
-            opened = Descriptor(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+            opened = Descriptor(engine.path + "-wal", READ)
         except FileNotFoundError:
             yield b""
             return
