@@ -18,9 +18,6 @@ import pytest
 from store import Store
 from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 from store.engines.sqlite.opening import (
-    attach as sqlite_attach,
-)
-from store.engines.sqlite.opening import (
     connection as sqlite_connection,
 )
 from store.engines.sqlite.opening import (
@@ -79,7 +76,7 @@ def traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
     def connecting(place: str, query: str = "mode=rw", **options: bool) -> sqlite3.Connection:
         return found.watch(connect(place, query, **options))
 
-    for module in (sqlite_connection, sqlite_attach, sqlite_files, sqlite_network):
+    for module in (sqlite_connection, sqlite_files, sqlite_network):
         monkeypatch.setattr(module, "connect", connecting)
     monkeypatch.setattr(sqlite_checkpoints, "LOG_FRAMES", 3)
     return found
