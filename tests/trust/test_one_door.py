@@ -6,7 +6,6 @@ import _pickle
 import ast
 import copy
 import io
-import os
 import pickle
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 from sources import PICKLED, Hostile, make
+from strangers import MINE, THEIRS, Marker
 
 import store
 from store import Store
@@ -29,24 +29,11 @@ from store.codecs import pickle as our_pickle
 from store.errors import StoreError
 from store.importers import import_into
 
-MINE = b"the key of these tests"
-THEIRS = b"the key of somebody else"
-
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
 
 
 class Trapped(BaseException):
     """No `except Exception` on the way can swallow it, and what did is seen in `calls`."""
-
-
-class Marker:
-    """Unpickled in full it makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (self.folder,)
 
 
 @pytest.fixture
@@ -295,11 +282,10 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 
 DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "sqlitedict", "diskcache", "pandas", "dill", "cloudpickle", "joblib", "copyreg"}
 DOOR = {
-    f"store.codecs.{name}" for name in ("pickle.__init__", "pickle.pickled", "cloudpickle", "dill", "joblib")
+    f"store.codecs.{name}" for name in ("pickle.__init__", "pickle.based", "pickle.codec", "cloudpickle", "dill", "joblib")
 }
 NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
-    "store.values.culprit.search": {"HIGHEST_PROTOCOL"},
     "store.codecs.numpy.codec": {"PickleBuffer"},
     "store.codecs.restricted.arrays": {"PickleBuffer"},
 }
@@ -309,10 +295,11 @@ USED = {
         "pickle": {"_Pickler", "PicklingError", "PROTO", "STACK_GLOBAL", "GLOBAL", "PickleBuffer"},
         "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__", "pickle"},
     },
-    "store.classes.finding": {"copyreg": {"_reconstructor"}},
+    "store.classes.renaming": {"copyreg": {"_reconstructor"}},
     "store.classes.versions": {"copyreg": {"_slotnames"}},
     "store.memo.canonical.classes": {"copyreg": {"_slotnames"}},
-    "store.values.culprit.parts": {"copyreg": {"dispatch_table", "_slotnames"}},
+    "store.values.culprit": {"copyreg": {"dispatch_table"}},
+    "store.values.readback": {"copyreg": {"dispatch_table"}},
 }
 
 
