@@ -118,7 +118,7 @@ class MemoryEngine:
         shared = self.handle.shared
         shared.handles.discard(self.handle)
         if not shared.handles:
-            shared.rows.forget()
+            shared.rows.close()
 
 
 class MemoryTransactions:

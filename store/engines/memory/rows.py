@@ -11,6 +11,7 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, of_row
 from store.engines.overlay import Buffered, Key, in_order
+from store.errors import StoreClosed
 from store.rows.row import Row
 
 FEW = 16  # changes of a sorted list that are made one by one
@@ -82,15 +83,18 @@ class Committed:
         self.version = 0
         self.log: deque[tuple[int, list[Key]]] = deque(maxlen=LOGGED)
         """The last commits: the version that each made, and the names that it changed."""
-        self._last_id = 0
-        self.renew()
-        self.forget()
-
-    def forget(self) -> None:
-        """All rows go, now: threads that used the store refer to it until the next collection."""
         self._all = _Rows()
         self._namespaces: dict[str, _Namespace] = {}
+        self._last_id = 0
         self._unfiled: list[tuple[Key, Row | None]] = []  # committed, and not in the dicts yet
+        self._is_closed = False
+        self.renew()
+
+    def close(self) -> None:
+        """Frees all rows at once: threads that used the store refer to it until the next collection."""
+        with self._mutex:
+            self._is_closed = True
+            self._all, self._namespaces, self._unfiled = _Rows(), {}, []
 
     def renew(self) -> None:
         """Also in a forked child, where a lock that another thread held is held for ever."""
@@ -165,6 +169,8 @@ class Committed:
 
     def _filed(self, namespace: str) -> _Namespace:
         """The rows of a namespace, once all that is committed is in its place; an interrupt may have come between."""
+        if self._is_closed:
+            raise StoreClosed("the store on :memory: was closed; open it again")
         if self._unfiled:
             for (space, name), row in self._unfiled:
                 rows = self._namespaces.setdefault(space, _Namespace())
