@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, of_row
 from store.engines.overlay import Buffered, Key, in_order
 from store.errors import StoreClosed
-from store.rows.row import Row
+from store.rows.row import Row, Total, has_expired
+from store.rows.spilled import count_of, size_of
 
 FEW = 16  # changes of a sorted list that are made one by one
 LOGGED = 1000  # commits whose names are known
@@ -197,3 +198,20 @@ class Committed:
         if order is Order.INSERTED:
             return rows.ids.keys(), rows.by_id.__getitem__
         return rows.expiries.keys(), lambda key: rows.by_id[key[1]]
+
+
+def totals_of(rows: Iterable[Row], now: float) -> list[Total]:
+    """See `Engine.totals`."""
+    records: Counter[tuple[str, int]] = Counter()
+    sizes, files, file_sizes = records.copy(), records.copy(), records.copy()
+    for row in rows:
+        if not has_expired(row, now):
+            kind = row.codec, row.protocol
+            records[kind] += 1
+            sizes[kind] += len(row.body)
+            files[kind] += count_of(row.spill)
+            file_sizes[kind] += size_of(row.spill)
+    return [
+        Total(*kind, records[kind], sizes[kind] + file_sizes[kind], files[kind], file_sizes[kind])
+        for kind in sorted(records)
+    ]
