@@ -1,4 +1,7 @@
-"""The capabilities of an engine: what some have and others do not, each one an attribute that may be None."""
+"""The capabilities of an engine: what some have and others do not, each one an attribute that may be None.
+
+It has over 300 lines since each member says what it promises; there is no code here.
+"""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ The engine in memory keeps those of an open transaction so; `optimistic.py` does
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from store.engines.contract import (
@@ -25,8 +24,7 @@ from store.engines.contract import (
     expect,
     of_row,
 )  # fmt: skip
-from store.rows.row import Row, Total, has_expired
-from store.rows.spilled import count_of, size_of
+from store.rows.row import Row, has_expired
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -269,23 +267,6 @@ class Overlay:
 def in_order(changes: dict[Key, Buffered]) -> list[tuple[Key, Buffered]]:
     """The changes as they are to be made: new rows last, one after the other."""
     return sorted(changes.items(), key=lambda item: (item[1].row.id or 0) if item[1].is_new and item[1].row else -1)
-
-
-def totals_of(rows: Iterable[Row], now: float) -> list[Total]:
-    """See `Engine.totals`."""
-    records: Counter[tuple[str, int]] = Counter()
-    sizes, files, file_sizes = records.copy(), records.copy(), records.copy()
-    for row in rows:
-        if _is_alive(row, now):
-            kind = row.codec, row.protocol
-            records[kind] += 1
-            sizes[kind] += len(row.body)
-            files[kind] += count_of(row.spill)
-            file_sizes[kind] += size_of(row.spill)
-    return [
-        Total(*kind, records[kind], sizes[kind] + file_sizes[kind], files[kind], file_sizes[kind])
-        for kind in sorted(records)
-    ]
 
 
 def _stamp(row: Row | None) -> str | None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Order, Page, Usage
 from store.engines.memory.handle import LOCATION, Handle, Shared
-from store.engines.memory.rows import Committed
-from store.engines.overlay import Overlay, totals_of
+from store.engines.memory.rows import Committed, totals_of
+from store.engines.overlay import Overlay
 from store.engines.reentry import is_struck, put_off
 from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError
@@ -118,7 +118,7 @@ class MemoryEngine:
         shared = self.handle.shared
         shared.handles.discard(self.handle)
         if not shared.handles:
-            shared.rows.forget()
+            shared.rows.close()
 
 
 class MemoryTransactions:

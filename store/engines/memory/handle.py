@@ -37,14 +37,14 @@ class Shared:
         self.sealers: set[bytes] = set()
         self.handles: WeakSet[Handle] = WeakSet()
         self._local = threading.local()
-        self._of_greenlets: WeakKeyDictionary[Any, dict[str, Visitor]] = WeakKeyDictionary()
+        self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
         _stores.add(self)
 
-    def visitor(self) -> Visitor:
+    def visitor(self) -> ThreadPlace:
         """The thread or greenlet that calls."""
         greenlet = running.greenlet()
         own = self._local.__dict__ if greenlet is None else self._of_greenlets.setdefault(greenlet, {})
-        return own.get("visitor") or own.setdefault("visitor", Visitor(self))
+        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self))
 
     def is_in_transaction(self) -> bool:
         """Whether the caller is in a transaction, or struck one."""
@@ -52,7 +52,7 @@ class Shared:
         return conflict(visitor) is not None or visitor.settled() is not None
 
 
-class Visitor:
+class ThreadPlace:
     """A thread or greenlet: the operation and the transaction that it is in. The contract `Place`."""
 
     def __init__(self, shared: Shared) -> None:
@@ -190,7 +190,7 @@ class Handle:
             if visitor.put_off:
                 visitor.end_put_off()
 
-    def _write_alone(self, visitor: Visitor, work: Callable[[Overlay], T]) -> T:
+    def _write_alone(self, visitor: ThreadPlace, work: Callable[[Overlay], T]) -> T:
         hold = Hold()
         self.shared.lock.acquire(hold, visitor.roll_back, self.timeout)
         try:

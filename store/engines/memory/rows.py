@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, of_row
 from store.engines.overlay import Buffered, Key, in_order
-from store.rows.row import Row
+from store.errors import StoreClosed
+from store.rows.row import Row, Total, has_expired
+from store.rows.spilled import count_of, size_of
 
 FEW = 16  # changes of a sorted list that are made one by one
 LOGGED = 1000  # commits whose names are known
@@ -82,15 +84,18 @@ class Committed:
         self.version = 0
         self.log: deque[tuple[int, list[Key]]] = deque(maxlen=LOGGED)
         """The last commits: the version that each made, and the names that it changed."""
-        self._last_id = 0
-        self.renew()
-        self.forget()
-
-    def forget(self) -> None:
-        """All rows go, now: threads that used the store refer to it until the next collection."""
         self._all = _Rows()
         self._namespaces: dict[str, _Namespace] = {}
+        self._last_id = 0
         self._unfiled: list[tuple[Key, Row | None]] = []  # committed, and not in the dicts yet
+        self._is_closed = False
+        self.renew()
+
+    def close(self) -> None:
+        """Frees all rows at once: threads that used the store refer to it until the next collection."""
+        with self._mutex:
+            self._is_closed = True
+            self._all, self._namespaces, self._unfiled = _Rows(), {}, []
 
     def renew(self) -> None:
         """Also in a forked child, where a lock that another thread held is held for ever."""
@@ -165,6 +170,8 @@ class Committed:
 
     def _filed(self, namespace: str) -> _Namespace:
         """The rows of a namespace, once all that is committed is in its place; an interrupt may have come between."""
+        if self._is_closed:
+            raise StoreClosed("the store on :memory: was closed; open it again")
         if self._unfiled:
             for (space, name), row in self._unfiled:
                 rows = self._namespaces.setdefault(space, _Namespace())
@@ -191,3 +198,20 @@ class Committed:
         if order is Order.INSERTED:
             return rows.ids.keys(), rows.by_id.__getitem__
         return rows.expiries.keys(), lambda key: rows.by_id[key[1]]
+
+
+def totals_of(rows: Iterable[Row], now: float) -> list[Total]:
+    """See `Engine.totals`."""
+    records: Counter[tuple[str, int]] = Counter()
+    sizes, files, file_sizes = records.copy(), records.copy(), records.copy()
+    for row in rows:
+        if not has_expired(row, now):
+            kind = row.codec, row.protocol
+            records[kind] += 1
+            sizes[kind] += len(row.body)
+            files[kind] += count_of(row.spill)
+            file_sizes[kind] += size_of(row.spill)
+    return [
+        Total(*kind, records[kind], sizes[kind] + file_sizes[kind], files[kind], file_sizes[kind])
+        for kind in sorted(records)
+    ]

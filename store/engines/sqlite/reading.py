@@ -7,7 +7,6 @@ is compared with what was asked.
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import gt, lt
@@ -15,15 +14,7 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, cursor_of, of_row
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.fetching import (
-    PAGE_BYTES,
-    PAGE_PART,
-    Fetch,
-    NotText,
-    all_by_id,
-    bad_index,
-    fetch_one,
-)
+from store.engines.sqlite.engine.fetching import NotText, all_by_id, bad_index, fetch_one, page_of
 from store.engines.sqlite.engine.wal_readers import pinned
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import header_of
@@ -204,7 +195,7 @@ class Reading:
         handle = self._handle
         values = *values, min(limit, sql.LARGEST_ID)
         if fields is _ROW:
-            return handle.engine.read(statement, values, _part_of(limit), 0.0, handle.timeout)
+            return handle.engine.read(statement, values, page_of(limit), 0.0, handle.timeout)
         rows = handle.all(statement, values)
         return rows, len(rows) < limit
 
@@ -284,22 +275,3 @@ def _cursor(values: Sequence[Any], order: Order, fields: Fields) -> Cursor:
     """The cursor behind what was read last, also where that is no item."""
     id_ = values[_ID_AT[fields]]
     return id_ if order is Order.INSERTED else (values[-1], id_)  # by EXPIRY there are whole rows alone
-
-
-def _part_of(limit: int) -> Fetch[tuple[list[Any], bool]]:
-    """Fetches the next rows, so many that they are a page; and whether they are the last ones."""
-
-    def fetch(cursor: sqlite3.Cursor) -> tuple[list[Any], bool]:
-        rows: list[Any] = []
-        size = 0
-        while len(rows) < limit and size <= PAGE_BYTES:
-            some = cursor.fetchmany(PAGE_PART)
-            if not some:
-                break
-            rows += some
-            # Of a file made by hand a body may be anything; the check of the seal says so.
-            size += sum([len(row[7]) for row in some if type(row[7]) is bytes])
-        cursor.close()  # ends the read transaction
-        return rows, len(rows) < limit and size <= PAGE_BYTES
-
-    return fetch

@@ -11,7 +11,6 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from store.errors import Corrupt
-from store.rows.row import Row
 
 T = TypeVar("T")
 Fetch = Callable[[sqlite3.Cursor], T]
@@ -20,7 +19,7 @@ fetch_one: Fetch[Any] = sqlite3.Cursor.fetchone
 fetch_all: Fetch[list[Any]] = sqlite3.Cursor.fetchall
 row_count: Fetch[int] = attrgetter("rowcount")
 
-PAGE_ROWS = 256
+BODY = 7  # the column
 PAGE_PART = 16  # rows that are fetched at once
 PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
 
@@ -63,19 +62,23 @@ def until_repeated(cursor: sqlite3.Cursor) -> tuple[list[Any], bool]:
     return list(found), True
 
 
-def take_page(cursor: sqlite3.Cursor) -> list[Row]:
-    """The next rows, so many that they are a page."""
-    rows: list[Row] = []
-    size = 0
-    while len(rows) < PAGE_ROWS and size <= PAGE_BYTES:
-        some = list(map(Row._make, cursor.fetchmany(PAGE_PART)))
-        if not some:
-            break
-        rows += some
-        # Of a file made by hand a body may be anything; the check of the seal says so.
-        size += sum([len(row.body) for row in some if type(row.body) is bytes])
-    cursor.close()  # ends the read transaction
-    return rows
+def page_of(limit: int) -> Fetch[tuple[list[Any], bool]]:
+    """Fetches the next rows, so many that they are a page; and whether they are the last ones."""
+
+    def fetch(cursor: sqlite3.Cursor) -> tuple[list[Any], bool]:
+        rows: list[Any] = []
+        size = 0
+        while len(rows) < limit and size <= PAGE_BYTES:
+            some = cursor.fetchmany(PAGE_PART)
+            if not some:
+                break
+            rows += some
+            # Of a file made by hand a body may be anything; the check of the seal says so.
+            size += sum([len(row[BODY]) for row in some if type(row[BODY]) is bytes])
+        cursor.close()  # ends the read transaction
+        return rows, len(rows) < limit and size <= PAGE_BYTES
+
+    return fetch
 
 
 def bad_index(path: str) -> Corrupt:

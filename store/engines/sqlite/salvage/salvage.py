@@ -38,9 +38,9 @@ class Place(NamedTuple):
     page: Page
 
     def is_later(self, other: Place) -> bool:
-        return self._age() > other._age()
+        return self.age() > other.age()
 
-    def _age(self) -> tuple[bool, float, int, float]:
+    def age(self) -> tuple[bool, float, int, float]:
         return self.kind <= LOOSE, self.created, self.revision, self.modified
 
 
