@@ -96,7 +96,7 @@ class Keyring:
     def where(self) -> str:
         """Where the keys come from, for messages."""
         if self._given is not None:
-            return "the key= of the store"
+            return "the key= of the store" if self._given else "nowhere"
         file = self.file()
         return str(file) if file is not None else "STORE_KEY"
 
@@ -218,10 +218,6 @@ class NoKeys(Keyring):
     def __init__(self) -> None:
         super().__init__(bytes(KEY_BYTES))  # a key in place of the environment's and the user's, which then goes too
         self._given = []
-
-    def where(self) -> str:
-        """Where the keys come from, for messages."""
-        return "nowhere"
 
 
 def default_key_file() -> Path:

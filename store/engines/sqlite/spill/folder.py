@@ -61,7 +61,7 @@ class OpenFolder:
         return cls(path, None, None)
 
     def borrowed(self) -> OpenFolder:
-        """The same folder without keeping it open: the frames of an error that a program keeps would hold its lock."""
+        """The same folder, not kept open: an error that a program keeps would hold its lock by a frame."""
         return OpenFolder(self._path, self._number, None)
 
     def open(self, file: str, flags: int) -> Descriptor:
