@@ -9,8 +9,7 @@ from store.classes.shown import message_of
 from store.errors import Conflict, Corrupt, StoreError, Tampered, label
 from store.opened.namespace import Namespace
 from store.rows.record import Record
-from store.rows.row import Header, Row
-from store.rows.spilled import size_of
+from store.rows.row import Row
 from store.trust.seal import Verdict
 
 
@@ -71,7 +70,7 @@ def inspected(ns: Namespace, row: Row) -> Inspection:
         )
     verdict, problem = verdict_of(ns, row)
     names, text, trouble = described(ns, row)
-    return Inspection(Record.from_header(_header(row)), verdict, names, text, problem or trouble, row)
+    return Inspection(Record.from_header(row.header()), verdict, names, text, problem or trouble, row)
 
 
 def described(ns: Namespace, row: Row) -> tuple[tuple[str, ...], str, str | None]:
@@ -111,10 +110,3 @@ def verdict_of(ns: Namespace, row: Row) -> tuple[str, str | None]:
     except (Corrupt, ValueError) as exc:  # ValueError: a name that is not valid text, in a crafted file
         return "corrupt", str(exc)
     return ("own" if verdict is Verdict.OWN else "foreign"), None
-
-
-def _header(row: Row) -> Header:
-    return Header(
-        row.id or 0, row.namespace, row.name, row.codec, row.protocol, row.type, row.python,
-        len(row.body) + size_of(row.spill), row.revision, row.created, row.modified, row.expires, row.seal[:8],
-    )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import product
 from typing import NamedTuple
 
+from store.rows.spilled import size_of
+
 
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
@@ -29,6 +31,20 @@ class Row(NamedTuple):
     modified: float
     expires: float | None
 
+    @property
+    def stamp(self) -> str:
+        """What identifies this state of this record: equal stamps mean equal bytes and expiry."""
+        return stamp_of(self.revision, self.seal)
+
+    def header(self) -> Header:
+        """The row without its body."""
+        size = len(self.body) + size_of(self.spill)
+        return Header(self.id or 0, *self[1:7], size, *self[11:], self.seal)
+
+    def mark(self) -> Mark:
+        """What tells a watcher of a change."""
+        return Mark(self.name, self.id or 0, self.created, self.revision, self.expires, self.crc)
+
     def has_types(self) -> bool:
         """Whether each column holds a value of its type; in a file made by hand it may not. Each read asks this."""
         return tuple(map(type, self)) in _ROW_TYPES
@@ -42,6 +58,11 @@ class Row(NamedTuple):
         )
 
 
+def stamp_of(revision: int, seal: bytes) -> str:
+    """The stamp of a record: its revision, and the digest that the seal has behind the id of the key."""
+    return f"{revision}-{seal[8:].hex()}"
+
+
 _LEAST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 _NONE = type(None)
 _COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
@@ -52,10 +73,7 @@ _ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
 
 
 class Header(NamedTuple):
-    """A `Row` without its body: what `Record` is made of. `key_id` is the first eight bytes of the seal.
-
-    `size` is that of the body and the files together.
-    """
+    """A `Row` without its body: what `Record` is made of. `size` is that of the body and the files together."""
 
     id: int
     namespace: str
@@ -69,7 +87,17 @@ class Header(NamedTuple):
     created: float
     modified: float
     expires: float | None
-    key_id: bytes
+    seal: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """The id of the key that sealed it."""
+        return self.seal[:8]
+
+    @property
+    def stamp(self) -> str:
+        """As that of `Row`."""
+        return stamp_of(self.revision, self.seal)
 
     def has_types(self) -> bool:
         """As that of `Row`."""

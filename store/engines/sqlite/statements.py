@@ -12,7 +12,7 @@ _COLUMNS = (
 )
 _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
-    "revision, created, modified, expires, coalesce(substr(seal, 1, 8), x''), spill"
+    "revision, created, modified, expires, seal, spill"
 )
 _ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
 _ALIVE = "(expires IS NULL OR expires > ?)"
