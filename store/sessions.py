@@ -38,7 +38,8 @@ from store.errors import (
 )
 from store.mapping.store import Store
 from store.opened.arguments import check_ttl, locate
-from store.opened.edits import MISSING, Edit, step
+from store.opened.edits import Edit, step
+from store.opened.sentinels import MISSING
 from store.system import caller
 from store.system.rights import private_rights
 

@@ -81,7 +81,7 @@ class Named:
     def __init__(
         self,
         worker: Callable[[], Worker],
-        make: Callable[[], AbstractContextManager[None]],
+        make: Callable[[], AbstractContextManager[Any]],
         name: str,
         timeout: float | None,
     ) -> None:
@@ -89,7 +89,7 @@ class Named:
         self._make = make
         self._name = name
         self._timeout = timeout
-        self._context: AbstractContextManager[None] | None = None
+        self._context: AbstractContextManager[Any] | None = None
 
     async def __aenter__(self) -> None:
         self._worker = worker = self._find_worker()

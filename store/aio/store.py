@@ -38,8 +38,8 @@ from store.aio.handle import AsyncHandle, instead
 from store.aio.sessions import AsyncSessions
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
-from store.opened.edits import MISSING
 from store.opened.options import DEFAULT_TIMEOUT_SECONDS
+from store.opened.sentinels import MISSING, Missing
 from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         """As `Store.record`."""
         return await self._do(lambda s: s.record(name))
 
-    async def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
+    async def modify(self, name: str, fn: Callable[[V], V], default: V | Missing = MISSING) -> V:
         """As `Store.modify`; `fn` is called in the store's thread. For a coroutine use `transaction`."""
         if iscoroutinefunction(fn):
             raise TypeError(
@@ -208,7 +208,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         """All or nothing, for this task: `async with s.transaction():`. Nests. Other tasks wait until it ends."""
         return Block(self._running, lambda: self._opened().transaction())
 
-    def edit(self, name: str, default: V = MISSING) -> AbstractAsyncContextManager[V]:
+    def edit(self, name: str, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
         """As `Store.edit`: `async with s.edit(name) as value:`. Other tasks wait until it ends."""
         return Block(self._running, lambda: self._opened().edit(name, default))
 

@@ -25,7 +25,6 @@ COLUMNS = (
     Column("name", cut=True, style="bold"),
 )
 LONG_COLUMNS = (
-    Column("id", right=True),
     *COLUMNS[:2],
     Column("created", style="cyan"),
     *COLUMNS[2:4],
@@ -94,8 +93,9 @@ def records(
 ) -> None:
     """Shows the metadata of all records as a table.
 
-    With --json as an array of objects with the keys id, namespace, name, codec, protocol, type, python, size
-    (bytes), revision, created, modified, expires (RFC 3339, or null) and sealed_by (the id of a key, or null).
+    With --json as an array of objects with the keys namespace, name, codec, protocol, type, python, size
+    (bytes), revision, created, modified, expires (RFC 3339, or null), sealed_by (the id of a key, or null) and
+    version (another one after each write).
 
     \b
     Examples:
@@ -160,7 +160,7 @@ def print_records(found: Iterable[Record], *, exact: bool, utc: bool, color: boo
             return [size, revision, modified, expires, kind, name]
         codec, python = f"{record.codec} {record.protocol}", str(record.python or "?")
         seal = record.sealed_by or "no key"
-        return [str(record.id), size, revision, created, modified, expires, codec, python, seal, kind, name]
+        return [size, revision, created, modified, expires, codec, python, seal, kind, name]
 
     return print_table(LONG_COLUMNS if long else COLUMNS, map(cells, found), color=color)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from store import Record, Store
+from store import ABSENT, Record, Store
 from store.cli.completion import complete_names
 from store.cli.exits import EXIT_ERROR
 from store.cli.options import (
@@ -26,6 +26,8 @@ from store.cli.terminal import confirm, shown_name
 from store.cli.values import as_json_object, as_raw, format_value, parse_value, read_bytes, read_text, write_raw
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
+from store.opened.options import Mode
+from store.opened.sentinels import Absent
 
 _NOT_OPTIONS = re.compile(r"-|-[\d.].*", re.DOTALL)  # stdin, and negative numbers
 PAGE_NAMES = 500
@@ -116,11 +118,11 @@ def set_(
     if if_missing and if_revision is not None:
         raise click.UsageError("--if-missing or --if-revision, not both", click.get_current_context())
     parsed = _parsed(value, form)
-    mode = "w" if if_revision else "c"  # a store for a record that must be there already is not made
+    mode: Mode = "w" if if_revision else "c"  # a store for a record that must be there already is not made
     with open_store(path, mode=mode, namespace=namespace, codec=codec, ttl=ttl) as s:
-        condition = _condition(s, name, 0 if if_missing else if_revision)
+        condition = _condition(s, name, if_missing, if_revision)
         try:
-            s.put(name, parsed, if_revision=condition)
+            s.put(name, parsed, if_version=condition)
         except Conflict as exc:
             if not if_missing:
                 raise
@@ -180,10 +182,12 @@ def _parsed(value: str, form: str | None) -> Any:
     return read_text(value) if form == "text" else parse_value(read_text(value), value)
 
 
-def _condition(s: Store[Any], name: str, revision: int | None) -> Record | int | None:
-    """What `put` takes as `if_revision`. Raises: Conflict: the record is at another revision, or missing."""
-    if not revision:
-        return revision
+def _condition(s: Store[Any], name: str, if_missing: bool, revision: int | None) -> Record | Absent | None:
+    """What `put` takes as `if_version`. Raises: Conflict: the record is at another revision, or missing."""
+    if if_missing or revision == 0:
+        return ABSENT
+    if revision is None:
+        return None
     try:
         record = s.record(name)
     except KeyError:

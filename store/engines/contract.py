@@ -19,6 +19,20 @@ HEADER = slice(0, 48)  # where in what `Coherence.index` gives the header is
 LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
 
 
+class NamedLock(Protocol):
+    """A lock by name that was taken."""
+
+    @property
+    def fence(self) -> int | None:
+        """A number that grows with each holder; None where the lock cannot be lost to another holder."""
+
+    def is_kept(self) -> bool:
+        """Whether it still excludes others: not after a fork, nor where it was lost."""
+
+    def release(self) -> None:
+        """Give it back; nothing happens where it is not kept any more."""
+
+
 class Transaction(AbstractContextManager["Transaction"], Protocol):
     """All or nothing: commits when its `with` block ends, rolls back when an exception leaves it."""
 
@@ -400,8 +414,14 @@ class Backend(Protocol):
     def put_off(self, work: Callable[[], object]) -> bool:
         """Where it is, have `work` done once that operation has ended; whether it is."""
 
-    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
-        """A lock between processes for the program's own purposes."""
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[NamedLock]:
+        """A lock between processes for the program's own purposes, for a block of this thread.
+
+        Raises: LockTimeout. StoreError: this thread has it already.
+        """
+
+    def take_lock(self, name: str, timeout: float) -> NamedLock:
+        """The same for any thread, until it is released or dropped. Raises: LockTimeout."""
 
     def monitor(self, namespace: str) -> Monitor:
         """What a watcher of that namespace asks. Raises: StorageError: here changes cannot be seen."""

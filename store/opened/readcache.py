@@ -23,9 +23,9 @@ from typing import Any
 
 from store.engines.contract import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
+from store.opened.sentinels import MISSING as MISSING
 from store.rows.row import Row
 
-MISSING: Any = object()
 ENTRY_BYTES = 300  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 

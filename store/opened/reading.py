@@ -116,25 +116,53 @@ def record_written(ns: Namespace, name: str) -> Record:
     return record_of(header)
 
 
-def records(ns: Namespace, prefix: str = "") -> Iterator[Record]:
-    """The metadata of all records whose name begins with `prefix`, in name order, page by page."""
-    after: str | None = None
-    while page := names(ns, prefix, after=after, limit=PAGE_NAMES):
-        yield from map(record_of, ns.engine.headers(ns.name, page, ns.clock()))
-        after = page[-1]
+def get_with_record(ns: Namespace, name: str) -> tuple[Any, Record]:
+    """See `Store.get_with_record`."""
+    row = ns.find(name)
+    while row is not None:
+        value = ns.value_of(row)
+        if row.spill is None:
+            return value, record_of(row.header())
+        again = ns.find(name)  # the value is of a later state where the files of this one were gone
+        if again is not None and again.stamp == row.stamp:
+            return value, record_of(row.header())
+        row = again
+    raise KeyError(name)
+
+
+def records(
+    ns: Namespace, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
+) -> Iterator[Record]:
+    """See `Store.records`."""
+    check_limit(limit)  # now, and not at the first step
+    prefix, after = check_name(prefix, "prefix"), None if after is None else check_name(after)
+    return _records(ns, prefix, after, limit, reverse)
+
+
+def _records(ns: Namespace, prefix: str, after: str | None, limit: int | None, reverse: bool) -> Iterator[Record]:
+    left = -1 if limit is None else limit
+    while left and (page := names(ns, prefix, after, PAGE_NAMES if left < 0 else min(left, PAGE_NAMES), reverse)):
+        headers = ns.engine.headers(ns.name, page, ns.clock())
+        yield from map(record_of, reversed(headers) if reverse else headers)
+        after, left = page[-1], left - len(headers)
 
 
 def names(
     ns: Namespace, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
 ) -> list[str]:
     """See `Store.names`."""
+    check_limit(limit)
+    after = None if after is None else check_name(after)
+    most = -1 if limit is None else limit
+    return ns.engine.names(ns.name, check_name(prefix, "prefix"), after, most, ns.clock(), reverse=reverse)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raises: TypeError, ValueError."""
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
         raise TypeError(f"limit is a number of names, or None for all, not {limit!r}")
     if limit is not None and not 0 <= limit < 2**63:
         raise ValueError(f"limit is a number of names from 0 up, or None for all, not {limit!r}")
-    after = None if after is None else check_name(after)
-    most = -1 if limit is None else limit
-    return ns.engine.names(ns.name, check_name(prefix, "prefix"), after, most, ns.clock(), reverse=reverse)
 
 
 def record_of(header: Header) -> Record:

@@ -24,7 +24,7 @@ Stamps = Mapping[str, object]
 
 def stamps_of(store: Store[Any]) -> Stamps:
     """What changes when a record does, by name; a name that is missing has none. The one place that polls."""
-    return {record.name: (record.id, record.created, record.revision) for record in store.records()}
+    return {record.name: (record.created, record.version) for record in store.records()}
 
 
 class Handle:

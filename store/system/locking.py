@@ -6,6 +6,7 @@ filelock is imported with the first lock that is taken: it costs a reader 70–1
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -46,10 +47,13 @@ class Hold:
 
     __slots__ = ("__weakref__", "carrier", "thread")
 
-    def __init__(self) -> None:
-        self.thread = running.ident()
-        self.carrier = threading.get_ident()  # another one than `thread` in a greenlet, which shares it with others
+    def __init__(self, *, bound: bool = True) -> None:
+        """`bound`: to the thread or greenlet that runs; else to none, and any may give it back."""
+        self.thread = running.ident() if bound else next(_nobody)
+        self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
 
+
+_nobody = itertools.count(-1, -1)  # numbers that no thread has: these are positive
 
 _READ_REMEDY = 'to read only, open the store with mode="r"'
 NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
@@ -138,6 +142,16 @@ class WriterLock:
                         os.unlink(self.path)  # type: ignore[arg-type]
                 self._unlock()
                 self._close()
+
+    def is_kept_by(self, hold: Hold) -> bool:
+        """Whether `hold` has the lock, and the lock file is in its place, so that it excludes others."""
+        with self._mutex:
+            if self.holder is None or self.holder() is not hold:
+                return False
+            try:
+                return self.path is None or self._is_in_place()
+            except OSError:
+                return False
 
     def is_mine(self) -> bool:
         """Whether this thread has the lock, be it by what an interrupt left."""

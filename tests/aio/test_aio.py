@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tasks import SECONDS, contextless, enter, run, turns
 
-from store import Store
+from store import ABSENT, Store
 from store.aio import AsyncStore
 from store.aio.worker import Turn
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
@@ -45,7 +45,7 @@ def test_methods_do_what_those_of_store_do(path: Path) -> None:
             assert record == await s.record("a")
             assert [r async for r in s.records("a")] == [record]
             with pytest.raises(Conflict):
-                await s.put("a", [2], if_revision=0)
+                await s.put("a", [2], if_version=ABSENT)
             assert await s.modify("a", lambda value: [*value, 2]) == [1, 2]
             assert (await s.touch("a", None)).expires is None
             assert await s.get_many(["a", "b"]) == {"a": [1, 2]}
@@ -96,7 +96,7 @@ def test_loop_goes_on_while_another_program_holds_the_store(path: Path, start: A
     holder = start(
         """
         import sys
-        from store import Store
+        from store import ABSENT, Store
         with Store(sys.argv[1]) as s, s.transaction():
             print("inside", flush=True)
             input()

@@ -6,12 +6,13 @@ import os
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from store import Store
 from store.engines.sqlite.engine.slot import Slot
-from store.errors import LockTimeout
+from store.errors import LockTimeout, StoreError
 
 TIMEOUT = 60.0  # seconds
 
@@ -308,5 +309,25 @@ def test_named_lock_held_at_a_fork(path, forked):
             with closing(Store(path)) as other:  # and still is, after the child left the block
                 with pytest.raises(LockTimeout):
                     in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
-        assert forked(lambda: s.lock("job", timeout=10).__enter__()).result() is None
+        assert forked(lambda: s.lock("job").acquire(timeout=10)).result() is True
         assert s["child"] == 1
+
+
+def test_lock_is_not_held_in_a_forked_child(path: Path, forked: Any) -> None:
+    with Store[Any](path) as s:
+        lock = s.lock("job")
+        lock.acquire()
+
+        def child() -> list[Any]:
+            states = [lock.locked(), lock.lost, s.lock("job").acquire(timeout=0)]
+            try:
+                lock.release()
+            except StoreError:
+                states.append("lost")
+            return states
+
+        assert forked(child).result() == [False, True, False, "lost"]
+        assert lock.locked()
+        with s.lock("other") as other:
+            assert forked(other.locked).result() is False
+        lock.release()

@@ -38,7 +38,7 @@ def op_pop(s: Store) -> None:
 
 
 def op_put(s: Store) -> None:
-    s.put("a", "new", if_revision=s.record("a"))
+    s.put("a", "new", if_version=s.record("a"))
 
 
 def op_modify(s: Store) -> None:

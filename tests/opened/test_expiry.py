@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from store import Store
+from store import ABSENT, Store
 from store.errors import Untrusted
 from store.memo import memo
 from store.settings import Settings
@@ -146,7 +146,7 @@ class TestRewrite:
         [
             lambda s: s.__setitem__("b", [9]),
             lambda s: s.put("b", [9]),
-            lambda s: s.put("b", [9], if_revision=0),
+            lambda s: s.put("b", [9], if_version=ABSENT),
             lambda s: s.update(b=[9]),
             lambda s: s.update({"a": 1, "b": [9], "c": 3}),
             lambda s: s.__ior__({"b": [9]}),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import store
 from store import Store
 from store.memo import memo
+from store.opened.options import StoreOptions
 from store.settings import Settings
 
 
@@ -13,6 +16,10 @@ class NoCodec:
 
     def encode(self, value: object) -> bytes:
         return b""
+
+
+def layer(location: str, **options: Unpack[StoreOptions]) -> None:
+    Store(location, **options)
 
 
 def wrong(s: Store[int], users: Store[list[str]]) -> None:
@@ -36,6 +43,21 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     Store[int]("app.db", timeout="5")  # error
     store.allow(5)  # error
     users.record("a").revision = 5  # error
+    users.record("a").id  # error
+    Store("app.db", trust="dta")  # error
+    Store("app.db", mode="rw")  # error
+    Store("app.db", durability="none")  # error
+    Store("app.db", on_missing="skip")  # error
+    Store("app.db", on_unreadable="placeholder")  # error
+    store.open("app.db", "x")  # error
+    s.put("a", 1, if_revision=1)  # error
+    s.put("a", 1, if_version=0)  # error
+    s.delete("a", if_version=store.ABSENT)  # error
+    s.incr("a", 1.5)  # error
+    s.add("a", "text")  # error
+    s.lock("a").acquire("yes")  # error
+    layer("app.db", tll=5)  # error
+    layer("app.db", trust="dta")  # error
 
 
 @memo("cache.db")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Touched
+from store.engines.sqlite.engine.named_locks import HeldLock
 from store.engines.sqlite.engine.pool import SYNCHRONOUS
 from store.engines.sqlite.engine.reentry import is_struck, put_off
 from store.engines.sqlite.engine.transaction import SqliteTransaction
@@ -160,8 +161,11 @@ class SqliteBackend(SqliteReading):
     def in_transaction_of_any(self) -> bool:
         return self.in_transaction() or is_in_transaction()
 
-    def lock(self, name: str, timeout: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, timeout: float) -> AbstractContextManager[HeldLock]:
         return self._engine.named_locks.hold(name, timeout)
+
+    def take_lock(self, name: str, timeout: float) -> HeldLock:
+        return self._engine.named_locks.take(name, timeout)
 
     def monitor(self, namespace: str) -> SqliteMonitor:
         with reaching(self.location):
