@@ -29,6 +29,7 @@ from store.shelf import open as open
 if _typing.TYPE_CHECKING:
     from store.aio import AsyncStore as AsyncStore
     from store.care.backup import restore
+    from store.care.destroy import destroy
     from store.care.recover import recover
     from store.classes.placeholder import Placeholder
     from store.classes.versions import versioned
@@ -46,6 +47,7 @@ __all__ = [
     "Placeholder",
     "allow",
     "versioned",
+    "destroy",
     "recover",
     "restore",
     "codecs",
@@ -60,6 +62,7 @@ _LATE = {
     "Record": "store.rows.record:Record",
     "Sessions": "store.sessions:Sessions",
     "Settings": "store.settings:Settings",
+    "destroy": "store.care.destroy:destroy",
     "memoize": "store.memo:memo",
     "recover": "store.care.recover:recover",
     "restore": "store.care.backup:restore",
