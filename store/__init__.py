@@ -29,6 +29,7 @@ from store.shelf import open as open
 if _typing.TYPE_CHECKING:
     from store.aio import AsyncStore as AsyncStore
     from store.care.backup import restore
+    from store.care.copy import copy
     from store.care.destroy import destroy
     from store.care.recover import recover
     from store.classes.placeholder import Placeholder
@@ -47,6 +48,7 @@ __all__ = [
     "Placeholder",
     "allow",
     "versioned",
+    "copy",
     "destroy",
     "recover",
     "restore",
@@ -62,6 +64,7 @@ _LATE = {
     "Record": "store.rows.record:Record",
     "Sessions": "store.sessions:Sessions",
     "Settings": "store.settings:Settings",
+    "copy": "store.care.copy:copy",
     "destroy": "store.care.destroy:destroy",
     "memoize": "store.memo:memo",
     "recover": "store.care.recover:recover",

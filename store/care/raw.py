@@ -72,13 +72,27 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
                     problem = exc
                     break
                 row, verdict = _resealed(ns, origin, row, contents)
-                _write(ns, row)
+                write_row(ns, row)
                 if ns.writeback is not None and row.namespace == ns.name:
                     ns.writeback.forget(row.name, transaction)
                 done.append((row.namespace, row.name, verdict))
         yield from done
         if problem is not None:
             raise problem
+
+
+def transferred(ns: Namespace, row: Row, to: Namespace) -> tuple[Row, str]:
+    """The row for another store, its files written there, and its verdict, as `import_raw` has it."""
+    row, contents = _with_files(ns, row)
+    return _resealed(to, ns.engine.store_id, row, contents)
+
+
+def write_row(ns: Namespace, row: Row) -> None:
+    """Writes a row as it is, an expired one too, without purging."""
+    if len(row.seal) == _SEAL_BYTES:
+        ns.put_uncounted(row)
+    else:  # damaged: it does not name a key
+        ns.engine.put(row, row.modified)
 
 
 def _batch(numbered: Iterator[tuple[int, str | bytes]]) -> list[tuple[int, str | bytes]]:
@@ -162,13 +176,6 @@ def _never_own(ours: Sealer, row: Row) -> Row:
     except (Tampered, Corrupt):
         return row
     return row._replace(seal=row.seal[: len(UNKEYED)] + bytes(byte ^ 0xFF for byte in row.seal[len(UNKEYED) :]))
-
-
-def _write(ns: Namespace, row: Row) -> None:
-    if len(row.seal) == _SEAL_BYTES:
-        ns.put_uncounted(row)  # without purging: expired records are copied too
-    else:  # damaged: it does not name a key
-        ns.engine.put(row, row.modified)
 
 
 def _row_of(line: str | bytes, number: int) -> tuple[bytes, Row, list[bytes | None]]:
