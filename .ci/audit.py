@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 ADVISORIES = Path(__file__).with_name("advisories.txt")
 # What a user may run, in contrast to what the tests, the examples and the benchmark use.
-RUNTIME = ("sealed-store[cli,codecs]", "attrs", "pydantic")
+RUNTIME = ("sealed-store[codecs]", "attrs", "pydantic")
 LEFT_OUT = ("sealed-store", "pip")  # sqlite-utils asks for pip, which is the virtual environment's own
 TIMEOUT_SECONDS = 180
 

@@ -1,4 +1,4 @@
-"""Settings of a program: typed, with defaults, shared by processes, as TOML, and told of when they change.
+"""Settings of a program: typed, with defaults, shared by processes, exported as text, and watched for changes.
 
 Run it from anywhere:
 
@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from enum import Enum
 
-from store.settings import Settings
+from store import settings
 
 
 class Theme(Enum):
@@ -29,13 +29,13 @@ class Prefs:
 
 
 def main(path: str) -> None:
-    with Settings(Prefs, path, env_prefix="MYAPP_") as prefs:
+    with settings.Settings(Prefs, path, env_prefix="MYAPP_") as prefs:
         print("to begin with:", prefs.theme, prefs.font_size, prefs.recent)
 
-        prefs.update(theme=Theme.LIGHT, font_size=16)
-        with prefs.edit("recent") as recent:
+        settings.update(prefs, theme=Theme.LIGHT, font_size=16)
+        with settings.edit(prefs, "recent") as recent:
             recent.append("notes.txt")
-        print("changed:", prefs.changed())
+        print("changed:", settings.changed(prefs))
 
         try:
             prefs.font_size = "large"
@@ -43,16 +43,21 @@ def main(path: str) -> None:
             print("refused:", exc)
 
         os.environ["MYAPP_FONT_SIZE"] = "20"
-        print("from the environment:", prefs.font_size, "in the file:", prefs.as_dict()["font_size"])
+        print("from the environment:", prefs.font_size, "in the file:", settings.as_dict(prefs)["font_size"])
         del os.environ["MYAPP_FONT_SIZE"]
 
         told = threading.Event()
-        prefs.on_change("font_size", lambda old, new: (print("font size was", old, "and is", new), told.set()))
+
+        def on_change(old: int, new: int) -> None:
+            print("font size was", old, "and is", new)
+            told.set()
+
+        settings.on_change(prefs, "font_size", on_change)
         subprocess.run([sys.executable, "-m", "store", "settings", "set", path, "font_size", "18"], check=True)
         told.wait(timeout=60)
 
-        prefs.reset("theme", "recent")
-        print(prefs.export("json"), end="")
+        settings.reset(prefs, "theme", "recent")
+        print(settings.export(prefs, "json"), end="")
 
 
 if __name__ == "__main__":

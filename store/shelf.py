@@ -1,4 +1,4 @@
-"""The names of the standard library's `shelve`: `import store as shelve` moves a program over."""
+"""The names of the standard library's `shelve`, so that `import store as shelve` moves a program over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.opened.options import Mode
 Shelf = Store
 DbfilenameShelf = Store
 
-_SUFFIXES = (".dat", ".dir", ".bak", ".db")  # what dbm's modules put behind the name they are given
+_SUFFIXES = (".dat", ".dir", ".bak", ".db")  # which dbm's modules add to a file's name
 
 
 def open(
@@ -23,7 +23,7 @@ def open(
     """Opens a `Store` as `shelve.open` opens a shelf; the file has exactly the name that is given.
 
     Raises:
-        NotAStore: a shelf of the standard library stands there; it is not touched.
+        NotAStore: a shelf of the standard library is there; it is not touched. And as `Store`.
     """
     if flag != "n":
         _refuse_old_shelf(os.fsdecode(filename))
@@ -35,7 +35,7 @@ def open(
 
 
 def _refuse_old_shelf(path: str) -> None:
-    """Starting empty beside a shelf that is full would look like a loss."""
+    """Raises: NotAStore: a shelf of that name is there, and an empty store beside it would look like a loss."""
     if os.path.exists(path):
         return
     for suffix in _SUFFIXES:

@@ -20,6 +20,7 @@ from store.errors import StorageError
 from store.export import WRITERS, export_lines, export_to
 from store.importers import import_into
 from store.settings import Settings
+from store.settings import export_to as export_settings
 
 PLAIN = {"a": 1, "ünïcode ☃": "text\n☃", "nested": {"a": [1, 2.5, None]}, "": "empty", "lone": "\ud800"}
 ODD = {"../up": 1, "/etc/passwd": 2, "..": 3, ".": 4, "a/b": 5, "a%2Fb": 6, "A": 7, "x\0y": 8, "-n": 9, "~": 10, "it.pickle": 11}
@@ -88,7 +89,7 @@ def test_export_is_on_the_disk_when_it_is_told(kind: str, tmp_path: Path, path: 
 def test_settings_are_on_the_disk_when_they_are_exported(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Settings(Prefs, path) as prefs:
         disk = Disk(monkeypatch)
-        prefs.export_to(tmp_path / "p.json")
+        export_settings(prefs, tmp_path / "p.json")
     assert disk.unsynced == []
     assert tmp_path.stat().st_ino in disk.synced
 

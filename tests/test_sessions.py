@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.engines.sqlite.backend import SqliteBackend
 from store.errors import Conflict, NotSerializable, ReadOnly, StoreClosed, StoreError, StoreNotFound
-from store.sessions import TWO_WEEKS, NoSuchSession, Sessions
+from store.sessions import FOREVER, TWO_WEEKS, UNSET, NoSuchSession, Sessions
 
 DATA = {"user": "ann", "cart": [1, {"tea": 2.5}], "new": None}
 
@@ -52,7 +53,7 @@ class Stepping:
 def test_ids_that_a_command_line_would_take_for_options_are_not_given(sessions, monkeypatch):
     good = "a" * 43
     drawn = iter(["-h" + good[2:], "--" + good[2:], good, "-" + good[1:], "b" * 43])
-    monkeypatch.setattr("store.sessions.secrets.token_urlsafe", lambda count: next(drawn))
+    monkeypatch.setattr("store.sessions.ids.secrets.token_urlsafe", lambda count: next(drawn))
     assert sessions.create({"a": 1}) == good
     assert sessions.rotate(good) == "b" * 43
     assert sessions.load("b" * 43) == {"a": 1}
@@ -234,6 +235,33 @@ def test_touch_without_a_ttl_never_shortens(sessions, clock):
     assert left(sessions, id, clock) == 100
 
 
+def test_for_ever_has_to_be_said(sessions, path, clock):
+    id = sessions.create(DATA, ttl=FOREVER)
+    assert left(sessions, id, clock) is None
+    other = sessions.create(DATA)
+    assert sessions.touch(other, ttl=FOREVER) and left(sessions, other, clock) is None
+    assert left(sessions, sessions.rotate(sessions.create(DATA), ttl=FOREVER), clock) is None
+    for call in (
+        lambda: Sessions(path, ttl=None), lambda: sessions.create({}, ttl=None), lambda: sessions.touch(id, ttl=None),
+        lambda: sessions.rotate(id, ttl=None), lambda: sessions.save(id, {}, ttl=None),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=r"store\.sessions\.FOREVER"):
+            call()
+    with pytest.raises(TypeError, match="ttl is a number of seconds"):
+        Sessions(path, ttl=UNSET)
+
+
+def test_save_with_a_ttl_renews(sessions, clock):
+    id = sessions.create(DATA, ttl=5)
+    assert sessions.save(id, {"n": 2}, ttl=500)
+    assert (sessions.load(id), left(sessions, id, clock)) == ({"n": 2}, 500)
+    assert sessions.save(id, {"n": 3}, ttl=FOREVER) and left(sessions, id, clock) is None
+    with pytest.raises(NotSerializable):
+        sessions.save(id, {"n": object()}, ttl=5)
+    assert (sessions.load(id), left(sessions, id, clock)) == ({"n": 3}, None)
+    assert sessions.save("a" * 43, {}, ttl=5) is False
+
+
 def test_touch_does_not_decode(path, clock):
     class Codec:
         name = "counted"
@@ -254,7 +282,7 @@ def test_touch_does_not_decode(path, clock):
 
 
 def test_touch_where_the_default_is_for_ever(path, clock):
-    with Sessions(path, ttl=None, clock=clock) as sessions:
+    with Sessions(path, ttl=FOREVER, clock=clock) as sessions:
         id = sessions.create({}, ttl=5)
         assert left(sessions, id, clock) == 5
         assert sessions.touch(id) and left(sessions, id, clock) is None
@@ -287,7 +315,7 @@ def test_rotate_with_a_ttl_renews(sessions, clock):
 
 
 def test_rotate_where_the_session_is_for_ever(path, clock):
-    with Sessions(path, ttl=None, clock=clock) as sessions:
+    with Sessions(path, ttl=FOREVER, clock=clock) as sessions:
         id = sessions.create(DATA)
     with Sessions(path, ttl=100, clock=clock) as sessions:
         assert left(sessions, sessions.rotate(id), clock) is None
@@ -368,16 +396,16 @@ def test_session_that_expires_while_it_is_written_does_not_come_back(path, how):
     assert outcomes == ({False, True} if how in ("touch", "rotate and renew") else {False})
 
 
-def test_clear_expired_deletes_in_small_transactions(sessions, clock, path):
+def test_clear_expired_deletes_in_small_transactions(sessions, clock, path, monkeypatch):
     kept = sessions.create({}, ttl=1000)
-    with sessions._store.transaction():
+    with Store(path) as s, Sessions(s, ttl=5) as others, s.transaction():
         for _ in range(600):
-            sessions.create({})
+            others.create({})
     clock.advance(100)
     assert len(sessions) == 1
     commits = []
-    transaction = sessions._store.opened.engine.transaction
-    sessions._store.opened.engine.transaction = lambda timeout=None: commits.append(1) or transaction(timeout)
+    transaction = SqliteBackend.transaction
+    monkeypatch.setattr(SqliteBackend, "transaction", lambda *args: commits.append(1) or transaction(*args))
     assert sessions.clear_expired() == 600
     assert len(commits) > 600 // 256
     assert sessions.clear_expired() == 0
@@ -422,9 +450,9 @@ def test_records_are_metadata_by_hash(sessions):
 
 def test_name_of_a_record_is_as_it_ever_was(path):
     """On disk: another hash, or another input to it, would end every session that there is."""
-    from store.sessions import _name_of
+    from store.sessions.ids import name_of
 
-    assert _name_of("A" * 43) == "d2bacf116f6339caa58bf10353e2948f803276c8ba69d60530eceb73dff4c1a8"
+    assert name_of("A" * 43) == "d2bacf116f6339caa58bf10353e2948f803276c8ba69d60530eceb73dff4c1a8"
 
 
 def test_sessions_without_any_are_still_true(sessions):
@@ -451,7 +479,7 @@ def test_open_store_is_shared_and_stays_open(path, clock):
                 1 / 0
             assert sessions.load(id) == DATA
         assert dict(s) == {"settings": 1}
-        with Sessions(s, ttl=None, namespace="web") as sessions:  # for ever, whatever the Store says
+        with Sessions(s, ttl=FOREVER, namespace="web") as sessions:  # for ever, whatever the Store says
             assert left(sessions, sessions.create({}), clock) is None
             assert sessions.touch(id) and left(sessions, id, clock) is None
             assert left(sessions, sessions.rotate(id), clock) is None
@@ -557,7 +585,7 @@ def test_session_with_a_tiny_lifetime_has_expired(path, clock):
 
 
 def test_session_without_end_does_not_inherit_a_tiny_lifetime(path, clock):
-    with Store(path, ttl=1e-9, trust="own", clock=clock) as s, Sessions(s, ttl=None) as sessions:
+    with Store(path, ttl=1e-9, trust="own", clock=clock) as s, Sessions(s, ttl=FOREVER) as sessions:
         id = sessions.create(DATA)
         assert left(sessions, id, clock) is None
         assert sessions.load(sessions.rotate(id)) == DATA

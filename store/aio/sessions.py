@@ -6,14 +6,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from store.aio.blocks import Block
 from store.aio.handle import AsyncHandle, instead
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
 from store.opened.options import DEFAULT_TIMEOUT_SECONDS
-from store.sessions import Sessions
+from store.sessions import UNSET, Lifetime, Sessions
 
 if TYPE_CHECKING:
     from store.rows.record import Record
@@ -51,7 +51,7 @@ class AsyncSessions(AsyncHandle[Sessions]):
 
     # -- one session
 
-    async def create(self, data: dict[str, Any], *, ttl: float | None = None) -> str:
+    async def create(self, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> str:
         """As `Sessions.create`."""
         return await self._do(lambda s: s.create(data, ttl=ttl))
 
@@ -59,19 +59,19 @@ class AsyncSessions(AsyncHandle[Sessions]):
         """As `Sessions.load`."""
         return await self._do(lambda s: s.load(id))
 
-    async def save(self, id: str | None, data: dict[str, Any]) -> bool:
+    async def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> bool:
         """As `Sessions.save`."""
-        return await self._do(lambda s: s.save(id, data))
+        return await self._do(lambda s: s.save(id, data, ttl=ttl))
 
     def edit(self, id: str | None) -> AbstractAsyncContextManager[dict[str, Any]]:
         """As `Sessions.edit`: `async with sessions.edit(id) as data:`. Other tasks wait until it ends."""
         return Block(self._running, lambda: self._opened().edit(id))
 
-    async def touch(self, id: str | None, *, ttl: float | None = None) -> bool:
+    async def touch(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> bool:
         """As `Sessions.touch`."""
         return await self._do(lambda s: s.touch(id, ttl=ttl))
 
-    async def rotate(self, id: str | None, *, ttl: float | None = None) -> str | None:
+    async def rotate(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> str | None:
         """As `Sessions.rotate`."""
         return await self._do(lambda s: s.rotate(id, ttl=ttl))
 
@@ -103,8 +103,8 @@ class AsyncSessions(AsyncHandle[Sessions]):
         return self._opened().rejected
 
     @property
-    def ttl(self) -> float | None:
-        """Seconds that a session lives by default; None is for ever."""
+    def ttl(self) -> float | Literal[Lifetime.FOREVER]:
+        """Seconds that a session lives by default, or `FOREVER`."""
         return self._opened().ttl
 
     def __bool__(self) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: `store`, also `python -m store`. One file for each group of commands."""
+"""The command line: `store`, also `python -m store`. One file for each group of commands; see README.md."""
 
 from __future__ import annotations
 
@@ -7,45 +7,32 @@ from collections.abc import Callable, Sequence
 import click
 
 import store
-from store.cli import completion
-from store.cli.exits import run
-from store.cli.late import Late
-from store.cli.sections import Sections
+from store.cli.output.exits import run
+from store.cli.reading import completion
+from store.cli.reading.groups import SectionedCommands
 from store.system.clock import wall_clock
 
-COMMANDS = {
-    "demo": "store.cli.demo:demo",
-    "get": "store.cli.records:get",
-    "set": "store.cli.records:set_",
-    "rm": "store.cli.records:rm",
-    "touch": "store.cli.lifetimes:touch",
-    "purge": "store.cli.lifetimes:purge",
-    "ls": "store.cli.listing:ls",
-    "records": "store.cli.listing:records",
-    "namespaces": "store.cli.listing:namespaces",
-    "info": "store.cli.info:info",
-    "stats": "store.cli.info:stats",
-    "inspect": "store.cli.trust:inspect",
-    "admit": "store.cli.trust:admit",
-    "verify": "store.cli.verifying:verify",
-    "compact": "store.cli.compacting:compact",
-    "recover": "store.cli.recovering:recover",
-    "backup": "store.cli.backups:backup",
-    "restore": "store.cli.backups:restore",
-    "export": "store.cli.exporting:export",
-    "import": "store.cli.importing:import_",
-    "upgrade": "store.cli.upgrade:upgrade",
-    "rekey": "store.cli.rekeying:rekey",
-    "key": "store.cli.keys:key",
-    "settings": "store.cli.settings:settings",
-    "sessions": "store.cli.sessions:sessions",
-    "watch": "store.cli.watch:watch",
-}
+# The headings of `store --help`: the commands under each, and the file of this folder that each one is in.
+SECTIONS = {
+    "Records": {
+        "get": "records", "set": "records", "rm": "records", "touch": "records",
+        "ls": "listing", "records": "listing", "info": "info", "watch": "watch",
+    },
+    "The store": {
+        "namespaces": "listing", "stats": "info", "purge": "maintenance", "verify": "maintenance",
+        "compact": "maintenance", "backup": "backups", "restore": "backups", "recover": "backups",
+        "upgrade": "maintenance",
+    },
+    "In and out": {"import": "importing", "export": "exporting"},
+    "Trust": {"inspect": "trust", "admit": "trust", "key": "keys", "rekey": "keys"},
+    "Uses": {"settings": "settings", "sessions": "sessions"},
+    "To begin with": {"demo": "demo"},
+}  # fmt: skip
 
 
 @click.group(
-    cls=Sections,
-    commands=Late(COMMANDS),
+    cls=SectionedCommands,
+    sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"\b\n{completion.HOW_TO}",
 )
@@ -53,8 +40,8 @@ COMMANDS = {
 def cli() -> None:
     """Python objects on disk under a name, shared by several processes.
 
-    Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 where the world
-    refused (no such record, a damaged file), 2 where the call was wrong.
+    Reading a store never runs somebody else's code. Errors are one line; the exit code is 1 for a failure (no such
+    record, a damaged file) and 2 for a wrong call.
 
     \b
     Examples:

@@ -88,8 +88,8 @@ s.close()
 def demo(place: str | None) -> None:
     """Shows a store at work, line by line.
 
-    Objects, settings, a session, a second process: it takes about a second. The store is in a temporary
-    directory, which is removed; or in DIR_OR_PATH, where none may be yet, and is kept.
+    Objects, settings, a session, a second process: it takes about a second. The store is made in a temporary
+    directory and removed; or at DIR_OR_PATH, where there may be none yet, and kept.
 
     \b
     Examples:
@@ -104,7 +104,7 @@ def demo(place: str | None) -> None:
 
 @contextmanager
 def _path(place: str | None) -> Iterator[str]:
-    """Where the demo's store is: in a temporary directory, or where the caller wants it."""
+    """The path of the demo's store: in a temporary directory, or the one given."""
     if place is None:
         with tempfile.TemporaryDirectory(prefix="demo-") as folder:
             yield os.path.join(folder, "demo.db")
@@ -118,11 +118,11 @@ def _path(place: str | None) -> Iterator[str]:
 
 
 def _play(script: str, path: str) -> None:
-    """Show each statement as the interpreter would, run it, and show its value."""
+    """Shows each statement as the interpreter would, runs it, and shows its value."""
     names: dict[str, Any] = {"User": User, "run_as_another_process": run_as_another_process}
     try:
         _play_statements(IMPORTS, names)
-        _show(inspect.getsource(User))
+        _show(inspect.getsource(User).splitlines())
         _play_statements(f"path = {path!r}\n{script}", names)
     finally:
         if "s" in names:
@@ -134,34 +134,26 @@ def _play_statements(script: str, names: dict[str, Any]) -> None:
     done = 0
     for statement in ast.parse(script).body:
         end = statement.end_lineno or done
-        _show_remarks(lines[done : statement.lineno - 1])
-        _show("\n".join(lines[statement.lineno - 1 : end]))
+        for remark in lines[done : statement.lineno - 1]:
+            click.echo(remark)
+        _show(lines[statement.lineno - 1 : end])
         done = end
-        _run(statement, names)
+        if isinstance(statement, ast.Expr):
+            value = eval(compile(ast.Expression(statement.value), "<demo>", "eval"), names)
+            if value is not None:
+                click.echo(repr(value))
+        else:
+            exec(compile(ast.Module([statement], []), "<demo>", "exec"), names)
 
 
-def _run(statement: ast.stmt, names: dict[str, Any]) -> None:
-    if not isinstance(statement, ast.Expr):
-        exec(compile(ast.Module([statement], []), "<demo>", "exec"), names)
-        return
-    value = eval(compile(ast.Expression(statement.value), "<demo>", "eval"), names)
-    if value is not None:
-        click.echo(repr(value))
-
-
-def _show(source: str) -> None:
-    first, *rest = source.splitlines()
-    click.echo("\n".join([f">>> {first}", *(f"... {line}".rstrip() for line in rest)]))
-
-
-def _show_remarks(lines: list[str]) -> None:
-    for line in lines:
-        click.echo(line)
+def _show(lines: list[str]) -> None:
+    prompts = [">>>", *["..."] * len(lines)]
+    click.echo("\n".join(f"{prompt} {line}".rstrip() for prompt, line in zip(prompts, lines, strict=False)))
 
 
 def run_as_another_process(program: str, path: str) -> None:
-    """Run a program in a Python of its own and show what it prints."""
-    # A directory that this process does not import from is not to be imported from by the other.
+    """Runs a program in another Python process and shows what it prints."""
+    # The other process imports from the current directory only if this one does.
     safe = [] if os.getcwd() in sys.path else ["-P"]
     command = [sys.executable, *safe, "-c", program, path]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import click
 
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, text
-from store.cli.raw import export_undecoded, words_of
-from store.cli.terminal import on_one_line, shown_name
-from store.export import WRITERS, Exported, export_lines, export_to
+from store.care.raw import export_raw
+from store.cli.output.exits import exit_with_error, usage_error
+from store.cli.output.progress import counted
+from store.cli.output.terminal import is_terminal, note, on_one_line, shown_name
+from store.cli.reading import options
+from store.cli.reading.opening import open_store
+from store.export import WRITERS, export_lines, export_to
+from store.system.syncing import sync_file, sync_folder
 
 
 @click.command()
 @click.argument("words", metavar="KIND SRC [DST]", nargs=-1)
 @click.option("--raw", is_flag=True, help="The other form: PATH [FILE], all records as they are stored, undecoded.")
-@click.option("--namespace", metavar="NS", type=text, help="Only the records of this namespace.")
-@click.option("--prefix", metavar="P", type=text, help="Only names that begin with P.")
+@options.only_namespace
+@click.option("--prefix", metavar="P", type=options.text, help="Only names that begin with P.")
 def export(words: tuple[str, ...], raw: bool, namespace: str | None, prefix: str | None) -> None:
-    """Writes records to files of another kind.
+    """Writes records to files of other kinds.
 
     KIND is jsonl (JSON lines; DST is stdout by default), shelve (a shelf of the standard library) or pickles (a
-    folder with a file for each record). DST must not exist yet; it is there in full or not at all. Of one namespace,
-    the unnamed one by default. What cannot be read, or not be written in that form, is left out and told, and then
-    the exit code is 1.
+    folder with a file for each record). DST must not exist yet; it is written in full or not at all. One namespace
+    is exported, by default the unnamed one. Records that cannot be read, or not be written in that form, are left
+    out and reported, and then the exit code is 1.
 
     `store export --raw PATH [FILE]` writes the records of all namespaces undecoded, one JSON object on a line, for
-    `store import --raw`; foreign and damaged ones too: nothing is lost.
+    `store import --raw`, foreign and damaged records included.
 
     \b
     Examples:
@@ -39,39 +43,52 @@ def export(words: tuple[str, ...], raw: bool, namespace: str | None, prefix: str
       store export pickles app.db pickles
       store export --raw app.db records.jsonl
     """
-    context = click.get_current_context()
     if raw:
         if prefix is not None:
-            raise click.UsageError("--raw takes no --prefix: it writes all records", context)
-        path, file = words_of(words, ("PATH", "FILE"), default="-")
-        export_undecoded(path, file, namespace)
+            raise usage_error("--raw takes no --prefix: it writes all records")
+        path, file = options.words_of(words, ("PATH", "FILE"), default="-")
+        _export_undecoded(path, file, namespace)
         return
     if words and words[0] not in WRITERS:
-        raise click.UsageError(
-            f"{words[0]!r} is no kind of export: one of {', '.join(WRITERS)}; for records undecoded pass --raw",
-            context,
+        raise usage_error(
+            f"{words[0]!r} is no kind of export: one of {', '.join(WRITERS)}; for records undecoded pass --raw"
         )
     to_stdout = "-" if words[:1] == ("jsonl",) else None
-    kind, path, target = words_of(words, ("KIND", "SRC", "DST"), default=to_stdout)
-    with open_store(path, mode="r", namespace=namespace or "") as s:
-        if target == "-" and to_stdout:
-            counts = _told(export_lines(s, click.echo, prefix=prefix or ""))
-        else:
-            counts = _told(export_to(s, kind, target, prefix=prefix or ""))
-            left_out = [f"{outcome} {counts[outcome]}" for outcome in ("refused", "failed") if counts[outcome]]
-            click.echo(", ".join([f"exported {counts['exported']}", *left_out]))
-    if counts["refused"] or counts["failed"]:
-        context.exit(EXIT_ERROR)
-
-
-def _told(results: Iterable[Exported]) -> Counter[str]:
-    """How many there were of each outcome; those that were left out are told one by one."""
+    kind, path, target = options.words_of(words, ("KIND", "SRC", "DST"), default=to_stdout)
     counts: Counter[str] = Counter()
-    hidden = sys.stderr is None or not sys.stderr.isatty() or sys.stdout.isatty()
-    with click.progressbar(results, length=None, file=sys.stderr, hidden=hidden, show_pos=True) as bar:
-        for result in bar:
-            counts[result.outcome] += 1
+    with open_store(path, mode="r", namespace=namespace or "") as s:
+        is_listed = target == to_stdout
+        chosen = prefix or ""
+        results = (
+            export_lines(s, click.echo, prefix=chosen) if is_listed else export_to(s, kind, target, prefix=chosen)
+        )
+        for result in counted(results, counts, hidden=is_terminal()):  # a bar would mix with lines on stdout
             if result.outcome != "exported":
-                name, why = shown_name(result.name), on_one_line(result.why)
-                click.echo(f"store: {name} is left out ({result.outcome}): {why}", err=True)
-    return counts
+                note(f"{shown_name(result.name)} is left out ({result.outcome}): {on_one_line(result.why)}")
+    left_out = [f"{outcome} {counts[outcome]}" for outcome in ("refused", "failed") if counts[outcome]]
+    if not is_listed:
+        click.echo(", ".join([f"exported {counts['exported']}", *left_out]))
+    exit_with_error(left_out)
+
+
+def _export_undecoded(path: str, file: str, namespace: str | None) -> None:
+    """Writes the records of a store to FILE, or with "-" to stdout."""
+    with open_store(path, mode="r") as s, _output(file) as write:
+        for line in export_raw(s.opened, namespace):
+            write(line)
+
+
+@contextmanager
+def _output(file: str) -> Iterator[Callable[[str], object]]:
+    """Writes lines to stdout, or to a new file, which is there in full or not at all."""
+    if file == "-":
+        yield click.echo
+        return
+    with open(file, "x", encoding="ascii") as out:  # "x": it could be the store itself
+        try:
+            yield lambda line: out.write(line + "\n")
+            sync_file(out)
+        except BaseException:
+            os.unlink(file)
+            raise
+    sync_folder(os.path.dirname(file) or os.curdir)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -14,52 +15,55 @@ import click
 
 from store import Store
 from store.care.foreign import TRUST, Foreign
-from store.cli.exits import EXIT_ERROR
-from store.cli.json_output import to_json
-from store.cli.options import namespace_option, open_store, text
-from store.cli.raw import import_undecoded, words_of
-from store.cli.terminal import on_one_line, shown_name
+from store.care.raw import import_raw
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
+from store.cli.output.json_output import print_array
+from store.cli.output.progress import counted
+from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
+from store.cli.reading import options
+from store.cli.reading.opening import open_store
 from store.errors import StoreNotFound
 from store.importers import importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, check_source, import_into
 
 KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
-SHOWN = 10  # records with nothing amiss whose names changed; the others are counted
+MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted
 
 
 @click.command("import")
 @click.argument("words", metavar="KIND SRC DST", nargs=-1)
 @click.option("--raw", is_flag=True, help="The other form: FILE PATH, what `store export --raw` wrote.")
-@namespace_option
+@options.namespace()
 @click.option(
-    "--allow", metavar="MOD.CLASS", type=text, multiple=True, help="A class that pickles may make; repeatable."
+    "--allow",
+    metavar="MOD.CLASS",
+    type=options.text,
+    multiple=True,
+    help="A class that pickles may make; repeatable.",
 )
 @click.option(
-    "--trust",
-    type=click.Choice(TRUST),
-    default="data",
+    "--trust", type=click.Choice(TRUST), default="data",
     help='How pickles are read: with restraint ("data"), or running what they say ("all"); data.',
-)
-@click.option("--prefix", metavar="P", type=text, default="", help="Put P before each name.")
-@click.option("--table", metavar="T", type=text, help="Of a sqlitedict: only this table.")
+)  # fmt: skip
+@click.option("--prefix", metavar="P", type=options.text, default="", help="Put P before each name.")
+@click.option("--table", metavar="T", type=options.text, help="Of a sqlitedict: only this table.")
 @click.option(
-    "--on-conflict",
-    type=click.Choice(ON_CONFLICT),
-    default="keep",
-    help="What a name does that has another value already: keep that; replace takes the expiry too.",
-)
+    "--on-conflict", type=click.Choice(ON_CONFLICT), default="keep",
+    help="What to do if a name has another value already: keep that; replace takes the expiry too.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
-@click.option("--json", "as_array", is_flag=True, help="Every record and what became of it, as a JSON array.")
-def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, **options: Any) -> None:
+@click.option("--json", "as_array", is_flag=True, help="Every record with its outcome, as a JSON array.")
+def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, **how: Any) -> None:
     """Copies records from another program's file.
 
-    KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which stays as it
-    is. Makes the store DST where there is none. Pickles are read with restraint: classes only as --allow names them
-    (run it where they can be imported: PYTHONPATH=.). Stop it when you like and run it again: what is there is left
-    alone. The exit code is 1 if a record was refused or failed.
+    KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which is not
+    changed. Creates the store DST if there is none. Pickles are read without running code, and only classes that
+    --allow names are loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can
+    be stopped; rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or
+    failed.
 
-    `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same name;
-    what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
+    `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same
+    name; what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
 
     \b
     Examples:
@@ -70,33 +74,29 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     """
     if raw:
         _check_raw_alone()
-        import_undecoded(*words_of(words, ("FILE", "PATH")))
+        _import_undecoded(*options.words_of(words, ("FILE", "PATH")))
         return
-    kind, source, path = words_of(_with_kind(words), ("KIND", "SRC", "DST"))
+    if words and words[0] not in importers:
+        raise usage_error(
+            f"{words[0]!r} is no kind of source: one of {', '.join(KINDS)}; for a raw export pass --raw"
+        )
+    kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
     source = os.path.abspath(source)
-    try:  # before a store is made for what cannot be read
-        Foreign(options["trust"], options["allow"])
-    except (TypeError, ValueError) as exc:
-        raise click.UsageError(str(exc), click.get_current_context()) from exc
-    if options["table"] is not None and kind != "sqlitedict":
-        raise click.UsageError("--table goes with sqlitedict alone", click.get_current_context())
+    with reported_as(usage_error):  # before a store is made for a source that cannot be read
+        Foreign(how["trust"], how["allow"])
+    if how["table"] is not None and kind != "sqlitedict":
+        raise usage_error("--table goes with sqlitedict alone")
     check_source(kind, source)
+    counts: Counter[str] = Counter()
     with _target(path, namespace, dry_run) as s:
-        results = import_into(s, kind, source, dry_run=dry_run, **options)
-        counts = _listed(results) if as_array else _told(results)
+        results = counted(import_into(s, kind, source, dry_run=dry_run, **how), counts, hidden=as_array)
+        if as_array:
+            print_array(map(asdict, results), as_they_come=True)
+        else:
+            _show(results)
     if not as_array:
         click.echo(", ".join(_summary(counts, dry_run)))
-    if any(counts[one] for one in TROUBLE):
-        click.get_current_context().exit(EXIT_ERROR)
-
-
-def _with_kind(words: tuple[str, ...]) -> tuple[str, ...]:
-    if words and words[0] not in importers:
-        raise click.UsageError(
-            f"{words[0]!r} is no kind of source: one of {', '.join(KINDS)}; for a raw export pass --raw",
-            click.get_current_context(),
-        )
-    return words
+    exit_with_error(any(counts[outcome] for outcome in TROUBLE))
 
 
 def _check_raw_alone() -> None:
@@ -105,42 +105,31 @@ def _check_raw_alone() -> None:
         if parameter.name in ("words", "raw"):
             continue
         if context.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--raw takes no {parameter.opts[0]}: records come as they are", context)
+            raise usage_error(f"--raw takes no {parameter.opts[0]}: records come as they are")
 
 
-@contextmanager
-def _target(path: str, namespace: str, dry_run: bool) -> Iterator[Store[Any]]:
-    """The store to fill; without one, a dry run is against an empty one in memory."""
+def _target(path: str, namespace: str, dry_run: bool) -> Store[Any]:
+    """The store to fill; if there is none, a dry run takes an empty one in memory."""
     if not dry_run:
-        with open_store(path, mode="c", namespace=namespace) as s:
-            yield s
-        return
+        return open_store(path, mode="c", namespace=namespace)
     try:
-        s = Store(path, mode="r", namespace=namespace)
+        return Store(path, mode="r", namespace=namespace)
     except StoreNotFound:
-        s = Store(":memory:", namespace=namespace)
-    with s:
-        yield s
+        return Store(":memory:", namespace=namespace)
 
 
-def _told(results: Iterable[Imported]) -> Counter[str]:
-    """How many there were of each outcome; those that people should know of are told one by one."""
-    counts: Counter[str] = Counter()
+def _show(results: Iterable[Imported]) -> None:
+    """Notes the records that were not imported as they are; of changed names the first few."""
     renamed = 0
-    is_watched = sys.stderr is not None and sys.stderr.isatty()
-    with click.progressbar(results, length=None, file=sys.stderr, hidden=not is_watched, show_pos=True) as bar:
-        for result in bar:
-            counts[result.outcome] += 1
-            if result.outcome in ("imported", "replaced", "unchanged"):
-                renamed += bool(result.why)
-                if not result.why or renamed > SHOWN:
-                    continue
-            click.echo(
-                f"store: {shown_name(result.name)} {_verb(result.outcome)}: {on_one_line(result.why)}", err=True
-            )
-    if renamed > SHOWN:
-        click.echo(f"store: {renamed - SHOWN} more names were changed; --json tells all", err=True)
-    return counts
+    for result in results:
+        if result.outcome in ("imported", "replaced", "unchanged"):
+            renamed += bool(result.why)
+            if not result.why or renamed > MOST_RENAMED:
+                continue
+        verb = "has" if result.outcome in ("failed", "expired") else "is"
+        note(f"{shown_name(result.name)} {verb} {result.outcome}: {on_one_line(result.why)}")
+    if renamed > MOST_RENAMED:
+        note(f"{renamed - MOST_RENAMED} more names were changed; --json tells all")
 
 
 def _summary(counts: Counter[str], dry_run: bool) -> Iterator[str]:
@@ -150,18 +139,14 @@ def _summary(counts: Counter[str], dry_run: bool) -> Iterator[str]:
             yield f"{'to be ' if planned else ''}{outcome} {counts[outcome]}"
 
 
-def _verb(outcome: str) -> str:
-    return f"has {outcome}" if outcome in ("failed", "expired") else f"is {outcome}"
-
-
-def _listed(results: Iterable[Imported]) -> Counter[str]:
+def _import_undecoded(file: str, path: str) -> None:
+    """Reads raw records from FILE, or with "-" from stdin; the exit code is 1 if one is altered or damaged."""
     counts: Counter[str] = Counter()
-    separator = "["
-    try:
-        for result in results:
-            counts[result.outcome] += 1
-            click.echo(separator + to_json(asdict(result)), nl=False)
-            separator = ",\n "
-    finally:  # what was told stays JSON, whatever happens
-        click.echo("[]" if separator == "[" else "]")
-    return counts
+    stdin = io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+    with nullcontext(stdin) if file == "-" else open(file, "rb") as lines, open_store(path, mode="c") as s:
+        for namespace, name, verdict in import_raw(s.opened, lines):
+            counts[verdict] += 1
+            if verdict in ("tampered", "corrupt"):
+                note(f"{shown_place(namespace, name)} is {verdict}, and stays so")
+    click.echo(f"imported {counts.total()}" + "".join(f", {verdict} {counts[verdict]}" for verdict in sorted(counts)))
+    exit_with_error(counts["tampered"] or counts["corrupt"])

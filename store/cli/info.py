@@ -1,4 +1,4 @@
-"""`info` and `stats`: what is known of a store, or of one record, without decoding anything."""
+"""`info` and `stats`: facts about a store or a record; no value is ever decoded."""
 
 from __future__ import annotations
 
@@ -11,25 +11,15 @@ from typing import Any
 import click
 
 from store import Store
-from store.cli.completion import complete_names
-from store.cli.json_output import as_json, to_json
-from store.cli.options import (
-    any_namespace_option,
-    bytes_option,
-    clock,
-    color_option,
-    json_option,
-    missing,
-    namespace_option,
-    open_store,
-    path_argument,
-    text,
-)
-from store.cli.tables import Column, print_table
-from store.cli.terminal import shown, shown_name
-from store.cli.units import age_text, moment_text, size_text
+from store.cli.output.json_output import as_json, to_json
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import shown, shown_name
+from store.cli.output.units import age_text, moment_text, size_text
+from store.cli.reading import options
+from store.cli.reading.completion import complete_names
+from store.cli.reading.opening import clock, each_namespace, existing, namespaces_of, open_store
 
-SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # of namespaces; the other figures are the file's
+SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # over namespaces; the other figures are of the file
 FACTS = (Column("fact", style="cyan"), Column("value"))
 SIZES = {
     "bytes": "size", "size": "size", "spill_bytes": "size of files", "file_bytes": "file size",
@@ -39,19 +29,19 @@ NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by
 
 
 @click.command()
-@path_argument
-@click.argument("name", type=text, required=False, shell_complete=complete_names)
-@namespace_option
-@json_option
-@bytes_option
-@color_option
+@options.path
+@click.argument("name", type=options.text, required=False, shell_complete=complete_names)
+@options.namespace()
+@options.as_object
+@options.exact
+@options.color
 def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bool, color: bool | None) -> None:
-    """Shows what is known of a store or a record.
+    """Shows facts about a store or a record.
 
-    Without NAME, the figures of one namespace and of the file; `store stats` has those of all. No value is decoded.
-    The keys with --json: those of `store records` for a record; path, namespace, records, bytes, codecs, protocols,
-    spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes, wal_pinned_by,
-    checkpoint_error and purge_error for a store.
+    Without NAME, shows the figures of one namespace and of the file; `store stats` has those of all namespaces. No
+    value is decoded. The keys with --json: those of `store records` for a record; path, namespace, records, bytes,
+    codecs, protocols, spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes,
+    wal_pinned_by, checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -62,29 +52,27 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
     with open_store(path, mode="r", namespace=namespace) as s:
         if name is None:
             facts = {"path": s.location, "namespace": s.namespace, **asdict(s.stats()), "namespaces": s.namespaces()}
-            show_facts(facts, as_object, exact, color)
+            _show_facts(facts, as_object, exact, color)
             return
-        try:
+        with existing(path, namespace, name):
             record = s.record(name)
-        except KeyError:
-            raise missing(name, path, namespace) from None
-    show_facts(as_json(record) if as_object else asdict(record), as_object, exact, color)
+    _show_facts(as_json(record) if as_object else asdict(record), as_object, exact, color)
 
 
 @click.command()
-@path_argument
-@any_namespace_option
-@json_option
-@bytes_option
-@color_option
+@options.path
+@options.any_namespace
+@options.as_object
+@options.exact
+@options.color
 def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color: bool | None) -> None:
     """Shows counts and sizes.
 
-    How many records there are, what they take, and how they are encoded; how many files of large values there are
-    beside the database; how large it and its write-ahead log (WAL) are. The keys with --json: path, namespace (null:
-    every one), records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files,
-    spill_bytes, namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (what of the log a reader, in process
-    wal_pinned_by, keeps from being folded into the file), checkpoint_error (why the log could not be folded into the
+    Shows the number, size and encodings of the records, the files of large values beside the database, and the size
+    of the database and of its write-ahead log (WAL). The keys with --json: path, namespace (null: every one),
+    records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files, spill_bytes,
+    namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (the part of the log that a reader, in process
+    wal_pinned_by, keeps from being copied into the file), checkpoint_error (why the log could not be copied into the
     file, or null), purge_error.
 
     \b
@@ -94,11 +82,11 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
       store stats app.db --json
     """
     with open_store(path, mode="r", namespace=namespace or "") as s:
-        facts = _totals(s, s.namespaces() if namespace is None else [namespace])
-    show_facts({"path": s.location, "namespace": namespace, **facts}, as_object, exact, color)
+        facts = _totals(s, namespace)
+    _show_facts({"path": s.location, "namespace": namespace, **facts}, as_object, exact, color)
 
 
-def show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: bool | None) -> None:
+def _show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: bool | None) -> None:
     """Prints facts as a JSON object, or one on a line."""
     if as_object:
         click.echo(to_json(facts))
@@ -112,15 +100,13 @@ def show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: bo
     print_table(FACTS, rows, color=color, heading=False)
 
 
-def _totals(s: Store[Any], namespaces: list[str]) -> dict[str, Any]:
-    """The figures of some namespaces together, and those of the file."""
-    facts = asdict(s.stats())
+def _totals(s: Store[Any], namespace: str | None) -> dict[str, Any]:
+    """The sums over all namespaces or one, and the figures of the file."""
     codecs: Counter[str] = Counter()
     protocols: Counter[str] = Counter()
-    facts |= {"codecs": codecs, "protocols": protocols, **dict.fromkeys(SUMS, 0)}
-    for namespace in namespaces:
-        with s.within(namespace) as inner:
-            found = inner.stats()
+    facts = asdict(s.stats()) | {"codecs": codecs, "protocols": protocols} | dict.fromkeys(SUMS, 0)
+    for inner in each_namespace(s, namespaces_of(s, namespace)):
+        found = inner.stats()
         for field in SUMS:
             facts[field] += getattr(found, field)
         codecs.update(found.codecs)

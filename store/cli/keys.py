@@ -1,4 +1,4 @@
-"""`key`: the keys that seal what this user writes. Secrets are never shown."""
+"""`key`, `rekey`: the keys that seal what this user writes. Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from pathlib import Path
 
 import click
 
-from store.cli.sections import Commands
-from store.errors import StoreError
+from store.care.rekey import Rekeying
+from store.cli.output.exits import exit_with_error, reported_as
+from store.cli.output.json_output import print_report
+from store.cli.output.progress import progress_bar
+from store.cli.output.terminal import note, on_one_line, shown_place
+from store.cli.reading import options
+from store.cli.reading.groups import Commands
+from store.cli.reading.opening import open_store
 from store.trust.keys.file import add_key, read_key_file, retire_key
-from store.trust.keys.key import ID_BYTES, Key
+from store.trust.keys.key import ID_BYTES
 from store.trust.keys.ring import Keyring
 
 
@@ -36,81 +42,85 @@ def show() -> None:
       store key show
     """
     ring = _keyring()
-    try:
+    with reported_as(click.ClickException):
         keys = ring.keys()
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from exc
     if ring.problem:
         raise click.ClickException(ring.problem)
     click.echo(f"keys from {ring.where()}")
     if not keys:
         click.echo("none yet: one is made at the first write, or by `store key new`")
-    seals = next((one for one in keys if not one.retired), None)
+    newest = next((one for one in keys if not one.retired), None)
     for one in keys:
-        click.echo(f"{one.id.hex()}  {_role(one, seals)}")
+        role = "retired: verifies only" if one.retired else "seals and verifies" if one is newest else "verifies"
+        click.echo(f"{one.id.hex()}  {role}")
 
 
 @key.command()
 def new() -> None:
-    """Adds a key, which seals from now on; the older ones verify still.
+    """Adds a key, which seals from now on; the older ones still verify.
 
     \b
     Examples:
       store key new
     """
     file = _key_file()
-    try:
+    with reported_as(click.ClickException):  # the file holds something else than keys
         made = add_key(file)
-    except ValueError as exc:  # what the file holds is no key
-        raise click.ClickException(str(exc)) from exc
     click.echo(f"{made.id.hex()}  seals and verifies")
 
 
 @key.command()
 @click.argument("id_", metavar="ID")
 def retire(id_: str) -> None:
-    """Retires a key: it verifies still, and never seals.
+    """Retires a key: it still verifies, and never seals.
 
     \b
     Examples:
       store key retire 1f0c2a9be4d35578
     """
-    key_id = _id(id_)
+    problem = "an id is 16 hexadecimal digits, as `store key show` shows them"  # it may be a key: it is not shown
+    key_id = options.id_of(id_, ID_BYTES, problem)
     file = _key_file()
-    try:
-        retire_key(file, key_id)
-    except LookupError as exc:
-        ids = ", ".join(one.id.hex() for one in read_key_file(file))
-        raise click.ClickException(f"{exc.args[0]}; it has {ids}") from None
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from None
+    with reported_as(click.ClickException):
+        try:
+            retire_key(file, key_id)
+        except LookupError as exc:
+            ids = ", ".join(one.id.hex() for one in read_key_file(file))
+            raise click.ClickException(f"{exc.args[0]}; it has {ids}") from None
     click.echo(f"{key_id.hex()}  verifies only")
 
 
-def _id(text: str) -> bytes:
-    """Raises: click.BadParameter: it is no id; what it is is not shown, since it might be a key."""
-    try:
-        key_id = bytes.fromhex(text)
-    except ValueError:
-        key_id = b""
-    if len(key_id) != ID_BYTES:
-        raise click.BadParameter(
-            "an id is 16 hexadecimal digits, as `store key show` shows them", click.get_current_context()
-        )
-    return key_id
+@click.command()
+@options.path
+@options.as_object
+def rekey(path: str, as_object: bool) -> None:
+    """Seals every record with the newest key.
+
+    Run it after `store key new`. It covers all namespaces and expired records; then no record needs an older key,
+    whose line can be deleted from the key file once every store was rekeyed. Only seals change. It works in batches,
+    each all or nothing: it can be stopped, and rerunning resumes. Records that no key of yours sealed, and those
+    whose seal does not match, are left as they are; the exit code is 1 if there are any. Backups keep their seals.
+    The keys with --json: key (the id of the newest), resealed, current (sealed with it before), left (namespace,
+    name, reason) and keys (the ids of those that seal records now, and how many).
+
+    \b
+    Examples:
+      store rekey app.db
+      store rekey app.db --json
+    """
+    with open_store(path, mode="w") as s, progress_bar("rekey") as progress:
+        done = s.rekey(progress=progress)
+    print_report(done, as_object, _show_rekeying)
+    exit_with_error(done.left)
 
 
 def _keyring() -> Keyring:
-    try:
+    with reported_as(click.UsageError):
         return Keyring()
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.UsageError(str(exc)) from exc
 
 
 def _key_file() -> Path:
-    """The file to change. Raises: click.ClickException: the keys come from somewhere else."""
+    """The file to change. Raises: click.ClickException: the keys come from the environment."""
     ring = _keyring()
     file = ring.file()
     if file is None:
@@ -122,7 +132,9 @@ def _key_file() -> Path:
     return file
 
 
-def _role(one: Key, seals: Key | None) -> str:
-    if one.retired:
-        return "retired: verifies only"
-    return "seals and verifies" if one is seals else "verifies"
+def _show_rekeying(done: Rekeying) -> None:
+    for namespace, name, reason in done.left:
+        note(f"{shown_place(namespace, name)} is left as it is: {on_one_line(reason)}")
+    click.echo(f"resealed {done.resealed}, current {done.current}, left {len(done.left)}")
+    for key_id, count in done.keys.items():
+        click.echo(f"{key_id:<16}  {count} records" + ("  (the newest key)" if key_id == done.key else ""))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import click
 
 from store import Record, Store
-from store.cli.json_output import PAGE, as_json, print_array
-from store.cli.options import bytes_option, clock, color_option, namespace_option, open_store, path_argument
-from store.cli.selection import RECORD_KEYS, Selection, selecting
-from store.cli.tables import Column, print_table
-from store.cli.terminal import shown_name
-from store.cli.units import age_text, moment_text, size_text
+from store.cli.output.json_output import PAGE, as_json, print_array
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import note, shown_name
+from store.cli.output.units import age_text, moment_text, size_text
+from store.cli.reading import options
+from store.cli.reading.opening import clock, each_namespace, open_store
+from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
 
 COLUMNS = (
     Column("size", right=True, style="green"),
@@ -38,26 +39,28 @@ NAMESPACE_COLUMNS = (
 )
 NAMESPACE_KEYS = {"records": lambda one: -one["records"], "size": lambda one: -one["bytes"]}
 
-utc_option = click.option("--utc", is_flag=True, help="Times in UTC, not as ages.")
-array_option = click.option("--json", "form", flag_value="json", help="All metadata, as a JSON array of objects.")
+
+def _listing(long_help: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The arguments and options of `ls` and `records`."""
+    return options.together(
+        options.path,
+        options.namespace(),
+        selecting(*RECORD_KEYS),
+        click.option("--long", "form", flag_value="long", help=long_help),
+        click.option("--json", "form", flag_value="json", help="All metadata, as a JSON array of objects."),
+        options.exact,
+        click.option("--utc", is_flag=True, help="Times in UTC, not as ages."),
+        options.color,
+    )
 
 
 @click.command()
-@path_argument
-@namespace_option
-@selecting(*RECORD_KEYS)
-@click.option("--long", "form", flag_value="long", help="As a table with sizes, revisions, ages and types.")
-@array_option
-@bytes_option
-@utc_option
-@color_option
-def ls(
-    path: str, namespace: str, selection: Selection, form: str | None, exact: bool, utc: bool, color: bool | None
-) -> None:
+@_listing("As a table with sizes, revisions, ages and types.")
+def ls(path: str, namespace: str, selection: Selection, form: str | None, **style: Any) -> None:
     """Lists names.
 
-    One on a line, in the order of their characters. A name that is not printable, or begins or ends with a
-    blank, is shown as a JSON string. --json gives the fields that `store records --help` names.
+    Prints one name on a line, in the order of their characters. A name that is not printable, or begins or ends with
+    a blank, is printed as a JSON string. --json gives the fields that `store records --help` names.
 
     \b
     Examples:
@@ -71,26 +74,16 @@ def ls(
         if form == "json":
             print_array(map(as_json, selection.records(s)))
         elif form == "long":
-            print_records(selection.records(s), exact=exact, utc=utc, color=color)
-        elif selection.sort == "name":
-            _print_names(selection.names(s))
+            _print_records(selection.records(s), **style)
         else:
-            _print_names(record.name for record in selection.records(s))
-        _tell_where_records_are(s, selection)
+            by_name = selection.sort == "name"
+            _print_names(selection.names(s) if by_name else (record.name for record in selection.records(s)))
+        _note_namespaces(s, selection)
 
 
 @click.command()
-@path_argument
-@namespace_option
-@selecting(*RECORD_KEYS)
-@click.option("--long", "form", flag_value="long", help="With all that is known of each.")
-@array_option
-@bytes_option
-@utc_option
-@color_option
-def records(
-    path: str, namespace: str, selection: Selection, form: str | None, exact: bool, utc: bool, color: bool | None
-) -> None:
+@_listing("With all that is known of each.")
+def records(path: str, namespace: str, selection: Selection, form: str | None, **style: Any) -> None:
     """Shows the metadata of all records as a table.
 
     With --json as an array of objects with the keys namespace, name, codec, protocol, type, python, size
@@ -109,21 +102,21 @@ def records(
         if form == "json":
             print_array(map(as_json, selection.records(s)))
         else:
-            print_records(selection.records(s), exact=exact, utc=utc, color=color, long=form == "long")
-        _tell_where_records_are(s, selection)
+            _print_records(selection.records(s), long=form == "long", **style)
+        _note_namespaces(s, selection)
 
 
 @click.command()
-@path_argument
+@options.path
 @selecting(*NAMESPACE_KEYS)
 @click.option("--json", "as_array", is_flag=True, help="As a JSON array of objects.")
-@bytes_option
-@color_option
+@options.exact
+@options.color
 def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, color: bool | None) -> None:
     """Lists the namespaces that have records.
 
-    With how many, and what they take. The unnamed namespace is shown as "". With --json as an array of objects
-    with the keys namespace, records and bytes.
+    Shows how many records each has, and their size. The unnamed namespace is shown as "". With --json as an array of
+    objects with the keys namespace, records and bytes.
 
     \b
     Examples:
@@ -132,9 +125,9 @@ def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, col
       store namespaces app.db --json
     """
     with open_store(path, mode="r") as s:
-        found: Iterable[dict[str, Any]] = (_figures(s, name) for name in selection.of(s.namespaces()))
+        found: Iterator[dict[str, Any]] = map(_figures, each_namespace(s, selection.of(s.namespaces())))
         if selection.sort != "name":
-            found = selection.sorted(found, NAMESPACE_KEYS[selection.sort])
+            found = iter(selection.sorted(found, NAMESPACE_KEYS[selection.sort]))
         found = islice(found, selection.limit)
         if as_array:
             print_array(found)
@@ -145,8 +138,9 @@ def namespaces(path: str, selection: Selection, as_array: bool, exact: bool, col
         print_table(NAMESPACE_COLUMNS, rows, color=color)
 
 
-def print_records(found: Iterable[Record], *, exact: bool, utc: bool, color: bool | None, long: bool = False) -> int:
-    """A table of metadata; how many lines it had."""
+def _print_records(
+    found: Iterable[Record], *, exact: bool, utc: bool, color: bool | None, long: bool = False
+) -> None:
     now = clock()()
 
     def cells(record: Record) -> list[str]:
@@ -162,27 +156,26 @@ def print_records(found: Iterable[Record], *, exact: bool, utc: bool, color: boo
         seal = record.sealed_by or "no key"
         return [size, revision, created, modified, expires, codec, python, seal, kind, name]
 
-    return print_table(LONG_COLUMNS if long else COLUMNS, map(cells, found), color=color)
+    print_table(LONG_COLUMNS if long else COLUMNS, map(cells, found), color=color)
 
 
 def _print_names(names: Iterator[str]) -> None:
-    """One write for many lines: each one is flushed."""
+    """Writes many lines at a time: each write is flushed."""
     lines = map(shown_name, names)
     while page := list(islice(lines, PAGE)):
         click.echo("\n".join(page))
 
 
-def _tell_where_records_are(s: Store[Any], selection: Selection) -> None:
-    """A namespace that is empty, in a store that is not, was probably not the one that was meant."""
+def _note_namespaces(s: Store[Any], selection: Selection) -> None:
+    """Names the namespaces that have records where the chosen one has none: it is probably mistyped."""
     if not selection.is_all():
         return
     found = s.namespaces()
     if found and s.namespace not in found:
         listed = ", ".join(map(shown_name, found[:10])) + (", …" if len(found) > 10 else "")
-        click.echo(f"store: nothing here; these namespaces have records: {listed}", err=True)
+        note(f"nothing here; these namespaces have records: {listed}")
 
 
-def _figures(s: Store[Any], namespace: str) -> dict[str, Any]:
-    with s.within(namespace) as inner:
-        stats = inner.stats()
-    return {"namespace": namespace, "records": stats.records, "bytes": stats.bytes}
+def _figures(s: Store[Any]) -> dict[str, Any]:
+    stats = s.stats()
+    return {"namespace": s.namespace, "records": stats.records, "bytes": stats.bytes}

@@ -1,50 +1,36 @@
-"""One record at a time, or some: `get`, `set`, `rm`."""
+"""One record at a time, or some: `get`, `set`, `rm`, `touch`."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from operator import delitem
 from typing import Any
 
 import click
 
 from store import ABSENT, Record, Store
-from store.cli.completion import complete_names
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import (
-    missing,
-    name_argument,
-    names_argument,
-    namespace_option,
-    open_store,
-    path_argument,
-    seconds,
-    text,
-    yes_option,
-)
-from store.cli.terminal import confirm, shown_name
-from store.cli.values import as_json_object, as_raw, format_value, parse_value, read_bytes, read_text, write_raw
+from store.cli.output.exits import exit_with_error, usage_error
+from store.cli.output.terminal import confirm, note, shown_name
+from store.cli.reading import options, values
+from store.cli.reading.opening import existing, open_store
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
 from store.opened.options import Mode
 from store.opened.sentinels import Absent
 
-_NOT_OPTIONS = re.compile(r"-|-[\d.].*", re.DOTALL)  # stdin, and negative numbers
-PAGE_NAMES = 500
-
 
 @click.command()
-@path_argument
-@names_argument
-@namespace_option
+@options.path
+@options.names
+@options.namespace()
 @click.option("--json", "form", flag_value="json", help="As one JSON object, name to value.")
 @click.option("--raw", "form", flag_value="raw", help="Text and bytes as they are, with nothing added.")
 def get(path: str, names: tuple[str, ...], namespace: str, form: str | None) -> None:
     """Shows the values of records.
 
-    As JSON where that loses nothing, else as Python shows it; of several names one after another, as of one moment,
-    or none if one is missing. A record that was sealed with somebody else's key is shown if it is plain data;
-    classes that it names are not loaded.
+    Values are printed as JSON where that loses nothing, else as Python shows them. Several values are read as of one
+    moment; if one name is missing, none is printed. A record sealed with another user's key is shown if it is plain
+    data; classes that it names are not loaded.
 
     For objects of classes of your own, run `python -m store get` where Python finds their modules.
 
@@ -58,53 +44,43 @@ def get(path: str, names: tuple[str, ...], namespace: str, form: str | None) -> 
     with open_store(path, mode="r", namespace=namespace) as s:
         found = _values(s, names, path)
         if form == "raw":
-            write_raw(b"".join(as_raw(name, value) for name, value in found.items()))
+            values.write_raw(b"".join(values.as_raw(name, value) for name, value in found.items()))
         elif form == "json":
-            click.echo(as_json_object(found))
+            click.echo(values.as_json_object(found))
         else:
-            click.echo("\n".join(map(format_value, found.values())))
+            click.echo("\n".join(map(values.format_value, found.values())))
 
 
-class _TakesNegativeNumbers(click.Command):
-    """click takes "-5" for an option; told to let unknown options pass, it also lets mistyped ones pass."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        typed = list(args)
-        rest = super().parse_args(ctx, args)
-        if "--" not in typed:
-            for given in ctx.params.values():
-                if isinstance(given, str) and given.startswith("-") and not _NOT_OPTIONS.fullmatch(given):
-                    raise click.NoSuchOption(given, ctx=ctx)
-        return rest
-
-
-@click.command("set", cls=_TakesNegativeNumbers, context_settings={"ignore_unknown_options": True})
-@path_argument
-@name_argument
-@click.argument("value", type=text)
+@click.command("set", cls=values.NegativeNumbers)
+@options.path
+@options.name
+@click.argument("value", type=options.text)
 @click.option("--text", "form", flag_value="text", help="VALUE is a string as it stands.")
 @click.option("--bytes", "form", flag_value="bytes", help="VALUE is bytes as they stand.")
 @click.option(
-    "--ttl", type=seconds, metavar="SECONDS", help="How long it lives, for ever by default; also 30m, 2h, 7d."
+    "--ttl", type=options.seconds, metavar="SECONDS", help="How long it lives, for ever by default; also 30m, 2h, 7d."
 )
 @click.option(
     "--codec", type=click.Choice(codecs.names()), default="pickle", show_default=True, help="How it is encoded."
 )
-@click.option("--if-missing", is_flag=True, help="Only where there is no such record.")
+@click.option("--if-missing", is_flag=True, help="Only if there is no such record.")
 @click.option(
-    "--if-revision", metavar="N", type=click.IntRange(min=0), help="Only where it is at this revision; 0 is missing."
+    "--if-revision",
+    metavar="N",
+    type=click.IntRange(min=0),
+    help="Only if it is at this revision; 0: if there is none.",
 )
-@namespace_option
+@options.namespace()
 def set_(
     path: str, name: str, value: str, form: str | None, if_missing: bool, if_revision: int | None, ttl: float | None,
     codec: str, namespace: str,
 ) -> None:  # fmt: skip
     """Stores a value under a name.
 
-    As an assignment does: what was there is replaced. Makes the store where there is none.
+    Replaces the record if there is one; creates the store if there is none.
 
-    VALUE is JSON, or else a Python literal (a tuple, a set, bytes…). A string needs quotes of its own inside
-    those of the shell, or --text. `@FILE` takes the content of a file, `-` that of stdin.
+    VALUE is JSON, or else a Python literal (a tuple, a set, bytes…). A string needs quotes of its own inside those
+    of the shell, or --text. `@FILE` takes the content of a file, `-` that of stdin.
 
     \b
     Examples:
@@ -116,9 +92,9 @@ def set_(
       store set app.db visits 0 --if-missing
     """
     if if_missing and if_revision is not None:
-        raise click.UsageError("--if-missing or --if-revision, not both", click.get_current_context())
+        raise usage_error("--if-missing or --if-revision, not both")
     parsed = _parsed(value, form)
-    mode: Mode = "w" if if_revision else "c"  # a store for a record that must be there already is not made
+    mode: Mode = "w" if if_revision else "c"  # a record that must exist needs no new store
     with open_store(path, mode=mode, namespace=namespace, codec=codec, ttl=ttl) as s:
         condition = _condition(s, name, if_missing, if_revision)
         try:
@@ -132,16 +108,16 @@ def set_(
 
 
 @click.command()
-@path_argument
-@click.argument("names", metavar="[NAME...]", type=text, nargs=-1, shell_complete=complete_names)
-@click.option("--prefix", metavar="P", type=text, help="All whose name begins with P; asks first.")
-@yes_option
-@namespace_option
+@options.path
+@options.some_names
+@click.option("--prefix", metavar="P", type=options.text, help="All records whose name begins with P; asks first.")
+@options.yes
+@options.namespace()
 def rm(path: str, names: tuple[str, ...], prefix: str | None, yes: bool, namespace: str) -> None:
     """Deletes records.
 
-    All of those named or, if one is missing, none; or all whose name begins with a prefix, after saying how many
-    those are, and asking.
+    Deletes all of the named records, or none if one is missing. With --prefix, says how many names begin with it,
+    and asks.
 
     \b
     Examples:
@@ -151,17 +127,33 @@ def rm(path: str, names: tuple[str, ...], prefix: str | None, yes: bool, namespa
     """
     if prefix is not None:
         if names:
-            raise click.UsageError("NAME or --prefix, not both", click.get_current_context())
+            raise usage_error("NAME or --prefix, not both")
         _rm_prefix(path, namespace, prefix, yes)
         return
     if not names:
-        raise click.UsageError("Missing argument 'NAME...', or --prefix P", click.get_current_context())
-    with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
-        for name in dict.fromkeys(names):
-            try:
-                del s[name]
-            except KeyError:
-                raise missing(name, path, namespace) from None
+        raise usage_error("Missing argument 'NAME...', or --prefix P")
+    _change_all(path, namespace, names, delitem)
+
+
+@click.command()
+@options.path
+@options.names
+@click.option("--ttl", type=options.seconds, metavar="SECONDS", help="The lifetime from now on; also 30m, 2h, 7d.")
+@click.option("--forever", is_flag=True, help="Never expire.")
+@options.namespace()
+def touch(path: str, names: tuple[str, ...], ttl: float | None, forever: bool, namespace: str) -> None:
+    """Gives records a new lifetime.
+
+    Changes all of the named records, or none if one is missing or was not sealed by you. No value is decoded.
+
+    \b
+    Examples:
+      store touch app.db session:4f2a --ttl 30m
+      store touch app.db session:4f2a user:1 --forever
+    """
+    if (ttl is None) != forever:
+        raise usage_error("say for how long: --ttl SECONDS, or --forever")
+    _change_all(path, namespace, names, lambda s, name: s.touch(name, ttl))
 
 
 def _values(s: Store[Any], names: tuple[str, ...], path: str) -> dict[str, Any]:
@@ -171,15 +163,16 @@ def _values(s: Store[Any], names: tuple[str, ...], path: str) -> dict[str, Any]:
     except RecordError as exc:
         raise click.ClickException(f"{exc}; `store info` shows what is known without loading it") from exc
     for name in names:
-        if name not in found:
-            raise missing(name, path, s.namespace)
+        with existing(path, s.namespace, name):
+            found[name]
     return found
 
 
 def _parsed(value: str, form: str | None) -> Any:
     if form == "bytes":
-        return read_bytes(value)
-    return read_text(value) if form == "text" else parse_value(read_text(value), value)
+        return values.read_bytes(value)
+    given = values.read_text(value)
+    return given if form == "text" else values.parse_value(given, value)
 
 
 def _condition(s: Store[Any], name: str, if_missing: bool, revision: int | None) -> Record | Absent | None:
@@ -203,20 +196,30 @@ def _condition(s: Store[Any], name: str, if_missing: bool, revision: int | None)
     )
 
 
+def _change_all(
+    path: str, namespace: str, names: tuple[str, ...], change: Callable[[Store[Any], str], object]
+) -> None:
+    """Changes all of the records, or none if one is missing."""
+    with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
+        for name in dict.fromkeys(names):
+            with existing(path, namespace, name):
+                change(s, name)
+
+
 def _rm_prefix(path: str, namespace: str, prefix: str, yes: bool) -> None:
+    from store.cli.reading.selection import Selection  # which `get` need not load
+
+    selection = Selection(prefix)
     with open_store(path, mode="w", namespace=namespace) as s:
-        if not yes:  # asked before the transaction, which would keep other writers waiting
-            found = sum(len(page) for page in _pages(s, prefix))
+        if not yes:  # outside the transaction, which makes other writers wait
+            found = sum(1 for _ in selection.names(s))
             count = f"{found} record{'' if found == 1 else 's'}"
-            if found and not confirm(
-                f"Delete {count} whose name begins with {shown_name(prefix)}?", "--yes deletes without asking"
-            ):
-                click.echo("store: nothing was deleted", err=True)
-                click.get_current_context().exit(EXIT_ERROR)
-        deleted = 0
+            question = f"Delete {count} whose name begins with {shown_name(prefix)}?"
+            if found and not confirm(question, "--yes deletes without asking"):
+                note("nothing was deleted")
+                exit_with_error()
         with s.transaction():
-            for page in _pages(s, prefix):
-                deleted += sum(_deleted(s, name) for name in page)
+            deleted = sum(_deleted(s, name) for name in selection.names(s))
     click.echo(f"deleted {deleted}")
 
 
@@ -226,10 +229,3 @@ def _deleted(s: Store[Any], name: str) -> bool:
     except KeyError:  # it has expired since the page was read
         return False
     return True
-
-
-def _pages(s: Store[Any], prefix: str) -> Iterator[list[str]]:
-    after: str | None = None
-    while page := s.names(prefix, after=after, limit=PAGE_NAMES):
-        yield page
-        after = page[-1]

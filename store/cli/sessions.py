@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -10,36 +9,33 @@ from typing import Any
 import click
 
 from store import Record, Store
-from store.cli.json_output import as_json, to_json
-from store.cli.options import open_store, path_argument, text
-from store.cli.sections import Commands
-from store.cli.terminal import shown_name
-from store.cli.values import read_text
+from store.cli.output.exits import usage_error
+from store.cli.output.json_output import as_json, print_array
+from store.cli.output.tables import Column, print_table
+from store.cli.output.terminal import shown_name
+from store.cli.output.units import span_text
+from store.cli.reading import options
+from store.cli.reading.groups import Commands
+from store.cli.reading.opening import open_store
+from store.cli.reading.values import read_text
 from store.sessions import Sessions
 
-DIGITS = 16  # of a hash are shown, which is enough to tell 2**32 sessions apart
+DIGITS = 16  # of a hash are shown, enough to tell 2**32 sessions apart
 LEAST_DIGITS = 8  # of a hash must be given to delete its session
 HASH_LENGTH = 64
-PAGE_LINES = 500
+COLUMNS = (Column("hash"), *(Column(f"{heading:>10}", right=True) for heading in ("age", "expires in", "bytes")))
 
-_COLUMNS = "{:<16}  {:>6}  {:>10}  {:>10}"
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-
-_namespace_option = click.option(
-    "--namespace",
-    metavar="NS",
-    type=text,
-    default="sessions",
-    show_default=True,
+namespace_option = click.option(
+    "--namespace", metavar="NS", type=options.text, default="sessions", show_default=True,
     help="The namespace that holds the sessions.",
-)
+)  # fmt: skip
 
 
 @click.group(cls=Commands)
 def sessions() -> None:
     """Counts, lists and deletes the sessions of a web application.
 
-    Ids are never shown: the file does not hold them. A session goes by the first digits of the hash of its id.
+    Ids are never shown: the file does not hold them. A session is named by the first digits of the hash of its id.
 
     \b
     Examples:
@@ -50,8 +46,8 @@ def sessions() -> None:
 
 
 @sessions.command()
-@path_argument
-@_namespace_option
+@options.path
+@namespace_option
 def count(path: str, namespace: str) -> None:
     """Shows how many sessions are alive.
 
@@ -65,14 +61,14 @@ def count(path: str, namespace: str) -> None:
 
 
 @sessions.command()
-@path_argument
+@options.path
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N sessions.")
 @click.option("--json", "as_array", is_flag=True, help="All metadata, as a JSON array of objects.")
-@_namespace_option
+@namespace_option
 def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
     """Lists the sessions that are alive.
 
-    By hash, of which the first digits are shown, with age, time left and size in bytes. Data are not decoded.
+    Shows the first digits of each hash, the age, the time left and the size in bytes. No data is decoded.
 
     \b
     Examples:
@@ -83,18 +79,18 @@ def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
     with open_store(path, mode="r", namespace=namespace) as s:
         records = islice(s.records(), limit)
         if as_array:
-            _print_json(records)
+            print_array(map(as_json, records))
         else:
-            _print_table(records)
+            print_table(COLUMNS, map(_cells, records))
 
 
 @sessions.command()
-@path_argument
-@_namespace_option
+@options.path
+@namespace_option
 def clear(path: str, namespace: str) -> None:
     """Deletes the sessions that have expired.
 
-    In small batches, so that the application's own writes get their turn.
+    Works in small batches, so that the application can write meanwhile.
 
     \b
     Examples:
@@ -106,9 +102,9 @@ def clear(path: str, namespace: str) -> None:
 
 # An id may begin with "-": click would take it for an option, and show it in its error.
 @sessions.command(context_settings={"ignore_unknown_options": True})
-@path_argument
-@click.argument("words", metavar="SESSION", type=text, nargs=-1)
-@_namespace_option
+@options.path
+@click.argument("words", metavar="SESSION", type=options.text, nargs=-1)
+@namespace_option
 def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
     """Deletes a session.
 
@@ -119,36 +115,18 @@ def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
     Examples:
       store sessions rm app.db 9f86d081884c7d65
     """
-    session = words[0] if len(words) == 1 else ""  # click would show what it has too much of
+    session = words[0] if len(words) == 1 else ""  # click would show the words that are too many
     if session == "-":
         _delete_id(path, read_text("-").strip(), namespace)
         return
     digits = session.lower()
     if not LEAST_DIGITS <= len(digits) <= HASH_LENGTH or set(digits) - set("0123456789abcdef"):
-        raise click.UsageError(  # what was given may be an id: it is not shown
+        raise usage_error(  # the argument may be an id: it is not shown
             f"a session is named by {LEAST_DIGITS} to {HASH_LENGTH} hexadecimal digits of its hash, as `store "
-            "sessions ls` shows them; give an id on stdin, with - in its place",
-            click.get_current_context(),
+            "sessions ls` shows them; give an id on stdin, with - in its place"
         )
     with open_store(path, mode="w", namespace=namespace) as s:
         _delete_hash(s, digits, path)
-
-
-def _print_table(records: Iterator[Record]) -> None:
-    lines = map(_line, records)
-    heading = [_COLUMNS.format("hash", "age", "expires in", "bytes")]
-    while page := list(islice(lines, PAGE_LINES)):  # one write for many lines: each one is flushed
-        click.echo("\n".join(heading + page))
-        heading = []
-
-
-def _print_json(records: Iterator[Record]) -> None:
-    items = (to_json(as_json(record)) for record in records)
-    separator = "["
-    while page := list(islice(items, PAGE_LINES)):
-        click.echo(separator + ",\n ".join(page), nl=False)
-        separator = ",\n "
-    click.echo("[]" if separator == "[" else "]")
 
 
 def _delete_id(path: str, id: str, namespace: str) -> None:
@@ -173,16 +151,8 @@ def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
         del s[names[0]]
 
 
-def _line(record: Record) -> str:
+def _cells(record: Record) -> tuple[str, ...]:
     now = datetime.now(UTC)
-    left = "never" if record.expires is None else _span((record.expires - now).total_seconds())
-    age = _span((now - record.created).total_seconds())
-    return _COLUMNS.format(shown_name(record.name[:DIGITS]), age, left, record.size)
-
-
-def _span(seconds: float) -> str:
-    """A span of time by its largest unit: "45s", "12m", "3h", "14d"."""
-    for unit, size in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return "0s"
+    left = "never" if record.expires is None else span_text((record.expires - now).total_seconds())
+    age = span_text((now - record.created).total_seconds())
+    return shown_name(record.name[:DIGITS]), age, left, str(record.size)

@@ -1,6 +1,6 @@
-"""`settings`: what a program keeps with `store.settings`, shown, set, reset, and as text out and in.
+"""`settings`: show, set, reset, export and import what a program keeps with `store.settings`.
 
-The command line does not know the program's class: it has the stored values alone, no defaults and no types.
+The command line does not know the program's class: it has the stored values only, no defaults and no types.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ import click
 
 from store import Store
 from store.classes.shown import too_large
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import open_store, path_argument, text
-from store.cli.records import _TakesNegativeNumbers
-from store.cli.sections import Commands
-from store.cli.tables import MOST_PADDED
-from store.cli.terminal import on_one_line, shown, shown_name
-from store.cli.values import format_value, many_digits, parse_value, read_text
-from store.errors import CodecUnavailable, RecordError, StoreError, label
+from store.cli.output.exits import exit_with_error, reported_as, usage_error
+from store.cli.output.tables import MOST_PADDED
+from store.cli.output.terminal import note, on_one_line, shown, shown_name
+from store.cli.reading import options
+from store.cli.reading.groups import Commands
+from store.cli.reading.opening import open_store
+from store.cli.reading.values import NegativeNumbers, format_value, many_digits, parse_value, read_text
+from store.errors import CodecUnavailable, RecordError, label
 from store.settings.containers import Anything
+from store.settings.leaves import fitted
 from store.settings.opening import NAMESPACE, put_plain
 from store.settings.text import FORMATS, SUFFIXES, format_of, has_comments, target_of, text_of, values_in
 
 _namespace_option = click.option(
-    "--namespace", metavar="NS", type=text, default=NAMESPACE, show_default=True, help="Where the settings are."
+    "--namespace",
+    metavar="NS",
+    type=options.text,
+    default=NAMESPACE,
+    show_default=True,
+    help="Where the settings are.",
 )
 _format_option = click.option(
     "--format", type=click.Choice(list(FORMATS)), help="The format; that of the file's suffix by default."
@@ -39,8 +45,8 @@ _format_option = click.option(
 def settings() -> None:
     """Shows, sets and resets what a program keeps as settings.
 
-    That is the stored values: defaults, types and environment variables are the program's to know, and it checks
-    what is set here when it reads it.
+    Only stored values are shown: defaults, types and environment variables belong to the program, which checks the
+    values when it reads them.
 
     \b
     Examples:
@@ -51,9 +57,9 @@ def settings() -> None:
 
 
 @settings.command()
-@path_argument
+@options.path
 @_namespace_option
-@click.option("--json", "as_object", is_flag=True, help="As a JSON object.")
+@options.as_object
 def show(path: str, namespace: str, as_object: bool) -> None:
     """Shows the stored values; fields that have their default are not there.
 
@@ -69,8 +75,7 @@ def show(path: str, namespace: str, as_object: bool) -> None:
             click.echo(shown(_json(_plain(values, "json"))))
     else:
         _show(path, namespace, values)
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+    exit_with_error(failed)
 
 
 def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
@@ -81,16 +86,16 @@ def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
         click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")
 
 
-@settings.command("set", cls=_TakesNegativeNumbers, context_settings={"ignore_unknown_options": True})
-@path_argument
-@click.argument("field", type=text)
-@click.argument("value", type=text)
+@settings.command("set", cls=NegativeNumbers)
+@options.path
+@click.argument("field", type=options.text)
+@click.argument("value", type=options.text)
 @_namespace_option
 def set_(path: str, field: str, value: str, namespace: str) -> None:
     """Stores the value of a field, which the program checks when it reads it.
 
     VALUE is JSON, or else a Python literal; a string needs quotes of its own inside those of the shell. `@FILE`
-    takes the text of a file, `-` that of stdin. Makes the store where there is none.
+    takes the text of a file, `-` that of stdin. Creates the store if there is none.
 
     \b
     Examples:
@@ -103,14 +108,14 @@ def set_(path: str, field: str, value: str, namespace: str) -> None:
 
 
 @settings.command()
-@path_argument
-@click.argument("fields", metavar="FIELD...", type=text, nargs=-1)
+@options.path
+@click.argument("fields", metavar="FIELD...", type=options.text, nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All fields, in place of FIELD.")
 @_namespace_option
 def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> None:
     """Puts fields back to the program's defaults.
 
-    All of those named or, if one has no stored value, none.
+    Resets all of the named fields, or none if one has no stored value.
 
     \b
     Examples:
@@ -118,7 +123,7 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
       store settings reset app.db --all
     """
     if bool(fields) == every:
-        raise click.UsageError("name the fields, or pass --all", click.get_current_context())
+        raise usage_error("name the fields, or pass --all")
     with open_store(path, mode="w", namespace=namespace) as s, s.transaction():
         for field in dict.fromkeys(s.names() if every else fields):
             if field not in s:
@@ -129,15 +134,15 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
 
 
 @settings.command()
-@path_argument
+@options.path
 @click.argument("file", metavar="[FILE]", default="-")
 @_format_option
 @_namespace_option
 def export(path: str, file: str, format: str | None, namespace: str) -> None:
     """Writes the stored values as TOML, JSON or YAML.
 
-    FILE must not exist yet; it is stdout by default, and the format JSON then. TOML has no null: what is
-    None is named in the list `_none`. Comments of a file that was imported are lost.
+    FILE must not exist yet; it is stdout by default, and the format JSON then. TOML has no null: what is None is
+    named in the list `_none`. Comments of a file that was imported are lost.
 
     \b
     Examples:
@@ -148,19 +153,13 @@ def export(path: str, file: str, format: str | None, namespace: str) -> None:
     format = _format(file, format or ("json" if file == "-" else None))
     with open_store(path, mode="r", namespace=namespace) as s:
         values, failed = _values(s)
-    try:
-        with many_digits():
-            written = text_of(_plain(values, format), format)
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.ClickException(str(exc)) from exc
+    with reported_as(click.ClickException), many_digits():
+        written = text_of(_plain(values, format), format)
     if file == "-":
         click.echo(written, nl=False)
     else:
         _write_new(file, written)
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+    exit_with_error(failed)
 
 
 def _write_new(file: str, written: str) -> None:
@@ -172,7 +171,7 @@ def _write_new(file: str, written: str) -> None:
 
 
 @settings.command("import")
-@path_argument
+@options.path
 @click.argument("file", metavar="FILE")
 @_format_option
 @_namespace_option
@@ -181,8 +180,8 @@ def import_(path: str, file: str, format: str | None, namespace: str) -> None:
 
     The store comes first, as with `export`.
 
-    Fields that the file does not name stay as they are; comments are lost, and that is told. The program checks the
-    values when it reads them. FILE `-` is stdin, and needs --format. Makes the store where there is none.
+    Fields that the file does not name stay as they are; comments are lost, which is reported. The program checks the
+    values when it reads them. FILE `-` is stdin, and needs --format. Creates the store if there is none.
 
     \b
     Examples:
@@ -191,18 +190,14 @@ def import_(path: str, file: str, format: str | None, namespace: str) -> None:
     _check_order(path, file)
     format = _format(file, format)
     content = read_text("-" if file == "-" else f"@{file}", or_bytes=False)
-    try:
-        with many_digits():
-            values = _checked(values_in(content, format))
-    except StoreError:
-        raise
-    except ValueError as exc:
-        raise click.ClickException(f"{'stdin' if file == '-' else file}: {exc}; nothing was stored") from exc
+    source = "stdin" if file == "-" else file
+    with reported_as(lambda why: click.ClickException(f"{source}: {why}; nothing was stored")), many_digits():
+        values = _checked(values_in(content, format))
     with open_store(path, mode="c", namespace=namespace) as s:
         _put_all(s, values)
     if has_comments(content, format):
         where = "the text" if file == "-" else on_one_line(file)
-        click.echo(f"store: the comments of {where} are not in the store, which keeps values alone", err=True)
+        note(f"the comments of {where} are not in the store, which keeps values alone")
     click.echo(f"imported {len(values)} field{'' if len(values) == 1 else 's'}")
 
 
@@ -210,14 +205,11 @@ def _check_order(path: str, file: str) -> None:
     """Raises: click.UsageError: by their suffixes, the store was named last."""
     is_text = [os.path.splitext(one)[1].lower() in SUFFIXES for one in (path, file)]
     if is_text == [True, False] and file != "-":
-        raise click.UsageError(
-            f"the store comes first: store settings import {shlex.quote(file)} {shlex.quote(path)}",
-            click.get_current_context(),
-        )
+        raise usage_error(f"the store comes first: store settings import {shlex.quote(file)} {shlex.quote(path)}")
 
 
 def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
-    """The values that can be read, and whether there are others: those are told on stderr."""
+    """The values that can be read, and whether there are others, which are reported on stderr."""
     values: dict[str, Any] = {}
     failed = False
     for name in s.names():
@@ -226,23 +218,21 @@ def _values(s: Store[Any]) -> tuple[dict[str, Any], bool]:
         except KeyError:  # deleted since
             continue
         except (RecordError, CodecUnavailable) as exc:
-            click.echo(f"store: {on_one_line(str(exc))}", err=True)
+            note(on_one_line(str(exc)))
             failed = True
         except MemoryError:
-            click.echo(f"store: {on_one_line(label(name))}: there is not enough memory for it", err=True)
+            note(f"{on_one_line(label(name))}: there is not enough memory for it")
             failed = True
     return values, failed
 
 
 def _json(values: Mapping[str, Any]) -> str:
-    try:
+    with reported_as(lambda why: click.ClickException(f"JSON cannot hold the settings: {why}")):  # too many digits
         return json.dumps(values, ensure_ascii=False)
-    except ValueError as exc:  # an integer of more digits
-        raise click.ClickException(f"JSON cannot hold the settings: {exc}") from exc
 
 
 def _formatted(value: Any) -> str:
-    """The value as text, or why it has none: the others are shown all the same."""
+    """The value as text, or the reason why it has none."""
     try:
         return format_value(value)
     except click.ClickException as exc:
@@ -250,38 +240,32 @@ def _formatted(value: Any) -> str:
 
 
 def _format(file: str, format: str | None) -> str:
-    """The format to use. Raises: click.UsageError: neither option nor suffix tells."""
+    """The format to use. Raises: click.UsageError: neither the option nor the suffix names one."""
     if file == "-" and format is None:
-        raise click.UsageError("stdin has no suffix: pass --format", click.get_current_context())
-    try:
+        raise usage_error("stdin has no suffix: pass --format")
+    with reported_as(lambda why: usage_error(f"{why} (--format)")):
         return format_of(file, format)
-    except ValueError as exc:
-        raise click.UsageError(f"{exc} (--format)", click.get_current_context()) from exc
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values, all of them plain data under names that a field can have."""
     for name in values:
         if name.startswith("_") or not name.isidentifier():
-            raise click.UsageError(f"{shown_name(name)} is no name of a field", click.get_current_context())
-    try:
-        return {name: Anything().check(value, name) for name, value in values.items()}
-    except (TypeError, ValueError) as exc:
-        raise click.UsageError(str(exc), click.get_current_context()) from exc
+            raise usage_error(f"{shown_name(name)} is no name of a field")
+    with reported_as(usage_error):
+        return {name: Anything().take(value, name) for name, value in values.items()}
 
 
 def _plain(values: Mapping[str, Any], format: str) -> dict[str, Any]:
-    """What a format can hold of the values. Raises: click.ClickException: one is no plain data."""
+    """The values as the format holds them. Raises: click.ClickException: one is no plain data."""
     target, kind = target_of(format), Anything()
     if items := too_large(values):
         raise click.ClickException(
             f"parts of the values are in them many times, and {target.format} would have to write each of those, "
             f"{items}; `store settings show` shows the beginning"
         )
-    try:
-        return {name: kind.plain(kind.check(value, name), target, name) for name, value in values.items()}
-    except (TypeError, ValueError) as exc:
-        raise click.ClickException(str(exc)) from exc
+    with reported_as(click.ClickException):
+        return {name: fitted(kind.take(value, name), name, target) for name, value in values.items()}
 
 
 def _put_all(s: Store[Any], values: Mapping[str, Any]) -> None:

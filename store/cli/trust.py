@@ -1,33 +1,31 @@
-"""`inspect`, `admit`: records of others looked at and taken over; none is decoded for it."""
+"""`inspect`, `admit`: look at records sealed by other people, and take them over; none is decoded for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
 from store import Store
 from store.care.inspect import Inspection, foreign_records
-from store.cli.completion import complete_names, complete_namespaces
-from store.cli.exits import EXIT_ERROR
-from store.cli.options import missing, name_argument, namespace_option, open_store, path_argument, text
-from store.cli.terminal import confirm, shown, shown_name
+from store.cli.output.exits import exit_with_error, usage_error
+from store.cli.output.terminal import confirm, note, on_one_line, shown, shown_name, shown_place
+from store.cli.reading import options
+from store.cli.reading.opening import existing, open_store
 from store.errors import CodecUnavailable, RecordError, label
 
-MAX_SHOWN = 50  # classes and functions in one question: nobody reads more, and the last ones matter as well
-
-Answer = Callable[[tuple[str, ...]], bool]
+MAX_SHOWN = 50  # classes and functions in one question: nobody would read more
 
 
 @click.command()
-@path_argument
-@name_argument
-@namespace_option
+@options.path
+@options.name
+@options.namespace()
 def inspect(path: str, name: str, namespace: str) -> None:
-    """Shows what is in a record, with nothing of it run.
+    """Shows the content of a record, and runs none of it.
 
-    Whose it is, which classes and functions decoding it in full would name, and its bytes as text.
+    Shows who sealed it, the classes and functions that decoding it in full would load, and its bytes as text.
 
     \b
     Examples:
@@ -48,23 +46,17 @@ def inspect(path: str, name: str, namespace: str) -> None:
 
 
 @click.command()
-@path_argument
-@click.argument("names", metavar="[NAME...]", type=text, nargs=-1, shell_complete=complete_names)
+@options.path
+@options.some_names
 @click.option("--all", "everything", is_flag=True, help="All records sealed by a key that is not here; asks first.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--namespace",
-    metavar="NS",
-    type=text,
-    shell_complete=complete_namespaces,
-    help="The namespace; the unnamed one by default, with --all every one.",
-)
+@options.yes
+@options.namespace("The namespace; the unnamed one by default, with --all every one.", None)
 def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namespace: str | None) -> None:
-    """Makes records of others yours.
+    """Seals records of other users with your key.
 
-    Seals their bytes, as they are, with your key. From then on they are decoded in full, so look first:
-    `store inspect`. With --all, each distinct set of classes and functions that the records name is shown once,
-    and admitted if you say so; what cannot be read to its end is left out.
+    Their bytes stay as they are. From then on they are decoded in full, so look first: `store inspect`. With --all,
+    each distinct set of classes and functions that the records name is shown once, and admitted if you agree;
+    records that cannot be read to their end are left out.
 
     \b
     Examples:
@@ -73,76 +65,57 @@ def admit(path: str, names: tuple[str, ...], everything: bool, yes: bool, namesp
       store admit app.db --all
     """
     if bool(names) == everything:
-        raise click.UsageError("name the records to admit, or pass --all", click.get_current_context())
+        raise usage_error("name the records to admit, or pass --all")
+    left_out: list[str] = []
     with open_store(path, mode="w", namespace=namespace or "") as s:
         if everything:
-            failed = _admit_all(s, namespace, None if yes else _ask)
+            chosen = _chosen(foreign_records(s.opened, namespace), not yes, left_out)
         else:
-            failed = _admit(s, [_inspected(s, name, path) for name in dict.fromkeys(names)])
-    if failed:
-        click.get_current_context().exit(EXIT_ERROR)
+            chosen = iter([_inspected(s, name, path) for name in dict.fromkeys(names)])
+        refused = [seen for seen in chosen if not _admitted(s, seen)]
+    for problem in left_out:
+        note(on_one_line(problem))
+    exit_with_error(refused or left_out)
 
 
 def _inspected(s: Store[Any], name: str, path: str) -> Inspection:
-    try:
+    with existing(path, s.namespace, name):
         return s.inspect(name)
-    except KeyError:
-        raise missing(name, path, s.namespace) from None
 
 
-def _admit_all(s: Store[Any], namespace: str | None, ask: Answer | None) -> bool:
-    """Whether some could not be admitted."""
-    left_out: list[str] = []
-    failed = _admit(s, _chosen(foreign_records(s.opened, namespace), ask, left_out.append))
-    for problem in left_out:
-        _tell(problem)
-    return failed or bool(left_out)
+def _chosen(found: Iterable[Inspection], asks: bool, left_out: list[str]) -> Iterator[Inspection]:
+    """The records to admit, after asking once for each set of globals if wanted; `left_out` gets the others' reasons.
 
-
-def _chosen(
-    found: Iterable[Inspection], ask: Answer | None, leave_out: Callable[[str], None]
-) -> Iterator[Inspection]:
-    """Those to admit; each set of globals is asked for when it is met first, where there is somebody to ask."""
+    Raises: click.ClickException: there is no answer on stdin.
+    """
     answers: dict[tuple[str, ...], bool] = {}
     for seen in found:
         which = label(seen.record.name, seen.record.namespace)
         wanted = tuple(sorted(seen.globals))
         if seen.problem:
-            leave_out(f"{which} is left out, what it names is not known in full: {seen.problem}")
-        elif ask is None:
-            yield seen
-        elif len(wanted) > MAX_SHOWN:
-            leave_out(f"{which} is left out, it names {len(wanted)} classes and functions: admit it by its name")
+            left_out.append(f"{which} is left out, what it names is not known in full: {seen.problem}")
+        elif asks and len(wanted) > MAX_SHOWN:
+            left_out.append(
+                f"{which} is left out, it names {len(wanted)} classes and functions: admit it by its name"
+            )
         else:
-            if wanted not in answers:
-                answers[wanted] = ask(wanted)
-            if answers[wanted]:
+            if asks and wanted not in answers:
+                question = f"Records that name {_listed(wanted)}: admit them?"
+                answers[wanted] = confirm(question, "--yes admits without asking")
+            if answers.get(wanted, True):
                 yield seen
 
 
-def _admit(s: Store[Any], inspections: Iterable[Inspection]) -> bool:
-    """Whether some could not be admitted."""
-    failed = False
-    for seen in inspections:
-        try:
-            s.admit(seen)
-        except (RecordError, CodecUnavailable) as exc:
-            _tell(str(exc))
-            failed = True
-            continue
-        where = f" ({shown_name(seen.record.namespace)})" if seen.record.namespace else ""
-        click.echo(f"admitted  {shown_name(seen.record.name)}{where}: {_listed(seen.globals)}")
-    return failed
-
-
-def _ask(found: tuple[str, ...]) -> bool:
-    """Whether records that name these may be admitted. Raises: click.ClickException: nobody is there to say."""
-    return confirm(f"Records that name {_listed(found)}: admit them?", "--yes admits without asking")
+def _admitted(s: Store[Any], seen: Inspection) -> bool:
+    """Admits a record; whether that worked."""
+    try:
+        s.admit(seen)
+    except (RecordError, CodecUnavailable) as exc:
+        note(on_one_line(str(exc)))
+        return False
+    click.echo(f"admitted  {shown_place(seen.record.namespace, seen.record.name)}: {_listed(seen.globals)}")
+    return True
 
 
 def _listed(found: tuple[str, ...]) -> str:
     return ", ".join(map(shown_name, found)) or "no classes and functions, only plain data"
-
-
-def _tell(problem: str) -> None:
-    click.echo(f"store: {shown(' '.join(problem.split()))}", err=True)

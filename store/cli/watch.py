@@ -1,27 +1,26 @@
-"""`watch`: the changes of a store as they come, whoever makes them; no value is ever decoded."""
+"""`watch`: the changes of a store as they come, from any process; no value is ever decoded."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 import click
 
-from store import Store
-from store.cli.json_output import as_json, to_json
-from store.cli.options import namespace_option, open_store, path_argument, text, waiting_seconds
-from store.cli.terminal import shown_name
+from store.cli.output.json_output import as_json, to_json
+from store.cli.output.terminal import shown_name
+from store.cli.reading import options
+from store.cli.reading.opening import open_store
 
 
 @click.command()
-@path_argument
-@click.argument("names", metavar="[NAME...]", type=text, nargs=-1)
-@click.option("--prefix", metavar="P", type=text, default="", help="Only names that begin with P.")
-@namespace_option
+@options.path
+@click.argument("names", metavar="[NAME...]", type=options.text, nargs=-1)
+@options.prefix
+@options.namespace()
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=waiting_seconds,
+    type=options.waiting_seconds,
     help="End after so many seconds without a change; also 30m, 2h, 7d.",
 )
 @click.option("--json", "as_object", is_flag=True, help="Each change as a JSON object, with the record's metadata.")
@@ -30,8 +29,9 @@ def watch(
 ) -> None:
     """Shows changes as they come.
 
-    One on a line, from any program: the time (UTC) it was noticed, "set", "deleted" or "expired", and the name.
-    Of several writes between two looks, 20 a second, the last one is shown. Ends with Ctrl-C, or after --timeout.
+    Prints one change on a line, from any program: the time (UTC) when it was noticed, "set", "deleted" or "expired",
+    and the name. The store is polled 20 times a second; of several writes in between, the last one is shown. Ends
+    with Ctrl-C, or after --timeout.
 
     \b
     Examples:
@@ -42,18 +42,14 @@ def watch(
     if names and prefix:
         raise click.UsageError("give names or --prefix, not both")
     with open_store(path, mode="r", namespace=namespace) as s:
-        _show(s, names, prefix, timeout, as_object)
-
-
-def _show(s: Store[Any], names: tuple[str, ...], prefix: str, timeout: float | None, as_object: bool) -> None:
-    for change in s.watch(names or None, prefix, timeout):
-        now = datetime.now(UTC)
-        if as_object:
-            record = None if change.record is None else as_json(change.record)
-            line = to_json({
-                "time": now.isoformat(), "kind": change.kind, "name": change.name, "namespace": change.namespace,
-                "record": record,
-            })  # fmt: skip
-        else:
-            line = f"{now:%Y-%m-%d %H:%M:%SZ}  {change.kind:<7}  {shown_name(change.name)}"
-        click.echo(line)  # which flushes
+        for change in s.watch(names or None, prefix, timeout):
+            now = datetime.now(UTC)
+            if as_object:
+                record = None if change.record is None else as_json(change.record)
+                line = to_json({
+                    "time": now.isoformat(), "kind": change.kind, "name": change.name,
+                    "namespace": change.namespace, "record": record,
+                })  # fmt: skip
+            else:
+                line = f"{now:%Y-%m-%d %H:%M:%SZ}  {change.kind:<7}  {shown_name(change.name)}"
+            click.echo(line)  # which flushes

@@ -22,6 +22,7 @@ from store.importers.names import name_of
 from store.mapping.store import Store
 from store.opened.arguments import check_name
 from store.opened.edits import step
+from store.opened.sentinels import UNSET, Unset
 from store.system.clock import wall_clock
 
 BATCH = 200  # records that are written as one transaction, while other writers wait
@@ -224,10 +225,12 @@ class _Import:
         return Imported(name, "imported" if same is None else "replaced", why)
 
     def _put(self, ready: _Ready) -> None:
-        left = None if ready.expires is None else ready.expires - self._clock()
-        record = self._store.put(ready.name, ready.value, ttl=left)
-        if left is None and record.expires is not None and self._on_conflict == "replace":
-            self._store.touch(ready.name, None)  # the store has a ttl, and the source says: never
+        left: float | Unset | None = UNSET  # the store's own, where the source says: never
+        if ready.expires is not None:
+            left = ready.expires - self._clock()
+        elif self._on_conflict == "replace":
+            left = None
+        self._store.put(ready.name, ready.value, ttl=left)
 
     def _expires_then(self, ready: _Ready) -> bool:
         """Whether the record that is there expires when that of the source does."""

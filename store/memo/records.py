@@ -18,6 +18,7 @@ from store.errors import InUse, LockTimeout, NotSerializable, StorageError, Stor
 from store.mapping.store import Store
 from store.opened.arguments import check_name, check_ttl
 from store.opened.edits import step
+from store.opened.sentinels import UNSET, Unset
 from store.system import caller
 
 HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
@@ -136,7 +137,8 @@ class Records:
         self.source = source
         self.exceptions = exceptions
         self._prefix = check_name(prefix, "name of a function")
-        self._ttl = check_ttl(ttl)
+        seconds = check_ttl(ttl)
+        self._ttl: float | Unset = UNSET if seconds is None else seconds
         self._pending: list[str] = []  # warnings, told by whoever called, when nothing is locked
         self._told: set[str] = set()
         self._kept = 0
@@ -232,7 +234,7 @@ class Records:
 
     def _purge(self, records: Store[Any]) -> None:
         with _counting:
-            due = self._ttl is not None and self._kept % PURGE_EVERY == 0
+            due = self._ttl is not UNSET and self._kept % PURGE_EVERY == 0
             self._kept += 1
         if due:
             records.purge()

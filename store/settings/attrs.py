@@ -1,7 +1,8 @@
-"""Fields of attrs classes: their converters, validators and defaults.
+"""Fields of attrs classes: their converters, validators and defaults, and objects of held values.
 
-A converter is for what is assigned. What is held has been through it, and an object of held values is made without:
-`minutes * 60` must not be taken times 60 at each read.
+A converter is for values that are assigned. A held value has been through it, and must not go through it again:
+`minutes * 60` would be multiplied at each read. So attrs itself makes a second `__init__` for such a class, whose
+converters leave held values as they are.
 """
 
 from __future__ import annotations
@@ -9,14 +10,19 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 
-from store.settings.fields import REFUSALS, Build, Raw, Rule
+from store.settings.kinds import REFUSALS, Build, Raw, Rule
 
-_CONVERTER: Any = getattr(attrs, "Converter", ())  # from attrs 24.1 on
-_HASH = "_attrs_cached_hash"  # of classes that keep their hash; only their `__init__` begins it
+_HASH = "_attrs_cached_hash"  # of classes that keep their hash: `__init__` has to set it
+
+
+class Held(NamedTuple):
+    """A value that was converted when it was assigned."""
+
+    value: Any
 
 
 def fields_of(cls: Any) -> list[Raw]:
@@ -31,69 +37,69 @@ def fields_of(cls: Any) -> list[Raw]:
 
 
 def builder_of(cls: Any) -> Build:
-    """What makes objects of the class; one whose `__init__` is its own converts held values too."""
-    aliases = {one.name: one.alias for one in attrs.fields(cls)}
-    if any(one.converter is not None for one in attrs.fields(cls)) and _has_plain_init(cls):
-        return lambda held, new: _built(cls, held, new)
-    return lambda held, new: cls(**{aliases[name]: value for name, value in {**held, **new}.items()})
+    """The function that makes objects of the class. An `__init__` of its own converts held values too."""
+    fields = attrs.fields(cls)
+    aliases = {one.name: one.alias for one in fields}
+    if not any(one.converter is not None for one in fields) or _has_own_init(cls):
+        return lambda held, new: cls(**{aliases[name]: value for name, value in {**held, **new}.items()})
+    initialize = _init_for_held(cls)
+
+    def build(held: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
+        made = cls.__new__(cls)
+        values = {**{name: Held(value) for name, value in held.items()}, **new}
+        initialize(made, **{aliases[name]: value for name, value in values.items()})
+        return made
+
+    return build
 
 
-def _has_plain_init(cls: Any) -> bool:
+def _has_own_init(cls: Any) -> bool:
     before = getattr(cls, "__attrs_pre_init__", None)
-    return "__attrs_init__" not in cls.__dict__ and (before is None or len(inspect.signature(before).parameters) == 1)
+    return "__attrs_init__" in cls.__dict__ or (before is not None and len(inspect.signature(before).parameters) > 1)
 
 
-def _built(cls: Any, held: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
-    """Does what the class's `__init__` does, in its order, but that held values are not converted."""
-    made = cls.__new__(cls)
-    if hasattr(cls, "__attrs_pre_init__"):
-        made.__attrs_pre_init__()
-    present = [
-        one for one in attrs.fields(cls) if one.name in held or one.name in new or one.default is not attrs.NOTHING
-    ]
-    for one in present:
-        value = held[one.name] if one.name in held else _converted(cls, one, new, made)
-        object.__setattr__(made, one.name, value)  # it may be frozen
-    if not attrs.validators.get_disabled():
-        for one in present:
-            if one.validator is not None:
-                one.validator(made, one, getattr(made, one.name))
-    if hasattr(cls, "__attrs_post_init__"):
-        made.__attrs_post_init__()
+def _init_for_held(cls: Any) -> Callable[..., None]:
+    """The `__init__` that attrs makes of the same fields with converters that know `Held`."""
+    fields = {
+        one.name: attrs.field(
+            default=one.default, validator=one.validator, converter=_unless_held(one), init=one.init, alias=one.alias,
+            kw_only=True,
+        )
+        for one in attrs.fields(cls)
+    }  # fmt: skip
+    hooks = {name: getattr(cls, name) for name in ("__attrs_pre_init__", "__attrs_post_init__") if hasattr(cls, name)}
     code = cls.__init__.__code__
-    if _HASH in (*code.co_names, *code.co_consts):
-        object.__setattr__(made, _HASH, None)
-    return made
+    keeps_hash = _HASH in (*code.co_names, *code.co_consts)
+    make_class: Any = attrs.make_class  # whose types lag behind
+    twin = make_class(
+        cls.__name__, fields, class_body=hooks, frozen=True, slots=True, unsafe_hash=True, cache_hash=keeps_hash
+    )
+    return twin.__init__  # type: ignore[no-any-return]
 
 
-def _converted(cls: Any, attribute: Any, new: Mapping[str, Any], made: Any) -> Any:
-    """What a new value, or the default, becomes; `made` has the fields before it. Raises: TypeError, ValueError."""
-    value = new[attribute.name] if attribute.name in new else _plain_default(attribute, made)
+def _unless_held(attribute: Any) -> Any:
+    """The field's converter for new values. Raises: TypeError, ValueError: it refuses the value."""
     converter: Any = attribute.converter
-    if converter is None:
-        return value
-    more = []
-    if isinstance(converter, _CONVERTER):
-        more = [made] * converter.takes_self + [attribute] * converter.takes_field
-        converter = converter.converter
-    try:
-        return converter(value, *more)
-    except REFUSALS as exc:
-        kind = TypeError if isinstance(exc, TypeError) else ValueError
-        raise kind(f"{attribute.name}: {exc}") from exc
+    if converter is not None and not isinstance(converter, attrs.Converter):
+        converter = attrs.Converter(converter)
 
+    def convert(value: Any, made: Any, _: Any) -> Any:
+        if isinstance(value, Held):
+            return value.value
+        try:
+            return value if converter is None else converter.__call__(value, made, attribute)
+        except REFUSALS as exc:
+            kind = TypeError if isinstance(exc, TypeError) else ValueError
+            raise kind(f"{attribute.name}: {exc}") from exc
 
-def _plain_default(attribute: Any, made: Any) -> Any:
-    factory: Any = attrs.Factory  # a class, which its types take for a function
-    if not isinstance(attribute.default, factory):
-        return attribute.default
-    return attribute.default.factory(made) if attribute.default.takes_self else attribute.default.factory()
+    return attrs.Converter(convert, takes_self=True, takes_field=True)
 
 
 def _default(cls: Any, attribute: Any) -> Callable[[], Any]:
-    if attribute.converter is not None or getattr(attribute.default, "takes_self", False):
-        return lambda: getattr(cls(), attribute.name)  # only the class can tell what it becomes
-    return lambda: copy.deepcopy(_plain_default(attribute, None))  # it may be mutable, and is the class's own
+    default: Any = attribute.default
+    if attribute.converter is not None or getattr(default, "takes_self", False):
+        return lambda: getattr(cls(), attribute.name)  # only the class can tell
+    return getattr(default, "factory", None) or (lambda: copy.deepcopy(default))  # it may be mutable, and is shared
 
 
 def _rule(cls: Any, attribute: Any) -> Rule:

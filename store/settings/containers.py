@@ -1,235 +1,160 @@
-"""What a field's type takes, where it is made of others: lists, tuples, dicts, unions and objects of objects."""
+"""Types made of others: lists, tuples, dicts, unions, plain data of any shape, and objects of classes with fields."""
 
 from __future__ import annotations
 
 import json
-from collections import abc
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from store.classes.shown import shown
-from store.settings.types import LEAVES, Kind, Leaf, Member, OneOf, Path, Target, leaf_for, problem_of, refused
-
-LISTS = (list, tuple, set, frozenset)
-
-
-def near_miss(name: str, names: abc.Iterable[str]) -> str:
-    """`; did you mean 'theme'?`, where a name is much like another."""
-    found = get_close_matches(name, list(names), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
+from store.settings.kinds import LEAVES, LISTS, Build, Kind, Source, near_miss, parsed_json, refused
+from store.settings.leaves import Leaf, Member, OneOf, Path, problem_of
 
 
-def from_json(text: str, where: str, takes: str) -> Any:
-    """What a text in JSON holds. Raises: ValueError."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ValueError(f"{where} takes {takes} as JSON, not {shown(text)}: {exc}") from exc
-
-
-class Anything(Kind):
+class Anything:
     """Plain data of any shape, for fields of type Any."""
 
     name = "plain data (None, bool, int, float, str, bytes, dates, list, tuple, set, dict)"
 
-    def check(self, value: Any, where: str) -> Any:
-        kind: Any = value.__class__  # of a frozen value that of the plain one
+    def take(self, value: Any, where: str, source: Source = Source.PROGRAM) -> Any:
+        kind: Any = value.__class__  # which a frozen value says to be that of the plain one
         if kind in LEAVES:
-            problem = problem_of(value)
-            if problem:
+            if problem := problem_of(value):
                 raise ValueError(f"{where}: {problem}")
             return value
         if kind is dict:
-            return {self.check(key, where): self.check(item, f"{where}[{key!r}]") for key, item in value.items()}
+            return {self.take(key, where): self.take(item, f"{where}[{key!r}]") for key, item in value.items()}
         if kind in LISTS:
-            return kind(self.check(item, f"{where}[{n}]") for n, item in enumerate(value))
+            return kind(self.take(item, f"{where}[{n}]") for n, item in enumerate(value))
         raise refused(where, f"{self.name} where its type is Any", value)
 
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        kind: Any = type(value)
-        if kind is dict:
-            return {
-                key_for(key, target, where): self.plain(item, target, f"{where}[{key!r}]")
-                for key, item in value.items()
-            }
-        if kind in LISTS:
-            items = [self.plain(item, target, f"{where}[{n}]") for n, item in enumerate(value)]
-            return kind(items) if target.format == "the store" else items
-        return leaf_for(value, target)
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        return self.check(plain, where)
+    def plain(self, value: Any, where: str) -> Any:
+        return value
 
     def parse(self, text: str, where: str) -> Any:
         try:
-            return self.check(json.loads(text), where)
+            return self.take(json.loads(text), where)
         except (ValueError, RecursionError):
             return text
 
 
-def key_for(key: Any, target: Target, where: str) -> Any:
-    """The key of a dict as the target can have it. Raises: ValueError."""
-    if type(key) in target.keys:
-        return key
-    if type(key) in (int, float):
-        return str(key)
-    found = leaf_for(key, target)
-    if type(found) not in target.keys:
-        raise ValueError(f"{where}: {target.format} has no key {shown(key)}")
-    return found
-
-
-class Items(Kind):
-    """A list, set, frozenset or tuple of any length; plain as a list."""
+class Items:
+    """A list, set, frozenset or tuple of any length; plain as a list. `accepted`: what a program may assign."""
 
     def __init__(self, cls: type, accepted: tuple[type, ...], item: Kind) -> None:
         self.cls, self.accepted, self.item = cls, accepted, item
         self.name = f"{cls.__name__}[{item.name}]"
 
-    def check(self, value: Any, where: str) -> Any:
-        if not isinstance(value, self.accepted):
+    def take(self, value: Any, where: str, source: Source) -> Any:
+        if not isinstance(value, self.accepted if source is Source.PROGRAM else LISTS):
             raise refused(where, self.name, value)
         items: Any = value
-        return self.cls(self.item.check(item, f"{where}[{n}]") for n, item in enumerate(items))
-
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
-        return [self.item.plain(item, target, f"{where}[{n}]") for n, item in enumerate(items)]
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        if not isinstance(plain, LISTS):
-            raise refused(where, self.name, plain)
-        found = self.cls(self.item.restore(item, f"{where}[{n}]", strict) for n, item in enumerate(plain))
-        if len(found) != len(plain):
-            raise ValueError(f"{where} takes {self.name}, and {shown(plain)} has items twice")
+        found = self.cls(self.item.take(item, f"{where}[{n}]", source) for n, item in enumerate(items))
+        if len(found) != len(items):
+            raise ValueError(f"{where} takes {self.name}, and {shown(value)} has items twice")
         return found
+
+    def plain(self, value: Any, where: str) -> Any:
+        items = sorted(value, key=repr) if isinstance(value, set | frozenset) else value
+        return [self.item.plain(item, f"{where}[{n}]") for n, item in enumerate(items)]
 
     def parse(self, text: str, where: str) -> Any:
         if text.lstrip().startswith("[") or not isinstance(self.item, Leaf | Member | OneOf | Path):
-            return self.restore(from_json(text, where, self.name), where, strict=True)
+            return parsed_json(self, text, where)
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
         return self.cls(self.item.parse(part, f"{where}[{n}]") for n, part in enumerate(parts))
 
 
-class Tuple(Kind):
+class Tuple:
     """A tuple whose places have types of their own; plain as a list."""
 
     def __init__(self, items: tuple[Kind, ...]) -> None:
         self.items = items
         self.name = f"tuple[{', '.join(item.name for item in items)}]"
 
-    def check(self, value: Any, where: str) -> Any:
-        if not isinstance(value, tuple) or len(value) != len(self.items):
-            raise refused(where, self.name, value)
-        return tuple(kind.check(item, f"{where}[{n}]") for n, (kind, item) in enumerate(self._with(value)))
+    def take(self, value: Any, where: str, source: Source) -> Any:
+        accepted = tuple if source is Source.PROGRAM else (list, tuple)
+        return tuple(kind.take(item, place, source) for kind, item, place in self._each(value, where, accepted))
 
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        return [kind.plain(item, target, f"{where}[{n}]") for n, (kind, item) in enumerate(self._with(value))]
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        if not isinstance(plain, list | tuple) or len(plain) != len(self.items):
-            raise refused(where, self.name, plain)
-        return tuple(kind.restore(item, f"{where}[{n}]", strict) for n, (kind, item) in enumerate(self._with(plain)))
+    def plain(self, value: Any, where: str) -> Any:
+        return [kind.plain(item, place) for kind, item, place in self._each(value, where, tuple)]
 
     def parse(self, text: str, where: str) -> Any:
         if text.lstrip().startswith("["):
-            return self.restore(from_json(text, where, self.name), where, strict=True)
+            return parsed_json(self, text, where)
         parts = [part.strip() for part in text.split(",")]
         if len(parts) != len(self.items):
             raise refused(where, self.name, text)
-        return tuple(kind.parse(part, f"{where}[{n}]") for n, (kind, part) in enumerate(self._with(parts)))
+        return tuple(kind.parse(part, place) for kind, part, place in self._each(parts, where, list))
 
-    def _with(self, values: Any) -> Any:
-        return zip(self.items, values, strict=True)
+    def _each(self, value: Any, where: str, accepted: Any) -> Iterator[tuple[Kind, Any, str]]:
+        """Each place with its kind, item and name. Raises: TypeError: it is no such tuple."""
+        if not isinstance(value, accepted) or len(value) != len(self.items):
+            raise refused(where, self.name, value)
+        for n, (kind, item) in enumerate(zip(self.items, value, strict=True)):
+            yield kind, item, f"{where}[{n}]"
 
 
-class Pairs(Kind):
+class Pairs:
     """A dict."""
 
     def __init__(self, key: Kind, item: Kind) -> None:
         self.key, self.item = key, item
         self.name = f"dict[{key.name}, {item.name}]"
 
-    def check(self, value: Any, where: str) -> Any:
+    def take(self, value: Any, where: str, source: Source) -> Any:
         if not isinstance(value, dict):
             raise refused(where, self.name, value)
-        return {
-            self.key.check(key, f"a key of {where}"): self.item.check(item, f"{where}[{key!r}]")
-            for key, item in value.items()
-        }
-
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        return {
-            key_for(self.key.plain(key, target, where), target, where): self.item.plain(
-                item, target, f"{where}[{key!r}]"
-            )
-            for key, item in value.items()
-        }
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        if not isinstance(plain, dict):
-            raise refused(where, self.name, plain)
         found = {
-            self.key.restore(key, f"a key of {where}"): self.item.restore(item, f"{where}[{key!r}]", strict)
-            for key, item in plain.items()
+            self.key.take(key, f"a key of {where}", source): self.item.take(item, f"{where}[{key!r}]", source)
+            for key, item in value.items()
         }
-        if len(found) != len(plain):
-            raise ValueError(f"{where} takes {self.name}, and {shown(plain)} has keys twice")
+        if len(found) != len(value):
+            raise ValueError(f"{where} takes {self.name}, and {shown(value)} has keys twice")
         return found
 
+    def plain(self, value: Any, where: str) -> Any:
+        return {self.key.plain(key, where): self.item.plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+
     def parse(self, text: str, where: str) -> Any:
-        return self.restore(from_json(text, where, self.name), where, strict=True)
+        return parsed_json(self, text, where)
 
 
-class Choice(Kind):
-    """One of several types; the one that takes a value as it is goes before those that convert it."""
+class Choice:
+    """One of several types. One that takes a value as it is goes before those that convert it."""
 
     def __init__(self, kinds: tuple[Kind, ...]) -> None:
         self.kinds = kinds
         self.name = " or ".join(kind.name for kind in kinds)
 
-    def check(self, value: Any, where: str) -> Any:
-        return self._first(value, where, lambda kind: kind.check(value, where))
+    def take(self, value: Any, where: str, source: Source) -> Any:
+        found = list(_made(self.kinds, lambda kind: kind.take(value, where, source)))
+        if not found:
+            raise refused(where, self.name, value)
+        return next((made for _, made in found if type(made) is type(value)), found[0][1])
 
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        for kind in self.kinds:
-            try:
-                fits = type(kind.check(value, where)) is type(value)
-            except (TypeError, ValueError):
-                continue
-            if fits:
-                return kind.plain(value, target, where)
+    def plain(self, value: Any, where: str) -> Any:
+        for kind, made in _made(self.kinds, lambda kind: kind.take(value, where, Source.PROGRAM)):
+            if type(made) is type(value):
+                return kind.plain(value, where)
         raise refused(where, self.name, value)
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        return self._first(plain, where, lambda kind: kind.restore(plain, where, strict))
 
     def parse(self, text: str, where: str) -> Any:
         """None only where no str could be meant; a str where nothing else is."""
         ordered = sorted(self.kinds, key=lambda kind: kind.name == "str")
-        return self._first(text, where, lambda kind: kind.parse(text, where), ordered, exact=False)
+        for _, made in _made(ordered, lambda kind: kind.parse(text, where)):
+            return made
+        raise refused(where, self.name, text)
 
-    def _first(
-        self,
-        value: Any,
-        where: str,
-        make: Callable[[Kind], Any],
-        kinds: abc.Iterable[Kind] = (),
-        exact: bool = True,
-    ) -> Any:
-        found = []
-        for kind in kinds or self.kinds:
-            try:
-                made = make(kind)
-            except (TypeError, ValueError):
-                continue
-            if not exact or type(made) is type(value):
-                return made
-            found.append(made)
-        if not found:
-            raise refused(where, self.name, value)
-        return found[0]
+
+def _made(kinds: Iterable[Kind], make: Callable[[Kind], Any]) -> Iterator[tuple[Kind, Any]]:
+    """Each kind that takes a value, with what it makes of it."""
+    for kind in kinds:
+        try:
+            made = make(kind)
+        except (TypeError, ValueError):
+            continue
+        yield kind, made
 
 
 class Part(NamedTuple):
@@ -239,49 +164,38 @@ class Part(NamedTuple):
     required: bool
 
 
-class Nested(Kind):
+class Nested:
     """An object of a dataclass or an attrs class; plain as a dict, made again by its class."""
 
-    def __init__(
-        self,
-        cls: type,
-        parts: Callable[[], Mapping[str, Part]],
-        build: Callable[[Mapping[str, Any], Mapping[str, Any]], Any],
-    ) -> None:
-        self.cls, self._parts = cls, parts  # found late: a class may have fields of its own type
-        self._build = build  # of held values and of new ones
+    def __init__(self, cls: type, parts: Callable[[], Mapping[str, Part]], build: Build) -> None:
+        self.cls, self.build = cls, build
+        self.parts = parts  # called late: a class may have fields of its own type
         self.name = cls.__name__
 
-    def check(self, value: Any, where: str) -> Any:
-        if not isinstance(value, self.cls):
+    def take(self, value: Any, where: str, source: Source) -> Any:
+        parts = self.parts()
+        if isinstance(value, self.cls):
+            for name, part in parts.items():
+                part.kind.take(getattr(value, name), f"{where}.{name}", Source.PROGRAM)
+            return value
+        if source is Source.PROGRAM or not isinstance(value, dict):
             raise refused(where, self.name, value)
-        for name, part in self._parts().items():
-            part.kind.check(getattr(value, name), f"{where}.{name}")
-        return value
-
-    def plain(self, value: Any, target: Target, where: str) -> Any:
-        return {
-            name: part.kind.plain(part.kind.check(getattr(value, name), f"{where}.{name}"), target, f"{where}.{name}")
-            for name, part in self._parts().items()
-        }
-
-    def restore(self, plain: Any, where: str, strict: bool = False) -> Any:
-        if isinstance(plain, self.cls):
-            return self.check(plain, where)
-        if not isinstance(plain, dict):
-            raise refused(where, self.name, plain)
-        parts = self._parts()
-        unknown = [str(name) for name in plain if name not in parts]
-        if unknown and strict:
+        unknown = [str(name) for name in value if name not in parts]
+        if unknown and source is Source.TEXT:
             raise ValueError(f"{where} has no field {unknown[0]!r}{near_miss(unknown[0], parts)}")
-        missing = [name for name, part in parts.items() if part.required and name not in plain]
+        missing = [name for name, part in parts.items() if part.required and name not in value]
         if missing:
             raise ValueError(f"{where} takes {self.name}, which needs {', '.join(missing)}")
-        values = {
-            name: parts[name].kind.restore(item, f"{where}.{name}", strict)
-            for name, item in plain.items() if name in parts
-        }  # fmt: skip
-        return self._build({}, values) if strict else self._build(values, {})
+        known = [name for name in value if name in parts]
+        values = {name: parts[name].kind.take(value[name], f"{where}.{name}", source) for name in known}
+        return self.build({}, values) if source is Source.TEXT else self.build(values, {})
+
+    def plain(self, value: Any, where: str) -> Any:
+        found = {}
+        for name, part in self.parts().items():
+            place = f"{where}.{name}"
+            found[name] = part.kind.plain(part.kind.take(getattr(value, name), place, Source.PROGRAM), place)
+        return found
 
     def parse(self, text: str, where: str) -> Any:
-        return self.restore(from_json(text, where, self.name), where, strict=True)
+        return parsed_json(self, text, where)

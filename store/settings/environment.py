@@ -1,18 +1,17 @@
-"""Environment variables that win over fields when those are read: each is what an assignment of it would give."""
+"""Environment variables, which win over fields when these are read, as if they had been assigned."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
-from store.settings.fields import Field, Schema
-
-Held = Callable[[], Mapping[str, Any]]
+from store.settings.schema import Field, Schema
 
 
 class Environment:
-    """The variables of the fields of a class; without a prefix there are none."""
+    """The variables of the fields of a class; there are none without a prefix."""
 
     def __init__(self, schema: Schema, prefix: str | None) -> None:
         self._schema = schema
@@ -22,8 +21,8 @@ class Environment:
         """The fields that a variable wins over, each with the variable's name."""
         return {name: variable for name, variable in self._variables.items() if variable in os.environ}
 
-    def find(self, field: Field, held: Held) -> tuple[bool, Any]:
-        """Whether a variable wins over a field, and its value, beside the `held` ones of other fields.
+    def find(self, field: Field, held: Callable[[], Mapping[str, Any]]) -> tuple[bool, Any]:
+        """Whether a variable wins over a field, and its value, validated with the `held` values of other fields.
 
         Raises:
             ValueError: it is not of the field's type, or the class refuses it.
@@ -35,43 +34,39 @@ class Environment:
         try:
             return True, self._assigned(field, text, held)
         except (TypeError, ValueError) as exc:
-            told = str(exc)
-            if field.where not in told:
-                told = f"{field.where}: {told.removeprefix(f'{field.name}: ')}"
+            reason = str(exc)
+            if field.where not in reason:
+                reason = f"{field.where}: {reason.removeprefix(f'{field.name}: ')}"
             raise ValueError(
-                f"the environment variable {variable} is refused: {told}; correct it or unset it"
+                f"the environment variable {variable} is refused: {reason}; correct it or unset it"
             ) from exc
 
-    def _assigned(self, field: Field, text: str, held: Held) -> Any:
-        """What the text spells or, where a converter or validator makes the value, what that makes of the text."""
-        if not field.converts:
-            return self._judged(field, field.parsed(text), held)
+    def _assigned(self, field: Field, text: str, held: Callable[[], Mapping[str, Any]]) -> Any:
+        """The value that the text spells or, where a converter or validator makes the value, makes of the text."""
         try:
-            return self._judged(field, field.parsed(text), held)
+            return self._validated(field, field.kind.parse(text, field.where), held)
         except (TypeError, ValueError) as exc:
-            try:
-                return self._judged(field, text, held)
-            except (TypeError, ValueError):
-                raise exc from None
+            if field.converts:
+                with suppress(TypeError, ValueError):  # the first error tells more
+                    return self._validated(field, text, held)
+            raise exc
 
-    def _judged(self, field: Field, value: Any, held: Held) -> Any:
-        """The value as the class has it: beside other variables, which may fit together alone, or by itself."""
-        if not self._schema.judges:
+    def _validated(self, field: Field, value: Any, held: Callable[[], Mapping[str, Any]]) -> Any:
+        """The value as the class has it: with other variables, which may fit together alone, or by itself."""
+        if not self._schema.has_validators:
             return value
         stored, alone, others = held(), {field.name: value}, self._others(field)
         if others:
-            try:
-                return self._schema.judged(stored, {**others, **alone}, "").values[field.name]
-            except (TypeError, ValueError):  # perhaps of another one, of which its own read will tell
-                pass
-        return self._schema.judged(stored, alone, "").values[field.name]
+            with suppress(TypeError, ValueError):  # perhaps because of another one, whose own read will report it
+                return self._schema.validated(stored, {**others, **alone}, "").values[field.name]
+        return self._schema.validated(stored, alone, "").values[field.name]
 
     def _others(self, field: Field) -> dict[str, Any]:
         found = {}
         for name, variable in self.overridden().items():
             other = self._schema.fields[name]
             try:
-                found[name] = other.parsed(os.environ[variable])
+                found[name] = other.kind.parse(os.environ[variable], other.where)
             except (TypeError, ValueError):
                 if other.converts:
                     found[name] = os.environ[variable]

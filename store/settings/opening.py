@@ -1,39 +1,45 @@
-"""Where settings are: the store that is opened, the folder of a program."""
+"""The store of settings: how it is opened, a program's own file, and how plain data is put into it."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from store.errors import NotSerializable, StorageError
 from store.mapping.store import Store
 from store.opened.edits import step
-from store.settings.containers import near_miss
-from store.settings.fields import Schema
+from store.settings.kinds import near_miss
+from store.trust.keys.ring import KeySource
 
 NAMESPACE = "settings"
-OPTIONS = ("mode", "trust", "key", "durability", "timeout")
-_A_WHILE = 3600.0  # seconds: a ttl of the store that was given may be over before it is taken away
+
+
+class SettingsOptions(TypedDict, total=False):
+    """The options of `Store` that `Settings` takes."""
+
+    mode: Literal["r", "w", "c"]
+    trust: Literal["own", "data", "all"]
+    key: KeySource
+    durability: Literal["normal", "full"]
+    timeout: float
 
 
 def put_plain(store: Store[Any], name: str, plain: Any) -> None:
-    """Stores plain data for ever: as JSON where that holds it, else as a pickle that restraint reads."""
-    first = None if store.opened.options.ttl is None else _A_WHILE
+    """Stores plain data for ever: as JSON where that holds it, else as a pickle that a restricted decode reads."""
     with step(store):
         try:
-            record = store.put(name, plain, codec="json", ttl=first)
+            store.put(name, plain, codec="json", ttl=None)
         except NotSerializable:
-            record = store.put(name, plain, codec="pickle", ttl=first)
-        if record.expires is not None:  # the store that was given has a ttl, which is not for settings
-            store.touch(name, None)
+            store.put(name, plain, codec="pickle", ttl=None)
 
 
 def config_file(app: str) -> Path:
     """Where the settings of a program are kept; makes the folder. Raises: ValueError, StorageError."""
     if app in ("", ".", "..") or any(char in app for char in "/\\\0"):
         raise ValueError(f"a program's name is a plain word without slashes, not {app!r}")
-    from platformdirs import user_config_path
+    from platformdirs import user_config_path  # slow to import
 
     try:
         folder = user_config_path(app, appauthor=False)
@@ -49,10 +55,12 @@ def config_file(app: str) -> Path:
     return folder / "settings.db"
 
 
-def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, options: dict[str, Any]) -> Store[Any]:
+def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, options: Mapping[str, Any]) -> Store[Any]:
+    """The namespace of a store, open. Raises: TypeError, ValueError: a wrong option. StoreError."""
+    known = SettingsOptions.__annotations__
     for name in options:
-        if name not in OPTIONS:
-            raise TypeError(f"Settings has no option {name!r}{near_miss(name, OPTIONS)}")
+        if name not in known:
+            raise TypeError(f"Settings has no option {name!r}{near_miss(name, known)}")
     if isinstance(location, Store):
         if options:
             raise TypeError(f"{', '.join(options)} are for a path: the Store that was given is open already")
@@ -63,15 +71,5 @@ def opened(location: str | os.PathLike[str] | Store[Any], namespace: str, option
             )
         return location.within(namespace)
     if options.get("mode") == "n":
-        raise ValueError('mode "n" would empty the settings: use reset_all()')
+        raise ValueError('mode "n" would empty the settings: use reset_all(prefs)')
     return Store(location, namespace=namespace, **options)
-
-
-def usable(schema: Schema, owner: type) -> Schema:
-    """The schema. Raises: ValueError: a field has the name of a method of `owner`."""
-    for name, field in schema.fields.items():
-        if name.startswith("_") or hasattr(owner, name):
-            raise ValueError(
-                f"{field.where} cannot be a field: Settings has that name for itself; call it e.g. {name.strip('_')}_"
-            )
-    return schema

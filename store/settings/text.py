@@ -1,7 +1,7 @@
-"""Settings as text that people read and edit: TOML, JSON and YAML, out and in.
+"""Plain data by name as text that people read and edit, in TOML, JSON or YAML, and back.
 
-Comments and the layout of a text are lost on its way through a store. TOML has no null: the names of what is None
-stand in a list of their own, as `_none = ["proxy", "window.title"]`.
+A store keeps values alone: comments and the layout of a text are lost. TOML has no null: a list of its own names the
+values that are None, as `_none = ["proxy", "window.title"]`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from store.codecs import codecs
 from store.errors import Corrupt, NotSerializable
-from store.settings.types import SCALARS, Target
+from store.settings.kinds import SCALARS, Target
 from store.system.syncing import sync_file, sync_folder
 
 _YAML_KEYS = frozenset({*SCALARS, bytes, datetime, date})
@@ -36,7 +36,7 @@ NONE = "_none"  # no field is called so: names that begin with "_" are refused
 
 
 def target_of(format: str) -> Target:
-    """Raises: ValueError: there is no such format."""
+    """What plain data must be for a format. Raises: ValueError: there is no such format."""
     try:
         return FORMATS[format]
     except (KeyError, TypeError):
@@ -57,13 +57,18 @@ def format_of(path: str | os.PathLike[str], format: str | None = None) -> str:
 
 
 def text_of(values: Mapping[str, Any], format: str) -> str:
-    """Plain data by name as text; its leaves are those that the format has, and None.
+    """Plain data by name as text. Its leaves are None and those that the format has.
 
     Raises:
         CodecUnavailable: the library is not installed. ValueError: the format cannot hold it.
     """
     target = target_of(format)
-    plain = _without_none(values) if format == "toml" else dict(values)
+    plain = dict(values)
+    if format == "toml":
+        paths: list[str] = []
+        plain = _pruned(values, "", paths)
+        if paths:
+            plain[NONE] = paths
     codec = codecs.load(format)
     try:
         text: str = codec.encode(plain, 1).decode()
@@ -78,7 +83,10 @@ def values_in(text: str, format: str) -> dict[str, Any]:
     if not isinstance(text, str):
         raise TypeError(f"the text is a str, not {type(text).__name__}")
     try:
-        found = _decoded(text, format)
+        if format == "toml":
+            found: Any = tomllib.loads(text)  # which needs no library
+        else:
+            found = codecs.load(format).decode_restricted(text.encode(), allow={})
     except (Corrupt, ValueError, RecursionError) as exc:
         raise ValueError(f"the text is not {target.format}: {exc}") from exc
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
@@ -89,18 +97,18 @@ def values_in(text: str, format: str) -> dict[str, Any]:
 
 
 def has_comments(text: str, format: str) -> bool:
-    """Whether a text, which `values_in` has read, has comments: those are lost. JSON has none."""
+    """Whether a text that `values_in` has read has comments, which are lost. JSON has none."""
     if format == "toml":
         return any(found["comment"] for found in _TOML_COMMENT.finditer(text))
     if format == "yaml":
-        from store.codecs.yaml import codec as yaml  # only who asks for YAML imports it
+        from store.codecs.yaml import codec as yaml  # for YAML alone: it needs a library
 
         return yaml.has_comments(text)
     return False
 
 
 def write_file(path: str | os.PathLike[str], text: str) -> None:
-    """The text as a file, which is there in full or as it was before. Raises: OSError."""
+    """Write the text to a file, which has all of it or, after a failure, what it had before. Raises: OSError."""
     target = os.path.realpath(path)  # a link stays one
     descriptor, draft = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".settings-")
     try:
@@ -114,20 +122,8 @@ def write_file(path: str | os.PathLike[str], text: str) -> None:
     sync_folder(os.path.dirname(target))
 
 
-def _decoded(text: str, format: str) -> Any:
-    if format == "toml":
-        return tomllib.loads(text)  # reading it takes no library
-    return codecs.load(format).decode_restricted(text.encode(), allow={})
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a list of the paths that are None. Raises: ValueError: a list holds None."""
-    paths: list[str] = []
-    found: dict[str, Any] = _pruned(values, "", paths)
-    return {**found, NONE: paths} if paths else found
-
-
 def _pruned(value: Any, path: str, paths: list[str]) -> Any:
+    """The value without what is None, whose paths are put into a list. Raises: ValueError: a list holds None."""
     if isinstance(value, list):
         return [_pruned(item, f"{path}[{n}]", paths) for n, item in enumerate(value)]
     if value is None or not isinstance(value, Mapping):
@@ -147,7 +143,7 @@ def _pruned(value: Any, path: str, paths: list[str]) -> Any:
 
 
 def _put_none_back(found: dict[str, Any]) -> None:
-    """Raises: ValueError: the list is none of paths, or names what has a value."""
+    """Set to None what the list in the text names. Raises: ValueError: it is no list of paths, or names a value."""
     paths = found.pop(NONE, [])
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
         raise ValueError(f"{NONE} is a list of the names of fields that are None")
@@ -162,7 +158,7 @@ def _put_none_back(found: dict[str, Any]) -> None:
 
 
 def _inside(place: Any, step: str) -> Any:
-    """What a dict, or a list, has at one step of a path; a dict that is missing held nothing but None."""
+    """The part of a dict or list at one step of a path. A dict that is missing held nothing but None."""
     if isinstance(place, dict):
         return place.setdefault(step, {})
     if isinstance(place, list) and step.startswith("[") and int(step[1:-1]) < len(place):

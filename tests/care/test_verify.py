@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spoiled import overwrite_page
 
 from store import Store
 from store.care.verify import Verification
@@ -130,13 +131,7 @@ def root_page(path: Path, name: str) -> slice:
 def test_page_that_was_overwritten_is_damage(path: Path) -> None:
     with Store[Any](path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = conn.execute("PRAGMA page_size").fetchone()
-        (pages,) = conn.execute("PRAGMA page_count").fetchone()
-    with open(path, "r+b") as file:
-        file.seek(size * (pages // 2))
-        file.write(b"\xff" * size)
+    overwrite_page(path)
     with Store[Any](path) as s:
         found = s.verify()
     assert found.damage

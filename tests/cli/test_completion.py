@@ -13,7 +13,7 @@ from click.shell_completion import ShellComplete
 
 from store import Store
 from store.cli import cli
-from store.cli.completion import LIMIT
+from store.cli.reading.completion import LIMIT
 
 BASH = shutil.which("bash")
 

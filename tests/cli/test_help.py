@@ -1,22 +1,26 @@
 """The help of each command; its examples are run. And each command has tests."""
 
 import ast
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+import store.cli
 from store import Store
-from store.cli import cli, sections
+from store.cli import cli
 from store.sessions import Sessions
 from store.trust.keys.key import Key
 
 OLD_KEY = "a1" * 32
-COMMANDS = dict(cli.commands)  # and those of the groups: "key new"
-for group in cli.commands:
-    for name, command in getattr(cli.commands[group], "commands", {}).items():
-        COMMANDS[f"{group} {name}"] = command
+CONTEXT = click.Context(cli)
+TOP = {name: cli.get_command(CONTEXT, name) for name in cli.list_commands(CONTEXT)}
+GROUPS = {name: command for name, command in TOP.items() if isinstance(command, click.Group)}
+COMMANDS = TOP | {f"{group} {name}": command for group in GROUPS for name, command in GROUPS[group].commands.items()}
+README = Path(store.cli.__file__).with_name("README.md")
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -68,16 +72,14 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
 
 def test_help_lists_every_command_under_a_heading(run):
     lines = run("--help").out.splitlines()
-    for heading, names in sections.SECTIONS.items():
-        if set(names) & set(cli.commands):
-            assert f"{heading}:" in lines
+    assert all(f"{heading}:" in lines for heading in store.cli.SECTIONS)
     listed = [line.split()[0] for line in lines if line.startswith("  ") and line[2:3].islower() and "  " in line[2:].strip()]
-    assert sorted(listed) == sorted(cli.commands)
+    assert sorted(listed) == sorted(TOP)
     assert max(map(len, lines)) <= 100
     assert 'eval "$(_STORE_COMPLETE=bash_source store)"' in lines[-1]
 
 
-@pytest.mark.parametrize("name", ["", *(name for name in sorted(cli.commands) if hasattr(cli.commands[name], "commands"))])
+@pytest.mark.parametrize("name", ["", *sorted(GROUPS)])
 def test_group_without_a_command_shows_its_help_and_is_a_wrong_call(run, name):
     asked = run(*name.split(), "--help")
     code, out, err = run(*name.split())
@@ -85,10 +87,17 @@ def test_group_without_a_command_shows_its_help_and_is_a_wrong_call(run, name):
     assert err.count("\n") > 10
 
 
-def test_help_of_a_command_in_no_section(run, monkeypatch):
-    monkeypatch.setattr(sections, "SECTIONS", {"Records": ("get", "frobnicate"), "None": ("frob",)})
-    out = run("--help").out
-    assert "\nMore:\n  admit " in out and "\nRecords:\n  get " in out and "frob" not in out and "None:" not in out
+def test_mistyped_command_is_told_what_it_may_be(run):
+    assert "Did you mean" not in run("frobnicate").err
+    assert run("verfy").err.startswith("store: No such command 'verfy'")
+
+
+def test_command_is_in_the_file_that_the_readme_names():
+    """Where is the command X: in the file of the table's row, which holds all the commands that the row lists."""
+    rows = re.findall(r"^\| `(\w+)\.py` \| (.+?) \|", README.read_text(), re.MULTILINE)
+    told = {name: file for file, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert all(command.name == name for name, command in TOP.items())
+    assert told == {name: command.callback.__module__.rpartition(".")[2] for name, command in TOP.items()}
 
 
 # -- each command has a test of its use, and one of its wrong use
@@ -130,7 +139,7 @@ def test_every_command_has_tests():
     """Those that call `run("NAME", …)` and `fails(code, words, "NAME", …)`; this file does not count."""
     files = [file for file in Path(__file__).parent.glob("test_*.py") if file != Path(__file__)]
     sources = [file.read_text(encoding="utf-8") for file in files]
-    commands = [name for name in sorted(COMMANDS) if name not in cli.commands or not hasattr(cli.commands[name], "commands")]
+    commands = [name for name in sorted(COMMANDS) if name not in GROUPS]
     assert untested(commands, sources) == []
 
 

@@ -73,7 +73,7 @@ def test_more_than_a_page_either_way(run, path):
 
 def test_sorting_with_a_limit_holds_no_more_than_that(run, timed, monkeypatch):
     """Sorting everything to show a few would hold the metadata of everything."""
-    monkeypatch.setattr("store.cli.selection.sorted", None, raising=False)
+    monkeypatch.setattr("store.cli.reading.selection.sorted", None, raising=False)
     assert run("ls", timed, "--sort", "size", "--limit", "2").out == "c\na\n"
 
 

@@ -66,8 +66,6 @@ LISTINGS = [
 @pytest.mark.parametrize("words", LISTINGS, ids=" ".join)
 def test_broken_pipe_is_quiet_and_ends_as_users_of_head_expect(filled, words):
     """As if SIGPIPE had ended it: a shell with `pipefail`, and whoever waits for that signal, knows the number."""
-    if "--color" in words:
-        pytest.importorskip("rich")
     with subprocess.Popen(
         [*STORE, *words, filled], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from spoiled import overwrite_page
 
 from store import Store
 
@@ -76,13 +77,7 @@ def test_export_never_overwrites(run, fails, filled):
 def test_export_that_fails_leaves_no_half_file(fails, path, out):
     with Store(path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(3000)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = conn.execute("PRAGMA page_size").fetchone()
-        (pages,) = conn.execute("PRAGMA page_count").fetchone()
-    with open(path, "r+b") as file:
-        file.seek(size * (pages // 2))
-        file.write(b"\xff" * size)
+    overwrite_page(path)
     fails(1, "damaged", "export", "--raw", path, out)
     assert not out.exists()
 

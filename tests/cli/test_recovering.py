@@ -1,6 +1,8 @@
 """`recover`: what of a damaged store still holds, in a new one."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -46,8 +48,8 @@ def test_recover_json(run, damaged, path):
 
 
 def test_recover_with_the_id_of_a_backup(run, filled, path):
-    with Store(filled) as s:
-        store_id = s.opened.engine.store_id
+    with closing(sqlite3.connect(filled)) as conn:
+        (store_id,) = conn.execute("SELECT id FROM identity").fetchone()
     result = run("recover", filled, path.with_name("new.db"), "--store-id", store_id.hex())
     assert result.code == 0 and "sealed   5\n" in result.out
 

@@ -8,13 +8,13 @@ from preferences import Color, Prefs, Window
 
 from store import Store
 from store.errors import StorageError
-from store.settings import Settings
+from store.settings import Settings, as_dict, update
 
 
 @pytest.fixture
 def kept(path):
     with Settings(Prefs, path) as prefs:
-        prefs.update(theme="light", font_size=20, window=Window(5), color=Color.BLUE)
+        update(prefs, theme="light", font_size=20, window=Window(5), color=Color.BLUE)
     return path
 
 
@@ -64,7 +64,7 @@ def test_export_and_import_by_suffix(run, kept, tmp_path):
         assert run("settings", "export", kept, file) == (0, "", "")
         assert run("settings", "import", copy, file) == (0, "imported 4 fields\n", "")
         with Settings(Prefs, copy) as one, Settings(Prefs, kept) as two:
-            assert one.as_dict() == two.as_dict()
+            assert as_dict(one) == as_dict(two)
         assert stored(kept) == before
 
 

@@ -1,4 +1,4 @@
-"""Tables: the same columns in plain text and by rich, on terminals of any width; nothing in a cell is obeyed."""
+"""Tables: the same columns in a pipe and on terminals of any width, with and without colours; no cell is obeyed."""
 
 import fcntl
 import os
@@ -12,19 +12,12 @@ import termios
 import pytest
 
 from store import Store
-from store.cli import tables, terminal
-from store.cli.tables import Column, print_table, text_width
+from store.cli.output import tables, terminal
+from store.cli.output.tables import Column, print_table, text_width
 
-COLUMNS = (Column("size", right=True), Column("type", cut=True), Column("name", cut=True))
+COLUMNS = (Column("size", right=True, style="green"), Column("type", cut=True), Column("name", cut=True, style="bold"))
 ESCAPE = re.compile(r"\x1b\[[\d;]*m")
 EVIL = "[red]x[/red] :smile: \x1b[31m\x9b\u202e [link=http://x]"
-
-
-@pytest.fixture
-def without_rich(monkeypatch):
-    monkeypatch.setitem(sys.modules, "rich", None)
-    for name in [name for name in sys.modules if name.startswith(("rich.", "store.cli.rich_tables"))]:
-        monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.fixture
@@ -42,10 +35,6 @@ def drawn(capsys, rows, **options):
     count = print_table(COLUMNS, rows, **options)
     assert count == len(rows)
     return capsys.readouterr().out
-
-
-def need_rich():
-    pytest.importorskip("rich", reason="tables in colour need rich: pip install rich (the extra `cli`)")
 
 
 # -- plain
@@ -82,23 +71,24 @@ def test_table_holds_no_more_than_a_page(capsys):
     assert print_table(COLUMNS, rows()) == 1200
 
 
-def test_long_names_are_cut_on_a_terminal_only(capsys, terminal_of, without_rich):
+def test_long_names_are_cut_on_a_terminal_only(capsys, terminal_of):
     rows = [("1", "a.module.Type", "n" * 100), ("1", "int", "short")]
     assert "n" * 100 in drawn(capsys, rows)
     terminal_of(40)
-    _, first, second = drawn(capsys, rows).splitlines()
+    _, _, first, second = drawn(capsys, rows, color=False).splitlines()
     assert first == "   1  a.module.Type  " + "n" * 18 + "…"
     assert len(first) == 40 and second == "   1  int            short"
     terminal_of(10)
-    assert drawn(capsys, rows).splitlines()[1] == "   1  a.module.Ty…  " + "n" * 11 + "…"  # no column below that
+    assert drawn(capsys, rows, color=False).splitlines()[2] == "   1  a.module.Ty…  " + "n" * 11 + "…"  # no column below that
     terminal_of(200)
     assert "n" * 100 in drawn(capsys, rows)
 
 
-def test_cut_where_stdout_is_ascii(capsys, terminal_of, without_rich, monkeypatch):
+def test_cut_where_stdout_is_ascii(capsys, terminal_of, monkeypatch):
     terminal_of(30)
     monkeypatch.setattr(terminal, "fits", str.isascii)
-    assert drawn(capsys, [("1", "t", "é" + "n" * 100)]).splitlines()[1].endswith("nnn...")
+    lines = drawn(capsys, [("1", "t", "é" + "n" * 100)], color=False).splitlines()
+    assert set(lines[1]) == {"-"} and lines[2].endswith("nnn...") and r"\u00e9" in lines[2]
 
 
 def test_nothing_in_a_cell_is_obeyed(capsys):
@@ -107,43 +97,29 @@ def test_nothing_in_a_cell_is_obeyed(capsys):
     assert r"[red]x[/red] :smile: \u001b[31m\u009b\u202e [link=http://x]" in out
 
 
-# -- rich
+# -- colours
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 300])
-def test_rich_table_has_the_same_columns_as_the_plain_one(capsys, terminal_of, monkeypatch, width):
-    need_rich()
+def test_table_in_colour_has_the_columns_of_the_plain_one(capsys, terminal_of, width):
     rows = [("1", "a.module.Type", "n" * 100), ("12345", "日本", EVIL), ("7", "int", "日本語の名前" * 10)]
     terminal_of(width)
-    by_rich = drawn(capsys, rows, color=True)
-    assert "\x1b[" in by_rich
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "store.cli.rich_tables", None)
-        plain = drawn(capsys, rows)
-    heading, rule, *lines = [line.rstrip() for line in ESCAPE.sub("", by_rich).splitlines()]
-    assert [heading, *lines] == plain.splitlines()
-    assert set(rule) == {"─"}
+    in_colour = drawn(capsys, rows, color=True)
+    assert "\x1b[" in in_colour
+    plain = drawn(capsys, rows, color=False)
+    assert ESCAPE.sub("", in_colour) == plain
+    rule = plain.splitlines()[1]
+    assert set(rule) == {"─"} and len(rule) <= max(width, 33)
 
 
-def test_rich_where_stdout_is_ascii(capsys, terminal_of, monkeypatch):
-    need_rich()
-    terminal_of(80)
-    monkeypatch.setattr(terminal, "fits", str.isascii)
-    monkeypatch.setattr("store.cli.rich_tables.fits", str.isascii, raising=False)
-    lines = ESCAPE.sub("", drawn(capsys, [("12", "int", "é")], color=True)).splitlines()
-    assert [line.rstrip() for line in lines] == ["size  type  name", "-" * 18, r"  12  int   \u00e9"]
-
-
-def test_rich_obeys_no_markup(capsys):
-    need_rich()
+def test_no_cell_is_obeyed_in_colour(capsys):
     out = drawn(capsys, [("1", EVIL, EVIL)], color=True)
     text = ESCAPE.sub("", out)
     assert text.count(r"[red]x[/red] :smile: \u001b[31m\u009b\u202e [link=http://x]") == 2
     assert "\x1b]8;" not in out and not set(text) & {"\x1b", "\x9b", "\u202e"}
 
 
-def test_rich_table_of_many_pages_has_one_heading(capsys, monkeypatch):
-    need_rich()
+def test_table_in_colour_of_many_pages_has_one_heading(capsys, monkeypatch):
     monkeypatch.setattr(tables, "PAGE", 2)
     lines = drawn(capsys, [("1", "a", str(number)) for number in range(5)], color=True).splitlines()
     assert len(lines) == 7 and sum("name" in line for line in lines) == 1
@@ -157,7 +133,6 @@ def test_rich_table_of_many_pages_has_one_heading(capsys, monkeypatch):
     ],
 )  # fmt: skip
 def test_colours_on_a_terminal(capsys, terminal_of, monkeypatch, environment, asked, colored):
-    need_rich()
     terminal_of(80)
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
@@ -168,19 +143,8 @@ def test_colours_on_a_terminal(capsys, terminal_of, monkeypatch, environment, as
 
 
 def test_colours_in_a_pipe_only_where_asked_for(capsys):
-    need_rich()
     assert "\x1b" not in drawn(capsys, [("1", "a", "b")])
     assert "\x1b" in drawn(capsys, [("1", "a", "b")], color=True)
-
-
-def test_colours_without_rich_are_told_to_be_missing(capsys, without_rich, terminal_of):
-    print_table(COLUMNS, [("1", "a", "b")], color=True)
-    assert capsys.readouterr() == (
-        "size  type  name\n   1  a     b\n", "store: colours need rich, which is not installed: pip install rich\n",
-    )  # fmt: skip
-    terminal_of(80)
-    print_table(COLUMNS, [("1", "a", "b")])
-    assert capsys.readouterr().err == ""
 
 
 # -- a real terminal
@@ -226,7 +190,6 @@ def test_listing_on_a_terminal(named):
 
 
 def test_listing_on_a_terminal_in_colour(named):
-    need_rich()
     code, out = on_a_terminal("records", named)
     assert code == 0 and "\x1b[1m" in out and "───" in out
     dumb = on_a_terminal("records", named, TERM="dumb", columns=200)[1]

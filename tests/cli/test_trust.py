@@ -8,6 +8,7 @@ from contextlib import closing
 from decimal import Decimal
 
 import pytest
+from spoiled import overwrite_page, reseal
 
 from store import Store
 from store.cli import trust
@@ -104,8 +105,7 @@ def test_inspect_escapes_what_a_terminal_would_obey(run, path):
     body = b"\x80\x04c\x1b[31m\nred\n\x8c\x05\x1b[31mXR."
     with Store(path, key=OTHER) as s:
         s["it"] = 1
-        row = s.opened.find("it")
-        s.opened.put(s.opened.values.sealer.seal(row._replace(body=body, type="\x1b[31m")))
+    reseal(path, "it", OTHER, body=body, type="\x1b[31m")
     result = run("inspect", path, "it")
     assert result.code == 0
     assert "\x1b" not in result.out + result.err
@@ -208,8 +208,7 @@ def test_admit_all_of_one_namespace(run, foreign):
 def write_foreign_body(path, body):
     with Store(path, key=OTHER) as s:
         s["it"] = 1
-        row = s.opened.find("it")
-        s.opened.put(s.opened.values.sealer.seal(row._replace(body=body)))
+    reseal(path, "it", OTHER, body=body)
 
 
 def test_admit_all_leaves_out_what_is_not_known_in_full(run, path):
@@ -275,13 +274,7 @@ def test_verify_foreign_alone_is_not_sound(run, path):
 def test_verify_damaged_file(run, path):
     with Store(path) as s:
         s.update({f"n{number:04}": "x" * 500 for number in range(1000)})
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (size,) = conn.execute("PRAGMA page_size").fetchone()
-        (pages,) = conn.execute("PRAGMA page_count").fetchone()
-    with open(path, "r+b") as file:
-        file.seek(size * (pages // 2))
-        file.write(b"\xff" * size)
+    overwrite_page(path)
     result = run("verify", path)
     assert result.code == 1
     assert "damage    " in result.out

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from store.cli.units import age_text, moment_text, size_text
+from store.cli.output.units import age_text, moment_text, size_text, span_text
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -42,3 +42,11 @@ def test_age_of_now_and_never():
     assert moment_text(None) == "never"
     assert moment_text(NOW.astimezone()) == "2026-01-02 03:04:05Z"
     assert age_text(datetime.max.replace(tzinfo=UTC), NOW.timestamp()) == "in 7979 y"
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(-5, "0s"), (0.5, "0s"), (1, "1s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86400 * 14, "14d")],
+)
+def test_span_of_time_by_its_largest_unit(seconds, text):
+    assert span_text(seconds) == text

@@ -38,12 +38,12 @@ def test_verify_full_finds_what_quick_does_not(run, filled):
     result = run("verify", filled)
     assert (result.code, result.err) == (1, "")
     assert "unfound   1\n  greeting\n" in result.out and "damage    " in result.out
-    assert f"remedy    `store recover {filled} NEW.db` copies what still holds to a new one\n" in result.out
+    assert f"remedy    `store recover {filled} NEW.db` copies the sound records to a new one\n" in result.out
 
 
 def test_verify_of_a_file_that_does_not_open(run, fails, filled, path):
     filled.write_bytes(bytes(4096) + filled.read_bytes()[4096:])
-    fails(1, f"if it was a store, `store recover {filled} NEW.db` copies what still holds to a new one", "verify", filled)
+    fails(1, f"if it was a store, `store recover {filled} NEW.db` copies the sound records to a new one", "verify", filled)
     result = run("verify", filled, "--json")
     assert (result.code, result.err) == (1, "")
     assert "no SQLite database" in json.loads(result.out)["damage"][0]

@@ -18,14 +18,15 @@ SECONDS = 60
 # Tests that are run in the background may have been told to ignore SIGINT, and what they start inherits that.
 COMMAND = """
 import signal, sys
-from store.watching.watch import Watch
-signal.signal(signal.SIGINT, signal.default_int_handler)
-begin = Watch._begin
-def begin_and_tell(self):
-    begin(self)
-    print("watching", file=sys.stderr, flush=True)
-Watch._begin = begin_and_tell
+from store import Store
 from store.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+watch = Store.watch
+def watch_and_tell(*args, **options):
+    changes = watch(*args, **options)
+    print("watching", file=sys.stderr, flush=True)
+    return changes
+Store.watch = watch_and_tell
 sys.exit(main())
 """
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from store import Store
 from store.sessions import NoSuchSession, Sessions
 
 PROCESSES, THREADS, ROUNDS = 8, 4, 50
@@ -93,25 +94,25 @@ def test_logout_during_an_edit_of_another_process_waits_and_holds(path, program)
         assert (sessions.load(id), len(sessions)) == (None, 0)
 
 
-def test_edit_that_waits_for_a_logout_finds_no_session(path):
+def test_edit_that_waits_for_a_logout_finds_no_session(path, monkeypatch):
     """The session is there when the edit begins to wait, and gone when its turn comes."""
-    with Sessions(path) as sessions:
+    with Store(path, trust="own") as s, Sessions(s) as sessions:
         id = sessions.create({})
         looked = threading.Event()
-        read = sessions._read
+        get = Store.get
 
-        def seen(name: str):
-            found = read(name)
+        def seen(*args):
+            found = get(*args)
             if threading.current_thread() is not threading.main_thread():
                 looked.set()
             return found
 
-        sessions._read = seen
+        monkeypatch.setattr(Store, "get", seen)
         for write, outcome in ((late_edit, "none"), (late_save, False), (late_rotate, None)):
             looked.clear()
             id = sessions.create({})
             with ThreadPoolExecutor(1) as pool:
-                with sessions._store.transaction():
+                with s.transaction():
                     waiting = pool.submit(write, sessions, id)
                     assert looked.wait(WAIT_SECONDS)
                     sessions.delete(id)
@@ -175,7 +176,7 @@ def test_pickled_sessions_in_another_process(path, program):
 
 
 @pytest.mark.parametrize("how", ["edit", "rotate"])
-def test_interrupt_inside_leaves_the_session_as_it_was(path, how):
+def test_interrupt_inside_leaves_the_session_as_it_was(path, how, monkeypatch):
     with Sessions(path) as sessions:
         id = sessions.create({"x": 1})
         if how == "edit":
@@ -183,14 +184,12 @@ def test_interrupt_inside_leaves_the_session_as_it_was(path, how):
                 data["x"] = 2
                 raise KeyboardInterrupt
         else:
-            touch = sessions._store.touch
 
             def interrupted(*args):
                 raise KeyboardInterrupt
 
-            sessions._store.touch = interrupted
-            with pytest.raises(KeyboardInterrupt):
+            with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+                patched.setattr(Store, "touch", interrupted)
                 sessions.rotate(sessions.create({"x": 1}, ttl=5))
-            sessions._store.touch = touch
         assert sessions.load(id) == {"x": 1}
         assert sessions.save(id, {"x": 3}) and sessions.load(id) == {"x": 3}

@@ -36,7 +36,7 @@ from store.engines.sqlite.schema import SCHEMA_VERSION  # noqa: E402
 from store.errors import StoreError  # noqa: E402
 from store.opened import opening  # noqa: E402
 from store.sessions import Sessions  # noqa: E402
-from store.settings import Settings  # noqa: E402
+from store.settings import Settings, update  # noqa: E402
 from store.trust.keys.ring import NoKeys  # noqa: E402
 
 with contextlib.suppress(ImportError):
@@ -102,7 +102,7 @@ def write_closed(path: Path) -> None:
         other = s.within("another namespace ü")
         other.update({"int": 1, "list": [1]})
         with Settings(Prefs, s) as prefs:
-            prefs.update(theme="sepia", recent=["a", "b"])
+            update(prefs, theme="sepia", recent=["a", "b"])
         with Sessions(s, ttl=CENTURY) as sessions:
             (path.with_name("session")).write_text(sessions.create({"user": "ann", "cart": ["tea"]}) + "\n")
     with open_(path, clock, key=FOREIGN_KEY, namespace="foreign") as s:

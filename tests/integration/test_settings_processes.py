@@ -9,6 +9,7 @@ from textwrap import dedent
 
 from preferences import Prefs
 
+from store import settings
 from store.settings import Settings
 
 BOUND_SECONDS = 60
@@ -28,12 +29,12 @@ with Settings(Prefs, sys.argv[1]) as prefs:
 COUNTER = """
 import sys
 from preferences import Prefs
-from store.settings import Settings
-with Settings(Prefs, sys.argv[1]) as prefs:
+from store import settings
+with settings.Settings(Prefs, sys.argv[1]) as prefs:
     for n in range(50):
-        prefs.modify("font_size", lambda size: size + 1)
+        settings.modify(prefs, "font_size", lambda size: size + 1)
         setattr(prefs, sys.argv[2], str(n))
-        with prefs.edit("recent") as recent:
+        with settings.edit(prefs, "recent") as recent:
             recent.append(sys.argv[2] + str(n))
 """
 
@@ -59,7 +60,7 @@ def test_change_by_another_process_is_told(path):
         with start(SETTER, path) as other:
             try:
                 assert other.stdout.readline() == "sepia\n"
-                prefs.on_change("theme", on_change)
+                settings.on_change(prefs, "theme", on_change)
                 prefs.font_size = 33
                 other.stdin.write("go\n")
                 other.stdin.flush()

@@ -16,7 +16,7 @@ from store import Store
 from store.errors import ReadOnly, StorageError, StoreNotFound
 from store.memo import memo
 from store.sessions import Sessions
-from store.settings import Settings
+from store.settings import Settings, export_to, import_from
 
 
 def engine_of(s: Store[Any]) -> object:
@@ -237,8 +237,8 @@ def test_path_object_of_bytes_works_wherever_a_path_does(path: Path) -> None:
     with Sessions(where) as sessions, Settings(Limits, where) as settings:  # type: ignore[arg-type]
         assert sessions.location == str(path)
         text: Any = Bytes(path.with_name("settings.json"))
-        settings.export_to(text)
-        settings.import_from(text)
+        export_to(settings, text)
+        import_from(settings, text)
 
     @memo(where)
     def double(number: int) -> int:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from store import Store
-from store.sessions import NoSuchSession, Sessions
+from store.sessions import UNSET, Lifetime, NoSuchSession, Sessions
 
 TTL = 10.0
 leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=4)
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
 data = st.dictionaries(st.text(max_size=3), values, max_size=3)
-ttls = st.sampled_from([None, 1.0, 3.0, 25.0])
+ttls = st.sampled_from([UNSET, 1.0, 3.0, 25.0])
 
 
 class SessionsAndDict(RuleBasedStateMachine):
@@ -46,10 +46,10 @@ class SessionsAndDict(RuleBasedStateMachine):
         return self.open[0]
 
     @rule(target=ids, data=data, ttl=ttls)
-    def create(self, data: dict[str, Any], ttl: float | None) -> str:
+    def create(self, data: dict[str, Any], ttl: float | Lifetime) -> str:
         id = self.one.create(data, ttl=ttl)
         assert id not in self.model
-        self.model[id] = (data, self.now + (ttl or TTL))
+        self.model[id] = (data, self.now + (TTL if ttl is UNSET else ttl))
         return id
 
     @rule(target=ids, id=st.text(max_size=50) | st.text("abcXYZ019-_", min_size=43, max_size=43))
@@ -60,11 +60,11 @@ class SessionsAndDict(RuleBasedStateMachine):
     def load(self, id: str) -> None:
         assert self.one.load(id) == self.model.get(id, (None,))[0]
 
-    @rule(id=ids, data=data)
-    def save(self, id: str, data: dict[str, Any]) -> None:
-        assert self.one.save(id, data) is (id in self.model)
+    @rule(id=ids, data=data, ttl=ttls)
+    def save(self, id: str, data: dict[str, Any], ttl: float | Lifetime) -> None:
+        assert self.one.save(id, data, ttl=ttl) is (id in self.model)
         if id in self.model:
-            self.model[id] = (data, self.model[id][1])
+            self.model[id] = (data, self.model[id][1] if ttl is UNSET else self.now + ttl)
 
     @rule(id=ids, key=st.text(max_size=3), value=values, fails=st.booleans())
     def edit(self, id: str, key: str, value: Any, fails: bool) -> None:
@@ -82,21 +82,21 @@ class SessionsAndDict(RuleBasedStateMachine):
             self.model[id] = ({**self.model[id][0], key: value}, self.model[id][1])
 
     @rule(id=ids, ttl=ttls)
-    def touch(self, id: str, ttl: float | None) -> None:
+    def touch(self, id: str, ttl: float | Lifetime) -> None:
         assert self.one.touch(id, ttl=ttl) is (id in self.model)
         if id in self.model:
             found, expires = self.model[id]
-            self.model[id] = (found, self.now + ttl if ttl else max(expires, self.now + TTL))
+            self.model[id] = (found, self.now + ttl if ttl is not UNSET else max(expires, self.now + TTL))
 
     @rule(target=ids, id=ids, ttl=ttls)
-    def rotate(self, id: str, ttl: float | None) -> Any:
+    def rotate(self, id: str, ttl: float | Lifetime) -> Any:
         new = self.one.rotate(id, ttl=ttl)
         if id not in self.model:
             assert new is None
             return multiple()
         assert new is not None and new not in self.model
         found, expires = self.model.pop(id)
-        self.model[new] = (found, self.now + ttl if ttl else expires)
+        self.model[new] = (found, self.now + ttl if ttl is not UNSET else expires)
         return new
 
     @rule(id=ids)

@@ -2,60 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import os
 import signal
 import threading
 
 import pytest
-from preferences import Prefs
+from preferences import Prefs, Window
 
-from store.errors import StorageError
+from store import Store, settings
+from store.errors import StorageError, StoreError
 from store.settings import Settings
 
 BOUND_SECONDS = 30
-
-
-class Steps:
-    """Lets the watching thread look when a test says so, and tells when it has looked."""
-
-    def __init__(self) -> None:
-        self.ending = False
-        self._go, self._idle = threading.Semaphore(0), threading.Semaphore(0)
-
-    def wait(self, seconds: float) -> bool:
-        self._idle.release()
-        assert self._go.acquire(timeout=BOUND_SECONDS)
-        return self.ending
-
-    def look(self) -> None:
-        """One look, from beginning to end."""
-        assert self._idle.acquire(timeout=BOUND_SECONDS)
-        self._go.release()
-        assert self._idle.acquire(timeout=BOUND_SECONDS)
-        self._idle.release()
-
-    def end(self) -> None:
-        self.ending = True
-        self._go.release()
+SOON = 0.001
 
 
 @pytest.fixture
-def steps():
-    return Steps()
-
-
-@pytest.fixture
-def prefs(path, steps):
-    with Settings(Prefs, path, wait=steps.wait) as prefs:
+def prefs(path):
+    with Settings(Prefs, path, interval=SOON) as prefs:
         yield prefs
-        steps.end()
 
 
 @pytest.fixture
 def other(path):
     with Settings(Prefs, path) as other:
         yield other
+
+
+class Looks:
+    """Knows when changes were seen, by two fields of its own."""
+
+    def __init__(self, prefs, other):
+        self.other = other
+        self.seen, self.entered, self.left = threading.Semaphore(0), threading.Event(), threading.Event()
+        self.widths, self.beeps = itertools.count(1), itertools.cycle([False, True])
+        settings.on_change(prefs, "window", lambda old, new: self.seen.release())
+        settings.on_change(prefs, "beep", lambda old, new: (self.entered.set(), self.left.wait(BOUND_SECONDS)))
+
+    def wait(self):
+        """Waits until all changes that were made so far have been seen: "window" is the last in the order of names."""
+        self.other.window = Window(next(self.widths))
+        assert self.seen.acquire(timeout=BOUND_SECONDS)
+
+    @contextlib.contextmanager
+    def none(self):
+        """Keeps the thread from looking."""
+        self.entered.clear()
+        self.left.clear()
+        self.other.beep = next(self.beeps)
+        assert self.entered.wait(BOUND_SECONDS)
+        try:
+            yield
+        finally:
+            self.left.set()
+
+
+@pytest.fixture
+def looks(prefs, other):
+    return Looks(prefs, other)
 
 
 @pytest.fixture
@@ -66,292 +73,267 @@ def reported(monkeypatch):
 
 
 def watching():
-    return [thread.name for thread in threading.enumerate() if thread.name == "store-settings"]
+    return [thread for thread in threading.enumerate() if thread.name == "store-settings"]
 
 
-def test_change_by_another_is_told_with_old_and_new(prefs, other, steps):
+def test_change_by_another_is_told_with_old_and_new(prefs, other, looks):
     told = []
-    prefs.on_change("theme", lambda old, new: told.append((old, new, threading.current_thread().name)))
-    steps.look()
+    settings.on_change(prefs, "theme", lambda old, new: told.append((old, new, threading.current_thread().name)))
+    looks.wait()
     assert told == []
     other.theme = "light"
     other.font_size = 20
-    steps.look()
+    looks.wait()
     assert told == [("dark", "light", "store-settings")]
-    steps.look()
+    looks.wait()
     assert len(told) == 1
 
 
-def test_change_of_its_own_is_told_too(prefs, steps):
+def test_change_of_its_own_is_told_too(prefs, looks):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
     prefs.theme = "light"
-    steps.look()
+    looks.wait()
     assert told == [("dark", "light")]
 
 
-def test_reset_is_a_change_to_the_default(prefs, other, steps):
+def test_reset_is_a_change_to_the_default(prefs, other, looks):
     other.theme = "light"
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    other.reset("theme")
-    steps.look()
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    settings.reset(other, "theme")
+    looks.wait()
     assert told == [("light", "dark")]
 
 
-def test_changes_between_two_looks_are_one(prefs, other, steps):
+def test_changes_between_two_looks_are_one(prefs, other, looks):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    for theme in ("a", "b", "c"):
-        other.theme = theme
-    steps.look()
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    with looks.none():
+        for theme in ("a", "b", "c"):
+            other.theme = theme
+    looks.wait()
     assert told == [("dark", "c")]
-    other.theme = "d"
-    other.theme = "c"
-    steps.look()
+    with looks.none():
+        other.theme = "d"
+        other.theme = "c"
+    looks.wait()
     assert told == [("dark", "c")]  # nothing that could be seen
 
 
-def test_record_that_was_made_anew_is_a_change(prefs, other, steps):
+def test_record_that_was_made_anew_is_a_change(prefs, other, looks):
     other.theme = "a"
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    other.reset("theme")
-    other.theme = "b"  # the revision is 1 again
-    steps.look()
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    with looks.none():
+        settings.reset(other, "theme")
+        other.theme = "b"  # the revision is 1 again
+    looks.wait()
     assert told == [("a", "b")]
 
 
-def test_value_that_is_equal_but_of_another_type_is_a_change(prefs, other, steps):
+def test_change_of_a_list_is_told(prefs, other, looks):
     told = []
-    prefs.on_change("recent", lambda *change: told.append(change))
+    settings.on_change(prefs, "recent", lambda *change: told.append(change))
     other.recent = ["x"]
-    steps.look()
-    with other.edit("recent") as recent:
+    looks.wait()
+    with settings.edit(other, "recent") as recent:
         recent.append("y")
-    steps.look()
+    looks.wait()
     assert told == [([], ["x"]), (["x"], ["x", "y"])]
 
 
-def test_callback_that_raises_is_reported_and_the_next_change_is_told(prefs, other, steps, reported):
+def test_callback_that_raises_is_reported_and_the_next_change_is_told(prefs, other, looks, reported):
     told = []
 
     def fails(old, new):
         raise ZeroDivisionError(new)
 
-    prefs.on_change("theme", fails)
-    prefs.on_change("theme", lambda old, new: told.append(new))
+    settings.on_change(prefs, "theme", fails)
+    settings.on_change(prefs, "theme", lambda old, new: told.append(new))
     for theme in ("a", "b"):
         other.theme = theme
-        steps.look()
+        looks.wait()
     assert told == ["a", "b"]
     assert reported == ["ZeroDivisionError('a')", "ZeroDivisionError('b')"]
 
 
-def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(path, steps, other):
-    with Settings(Prefs, path, wait=steps.wait) as prefs:
-        assert watching() == []
-        first, second = [], []
-        one = prefs.on_change("theme", lambda *change: first.append(change))
-        with prefs.on_change("theme", lambda *change: second.append(change)):
-            assert watching() == ["store-settings"]
-            one.stop()
-            one.stop()
-            other.theme = "light"
-            steps.look()
-            assert (first, second) == ([], [("dark", "light")])
-            steps.end()
-        for thread in threading.enumerate():  # `stop` does not wait for it
-            if thread.name == "store-settings":
-                thread.join(BOUND_SECONDS)
-        assert watching() == []
-        steps.ending = False
-        prefs.on_change("theme", lambda *change: first.append(change))
-        assert watching() == ["store-settings"]
-        steps.end()
+def test_stop_ends_one_callback_and_the_thread_ends_with_the_last(prefs, other):
+    assert watching() == []
+    first, second, told = [], [], threading.Event()
+    one = settings.on_change(prefs, "theme", lambda *change: first.append(change))
+    with settings.on_change(prefs, "theme", lambda *change: (second.append(change), told.set())):
+        (thread,) = watching()
+        one.stop()
+        one.stop()
+        other.theme = "light"
+        assert told.wait(BOUND_SECONDS)
+        assert (first, second) == ([], [("dark", "light")])
+    thread.join(BOUND_SECONDS)  # `stop` does not wait for it
+    assert watching() == []
+    settings.on_change(prefs, "theme", lambda *change: first.append(change))
+    assert len(watching()) == 1
+    settings.close(prefs)
     assert watching() == []
 
 
-def test_callback_may_stop_itself_and_close(path, steps, other):
-    prefs = Settings(Prefs, path, wait=steps.wait)
+def test_callback_may_stop_itself_and_close(prefs, other):
     told = threading.Event()
 
     def once(old, new):
         handle.stop()
-        prefs.close()
+        settings.close(prefs)
         told.set()
 
-    handle = prefs.on_change("theme", once)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "store-settings"]
+    handle = settings.on_change(prefs, "theme", once)
+    (thread,) = watching()
     other.theme = "light"
-    assert steps._idle.acquire(timeout=BOUND_SECONDS)
-    steps._go.release()
     assert told.wait(BOUND_SECONDS)
-    steps.end()
     thread.join(BOUND_SECONDS)
     assert not thread.is_alive()
 
 
-def test_callback_may_write(prefs, other, steps):
-    prefs.on_change("theme", lambda old, new: setattr(prefs, "font_size", len(new)))
+def test_callback_may_write(prefs, other, looks):
+    settings.on_change(prefs, "theme", lambda old, new: setattr(prefs, "font_size", len(new)))
     told = []
-    prefs.on_change("font_size", lambda *change: told.append(change))
+    settings.on_change(prefs, "font_size", lambda *change: told.append(change))
     other.theme = "light"
-    steps.look()
-    steps.look()
+    looks.wait()
+    looks.wait()
     assert other.font_size == 5
     assert told == [(14, 5)]
 
 
 def test_variable_that_wins_hides_changes(path, monkeypatch, other):
     monkeypatch.setenv("X_THEME", "fixed")
-    steps, told = Steps(), []
-    with Settings(Prefs, path, env_prefix="X_", wait=steps.wait) as prefs:
-        prefs.on_change("theme", lambda *change: told.append(change))
+    told = []
+    with Settings(Prefs, path, env_prefix="X_", interval=SOON) as prefs:
+        looks = Looks(prefs, other)
+        settings.on_change(prefs, "theme", lambda *change: told.append(change))
         other.theme = "light"
-        steps.look()
+        looks.wait()
         monkeypatch.delenv("X_THEME")
         other.theme = "sepia"
-        steps.look()
-        steps.end()
+        looks.wait()
     assert told == [("fixed", "sepia")]
 
 
-def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(prefs, other, steps, reported):
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(path, prefs, other, looks, reported):
     told = []
-    prefs.on_change("theme", lambda *change: told.append(change))
-    prefs.on_change("font_size", lambda *change: told.append(change))
-    bad = [True]
-    stored = prefs._changes._value_of
-
-    def value_of(name):
-        if name == "theme" and bad:
-            raise ValueError("bad record")
-        return stored(name)
-
-    prefs._changes._value_of = value_of
-    other.update(theme="light", font_size=20)
-    steps.look()
-    steps.look()
-    assert told == [(14, 20)] and reported == ["ValueError('bad record')"]
-    bad.clear()
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    settings.on_change(prefs, "font_size", lambda *change: told.append(change))
+    with Store(path, namespace="settings", key="the key of others") as theirs:
+        theirs.put("theme", print, codec="pickle")
+    other.font_size = 20
+    looks.wait()
+    looks.wait()
+    assert told == [(14, 20)]
+    assert len(reported) == 1 and "theme" in reported[0] and reported[0].startswith("Untrusted(")
     other.theme = "sepia"
-    steps.look()
+    looks.wait()
     assert told[1:] == [("dark", "sepia")]
 
 
-def test_store_that_is_gone_is_reported_and_ends_the_thread(path, reported):
-    steps = Steps()
-    with Settings(Prefs, path, wait=steps.wait) as prefs:
-        prefs.on_change("theme", print)
-        thread = prefs._changes._thread
+def test_store_that_is_gone_is_reported_and_ends_the_thread(path, prefs, looks, reported):
+    looks.wait()
+    (thread,) = watching()
+    moved = path.rename(path.with_name("moved.db"))
+    thread.join(BOUND_SECONDS)
+    assert not thread.is_alive()
+    assert len(reported) == 1 and reported[0].startswith("StorageError(")
+    moved.rename(path)
 
-        def gone():
-            raise StorageError("the file was replaced")
 
-        prefs._changes._stamps = gone
-        steps._go.release()
+def test_callback_after_an_error_has_ended_the_thread(path, prefs, other, looks, reported):
+    told = []
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))
+    looks.wait()
+    (thread,) = watching()
+    moved = path.rename(path.with_name("moved.db"))
+    thread.join(BOUND_SECONDS)
+    assert not thread.is_alive() and len(reported) == 1
+    moved.rename(path)
+    other.theme = "light"  # while no thread watches
+    settings.on_change(prefs, "font_size", lambda *change: told.append(change))
+    other.font_size = 20
+    looks.wait()
+    assert sorted(told, key=str) == [("dark", "light"), (14, 20)]
+
+
+def test_interval_is_that_of_the_watch(path, monkeypatch):
+    asked, watch = [], Store.watch
+    monkeypatch.setattr(Store, "watch", lambda self, **options: asked.append(options) or watch(self, **options))
+    with Settings(Prefs, path, interval=7.5) as prefs:
+        settings.on_change(prefs, "theme", print)
+        settings.on_change(prefs, "font_size", print)
+    assert asked == [{"timeout": 7.5, "interval": 7.5}]
+
+
+def test_stop_and_close_do_not_wait_for_the_interval(path):
+    with Settings(Prefs, path, interval=1e6) as prefs:
+        with settings.on_change(prefs, "theme", print):
+            (thread,) = watching()
         thread.join(BOUND_SECONDS)
         assert not thread.is_alive()
-        assert len(reported) == 1 and "replaced" in reported[0]
+        settings.on_change(prefs, "theme", print)
+    assert watching() == []
 
 
-def test_wait_is_for_the_interval(path):
-    asked = []
-    ended = threading.Event()
-
-    def wait(seconds):
-        asked.append(seconds)
-        ended.set()
-        return True
-
-    with Settings(Prefs, path, interval=7.5, wait=wait) as prefs:
-        prefs.on_change("theme", print)
-        assert ended.wait(BOUND_SECONDS)
-    assert asked == [7.5]
-
-
-def test_stop_does_not_wait_for_a_callback_that_runs(path, steps, other):
-    prefs = Settings(Prefs, path, wait=steps.wait)
+def test_stop_does_not_wait_for_a_callback_that_runs(prefs, other):
     calling, go_on = threading.Event(), threading.Event()
 
     def callback(old, new):
         calling.set()
         assert go_on.wait(BOUND_SECONDS)
 
-    handle = prefs.on_change("theme", callback)
+    handle = settings.on_change(prefs, "theme", callback)
     other.theme = "light"
-    assert steps._idle.acquire(timeout=BOUND_SECONDS)
-    steps._go.release()
     assert calling.wait(BOUND_SECONDS)
     handle.stop()  # the callback waits for what comes after it
     go_on.set()
-    steps.end()
-    prefs.close()
+    settings.close(prefs)
     assert watching() == []
 
 
-def test_callback_that_changes_what_it_is_given_spoils_nothing(path, steps, other):
-    with Settings(Prefs, path, wait=steps.wait) as prefs:
-        told = []
+def test_callback_that_changes_what_it_is_given_spoils_nothing(prefs, other, looks):
+    told = []
 
-        def callback(old, new):
-            told.append((list(old), list(new)))
-            new.append("mine")
+    def callback(old, new):
+        told.append((list(old), list(new)))
+        new.append("mine")
 
-        prefs.on_change("recent", callback)
-        for recent in (["a"], ["a", "mine"], ["b"]):
-            other.recent = recent
-            steps.look()
-        assert told == [([], ["a"]), (["a"], ["a", "mine"]), (["a", "mine"], ["b"])]
-        steps.end()
+    settings.on_change(prefs, "recent", callback)
+    for recent in (["a"], ["a", "mine"], ["b"]):
+        other.recent = recent
+        looks.wait()
+    assert told == [([], ["a"]), (["a"], ["a", "mine"]), (["a", "mine"], ["b"])]
 
 
-def test_callback_after_an_error_has_ended_the_thread(path, steps, other, reported):
-    with Settings(Prefs, path, wait=steps.wait) as prefs:
-        told = []
-        changes = prefs._changes
-        stamps = changes._stamps
-        prefs.on_change("theme", lambda *change: told.append(change))
-        changes._stamps = _broken
-        steps._go.release()
-        changes._thread.join(BOUND_SECONDS)
-        assert not changes._thread.is_alive() and len(reported) == 1
-        changes._stamps = stamps
-        steps._idle = threading.Semaphore(0)
-        prefs.on_change("font_size", lambda *change: told.append(change))
-        other.font_size = 20
-        steps.look()
-        assert told == [(14, 20)]
-        steps.end()
+def test_callback_inside_a_transaction_is_refused(path):
+    with Store(path) as s, Settings(Prefs, s) as prefs:
+        with s.transaction(), pytest.raises(StoreError, match="leave the block first"):
+            settings.on_change(prefs, "theme", print)
+        assert watching() == []
+        settings.on_change(prefs, "theme", print)
+        assert len(watching()) == 1
 
 
-def _broken():
-    raise StorageError("the file is gone")
-
-
-def test_forked_child_begins_with_no_callbacks_and_may_have_its_own(path, steps, other):
-    prefs = Settings(Prefs, path, wait=steps.wait)
-    prefs.on_change("theme", print)
-    with prefs._changes._lock:  # as the thread may hold it
+def test_forked_child_begins_with_no_callbacks_and_may_have_its_own(prefs):
+    settings.on_change(prefs, "theme", print)
+    with prefs.__settings__.changes.lock:  # as the thread may hold it
         child = os.fork()
     if child == 0:
         try:
-            steps._go, steps._idle = threading.Semaphore(0), threading.Semaphore(0)
-            told = []
-            prefs.on_change("theme", lambda *change: told.append(change))
+            told, changes = threading.Event(), []
+            settings.on_change(prefs, "theme", lambda *change: (changes.append(change), told.set()))
             prefs.theme = "light"
-            steps.look()
-            steps.end()
-            prefs.close()
-            os._exit(0 if told == [("dark", "light")] else 1)
+            told.wait(BOUND_SECONDS)
+            settings.close(prefs)
+            os._exit(0 if changes == [("dark", "light")] else 1)
         except BaseException:
             os._exit(2)
-    try:
-        assert os.waitstatus_to_exitcode(wait_for(child)) == 0
-    finally:
-        steps.end()
-        prefs.close()
+    assert os.waitstatus_to_exitcode(wait_for(child)) == 0
 
 
 def wait_for(child):
@@ -364,7 +346,7 @@ def wait_for(child):
     return status
 
 
-def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, steps, monkeypatch):
+def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, monkeypatch):
     def refused(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -372,9 +354,9 @@ def test_thread_that_cannot_be_started_is_no_raw_error(prefs, other, steps, monk
     with monkeypatch.context() as patched:
         patched.setattr(threading.Thread, "start", refused)
         with pytest.raises(StorageError, match="no thread could be started") as caught:
-            prefs.on_change("theme", lambda *change: told.append("never"))
+            settings.on_change(prefs, "theme", lambda *change: told.append("never"))
         assert caught.value.errno == errno.EAGAIN
-    prefs.on_change("theme", lambda *change: told.append(change))  # as if nothing had been
+    settings.on_change(prefs, "theme", lambda *change: told.append(change))  # as if nothing had been
     other.theme = "blue"
-    steps.look()
+    Looks(prefs, other).wait()
     assert len(told) == 1 and told != ["never"]

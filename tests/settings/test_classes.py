@@ -9,7 +9,7 @@ from typing import Annotated, NewType, Optional
 import pytest
 from preferences import Color
 
-from store import Store
+from store import Store, settings
 from store.settings import Settings
 
 Port = NewType("Port", int)
@@ -29,8 +29,8 @@ def test_annotated_newtype_and_optional_are_what_they_stand_for(path):
 
     C.__annotations__.update(a=Annotated[int, "unit"], b=Port, c=Annotated[list[Port], "x"] | None)
     with Settings(C, path) as prefs:
-        prefs.update(a=2, b=Port(81), c=[Port(5)])
-        assert prefs.as_dict() == {"a": 2, "b": 81, "c": [5]}
+        settings.update(prefs, a=2, b=Port(81), c=[Port(5)])
+        assert settings.as_dict(prefs) == {"a": 2, "b": 81, "c": [5]}
         with pytest.raises(TypeError, match=r"C\.c takes list\[int\] or None, not \['x'\]"):
             prefs.c = ["x"]
 
@@ -84,20 +84,20 @@ def attrs_class(attrs):
 def test_attrs_class(path, attrs_class):
     C, Inner = attrs_class
     with Settings(C, path) as prefs:
-        assert prefs.as_dict() == {"size": 10, "names": [], "half": 5.0, "inner": Inner(), "host": "h", "plain": None}
-        prefs.update(size="20", inner=Inner(3), names=[1], plain={"a": 1}, host="x")
+        assert settings.as_dict(prefs) == {"size": 10, "names": [], "half": 5.0, "inner": Inner(), "host": "h", "plain": None}
+        settings.update(prefs, size="20", inner=Inner(3), names=[1], plain={"a": 1}, host="x")
         assert prefs.size == 20 and prefs.inner == Inner(3) and prefs.host == "x"
-        assert prefs.as_object() == C(20, [1], 5.0, Inner(3), "x", {"a": 1})
+        assert settings.as_object(prefs) == C(20, [1], 5.0, Inner(3), "x", {"a": 1})
         assert stored(path)["inner"] == {"_x": 3}
         for bad in ({"size": 100}, {"size": "big"}, {"host": ""}):
             with pytest.raises(ValueError, match=r"^C would be refused with the new values: "):
-                prefs.update(bad)
+                settings.update(prefs, bad)
         with pytest.raises(TypeError, match=r"C\.host takes str, not 5"):
             prefs.host = 5
-        with prefs.edit("names") as names:
+        with settings.edit(prefs, "names") as names:
             names.append(2)
         assert prefs.names == [1, 2]
-        prefs.import_('{"size": 30, "server": 1}'.replace('"server": 1', '"host": "y"'), "json")
+        settings.import_(prefs, '{"size": 30, "server": 1}'.replace('"server": 1', '"host": "y"'), "json")
         assert (prefs.size, prefs.host) == (30, "y")
 
 
@@ -152,21 +152,21 @@ def test_attrs_converter_is_for_what_is_assigned_and_not_for_what_is_held(path, 
     C, Inner = converting
     held = {"wait": 300, "tags": ["x", "y"], "level": 9, "inner": Inner(7), "scaled": 27}
     with Settings(C, path) as prefs:
-        assert prefs.as_object() == C() and prefs.wait == 60
-        prefs.update(wait=5, tags="x,y", level="high", inner=Inner(7), scaled=3)
-        assert prefs.as_dict() == held and prefs.inner.wait == 420
+        assert settings.as_object(prefs) == C() and prefs.wait == 60
+        settings.update(prefs, wait=5, tags="x,y", level="high", inner=Inner(7), scaled=3)
+        assert settings.as_dict(prefs) == held and prefs.inner.wait == 420
         prefs.wait = 6  # beside values that are held
         prefs.wait = 5
-        assert prefs.as_dict() == held
-        made = prefs.as_object()
+        assert settings.as_dict(prefs) == held
+        made = settings.as_object(prefs)
         assert {name: getattr(made, name) for name in held} == held
         assert (made.total, made.made) == (180, [300])
         with pytest.raises(ValueError, match=r"^C would be refused .*: 'wait' must be <= 600: 660"):
             prefs.wait = 11
-        assert prefs.modify("wait", lambda wait: 7) == 420
+        assert settings.modify(prefs, "wait", lambda wait: 7) == 420
         prefs.wait = 5
     with Settings(C, path) as prefs:
-        assert prefs.as_dict() == held
+        assert settings.as_dict(prefs) == held
         assert stored(path)["inner"] == {"wait": 420}
 
 
@@ -174,12 +174,12 @@ def test_attrs_value_that_is_edited_in_place_is_not_converted_once_more(path, co
     C, _ = converting
     with Settings(C, path) as prefs:
         prefs.tags = "x,y"
-        with prefs.edit("tags") as tags:
+        with settings.edit(prefs, "tags") as tags:
             tags.append("z")
         assert prefs.tags == ["x", "y", "z"]
-        with pytest.raises(TypeError, match=r"C\.tags\[3\] takes str, not 5"), prefs.edit("tags") as tags:
+        with pytest.raises(TypeError, match=r"C\.tags\[3\] takes str, not 5"), settings.edit(prefs, "tags") as tags:
             tags.append(5)
-        with prefs.edit("inner"):
+        with settings.edit(prefs, "inner"):
             pass
         assert prefs.inner.wait == 60
         assert stored(path) == {"tags": ["x", "y", "z"]}
@@ -190,16 +190,16 @@ def test_attrs_converter_that_refuses_names_the_field(path, converting):
     with Settings(C, path) as prefs:
         for bad, message in (({"level": "none"}, "level: 'none'"), ({"tags": 5}, "tags: 'int' object has no attribute 'split'")):
             with pytest.raises(ValueError, match=f"^C would be refused with the new values: {message}$"):
-                prefs.update(bad)
+                settings.update(prefs, bad)
         with pytest.raises(TypeError, match=r"new values: scaled: "):
             prefs.scaled = None
-        assert prefs.changed() == {}
+        assert settings.changed(prefs) == {}
 
 
 def test_attrs_import_is_an_assignment(path, converting):
     C, _ = converting
     with Settings(C, path) as prefs:
-        prefs.import_('{"wait": 2, "inner": {"wait": 3}}', "json")
+        settings.import_(prefs, '{"wait": 2, "inner": {"wait": 3}}', "json")
         assert (prefs.wait, prefs.inner.wait) == (120, 180)
 
 
@@ -210,17 +210,17 @@ def test_attrs_converter_holds_for_variables(path, converting, monkeypatch):
         for name, text, value in (("wait", "3", 180), ("tags", "p,q", ["p", "q"]), ("level", "low", 1), ("scaled", "4", 36)):
             monkeypatch.setenv(f"C_{name.upper()}", text)
             assert getattr(prefs, name) == value
-            assert prefs.as_dict(with_env=True)[name] == value
-            assert getattr(prefs.as_object(), name) == value
+            assert settings.as_dict(prefs, with_env=True)[name] == value
+            assert getattr(settings.as_object(prefs), name) == value
             monkeypatch.delenv(f"C_{name.upper()}")
         monkeypatch.setenv("C_INNER", '{"wait": 2}')
-        assert prefs.inner.wait == 120 and prefs.as_object().inner.wait == 120
+        assert prefs.inner.wait == 120 and settings.as_object(prefs).inner.wait == 120
         for name, text, message in (("WAIT", "11", "'wait' must be <= 600: 660"), ("LEVEL", "none", "takes int, not 'none'")):
             monkeypatch.setenv(f"C_{name}", text)
             with pytest.raises(ValueError, match=rf"^the environment variable C_{name} is refused: C\.{name.lower()}:? {message}.*; correct it"):
                 getattr(prefs, name.lower())
         assert prefs.inner.wait == 120  # whatever the others are
-        assert prefs.changed() == {"level": 9}
+        assert settings.changed(prefs) == {"level": 9}
 
 
 @pytest.mark.parametrize("slots", [True, False])
@@ -232,7 +232,7 @@ def test_attrs_object_that_keeps_its_hash_has_one(path, attrs, slots):
     C.__annotations__ = {"wait": int}
     with Settings(C, path) as prefs:
         prefs.wait = 2
-        assert hash(prefs.as_object()) == hash(C(2))
+        assert hash(settings.as_object(prefs)) == hash(C(2))
 
 
 def test_attrs_class_with_an_init_of_its_own_is_called(path, attrs):
@@ -246,7 +246,7 @@ def test_attrs_class_with_an_init_of_its_own_is_called(path, attrs):
     C.__annotations__ = {"wait": int}
     with Settings(C, path) as prefs:
         prefs.wait = "5"
-        assert (prefs.wait, prefs.as_object()) == (5, C(5))
+        assert (prefs.wait, settings.as_object(prefs)) == (5, C(5))
 
 
 # -- pydantic
@@ -294,10 +294,10 @@ def model(pydantic):
 def test_pydantic_model_validates_what_is_written(path, model):
     M, Inner = model
     with Settings(M, path) as prefs:
-        assert prefs.as_object() == M()
-        prefs.update(size="20", theme="LIGHT", inner=Inner(x=2), since=datetime(2020, 1, 1), color="blue", names=["a"])
+        assert settings.as_object(prefs) == M()
+        settings.update(prefs, size="20", theme="LIGHT", inner=Inner(x=2), since=datetime(2020, 1, 1), color="blue", names=["a"])
         assert (prefs.size, prefs.theme, prefs.inner, prefs.color) == (20, "light", Inner(x=2), Color.BLUE)
-        assert prefs.since == datetime(2020, 1, 1) and prefs.as_object().since == prefs.since
+        assert prefs.since == datetime(2020, 1, 1) and settings.as_object(prefs).since == prefs.since
         prefs.inner = {"x": 5}
         assert prefs.inner == Inner(x=5)
         for bad, message in (
@@ -306,8 +306,8 @@ def test_pydantic_model_validates_what_is_written(path, model):
             ({"theme": "bad"}, "theme: Value error, that is bad, not 'bad'"), ({"low": 20}, "low is above high"),
         ):  # fmt: skip
             with pytest.raises(ValueError, match=message):
-                prefs.update(bad)
-        prefs.update(low=20, high=30)
+                settings.update(prefs, bad)
+        settings.update(prefs, low=20, high=30)
         with pytest.raises(ValueError, match="low is above high"):
             prefs.high = 15
         with pytest.raises(AttributeError, match="did you mean 'theme'"):
@@ -326,20 +326,20 @@ def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path,
     with Settings(M, path, env_prefix="M_") as prefs:
         with pytest.warns(UserWarning, match=r"M\.size, .*, does not fit \(M\.size: Input should be less"):
             assert prefs.size == 10
-        prefs.import_('{"size": 30, "inner": {"x": 7}, "since": "2020-01-01"}', "json")
+        settings.import_(prefs, '{"size": 30, "inner": {"x": 7}, "since": "2020-01-01"}', "json")
         assert (prefs.size, prefs.inner) == (30, Inner(x=7))
         with pytest.raises(ValueError, match=r"^2 fields are refused: M\.size: .*; M\.inner\.x: "):
-            prefs.import_('{"size": 300, "inner": {"x": "y"}}', "json")
-        text = prefs.export("json")
-        prefs.import_(text, "json")
-        assert prefs.export("json") == text
+            settings.import_(prefs, '{"size": 300, "inner": {"x": "y"}}', "json")
+        text = settings.export(prefs, "json")
+        settings.import_(prefs, text, "json")
+        assert settings.export(prefs, "json") == text
         monkeypatch.setenv("M_SIZE", "40")
         monkeypatch.setenv("M_INNER", '{"x": 9}')
         assert (prefs.size, prefs.inner) == (40, Inner(x=9))
         monkeypatch.setenv("M_SIZE", "400")
         with pytest.raises(ValueError, match=r"^the environment variable M_SIZE is refused: M\.size: "):
             prefs.size
-        prefs.reset_all()
+        settings.reset_all(prefs)
     assert stored(path) == {}
 
 
@@ -394,8 +394,8 @@ def test_pydantic_validators_hold_for_variables(path, validating, monkeypatch, n
     monkeypatch.setenv(f"M_{name.upper()}", text)
     with Settings(validating, path, env_prefix="M_") as prefs:
         assert getattr(prefs, name) == value
-        assert prefs.as_dict(with_env=True)[name] == value
-        assert prefs.changed() == {}
+        assert settings.as_dict(prefs, with_env=True)[name] == value
+        assert settings.changed(prefs) == {}
 
 
 def test_pydantic_variable_that_a_validator_refuses_names_variable_and_field(path, validating, monkeypatch):
@@ -413,7 +413,7 @@ def test_variables_are_judged_together(path, validating, monkeypatch):
             prefs.low
         monkeypatch.setenv("M_HIGH", "30")
         assert (prefs.low, prefs.high) == (20, 30)
-        assert prefs.as_object().high == 30
+        assert settings.as_object(prefs).high == 30
         monkeypatch.setenv("M_SIZE", "big")
         monkeypatch.setenv("M_LOW", "1")
         assert (prefs.low, prefs.high) == (1, 30)  # whatever the size is
@@ -466,9 +466,9 @@ def test_mutable_default_of_a_class_is_copied(path):
         x: list[int] = [1]
 
     with Settings(Lists, path) as prefs:
-        with prefs.edit("x") as x:
+        with settings.edit(prefs, "x") as x:
             x.append(2)
-        assert prefs.changed() == {"x": [1, 2]}
+        assert settings.changed(prefs) == {"x": [1, 2]}
         assert Lists().x == [1]
     with Settings(Lists, path) as prefs:
         assert prefs.x == [1, 2]
@@ -486,6 +486,6 @@ def test_pydantic_model_with_an_alias_inside(path):
     with Settings(Outer, path) as prefs:
         prefs.inner = Inner(AA=4)
         assert prefs.inner.a == 4
-        prefs.import_(prefs.export("json"), "json")
+        settings.import_(prefs, settings.export(prefs, "json"), "json")
     with Settings(Outer, path) as prefs:
         assert prefs.inner.a == 4

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 from preferences import Color, Prefs, Window
 
-from store import Store
+from store import Store, settings
 from store.settings import Settings
 
 
@@ -69,7 +69,7 @@ def test_variable_is_parsed_by_the_fields_type(path, monkeypatch, name, text, va
     with Settings(Kinds, path, env_prefix="app_") as prefs:
         found = getattr(prefs, name)
         assert found == value and found.__class__ is type(value)
-        assert prefs.overridden() == {name: f"APP_{name.upper()}"}
+        assert settings.overridden(prefs) == {name: f"APP_{name.upper()}"}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_variable_of_a_wrong_type_names_variable_and_field(prefs, monkeypatch, n
     with pytest.raises(ValueError, match=whole):
         getattr(prefs, name)
     with pytest.raises(ValueError, match=whole):
-        prefs.as_object()
+        settings.as_object(prefs)
     assert prefs.theme == "dark"
 
 
@@ -99,27 +99,27 @@ def test_variable_wins_until_it_is_unset(prefs, monkeypatch):
     prefs.font_size = 18
     monkeypatch.setenv("MYAPP_FONT_SIZE", "20")
     assert prefs.font_size == 20
-    assert prefs.as_object().font_size == 20
+    assert settings.as_object(prefs).font_size == 20
     monkeypatch.delenv("MYAPP_FONT_SIZE")
     assert prefs.font_size == 18
-    assert prefs.overridden() == {}
+    assert settings.overridden(prefs) == {}
 
 
 def test_variable_is_never_written_back(prefs, path, monkeypatch):
     monkeypatch.setenv("MYAPP_FONT_SIZE", "20")
     monkeypatch.setenv("MYAPP_RECENT", "from the environment")
-    assert prefs.as_dict()["font_size"] == 14 and prefs.as_dict(with_env=True)["font_size"] == 20
-    assert prefs.changed() == {}
-    assert json.loads(prefs.export("json"))["font_size"] == 14
-    assert json.loads(prefs.export("json", with_env=True))["font_size"] == 20
+    assert settings.as_dict(prefs)["font_size"] == 14 and settings.as_dict(prefs, with_env=True)["font_size"] == 20
+    assert settings.changed(prefs) == {}
+    assert json.loads(settings.export(prefs, "json"))["font_size"] == 14
+    assert json.loads(settings.export(prefs, "json", with_env=True))["font_size"] == 20
     with pytest.warns(UserWarning, match="still wins"):
-        prefs.update(prefs.as_dict())
-    with pytest.warns(UserWarning, match="RECENT still wins"), prefs.edit("recent") as recent:
+        settings.update(prefs, settings.as_dict(prefs))
+    with pytest.warns(UserWarning, match="RECENT still wins"), settings.edit(prefs, "recent") as recent:
         recent.append("a")
     with pytest.warns(UserWarning, match="SIZE still wins"):
-        prefs.modify("font_size", lambda size: size + 1)
+        settings.modify(prefs, "font_size", lambda size: size + 1)
     with pytest.warns(UserWarning, match="SIZE still wins"):
-        prefs.import_("font_size = 16", "toml")
+        settings.import_(prefs, "font_size = 16", "toml")
     with Store(path, namespace="settings") as s:
         assert dict(s) == {"recent": ["a"], "font_size": 16}
 
@@ -131,7 +131,7 @@ def test_write_to_an_overridden_field_is_stored_with_a_warning(prefs, path, monk
     assert told[0].filename == __file__
     assert prefs.font_size == 20
     prefs.theme = "light"  # no warning: another field
-    prefs.reset("font_size")
+    settings.reset(prefs, "font_size")
     with Store(path, namespace="settings") as s:
         assert dict(s) == {"theme": "light"}
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from store import settings
 from store.settings import Settings
 from store.settings.frozen import frozen, thawed
 
-told = pytest.raises(TypeError, match=r"is read as a copy.* `with prefs\.edit\('\w+'\) as value:`")
+told = pytest.raises(TypeError, match=r"is read as a copy.* `with settings\.edit\(prefs, '\w+'\) as value:`")
 
 
 @dataclass
@@ -115,19 +116,19 @@ def test_changes_to_what_was_read_raise_and_change_nothing(name):
 
 
 def test_what_each_field_gives_refuses_changes(prefs):
-    changed = prefs.changed()
+    changed = settings.changed(prefs)
     for name, changes in CHANGES.items():
         with told:
             changes[0](getattr(prefs, name))
-    assert prefs.changed() == changed
+    assert settings.changed(prefs) == changed
 
 
 def test_what_was_read_is_what_it_is_in_place_of(prefs):
-    for name, value in prefs.as_dict(with_env=True).items():
+    for name, value in settings.as_dict(prefs, with_env=True).items():
         found = getattr(prefs, name)
         assert found == value and value == found and repr(found) == repr(value) and isinstance(found, type(value))
         assert found.__class__ is type(value)
-    plain = prefs.as_dict(with_env=True)
+    plain = settings.as_dict(prefs, with_env=True)
     assert json.dumps([prefs.recent, prefs.maps]) == json.dumps([plain["recent"], plain["maps"]])
     match prefs.window:
         case Window(width, Inner(tags)):
@@ -204,19 +205,19 @@ def test_what_was_read_may_be_assigned_to_another_field(path):
         for name, value in CHANGED.items():
             setattr(prefs, name, value)
             setattr(other, name, getattr(prefs, name))
-        assert other.changed() == prefs.changed() == CHANGED
+        assert settings.changed(other) == settings.changed(prefs) == CHANGED
         other.windows = [prefs.window, replace(prefs.window, width=1)]
         other.anything = {"kept": prefs.recent, "too": (prefs.maps,)}
-        assert other.as_dict()["windows"] == [Window(5, Inner(["c"])), Window(1, Inner(["c"]))]
+        assert settings.as_dict(other)["windows"] == [Window(5, Inner(["c"])), Window(1, Inner(["c"]))]
         assert other.anything == {"kept": ["b"], "too": ({"a": [3]},)}
-        assert other.modify("recent", lambda recent: prefs.recent) == ["b"]
+        assert settings.modify(other, "recent", lambda recent: prefs.recent) == ["b"]
 
 
 def test_values_that_are_made_to_be_changed_are_plain(prefs):
-    for values in (prefs.as_dict(), prefs.as_dict(with_env=True), vars(prefs.as_object())):
+    for values in (settings.as_dict(prefs), settings.as_dict(prefs, with_env=True), vars(settings.as_object(prefs))):
         for name, changes in CHANGES.items():
             changes[0](values[name])
-    with prefs.edit("windows") as windows:
+    with settings.edit(prefs, "windows") as windows:
         windows[0].inner.tags.append("y")
     assert prefs.windows[0].inner.tags[-1] == "y"
 
@@ -329,15 +330,15 @@ def test_objects_of_other_libraries(path, library):
                 prefs.window.tags.append("x")
             with told:
                 prefs.recent.append("x")
-            assert repr(prefs.window) == repr(prefs.as_dict()["window"])
+            assert repr(prefs.window) == repr(settings.as_dict(prefs)["window"])
             copied = copy.deepcopy(prefs.window)
             copied.width = 7
             copied.tags.append("y")
             prefs.window = copied
-        assert prefs.as_dict()["window"].tags == ["y", "y"]
+        assert settings.as_dict(prefs)["window"].tags == ["y", "y"]
         prefs.window = prefs.window
         assert prefs.window == copied and prefs.window.width == 7
-        with prefs.edit("window") as window:
+        with settings.edit(prefs, "window") as window:
             window.width = 9
         assert prefs.window.width == 9
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from store import Store
+from store import Store, settings
 from store.settings import Settings
 
 unknown = r"has no field 'widht'; did you mean 'width'\?"
@@ -50,13 +50,13 @@ def test_unknown_keys_of_a_model_are_refused_alike(path, monkeypatch, name):
     with Settings(model(), path, env_prefix="APP_") as prefs:
         for attempt in (
             lambda: setattr(prefs, name, WRONG[name]),
-            lambda: prefs.update({name: WRONG[name]}),
-            lambda: prefs.modify(name, lambda value: WRONG[name]),
-            lambda: prefs.import_(json.dumps({name: WRONG[name]}), "json"),
+            lambda: settings.update(prefs, {name: WRONG[name]}),
+            lambda: settings.modify(prefs, name, lambda value: WRONG[name]),
+            lambda: settings.import_(prefs, json.dumps({name: WRONG[name]}), "json"),
         ):
             with pytest.raises(ValueError, match=unknown):
                 attempt()
-        assert prefs.changed() == {}
+        assert settings.changed(prefs) == {}
         monkeypatch.setenv(f"APP_{name.upper()}", json.dumps(WRONG[name]))
         with pytest.raises(ValueError, match=unknown):
             getattr(prefs, name)
@@ -67,7 +67,7 @@ def test_unknown_keys_of_a_dataclass_are_refused_alike(path, monkeypatch):
         with pytest.raises(TypeError, match=r"Prefs\.window takes Window"):
             prefs.window = {"widht": 2}
         with pytest.raises(ValueError, match=unknown):
-            prefs.import_('{"window": {"widht": 2}}', "json")
+            settings.import_(prefs, '{"window": {"widht": 2}}', "json")
         monkeypatch.setenv("APP_WINDOW", '{"widht": 2}')
         with pytest.raises(ValueError, match=unknown):
             prefs.window
@@ -83,7 +83,7 @@ def test_keys_that_a_model_takes(path, monkeypatch):
             monkeypatch.setenv("APP_WINDOW", json.dumps({key: 7}))
             assert prefs.window.tall == 7
         monkeypatch.delenv("APP_WINDOW")
-        prefs.import_(prefs.export("json"), "json")
+        settings.import_(prefs, settings.export(prefs, "json"), "json")
         assert (prefs.window.width, prefs.window.tall) == (3, 4)
     with Settings(model(extra="ignore"), path) as prefs:
         prefs.window = {"widht": 5}
@@ -122,8 +122,8 @@ def test_model_whose_validator_takes_other_keys(path):
 def test_unknown_names_and_options_name_what_was_meant(path):
     with Settings(Prefs, path) as prefs:
         for attempt in (
-            lambda: setattr(prefs, "windwo", 1), lambda: prefs.update(windwo=1), lambda: prefs.reset("windwo"),
-            lambda: prefs.windwo, lambda: prefs.import_('{"windwo": {}}', "json"), lambda: prefs.on_change("windwo", print),
+            lambda: setattr(prefs, "windwo", 1), lambda: settings.update(prefs, windwo=1), lambda: settings.reset(prefs, "windwo"),
+            lambda: prefs.windwo, lambda: settings.import_(prefs, '{"windwo": {}}', "json"), lambda: settings.on_change(prefs, "windwo", print),
         ):  # fmt: skip
             with pytest.raises((AttributeError, ValueError), match=r"no field 'windwo'; did you mean 'window'\?"):
                 attempt()

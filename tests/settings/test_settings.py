@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from preferences import SOME, Color, Prefs, Window
 
-from store import Store
+from store import Store, settings
 from store.errors import ReadOnly, StorageError, StoreClosed, StoreNotFound, Untrusted
 from store.settings import Settings
 
@@ -30,7 +30,7 @@ def stored(path, namespace="settings"):
 def test_field_that_nobody_set_has_its_default_and_is_not_stored(prefs, path):
     assert (prefs.theme, prefs.font_size, prefs.recent) == ("dark", 14, [])
     assert stored(path) == {}
-    assert prefs.changed() == {}
+    assert settings.changed(prefs) == {}
 
 
 def test_field_that_is_set_is_in_the_file_at_once(prefs, path):
@@ -48,18 +48,18 @@ def test_value_of_each_type_comes_back_as_it_is(prefs, path, name):
     setattr(prefs, name, SOME[name])
     found = getattr(prefs, name)
     assert found == SOME[name] and found.__class__ is type(SOME[name])
-    assert prefs.changed() == {name: SOME[name]}
+    assert settings.changed(prefs) == {name: SOME[name]}
 
 
 def test_default_that_is_assigned_is_not_stored(prefs, path):
-    prefs.update(SOME)
+    settings.update(prefs, SOME)
     assert len(stored(path)) == len(SOME)
-    prefs.update({name: getattr(Prefs(), name) for name in SOME})
+    settings.update(prefs, {name: getattr(Prefs(), name) for name in SOME})
     assert stored(path) == {}
 
 
 def test_values_are_stored_as_plain_json(prefs, path):
-    prefs.update(SOME)
+    settings.update(prefs, SOME)
     with Store(path, namespace="settings", trust="own") as s:
         assert {record.name: record.codec for record in s.records() if record.codec != "json"} == {"since": "pickle"}
         assert s["window"] == {"width": 300, "title": "x"}
@@ -70,8 +70,9 @@ def test_values_are_stored_as_plain_json(prefs, path):
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 def test_file_of_somebody_else_is_read_and_runs_nothing(path):
     with Settings(Prefs, path, key=b"somebody else's key") as theirs:
-        theirs.update(SOME)
-        theirs._store.put("proxy", print, codec="pickle")
+        settings.update(theirs, SOME)
+    with Store(path, namespace="settings", key=b"somebody else's key") as s:
+        s.put("proxy", print, codec="pickle")
     with Settings(Prefs, path) as prefs:
         assert {name: getattr(prefs, name) for name in SOME if name != "proxy"} == {
             name: SOME[name] for name in SOME if name != "proxy"
@@ -93,9 +94,9 @@ def test_changing_what_was_assigned_changes_nothing(prefs):
 def test_unknown_field_names_the_one_that_was_meant(prefs, path):
     for attempt in (
         lambda: prefs.themes, lambda: setattr(prefs, "themes", 1), lambda: delattr(prefs, "themes"),
-        lambda: prefs.update(themes=1, font_size=20), lambda: prefs.reset("font_size", "themes"),
-        lambda: prefs.edit("themes").__enter__(), lambda: prefs.modify("themes", str),
-        lambda: prefs.on_change("themes", print),
+        lambda: settings.update(prefs, themes=1, font_size=20), lambda: settings.reset(prefs, "font_size", "themes"),
+        lambda: settings.edit(prefs, "themes").__enter__(), lambda: settings.modify(prefs, "themes", str),
+        lambda: settings.on_change(prefs, "themes", print),
     ):  # fmt: skip
         with pytest.raises(AttributeError, match=r"^Prefs has no field 'themes'; did you mean 'theme'\?$"):
             attempt()
@@ -141,9 +142,9 @@ def test_int_is_fine_for_float_and_becomes_one(prefs):
 
 def test_update_is_all_or_nothing_and_names_each_bad_field(prefs, path):
     with pytest.raises(TypeError, match=r"^2 fields are refused: Prefs\.theme takes str.*; Prefs\.beep takes bool"):
-        prefs.update(font_size=20, theme=5, beep="no")
+        settings.update(prefs, font_size=20, theme=5, beep="no")
     assert stored(path) == {}
-    prefs.update({"theme": "light"}, font_size=20)
+    settings.update(prefs, {"theme": "light"}, font_size=20)
     assert (prefs.theme, prefs.font_size) == ("light", 20)
 
 
@@ -157,59 +158,59 @@ def test_update_that_fails_half_way_writes_nothing(prefs, path, monkeypatch):
 
     monkeypatch.setattr(Store, "put", failing)
     with pytest.raises(StorageError):
-        prefs.update(theme="light", font_size=20)
+        settings.update(prefs, theme="light", font_size=20)
     assert stored(path) == {}
 
 
 def test_reset_and_del_put_the_default_back(prefs, path):
-    prefs.update(theme="light", font_size=20, beep=False, scale=2.0)
-    prefs.reset("theme", "recent")
+    settings.update(prefs, theme="light", font_size=20, beep=False, scale=2.0)
+    settings.reset(prefs, "theme", "recent")
     del prefs.font_size
     assert (prefs.theme, prefs.font_size) == ("dark", 14)
     assert stored(path) == {"beep": False, "scale": 2.0}
-    prefs.reset()
-    assert len(prefs.changed()) == 2
-    prefs.reset_all()
+    settings.reset(prefs)
+    assert len(settings.changed(prefs)) == 2
+    settings.reset_all(prefs)
     assert stored(path) == {}
 
 
 def test_as_dict_is_all_fields_and_goes_back(prefs):
-    prefs.update(SOME)
-    found = prefs.as_dict()
+    settings.update(prefs, SOME)
+    found = settings.as_dict(prefs)
     assert found == SOME and list(found) == list(SOME)
-    prefs.reset_all()
-    assert prefs.as_dict() == vars(Prefs())
-    prefs.update(found)
-    assert prefs.as_dict() == SOME
+    settings.reset_all(prefs)
+    assert settings.as_dict(prefs) == vars(Prefs())
+    settings.update(prefs, found)
+    assert settings.as_dict(prefs) == SOME
 
 
 def test_as_object_is_one_of_the_class(prefs):
     prefs.theme = "light"
-    assert prefs.as_object() == Prefs(theme="light")
-    assert prefs.typed is prefs
+    assert settings.as_object(prefs) == Prefs(theme="light")
+    assert settings.typed(prefs) is prefs
 
 
 def test_edit_writes_back_what_changed(prefs):
-    with prefs.edit("recent") as recent:
+    with settings.edit(prefs, "recent") as recent:
         recent.append("a")
-    with prefs.edit("window") as window:
+    with settings.edit(prefs, "window") as window:
         window.width = 5
     assert (prefs.recent, prefs.window) == (["a"], Window(5))
-    with pytest.raises(ZeroDivisionError), prefs.edit("recent") as recent:
+    with pytest.raises(ZeroDivisionError), settings.edit(prefs, "recent") as recent:
         recent.append("b")
         1 / 0
-    with pytest.raises(TypeError, match=r"recent\[1\] takes str"), prefs.edit("recent") as recent:
+    with pytest.raises(TypeError, match=r"recent\[1\] takes str"), settings.edit(prefs, "recent") as recent:
         recent.append(5)
     assert prefs.recent == ["a"]
-    with pytest.raises(TypeError, match=r"cannot be changed in place.*modify\('theme'"), prefs.edit("theme"):
+    with pytest.raises(TypeError, match=r"cannot be changed in place.*modify\(prefs, 'theme'"), settings.edit(prefs, "theme"):
         pass
 
 
 def test_modify_returns_what_it_stored(prefs):
-    assert prefs.modify("font_size", lambda size: size + 1) == 15
+    assert settings.modify(prefs, "font_size", lambda size: size + 1) == 15
     assert prefs.font_size == 15
     with pytest.raises(TypeError, match=r"Prefs\.font_size takes int"):
-        prefs.modify("font_size", str)
+        settings.modify(prefs, "font_size", str)
     assert prefs.font_size == 15
 
 
@@ -237,7 +238,7 @@ def test_store_that_was_given_stays_open(path, clock):
 def test_in_memory_and_by_url(tmp_path):
     with Settings(Prefs, ":memory:") as prefs:
         prefs.theme = "light"
-        assert prefs.changed() == {"theme": "light"}
+        assert settings.changed(prefs) == {"theme": "light"}
     with Settings(Prefs, f"sqlite:///{tmp_path}/u.db") as prefs:
         assert prefs.theme == "dark"
 
@@ -257,13 +258,13 @@ def test_wrong_options_are_told(path):
 
 def test_wrong_arguments_are_told(prefs):
     with pytest.raises(TypeError, match="a callback is a function"):
-        prefs.on_change("theme", None)
+        settings.on_change(prefs, "theme", None)
     with pytest.raises(TypeError, match="name of a field is a str, not 5"):
-        prefs.reset(5)
+        settings.reset(prefs, 5)
     with pytest.raises(TypeError, match="the text is a str, not bytes"):
-        prefs.import_(b"x = 1", "toml")
-    prefs.update([("theme", "x")], font_size=3)
-    assert prefs.changed() == {"theme": "x", "font_size": 3}
+        settings.import_(prefs, b"x = 1", "toml")
+    settings.update(prefs, [("theme", "x")], font_size=3)
+    assert settings.changed(prefs) == {"theme": "x", "font_size": 3}
 
 
 def test_settings_inside_a_transaction_of_the_store(path):
@@ -284,15 +285,15 @@ def test_settings_that_are_only_read(prefs, path):
     prefs.theme = "light"
     with Settings(Prefs, path, mode="r") as reader:
         assert reader.theme == "light"
-        for attempt in (lambda: setattr(reader, "theme", "x"), lambda: reader.reset("theme")):
+        for attempt in (lambda: setattr(reader, "theme", "x"), lambda: settings.reset(reader, "theme")):
             with pytest.raises(ReadOnly):
                 attempt()
 
 
 def test_close_twice_and_use_after_close(path):
     prefs = Settings(Prefs, path)
-    prefs.close()
-    prefs.close()
+    settings.close(prefs)
+    settings.close(prefs)
     with pytest.raises(StoreClosed):
         prefs.theme
     with pytest.raises(StoreClosed):
@@ -307,7 +308,7 @@ def test_settings_are_not_copied_or_pickled(prefs):
 
 def test_fields_are_in_dir_and_values_not_in_repr(prefs):
     prefs.theme = "a secret"
-    assert {"theme", "font_size", "reset"} <= set(dir(prefs))
+    assert {name for name in dir(prefs) if not name.startswith("_")} == {one.name for one in fields(Prefs)}
     assert "Settings of Prefs" in repr(prefs) and "secret" not in repr(prefs)
 
 
@@ -321,39 +322,28 @@ def config(tmp_path, monkeypatch):
 
 
 def test_for_app_is_in_the_configuration_directory(config):
-    with Settings.for_app(Prefs, "myapp") as prefs:
+    with settings.for_app(Prefs, "myapp") as prefs:
         prefs.theme = "light"
         assert type(prefs) is Settings
     assert stored(config) == {"theme": "light"}
-    with Settings[Prefs].for_app("myapp", env_prefix="MYAPP_") as prefs:
+    with settings.for_app(Prefs, "myapp", env_prefix="MYAPP_", mode="r") as prefs:
         assert prefs.theme == "light"
-        assert isinstance(prefs, Settings)
 
 
 def test_for_app_without_a_class_says_how(config):
-    for attempt in (lambda: Settings.for_app("myapp"), lambda: Settings.for_app("myapp", Prefs)):
-        with pytest.raises(TypeError, match=r'Settings\.for_app\(Prefs, "myapp"\), or Settings\[Prefs\]'):
+    for attempt in (lambda: settings.for_app(Prefs(), "myapp"), lambda: settings.for_app("myapp", Prefs)):
+        with pytest.raises(TypeError, match=r'settings\.for_app\(Prefs, "myapp"\)'):
             attempt()
     for name in ("", "..", "a/b", "a\\b"):
         with pytest.raises(ValueError, match="plain word"):
-            Settings.for_app(Prefs, name)
+            settings.for_app(Prefs, name)
     assert not config.parent.exists()
 
 
 def test_for_app_where_no_folder_can_be_made(config):
     config.parent.parent.write_text("in the way")
     with pytest.raises(StorageError, match=r"cannot be made.*use Settings with a path"):
-        Settings.for_app(Prefs, "myapp")
-
-
-def test_settings_of_a_class_know_it(path):
-    with Settings[Prefs](path) as prefs, Settings(Prefs, path) as other:
-        prefs.theme = "light"
-        assert other.theme == "light"
-        assert isinstance(prefs, Settings[Prefs]) and isinstance(other, Settings[Prefs])
-        assert not isinstance(other, Settings[Window])
-    with Settings[Prefs](Prefs, path) as prefs:
-        assert prefs.theme == "light"
+        settings.for_app(Prefs, "myapp")
 
 
 # -- the class
@@ -373,7 +363,6 @@ def test_class_that_is_none_is_refused(path):
     "name, hint, default, message",
     [
         ("host", str, ..., r"^C\.host has no default"),
-        ("update", int, 1, r"^C\.update cannot be a field"),
         ("_x", int, 1, r"^C\._x cannot be a field"),
         ("x", int, "one", r"^the default of C\.x is none of its own type: C\.x takes int, not 'one'"),
         ("x", complex | Store, 1j, r"^C\.x is of type Store, which Settings cannot store"),
@@ -387,6 +376,23 @@ def test_field_that_cannot_be_kept_is_told_at_once(path, name, hint, default, me
     assert not path.exists()
 
 
+def test_fields_may_have_the_names_of_the_functions(path):
+    names = [name for name in settings.__all__ if name not in ("Handle", "Settings")]
+    with Settings(make_dataclass("C", [(name, int, 1) for name in names]), path) as prefs:
+        for number, name in enumerate(names):
+            setattr(prefs, name, number)
+        assert [getattr(prefs, name) for name in names] == list(range(len(names)))
+        settings.reset(prefs, "reset", "export")
+        assert (prefs.reset, prefs.export) == (1, 1)
+        assert settings.as_dict(prefs)["close"] == names.index("close")
+
+
+def test_function_of_what_is_no_settings_says_so(prefs):
+    for attempt in (lambda: settings.reset(Prefs(), "theme"), lambda: settings.close(prefs.theme), lambda: settings.typed(5)):
+        with pytest.raises(TypeError, match=r"^the first argument is the Settings, not "):
+            attempt()
+
+
 def test_frozen_class_and_fields_that_are_no_arguments(path):
     @dataclass(frozen=True, kw_only=True)
     class Frozen:
@@ -395,8 +401,8 @@ def test_frozen_class_and_fields_that_are_no_arguments(path):
 
     with Settings(Frozen, path) as prefs:
         prefs.x = 2
-        assert prefs.as_object() == Frozen(x=2)
-        assert prefs.as_dict() == {"x": 2}
+        assert settings.as_object(prefs) == Frozen(x=2)
+        assert settings.as_dict(prefs) == {"x": 2}
 
 
 def test_class_has_the_last_word_on_a_write(path):
@@ -413,7 +419,7 @@ def test_class_has_the_last_word_on_a_write(path):
     with Settings(Range, path) as prefs:
         with pytest.raises(ValueError, match=r"^Range would be refused with the new values: low is above high$"):
             prefs.low = 20
-        prefs.update(low=20, high=30)
+        settings.update(prefs, low=20, high=30)
         with pytest.raises(ValueError, match="low is above high"):
             prefs.high = 10  # beside the low that is stored
         prefs.low = -500
@@ -434,29 +440,29 @@ class Later:
 
 def test_fields_are_added_dropped_and_retyped(path):
     with Settings(Prefs, path) as old:
-        old.update(theme="blue", font_size=20, recent=["a"], scale=2.0, level="high")
+        settings.update(old, theme="blue", font_size=20, recent=["a"], scale=2.0, level="high")
     with Settings(Later, path) as prefs:
         assert (prefs.theme, prefs.font_size, prefs.recent, prefs.added) == (Color.BLUE, 20.0, ("a",), "new")
         assert type(prefs.font_size) is float
-        assert prefs.unknown() == ["level", "scale"]
+        assert settings.unknown(prefs) == ["level", "scale"]
         prefs.theme = Color.BLUE
-        prefs.reset("scale")
-        assert prefs.unknown() == ["level"]
+        settings.reset(prefs, "scale")
+        assert settings.unknown(prefs) == ["level"]
     with Settings(Prefs, path) as old:
         assert (old.theme, old.level, old.scale) == ("blue", "high", 1.0)
 
 
 def test_value_that_no_longer_fits_gives_the_default_and_one_warning(path):
     with Settings(Prefs, path) as old:
-        old.update(theme="green", beep=False)
+        settings.update(old, theme="green", beep=False)
     with Settings(Later, path) as prefs:
-        with pytest.warns(UserWarning, match=r"stored for Later\.theme, 'green', does not fit.*reset\('theme'\)") as told:
+        with pytest.warns(UserWarning, match=r"stored for Later\.theme, 'green', does not fit.*settings\.reset\(prefs, 'theme'\)") as told:
             assert prefs.theme is Color.RED
         assert told[0].filename == __file__
         assert prefs.theme is Color.RED  # not told again
         with pytest.warns(UserWarning, match=r"Later\.beep"):
-            assert prefs.changed() == {}
-        assert prefs.as_dict()["beep"] == 3
+            assert settings.changed(prefs) == {}
+        assert settings.as_dict(prefs)["beep"] == 3
         assert stored(path) == {"theme": "green", "beep": False}
         prefs.theme = Color.BLUE
         assert prefs.theme is Color.BLUE
@@ -479,14 +485,14 @@ def test_type_that_cannot_tell_two_values_apart_is_refused(path):
         prefs.x = "a"
         prefs.y = {"t": (1, {2}), 5: b"x", "d": None}
         prefs.z = {1: "one"}
-        assert prefs.changed() == {"x": "a", "y": {"t": (1, {2}), 5: b"x", "d": None}, "z": {1: "one"}}
+        assert settings.changed(prefs) == {"x": "a", "y": {"t": (1, {2}), 5: b"x", "d": None}, "z": {1: "one"}}
         with pytest.raises(TypeError, match=r"^C\.y\['k'\] takes plain data .* not .*Window"):
             prefs.y = {"k": Window()}
 
 
 def test_objects_without_an_equality_and_nan_are_stored(path):
     with Settings(Odd, path) as prefs:
-        prefs.update(rates=[float("nan"), 1.0], point=Point(3))
+        settings.update(prefs, rates=[float("nan"), 1.0], point=Point(3))
         assert str(prefs.rates) == "[nan, 1.0]" and prefs.point.x == 3
 
 
@@ -510,4 +516,4 @@ def test_union_takes_a_value_as_it_is_before_it_converts_one(path):
 
 def test_items_that_stand_twice_are_no_set(prefs):
     with pytest.raises(ValueError, match=r"^Prefs\.tags takes set\[str\], and \['a', 'a'\] has items twice$"):
-        prefs.import_('tags = ["a", "a"]', "toml")
+        settings.import_(prefs, 'tags = ["a", "a"]', "toml")

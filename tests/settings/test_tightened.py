@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from store import settings
 from store.settings import Settings
 
-blocked = pytest.warns(UserWarning, match=r"V2\.size is stored as 50, which is refused now \(.*size must be at most 10.*reset\('size'\)")
+blocked = pytest.warns(UserWarning, match=r"V2\.size is stored as 50, which is refused now \(.*size must be at most 10.*settings\.reset\(prefs, 'size'\)")
 
 
 @dataclass
@@ -77,7 +78,7 @@ def by_pydantic():
 def prefs(request, path, monkeypatch):
     cls = request.param()
     with Settings(V1, path) as before:
-        before.update(size=50, low=20, high=30)
+        settings.update(before, size=50, low=20, high=30)
     with Settings(cls, path, env_prefix="APP_") as found:
         yield found
 
@@ -85,12 +86,12 @@ def prefs(request, path, monkeypatch):
 def test_other_fields_are_set_and_the_refused_one_is_named_once(prefs):
     with blocked:
         prefs.name = "x"
-    prefs.update(name="y", high=25)
-    with prefs.edit("recent") as recent:
+    settings.update(prefs, name="y", high=25)
+    with settings.edit(prefs, "recent") as recent:
         recent.append("z")
-    assert prefs.modify("low", lambda low: low + 1) == 21
-    prefs.import_('{"name": "imported"}', "json")
-    assert prefs.changed() == {"size": 50, "low": 21, "high": 25, "name": "imported", "recent": ["z"]}
+    assert settings.modify(prefs, "low", lambda low: low + 1) == 21
+    settings.import_(prefs, '{"name": "imported"}', "json")
+    assert settings.changed(prefs) == {"size": 50, "low": 21, "high": 25, "name": "imported", "recent": ["z"]}
 
 
 def test_rules_still_hold_for_what_is_set(prefs):
@@ -99,19 +100,19 @@ def test_rules_still_hold_for_what_is_set(prefs):
     with pytest.raises(ValueError, match="low is above high"):
         prefs.high = 19
     with pytest.raises(ValueError, match="low is above high"):
-        prefs.update(name="x", low=40)
-    with pytest.raises(ValueError, match="size must be at most 10"), prefs.edit("recent"):
+        settings.update(prefs, name="x", low=40)
+    with pytest.raises(ValueError, match="size must be at most 10"), settings.edit(prefs, "recent"):
         prefs.size = 12
-    assert prefs.changed() == {"size": 50, "low": 20, "high": 30}
+    assert settings.changed(prefs) == {"size": 50, "low": 20, "high": 30}
 
 
-@pytest.mark.parametrize("remedy", [lambda prefs: prefs.reset("size"), lambda prefs: setattr(prefs, "size", 10)])
+@pytest.mark.parametrize("remedy", [lambda prefs: settings.reset(prefs, "size"), lambda prefs: setattr(prefs, "size", 10)])
 def test_remedy_works(prefs, recwarn, remedy):
-    with pytest.raises(ValueError, match=r"V2\.size is stored as 50, .*assign it, or reset\('size'\)"):
-        prefs.as_object()
+    with pytest.raises(ValueError, match=r"V2\.size is stored as 50, .*assign it, or settings\.reset\(prefs, 'size'\)"):
+        settings.as_object(prefs)
     remedy(prefs)
     prefs.name = "x"
-    assert (prefs.as_object().name, prefs.as_object().low) == ("x", 20)
+    assert (settings.as_object(prefs).name, settings.as_object(prefs).low) == ("x", 20)
     assert recwarn.list == []
 
 
@@ -127,4 +128,4 @@ def test_variables_of_other_fields_are_read(prefs, monkeypatch):
 def test_object_names_the_variable_that_is_refused(path, monkeypatch):
     monkeypatch.setenv("APP_SIZE", "70")
     with Settings(by_dataclass(), path, env_prefix="APP_") as prefs, pytest.raises(ValueError, match="APP_SIZE"):
-        prefs.as_object()
+        settings.as_object(prefs)

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 import store
-from store import Store, sessions
+from store import Store
 from store.aio import AsyncStore
 from store.memo import memo
-from store.sessions import Sessions
+from store.sessions import Sessions, records
 from store.settings import Settings
 
 FOREIGN = "sealed with a key this program does not hold"
@@ -110,7 +110,7 @@ def test_foreign_key_is_told_at_the_line_that_unpickles_or_copies(foreign: Path)
 
 
 def test_session_of_another_key_is_told_at_the_line_that_loads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "_warned", set())
+    monkeypatch.setattr(records, "warned", set())
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
     with warnings.catch_warnings():
@@ -125,7 +125,7 @@ def test_session_of_another_key_is_told_at_the_line_that_loads(path: Path, monke
             pass
 
     for act in (load, edit):
-        sessions._warned.clear()
+        records.warned.clear()
         point_at(act, told(act))
     mine.close()
 

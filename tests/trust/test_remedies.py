@@ -419,7 +419,6 @@ WALKED = {
     "store/codecs/protobuf/codec.py",  # tests/codecs/test_protobuf.py
     "store/system/registry.py",  # tests/contracts/test_codec.py: a library that is not installed
     "store/values/culprit/message.py",  # tests/values/test_culprit_message.py: pip install cloudpickle
-    "store/cli/tables.py",  # tests/cli/test_tables.py: pip install rich
 }
 
 

@@ -13,9 +13,11 @@ from contextlib import closing
 import pytest
 
 from store import Store
-from store import sessions as sessions_module
+from store.engines.sqlite.backend import SqliteBackend
 from store.errors import Corrupt
-from store.sessions import NoSuchSession, Sessions, _name_of, _warned
+from store.sessions import NoSuchSession, Sessions, ids
+from store.sessions.ids import name_of
+from store.sessions.records import warned
 
 
 class Text(str):
@@ -76,10 +78,10 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     if id == "there":
         id = sessions.create({})
     names, hashed = [], []
-    blake2b = sessions_module.blake2b
-    monkeypatch.setattr(sessions_module, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    find = sessions._store.opened.engine.find
-    sessions._store.opened.engine.find = lambda namespace, name, now: names.append(name) or find(namespace, name, now)
+    blake2b = ids.blake2b
+    monkeypatch.setattr(ids, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
+    find = SqliteBackend.find
+    monkeypatch.setattr(SqliteBackend, "find", lambda self, ns, name, now: names.append(name) or find(self, ns, name, now))
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]
@@ -88,7 +90,7 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
 def test_malformed_ids_have_no_name_that_could_be_planted(path):
     with Store(path, namespace="sessions") as s, Sessions(path, trust="data") as sessions:
         for id in (None, b"x" * 43, "", "x" * 42, "x" * 44, "ü" * 43):
-            s[_name_of(id)] = {"user": "eve"}
+            s[name_of(id)] = {"user": "eve"}
             assert sessions.load(id) is None
 
 
@@ -119,12 +121,12 @@ def test_session_of_another_namespace_or_file_is_absent(sessions, path):
 
 def refused(sessions: Sessions, id: str, words: str) -> None:
     """It is absent for every method; the first is told, with the hash and without the id, the rest are counted."""
-    _warned.clear()
+    warned.clear()
     before = sessions.rejected
     with pytest.warns(UserWarning, match=words) as told:
         assert sessions.load(id) is None
     (text,) = {str(warning.message) for warning in told}
-    assert _name_of(id) in text and id not in text and "store verify" in text
+    assert name_of(id) in text and id not in text and "store verify" in text
     assert str(told[0].filename) == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -134,9 +136,9 @@ def refused(sessions: Sessions, id: str, words: str) -> None:
 
 @pytest.fixture(autouse=True)
 def told_nothing_yet() -> Iterator[None]:
-    _warned.clear()
+    warned.clear()
     yield
-    _warned.clear()
+    warned.clear()
 
 
 @pytest.mark.damaged
@@ -170,7 +172,7 @@ def test_altered_session_is_absent(sessions, change, statement):
 def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
     ann, eve = sessions.create({"user": "ann"}), sessions.create({"user": "eve"})
     sessions.delete(eve)
-    change("UPDATE records SET name = ?", _name_of(eve))  # eve has stolen the session of ann
+    change("UPDATE records SET name = ?", name_of(eve))  # eve has stolen the session of ann
     refused(sessions, eve, "seal")
     assert sessions.load(ann) is None
 
@@ -181,8 +183,8 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
-        s = theirs._store
-        row = s.opened.find(_name_of(id))
+    with Store(path, namespace="sessions", key="the key of others") as s:
+        row = s.opened.find(name_of(id))
         s.opened.put(s.opened.values.sealer.seal(row._replace(codec=codec, protocol=protocol)))
     with Sessions(path) as sessions:
         refused(sessions, id, error)
@@ -192,7 +194,7 @@ def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, e
 def test_record_that_is_no_session_is_absent(path, sessions, value):
     id = sessions.create({})
     with Store(path, namespace="sessions") as s:
-        s[_name_of(id)] = value
+        s[name_of(id)] = value
     with pytest.warns(UserWarning, match=f"it holds {type(value).__name__}, no session"):
         check_absent_but_for_touch(sessions, id)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Unpack, assert_type
 
 import store
-from store import ABSENT, Record, Store
+from store import ABSENT, Record, Store, settings
 from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
 from store.opened.options import StoreOptions
+from store.sessions import FOREVER, Sessions
 from store.settings import Settings
 
 
@@ -208,18 +209,28 @@ def errors(error: RecordError, disk: StorageError) -> None:
     assert_type(disk.errno, int | None)
 
 
-def settings(store: Store[Any]) -> None:
+def visits(s: Sessions) -> None:
+    with Sessions("app.db", ttl=FOREVER, key="k" * 16, mode="w") as sessions:
+        assert_type(sessions, Sessions)
+    id = s.create({"user": 1}, ttl=60)
+    assert_type(s.load(id), dict[str, Any] | None)
+    assert_type(s.save(id, {}, ttl=FOREVER), bool)
+    with s.edit(id) as data:
+        assert_type(data, dict[str, Any])
+
+
+def prefs_of_a_program(store: Store[Any]) -> None:
     with Settings(User, "app.db", namespace="x", env_prefix="X_", mode="r") as prefs:
         assert_type(prefs, Settings[User])
         prefs.name = "Alice"
-        assert_type(prefs.typed.name, str)
-        assert_type(prefs.as_object(), User)
-        assert_type(prefs.as_dict(with_env=True), dict[str, Any])
-        assert_type(prefs.export("toml"), str)
-        prefs.update({"name": "Bob"})
-        with prefs.on_change("name", lambda old, new: None) as handle:
+        assert_type(settings.typed(prefs).name, str)
+        assert_type(settings.as_object(prefs), User)
+        assert_type(settings.as_dict(prefs, with_env=True), dict[str, Any])
+        assert_type(settings.export(prefs, "toml"), str)
+        settings.update(prefs, {"name": "Bob"})
+        with settings.on_change(prefs, "name", lambda old, new: None) as handle:
             handle.stop()
+        settings.close(prefs)
     assert_type(Settings(User, store), Settings[User])
-    assert_type(Settings.for_app(User, "myapp"), Settings[User])
-    assert_type(Settings[User].for_app("myapp"), Settings[User])
-    assert_type(Settings.for_app(User, "myapp", env_prefix="X_").typed.name, str)
+    assert_type(settings.for_app(User, "myapp"), Settings[User])
+    assert_type(settings.typed(settings.for_app(User, "myapp", env_prefix="X_", mode="r")).name, str)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Unpack
 
 import store
-from store import Store
+from store import Store, settings
 from store.memo import memo
 from store.opened.options import StoreOptions
+from store.sessions import Sessions
 from store.settings import Settings
 
 
@@ -87,11 +88,22 @@ def wrong_calls() -> None:
     memo("cache.db", tll=5)  # error
 
 
-def settings(prefs: Settings[Store[int]]) -> None:
-    prefs.typed.nothing  # error
-    prefs.export()  # error
-    prefs.on_change("x", None)  # error
-    prefs.as_object() + 1  # error
+def wrong_sessions(s: Sessions) -> None:
+    Sessions("app.db", maxage=1)  # error
+    Sessions("app.db", trust="dta")  # error
+    Sessions("app.db", ttl=None)  # error
+    s.create({}, ttl=None)  # error
+    s.save("id", {}, ttl="60")  # error
+
+
+def wrong_settings(prefs: Settings[Store[int]]) -> None:
+    settings.typed(prefs).nothing  # error
+    settings.export(prefs)  # error
+    settings.on_change(prefs, "x", None)  # error
+    settings.as_object(prefs) + 1  # error
+    settings.reset("theme")  # error
     Settings(5, "app.db")  # error
-    Settings.for_app(NoCodec, "myapp").typed.nothing  # error
+    Settings(NoCodec, "app.db", timeoutt=5)  # error
+    Settings(NoCodec, "app.db", trust="dta")  # error
+    settings.typed(settings.for_app(NoCodec, "myapp")).nothing  # error
     store.codecs.pickle.nothing  # error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shlex
 import sys
 import warnings
@@ -15,7 +16,8 @@ from typing import Any
 import click
 
 from store.classes.shown import in_full, message_of
-from store.cli.terminal import is_terminal, shown
+from store.cli.output.exits import usage_error
+from store.cli.output.terminal import is_terminal, shown
 from store.codecs import codecs
 from store.errors import NotSerializable, label
 
@@ -24,7 +26,7 @@ MAX_DIGITS = 100_000  # of an integer: Python takes 0.3 s for them, and a minute
 
 @contextmanager
 def many_digits() -> Iterator[None]:
-    """Integers of up to MAX_DIGITS are written and read in the block: Python refuses those of more than 4,300."""
+    """Allows integers of up to MAX_DIGITS digits in the block; Python's own limit is 4,300."""
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(max(before, MAX_DIGITS) if before else before)
     try:
@@ -34,7 +36,7 @@ def many_digits() -> Iterator[None]:
 
 
 def read_text(argument: str, *, or_bytes: bool = True) -> str:
-    """The text that an argument VALUE stands for: "-" is stdin, "@file" that file, all else itself.
+    """The text that an argument VALUE names: "-" is stdin, "@file" that file, anything else itself.
 
     `or_bytes`: the command has the option --bytes.
 
@@ -49,7 +51,7 @@ def read_text(argument: str, *, or_bytes: bool = True) -> str:
 
 
 def read_bytes(argument: str) -> bytes:
-    """The same as bytes, whatever they are. Raises: OSError: the file cannot be read."""
+    """The bytes that an argument VALUE names. Raises: OSError: the file cannot be read."""
     if argument == "-":
         return b"" if sys.stdin is None else sys.stdin.buffer.read()
     return Path(argument[1:]).read_bytes() if argument.startswith("@") else argument.encode()
@@ -57,12 +59,12 @@ def read_bytes(argument: str) -> bytes:
 
 @many_digits()
 def parse_value(text: str, argument: str, *, or_text: bool = True) -> Any:
-    """The value that a text spells, as JSON or else as a Python literal; nothing in it is run.
+    """The value of a text in JSON, or else of a Python literal; no code in it is run.
 
     `or_text`: the command has the option --text.
 
     Raises:
-        click.UsageError: it is neither; says how a string is quoted.
+        click.UsageError: it is neither; the message says how to quote a string.
     """
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -70,13 +72,12 @@ def parse_value(text: str, argument: str, *, or_text: bool = True) -> Any:
         pass
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # '\d' is no reason to trouble anybody
+            warnings.simplefilter("ignore")  # of '\d', which is valid
             return ast.literal_eval(text.strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise click.UsageError(
+        raise usage_error(
             f"{_source(argument)} is neither JSON nor a Python literal; a string needs quotes of its own inside "
-            f"those of the shell: {_quoted(text)}{', or --text' if or_text else ''}",
-            click.get_current_context(silent=True),
+            f"those of the shell: {_quoted(text)}{', or --text' if or_text else ''}"
         ) from None
 
 
@@ -88,15 +89,14 @@ def format_value(value: Any) -> str:
         click.ClickException: its `repr` fails.
     """
     try:
-        codecs.load("json").encode(value, 1)  # refuses whatever would come back as something else
-        return shown(json.dumps(value, ensure_ascii=False))
+        return shown(_as_json(value))
     except NotSerializable:
         pass
-    if type(value) is int and value.bit_length() > 4 * MAX_DIGITS:  # even as digits of 16
+    if type(value) is int and value.bit_length() > 4 * MAX_DIGITS:  # it has too many hexadecimal digits as well
         return f"<an integer of {value.bit_length():,} bits>"
     try:
         return shown(in_full(value), keep="\n\t")
-    except Exception as exc:  # it is the class's own code
+    except Exception as exc:  # the class's own code runs here
         raise click.ClickException(
             f"the value is there, but has no text to show ({type(exc).__name__}: {message_of(exc)})"
         ) from exc
@@ -107,11 +107,11 @@ def as_json_object(values: Mapping[str, Any]) -> str:
     """Names and values as one line of JSON.
 
     Raises:
-        click.ClickException: a value would come back as something else.
+        click.ClickException: JSON would change a value.
     """
     for name, value in values.items():
         try:
-            codecs.load("json").encode(value, 1)
+            _as_json(value)
         except NotSerializable as exc:
             reason = str(exc).partition(";")[0]
             raise click.ClickException(
@@ -120,8 +120,14 @@ def as_json_object(values: Mapping[str, Any]) -> str:
     return shown(json.dumps(values, ensure_ascii=False))
 
 
+def _as_json(value: Any) -> str:
+    """Raises: NotSerializable: JSON would change the value."""
+    codecs.load("json").encode(value, 1)
+    return json.dumps(value, ensure_ascii=False)
+
+
 def as_raw(name: str, value: Any) -> bytes:
-    """The bytes of text (UTF-8) or bytes. Raises: click.ClickException: the value is something else."""
+    """The bytes of a value that is text (UTF-8) or bytes. Raises: click.ClickException: it is something else."""
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     if not isinstance(value, str):
@@ -138,7 +144,7 @@ def write_raw(data: bytes) -> None:
     """Writes bytes to stdout as they are.
 
     Raises:
-        click.ClickException: a terminal would obey what is in them.
+        click.ClickException: stdout is a terminal, which would obey control characters in them.
     """
     if is_terminal() and not _is_harmless(data):
         raise click.ClickException(
@@ -171,3 +177,25 @@ def _quoted(text: str) -> str:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_NOT_OPTIONS = re.compile(r"-|-[\d.].*", re.DOTALL)  # stdin, and negative numbers
+
+
+class NegativeNumbers(click.Command):
+    """A command that takes "-5" for a value and not for an option.
+
+    click can let unknown options pass, but then lets mistyped ones pass too.
+    """
+
+    ignore_unknown_options = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises: click.NoSuchOption."""
+        typed = list(args)
+        rest = super().parse_args(ctx, args)
+        if "--" not in typed:
+            for given in ctx.params.values():
+                if isinstance(given, str) and given.startswith("-") and not _NOT_OPTIONS.fullmatch(given):
+                    raise click.NoSuchOption(given, ctx=ctx)
+        return rest

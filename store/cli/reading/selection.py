@@ -13,15 +13,17 @@ from typing import Any, TypeVar
 import click
 
 from store import Record, Store
-from store.cli.options import text
+from store.cli.output.exits import usage_error
+from store.cli.reading import options
 
 T = TypeVar("T")
 
 PAGE_NAMES = 500
+_SORT_HELP = "The order: by name, or the largest, newest, or first to expire before others."
 
 Key = Callable[[Any], float]
 
-# What comes first is what one looks for: the largest, the newest, the first to end.
+# The largest, the newest and the first to expire are listed first.
 RECORD_KEYS: dict[str, Key] = {
     "size": lambda record: -record.size,
     "modified": lambda record: -record.modified.timestamp(),
@@ -31,16 +33,16 @@ RECORD_KEYS: dict[str, Key] = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What --prefix, --after, --limit, --reverse and --sort ask for."""
+    """The values of --prefix, --after, --limit, --reverse and --sort."""
 
     prefix: str
-    after: str | None
-    limit: int | None
-    reverse: bool
+    after: str | None = None
+    limit: int | None = None
+    reverse: bool = False
     sort: str = "name"
 
     def is_all(self) -> bool:
-        """Whether a store in which it finds nothing is empty."""
+        """Whether it selects every record."""
         return not (self.prefix or self.after or self.limit is not None)
 
     def names(self, s: Store[Any]) -> Iterator[str]:
@@ -56,21 +58,25 @@ class Selection:
             left = None if left is None else left - len(page)
 
     def records(self, s: Store[Any]) -> Iterator[Record]:
-        """The metadata, no value decoded; in another order than that of names it is held, all of it or `limit`."""
+        """The metadata, no value decoded; sorting holds all of it in memory, or `limit` records."""
         if self.sort != "name":
             yield from self.sorted(s.records(self.prefix), RECORD_KEYS[self.sort])
         elif self.after is None and not self.reverse:
             yield from islice(s.records(self.prefix), self.limit)
         else:
-            yield from _records(s, self.names(s))
+            for name in self.names(s):
+                try:
+                    yield s.record(name)
+                except KeyError:  # deleted since the page was read
+                    pass
 
     def sorted(self, found: Iterable[T], key: Key) -> list[T]:
-        """The first `limit` of them by a number."""
+        """The first `limit` objects in the order of a number."""
         wanted: Key = (lambda one: -key(one)) if self.reverse else key
         return sorted(found, key=wanted) if self.limit is None else heapq.nsmallest(self.limit, found, key=wanted)
 
     def of(self, names: Iterable[str]) -> Iterator[str]:
-        """Those of some names, whatever they are of, in order; not yet limited."""
+        """Those of some names that are selected, in order, without the limit."""
         for name in sorted(names, reverse=self.reverse):
             past = self.after is None or (name < self.after if self.reverse else name > self.after)
             if past and name.startswith(self.prefix):
@@ -78,14 +84,7 @@ class Selection:
 
 
 def selecting(*orders: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options of a listing, which give its command a `selection`; `orders` are those besides "name"."""
-    options = (
-        click.option("--prefix", metavar="P", type=text, default="", help="Only names that begin with P."),
-        click.option("--after", metavar="NAME", type=text, help="Go on after this name."),
-        click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N."),
-        click.option("--reverse", is_flag=True, help="The other way round."),
-        click.option("--sort", type=click.Choice(["name", *orders]), default="name", help=_HELP),
-    )
+    """The options of a listing, passed to its command as `selection`; `orders` are those besides "name"."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
@@ -93,24 +92,15 @@ def selecting(*orders: str) -> Callable[[Callable[..., None]], Callable[..., Non
             *, prefix: str, after: str | None, limit: int | None, reverse: bool, sort: str, **given: Any
         ) -> None:
             if after is not None and sort != "name":
-                raise click.UsageError(
-                    "--after goes on in the order of names; leave it or --sort out", click.get_current_context()
-                )
+                raise usage_error("--after goes on in the order of names; leave it or --sort out")
             command(selection=Selection(prefix, after, limit, reverse, sort), **given)
 
-        for option in reversed(options):
-            with_selection = option(with_selection)
-        return with_selection
+        return options.together(
+            options.prefix,
+            click.option("--after", metavar="NAME", type=options.text, help="Start after this name."),
+            click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N."),
+            click.option("--reverse", is_flag=True, help="In reverse order."),
+            click.option("--sort", type=click.Choice(["name", *orders]), default="name", help=_SORT_HELP),
+        )(with_selection)
 
     return decorate
-
-
-_HELP = "The order: by name, or the largest, newest, or first to expire before others."
-
-
-def _records(s: Store[Any], names: Iterator[str]) -> Iterator[Record]:
-    for name in names:
-        try:
-            yield s.record(name)
-        except KeyError:  # deleted since the page was read
-            pass

@@ -1,7 +1,7 @@
-"""Tab completion: names and namespaces out of the store that the line names, and words that bash takes.
+"""Tab completion: names and namespaces of the store that the command line names, quoted for bash.
 
-What a key press runs must not be noticed: it only reads, makes no store and no key, prints nothing but the
-answers, and gives none where anything is wrong.
+A key press must have no side effect: completion only reads, creates no store and no key, prints nothing but the
+completions, and gives none if anything is wrong.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from click.shell_completion import (
 
 from store import Store
 
-LIMIT = 200  # more names than anybody looks through; bash asks before it shows a hundred
+LIMIT = 200  # bash asks before it shows a hundred
 LONGEST = 1000  # characters of a name
 
-_SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # what bash would not take literally
+_SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # what bash does not take literally
 _SPECIAL_QUOTED = re.compile(r"[\\\"$`]")  # the same between double quotes
 
 HOW_TO = """\
@@ -50,7 +50,7 @@ _SOURCE = """\
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
 
-# click's own, but for names with a comma, of which that would offer the beginning: another record's name, perhaps.
+# As click's own, which cuts a name at its comma: the result may be the name of another record.
 _SOURCE_FISH = """\
 function %(complete_func)s;
     set -l response (env %(complete_var)s=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) \
@@ -72,12 +72,12 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)";
 
 
 def complete_path(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Files, as the shell itself completes them."""
+    """Files, completed by the shell itself."""
     return [CompletionItem(incomplete, type="file")]
 
 
 def complete_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Names of the store given as PATH, in the namespace that the line has so far, less those that it has already."""
+    """Names in the store at PATH and the namespace of the line so far, except those that the line has already."""
     namespace = context.params.get("namespace") or ""
     had = context.params.get(parameter.name or "") or ()
     return _items(
@@ -86,7 +86,7 @@ def complete_names(context: click.Context, parameter: click.Parameter, incomplet
 
 
 def complete_namespaces(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Namespaces of the store given as PATH; the unnamed one needs no option."""
+    """Namespaces of the store at PATH; the unnamed one needs no option."""
     found = [one for one in _ask(context, lambda s: s.namespaces()) if one and one.startswith(incomplete)]
     return _items(found[:LIMIT])
 
@@ -100,12 +100,12 @@ def _ask(context: click.Context, question: Any, namespace: str = "") -> list[str
             warnings.simplefilter("ignore")
             with Store(path, mode="r", namespace=namespace) as s:
                 return list(question(s))
-    except Exception:  # a completion has nobody to tell
+    except Exception:  # an error message would end up in the line
         return []
 
 
 def _path(context: click.Context) -> str | None:
-    """What the line has for PATH. Where an option still waits for its value, click leaves the arguments unread."""
+    """The PATH of the line. While an option still lacks its value, click has not parsed the arguments."""
     path = context.params.get("path")
     if path is None and context.args:
         arguments = [one.name for one in context.command.params if isinstance(one, click.Argument)]
@@ -115,7 +115,7 @@ def _path(context: click.Context) -> str | None:
 
 
 def _items(found: Any) -> list[CompletionItem]:
-    """Less what is not printable, which cannot be typed either, and what would be taken for an option."""
+    """The completions, without unprintable names, which cannot be typed, and those that look like an option."""
     literal = "--" in split_arg_string(os.environ.get("COMP_LINE") or os.environ.get("COMP_WORDS", ""))
     return [
         CompletionItem(one)
@@ -125,7 +125,7 @@ def _items(found: Any) -> list[CompletionItem]:
 
 
 class NameAwareBash(BashComplete):
-    """click's completion for bash, for words that bash takes apart (`user:1`) or that need quoting."""
+    """click's completion for bash, for words that bash splits (`user:1`) or that need quoting."""
 
     source_template = _SOURCE
 
@@ -147,16 +147,16 @@ class NameAwareBash(BashComplete):
 
 
 def _insertion(value: str, word: Word) -> str:
-    """What bash shall put in place of the last part of a word: so quoted that nothing of it runs."""
+    """The text that replaces the last part of a word, quoted so that bash runs none of it."""
     option, equals, _ = word.text.partition("=") if re.match("--[^=]+=", word.text) else ("", "", "")
     return _QUOTING[word.quote]((option + equals + value).removeprefix(word.text[: word.begins]))
 
 
 class Word(NamedTuple):
-    """A word that is being typed: what it is without its quotes, the quote that is open at its end, and what is kept.
+    """The word that is being typed: its text without quotes, the quote that is open at its end, and what bash keeps.
 
-    bash replaces what comes after the first `begins` characters of `text`: all behind the quote that is open, or else
-    behind the last character that breaks words and is not quoted.
+    bash keeps the first `begins` characters of `text`: those before the open quote, or else those up to the last
+    unquoted character that breaks words. It replaces the rest.
     """
 
     text: str
@@ -181,26 +181,26 @@ def _last_word(line: str, breaks: str) -> Word:
         else:
             text += char
             if not quote and char in breaks:
-                begins = len(text) - (char == "@")  # which bash takes for the beginning of the name of a machine
+                begins = len(text) - (char == "@")  # bash takes it as the start of a host name
     return Word(text, quote, begins)
 
 
 _QUOTING: dict[str, Callable[[str], str]] = {
     "": lambda text: _SPECIAL.sub(r"\\\g<0>", text),
     "'": lambda text: text.replace("'", "'\\''"),
-    # A backslash keeps "!" from being a word of the history, and stays there itself: hence the other quotes.
+    # Between double quotes a backslash would stop the history expansion of "!", but stay in the text.
     '"': lambda text: _SPECIAL_QUOTED.sub(r"\\\g<0>", text).replace("!", "\"'!'\""),
 }
-"""By the quote that is open: the text, with all escaped that bash would not take literally."""
+"""For each open quote, how to escape what bash does not take literally."""
 
 
 class CommaAwareFish(FishComplete):
-    """click's completion for fish, for names with a comma. fish itself quotes what it inserts."""
+    """click's completion for fish, for names with a comma. fish quotes the inserted text itself."""
 
     source_template = _SOURCE_FISH
 
 
 def install() -> None:
-    """Makes click use these for bash and fish. zsh, too, quotes what it inserts."""
+    """Makes click use these classes for bash and fish. zsh quotes the inserted text itself."""
     add_completion_class(NameAwareBash)
     add_completion_class(CommaAwareFish)

@@ -1,15 +1,16 @@
-"""Sizes and times as people read them: `1.5 KiB`, `3 min ago`, `in 2 h`."""
+"""Sizes and times in units: `1.5 KiB`, `3 min ago`, `in 2 h`, `45s`."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 _SIZES = ("KiB", "MiB", "GiB", "TiB")
-_STEPS = ((60, "s"), (60, "min"), (24, "h"), (365, "d"))  # how many make one of the next, and what it is called
+_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+_STEPS = ((60, "s"), (60, "min"), (24, "h"), (365, "d"))  # how many make one of the next, and the unit's name
 
 
 def size_text(size: object, *, exact: bool = False) -> str:
-    """A size in bytes with its unit; with `exact`, and for what is no size (in a damaged file), as it is."""
+    """A size in bytes with its unit; with `exact`, or if it is no number (in a damaged file), as it is."""
     if exact or not isinstance(size, int):
         return str(size)
     if abs(size) < 1024:
@@ -23,7 +24,7 @@ def size_text(size: object, *, exact: bool = False) -> str:
 
 
 def age_text(moment: datetime | None, now: float) -> str:
-    """How long ago a moment was, or how far off it is, rounded to one unit; "never" for None."""
+    """The time since a moment or until it, rounded to one unit; "never" for None."""
     if moment is None:
         return "never"
     seconds = moment.timestamp() - now
@@ -36,6 +37,14 @@ def age_text(moment: datetime | None, now: float) -> str:
 def moment_text(moment: datetime | None) -> str:
     """A moment in UTC, to the second; "never" for None."""
     return "never" if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def span_text(seconds: float) -> str:
+    """A span of time, rounded down to its largest unit: "45s", "12m", "3h", "14d"."""
+    for unit, size in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return "0s"
 
 
 def _rounded(amount: float) -> str:

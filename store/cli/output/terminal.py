@@ -1,7 +1,7 @@
-"""What is safe to show, and what stdout can take.
+"""Text that is safe to print, and what stdout can carry.
 
-Names and types come out of a file that anybody may have written. A terminal obeys control characters, so those
-are shown as JSON writes them: `\\u001b`.
+Names and types come out of a file that anybody may have written. A terminal obeys control characters, so they
+are printed as JSON writes them: `\\u001b`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+from typing import TextIO
 
 import click
 
@@ -18,7 +19,7 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def shown(text: str, keep: str = "") -> str:
-    """The text with all that is not printable escaped, except the characters in `keep`.
+    """The text with all unprintable characters escaped, except those in `keep`.
 
     The result of `json.dumps` stays the same JSON: unprintable characters stand in its strings only.
     """
@@ -35,21 +36,40 @@ def shown_name(name: str) -> str:
     return name if plain else shown(json.dumps(name, ensure_ascii=False))
 
 
+def shown_place(namespace: str, name: str) -> str:
+    """A name, followed by its namespace in parentheses if that has a name."""
+    return shown_name(name) + (f" ({shown_name(namespace)})" if namespace else "")
+
+
 def on_one_line(text: str) -> str:
     """A message without line breaks and control characters."""
     return shown(" ".join(text.split()))
 
 
+def note(message: str) -> None:
+    """Prints a remark on stderr, beside the result of the command; the caller has escaped its parts."""
+    click.echo(f"store: {message}", err=True)
+
+
 def is_terminal() -> bool:
-    """Whether somebody looks at stdout."""
+    """Whether stdout is a terminal."""
+    return _is_terminal(sys.stdout)
+
+
+def is_watched() -> bool:
+    """Whether stderr, where progress is shown, is a terminal."""
+    return _is_terminal(sys.stderr)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
     try:
-        return sys.stdout is not None and sys.stdout.isatty()
+        return stream is not None and stream.isatty()
     except ValueError:  # it was closed
         return False
 
 
 def width() -> int | None:
-    """The columns of the terminal (or COLUMNS); None where stdout is none, and nothing needs to be cut."""
+    """The columns of the terminal (or COLUMNS); None where stdout is no terminal, and nothing needs to be cut."""
     return shutil.get_terminal_size().columns if is_terminal() else None
 
 
@@ -63,7 +83,7 @@ def wants_color(asked: bool | None) -> bool:
 def confirm(question: str, unasked: str) -> bool:
     """Asks on stderr; only "y" and "yes" are consent.
 
-    Raises: click.ClickException: nobody is there to say; `unasked` says how to go on without.
+    Raises: click.ClickException: there is no answer on stdin; `unasked` says how to go on without one.
     """
     click.echo(f"{question} [y/N] ", nl=False, err=True)
     answer = "" if sys.stdin is None else sys.stdin.readline()

@@ -1,0 +1,1 @@
+"""How commands are called: arguments, options, values, selections, completion."""

@@ -1,0 +1,62 @@
+"""How a command opens its store, and reports that the store or a record is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from store import Store
+from store.cli.output.exits import reported_as
+from store.errors import StoreNotFound, label
+from store.opened.options import Mode
+from store.system.clock import wall_clock
+
+
+def clock() -> Callable[[], float]:
+    """The clock that `main` was given for this command; it returns Unix seconds."""
+    context = click.get_current_context(silent=True)
+    given = None if context is None else context.obj
+    return given if callable(given) else wall_clock
+
+
+def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
+    """The store at `path`; only mode "c" makes one.
+
+    Raises:
+        click.UsageError: an option, or a key in the environment, can never be right. StoreError.
+    """
+    if path == ":memory:":
+        raise click.UsageError("a store in memory ends with the command; give the path of a file")
+    try:
+        with reported_as(click.UsageError):
+            return Store(path, mode=mode, **{"clock": clock(), **options})
+    except StoreNotFound as exc:
+        if mode == "c":  # the directory is missing, and the message says so
+            raise
+        raise click.ClickException(f"there is no store at {exc.path}; `store set` makes one") from exc
+
+
+def each_namespace(s: Store[Any], namespaces: Iterable[str]) -> Iterator[Store[Any]]:
+    """The store opened on each of some namespaces in turn."""
+    for namespace in namespaces:
+        with s.within(namespace) as inner:
+            yield inner
+
+
+def namespaces_of(s: Store[Any], namespace: str | None) -> list[str]:
+    """All namespaces that have records, or the given one."""
+    return s.namespaces() if namespace is None else [namespace]
+
+
+@contextmanager
+def existing(path: str, namespace: str, name: str) -> Iterator[None]:
+    """Reports a KeyError of the block: the record does not exist. Raises: click.ClickException."""
+    try:
+        yield
+    except KeyError:
+        raise click.ClickException(
+            f"{path} has no {label(name, namespace)}; `store ls` shows the names it has"
+        ) from None

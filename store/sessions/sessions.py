@@ -1,0 +1,282 @@
+"""`Sessions`, on the public `Store`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+
+from store import errors
+from store.codecs import CodecChoice
+from store.mapping.store import Store
+from store.opened.arguments import locate
+from store.opened.edits import step
+from store.opened.options import OpeningOptions
+from store.rows.record import Record
+from store.sessions.ids import name_of, new_id
+from store.sessions.options import FOREVER, UNSET, Lifetime, check_lifetime
+from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
+from store.system.rights import private_rights
+
+TWO_WEEKS = 14 * 24 * 3600.0
+_NO_WRITEBACK = "sessions have no writeback: it could bring back what was deleted; use edit"
+
+
+class Sessions:
+    """Sessions in one file, by ids that the file does not hold.
+
+    Safe across threads, processes and forks. A pickle of it opens the same file again, without the key.
+
+    Args:
+        location: a path or URL; or an open `Store`, which stays open when this is closed. Its key, clock, trust and
+            mode are then those of the sessions: open it with trust="own", or plain data of anybody who can write the
+            file is taken for a session.
+        namespace: which of the mappings in the file.
+        ttl: seconds that a session lives from its `create`, and from each `touch`, unless these get a number of their
+            own; `FOREVER`: no session expires.
+        codec: how data are encoded. "json" is for plain data; "pickle" holds any object, at the price that anybody
+            who has the key can run code. Existing sessions keep theirs.
+        group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
+            and 0600 without, whatever the umask. Files beside it follow; an existing file keeps its mode. Users of
+            the group need a folder that they may write; give it the group, and `chmod g+s`.
+        options: of the `Store` to open: key, clock, timeout, durability, mode… Its trust is "own" by default, so a
+            record that none of your keys sealed is no session.
+
+    Raises:
+        As `Store`. TypeError: options beside an open `Store`; ttl=None. ValueError: there is no such group.
+    """
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str] | Store[Any],
+        *,
+        namespace: str = "sessions",
+        ttl: float | Literal[Lifetime.FOREVER] = TWO_WEEKS,
+        codec: CodecChoice = "json",
+        group: str | int | None = None,
+        **options: Unpack[OpeningOptions],
+    ) -> None:
+        seconds = check_lifetime(ttl)
+        if isinstance(location, Store):
+            if group is not None:
+                raise TypeError("group: the file is there already; give it to the group with chgrp and chmod")
+            if options:
+                raise TypeError(f"{', '.join(options)}: give options to the Store that you open, not to its Sessions")
+            if location.opened.writeback is not None:
+                raise TypeError(_NO_WRITEBACK)
+            store = location.within(namespace)
+        else:
+            if options.get("writeback"):
+                raise TypeError(_NO_WRITEBACK)
+            if locate(location)[0] == "sqlite":
+                options.setdefault("rights", private_rights(group))
+            elif group is not None:
+                raise ValueError("group is of a store that is a file; this one is not")
+            options.setdefault("trust", "own")
+            store = Store(location, namespace=namespace, codec=codec, **options)
+        self._store, self._ttl = store, seconds
+        self._records = SessionRecords(store, codec)
+
+    # -- one session
+
+    def create(self, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> str:
+        """Makes a session and returns its id, which is the visitor's and is kept nowhere else.
+
+        `ttl` is in seconds, or `FOREVER`; left out, it is that of the `Sessions`.
+
+        Raises:
+            NotSerializable: the codec cannot hold the data; says where in them.
+        """
+        _check_data(data)
+        id = new_id()
+        self._records.put(name_of(id), data, self._seconds(ttl))
+        return id
+
+    def load(self, id: str | None) -> dict[str, Any] | None:
+        """The data of a session, or None where there is none. Whatever `id` is, nothing is raised for it."""
+        return self._records.read(name_of(id))
+
+    def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> bool:
+        """Replaces the data of an existing session; returns whether there is one. The last writer wins, see `edit`.
+
+        It never makes a session: an id that somebody chose, or one that expired or was deleted since `load`, stays
+        absent. The expiry stays, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
+
+        Raises:
+            NotSerializable: the codec cannot hold the data; the session stays as it was.
+        """
+        _check_data(data)
+        name, seconds = name_of(id), self._seconds(ttl)
+        if self._records.read(name) is None:
+            return False
+        try:
+            with nullcontext() if ttl is UNSET else step(self._store):
+                self._store.modify(name, lambda _: data)  # unlike `put`, keeps the expiry and makes no record
+                if ttl is not UNSET:
+                    self._store.touch(name, seconds)
+        except KeyError:  # deleted since
+            return False
+        return True
+
+    def edit(self, id: str | None) -> AbstractContextManager[dict[str, Any]]:
+        """Gives the data to change, and writes them back: one atomic step between threads and processes.
+
+        Other writers wait, so be quick inside. An exception writes nothing. A session that expires inside the block
+        stays expired. Call `save`, `rotate` and `delete` for it after the block: inside, they raise `Conflict`.
+
+        Raises:
+            NoSuchSession: a `KeyError`. NotSerializable: the codec cannot hold the data; nothing was written.
+        """
+        return SessionEdit(self._records, name_of(id))
+
+    def touch(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> bool:
+        """Lets a session live for `ttl` seconds from now; returns whether there is one. Data are not decoded.
+
+        `FOREVER` lets it never expire. Without `ttl` it is that of the `Sessions`, and a session that lives longer
+        anyway is left as it is.
+        """
+        name, seconds = name_of(id), self._seconds(ttl)
+        if name not in self._store:  # without waiting for writers
+            return False
+        try:
+            with step(self._store):
+                before = self._store.record(name)
+                after = self._store.touch(name, seconds)
+                if ttl is UNSET and _ends_later(before, after):
+                    raise _LivesLonger
+        except _LivesLonger:
+            return True
+        except KeyError:
+            return False
+        except UNREADABLE as exc:
+            self._records.reject(exc)
+            return False
+        return True
+
+    def rotate(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> str | None:
+        """Moves a session to a new id, as one step, and returns that; None where there is no session.
+
+        Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
+        (session fixation) is then worth nothing. The data stay; so does the expiry, to within the time that the step
+        takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
+        """
+        name, id, seconds = name_of(id), new_id(), self._seconds(ttl)
+        if self._records.read(name) is None:
+            return None
+        try:
+            with step(self._store):
+                self._records.move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET)
+        except NoSuchSession:
+            return None
+        return id
+
+    def delete(self, id: str | None) -> bool:
+        """Deletes a session; returns whether there was one."""
+        name = name_of(id)
+        if name not in self._store:
+            return False
+        try:
+            del self._store[name]
+        except KeyError:
+            return False
+        return True
+
+    def record(self, id: str | None) -> Record | None:
+        """The metadata of a session (when it was made, when it expires), or None. Data are not decoded."""
+        try:
+            return self._store.record(name_of(id))
+        except KeyError:
+            return None
+
+    # -- all of them
+
+    def __len__(self) -> int:
+        """How many sessions live, those that `load` would refuse among them."""
+        return len(self._store)
+
+    def __bool__(self) -> bool:
+        return True  # `if sessions:` asks for the object, not whether anybody is logged in
+
+    def records(self, prefix: str = "") -> Iterator[Record]:
+        """The metadata of all sessions. Their names are hashes, from which no id can be computed."""
+        return self._store.records(prefix)
+
+    def clear_expired(self) -> int:
+        """Deletes the sessions that have expired; returns how many. At most 256 of them in one transaction.
+
+        Call it now and then: an expired session is absent without it, but takes up room.
+        """
+        return self._store.purge()
+
+    @property
+    def rejected(self) -> int:
+        """How often a session was taken for absent because it could not be trusted or read."""
+        return self._records.rejected
+
+    @property
+    def ttl(self) -> float | Literal[Lifetime.FOREVER]:
+        """Seconds that a session lives by default, or `FOREVER`."""
+        return FOREVER if self._ttl is None else self._ttl
+
+    @property
+    def location(self) -> str:
+        """The absolute path of the file, or ":memory:"."""
+        return self._store.location
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that holds the sessions."""
+        return self._store.namespace
+
+    def close(self) -> None:
+        """Closes; a second call does nothing. A `Store` that was passed in stays open."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        self._store.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        try:
+            state = f"{len(self)} sessions"
+        except errors.StoreClosed:
+            state = "closed"
+        except errors.StoreError as exc:  # a repr is for people who look for the fault
+            state = f"unreadable: {type(exc).__name__}"
+        return f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r} {state}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopened, (type(self), self._store.__reduce__(), self._ttl, self._records.codec)
+
+    # -- how it is done
+
+    def _seconds(self, ttl: float | Lifetime) -> float | None:
+        """The seconds of a lifetime; None is for ever. Left out, it is that of the sessions."""
+        return self._ttl if ttl is UNSET else check_lifetime(ttl)
+
+
+class _LivesLonger(Exception):
+    """A touch would shorten the life of the session."""
+
+
+def _check_data(data: object) -> None:
+    if not isinstance(data, dict):  # what it is instead may be an id: it is not shown
+        raise TypeError(f"the data of a session are a dict, not {type(data).__name__}")
+
+
+def _ends_later(one: Record, other: Record) -> bool:
+    return other.expires is not None and (one.expires is None or one.expires > other.expires)
+
+
+def reopened(cls: type[Sessions], store: tuple[Any, ...], ttl: float | None, codec: CodecChoice) -> Sessions:
+    """Opens pickled or copied sessions again, with a handle of their own."""
+    reopen, arguments = store
+    with reopen(*arguments) as opened:
+        return cls(opened, namespace=opened.namespace, ttl=FOREVER if ttl is None else ttl, codec=codec)
