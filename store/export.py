@@ -9,9 +9,9 @@
 
 On the command line: `store export pickles app.db copies`. `store import` takes all of these back.
 
-What is written is there in full or not at all, and never in place of anything. Records that cannot be read, or that
-the form cannot hold, are left out and reported. A shelf and pickles have no expiry; JSON lines keep it. Whoever reads
-a shelf or a pickle with the standard library runs what it says: give them to people who trust you.
+An export is complete or not there at all, and never in place of another file. Records that cannot be read, or that
+the form cannot hold, are left out and reported. A shelf and pickles have no expiry; JSON lines keep it. Reading a
+shelf or a pickle with the standard library runs its code: give them to people who trust you.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from store.care.foreign import as_json, pickled
@@ -32,16 +33,20 @@ from store.mapping.store import Store
 from store.opened.arguments import check_name
 from store.system.syncing import sync_file, sync_folder
 
+Write = Callable[[str, Any, "float | None"], object]
+"""Writes a record: name, value, expiry. Raises: NotSerializable, NoRoom: the form cannot hold it."""
+
 SUFFIX = ".pickle"
+SHELF_SUFFIXES = ("", ".dat", ".dir", ".bak", ".db", ".pag")
 MAX_FILE_NAME = 255  # bytes: https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/limits.h.html
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What became of one record.
+    """The outcome of one record.
 
-    `outcome` is "exported", "refused" (somebody else's, and it takes a class that is not allowed) or "failed";
-    `why` says what stood in the way.
+    `outcome` is "exported", "refused" (another user's, and it takes a class that is not allowed) or "failed"; `why`
+    is the reason.
     """
 
     name: str
@@ -49,23 +54,8 @@ class Exported:
     why: str = ""
 
 
-class Writer(Protocol):
-    """Writes records into a temporary place, and then to the one that was asked for."""
-
-    def __init__(self, path: str) -> None: ...
-
-    def write(self, name: str, value: Any, expires: float | None) -> None:
-        """Raises: NotSerializable, ValueError: the form cannot hold the record."""
-
-    def publish(self) -> None:
-        """Puts all of it in its place. Raises: FileExistsError: something else is there by now."""
-
-    def discard(self) -> None:
-        """Removes what was written and not published."""
-
-
 def export_to(store: Store[Any], kind: str, path: str | os.PathLike[str], *, prefix: str = "") -> Iterator[Exported]:
-    """Writes the records of the store's namespace, as the result is read to its end; one result for each.
+    """Write the records of the store's namespace, as the result is read to its end; one result for each.
 
     Args:
         kind: "jsonl", "shelve" or "pickles".
@@ -78,8 +68,10 @@ def export_to(store: Store[Any], kind: str, path: str | os.PathLike[str], *, pre
     if kind not in WRITERS:
         raise ValueError(f"unknown kind {kind!r}: one of {', '.join(WRITERS)}")
     check_name(prefix, "prefix")
-    where = os.path.abspath(os.fsdecode(path))
-    return _export(store, WRITERS[kind](where), prefix)
+    target = os.path.abspath(os.fsdecode(path))
+    for suffix in SHELF_SUFFIXES if kind == "shelve" else ("",):
+        _check_free(target + suffix)
+    return _export(store, WRITERS[kind], target, prefix)
 
 
 def export_lines(store: Store[Any], write: Callable[[str], object], *, prefix: str = "") -> Iterator[Exported]:
@@ -96,20 +88,17 @@ def json_line(name: str, value: Any, expires: float | None) -> str:
 def _lossless(value: Any) -> str:
     try:
         return as_json(value)
-    except NotSerializable as exc:  # its message speaks of codecs, which nobody chose here
+    except NotSerializable as exc:  # its message is about codecs, which are not an option here
         why = exc.message.partition("; use the codec")[0].partition("; convert it")[0]
         raise NotSerializable(f"{why}; a shelf and pickles can hold it", path=exc.path) from exc.__cause__
 
 
-def _export(store: Store[Any], writer: Writer, prefix: str) -> Iterator[Exported]:
-    try:
-        yield from _records(store, writer.write, prefix)
-        writer.publish()
-    finally:
-        writer.discard()
+def _export(store: Store[Any], writer: Writer, target: str, prefix: str) -> Iterator[Exported]:
+    with _temporary_beside(target) as folder, writer(folder, target) as write:
+        yield from _records(store, write, prefix)
 
 
-def _records(store: Store[Any], write: Callable[[str, Any, float | None], object], prefix: str) -> Iterator[Exported]:
+def _records(store: Store[Any], write: Write, prefix: str) -> Iterator[Exported]:
     for name in store:
         if not name.startswith(prefix):
             continue
@@ -131,123 +120,97 @@ class NoRoom(Exception):
     """The form has no place for a record of that name."""
 
 
-class _Hidden:
-    """A temporary folder beside the place that the result goes to."""
-
-    beside: ClassVar[tuple[str, ...]] = ("",)  # the suffixes of names that may not be taken
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        for suffix in self.beside:
-            if os.path.lexists(path + suffix):
-                raise FileExistsError(17, "is there already, and is not overwritten", path + suffix)
-        folder, name = os.path.split(path)
-        try:
-            self._folder = tempfile.mkdtemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
-        except OSError as exc:
-            raise StorageError(
-                f"nothing can be written to {folder}: {exc.strerror}", errno=exc.errno, path=folder
-            ) from exc
-
-    def discard(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _inside(self, name: str) -> str:
-        return os.path.join(self._folder, name)
-
-    def _move(self, name: str, target: str) -> None:
-        """Gives a file its place, which a rename would take from whoever has it. Synced: it counts as a copy."""
-        self._sync(name)
-        try:
-            os.link(self._inside(name), target)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            if os.path.lexists(target):
-                raise FileExistsError(17, "is there already, and is not overwritten", target) from None
-            os.rename(self._inside(name), target)
-        sync_folder(os.path.dirname(target))
-
-    def _sync(self, name: str) -> None:
-        with open(self._inside(name), "rb+") as file:
-            sync_file(file)
+# -- the forms
 
 
-class JsonLines(_Hidden):
+@contextmanager
+def json_lines(folder: str, target: str) -> Iterator[Write]:
     """One line for each record."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._file = open(self._inside("lines"), "x", encoding="ascii")  # noqa: SIM115
-
-    def write(self, name: str, value: Any, expires: float | None) -> None:
-        self._file.write(json_line(name, value, expires) + "\n")
-
-    def publish(self) -> None:
-        self._file.close()
-        self._move("lines", self._path)
-
-    def discard(self) -> None:
-        self._file.close()
-        super().discard()
+    lines = os.path.join(folder, "lines")
+    with open(lines, "x", encoding="ascii") as file:
+        yield lambda name, value, expires: file.write(json_line(name, value, expires) + "\n")
+    _move(lines, target)
 
 
-class Shelf(_Hidden):
-    """The two files of dbm.dumb, the one dbm module that every Python has; `shelve.open(path)` finds them."""
-
-    beside = ("", ".dat", ".dir", ".bak", ".db", ".pag")
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self._db = dbm.dumb.open(self._inside("shelf"), "n")  # noqa: SIM115
-
-    def write(self, name: str, value: Any, expires: float | None) -> None:
-        self._db[name.encode()] = pickled(value)
-
-    def publish(self) -> None:
-        self._db.close()
-        self._move("shelf.dat", self._path + ".dat")
-        try:
-            self._move("shelf.dir", self._path + ".dir")  # without which the other is no shelf
-        except BaseException:
-            os.unlink(self._path + ".dat")
-            raise
-
-    def discard(self) -> None:
-        self._db.close()
-        super().discard()
+@contextmanager
+def shelf(folder: str, target: str) -> Iterator[Write]:
+    """The two files of dbm.dumb, the one dbm module that every Python has; `shelve.open(target)` finds them."""
+    made = os.path.join(folder, "shelf")
+    with dbm.dumb.open(made, "n") as db:
+        yield lambda name, value, expires: db.__setitem__(name.encode(), pickled(value))
+    _move(made + ".dat", target + ".dat")
+    try:
+        _move(made + ".dir", target + ".dir")
+    except BaseException:
+        os.unlink(target + ".dat")  # alone it is no shelf
+        raise
 
 
-class Pickles(_Hidden):
+@contextmanager
+def pickles(folder: str, target: str) -> Iterator[Write]:
     """A file for each record, named after it with percent escapes: `/` is `%2F`, so none leaves the folder."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        os.mkdir(self._inside("files"))
-
-    def write(self, name: str, value: Any, expires: float | None) -> None:
-        file_name = quote(name, safe="") + SUFFIX
-        if len(file_name) > MAX_FILE_NAME:
-            raise NoRoom("its name is too long for that of a file; JSON lines and a shelf can hold it")
-        data = pickled(value)
-        try:
-            with open(self._inside(f"files/{file_name}"), "xb") as file:
-                file.write(data)
-        except FileExistsError:  # where A and a are the same to the file system
-            raise NoRoom("to this file system another name is the same; JSON lines and a shelf can hold it") from None
-
-    def publish(self) -> None:
-        if os.path.lexists(self._path):  # a rename would take the place of an empty folder
-            raise FileExistsError(17, "is there already, and is not overwritten", self._path)
-        for name in os.listdir(self._inside("files")):  # only now: the system has written most of them meanwhile
-            self._sync(f"files/{name}")
-        sync_folder(self._inside("files"))
-        os.rename(self._inside("files"), self._path)
-        sync_folder(os.path.dirname(self._path))
+    files = os.path.join(folder, "files")
+    os.mkdir(files)
+    yield lambda name, value, expires: _write_pickle(files, name, value)
+    _check_free(target)  # a rename would replace an empty folder
+    for name in os.listdir(files):  # only now: the system has written most of them meanwhile
+        _sync(os.path.join(files, name))
+    sync_folder(files)
+    os.rename(files, target)
+    sync_folder(os.path.dirname(target))
 
 
-WRITERS: dict[str, type[JsonLines] | type[Shelf] | type[Pickles]] = {
-    "jsonl": JsonLines,
-    "shelve": Shelf,
-    "pickles": Pickles,
-}
+def _write_pickle(folder: str, name: str, value: Any) -> None:
+    file_name = quote(name, safe="") + SUFFIX
+    if len(file_name) > MAX_FILE_NAME:
+        raise NoRoom("its name is too long for that of a file; JSON lines and a shelf can hold it")
+    data = pickled(value)
+    try:
+        with open(os.path.join(folder, file_name), "xb") as file:
+            file.write(data)
+    except FileExistsError:  # where A and a are the same to the file system
+        raise NoRoom("to this file system another name is the same; JSON lines and a shelf can hold it") from None
+
+
+Writer = Callable[[str, str], AbstractContextManager[Write]]
+"""Of a temporary folder and the target: gives the function that writes, and moves the result to the target."""
+
+WRITERS: dict[str, Writer] = {"jsonl": json_lines, "shelve": shelf, "pickles": pickles}
+
+
+# -- files
+
+
+@contextmanager
+def _temporary_beside(target: str) -> Iterator[str]:
+    folder, name = os.path.split(target)
+    try:
+        made = tempfile.mkdtemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+    except OSError as exc:
+        why = f"nothing can be written to {folder}: {exc.strerror}"
+        raise StorageError(why, errno=exc.errno, path=folder) from exc
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _check_free(path: str) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(17, "is there already, and is not overwritten", path)
+
+
+def _move(file: str, target: str) -> None:
+    """Sync a file and move it to a place that is free: a rename would replace another file."""
+    _sync(file)
+    try:
+        os.link(file, target)
+    except OSError:  # there is another file, or the file system has no links
+        _check_free(target)
+        os.rename(file, target)
+    sync_folder(os.path.dirname(target))
+
+
+def _sync(path: str) -> None:
+    with open(path, "rb+") as file:
+        sync_file(file)

@@ -1,127 +1,52 @@
-"""Opening, using and closing, from the tasks of an event loop, what works on a thread: a `Store`, or `Sessions`."""
+"""What `AsyncStore` and `AsyncSessions` have in common, and the functions that their methods are made with.
+
+    class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
+        touch = forward(Store[V].touch)         # async def touch(self, name, ttl) -> Record
+        records = iterate(Store[V].records)     # def records(self, prefix="") -> AsyncIterator[Record]
+        edit = block(Store[V].edit)             # def edit(self, name, default=…) -> AbstractAsyncContextManager[V]
+
+Each takes the method's parameters, types and docstring from the class that it forwards to. At run time the method is
+looked up by its name, so that a subclass of that class works too.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from functools import partial, update_wrapper
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar
 
-from store.aio.worker import Worker
-from store.errors import StoreClosed, StoreError
+from store.aio.blocks import Block
+from store.aio.opening import Closable, Opening
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-
-class Kept(Protocol):
-    """What is opened and used on the thread."""
-
-    @property
-    def location(self) -> str: ...
-
-    @property
-    def namespace(self) -> str: ...
-
-    def close(self) -> None: ...
-
-
-H = TypeVar("H", bound=Kept)
-K = TypeVar("K", bound=Kept)
+H = TypeVar("H", bound=Closable)
+P = ParamSpec("P")
 T = TypeVar("T")
-
-BATCH = 100  # what an iteration fetches from the worker at once
-
-
-def instead(name: str, call: str) -> Callable[..., NoReturn]:
-    """An operator of `name`, which cannot be awaited: its error says what to call."""
-
-    def refuse(self: object, *_: object) -> NoReturn:
-        raise TypeError(f"{name} has no operators, which cannot be awaited: use {call}")
-
-    return refuse
+F = TypeVar("F", bound=Callable[..., Any])
+A = TypeVar("A", bound="AsyncHandle[Any]")
 
 
 class AsyncHandle(Generic[H]):
-    """Opens and closes on a thread of its own, or on that of another one, what its subclass has methods for."""
+    """Holds an `Opening`, and opens and closes it."""
 
-    def _begin(
-        self, make: Callable[[], H], timeout: float, what: object, *, owns: bool = True, worker: Worker | None = None
-    ) -> None:
-        self._make, self._timeout, self._owns = make, timeout, owns
-        self._what = f"{type(self).__name__} on {what}"  # for the error of a thread that cannot be made
-        self._store: H | None = None
-        self._worker = worker
-        self._opening = asyncio.Lock()
-        self._closed = self._has_let_go = False
-
-    def _share(self, other: AsyncHandle[K], make: Callable[[H], K]) -> None:
-        """Have another one work on our thread, with what is made of ours when it is opened."""
-        other._begin(lambda: make(self._opened()), self._timeout, self.location, worker=self._running())
-
-    # -- opening and closing
+    def __init__(self, opening: Opening[H]) -> None:
+        self.opening = opening
 
     async def open(self) -> Self:
-        """Opens it, in the event loop that runs; returns it. Raises: what `Store(…)` raises."""
-        if self._closed:
-            raise StoreClosed(f"this {type(self).__name__} was closed, and is opened once; make another one")
-        async with self._opening:
-            if self._store is not None:
-                self._running().check()
-                return self
-            worker = self._worker or Worker(self._timeout, self._what)
-            worker.handles += 1
-            try:
-                await worker.run(partial(self._open_in_worker, worker))
-            except BaseException:
-                await self._give_up(worker)
-                raise
+        """Open it, in the event loop that runs; returns it. Raises: what `Store(…)` raises."""
+        await self.opening.open()
         return self
 
-    def _open_in_worker(self, worker: Worker) -> None:
-        self._store, self._worker = self._make(), worker
-
-    async def _give_up(self, worker: Worker) -> None:
-        """It was not to be opened, or its task was cancelled meanwhile."""
-        if self._store is not None:
-            await self.close()
-        else:
-            worker.let_go()
-
     async def close(self) -> None:
-        """Waits for its turn, and closes the store and its thread; a second call does nothing.
+        """Wait for its turn, and close the store and its thread; a second call does nothing.
 
         Raises:
             StoreError: this task is in a transaction of it.
         """
-        if self._closed or self._store is None:
-            self._closed = True
-            return
-        worker = self._running()
-        try:
-            await worker.run(partial(self._close_in_worker, worker.is_inside()))
-        except StoreClosed:  # another task closed it, while this one waited
-            pass
-        finally:
-            self._let_go(worker)
-
-    def _let_go(self, worker: Worker) -> None:
-        if self._closed and not self._has_let_go:
-            self._has_let_go = True
-            worker.let_go()
-
-    def _close_in_worker(self, inside: bool) -> None:
-        if self._closed:
-            return
-        try:
-            if self._owns and self._store is not None:
-                self._store.close()
-        except StoreError:
-            self._closed = not inside  # what is written back at the end may fail; it is closed all the same
-            raise
-        self._closed = True
+        await self.opening.close()
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -131,74 +56,88 @@ class AsyncHandle(Generic[H]):
     ) -> None:
         await self.close()
 
-    def __del__(self) -> None:
-        store, worker = getattr(self, "_store", None), getattr(self, "_worker", None)
-        if store is None or worker is None or self._closed:
-            return
-        warnings.warn(f"{self!r} was not closed: use `async with`", ResourceWarning, stacklevel=2, source=self)
-        worker.abandon(partial(_close_quietly, store) if self._owns else _nothing)
-
-    def __repr__(self) -> str:
-        if self._store is None:
-            return f"<{type(self).__name__} {'closed' if self._closed else 'not open'}>"
-        closed = " closed" if self._closed else ""
-        return f"<{type(self).__name__} {self._store.location!r} namespace={self._store.namespace!r}{closed}>"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """As that of what it opened: another one on the same file, which is yet to be opened."""
-        return _again, (type(self), self._opened().__reduce__(), self._timeout)
-
     @property
     def namespace(self) -> str:
-        """The namespace whose records this mapping holds."""
-        return self._opened().namespace
+        """The namespace whose records it holds."""
+        return self.opening.opened.namespace
 
     @property
     def location(self) -> str:
         """The absolute path of the file, or ":memory:"."""
-        return self._opened().location
+        return self.opening.opened.location
 
-    # -- how it is done
+    def __repr__(self) -> str:
+        return repr(self.opening)
 
-    async def _do(self, function: Callable[[H], T]) -> T:
-        return await self._running().run(lambda: function(self._opened()))
-
-    async def _each(self, begin: Callable[[H], Iterator[T]]) -> AsyncIterator[T]:
-        """The iterator is made and advanced in the worker; it holds nothing open between two steps."""
-        iterator = await self._do(begin)
-        while batch := await self._do(lambda _: list(islice(iterator, BATCH))):
-            for item in batch:
-                yield item
-
-    def _opened(self) -> H:
-        if self._closed:
-            where = "" if self._store is None else f" on {self._store.location}"
-            raise StoreClosed(f"the store{where} was closed; open it again")
-        if self._store is None:
-            name = type(self).__name__
-            raise StoreError(f"this {name} is not open: use `async with {name}(…) as s`, or await s.open()")
-        return self._store
-
-    def _running(self) -> Worker:
-        self._opened()
-        assert self._worker is not None
-        return self._worker
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As `opened` is pickled: another one on the same file, which is not open yet."""
+        return _again, (type(self), self.opening.opened.__reduce__(), self.opening.timeout)
 
 
-def _again(cls: type[AsyncHandle[Any]], reduced: tuple[Any, ...], timeout: float) -> AsyncHandle[Any]:
+def handle_of(cls: type[A], opening: Opening[Any]) -> A:
+    """An object of `cls` that holds this opening."""
+    handle = cls.__new__(cls)
+    AsyncHandle.__init__(handle, opening)
+    return handle
+
+
+def _again(cls: type[A], reduced: tuple[Any, ...], timeout: float) -> A:
+    """Called by pickles, which have it by its name."""
     make, arguments = reduced
-    other = cls.__new__(cls)
-    other._begin(partial(make, *arguments), timeout, "what was pickled")
-    return other
+    return handle_of(cls, Opening(cls.__name__, partial(make, *arguments), timeout, "a pickled location"))
 
 
-def _close_quietly(store: Kept) -> None:
-    """Of one that was left: nobody is there to be told."""
-    try:
-        store.close()
-    except StoreError:
-        pass
+def forward(
+    method: Callable[Concatenate[H, P], T],
+) -> Callable[Concatenate[AsyncHandle[H], P], Coroutine[Any, Any, T]]:
+    """An awaitable method that calls `method` in the worker."""
+
+    @_like(method)
+    async def forwarded(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.opening.do(lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
+
+    return forwarded
 
 
-def _nothing() -> None:
-    """What a store that is somebody else's needs."""
+def iterate(
+    method: Callable[Concatenate[H, P], Iterator[T]],
+) -> Callable[Concatenate[AsyncHandle[H], P], AsyncIterator[T]]:
+    """A method for `async for`: what `method` returns, fetched a few items at a time in the worker."""
+
+    @_like(method)
+    def iterated(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        return self.opening.each(lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
+
+    return iterated
+
+
+def block(
+    method: Callable[Concatenate[H, P], AbstractContextManager[T]],
+) -> Callable[Concatenate[AsyncHandle[H], P], AbstractAsyncContextManager[T]]:
+    """A method for `async with`. Calls of other tasks wait until the block ends."""
+
+    @_like(method)
+    def entered(self: AsyncHandle[H], /, *args: P.args, **kwargs: P.kwargs) -> AbstractAsyncContextManager[T]:
+        return Block(self.opening, lambda opened: getattr(opened, method.__name__)(*args, **kwargs))
+
+    return entered
+
+
+def _like(method: Callable[..., Any]) -> Callable[[F], F]:
+    """Give a function the parameters and the docstring of a method."""
+
+    def decorate(function: F) -> F:
+        update_wrapper(function, method)
+        function.__qualname__ = f"Async{method.__qualname__}"  # for the warning that it was never awaited
+        return function
+
+    return decorate
+
+
+def instead(name: str, call: str) -> Callable[..., NoReturn]:
+    """An operator of `name`, which cannot be awaited: its error says what to call."""
+
+    def refuse(self: object, *_: object) -> NoReturn:
+        raise TypeError(f"{name} has no operators, which cannot be awaited: use {call}")
+
+    return refuse

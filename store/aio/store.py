@@ -9,213 +9,176 @@
         async for name, value in s.items():
             print(name, value)
 
-Every method of `Store` is here under its own name, to be awaited; what `Store` has operators for is called:
+Every method of `Store` is here under its own name, to be awaited. Operators of `Store` are methods:
 
     s[name]            await s.getitem(name)         name in s     await s.contains(name)
     s[name] = value    await s.set(name, value)      len(s)        await s.length()
-    del s[name]        await s.delete(name)          s == other    await s.equals(other)
+    del s[name]        await s.delitem(name)         s == other    await s.equals(other)
     for name in s      async for name in s           dict(s)       await s.as_dict()
     reversed(s)        s.keys(reverse=True)          s |= other    await s.update(other)
 
 `AsyncSessions` is the same for `store.sessions.Sessions`.
-
-One thread works for each store: SQLite knows no asynchronous calls, waiting for another writer would block the event
-loop, and a transaction belongs to the thread that began it. What is encoded is encoded there: leave a value alone
-until the call that stores it has returned.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack, overload
 
-from store.aio.blocks import AsyncWatch, Block, Named
-from store.aio.handle import AsyncHandle, instead
-from store.aio.sessions import AsyncSessions
+from store.aio.blocks import AsyncLock, AsyncWatch
+from store.aio.handle import AsyncHandle, block, forward, handle_of, instead, iterate
+from store.aio.opening import Opening
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
-from store.opened.options import DEFAULT_TIMEOUT_SECONDS
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS, StoreOptions
 from store.opened.sentinels import MISSING, Missing
 from store.watching import INTERVAL_SECONDS
 
-if TYPE_CHECKING:
-    from store.care.backup import Backup
-    from store.care.compact import Compaction
-    from store.care.inspect import Inspection
-    from store.care.rekey import Rekeying
-    from store.care.stats import Stats
-    from store.care.verify import Verification
-    from store.rows.record import Record
-
-__all__ = ["AsyncSessions", "AsyncStore"]
-
 V = TypeVar("V")
+D = TypeVar("D")
 
 
 class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     """The mapping of a `Store` for the tasks of one event loop; see there for the arguments and methods.
 
-    Opened by `async with`, or `await s.open()`, in the event loop that it then belongs to; not for several threads,
-    nor a forked child, which open their own. A `Store` in place of the location is used, and not closed.
+    Open it by `async with`, or `await s.open()`, in the event loop that it then belongs to. It cannot be shared by
+    several threads or with a forked child, which open their own. A `Store` in place of the location is used, and not
+    closed.
 
     Calls are done one after the other. Those of other tasks wait while a task is in `transaction()` or `edit()`, as
     other threads do with `Store`; tasks that were *started* inside such a block get a `StoreError`, since a block
-    that waits for them would wait for ever.
+    that waits for them would wait for ever. A function that is given to a method is called in the store's thread.
 
     Cancelling a call that waits for its turn does nothing. One that has begun runs to its end: `CancelledError` is
-    raised then, and what was written is written. (With another program holding the store that may take as long as the
+    raised then, and its write has been made. (With another program holding the store that may take as long as the
     store's `timeout`, whatever `asyncio.timeout` says.) A block that is cancelled is rolled back; a commit that has
     begun is done.
     """
 
-    def __init__(self, location: str | os.PathLike[str] | Store[V], **options: Any) -> None:
+    def __init__(self, location: str | os.PathLike[str] | Store[V], **options: Unpack[StoreOptions]) -> None:
+        kind = type(self).__name__
         timeout: float = options.get("timeout", DEFAULT_TIMEOUT_SECONDS)
-        if isinstance(location, Store):
-            if options:
-                raise TypeError("a Store that is open has its options; give a location, or no options")
-            self._begin(lambda: location, timeout, location.location, owns=False)
+        if not isinstance(location, Store):
+            make = partial(Store, location, **options)
+            super().__init__(Opening(kind, make, check_timeout(timeout), location))
+        elif options:
+            raise TypeError("a Store that is open has its options; give a location, or no options")
         else:
-            self._begin(partial(Store, location, **options), check_timeout(timeout), location)
+            super().__init__(Opening(kind, lambda: location, timeout, location.location, owns=False))
 
     def within(self, namespace: str) -> AsyncStore[V]:
         """Another mapping in the same file, by the same thread, in the same transactions; opened by `async with`."""
-        other: AsyncStore[V] = AsyncStore.__new__(type(self))
-        self._share(other, lambda s: s.within(namespace))
-        return other
+        return handle_of(type(self), self.opening.share(type(self).__name__, lambda s: s.within(namespace)))
 
     # -- one record
 
     async def getitem(self, name: str) -> V:
         """`s[name]`. Raises: KeyError."""
-        return await self._do(lambda s: s[name])
-
-    async def get(self, name: str, default: Any = None, /) -> Any:
-        """The value of that name, or `default` where there is no such record."""
-        return await self._do(lambda s: s.get(name, default))
+        return await self.opening.do(lambda s: s[name])
 
     async def set(self, name: str, value: V) -> None:
         """`s[name] = value`."""
-        await self._do(lambda s: s.__setitem__(name, value))
+        await self.opening.do(lambda s: s.__setitem__(name, value))
 
-    async def delete(self, name: str) -> None:
+    async def delitem(self, name: str) -> None:
         """`del s[name]`. Raises: KeyError."""
-        await self._do(lambda s: s.__delitem__(name))
+        await self.opening.do(lambda s: s.__delitem__(name))
 
     async def contains(self, name: object) -> bool:
         """`name in s`."""
-        return await self._do(lambda s: name in s)
+        return await self.opening.do(lambda s: name in s)
 
+    popitem = forward(Store[V].popitem)
+    setdefault = forward(Store[V].setdefault)
+    put = forward(Store[V].put)
+    add = forward(Store[V].add)
+    incr = forward(Store[V].incr)
+    delete = forward(Store[V].delete)
+    get_with_record = forward(Store[V].get_with_record)
+    record = forward(Store[V].record)
+    touch = forward(Store[V].touch)
+    inspect = forward(Store[V].inspect)
+    admit = forward(Store[V].admit)
+
+    @overload  # mypy makes one signature of overloads that are forwarded
+    async def get(self, name: str, /) -> V | None: ...
+    @overload
+    async def get(self, name: str, default: V | D, /) -> V | D: ...
+    async def get(self, name: str, default: Any = None, /) -> Any:
+        """The value of that name, or `default` where there is no such record."""
+        return await self.opening.do(lambda s: s.get(name, default))
+
+    @overload
+    async def pop(self, name: str, /) -> V: ...
+    @overload
+    async def pop(self, name: str, default: V | D, /) -> V | D: ...
     async def pop(self, name: str, default: Any = MISSING, /) -> Any:
-        """As `Store.pop`."""
-        return await self._do(lambda s: s.pop(name, default))
-
-    async def popitem(self) -> tuple[str, V]:
-        """As `Store.popitem`."""
-        return await self._do(lambda s: s.popitem())
-
-    async def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
-        """As `Store.setdefault`."""
-        return await self._do(lambda s: s.setdefault(name, default))
-
-    async def put(self, name: str, value: V, **options: Any) -> Record:
-        """As `Store.put`."""
-        return await self._do(lambda s: s.put(name, value, **options))
-
-    async def record(self, name: str) -> Record:
-        """As `Store.record`."""
-        return await self._do(lambda s: s.record(name))
+        """Delete a record and return its value, as one step; one that cannot be decoded stays."""
+        return await self.opening.do(lambda s: s.pop(name, default))
 
     async def modify(self, name: str, fn: Callable[[V], V], default: V | Missing = MISSING) -> V:
         """As `Store.modify`; `fn` is called in the store's thread. For a coroutine use `transaction`."""
-        if iscoroutinefunction(fn):
-            raise TypeError(
-                "fn is a plain function, called in the store's thread; to await inside, use transaction()"
-            )
-        return await self._do(lambda s: s.modify(name, fn, default))
+        _check_plain(fn)
+        return await self.opening.do(lambda s: s.modify(name, fn, default))
 
-    async def touch(self, name: str, ttl: float | None) -> Record:
-        """As `Store.touch`."""
-        return await self._do(lambda s: s.touch(name, ttl))
-
-    async def inspect(self, name: str) -> Inspection:
-        """As `Store.inspect`."""
-        return await self._do(lambda s: s.inspect(name))
-
-    async def admit(self, inspection: Inspection) -> Record:
-        """As `Store.admit`."""
-        return await self._do(lambda s: s.admit(inspection))
+    async def transact(self, fn: Callable[[Store[V]], D]) -> D:
+        """As `Store.transact`; `fn` is called with the `Store`, in its thread. For a coroutine use `transaction`."""
+        _check_plain(fn)
+        return await self.opening.do(lambda s: s.transact(fn))
 
     # -- many
 
+    get_many = forward(Store[V].get_many)
+    delete_many = forward(Store[V].delete_many)
+    delete_prefix = forward(Store[V].delete_prefix)
+    clear = forward(Store[V].clear)
+    names = forward(Store[V].names)
+    records = iterate(Store[V].records)
+
     async def length(self) -> int:
         """`len(s)`."""
-        return await self._do(len)
+        return await self.opening.do(len)
 
     async def equals(self, other: object) -> bool:
         """`s == other`, also with another `AsyncStore`."""
         theirs = _plain(other)
-        return await self._do(lambda s: bool(s == theirs))
+        return await self.opening.do(lambda s: bool(s == theirs))
 
     async def as_dict(self) -> dict[str, V]:
         """All of it as of one moment."""
-        return await self._do(lambda s: s | {})
-
-    async def get_many(self, names: Iterable[str]) -> dict[str, V]:
-        """As `Store.get_many`."""
-        return await self._do(lambda s: s.get_many(names))
+        return await self.opening.do(lambda s: s | {})
 
     async def update(self, other: Any = (), /, **named: V) -> None:
         """As `Store.update`; an iterator is consumed in the store's thread."""
         theirs = _plain(other)
-        await self._do(lambda s: s.update(theirs, **named))
-
-    async def clear(self) -> None:
-        """As `Store.clear`."""
-        await self._do(lambda s: s.clear())
-
-    async def names(
-        self, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
-    ) -> list[str]:
-        """As `Store.names`."""
-        return await self._do(lambda s: s.names(prefix, after, limit, reverse))
+        await self.opening.do(lambda s: s.update(theirs, **named))
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.keys()
 
     def keys(self, *, reverse: bool = False) -> AsyncIterator[str]:
         """The names, in order of insertion, for `async for`."""
-        return self._each(lambda s: reversed(s) if reverse else iter(s))
+        return self.opening.each(lambda s: reversed(s) if reverse else iter(s))
 
     def values(self, *, reverse: bool = False) -> AsyncIterator[V]:
         """The values, for `async for`; fetched a few at a time."""
-        return self._each(lambda s: reversed(s.values()) if reverse else iter(s.values()))
+        return self.opening.each(lambda s: reversed(s.values()) if reverse else iter(s.values()))
 
     def items(self, *, reverse: bool = False) -> AsyncIterator[tuple[str, V]]:
         """The pairs of name and value, for `async for`; fetched a few at a time."""
-        return self._each(lambda s: reversed(s.items()) if reverse else iter(s.items()))
-
-    def records(self, prefix: str = "") -> AsyncIterator[Record]:
-        """As `Store.records`, for `async for`."""
-        return self._each(lambda s: s.records(prefix))
+        return self.opening.each(lambda s: reversed(s.items()) if reverse else iter(s.items()))
 
     # -- several steps as one
 
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """All or nothing, for this task: `async with s.transaction():`. Nests. Other tasks wait until it ends."""
-        return Block(self._running, lambda: self._opened().transaction())
+    transaction = block(Store[V].transaction)
+    edit = block(Store[V].edit)
 
-    def edit(self, name: str, default: V | Missing = MISSING) -> AbstractAsyncContextManager[V]:
-        """As `Store.edit`: `async with s.edit(name) as value:`. Other tasks wait until it ends."""
-        return Block(self._running, lambda: self._opened().edit(name, default))
-
-    def lock(self, name: str, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
+    def lock(self, name: str, timeout: float | None = None) -> AsyncLock:
         """As `Store.lock`, between tasks too: `async with s.lock(name):`. Does not hold up the store."""
-        seconds = None if timeout is None else check_timeout(timeout)
-        return Named(self._running, lambda: self._opened().lock(name, 0), name, seconds)
+        return AsyncLock(self.opening, name, None if timeout is None else check_timeout(timeout))
 
     def watch(
         self,
@@ -225,49 +188,26 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         *,
         interval: float = INTERVAL_SECONDS,
     ) -> AsyncWatch:
-        """As `Store.watch`. `async with s.watch() as changes:` tells what changes from then on; `async for change in
-        s.watch()` what changes from its first step on."""
-        return AsyncWatch(self._running, lambda: self._opened().watch(names, prefix, timeout, interval=interval))
+        """As `Store.watch`, for `async for`.
 
-    # -- the rest
+        `async with s.watch() as changes:` watches from there on; `async for change in s.watch()` from its first step.
+        """
+        return AsyncWatch(self.opening, lambda s: s.watch(names, prefix, timeout, interval=interval))
 
-    async def purge(self) -> int:
-        """As `Store.purge`."""
-        return await self._do(lambda s: s.purge())
+    # -- maintenance
 
-    async def namespaces(self) -> list[str]:
-        """As `Store.namespaces`."""
-        return await self._do(lambda s: s.namespaces())
-
-    async def stats(self) -> Stats:
-        """As `Store.stats`."""
-        return await self._do(lambda s: s.stats())
-
-    async def verify(self, *, quick: bool = False) -> Verification:
-        """As `Store.verify`."""
-        return await self._do(lambda s: s.verify(quick=quick))
-
-    async def rekey(self, *, progress: Callable[[int, int], None] | None = None) -> Rekeying:
-        """As `Store.rekey`; `progress` is called in the store's thread."""
-        return await self._do(lambda s: s.rekey(progress=progress))
-
-    async def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
-        """As `Store.compact`; `progress` is called in the store's thread."""
-        return await self._do(lambda s: s.compact(progress=progress))
-
-    async def backup(
-        self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None
-    ) -> Backup:
-        """As `Store.backup`; `progress` is called in the thread of the store."""
-        return await self._do(lambda s: s.backup(path, progress=progress))
-
-    async def sync(self) -> None:
-        """As `Store.sync`."""
-        await self._do(lambda s: s.sync())
+    purge = forward(Store[V].purge)
+    namespaces = forward(Store[V].namespaces)
+    stats = forward(Store[V].stats)
+    verify = forward(Store[V].verify)
+    rekey = forward(Store[V].rekey)
+    compact = forward(Store[V].compact)
+    backup = forward(Store[V].backup)
+    sync = forward(Store[V].sync)
 
     __getitem__ = instead("an AsyncStore", "await s.getitem(name), or s.get(name)")
     __setitem__ = instead("an AsyncStore", "await s.set(name, value)")
-    __delitem__ = instead("an AsyncStore", "await s.delete(name)")
+    __delitem__ = instead("an AsyncStore", "await s.delitem(name)")
     __contains__ = instead("an AsyncStore", "await s.contains(name)")
     __len__ = instead("an AsyncStore", "await s.length()")
     __bool__ = instead("an AsyncStore", "await s.length()")
@@ -276,6 +216,12 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     __exit__ = instead("an AsyncStore", "async with")
 
 
+def _check_plain(fn: Callable[..., Any]) -> None:
+    """Raises: TypeError: it is a coroutine function."""
+    if iscoroutinefunction(fn):
+        raise TypeError("fn is a plain function, called in the store's thread; to await inside, use transaction()")
+
+
 def _plain(other: Any) -> Any:
-    """What a `Store` can compare itself with, and take records from."""
-    return other._opened() if isinstance(other, AsyncStore) else other
+    """The `Store` of an `AsyncStore`; any other object as it is."""
+    return other.opening.opened if isinstance(other, AsyncStore) else other

@@ -1,10 +1,14 @@
-"""The one thread that an `AsyncStore` works on, and whose turn it is to use it."""
+"""`Worker`: the one thread that an `AsyncStore` works on, and whose turn it is to use it.
+
+One thread works for each store: SQLite has no asynchronous calls, waiting for another writer would block the event
+loop, and a transaction belongs to the thread that began it. Values are encoded in that thread too: leave a value
+alone until the call that stores it has returned.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -19,30 +23,30 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs one call after the other, in the order in which their tasks asked; of one event loop alone.
+    """Runs calls of one event loop one after the other, in the order in which their tasks asked.
 
-    A task has the turn for one call, or for as long as its transaction lasts. A call that has begun is never given
-    up: SQLite cannot be stopped half-way, and who is told that it was cancelled must know what became of it.
+    A task has the turn for one call, or for as long as its transaction lasts. A call that has begun always runs to
+    its end: SQLite cannot be stopped half-way, and a cancelled task must know whether its write was made.
     """
 
     def __init__(self, timeout: float, what: str) -> None:
         self.loop = asyncio.get_running_loop()
-        self.handles = 0
+        self.users = 0  # openings that use it
         self.gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
         self.timeout = timeout
         self._owner_process = os.getpid()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="AsyncStore")
         try:
-            # Its only thread is made here: a call whose thread could not be made would be done with the next one.
-            self._executor.submit(_nothing)
+            # This starts its only thread: a call whose thread could not be started would run with the next call.
+            self._executor.submit(int)
         except RuntimeError as exc:
             raise no_thread(what, exc) from exc
-        self._turn = Turn()
+        self._turn = asyncio.Lock()  # fair: a task that asks later gets it later
         self._owner: asyncio.Task[Any] | None = None
         self._depth = 0
 
     async def run(self, function: Callable[[], T]) -> T:
-        """What the function returns, called in the worker once it is this task's turn."""
+        """Call a function in the worker once it is this task's turn; returns its result."""
         await self.acquire()
         try:
             return await self.call(function)
@@ -50,7 +54,7 @@ class Worker:
             self.release()
 
     async def call(self, function: Callable[[], T]) -> T:
-        """The same for a task that has the turn. Cancelled meanwhile, it raises that when the call has ended."""
+        """The same for a task that has the turn. CancelledError is raised after the call has ended."""
         try:
             future = self.loop.run_in_executor(self._executor, _guarded, function, caller.site_of_caller())
         except RuntimeError as exc:
@@ -66,10 +70,10 @@ class Worker:
         return future.result()
 
     async def acquire(self) -> None:
-        """Wait for the turn. Cancelled meanwhile, nothing is done.
+        """Wait for the turn. A task that is cancelled meanwhile has done nothing.
 
         Raises:
-            LockTimeout: another task kept it for too long. StoreError: this can never be its turn.
+            LockTimeout: another task kept the turn for too long. StoreError: this task can never have it.
         """
         self.check()
         task = asyncio.current_task()
@@ -80,7 +84,14 @@ class Worker:
                     "await the store in that task itself (asyncio.gather, TaskGroup and, before Python 3.12, "
                     "wait_for start tasks; asyncio.timeout does not), or after the block"
                 )
-            await self._wait()
+            try:
+                async with asyncio.timeout(self.timeout):
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise LockTimeout(
+                    f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
+                    "transactions, or open the store with a longer timeout"
+                ) from None
             self._owner = task
         self._depth += 1
 
@@ -96,7 +107,7 @@ class Worker:
         return self._owner is not None and self._owner is asyncio.current_task()
 
     def check(self) -> None:
-        """Raises: StoreError: this is another event loop, or another process."""
+        """Raises: StoreError: it was opened in another event loop or process."""
         if os.getpid() != self._owner_process:
             raise StoreError("an AsyncStore does not survive a fork, its thread is not here: open another one")
         if asyncio.get_running_loop() is not self.loop:
@@ -105,77 +116,32 @@ class Worker:
                 "may be on one file"
             )
 
-    def let_go(self) -> None:
-        """One that used it is closed; with the last one the thread ends."""
-        self.handles -= 1
-        if not self.handles:
+    def leave(self) -> None:
+        """One of its users was closed; with the last one the thread ends."""
+        self.users -= 1
+        if not self.users:
             self._executor.shutdown(wait=True)
 
-    def abandon(self, last: Callable[[], object]) -> None:
-        """One that used it was left open: `last`, which closes it, is done, and nobody waits for that."""
-        self.handles -= 1
+    def abandon(self, close: Callable[[], object] | None) -> None:
+        """One of its users was left open: call `close` in the thread, without waiting for it."""
+        self.users -= 1
         if os.getpid() != self._owner_process:
             return
         try:
-            self._executor.submit(last)
+            if close is not None:
+                self._executor.submit(close)
         except RuntimeError:  # the interpreter is ending
             return
-        if not self.handles:
+        if not self.users:
             self._executor.shutdown(wait=False)
-
-    async def _wait(self) -> None:
-        try:
-            await self._turn.acquire(self.timeout)
-        except TimeoutError:
-            raise LockTimeout(
-                f"another task of this program kept the store for {self.timeout:g} seconds; shorten its "
-                "transactions, or open the store with a longer timeout"
-            ) from None
-
-
-class Turn:
-    """First come, first served: given back, the turn is at once that of who waits longest, not of who asks next.
-
-    An `asyncio.Lock` is free in between. Who asks then looks like one that need not wait, and was given no timeout.
-    """
-
-    def __init__(self) -> None:
-        self._is_taken = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def acquire(self, timeout: float) -> None:
-        """Wait for the turn for so many seconds at most. Raises: TimeoutError."""
-        if not self._is_taken:
-            self._is_taken = True
-            return
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(mine)
-        try:
-            async with asyncio.timeout(timeout):
-                await mine
-        except BaseException:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
-            elif not mine.cancelled():
-                self.release()  # it came too late
-            raise
-
-    def release(self) -> None:
-        """Give the turn to the next."""
-        while self._waiting:
-            following = self._waiting.popleft()
-            if not following.done():
-                following.set_result(None)
-                return
-        self._is_taken = False
 
 
 inside: ContextVar[tuple[Taken, ...]] = ContextVar("store_aio_inside", default=())
-"""The blocks that the task is in, or was begun in."""
+"""The blocks that the task is in, or was started in."""
 
 
 class Taken:
-    """That a block has the turn."""
+    """Says that a block has the turn of a worker."""
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -183,17 +149,13 @@ class Taken:
 
 
 class Gate(asyncio.Lock):
-    """Among the tasks of one store, who has a named lock: the threads of `Store` are one here."""
+    """Which task of this loop has a named lock: to `Store` they are all one thread."""
 
     owner: asyncio.Task[Any] | None = None
 
 
-def _nothing() -> None:
-    """What the first call does."""
-
-
 def _guarded(function: Callable[[], T], site: caller.Site | None) -> T:
-    """A future cannot hold StopIteration: on Python 3.11 it would never be done."""
+    """Call a function, without StopIteration: a future with it is never done on Python 3.11."""
     try:
         with caller.working_for(site):
             return function()

@@ -23,8 +23,8 @@ from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
 from store.cli.reading.opening import open_store
 from store.errors import StoreNotFound
-from store.importers import importers
-from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, check_source, import_into
+from store.importers.kinds import check_source, importers
+from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
 
 KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
 MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted

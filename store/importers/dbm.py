@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from store.errors import CodecUnavailable, Corrupt, StorageError
-from store.importers import Found
+from store.importers.contract import Found
 from store.importers.files import contents_of, header_of, is_file, is_our_store, unreadable
 from store.importers.names import as_text
 from store.importers.sqlite_source import looks_so, opened
@@ -24,32 +24,32 @@ _ROWS = "SELECT key, value FROM Dict ORDER BY rowid"
 _GNU_MAGIC = {0x13579ACE, 0x13579ACD, 0x13579ACF}
 _BERKELEY_MAGIC = {b"\0\x06\x15\x61", b"\x61\x15\x06\0"}  # in either byte order
 _SUFFIXES = (".dat", ".dir", ".bak", ".pag", ".db")
-
-
 _NOT_AN_ENTRY = (ValueError, TypeError, OverflowError, AttributeError, SyntaxError, MemoryError, RecursionError)
 
 
 class DbmImporter:
-    """Reads values as the bytes they are; for shelves, whose values are pickles, there is another one."""
+    """Reads dbm files whose values are of that codec; None: the bytes themselves."""
 
-    name = "dbm"
+    def __init__(self, name: str, codec: str | None) -> None:
+        self.name = name
+        self._codec = codec
 
     def recognises(self, path: str) -> bool:
-        return form_of(path) is not None
+        return _form_of(path) is not None
 
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found, None, None]:
-        for key, value, problem in pairs(path):
-            yield Found(as_text(key), value, problem=problem)
+    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
+        form, where = _form_of(path) or ("", path)
+        read = {"dumb": _of_dumb, "sqlite3": _of_sqlite3}.get(form)
+        for key, value, problem in _of_module(form, where) if read is None else read(where):
+            yield Found(as_text(key), value, self._codec, problem=problem)
 
 
-def form_of(path: str) -> tuple[str, str] | None:
-    """Which of the dbm modules wrote it, and the name that its `open` takes; None where none of them did."""
+def _form_of(path: str) -> tuple[str, str] | None:
+    """The dbm module that wrote it, and the name for its `open`; None: it is not of dbm."""
     for base in dict.fromkeys((path, *(path.removesuffix(suffix) for suffix in _SUFFIXES))):
         if is_file(base + ".dat") and is_file(base + ".dir"):
             return "dumb", base
-        if is_file(base + ".pag") and is_file(base + ".dir"):
-            return "ndbm", base
-        if _is_berkeley(base + ".db"):
+        if (is_file(base + ".pag") and is_file(base + ".dir")) or _is_berkeley(base + ".db"):
             return "ndbm", base
     for file in (path, path + ".db"):
         if is_our_store(file):  # the store to fill may well be called after the shelf
@@ -61,18 +61,8 @@ def form_of(path: str) -> tuple[str, str] | None:
     return None
 
 
-def pairs(path: str) -> Iterator[tuple[bytes, bytes, str]]:
-    """Keys and values, and what is wrong with a value. Raises: Corrupt, StorageError, CodecUnavailable."""
-    form, where = form_of(path) or ("", path)
-    if form == "dumb":
-        return _of_dumb(where)
-    if form == "sqlite3":
-        return _of_sqlite3(where)
-    return _of_module(form, where)
-
-
 def _is_berkeley(path: str) -> bool:
-    """Whether it is a hash file of Berkeley DB, which is what some systems have for ndbm."""
+    """Whether it is a hash file of Berkeley DB, which some systems have for ndbm."""
     return not is_our_store(path) and header_of(path)[12:16] in _BERKELEY_MAGIC
 
 
@@ -83,15 +73,7 @@ def _of_dumb(base: str) -> Iterator[tuple[bytes, bytes, str]]:
         try:
             key, (start, size) = ast.literal_eval(line)
             index[key.encode("latin-1")] = int(start), int(size)
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-            AttributeError,
-            SyntaxError,
-            MemoryError,
-            RecursionError,
-        ) as exc:
+        except _NOT_AN_ENTRY as exc:
             raise Corrupt(f"{base}.dir is damaged: line {number} is not what dbm.dumb writes; none was read") from exc
     try:
         with open(base + ".dat", "rb") as data:
@@ -125,21 +107,15 @@ def _of_module(form: str, path: str) -> Iterator[tuple[bytes, bytes, str]]:
         ) from exc
     try:
         with module.open(path, "r") as db:
-            for key in _keys(db):
+            if not hasattr(db, "firstkey"):
+                yield from ((key, db[key], "") for key in db.keys())  # noqa: SIM118
+                return
+            key = db.firstkey()  # dbm.gnu gives one key after the other
+            while key is not None:
                 yield key, db[key], ""
+                key = db.nextkey(key)
     except module.error as exc:
         raise StorageError(f"{path} cannot be read: {exc}", path=path) from exc
 
 
-def _keys(db: Any) -> Iterator[bytes]:
-    """Of dbm.gnu one by one; the others have them all at once."""
-    if not hasattr(db, "firstkey"):
-        yield from db.keys()
-        return
-    key = db.firstkey()
-    while key is not None:
-        yield key
-        key = db.nextkey(key)
-
-
-importer = DbmImporter()
+importer = DbmImporter("dbm", None)

@@ -1,8 +1,8 @@
 """The folders of diskcache: `Cache`, `Index`, `Deque` and, with its shards, `FanoutCache`.
 
 A record is a row of `cache.db`, its value there or in a file beside it. https://grantjenks.com/docs/diskcache
-Expiry comes over; tags and counts of access do not. What `JSONDisk` wrote is told by its keys. A Django cache keeps
-its names with a version in front of them.
+Expiry is imported; tags and counts of access are not. Records of `JSONDisk` are recognised by their keys. A Django
+cache keeps its names with a version in front of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Generator
 from typing import Any
 
 from store.errors import Corrupt, NotAStore
-from store.importers import Found
+from store.importers.contract import Found
 from store.importers.files import beneath, is_file
 from store.importers.sqlite_source import is_sqlite, opened, tables_of
 
@@ -35,12 +35,12 @@ class DiskcacheImporter:
     def recognises(self, path: str) -> bool:
         return any(is_sqlite(os.path.join(folder, DATABASE)) for folder in _folders(path))
 
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found, None, None]:
+    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         for folder in _folders(path):
             with opened(os.path.join(folder, DATABASE)) as conn:
                 _check(conn, folder)
-                for key, raw, expires, *rest in conn.execute(_ROWS):
-                    yield _found(folder, key, raw, expires if isinstance(expires, int | float) else None, *rest)
+                for row in conn.execute(_ROWS):
+                    yield _found(folder, *row)
 
 
 def _folders(path: str) -> list[str]:
@@ -60,17 +60,17 @@ def _check(conn: sqlite3.Connection, folder: str) -> None:
         raise NotAStore(f"{os.path.join(folder, DATABASE)} is not of diskcache, or of another version", path=folder)
 
 
-def _found(folder: str, key: Any, raw: Any, expires: float | None, mode: Any, filename: Any, value: Any) -> Found:
+def _found(folder: str, key: Any, raw: Any, expires: Any, mode: Any, filename: Any, value: Any) -> Found:
     codec = None if raw else "pickle"
+    expires = expires if isinstance(expires, int | float) else None
     if codec and not isinstance(key, bytes):
         return Found(key, problem="its key should be a pickle, and is not")
     try:
         value, value_codec = _value(folder, mode, filename, value)
     except (Corrupt, UnicodeDecodeError) as exc:
         return Found(key, problem=str(exc), key_codec=codec)
-    if raw and isinstance(key, bytes) and _is_json(key):
-        return _of_json_disk(key, value, expires)
-    return Found(key, value, value_codec, expires, key_codec=codec)
+    found = _of_json_disk(key, value, expires) if raw and isinstance(key, bytes) else None
+    return found or Found(key, value, value_codec, expires, key_codec=codec)
 
 
 def _value(folder: str, mode: Any, filename: Any, value: Any) -> tuple[Any, str | None]:
@@ -89,17 +89,12 @@ def _value(folder: str, mode: Any, filename: Any, value: Any) -> tuple[Any, str 
     return data, "pickle" if mode == _PICKLE else None
 
 
-def _is_json(key: bytes) -> bool:
-    """Whether a key is of `JSONDisk`, which leaves no other sign of itself."""
+def _of_json_disk(key: bytes, value: Any, expires: float | None) -> Found | None:
+    """A record of `JSONDisk`, whose keys alone show that it is one; None: it is not."""
     try:
-        _from_json(key)
+        name = _from_json(key)
     except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _of_json_disk(key: bytes, value: Any, expires: float | None) -> Found:
-    name = _from_json(key)
+        return None
     try:
         return Found(name, _from_json(value), expires=expires)
     except (ValueError, TypeError, RecursionError) as exc:

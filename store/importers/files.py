@@ -1,20 +1,26 @@
-"""Looking at the files of others without changing them, and without taking locks away from this process.
+"""Looking at the files of other programs without changing them, and without taking locks away from this process.
 
-Closing any descriptor of a file drops the locks that this process holds on it, those of SQLite included; so a
-source that the program itself has open is refused before it is looked into.
+Closing any descriptor of a file drops the locks that this process holds on it, those of SQLite included; so a source
+that the program itself has open is refused before it is read.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from urllib.parse import unquote
 
 from store.care.foreign import bears_our_mark
 from store.errors import Corrupt, StorageError
+from store.importers.contract import Found
 
 HEADER_BYTES = 100
 SQLITE_MAGIC = b"SQLite format 3\0"
 _DESCRIPTORS = "/dev/fd"
+
+
+# -- one file
 
 
 def is_file(path: str) -> bool:
@@ -31,25 +37,21 @@ def header_of(path: str) -> bytes:
         return b""
     if is_open_here(path):
         raise StorageError(f"this program has {path} open itself; close it, then import it", path=path)
-    try:
-        with open(path, "rb") as file:
-            return file.read(HEADER_BYTES)
-    except OSError as exc:
-        raise unreadable(path, exc) from exc
+    return contents_of(path, HEADER_BYTES)
 
 
-def contents_of(path: str) -> bytes:
-    """All bytes of a file. Raises: StorageError."""
+def contents_of(path: str, limit: int = -1) -> bytes:
+    """The bytes of a file. Raises: StorageError."""
     try:
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(limit)
     except OSError as exc:
         raise unreadable(path, exc) from exc
 
 
 def is_our_store(path: str) -> bool:
-    """Whether it is a store; one that this process has open is known by the backend alone."""
-    if is_file(path) and is_open_here(path):
+    """Whether it is a store."""
+    if is_file(path) and is_open_here(path):  # only its backend can look at it
         from store.opened.opening import is_store
 
         return is_store(path)
@@ -65,16 +67,28 @@ def is_open_here(path: str) -> bool:
         return False
     for number in numbers:
         try:
-            found = os.fstat(number)
+            if os.path.samestat(os.fstat(number), wanted):
+                return True
         except OSError:  # that of the listing itself
             continue
-        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
-            return True
     return False
 
 
+def is_pickle(header: bytes) -> bool:
+    """Whether a file begins as a pickle of protocol 2 or newer does."""
+    return len(header) > 1 and header[0] == 0x80 and 2 <= header[1] <= 5
+
+
+def unreadable(path: str, exc: OSError) -> StorageError:
+    """The error for a source that the system does not let us read."""
+    return StorageError(f"{path} cannot be read: {exc.strerror or exc}", errno=exc.errno, path=path)
+
+
+# -- the files of a folder
+
+
 def beneath(folder: str, name: str) -> bytes:
-    """All bytes of a file under a folder, which a hostile name cannot lead out of: no link is followed.
+    """All bytes of a file under a folder. A hostile name cannot lead out of it: no link is followed.
 
     Raises:
         Corrupt: the name leads elsewhere, or to no regular file. StorageError: the file cannot be read.
@@ -82,6 +96,11 @@ def beneath(folder: str, name: str) -> bytes:
     parts = name.split("/")
     if not name or os.path.isabs(name) or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise Corrupt(f"its file name {name!r:.100} leads out of the folder; it was not followed")
+    if os.open not in os.supports_dir_fd:  # Windows: a link that is made at this very moment would be followed
+        below = [os.path.join(folder, *parts[:depth]) for depth in range(1, len(parts) + 1)]
+        if any(map(os.path.islink, below)) or not is_file(below[-1]):
+            raise Corrupt(f"its file {name!r:.100} is missing, a link, or not a regular one")
+        return contents_of(below[-1])
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
@@ -100,6 +119,53 @@ def beneath(folder: str, name: str) -> bytes:
         return file.read()
 
 
-def unreadable(path: str, exc: OSError) -> StorageError:
-    """The error for a source that the system does not let us read."""
-    return StorageError(f"{path} cannot be read: {exc.strerror or exc}", errno=exc.errno, path=path)
+def files_of(path: str, suffixes: tuple[str, ...], codec: str) -> Iterator[Found]:
+    """A file, or each file of a folder in order of name, as a record named after it."""
+    if not os.path.isdir(path):
+        yield Found(_name_of(os.path.basename(path), suffixes), contents_of(path), codec)
+        return
+    for inner in _listed(path):
+        name = _name_of(inner, suffixes)
+        if os.path.islink(os.path.join(path, inner)):
+            yield Found(name, problem="it is a link, which is not followed")
+        elif not inner.endswith(suffixes):
+            yield Found(inner, problem=f"by its name it is none of {', '.join(suffixes)}", skipped=True)
+        else:
+            try:
+                yield Found(name, beneath(path, inner), codec)
+            except (ValueError, OSError) as exc:
+                yield Found(name, problem=str(exc))
+
+
+def has_file_of(folder: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a folder has a file of those suffixes, or nothing at all."""
+    try:
+        names = _listed(folder)
+    except StorageError:
+        return False
+    return not names or any(name.endswith(suffixes) for name in names)
+
+
+def _listed(folder: str) -> list[str]:
+    """The files under a folder, by relative path, in order."""
+    found = []
+    try:
+        for at, folders, files in os.walk(folder, onerror=_stop):
+            links = [name for name in folders if os.path.islink(os.path.join(at, name))]
+            found += [os.path.relpath(os.path.join(at, name), folder) for name in files + links]
+    except OSError as exc:
+        raise unreadable(folder, exc) from exc
+    return sorted(found)
+
+
+def _stop(error: OSError) -> None:
+    raise error
+
+
+def _name_of(path: str, suffixes: tuple[str, ...]) -> str:
+    """The record's name; a path that is not UTF-8 keeps its escapes."""
+    stem = next((path.removesuffix(suffix) for suffix in suffixes if path.endswith(suffix)), path)
+    try:
+        return unquote(stem, errors="strict")
+    except UnicodeDecodeError:
+        return stem

@@ -3,7 +3,7 @@
 A line is `{"name": …, "value": …}`, with `"expires"` in Unix seconds where the record has an expiry. A file is read
 as lines if it is called .jsonl or .ndjson, or if its first line is such an object and it is not called .json.
 
-An object that has a member twice, which JSON permits and a dict cannot hold, makes its record fail.
+A record with an object that has a member twice, which JSON permits and a dict cannot hold, fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Generator
 from typing import Any
 
 from store.errors import Corrupt
-from store.importers import Found
+from store.importers.contract import Found
 from store.importers.files import contents_of, header_of, is_file
 
 _FIELDS = ({"name", "value"}, {"name", "value", "expires"})
@@ -32,7 +32,7 @@ class JsonImporter:
         start = header_of(path).removeprefix(_BOM).lstrip()
         return is_file(path) and (start.startswith(b"{") or (not start and path.endswith((*_LINES, _OBJECT))))
 
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found, None, None]:
+    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         data = contents_of(path).removeprefix(_BOM)
         return _of_lines(data) if _has_lines(path, data) else _of_object(path, data)
 
@@ -48,7 +48,7 @@ def _has_lines(path: str, data: bytes) -> bool:
         return False
 
 
-def _of_lines(data: bytes) -> Generator[Found, None, None]:
+def _of_lines(data: bytes) -> Generator[Found]:
     for number, line in enumerate(data.split(b"\n"), 1):
         if line.strip():
             yield _found(line, number)
@@ -70,7 +70,7 @@ def _found(line: bytes, number: int) -> Found:
     return objects.record(fields["name"], fields["value"], expires)
 
 
-def _of_object(path: str, data: bytes) -> Generator[Found, None, None]:
+def _of_object(path: str, data: bytes) -> Generator[Found]:
     objects = _Objects()
     try:
         whole = json.loads(data, object_pairs_hook=objects) if data.strip() else {}
@@ -82,16 +82,16 @@ def _of_object(path: str, data: bytes) -> Generator[Found, None, None]:
 
 
 class _Twice(dict[str, Any]):
-    """An object that has a member twice, of which this holds the last."""
+    """An object that has `member` twice; this holds the last one."""
 
     member: str
 
 
 class _Objects:
-    """What `json.loads` makes its objects with: remembers what a dict would forget."""
+    """The `object_pairs_hook` of `json.loads`: finds members that are there twice, which a dict would hide."""
 
     def __init__(self) -> None:
-        self.last: list[tuple[str, Any]] = []  # the members of the object that ended last, which is the whole one
+        self.last: list[tuple[str, Any]] = []  # members of the object that ended last: the outermost one
         self._some_have_twice = False
 
     def __call__(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class _Objects:
 
 
 def _where_twice(value: Any) -> str:
-    """Which object in a value has a member twice; empty where none has."""
+    """Says which object in a value has a member twice; empty: none has."""
     left = [("its value", value)]
     while left:
         where, one = left.pop()

@@ -1,4 +1,4 @@
-"""The names that a store gives to the keys of others: a name is text, and keys may be anything."""
+"""The names that records get in a store: a name is text, and keys of other programs may be anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SCALARS = (int, float, bool, type(None), str, bytes)
 def name_of(key: Any) -> str:
     r"""The name for a key.
 
-    Text stays as it is. Bytes are taken as UTF-8, what is not becomes `\xff`. Numbers, True, False and None are
+    Text stays as it is. Bytes are decoded as UTF-8, other bytes become `\xff`. Numbers, True, False and None are
     written as Python writes them (1 is "1"), and so are tuples of all these: ('a', 1) is "('a', 1)".
 
     Raises:
@@ -22,17 +22,17 @@ def name_of(key: Any) -> str:
         return _checked(key)
     if type(key) is bytes:
         return key.decode("utf-8", "backslashreplace")
-    if not too_large(key) and is_plain(key):
+    if not too_large(key) and _is_plain(key):
         return _checked(repr(key))
     raise ValueError(
         f"its key is a {type(key).__qualname__}, and names are text: only numbers, bytes and tuples become such"
     )
 
 
-def is_plain(key: Any) -> bool:
-    """Whether a key is a scalar of Python's own, or a tuple of such; nothing of it has code of its own."""
+def _is_plain(key: Any) -> bool:
+    """Whether a key is a scalar of Python's own, or a tuple of such: its `repr` runs no code of the source."""
     if type(key) is tuple:
-        return all(map(is_plain, key))
+        return all(map(_is_plain, key))
     return type(key) in _SCALARS
 
 

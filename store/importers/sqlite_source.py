@@ -1,8 +1,8 @@
-"""SQLite databases of others, opened so that neither they nor their folder change.
+"""SQLite databases of other programs, opened so that neither they nor their folder change.
 
-A reader of a database in WAL mode makes `-wal` and `-shm` files beside it, and `immutable=1` would ignore what is in
-the WAL. So such a database is copied, with its WAL, into a private folder and read there; any other one is opened
-read-only where it is. See https://sqlite.org/wal.html#read_only_databases
+A reader of a database in WAL mode makes `-wal` and `-shm` files beside it, and `immutable=1` would ignore the WAL. So
+such a database is copied, with its WAL, into a private folder and read there; any other one is opened read-only where
+it is. See https://sqlite.org/wal.html#read_only_databases
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import quote
 
 from store.care.foreign import are_companions_safe, check_companions, copy_companion
@@ -20,7 +20,8 @@ from store.importers.files import SQLITE_MAGIC, header_of, unreadable
 from store.system.step_budget import watched
 
 BUSY_SECONDS = 5.0
-COPIES = 5  # attempts at a copy that nobody wrote to meanwhile
+COPIES = 5  # attempts at a copy during which no other program writes
+_FILES = ("", "-wal", "-journal")
 _WAL_MODE = 2  # bytes 18 and 19 of the header
 _PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
 _COLUMNS = "SELECT name, type FROM pragma_table_info(?) ORDER BY cid"
@@ -37,18 +38,17 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     """A connection that reads the database as of one moment.
 
     Raises:
-        Corrupt: SQLite finds it damaged. StorageError: somebody writes to it, or it cannot be read.
+        Corrupt: SQLite finds it damaged. StorageError: another program writes to it, or it cannot be read.
     """
     path = os.path.realpath(path)  # SQLite has the WAL beside the file, not beside a link to it
     check_companions(path)
     try:
-        if _needs_copy(path):
-            with tempfile.TemporaryDirectory(prefix="store-") as folder:
-                with _connected(_copied(path, folder), "rw") as conn:
-                    yield conn
-        else:
-            with _connected(path, "ro") as conn:
-                yield conn
+        with ExitStack() as stack:
+            if _needs_copy(path):
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="store-"))
+                yield stack.enter_context(_connected(_copied(path, folder), "rw"))
+            else:
+                yield stack.enter_context(_connected(path, "ro"))
     except sqlite3.Error as exc:
         if "locked" in str(exc) or "busy" in str(exc):
             raise StorageError(f"{path} is in use by another program; end that, then import it", path=path) from exc
@@ -90,7 +90,7 @@ def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
 
 
 def _text(data: bytes) -> str | bytes:
-    """Text, or what calls itself so as bytes: one bad record must not end the others."""
+    """Text, or bytes where it is not UTF-8: one bad record must not end the others."""
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -101,19 +101,19 @@ def _needs_copy(path: str) -> bool:
     header = header_of(path)
     return (
         _WAL_MODE in header[18:20]
-        or any(os.path.lexists(path + suffix) for suffix in ("-wal", "-journal"))
+        or any(os.path.lexists(path + suffix) for suffix in _FILES[1:])
         or not are_companions_safe(path)
     )
 
 
 def _copied(path: str, folder: str) -> str:
-    """A copy of database and WAL or journal; made again where somebody wrote to them meanwhile."""
+    """A copy of database and WAL or journal; made again if another program wrote to them meanwhile."""
     copy = os.path.join(folder, "copy.db")
     try:
         for _ in range(COPIES):
             check_companions(path)
             before = _state(path)
-            for suffix in ("", "-wal", "-journal"):
+            for suffix in _FILES:
                 _copy(path + suffix, copy + suffix)
             if _state(path) == before:
                 return copy
@@ -131,12 +131,11 @@ def _copy(source: str, target: str) -> None:
 
 
 def _state(path: str) -> list[tuple[int, int] | None]:
-    return [_stamp(path + suffix) for suffix in ("", "-wal", "-journal")]
-
-
-def _stamp(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
+    stamps: list[tuple[int, int] | None] = []
+    for suffix in _FILES:
+        try:
+            found = os.stat(path + suffix)
+            stamps.append((found.st_mtime_ns, found.st_size))
+        except FileNotFoundError:
+            stamps.append(None)
+    return stamps

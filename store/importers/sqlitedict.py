@@ -1,7 +1,7 @@
 """The tables of sqlitedict: names, and pickles. https://github.com/piskvorky/sqlitedict
 
 Where a file has several tables and none is asked for, all are read, and a record's name is `table:name`. Values that
-were written with an `encode` of the program's own (JSON, zlib) cannot be told from damaged ones, and fail.
+were written with an `encode` of the program's own (JSON, zlib) look like damaged ones, and fail.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Generator
 from typing import Any
 
 from store.errors import NotAStore
-from store.importers import Found
+from store.importers.contract import Found
 from store.importers.sqlite_source import looks_so, opened, quoted, tables_of
 
 _ZLIB = b"x"  # how zlib begins; no pickle does
@@ -25,7 +25,7 @@ class SqlitedictImporter:
     def recognises(self, path: str) -> bool:
         return looks_so(path, _COLUMNS)
 
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found, None, None]:
+    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         with opened(path) as conn:
             there = [name for name, columns in tables_of(conn).items() if columns == _COLUMNS]
             if table is not None and table not in there:
@@ -33,15 +33,15 @@ class SqlitedictImporter:
             for each in there if table is None else [table]:
                 before = f"{each}:" if table is None and len(there) > 1 else ""
                 for key, value in conn.execute(f"SELECT key, value FROM {quoted(each)} ORDER BY rowid"):
-                    yield _found(key if not before else f"{before}{key}", value)
+                    yield _found(f"{before}{key}" if before else key, value)
 
 
 def _found(key: Any, value: Any) -> Found:
-    if isinstance(value, bytes) and value.startswith(_ZLIB):
+    if not isinstance(value, bytes):
+        return Found(key, problem=f"its value is not a pickle but a {type(value).__name__}; was `encode=` set?")
+    if value.startswith(_ZLIB):
         return Found(key, problem="its value is not a pickle; it looks compressed, by an `encode=` of the program's")
-    if isinstance(value, bytes):
-        return Found(key, value, codec="pickle")
-    return Found(key, problem=f"its value is not a pickle but a {type(value).__name__}; was `encode=` set?")
+    return Found(key, value, codec="pickle")
 
 
 importer = SqlitedictImporter()

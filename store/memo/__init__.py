@@ -1,4 +1,4 @@
-"""`memo`: the results of a function, kept in a store."""
+"""`memo`: a decorator that keeps the results of a function in a store."""
 
 from store.memo.decorator import CacheInfo, Memoized, memo
 

@@ -1,4 +1,4 @@
-"""`memo`: the results of a function, kept in a store, so that each call is computed once for all processes.
+"""`memo`: a decorator that keeps the results of a function in a store, computed once for all processes.
 
     from store.memo import memo
 
@@ -9,63 +9,27 @@
     load("Oslo", 1)              computed, and stored
     load("Oslo", day=1)          read back, here and in every other process, until an hour has passed
     load.cache_info()            CacheInfo(hits=1, misses=1, stored=1, errors=0)
-    load.forget("Oslo", 1)       True: there was a result, and it is gone
+    load.forget("Oslo", 1)       True: there was a result, and it is deleted
     load.forget_all()            how many results there were
     load.uncached("Oslo", 1)     the function itself
 
-It works on functions, methods and coroutine functions. The first argument is a path or URL, which is opened with
-the first call and once for all functions of the process, or an open `Store`, which brings its codec, key, trust and
-clock. Results are records of the namespace "memo".
-
-**What makes two calls the same.** The function's module and qualified name, its code, `version=`, and the
-arguments as bound: f(1), f(x=1) and defaults are one call. 1, 1.0 and True are different arguments; dicts and sets
-are equal whatever their order; `memo.canonical.form` has the whole list. An argument without a canonical form (an
-open file, a lambda, an object of a class of yours) is a TypeError: leave it out with `ignore=`, or make a key of all
-arguments yourself with `key=`. So is the `self` of a method, unless it is a dataclass or has a method
-`__memo_key__()`.
-
-**The code** of an edited function is another one; comments, docstrings and layout do not count. It includes, by
-value, variables of enclosing functions (one without a canonical form is a TypeError where the function is
-decorated), constants of the module, and the code of functions and classes of the same module; what is set anew while
-the program runs counts from then on. Imported functions count by name. Lists, dicts and other objects that can
-change do not count where they are variables of the module; of an enclosing function they do, but what the function
-itself changes, such as a counter, counts as it was at first. `source=False` leaves all this out, and programs share
-results by `name=`. `version=` is for changes that are not seen here, and stands for variables without a form.
-
-**Who computes.** One caller does, while others who want the same wait: threads, tasks of asyncio and processes. A
-process that dies frees the others, as do an exception and a cancelled task; then one of them computes. `wait=`
-bounds the waiting, in seconds; after it the caller computes too. While a function is being computed, the calls in
-it never wait where two could wait for each other: for what another process is computing they do not wait at all,
-and compute it as well. The same goes for calls inside a transaction of the store. Threads that a function starts
-for its own calls know nothing of that: run them by `contextvars.copy_context().run`, or use `wait=`. A function
-that calls itself with the same arguments is a RecursionError.
-
-**What is stored.** Results, None too, and of exceptions those in `exceptions=`, which are raised again. You get a
-fresh object each time, as it was stored, from the call that computed it too. A result that cannot be stored is
-returned, with one RuntimeWarning for each function; so is every result when the store fails, or holds what it does
-not trust.
-`hits`, `misses` (calls that ran the function) and `errors` (of the store) count this process; `stored` counts the
-records, of all versions. A computation that runs while its result is forgotten stores its result all the same.
-Nothing bounds the number of results but `ttl=` and `forget_all()`.
-
-A coroutine waits without holding up its event loop; a result that is there is read in the loop, as that takes
-microseconds. Each one that computes takes a thread and three descriptors meanwhile. On Python 3.13 and newer put
-`@memo` above `@classmethod`, not below, for `forget` to know the class. mypy takes a static method that is called on
-an object for a method: call it on the class. Workers of joblib can be given functions of the program itself.
+It works on functions, methods and coroutine functions. `store/memo/README.md` describes which calls are the same,
+which one computes, and what is stored.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, Self, TypeVar, cast, overload
 
 from store.mapping.store import Store
+from store.memo.canonical.names import is_known
 from store.memo.key import CallKey
-from store.memo.once import Once
-from store.memo.pickling import is_by_value
+from store.memo.once import once
 from store.memo.records import Records, Source
 
 __all__ = ["CacheInfo", "Memoized", "memo"]
@@ -75,9 +39,11 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
 
+BY_VALUE = ("cloudpickle", "cloudpickle_fast", "_dill", "dill")  # modules, in whatever package: joblib has a copy
+
 
 class CacheInfo(NamedTuple):
-    """Figures of one function: of this process, and `stored`, of the file."""
+    """Counts of one function: calls and errors of this process, and the results that are `stored`."""
 
     hits: int
     misses: int
@@ -91,6 +57,9 @@ class Memoized(Generic[P, R]):
     __name__: str
     __qualname__: str
     __wrapped__: Callable[P, R]
+    __func__: Memoized[..., R]
+    bound_to: tuple[Any, ...] = ()
+    """The object whose method it is: the first argument of its calls."""
 
     def __init__(self, fn: Callable[P, R], key: CallKey, records: Records, memo: Memo) -> None:
         update_wrapper(self, fn)
@@ -98,26 +67,25 @@ class Memoized(Generic[P, R]):
         self._key = key
         self._records = records
         self._memo = memo
-        self._once = Once(records, memo.wait)
         self._is_async = inspect.iscoroutinefunction(fn)
         if self._is_async:
             _mark_async(self, fn)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        name = self._key.of(args, kwargs)
+        name = self._key.of((*self.bound_to, *args), kwargs)
+        call: Any = partial(self.uncached, *args, **kwargs)
         if self._is_async:
-            from store.memo.tasks import once  # asyncio costs who has no coroutines 30 ms
+            from store.memo import tasks  # loads asyncio, which takes 30 ms
 
-            call = cast("Callable[[], Awaitable[Any]]", partial(self.uncached, *args, **kwargs))
-            return cast(R, once(self._once, name, call))
-        return cast(R, self._once.call(name, partial(self.uncached, *args, **kwargs)))
+            return cast(R, tasks.once(self._records, self._memo.wait, name, call))
+        return cast(R, once(self._records, self._memo.wait, name, call))
 
     def forget(self, *args: P.args, **kwargs: P.kwargs) -> bool:
-        """Deletes the result of that call; whether there was one. Raises: StoreError."""
-        return self._records.forget(self._key.of(args, kwargs))
+        """Delete the result of that call; whether there was one. Raises: StoreError."""
+        return self._records.forget(self._key.of((*self.bound_to, *args), kwargs))
 
     def forget_all(self) -> int:
-        """Deletes all results of the function, of all its versions; how many there were. Raises: StoreError."""
+        """Delete all results of the function, of all its versions; how many there were. Raises: StoreError."""
         return self._records.forget_all()
 
     def cache_info(self) -> CacheInfo:
@@ -126,21 +94,38 @@ class Memoized(Generic[P, R]):
         return CacheInfo(records.hits, records.misses, records.count(), records.errors)
 
     def close(self) -> None:
-        """Closes the file that was given by its path, for all functions that use it; the next call opens it."""
+        """Close the file that was given by its path, for all functions that use it; the next call opens it."""
         self._records.source.close()
 
-    @overload
-    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
-    @overload
-    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
-    @overload  # a static method
-    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return self if instance is None else BoundMemoized(self, instance)
+    def bind(self, instance: Any) -> Any:
+        """The method of that object, a `Memoized`."""
+        bound: Memoized[..., R] = Memoized.__new__(Memoized)
+        bound.__dict__.update(self.__dict__)
+        bound.__func__, bound.bound_to = self, (instance,)
+        bound.uncached = bound.__wrapped__ = cast(Any, self.uncached).__get__(instance)
+        return bound
+
+    @property
+    def __self__(self) -> Any:
+        if not self.bound_to:
+            raise AttributeError("it is bound to no object", name="__self__", obj=self)
+        return self.bound_to[0]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Memoized):
+            return NotImplemented
+        if not (self.bound_to and other.bound_to):
+            return self is other
+        return self.__func__ is other.__func__ and self.__self__ is other.__self__
+
+    def __hash__(self) -> int:
+        return hash((id(self.__func__), id(self.__self__))) if self.bound_to else object.__hash__(self)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         """By name, as functions are pickled; by value for workers that do not have the program."""
-        if is_by_value(self):
+        if self.bound_to:
+            return getattr, (self.__self__, self.__name__)
+        if _is_by_value(self):
             return _new, (type(self),), (self._memo, self.uncached, self._key.prefix)
         return self.__qualname__
 
@@ -149,7 +134,9 @@ class Memoized(Generic[P, R]):
         self.__dict__.update(memo.memoize(type(self), fn, prefix).__dict__)
 
     def __memo_parts__(self) -> tuple[Any, ...]:
-        """What it is as part of another function's key; see `store.memo.canonical.functions`."""
+        """Its form where another memoized function uses it; see `store.memo.canonical.functions`."""
+        if self.bound_to:
+            return self.__func__, self.__self__
         return self._key.prefix, self._key.version, self.uncached if self._key.source else None
 
     def __repr__(self) -> str:
@@ -160,55 +147,44 @@ def _new(cls: type[Memoized[..., Any]]) -> Memoized[..., Any]:
     return cls.__new__(cls)
 
 
-class BoundMemoized(Memoized[P, R]):
-    """A memoized method of one object."""
+def _is_by_value(named: Any) -> bool:
+    """Whether a pickler asks that takes functions by value, and the reader could not find this one by its name.
 
-    def __init__(self, memoized: Memoized[Any, R], instance: Any) -> None:
-        self.__dict__.update(memoized.__dict__)
-        self._memoized, self.__self__ = memoized, instance
-        self.uncached = self.__wrapped__ = memoized.uncached.__get__(instance)
-        self._key = _BoundKey(memoized._key, instance)  # type: ignore[assignment]
+    Asked within `__reduce__`, where only the stack tells who pickles: plain `pickle` must have the name, and its
+    readers, which multiprocessing started, import the program.
+    """
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_globals.get("__name__") in ("pickle", "_compat_pickle", "copyreg"):
+        frame = frame.f_back
+    pickler = str(frame.f_globals.get("__name__", "")).rpartition(".")[2]
+    return pickler in BY_VALUE and not is_known(named)
 
+
+class MemoizedFunction(Memoized[P, R]):
+    """A function, which in a class is a method."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(self: Memoized[Concatenate[S, Q], R], instance: S, owner: type[S]) -> Memoized[Q, R]: ...
+    @overload  # a static method
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self: ...
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return self
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, BoundMemoized):
-            return NotImplemented
-        return self._memoized is other._memoized and self.__self__ is other.__self__
-
-    def __hash__(self) -> int:
-        return hash((id(self._memoized), id(self.__self__)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (self.__self__, self.__name__)
-
-    def __memo_parts__(self) -> tuple[Any, ...]:
-        return self._memoized, self.__self__
-
-
-class _BoundKey:
-    """The key of calls of a method, whose first argument is given."""
-
-    def __init__(self, key: CallKey, instance: Any) -> None:
-        self._of, self._instance = key.of, instance
-
-    def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        return self._of((self._instance, *args), kwargs)
+        return self if instance is None else self.bind(instance)
 
 
 class MemoizedStatic(Memoized[P, R]):
     """`@memo` above `@staticmethod`."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self:
         return self
 
 
 class MemoizedClass(Memoized[P, R]):
     """`@memo` above `@classmethod`."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        return BoundMemoized(self, type(instance) if owner is None else owner)
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Memoized[P, R]:
+        return cast("Memoized[P, R]", self.bind(type(instance) if owner is None else owner))
 
 
 if TYPE_CHECKING:
@@ -216,9 +192,7 @@ if TYPE_CHECKING:
     class MemoizedOfClass(Memoized[P, R], Generic[P, Q, R]):
         """A function whose first parameter is a class, as of `@classmethod`, which mypy does not show."""
 
-        def __get__(  # type: ignore[override]
-            self, instance: object, owner: type[Any] | None = None
-        ) -> Memoized[Q, R]: ...
+        def __get__(self, instance: object, owner: type[Any] | None = None) -> Memoized[Q, R]: ...
 
 
 class Memo:
@@ -239,16 +213,16 @@ class Memo:
         self, fn: Callable[Concatenate[type[S], Q], R]
     ) -> MemoizedOfClass[Concatenate[type[S], Q], Q, R]: ...
     @overload
-    def __call__(self, fn: Callable[P, R]) -> Memoized[P, R]: ...
+    def __call__(self, fn: Callable[P, R]) -> MemoizedFunction[P, R]: ...
     def __call__(self, fn: Any) -> Any:
         if isinstance(fn, staticmethod):
             return self.memoize(MemoizedStatic, fn.__func__)
         if isinstance(fn, classmethod):
             return self.memoize(MemoizedClass, fn.__func__)
-        return self.memoize(Memoized, fn)
+        return self.memoize(MemoizedFunction, fn)
 
     def memoize(self, cls: type[Memoized[..., Any]], fn: Any, prefix: str | None = None) -> Memoized[..., Any]:
-        """The memoized function, of a class of those here; `prefix` instead of its name, as it was elsewhere."""
+        """The memoized function, an object of `cls`; `prefix` is the name that it has in another process."""
         if not callable(fn) or isinstance(fn, type):
             raise TypeError(f"memo decorates functions, and {fn!r:.80} is none; put it below other decorators")
         if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
@@ -275,19 +249,20 @@ def memo(
 
     Args:
         where: a path or URL, opened with the first call; or an open `Store`.
-        ttl: seconds that a result lives; None is what the store says, and for ever for a path.
-        ignore: names of parameters that make no difference to the result.
-        version: part of the key: a new one begins anew. It also stands for variables that cannot be part of the key.
-        source: the function's code is part of the key, and what it uses; False: you count `version` up, or forget.
-        key: instead of the arguments, what this function makes of them.
-        name: instead of the function's module and qualified name.
+        ttl: seconds that a result lives; None is the store's default, which is for ever for a path.
+        ignore: names of parameters that do not change the result.
+        version: a part of the key: with a new one all results are computed again. It also stands for variables that
+            cannot be part of the key.
+        source: make the function's code, and what it uses, a part of the key.
+        key: a function of the arguments whose result is the key, in place of the arguments.
+        name: a name for the function, in place of its module and qualified name.
         exceptions: classes of exceptions that are stored too, and raised again.
-        wait: seconds to wait for somebody else who computes the same; None: until that is done.
-        namespace: of the store, where the results are.
+        wait: seconds to wait for another caller who computes the same; None: until it is done.
+        namespace: the namespace of the store that holds the results.
         mmap: for a path: large arrays are mapped read-only instead of read into memory. An open store has its own.
 
     Raises:
-        TypeError, ValueError: now, for what can never be right; and with a call, for its arguments.
+        TypeError, ValueError: at once, where an argument here can never be right; at a call, for its arguments.
     """
     if not isinstance(where, str | os.PathLike | Store):
         raise TypeError(f"memo keeps results in a store: @memo('cache.db') or @memo(store), not {where!r:.80}")

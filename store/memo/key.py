@@ -1,8 +1,8 @@
-"""The key of a call: which function it is, and its bound arguments, as the name of a record.
+"""The key of a call: the function and its bound arguments, as the name of a record.
 
-A name is `module:qualified name:` and 64 hexadecimal digits, so that all results of a function stand together.
-The digits are a BLAKE2b-256 of the canonical form (see `store.memo.canonical.form`) of function, version, code and
-arguments: f(1), f(x=1) and what the defaults fill in are one key.
+A name is `module:qualified name:` and 64 hexadecimal digits, so that the results of a function have a common prefix.
+The digits are the BLAKE2b-256 of the canonical form (see `store.memo.canonical.form`) of function, version, code and
+arguments. Defaults are filled in: f(1) and f(x=1) have one key.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from types import FunctionType
 from typing import Any
 
 from store.memo.canonical.code import bare_form
-from store.memo.canonical.definition import Definition
-from store.memo.canonical.form import canonical
+from store.memo.canonical.form import Definition, canonical
 from store.memo.canonical.names import name_of
 from store.memo.canonical.writer import DIGEST_BYTES
 
-FORMAT = 2  # of keys; it is part of each one, on disk
+FORMAT = 2  # the version of keys, and a part of each one on disk
 
 
 class CallKey:
-    """Makes the names of records out of the calls of one function. Safe across threads."""
+    """Makes the names of records from the calls of one function. Safe across threads."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class CallKey:
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is a text that stands for the function, not {name!r:.80}")
-        self.label = getattr(fn, "__qualname__", None) or repr(fn)  # how messages call it
+        self.label = getattr(fn, "__qualname__", None) or repr(fn)  # its name in messages
         self.prefix = prefix or f"{name or _identity(fn)}:"
         self._signature = inspect.signature(fn)
         self._names = {parameter: canonical(parameter) for parameter in self._signature.parameters}
@@ -54,7 +53,7 @@ class CallKey:
             self._definitions.append(Definition(key, f"{self.label}: the function of key=", lenient=lenient))
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """The name of the record of a call. Raises: TypeError: an argument has no canonical form, or is wrong."""
+        """The name of a call's record. Raises: TypeError: an argument is wrong, or has no canonical form."""
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as exc:
@@ -129,7 +128,7 @@ def _version(version: Any) -> bytes:
 
 
 def _lambda(fn: Callable[..., Any]) -> bytes | None:
-    """What tells two lambdas of a module apart, which share one name; None for what has a name of its own."""
+    """The code of a lambda, since all lambdas of a module share one name; None for other functions."""
     if isinstance(fn, FunctionType) and fn.__name__ == "<lambda>":
         return bare_form(fn.__code__)
     return None

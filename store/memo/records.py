@@ -1,7 +1,7 @@
 """The records of one memoized function: finding, keeping and forgetting results, and the lock between processes.
 
-A store that fails does not make a call fail: what could not be read is computed, and what could not be written is
-returned all the same. The trouble is counted, and told once (`warn`).
+A store that fails does not make a call fail: a result that cannot be read is computed, and one that cannot be written
+is returned all the same. Failures are counted, and each kind is reported by one warning.
 """
 
 from __future__ import annotations
@@ -9,28 +9,26 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from store.engines.contract import schemes
 from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping.store import Store
-from store.opened.arguments import check_name, check_ttl
+from store.opened.arguments import check_name, check_ttl, locate
 from store.opened.edits import step
-from store.opened.sentinels import UNSET, Unset
 from store.system import caller
 
-HELD, BUSY, NONE = "held", "busy", "none"  # what became of taking the lock; NONE: there is none to be had here
+HELD, BUSY, NONE = "held", "busy", "none"  # the result of taking the lock; NONE: it cannot be taken here
 RAISED = ":raised"  # ends the name of the record of an exception
 MISSING: Any = object()
-UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # of which every codec gives back the same
+UNCHANGEABLE = frozenset((type(None), bool, int, float, str))  # every codec gives back the same
 PAGE = 500
-PURGE_EVERY = 256  # results with a ttl; else nobody would delete those of calls that never come again
+PURGE_EVERY = 256  # results with a ttl; without it, results of calls that never come again would stay
 
 
 class Outcome(NamedTuple):
-    """What a call came to: its result, or the exception that it raised."""
+    """The result of a call, or the exception that it raised."""
 
     value: Any
     raised: bool = False
@@ -42,19 +40,23 @@ class Outcome(NamedTuple):
 
 
 class Source:
-    """The namespace of a store: one that the program opened, or a file, which is opened when it is first needed.
+    """The namespace of a store: of one that the program opened, or of a file that is opened with its first use.
 
     A file is opened once in a process, whatever number of functions use it.
     """
 
     def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str, mmap: bool | None = None) -> None:
+        if mmap is not None and not isinstance(mmap, bool):
+            raise TypeError(f"mmap is True or False, not {mmap!r:.80}")
+        if mmap is not None and isinstance(where, Store):
+            raise ValueError("mmap= is of the store that you opened: give it to Store(..., mmap=), not to memo")
         self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
-        self._mmap = _check_mmap(where, mmap)
+        self._mmap = bool(mmap)
         self._namespace = check_name(namespace, "namespace")
 
     @contextmanager
     def open(self) -> Iterator[Store[Any]]:
-        """A handle of its own for each use, so that a file that is closed meanwhile stays open for this one."""
+        """A mapping of its own for each use, so that a file that is closed meanwhile stays open for this one."""
         records = self._within()
         try:
             yield records
@@ -62,10 +64,10 @@ class Source:
             try:
                 records.close()
             except StoreError:
-                pass  # the last handle, inside a transaction: it closes with the store it was made from
+                pass  # the last one, inside a transaction: it closes with the store that it was made from
 
     def place(self) -> tuple[str, ...]:
-        """What all functions of this process that share the records have in common."""
+        """Equal for all functions of this process that share the records."""
         where = self._where if isinstance(self._where, str) else self._where.location
         return os.path.realpath(where), self._namespace
 
@@ -94,7 +96,7 @@ _opened: dict[tuple[str, bool], Store[Any]] = {}  # by path, and whether arrays 
 
 @atexit.register
 def _at_exit() -> None:
-    """Before the interpreter takes apart what closing needs."""
+    """Runs while the interpreter still has what closing needs."""
     with _opening:
         while _opened:
             _opened.popitem()[1].close()
@@ -110,21 +112,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def _absolute(path: str) -> str:
-    """The path as it is meant now. What can never be opened is an error now, not a store that fails later."""
-    scheme, url, _ = path.partition("://")
-    if url and scheme not in schemes:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
-    if not path:
-        raise ValueError("the path of a store may not be empty; name a file, or ':memory:'")
-    return path if url or path == ":memory:" else os.path.abspath(path)
-
-
-def _check_mmap(where: Any, mmap: Any) -> bool:
-    if mmap is not None and not isinstance(mmap, bool):
-        raise TypeError(f"mmap is True or False, not {mmap!r:.80}")
-    if mmap is not None and isinstance(where, Store):
-        raise ValueError("mmap= is of the store that you opened: give it to Store(..., mmap=), not to memo")
-    return bool(mmap)
+    """The path, absolute as of now. Raises: ValueError: it can never be opened."""
+    locate(path)
+    return path if "://" in path or path == ":memory:" else os.path.abspath(path)
 
 
 class Records:
@@ -137,15 +127,14 @@ class Records:
         self.source = source
         self.exceptions = exceptions
         self._prefix = check_name(prefix, "name of a function")
-        seconds = check_ttl(ttl)
-        self._ttl: float | Unset = UNSET if seconds is None else seconds
-        self._pending: list[str] = []  # warnings, told by whoever called, when nothing is locked
+        self._ttl = check_ttl(ttl)
+        self._pending: list[str] = []  # warnings, which the caller gives when nothing is locked
         self._told: set[str] = set()
         self._kept = 0
         self.hits = self.misses = self.errors = 0
 
     def find(self, name: str) -> Outcome | None:
-        """What was stored, or None: nothing, or nothing that can be read."""
+        """The stored outcome; None: there is none, or it cannot be read."""
         try:
             with self.source.open() as records:
                 if not self.exceptions:
@@ -160,21 +149,32 @@ class Records:
         error = found.get(name + RAISED)
         return Outcome(error, raised=True) if isinstance(error, self.exceptions) else None
 
+    def hit(self, name: str) -> Outcome | None:
+        """The stored outcome, which counts as a hit."""
+        found = self.find(name)
+        if found is not None:
+            self.note(hit=True)
+        return found
+
     def as_stored(self, name: str, outcome: Outcome) -> Outcome:
-        """What a call came to, as those get it who find it: of the same types, and as writable."""
+        """The outcome as later calls find it: of the same types, and as writable."""
         if type(outcome.value) in UNCHANGEABLE:
             return outcome
         found = self.find(name)
         return outcome if found is None or found.raised else found
 
     def keep(self, name: str, outcome: Outcome) -> bool:
-        """Store what a call came to; whether that went well."""
+        """Store an outcome; whether that went well."""
+        with _counting:
+            purge = self._ttl is not None and self._kept % PURGE_EVERY == 0
+            self._kept += 1
         try:
             with self.source.open() as records:
                 self._write(records, name, outcome)
-                self._purge(records)
+                if purge:
+                    records.purge()
         except NotSerializable as exc:
-            self._tell("value", f"{self.label}: its result cannot be stored, so that each call computes it: {exc}")
+            self._fail("value", f"its result cannot be stored, so that each call computes it: {exc}")
             return False
         except Exception as exc:
             self._failed(exc)
@@ -182,32 +182,32 @@ class Records:
         return True
 
     def forget(self, name: str) -> bool:
-        """Delete what was stored for one call; whether there was anything."""
-        with self.source.open() as records, step(records):
-            return any([_delete(records, name), _delete(records, name + RAISED)])
+        """Delete the outcome of one call; whether there was one."""
+        return self._delete((name, name + RAISED)) > 0
 
     def forget_all(self) -> int:
-        """Delete all results of the function, of every version of it; how many there were."""
-        deleted = 0
-        with self.source.open() as records:
-            while names := records.names(self._prefix, limit=PAGE):
-                with step(records):
-                    deleted += sum([_delete(records, name) for name in names])
-        return deleted
+        """Delete all outcomes of the function, of all its versions; how many there were."""
+        return sum(map(self._delete, self._pages()))
 
     def count(self) -> int:
-        """How many results are stored, of every version of the function."""
-        stored, after = 0, None
-        with self.source.open() as records:
-            while names := records.names(self._prefix, after=after, limit=PAGE):
-                stored, after = stored + len(names), names[-1]
-        return stored
+        """How many outcomes are stored, of all versions of the function."""
+        return sum(map(len, self._pages()))
 
     @contextmanager
     def lock(self, name: str, seconds: float) -> Iterator[str]:
-        """The lock between processes, of which one computes a call: HELD, BUSY or NONE."""
+        """Try to hold the lock between processes, one of which computes a call; gives HELD, BUSY or NONE."""
         with ExitStack() as stack:
-            yield self._take(stack, name, seconds)
+            state = HELD
+            try:
+                records = stack.enter_context(self.source.open())
+                stack.enter_context(records.lock(f"memo {name}", seconds))
+            except LockTimeout:
+                state = BUSY
+            except Exception as exc:
+                state = NONE
+                if type(exc) not in (StoreError, InUse):  # raised in a transaction, where waiting could deadlock
+                    self._failed(exc)
+            yield state
 
     def note(self, *, hit: bool) -> None:
         """Count a call."""
@@ -215,7 +215,7 @@ class Records:
             self.hits, self.misses = self.hits + hit, self.misses + (not hit)
 
     def warn(self) -> None:
-        """Tell the caller what went wrong for the first time."""
+        """Warn the caller of each kind of failure that happened for the first time."""
         if not self._pending:
             return
         with _counting:
@@ -223,51 +223,46 @@ class Records:
         for message in pending:
             caller.warn(message, RuntimeWarning)
 
+    def _pages(self) -> Iterator[list[str]]:
+        with self.source.open() as records:
+            names = records.names(self._prefix, limit=PAGE)
+            while names:
+                yield names
+                names = records.names(self._prefix, after=names[-1], limit=PAGE)
+
+    def _delete(self, names: Iterable[str]) -> int:
+        with self.source.open() as records, step(records):
+            return sum([_has_deleted(records, name) for name in names])
+
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
-            records.put(name, outcome.value, ttl=self._ttl)
+            self._put(records, name, outcome.value)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
         with step(records):
-            records.put(fresh, outcome.value, ttl=self._ttl, codec="pickle" if outcome.raised else None)
-            _delete(records, stale)
+            self._put(records, fresh, outcome.value, "pickle" if outcome.raised else None)
+            _has_deleted(records, stale)
 
-    def _purge(self, records: Store[Any]) -> None:
-        with _counting:
-            due = self._ttl is not UNSET and self._kept % PURGE_EVERY == 0
-            self._kept += 1
-        if due:
-            records.purge()
-
-    def _take(self, stack: ExitStack, name: str, seconds: float) -> str:
-        try:
-            records = stack.enter_context(self.source.open())
-            stack.enter_context(records.lock(f"memo {name}", seconds))
-        except LockTimeout:
-            return BUSY
-        except Exception as exc:
-            if type(exc) not in (
-                StoreError,
-                InUse,
-            ):  # those are of one inside a transaction, where waiting could deadlock
-                self._failed(exc)
-            return NONE
-        return HELD
+    def _put(self, records: Store[Any], name: str, value: Any, codec: str | None = None) -> None:
+        if self._ttl is None:  # then the store's own
+            records.put(name, value, codec=codec)
+        else:
+            records.put(name, value, codec=codec, ttl=self._ttl)
 
     def _failed(self, exc: Exception) -> None:
-        self._tell("store", f"{self.label}: the store failed, so that calls compute and may not be kept: {exc}")
-        if isinstance(exc, StorageError):  # a file that was deleted, for one: the next call makes it anew
+        self._fail("store", f"the store failed, so that calls compute and may not be kept: {exc}")
+        if isinstance(exc, StorageError):  # such as a file that was deleted: the next call makes it again
             self.source.close()
 
-    def _tell(self, kind: str, message: str) -> None:
+    def _fail(self, kind: str, message: str) -> None:
         with _counting:
             self.errors += 1
             if kind not in self._told:
                 self._told.add(kind)
-                self._pending.append(message)
+                self._pending.append(f"{self.label}: {message}")
 
 
-def _delete(records: Store[Any], name: str) -> bool:
+def _has_deleted(records: Store[Any], name: str) -> bool:
     try:
         del records[name]
     except KeyError:

@@ -1,8 +1,7 @@
-"""One task computes, the others wait, and no event loop is held up.
+"""One task computes, the others wait, and the event loop goes on.
 
-Locks between processes are waited for, and results written, in a thread: one for each call that is being computed,
-of its own, since a lock belongs to the thread that took it, and since threads of an executor may all be needed by
-what is computed. It ends with the call.
+A thread waits for the lock between processes and writes the result: one for each call that is being computed, since a
+lock belongs to the thread that took it, and since a computation could need all threads of an executor.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any
 
 from store.memo import turns as memo_turns
-from store.memo.once import Once, left
-from store.memo.records import BUSY, Outcome
+from store.memo.once import deadline_of, left, patience, place_of
+from store.memo.records import BUSY, Outcome, Records
 from store.memo.turns import Turn
 
 Call = Callable[[], Awaitable[Any]]
@@ -23,90 +22,89 @@ Call = Callable[[], Awaitable[Any]]
 GLANCE = 0.2  # seconds; how soon a thread that waits for a lock sees that its task was cancelled
 
 
-async def once(memo: Once, name: str, call: Call) -> Any:
-    """What the call of that name came to: as stored, or as computed now, by this task or another."""
+async def once(records: Records, wait: float | None, name: str, call: Call) -> Any:
+    """The result of the call of that name: as stored, or as computed now by this task or another."""
     try:
-        found = memo.records.find(name)
-        outcome = await _compute_once(memo, name, call) if found is None else memo.hit(found)
+        outcome = records.hit(name) or await _compute_once(records, wait, name, call)
         return outcome.get()
     finally:
-        memo.records.warn()
+        records.warn()
 
 
-async def _compute_once(memo: Once, name: str, call: Call) -> Outcome:
-    place, deadline = memo.place(name), memo.deadline()
+async def _compute_once(records: Records, wait: float | None, name: str, call: Call) -> Outcome:
+    place, deadline = place_of(records, name), deadline_of(wait)
     while True:
         turn, mine = memo_turns.join(place)
         if mine:
             with turn.ending():
-                return await _compute(memo, turn, name, call, deadline)
+                return await _compute(records, turn, name, call, patience(deadline))
         with memo_turns.waiting(turn) as may:
             waited = may and await _wait(turn, left(deadline))
         if not waited or not turn.stored:
             with Turn(place).ending() as beside:
-                return await _compute(memo, beside, name, call, None)
-        found = memo.records.find(name)
+                return await _compute(records, beside, name, call, None)
+        found = records.hit(name)
         if found is not None:
-            return memo.hit(found)
+            return found
 
 
 async def _wait(turn: Turn, seconds: float) -> bool:
-    """Waits until a turn is over, which may be that of another loop; False after so many seconds."""
+    """Wait until a turn has ended, which may be in another event loop; False after so many seconds."""
     loop = asyncio.get_running_loop()
-    over: asyncio.Future[None] = loop.create_future()
-    turn.when_finished(lambda: _tell(loop, over, None))
+    ended: asyncio.Future[None] = loop.create_future()
+    turn.when_finished(lambda: _tell(loop, ended, None))
     try:
-        await asyncio.wait_for(over, seconds)
+        await asyncio.wait_for(ended, seconds)
     except TimeoutError:
         return False
     return True
 
 
-async def _compute(memo: Once, turn: Turn, name: str, call: Call, deadline: float | None) -> Outcome:
-    """Compute while a thread has the lock; without a deadline, beside somebody else, who has it."""
-    seconds = None if deadline is None else 0.0 if memo_turns.held() else left(deadline)
-    keeper = Keeper(memo, name, seconds)
+async def _compute(records: Records, turn: Turn, name: str, call: Call, seconds: float | None) -> Outcome:
+    """Compute while a thread holds the lock; `seconds` is None beside another caller, which holds it."""
+    keeper = Keeper(records, name, seconds)
     keeper.start()
-    found = outcome = worth_storing = None
+    found = worth_storing = None
     try:
         found = await keeper.begins
-        if found is None:
-            memo.records.note(hit=False)
+        if found is not None:
+            outcome = found
+        else:
+            records.note(hit=False)
             with turn.computing():
                 outcome = worth_storing = Outcome(await call())
     except Exception as exc:
         outcome = Outcome(exc, raised=True)
-        worth_storing = outcome if isinstance(exc, memo.records.exceptions) else None
+        worth_storing = outcome if isinstance(exc, records.exceptions) else None
     finally:
         keeper.answer(worth_storing)
     stored = await keeper.ends
     keeper.join()  # it has nothing left to do
     turn.stored = stored or worth_storing is None
     if found is not None:
-        return memo.hit(found)
-    if stored and not cast(Outcome, outcome).raised:
-        return memo.records.as_stored(name, cast(Outcome, outcome))
-    return cast(Outcome, outcome)
+        records.note(hit=True)
+    elif stored and not outcome.raised:
+        return records.as_stored(name, outcome)
+    return outcome
 
 
 class Keeper(threading.Thread):
-    """Takes the lock for a task, has it while the task computes, and stores what comes of it."""
+    """Takes the lock for a task, holds it while the task computes, and stores the outcome."""
 
-    def __init__(self, memo: Once, name: str, seconds: float | None) -> None:
+    def __init__(self, records: Records, name: str, seconds: float | None) -> None:
         super().__init__(name=f"memo {name}", daemon=True)  # a program that ends waits for no lock
         self._loop = asyncio.get_running_loop()
-        self.begins: asyncio.Future[Outcome | None] = self._loop.create_future()  # what was found; None: compute
+        self.begins: asyncio.Future[Outcome | None] = self._loop.create_future()  # the stored outcome; None: compute
         self.ends: asyncio.Future[bool] = self._loop.create_future()  # whether it was stored
-        self._records = memo.records
+        self._records = records
         self._record, self._seconds = name, seconds
         self._answers: SimpleQueue[Outcome | None] = SimpleQueue()
 
     def answer(self, outcome: Outcome | None) -> None:
-        """What the task came to: None where there is nothing to store."""
+        """Hand over the outcome; None: there is nothing to store."""
         self._answers.put(outcome)
 
     def run(self) -> None:
-        """In the thread."""
         stored = False
         try:
             stored = self._keep() if self._seconds is None else self._keep_alone(self._seconds)
@@ -134,11 +132,11 @@ class Keeper(threading.Thread):
 
 
 def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: Any) -> None:
-    """Sets a future from any thread, unless somebody did, or the loop is gone."""
+    """Set the result of a future, from any thread, unless it is done or its loop is closed."""
     try:
         loop.call_soon_threadsafe(_set, future, value)
     except RuntimeError:
-        pass  # closed: nobody waits there any more
+        pass  # closed: no task waits there any more
 
 
 def _set(future: asyncio.Future[Any], value: Any) -> None:

@@ -1,4 +1,4 @@
-"""One message between processes, as bytes: made from a value, and taken in as it arrives.
+"""One message as bytes: made from a value, and read as it arrives.
 
 The format, version 1; numbers are little-endian:
 
@@ -7,10 +7,10 @@ The format, version 1; numbers are little-endian:
     1   bytes in the codec's name
     8   protocol of the codec, signed
     4   CRC-32, and
-    24  seal: as those of a record, see `store/trust/seal.py`, over the store id and the name of all messages
+    24  seal: as of a record, see `store/trust/seal.py`, over the store id and the name of all messages
     8   bytes in the body
         the codec's name, UTF-8
-        the body: what the codec made of the value
+        the body: the encoded value
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAGIC = b"\x9bmsg"
 _VERSION = 1
 _FIXED = struct.Struct("<4sBBqI24sQ")
 
-CHUNK = 256 * 1024  # bytes asked for at once: a length is a claim until the bytes are there
+CHUNK = 256 * 1024  # bytes read at once: a length is only a claim until the bytes are there
 
 
 class _Fixed(NamedTuple):
@@ -48,7 +48,7 @@ class _Fixed(NamedTuple):
 
 
 def outgoing(value: Any, key: KeySource, codec: Any, protocol: int | None) -> Iterator[bytes]:
-    """The message of a value, encoded before its first byte is sent, in one part or two."""
+    """The message of a value, in one part or two; it is encoded before the first part is given."""
     pipeline = for_messages(key, codec=codec, protocol=protocol)
     try:
         row = pipeline.pack_message(value)
@@ -65,14 +65,14 @@ def outgoing(value: Any, key: KeySource, codec: Any, protocol: int | None) -> It
 
 
 def would_block(what: str) -> BlockingIOError:
-    """The error for a connection that does not block, and would have to."""
+    """The error for a connection that does not block."""
     return BlockingIOError(
         errno.EAGAIN, f"the connection {what}: messages take one that blocks (os.set_blocking), or asyncio"
     )
 
 
 class Incoming:
-    """One message as it arrives: says how much it takes next, and knows nothing of where that comes from."""
+    """One message as it arrives: `feed` it with at most `wanted` bytes until that is 0, then take its `value`."""
 
     def __init__(self, max_bytes: int, key: KeySource, allow: Iterable[type | str]) -> None:
         if not isinstance(max_bytes, int) or isinstance(max_bytes, bool):
@@ -88,11 +88,11 @@ class Incoming:
 
     @property
     def wanted(self) -> int:
-        """How many bytes to read now, at most; 0 when the message is complete."""
+        """The number of bytes to read next, at most; 0 when the message is complete."""
         return min(self._missing, CHUNK)
 
     def feed(self, data: Any) -> None:
-        """Take what was read. Raises: EOFError, Corrupt, UnknownProtocol; and for a reader that is none."""
+        """Take the bytes that were read. Raises: EOFError, Corrupt, UnknownProtocol, BlockingIOError."""
         if not _checked(data, self.wanted):
             raise self.lost()
         self._part.write(data)
@@ -147,7 +147,7 @@ class Incoming:
 
 
 def _checked(data: Any, wanted: int) -> int:
-    """How many bytes there are. Raises: BlockingIOError: none yet. TypeError, ValueError: it is no such reader."""
+    """The number of bytes. Raises: BlockingIOError: none yet. TypeError, ValueError: it is no binary reader."""
     if data is None:
         raise would_block("has nothing to read yet")
     if not isinstance(data, bytes | bytearray):
@@ -158,7 +158,7 @@ def _checked(data: Any, wanted: int) -> int:
 
 
 def _check_start(start: bytes) -> None:
-    """Looks at each byte as it comes: one who speaks another protocol may wait for an answer, and send no more."""
+    """Check each byte as it comes: a peer with another protocol may wait for an answer, and send no more."""
     magic, version = start[: len(_MAGIC)], start[len(_MAGIC) : len(_MAGIC) + 1]
     if not _MAGIC.startswith(magic):
         raise Corrupt(f"this is no message, it begins with {magic!r}: the other side has to use store.messages too")
@@ -172,7 +172,7 @@ def _check_start(start: bytes) -> None:
 
 # -- the errors
 
-# What a codec says of a record: a message has no name, and is kept nowhere.
+# Phrases of codecs about records: a message has no name, and is not stored.
 _PHRASES = (
     (label(MESSAGE), "the message"),
     ("damaged at rest; restore it from a backup", "damaged on its way"),
@@ -185,7 +185,7 @@ _PHRASES = (
 
 
 def _told_to_receiver(exc: StoreError, keyed: bool) -> StoreError:
-    """The same error, saying what it means for a message that came, and what to do about it."""
+    """The same error with the message for a receiver: what it means, and what to do about it."""
     if isinstance(exc, Tampered):
         return _saying(
             exc, "the message was altered on its way: its seal names a key of yours, and does not match it"
@@ -198,7 +198,7 @@ def _told_to_receiver(exc: StoreError, keyed: bool) -> StoreError:
 
 
 def _refusal(reason: str, allow: str | None) -> str:
-    """What is said of a message that nobody sealed and restraint does not decode."""
+    """The message for an unsealed message that the restricted decoder refuses."""
     takes = reason.removeprefix("loading it takes ")
     what = f"the message takes {takes}" if takes != reason else f"no key= was given that sealed it, and {reason}"
     if allow is None:
@@ -210,7 +210,7 @@ def _refusal(reason: str, allow: str | None) -> str:
 
 
 def _in_other_words(exc: StoreError) -> StoreError:
-    """The same error, without what holds for records alone."""
+    """The same error, without the phrases that are about records."""
     message = exc.message
     for theirs, ours in _PHRASES:
         message = message.replace(theirs, ours)

@@ -1,4 +1,4 @@
-"""Values between processes: over sockets, pipes and files, and as awaitables over asyncio's streams.
+"""`send` and `receive`: values between processes over sockets, pipes and files, and asyncio's streams.
 
     from store import messages
 
@@ -8,30 +8,7 @@
     await messages.send_async(writer, {"job": 7}, key=secret)
     job = await messages.receive_async(reader, key=secret)
 
-With `key=` (as that of `Store`: bytes, str, the path of a key file, or several, newest first) a message is sealed,
-and only one that a key of these sealed is decoded, in full. Without it no key is used, not even the user's own:
-the seal is a checksum, and whoever sent the message, it is decoded with restraint: plain data, standard types, and
-the classes in `allow` or declared with `store.allow`.
-
-What the connection may be: a stream `socket.socket` (TLS too), a binary file (buffered or raw, a pipe's end,
-BytesIO), a file descriptor, or a `multiprocessing` connection. The last is used by its descriptor, not by its
-`send_bytes`: one format everywhere, and its own framing would believe any announced length. Between messages both
-sides may use it as before.
-
-One sender and one receiver at a time: where several threads use a connection, they lock, one lock for each
-direction. Nothing here keeps anything of a connection between two calls.
-
-After `Untrusted`, `Tampered` and `CodecUnavailable` the next message can be received, and after `NotSerializable`
-the next one sent. After any other error (a timeout, an interrupt, a cancelled task, an EOFError, a message over the
-limit) the two sides no longer agree on where a message begins: close the connection. The process is as it was.
-
-Not promised: secrecy (use TLS), and that a message arrives once, in order, or at all. Who sees a sealed message can
-send it again, later, on another connection, and back to its sender: where that matters, put a number and the
-direction into the value. A sealed message is never valid as a record of a store, nor a record as a message.
-
-Decoding a large value takes its time, which the asyncio functions spend in the event loop.
-
-The format is in `store/messages/frame.py`.
+`store/messages/README.md` describes what is promised, and after which errors a connection can still be used.
 """
 
 from __future__ import annotations
@@ -52,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "receive", "receive_async", "send", "send_async"]
 
 MAX_BYTES = 256 * 1024 * 1024
-"""How large a message may be unless `max_bytes` says otherwise."""
+"""The default of `max_bytes`."""
 
 _TAKES = (
     "takes a stream socket, a binary file, a file descriptor or a multiprocessing connection, not {}; "
@@ -63,10 +40,13 @@ _TAKES = (
 def send(conn: Any, value: Any, *, key: KeySource = None, codec: Any = "pickle", protocol: int | None = None) -> None:
     """Send a value as one message; it has left this process when this returns.
 
+    `conn` is a stream socket (TLS too), a binary file (buffered or raw, a pipe's end, BytesIO), a file descriptor, or
+    a `multiprocessing` connection. `key` seals the message, as `key` of `Store`; None: it is not sealed.
+
     Raises:
         NotSerializable: the codec cannot hold it; nothing was sent. CodecUnavailable.
-        OSError: BrokenPipeError where nobody receives any more, TimeoutError of a socket with a timeout,
-            BlockingIOError where it does not block, and what else the connection raises.
+        OSError: BrokenPipeError: the other side was closed. TimeoutError: the socket's own. BlockingIOError: the
+            connection does not block. And other errors of the connection.
         TypeError, ValueError: an argument can never be right.
     """
     write = _writer(conn)
@@ -75,17 +55,19 @@ def send(conn: Any, value: Any, *, key: KeySource = None, codec: Any = "pickle",
 
 
 def receive(conn: Any, *, allow: Iterable[type | str] = (), key: KeySource = None, max_bytes: int = MAX_BYTES) -> Any:
-    """The value of the next message, once all of it is there.
+    """Wait for the next message, and return its value.
 
-    Memory is taken as the bytes arrive, never for what was only announced; `max_bytes` is for the encoded value.
+    With a `key` (as of `Store`) only messages that it sealed are decoded, in full. Without one, any message is
+    decoded with restraint: plain data, standard types, and the classes in `allow` or declared with `store.allow`.
+    Memory is taken as the bytes arrive, never for an announced size; `max_bytes` limits the encoded value.
 
     Raises:
-        EOFError: the connection was closed, before the message or in the middle of it, which the text tells.
+        EOFError: the connection was closed, before the message or in the middle of it; the text says which.
         Untrusted: there is a key and it did not seal the message, or there is none and the message needs a
             class that is not allowed. Tampered: a key of these sealed something else.
-        Corrupt: it is no message, or damaged, or over `max_bytes`; what is over is not read.
+        Corrupt: it is no message, or damaged, or over `max_bytes`, and then not read.
         UnknownProtocol, CodecUnavailable: it takes a newer release, or a library, to read it.
-        OSError: TimeoutError, BlockingIOError and what else the connection raises.
+        OSError: TimeoutError, BlockingIOError and other errors of the connection.
         TypeError, ValueError: an argument can never be right.
     """
     read = _reader(conn)
@@ -107,7 +89,7 @@ async def send_async(
         raise TypeError(f"send_async takes an asyncio.StreamWriter, not {type(writer).__name__}")
     for part in outgoing(value, key, codec, protocol):
         view = memoryview(part)
-        for start in range(0, len(view), CHUNK):  # the stream would copy all that it cannot send at once
+        for start in range(0, len(view), CHUNK):  # the stream copies what it cannot send at once
             writer.write(view[start : start + CHUNK])
             await writer.drain()
 
@@ -132,7 +114,7 @@ async def receive_async(
 
 
 def _reader(conn: Any) -> Callable[[int], Any]:
-    """What reads at most so many bytes of it. Raises: TypeError: it is no connection."""
+    """The function that reads at most so many bytes. Raises: TypeError: it is no connection."""
     kind = _kind_of(conn, "receive")
     if kind == "descriptor":
         return partial(os.read, conn if isinstance(conn, int) else conn.fileno())
@@ -141,33 +123,27 @@ def _reader(conn: Any) -> Callable[[int], Any]:
 
 
 def _writer(conn: Any) -> Callable[[bytes], None]:
-    """What writes all of some bytes to it. Raises: TypeError: it is no connection."""
+    """The function that writes all of some bytes. Raises: TypeError: it is no connection."""
     kind = _kind_of(conn, "send")
     if kind == "socket":
         sendall: Callable[[bytes], None] = conn.sendall
         return sendall
     if kind == "descriptor":
         return partial(_write_all, partial(os.write, conn if isinstance(conn, int) else conn.fileno()))
-    return partial(_write_file, conn)
-
-
-def _write_file(file: Any, data: bytes) -> None:
-    _write_all(file.write, data)
-    if _has(file, "flush"):  # who waits for the message must not wait for the buffer to fill
-        file.flush()
+    return partial(_write_all, conn.write, flush=conn.flush if _has(conn, "flush") else None)
 
 
 def _kind_of(conn: Any, function: str) -> str:
     if isinstance(conn, int) and not isinstance(conn, bool):
         return "descriptor"
     if _has(conn, "recv", "sendall"):
-        if getattr(conn, "type", SOCK_STREAM) != SOCK_STREAM:  # what does not fit into one datagram is lost
+        if getattr(conn, "type", SOCK_STREAM) != SOCK_STREAM:  # a datagram is cut to the size that is read
             raise TypeError(f"{function} " + _TAKES.format(f"a socket of type {conn.type!r}"))
         return "socket"
     if _has(conn, "recv_bytes", "fileno"):
         return "descriptor"
     method = "read" if function == "receive" else "write"
-    # An asyncio stream has methods of these names too, and a text file; neither takes or gives bytes then and there.
+    # The streams of asyncio and text files have methods of these names too, which do not read or write bytes.
     if _has(conn, method) and not any(hasattr(conn, other) for other in ("encoding", "feed_eof", "drain")):
         return "file"
     what = "a text file" if hasattr(conn, "encoding") else type(conn).__name__
@@ -178,10 +154,14 @@ def _has(conn: Any, *methods: str) -> bool:
     return all(callable(getattr(conn, method, None)) for method in methods)
 
 
-def _write_all(write: Callable[[memoryview], int | None], data: bytes) -> None:
+def _write_all(
+    write: Callable[[memoryview], int | None], data: bytes, flush: Callable[[], object] | None = None
+) -> None:
     view = memoryview(data)
     while view:
         written = write(view)
         if not written:
             raise would_block("takes nothing more at the moment")
         view = view[written:]
+    if flush is not None:  # a message must not wait in a buffer
+        flush()

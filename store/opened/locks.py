@@ -47,7 +47,7 @@ class Lock:
                 attempt that does not wait may be made there. StoreClosed. ReadOnly, StorageError: the lock's file
                 cannot be made.
         """
-        seconds = _seconds_to_wait(blocking, timeout)
+        seconds = seconds_to_wait(blocking, timeout)
         self._ns.check_open()
         if seconds:
             self._refuse_in_transaction()
@@ -124,7 +124,7 @@ class Lock:
             )
 
 
-def _seconds_to_wait(blocking: bool, timeout: float) -> float:
+def seconds_to_wait(blocking: bool, timeout: float) -> float:
     """As `threading.Lock.acquire` takes them. Raises: TypeError, ValueError."""
     if timeout == -1 and not isinstance(timeout, bool):
         return FOREVER_SECONDS if blocking else 0

@@ -18,7 +18,7 @@ from tasks import SECONDS, contextless, enter, run, turns
 
 from store import ABSENT, Store
 from store.aio import AsyncStore
-from store.aio.worker import Turn
+from store.aio.worker import Worker
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
 
 # What Store has operators for; the words for it are in the docstring of the module.
@@ -28,14 +28,18 @@ NOT_BY_NAME = {"close", "namespace", "location", "opened"}
 # -- what there is
 
 
-def test_every_method_of_store_is_there_by_its_name() -> None:
+def test_every_method_of_store_is_there_by_its_name_with_the_same_signature() -> None:
     public = {name for name, _ in inspect.getmembers(Store) if not name.startswith("_")}
     assert public - {name for name, _ in inspect.getmembers(AsyncStore)} == {"opened"}
     for name in public - NOT_BY_NAME:
-        theirs = inspect.signature(getattr(Store, name)).parameters
-        ours = inspect.signature(getattr(AsyncStore, name)).parameters
-        if "options" not in ours:
-            assert list(theirs) == [p for p in ours if p != "reverse" or p in theirs], name
+        assert parameters(AsyncStore, name) == parameters(Store, name), name
+        assert getattr(AsyncStore, name).__doc__, name
+        assert getattr(AsyncStore, name).__qualname__ == f"AsyncStore.{name}"
+
+
+def parameters(cls: type, name: str) -> list[tuple[str, Any, Any]]:
+    found = inspect.signature(getattr(cls, name)).parameters.values()
+    return [(p.name, p.kind, p.default) for p in found if (cls, p.name) != (AsyncStore, "reverse") or name == "names"]
 
 
 def test_methods_do_what_those_of_store_do(path: Path) -> None:
@@ -255,8 +259,8 @@ def test_task_that_asks_again_at_once_comes_after_those_that_wait(path: Path) ->
             async with s.transaction():
                 waiting = contextless(second())
                 await turns()
-            assert s._worker is not None
-            s._worker.timeout = 0  # of who asks from now on
+            assert s.opening.worker
+            s.opening.worker.timeout = 0  # of who asks from now on
             with pytest.raises(LockTimeout, match="another task"):
                 await s.get("a")
             told.set()
@@ -285,25 +289,32 @@ def test_tasks_take_turns(path: Path) -> None:
 @pytest.mark.parametrize("ends", ["cancelled", "out of time"])
 def test_turn_that_comes_too_late_goes_to_the_next(ends: str) -> None:
     async def main() -> None:
-        turn = Turn()
-        await turn.acquire(SECONDS)
-        late = asyncio.create_task(turn.acquire(SECONDS if ends == "cancelled" else 0))
-        gone = asyncio.create_task(turn.acquire(SECONDS))
-        following = asyncio.create_task(turn.acquire(SECONDS))
+        worker = Worker(SECONDS, "test")
+        worker.users = 1
+        await worker.acquire()
+        late = asyncio.create_task(worker.acquire())
+        if ends == "out of time":
+            worker.timeout = 0
+        await asyncio.sleep(0)
+        worker.timeout = SECONDS
+        gone, following = asyncio.create_task(worker.acquire()), asyncio.create_task(worker.acquire())
         await asyncio.sleep(0)
         gone.cancel()
         if ends == "cancelled":
-            turn.release()
+            worker.release()
             late.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await late
         else:
-            with pytest.raises(TimeoutError):
+            with pytest.raises(LockTimeout):
                 await late
-            turn.release()
+            worker.release()
         await following
-        turn.release()
-        await turn.acquire(0)  # it is free
+        worker.release()
+        worker.timeout = 0
+        await worker.acquire()  # it is free
+        worker.release()
+        worker.leave()
 
     run(main)
 
@@ -460,10 +471,10 @@ def test_close_inside_its_transaction_is_refused(path: Path) -> None:
 def test_opened_by_several_tasks_it_is_one(path: Path) -> None:
     async def main() -> None:
         s, made = AsyncStore[Any](path), []
-        make = s._make
-        s._make = lambda: made.append(make()) or made[-1]  # type: ignore[func-returns-value]
+        make = s.opening.make
+        s.opening.make = lambda: made.append(make()) or made[-1]  # type: ignore[func-returns-value]
         assert set(await asyncio.gather(s.open(), s.open(), s.open())) == {s}
-        assert made == [s._opened()]
+        assert made == [s.opening.opened]
         async with s.within("x") as inner:
             await asyncio.gather(inner.open(), inner.open())
         await s.close()
@@ -500,7 +511,7 @@ def test_one_that_was_left_open_warns_and_closes(path: Path) -> None:
         s = await AsyncStore[Any](path, writeback=True).open()
         await s.set("a", [1])
         (await s.getitem("a")).append(2)
-        (thread,) = s._worker._executor._threads  # type: ignore[union-attr]
+        (thread,) = s.opening.worker._executor._threads  # type: ignore[union-attr]
         return thread
 
     with pytest.warns(ResourceWarning, match="was not closed"):

@@ -112,7 +112,7 @@ def test_cancelled_while_it_commits_is_committed(path: Path, monkeypatch: pytest
     async def main() -> None:
         async with AsyncStore[Any](path) as s:
             at, go = threading.Event(), threading.Event()
-            engine = s._opened().opened.engine._engine  # type: ignore[attr-defined]
+            engine = s.opening.opened.opened.engine._engine  # type: ignore[attr-defined]
             commit = engine.committed
 
             def committed(slot: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any
@@ -122,15 +123,19 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> threading.Semaphore:
 @pytest.fixture
 def finds_busy(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when a caller found that another process has the lock, and goes on to wait for it."""
-    found, take = threading.Event(), Records._take
+    found, lock = threading.Event(), Records.lock
 
-    def takes(self: Records, stack: Any, name: str, seconds: float) -> str:
-        if take(self, stack, name, 0) == BUSY:
-            found.set()
-            return take(self, stack, name, seconds)
-        return "held"
+    @contextmanager
+    def takes(self: Records, name: str, seconds: float) -> Iterator[str]:
+        with lock(self, name, 0) as state:
+            if state != BUSY:
+                yield state
+                return
+        found.set()
+        with lock(self, name, seconds) as state:
+            yield state
 
-    monkeypatch.setattr(Records, "_take", takes)
+    monkeypatch.setattr(Records, "lock", takes)
     return found
 
 

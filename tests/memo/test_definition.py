@@ -18,7 +18,7 @@ import pytest
 
 from store import Store
 from store.memo import memo
-from store.memo.canonical.definition import Definition
+from store.memo.canonical.form import Definition
 
 HEAD = """
 import functools, math, os.path as paths

@@ -66,5 +66,5 @@ class Blocked:
 
 async def begun(s: AsyncStore[Any]) -> None:
     """Until the worker is in the call that it was given."""
-    while s._worker._executor._work_queue.qsize():  # type: ignore[union-attr]
+    while s.opening.worker._executor._work_queue.qsize():  # type: ignore[union-attr]
         await asyncio.sleep(0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, Unpack, assert_type
 
 import store
 from store import ABSENT, Record, Store, settings
+from store.aio import AsyncSessions, AsyncStore
 from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
@@ -234,3 +235,24 @@ def prefs_of_a_program(store: Store[Any]) -> None:
     assert_type(Settings(User, store), Settings[User])
     assert_type(settings.for_app(User, "myapp"), Settings[User])
     assert_type(settings.typed(settings.for_app(User, "myapp", env_prefix="X_", mode="r")).name, str)
+
+
+async def awaited(s: AsyncStore[int], sessions: AsyncSessions) -> None:
+    assert_type(await s.getitem("a"), int)
+    assert_type(await s.get("a"), int | None)
+    assert_type(await s.get("a", "default"), int | str)
+    assert_type(await s.pop("a", None), int | None)
+    assert_type(await s.popitem(), tuple[str, int])
+    assert_type(await s.put("a", 1, ttl=5, codec="json"), Record)
+    assert_type(await s.modify("a", lambda value: value + 1, 0), int)
+    assert_type(await s.names(limit=5), list[str])
+    assert_type(await s.get_many(["a"]), dict[str, int])
+    assert_type((await s.backup("backup.db", progress=lambda done, total: None)).bytes, int)
+    assert_type(s.records("prefix"), AsyncIterator[Record])
+    async for name, value in s.items():
+        assert_type((name, value), tuple[str, int])
+    async with s.edit("a") as number, s.within("x") as inner:
+        assert_type(number, int)
+        assert_type(inner, AsyncStore[int])
+    assert_type(await sessions.create({"cart": []}, ttl=5), str)
+    assert_type(await sessions.rotate(None), str | None)

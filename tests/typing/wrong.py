@@ -6,6 +6,7 @@ from typing import Unpack
 
 import store
 from store import Store, settings
+from store.aio import AsyncStore
 from store.memo import memo
 from store.opened.options import StoreOptions
 from store.sessions import Sessions
@@ -107,3 +108,11 @@ def wrong_settings(prefs: Settings[Store[int]]) -> None:
     Settings(NoCodec, "app.db", trust="dta")  # error
     settings.typed(settings.for_app(NoCodec, "myapp")).nothing  # error
     store.codecs.pickle.nothing  # error
+
+
+async def awaited(s: AsyncStore[int]) -> None:
+    await s.set("a", "text")  # error
+    await s.put("a", "text")  # error
+    await s.put("a", 1, tll=5)  # error
+    await s.touch("a")  # error
+    s.length() + 1  # error

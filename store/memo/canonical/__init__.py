@@ -1,1 +1,1 @@
-"""The canonical form of a value: the same bytes for equal values in every process."""
+"""Canonical forms: bytes that are the same for equal values in every process."""

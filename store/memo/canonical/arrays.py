@@ -1,4 +1,4 @@
-"""Canonical forms of what NumPy has: arrays, scalars, dtypes and random generators. See `memo.canonical.form`."""
+"""Canonical forms of values of NumPy: arrays, scalars, dtypes and random generators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXTENDED_BITS, EXTENDED_BYTES = 63, 10  # of the fraction, and in all, of x87's 
 
 
 def write_numpy(writer: Writer, value: Any) -> bool:
-    """Whether it was one of NumPy's; values of a library that nobody imported cannot be here."""
+    """Write a value of NumPy, which is not imported here; whether it was one."""
     numpy = sys.modules.get("numpy")
     if numpy is None or not hasattr(numpy, "generic"):  # partly imported
         return False
@@ -40,7 +40,7 @@ def _write_array(writer: Writer, array: Any) -> None:
 
 
 def _content(array: Any) -> bytes:
-    """The bytes of an array's elements; of extended floats those that count, next to which there is padding."""
+    """The bytes of an array's elements; of extended floats without the padding."""
     numpy = sys.modules["numpy"]
     kind: Any = {"f": numpy.longdouble, "c": numpy.clongdouble}.get(array.dtype.kind)
     if kind is None or array.dtype.itemsize != numpy.dtype(kind).itemsize or numpy.finfo(kind).nmant != EXTENDED_BITS:

@@ -1,7 +1,7 @@
 """Canonical forms of classes, and of values that are known by their class: enum members, dataclasses, namedtuples.
 
-A class that was imported counts by its name. One that a function made, by `type()` or a class statement, shares that
-name with others, and counts by what is in it; so does a class of the program itself, which changes from run to run.
+An imported class counts by its name. A class that a function made shares its name with others, and counts by its
+content; so does a class of the program itself, which changes from run to run.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from enum import Enum
 from types import FunctionType
 from typing import Any
 
-from store.memo.canonical.checks import same_class
-from store.memo.canonical.functions import CodeWriter, is_constant, write_function
+from store.memo.canonical.functions import MISSING, Check, CodeWriter, is_constant, write_function
 from store.memo.canonical.names import is_known, is_reachable, name_of
 from store.memo.canonical.writer import REAL, Writer, described
 
@@ -39,7 +38,7 @@ HOLDERS = (staticmethod, classmethod, property, functools.cached_property)
 
 
 def write_classed(writer: Writer, value: Any) -> bool:
-    """Whether it was a class, or one of the values that are known by their class."""
+    """Write a class, or a value that is known by its class; whether it was one."""
     kind = type(value)
     if isinstance(value, type):
         write_class(writer, value)
@@ -51,7 +50,7 @@ def write_classed(writer: Writer, value: Any) -> bool:
         writer.sequence("dataclass", (kind, _fields(value)))
     elif isinstance(value, tuple) and kind.__bases__ == (tuple,) and hasattr(kind, "_fields"):
         writer.sequence("namedtuple", (kind, kind._fields, tuple(value)))
-    elif kind.__module__ == "freezegun.api" and isinstance(value, REAL[0]):  # it stands in for the real one
+    elif kind.__module__ == "freezegun.api" and isinstance(value, REAL[0]):
         writer.write(_unfrozen(value))
     else:
         return False
@@ -66,7 +65,7 @@ def write_class(writer: Writer, cls: type[Any]) -> None:
         return
     writer.text("own class", name_of(cls))
     if isinstance(writer, CodeWriter):
-        writer.checks.append(same_class(cls))
+        writer.checks.append(_same_class(cls))
     with writer.allowing_functions():
         writer.sequence("bases", (*cls.__bases__, type(cls)))
         if issubclass(cls, Enum):
@@ -79,6 +78,17 @@ def write_class(writer: Writer, cls: type[Any]) -> None:
         for name, value in sorted(_attributes(cls)):
             writer.text("attribute", name)
             _write_attribute(writer, cls, value)
+
+
+def _same_class(cls: type[Any]) -> Check:
+    """Whether no attribute of the class was set since."""
+    held = dict(cls.__dict__)
+
+    def check() -> bool:
+        now = cls.__dict__
+        return len(now) == len(held) and all(now.get(name, MISSING) is value for name, value in held.items())
+
+    return check
 
 
 def _counts_by_content(writer: Writer, cls: type[Any]) -> bool:
@@ -95,7 +105,7 @@ def _attributes(cls: type[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _is_written(value: Any) -> bool:
-    """Whether somebody wrote that method, as opposed to `dataclasses`, `collections` and the like."""
+    """Whether the program wrote that method, and not `dataclasses`, `collections` and the like."""
     function = getattr(value, "__func__", value)
     function = inspect.unwrap(function) if isinstance(function, FunctionType) else function
     if not isinstance(function, FunctionType):
@@ -107,7 +117,7 @@ def _is_written(value: Any) -> bool:
 
 
 def _write_attribute(writer: Writer, cls: type[Any], value: Any) -> None:
-    """In a class that has its name for itself, what has no form counts by its type."""
+    """In a class that can be reached by its name, values without a form count by their type."""
     if isinstance(value, FunctionType) and value.__qualname__.startswith(f"{cls.__qualname__}."):
         write_function(writer, value, by_name=False)
         return
@@ -130,7 +140,7 @@ def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
 
 
 def _write_member(writer: Writer, member: Enum) -> None:
-    """A member by its name and value; by its name alone where the value, an `object()` say, only tells it apart."""
+    """A member by its name and value; by its name alone where the value, such as an `object()`, has no form."""
     try:
         writer.sequence("enum", (type(member), member.name, member.value))
     except TypeError:
@@ -140,6 +150,7 @@ def _write_member(writer: Writer, member: Enum) -> None:
 
 
 def _unfrozen(value: Any) -> Any:
+    """The real date or datetime that freezegun's stands in for."""
     date, datetime = REAL
     if isinstance(value, datetime):
         time = value.hour, value.minute, value.second, value.microsecond, value.tzinfo
@@ -148,25 +159,16 @@ def _unfrozen(value: Any) -> Any:
 
 
 def _is_builtin(value: Any) -> bool:
-    """Whether it is a container or a number as well, whose content no field holds."""
+    """Whether it is a container or a number as well, whose content is in no field."""
     return isinstance(value, dict | list | tuple | set | frozenset | str | bytes | int | float | BaseException)
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass that make two of them equal, and what else was set on the instance."""
-    fields = dataclasses.fields(value)
-    compared = {field.name: getattr(value, field.name) for field in fields if field.compare}
-    known = {field.name for field in fields}
-    held = {**getattr(value, "__dict__", {}), **_slots(value)}
-    others = {
-        name: other
-        for name, other in held.items()
-        if name not in known and not isinstance(getattr(type(value), name, None), functools.cached_property)
-    }
-    return {**compared, **others}
-
-
-def _slots(value: Any) -> dict[str, Any]:
-    """What the slots of a class and its bases hold."""
-    names = copyreg._slotnames(type(value))  # type: ignore[attr-defined]
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+    """The fields of a dataclass that make two of them equal, and other attributes of the instance."""
+    kind, fields = type(value), {field.name: field for field in dataclasses.fields(value)}
+    slots = [name for name in copyreg._slotnames(kind) if hasattr(value, name)]  # type: ignore[attr-defined]
+    held = {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}
+    compared = {name: getattr(value, name) for name, field in fields.items() if field.compare}
+    others = held.keys() - fields.keys()
+    cached = {name for name in others if isinstance(getattr(kind, name, None), functools.cached_property)}
+    return {**compared, **{name: held[name] for name in others - cached}}

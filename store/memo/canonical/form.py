@@ -1,41 +1,23 @@
-"""The canonical form of a value: the same bytes for equal values in every process and run of Python.
+"""Canonical forms: of values, `canonical`, and of memoized functions, `Definition`.
 
     canonical({"b": 1, "a": 2}) == canonical({"a": 2, "b": 1})
 
-Each value is written as its type, a length, and its content, so that no two different values have the same form.
-What counts as equal:
-
-    None, bool, int, float, complex, str, bytes   by type and value: 1, 1.0 and True are three; so are 0.0 and -0.0
-                                                  two; every NaN is the same one
-    list, tuple, deque, range, slice              by type, in order
-    namedtuples                                   by class, names of fields, and values
-    dict, Counter, set, frozenset                 whatever their order; OrderedDict in order
-    dataclasses                                   by class and the fields that take part in comparison, and what
-                                                  else was set on the instance, but for a `cached_property`
-    enum members                                  by class, name and value
-    classes                                       imported ones by module and qualified name; those of the program
-                                                  itself, and those that a function made, by their content as well
-    datetime, date, time, timedelta, time zones   as written: one instant in two zones is two values
-    Decimal, Fraction, UUID, paths, IP addresses, compiled patterns
-                                                  as written: Decimal("1.0") and Decimal("1.00") are two
-    NumPy arrays, scalars and dtypes              dtype with titles and offsets, shape and content, whatever the
-                                                  layout in memory; random generators by their state
-    pandas' frames, series, indexes, scalars      labels, dtypes, content and `attrs`
-    SciPy's sparse matrices and arrays            class, shape, and entries as they are stored
-    scikit-learn's estimators                     by class, parameters and what they learned
-    what has a method `__memo_key__()`            by class name and what that method returns
-
-Anything else (an open file, a function, an object of a class of yours, a value that contains itself) has no
-canonical form. A subclass of a type above has none either: nobody knows what it adds.
+A form is the same bytes for equal values in every process and run of Python. Each value is written as its type, a
+length, and its content, so that no two different values have the same form. `store/memo/README.md` lists what counts
+as equal. Values of other types (an open file, a function, an object of a class of the program, a value that contains
+itself) have no form; nor have subclasses of a type with one, which may hold more.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from store.memo.canonical.arrays import write_numpy
 from store.memo.canonical.classes import write_classed
-from store.memo.canonical.functions import write_callable
+from store.memo.canonical.functions import Check, CodeWriter, UnkeyedError, write_callable, write_function
 from store.memo.canonical.science import write_scientific
 from store.memo.canonical.writer import Form, Writer
 
@@ -44,9 +26,57 @@ FORMS: tuple[Form, ...] = (write_classed, write_numpy, write_scientific, write_c
 
 def canonical(value: Any) -> bytes:
     """The canonical form of a value. Raises: TypeError: it has none; the message says which part of it."""
-    writer = Writer(bytearray(), FORMS)
+    writer = Writer(FORMS)
     try:
         writer.write(value)
     except RecursionError:
         raise TypeError("it is nested too deeply for a canonical form") from None
     return bytes(writer.out)
+
+
+class Definition:
+    """The canonical form of a function and of what it uses, which is made again after something of it was set.
+
+    Variables of enclosing functions must have a form, which is checked at once; `lenient` takes those without one by
+    their type. Safe across threads.
+    """
+
+    def __init__(self, fn: Callable[..., Any], label: str, *, lenient: bool) -> None:
+        self._fn: Any = fn
+        self._label = label
+        self._lenient = lenient
+        self._inner = inspect.unwrap(fn)
+        self._frozen: dict[tuple[int, str], tuple[Any, bytes]] = {}
+        self._known: tuple[list[Check], bytes] | None = None
+        if not isinstance(fn, FunctionType) or fn.__closure__ or self._inner is not fn:
+            self._write(globals_too=False)
+
+    def form(self) -> bytes:
+        """Raises: TypeError: a variable that had no value yet when the function was decorated has no form."""
+        known = self._known
+        if known is None or not all(check() for check in known[0]):
+            writer = self._write(globals_too=True)
+            known = self._known = writer.checks, bytes(writer.out)
+        return known[1]
+
+    def _write(self, *, globals_too: bool) -> CodeWriter:
+        writer = CodeWriter(FORMS, self._inner, lenient=self._lenient, frozen=self._frozen, globals_too=globals_too)
+        try:
+            self._write_into(writer)
+        except UnkeyedError as exc:
+            raise TypeError(
+                f"{self._label}: {exc}. Make it an argument of the function and leave it out with ignore=, or, if "
+                "results do not depend on it, give the function a version=, and count that up when they change"
+            ) from exc
+        except RecursionError:
+            raise TypeError(f"{self._label}: what it uses is nested too deeply for a key; use source=False") from None
+        return writer
+
+    def _write_into(self, writer: CodeWriter) -> None:
+        if isinstance(self._fn, FunctionType):
+            write_function(writer, self._fn, by_name=False)
+            return
+        call = type(self._fn).__call__  # it is an object of a class with this method
+        if isinstance(call, FunctionType):
+            write_function(writer, call, by_name=False)
+        writer.value("the object that is called", self._fn)

@@ -1,7 +1,7 @@
 """Canonical forms of functions: their code, and the values that they use beside their arguments.
 
-Followed are `__wrapped__`, the variables of enclosing functions, defaults, functions and classes of the same module,
-and constants of the module. What was imported counts by its name alone.
+These are `__wrapped__`, the variables of enclosing functions, defaults, functions and classes of the same module, and
+constants of the module. Imported functions and classes count by their names.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from enum import Enum
 from types import (
     BuiltinFunctionType,
+    CellType,
     ClassMethodDescriptorType,
     FunctionType,
     GenericAlias,
@@ -26,12 +26,10 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
-from store.memo.canonical.checks import MISSING, Check, is_empty, never, same_cell, same_function, same_global
-from store.memo.canonical.code import CodeFacts, facts_of
+from store.memo.canonical.code import MUTATORS, CodeFacts, facts_of
 from store.memo.canonical.names import is_known, name_of
-from store.memo.canonical.source import MUTATORS
 from store.memo.canonical.writer import ATOMS, Form, Writer, described
 
 DESCRIPTORS = (
@@ -39,42 +37,46 @@ DESCRIPTORS = (
     WrapperDescriptorType,
 )  # fmt: skip
 REDUCED = (operator.itemgetter, operator.attrgetter, operator.methodcaller)
+MISSING: Any = object()
+
+Check: TypeAlias = Callable[[], bool]
+"""Tells in a few instructions whether something that a function uses is still the same object."""
 
 
 class CodeWriter(Writer):
     """A writer that follows a function of a module into what it uses.
 
-    `lenient`: values that have no form count by their type. `checks` tell whether all that was written is still so.
-    `frozen` has the forms of variables that the function changes itself, as they were at first.
+    `bound` is the function whose defaults come with the arguments. `lenient`: values that have no form count by their
+    type. `frozen` has the forms of variables that the function changes itself, as they were at first. The `checks`
+    are all true as long as the same would be written again.
     """
 
     def __init__(
         self,
         forms: tuple[Form, ...],
-        module: str | None,
-        *,
         bound: Any,
+        *,
         lenient: bool,
         frozen: dict[tuple[int, str], tuple[Any, bytes]],
         globals_too: bool,
     ) -> None:
-        super().__init__(bytearray(), forms, functions=True)
-        self.module = module
-        self.bound = bound  # the function whose defaults come with the arguments
+        super().__init__(forms, functions=True)
+        self.module: str | None = getattr(bound, "__globals__", {}).get("__name__")
+        self.bound = bound
         self.lenient = lenient
         self.frozen = frozen
         self.globals_too = globals_too
         self.checks: list[Check] = []
 
     def is_at_home(self, function: Any) -> bool:
-        """Whether it is a function of the module, whose variables may be copies in another process."""
+        """Whether it is a function of that module, whose variables may be copies in another process."""
         variables = getattr(function, "__globals__", None)
         return variables is not None and variables.get("__name__") == self.module
 
     def value(self, what: str, value: Any) -> None:
-        """A value that a function uses, `what` of it. Raises: UnkeyedError: it has no form."""
+        """A value that a function uses; `what` describes it. Raises: UnkeyedError: it has no form."""
         if not is_constant(value):
-            self.checks.append(never)
+            self.checks.append(bool)  # never true
         try:
             self.write(value)
         except TypeError as exc:
@@ -93,13 +95,26 @@ class CodeWriter(Writer):
             del self.checks[checks:]
         self.out += self.frozen[key][1]
 
-    @contextmanager
-    def being_lenient(self) -> Iterator[None]:
-        before, self.lenient = self.lenient, True
-        try:
-            yield
-        finally:
-            self.lenient = before
+
+def cell_value(cell: CellType) -> Any:
+    """What a variable of an enclosing function holds; MISSING: nothing yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
+
+
+def _same_function(fn: FunctionType) -> Check:
+    code, defaults, keyword_defaults = fn.__code__, fn.__defaults__, fn.__kwdefaults__
+    return lambda: fn.__code__ is code and fn.__defaults__ is defaults and fn.__kwdefaults__ is keyword_defaults
+
+
+def _same_cell(cell: CellType, value: Any) -> Check:
+    return lambda: cell_value(cell) is value
+
+
+def _same_global(variables: dict[str, Any], name: str, value: Any) -> Check:
+    return lambda: variables.get(name, MISSING) is value
 
 
 class UnkeyedError(TypeError):
@@ -110,7 +125,7 @@ class UnkeyedError(TypeError):
 
 
 def write_callable(writer: Writer, value: Any) -> bool:
-    """Whether it was a function, or something else that code refers to; only where functions have a form."""
+    """Write a function, or another object that code refers to, where these have a form; whether it was one."""
     if not writer.functions:
         return False
     if isinstance(value, FunctionType):
@@ -138,7 +153,7 @@ def _write_around(writer: Writer, value: Any, tag: str, parts: Callable[[], tupl
 
 
 def _is_imported(writer: Writer, function: Any) -> bool:
-    """Whether a function counts by its name. Those of the module that is followed do not, whatever is around them."""
+    """Whether a function counts by its name. Those of the followed module do not, also inside of a wrapper."""
     try:
         inner = inspect.unwrap(function)
     except ValueError:  # around itself
@@ -189,19 +204,20 @@ def write_function(writer: Writer, fn: FunctionType, *, by_name: bool = True) ->
         facts = facts_of(fn)
         writer.atom("code", facts.digest)
         if isinstance(writer, CodeWriter):
-            writer.checks.append(same_function(fn))
+            writer.checks.append(_same_function(fn))
             _write_uses(writer, fn, facts)
         else:
-            writer.sequence("uses", (fn.__defaults__, fn.__kwdefaults__, _cells(fn)))
+            values = [(name, cell_value(cell)) for name, cell in _cells(fn)]
+            held = [(name, value) for name, value in values if value is not MISSING]
+            writer.sequence("uses", (fn.__defaults__, fn.__kwdefaults__, held))
         if hasattr(fn, "__wrapped__"):
             writer.sequence("wrapped", (fn.__wrapped__,))
         if isinstance(writer, CodeWriter) and writer.globals_too and writer.is_at_home(fn):
             _write_globals(writer, fn, facts)
 
 
-def _cells(fn: FunctionType) -> list[tuple[str, Any]]:
-    names, cells = fn.__code__.co_freevars, fn.__closure__ or ()
-    return [(name, cell.cell_contents) for name, cell in zip(names, cells, strict=True) if not is_empty(cell)]
+def _cells(fn: FunctionType) -> list[tuple[str, CellType]]:
+    return list(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
 
 
 def _write_uses(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:
@@ -209,11 +225,11 @@ def _write_uses(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> None:
     if fn is not writer.bound:
         for name, default in _defaults(fn):
             _write_use(writer, fn, f"the default of {name!r}", default, own=name in facts.changes)
-    for name, cell in sorted(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True)):
-        value = MISSING if is_empty(cell) else cell.cell_contents
+    for name, cell in sorted(_cells(fn)):
+        value = cell_value(cell)
         own = name in facts.changes or (isinstance(value, BuiltinFunctionType) and value.__name__ in MUTATORS)
         if not own or callable(value):
-            writer.checks.append(same_cell(cell, value))
+            writer.checks.append(_same_cell(cell, value))
         writer.text("variable", name)
         if value is MISSING:
             continue
@@ -243,20 +259,23 @@ def _write_globals(writer: CodeWriter, fn: FunctionType, facts: CodeFacts) -> No
         value = fn.__globals__.get(name, MISSING)
         own = name in facts.changes and not callable(value)
         if not own:
-            writer.checks.append(same_global(fn.__globals__, name, value))
+            writer.checks.append(_same_global(fn.__globals__, name, value))
         if value is MISSING or own:
             continue
         writer.text("global", name)
-        if is_constant(value):
-            with writer.being_lenient():
-                writer.value(name, value)
-        else:
+        if not is_constant(value):
             writer.text("object", described(value))
+            continue
+        lenient, writer.lenient = writer.lenient, True
+        try:
+            writer.value(name, value)
+        finally:
+            writer.lenient = lenient
 
 
 def is_constant(value: Any) -> bool:
-    """Whether it always stays what it is. What functions and classes use is looked after by checks of their own."""
-    kind = type(value)  # its class, as opposed to what a proxy, Django's settings for one, claims once it is asked
+    """Whether it can never change. Functions and classes can, and have checks of their own."""
+    kind = type(value)  # not `value.__class__`, by which a proxy, such as Django's settings, claims to be another one
     if kind in (tuple, frozenset) or (issubclass(kind, tuple) and hasattr(kind, "_fields")):
         return all(map(is_constant, value))
     if issubclass(kind, functools.partial):

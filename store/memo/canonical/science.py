@@ -1,7 +1,7 @@
-"""Canonical forms of what scientists pass: data frames, sparse matrices, estimators. See `store.memo.canonical.form`.
+"""Canonical forms of values of pandas, SciPy and scikit-learn: data frames, sparse matrices, estimators.
 
-The libraries are never imported here: where nobody imported one, no value is of it. The types are compared exactly,
-since a subclass may hold what nobody here knows of; of estimators there are only subclasses, by what is in them.
+The libraries are never imported here: without them there is no value of theirs. Types are compared exactly, since a
+subclass may hold more; estimators, which are all subclasses, count by everything that they hold.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from store.memo.canonical.writer import Writer
 
 
 def write_scientific(writer: Writer, value: Any) -> bool:
-    """Whether it was a value of pandas, SciPy or scikit-learn."""
+    """Write a value of pandas, SciPy or scikit-learn; whether it was one."""
     library = type(value).__module__.partition(".")[0]
     if library == "pandas":
         return _write_pandas(writer, value)

@@ -1,4 +1,4 @@
-"""The writer of canonical forms, and the forms of the types that Python has itself. See `memo.canonical.form`."""
+"""The writer of canonical forms, and the forms of the types that Python has itself."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class Writer:
     `functions` tells whether functions have a form too, which is the case inside of functions and classes alone.
     """
 
-    def __init__(self, out: bytearray, forms: tuple[Form, ...], *, functions: bool = False) -> None:
-        self.out = out
+    def __init__(self, forms: tuple[Form, ...] = (), *, functions: bool = False) -> None:
+        self.out = bytearray()
         self.functions = functions
         self._forms = forms
         self._inside: dict[int, int] = {}
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def write(self, value: Any) -> None:
-        """Appends the form of a value. Raises: TypeError: it has none; `out` is then as it was."""
+        """Append the form of a value. Raises: TypeError: it has none; `out` is then as it was."""
         kind = type(value)
         atom = _ATOMS.get(kind)
         if atom is not None:
@@ -64,13 +64,13 @@ class Writer:
                 del self._inside[id(value)]
 
     def _write_cycle(self, kind: type[Any], depth: int) -> None:
-        """A value inside of itself: by a function that uses the table that it is in, or else it has no form."""
+        """A function may use the table that it is in; any other value inside of itself has no form."""
         if not self.functions:
             raise TypeError(f"a {kind.__name__} contains itself")
-        self.atom("inside", depth.to_bytes(8, "big"))
+        self.atom("inside", _number(depth))
 
     def atom(self, tag: str, content: bytes) -> None:
-        name = tag.encode("utf-8", "surrogatepass")
+        name = _text(tag)
         self.out += struct.pack(">HQ", len(name), len(content)) + name + content
 
     def text(self, tag: str, content: str) -> None:
@@ -78,7 +78,7 @@ class Writer:
 
     def sequence(self, tag: str, items: Iterable[Any]) -> None:
         parts = list(items)
-        self.atom(tag, len(parts).to_bytes(8, "big"))
+        self.atom(tag, _number(len(parts)))
         for part in parts:
             self.write(part)
 
@@ -87,9 +87,9 @@ class Writer:
         self.atom(tag, b"".join(sorted(map(self._digest, items))))
 
     def is_repeated(self, value: Any) -> bool:
-        """Whether a function or class was written before; then this writes which one it was."""
+        """Whether a function or class was written before; then its number is written now."""
         if id(value) in self._seen:
-            self.atom("seen", self._seen[id(value)][0].to_bytes(8, "big"))
+            self.atom("seen", _number(self._seen[id(value)][0]))
             return True
         self._seen[id(value)] = len(self._seen), value
         return False
@@ -121,7 +121,9 @@ class Writer:
     def _write_parts(self, kind: type[Any], value: Any) -> None:
         parts = _PARTS.get(kind)
         if parts is not None:
-            parts(self, kind.__name__, value)
+            self.sequence(_TAGS.get(kind, kind.__name__), parts(value))
+        elif kind in _UNORDERED:
+            self.unordered(kind.__name__, value.items() if isinstance(value, dict) else value)
         elif not any(form(self, value) for form in self._forms):
             raise TypeError(f"{described(value)} has no canonical form")
 
@@ -129,8 +131,15 @@ class Writer:
 Form: TypeAlias = Callable[[Writer, Any], bool]
 
 
-def _integer(value: int) -> bytes:
-    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+def described(value: Any) -> str:
+    """The type of a value, for messages."""
+    cls = type(value)
+    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(8, "big")
 
 
 def _float(value: float) -> bytes:
@@ -141,69 +150,53 @@ def _text(value: Any) -> bytes:
     return str(value).encode("utf-8", "surrogatepass")
 
 
+def _zone(zone: ZoneInfo) -> bytes:
+    if zone.key is None:
+        raise TypeError("a ZoneInfo that was read from a file without a key has no canonical form")
+    return _text(zone.key)
+
+
 _ATOMS: dict[type[Any], Callable[[Any], bytes]] = {
-    type(None): lambda value: b"",
-    type(Ellipsis): lambda value: b"",
-    type(NotImplemented): lambda value: b"",
+    **dict.fromkeys((type(None), type(Ellipsis), type(NotImplemented)), lambda value: b""),
     bool: lambda value: b"1" if value else b"0",
-    int: _integer,
+    int: lambda value: value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True),
     float: _float,
     complex: lambda value: _float(value.real) + _float(value.imag),
-    str: _text,
     bytes: bytes,
     bytearray: bytes,
-    REAL[0]: _text,
-    ZoneInfo: lambda value: _text(_key_of(value)),
-    **dict.fromkeys(
-        (Decimal, UUID, IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network),
-        _text,
-    ),
+    ZoneInfo: _zone,
+    **dict.fromkeys((str, REAL[0], Decimal, UUID), _text),
+    **dict.fromkeys((IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network), _text),
 }
-
-
 ATOMS: frozenset[type[Any]] = frozenset(_ATOMS) - {bytearray}  # the types among them whose values never change
 
 
-def _key_of(zone: ZoneInfo) -> str:
-    if zone.key is None:
-        raise TypeError("a ZoneInfo that was read from a file without a key has no canonical form")
-    return zone.key
+def _moment(value: Any) -> tuple[Any, ...]:
+    return value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo
 
 
-def _pairs(writer: Writer, tag: str, value: Any) -> None:
-    writer.unordered(tag, value.items())
+def _span(value: Any) -> tuple[Any, ...]:
+    return value.start, value.stop, value.step
 
 
-_PARTS: dict[type[Any], Callable[[Writer, str, Any], None]] = {
-    list: Writer.sequence,
-    tuple: Writer.sequence,
-    set: Writer.unordered,
-    frozenset: Writer.unordered,
-    dict: _pairs,
-    Counter: _pairs,
-    OrderedDict: lambda writer, tag, value: writer.sequence(tag, value.items()),
-    deque: lambda writer, tag, value: writer.sequence(tag, (value.maxlen, list(value))),
-    Fraction: lambda writer, tag, value: writer.sequence(tag, (value.numerator, value.denominator)),
-    range: lambda writer, tag, value: writer.sequence(tag, (value.start, value.stop, value.step)),
-    slice: lambda writer, tag, value: writer.sequence(tag, (value.start, value.stop, value.step)),
-    REAL[1]: lambda writer, tag, value: writer.sequence(
-        tag, (value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo)
-    ),
-    time: lambda writer, tag, value: writer.sequence(
-        tag, (value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo)
-    ),
-    timedelta: lambda writer, tag, value: writer.sequence(tag, (value.days, value.seconds, value.microseconds)),
-    timezone: lambda writer, tag, value: writer.sequence(tag, (value.utcoffset(None), value.tzname(None))),
-    PosixPath: lambda writer, tag, value: writer.sequence("posix path", (str(value),)),
-    PurePosixPath: lambda writer, tag, value: writer.sequence("posix path", (str(value),)),
-    WindowsPath: lambda writer, tag, value: writer.sequence("windows path", (str(value),)),
-    PureWindowsPath: lambda writer, tag, value: writer.sequence("windows path", (str(value),)),
-    re.Pattern: lambda writer, tag, value: writer.sequence("pattern", (value.pattern, value.flags)),
+_UNORDERED = (dict, Counter, set, frozenset)
+_PARTS: dict[type[Any], Callable[[Any], Iterable[Any]]] = {
+    list: iter,
+    tuple: iter,
+    OrderedDict: lambda value: value.items(),
+    deque: lambda value: (value.maxlen, list(value)),
+    Fraction: lambda value: (value.numerator, value.denominator),
+    range: _span,
+    slice: _span,
+    REAL[1]: _moment,
+    time: _moment,
+    timedelta: lambda value: (value.days, value.seconds, value.microseconds),
+    timezone: lambda value: (value.utcoffset(None), value.tzname(None)),
+    re.Pattern: lambda value: (value.pattern, value.flags),
+    **dict.fromkeys((PosixPath, PurePosixPath, WindowsPath, PureWindowsPath), lambda value: (str(value),)),
 }
-
-
-def described(value: Any) -> str:
-    """How a message calls a value."""
-    cls = type(value)
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+_TAGS: dict[type[Any], str] = {
+    re.Pattern: "pattern",
+    **dict.fromkeys((PosixPath, PurePosixPath), "posix path"),
+    **dict.fromkeys((WindowsPath, PureWindowsPath), "windows path"),
+}

@@ -1,0 +1,41 @@
+"""The contract of an importer: the records of another program's file, one after the other, nothing decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple, Protocol
+
+
+class Found(NamedTuple):
+    """One record of a source.
+
+    `key` is its name there, `value` its value. With a `codec`, `value` is bytes for that codec; with a `key_codec` so
+    is `key`. `expires` is in Unix seconds. With a `problem` there is no value: the record failed, or was left out on
+    purpose (`skipped`).
+    """
+
+    key: Any
+    value: Any = None
+    codec: str | None = None
+    expires: float | None = None
+    problem: str = ""
+    skipped: bool = False
+    key_codec: str | None = None
+
+
+class Importer(Protocol):
+    """Reads one kind of source, and never writes. Stateless, hence safe across threads and processes."""
+
+    name: str
+    """The kind of source, as on the command line."""
+
+    def recognises(self, path: str) -> bool:
+        """Whether this kind of source is there; it is not changed, and nothing in it decoded."""
+
+    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
+        """The records of the source, read as the result is; always in the same order. `table`: only that one.
+
+        Raises:
+            Corrupt: the source is damaged; the records before that were given. StorageError: it cannot be read.
+            CodecUnavailable: this Python lacks the module that reads it.
+        """
