@@ -59,6 +59,9 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     s.add("a", "text")  # error
     s.lock("a").acquire("yes")  # error
     layer("app.db", tll=5)  # error
+    store.AsyncStore("x", tll=3)  # error
+    store.AsyncStore("x", trust="dta")  # error
+    store.Sessions("x", maxage=1)  # error
     layer("app.db", trust="dta")  # error
 
 
@@ -114,5 +117,7 @@ async def awaited(s: AsyncStore[int]) -> None:
     await s.set("a", "text")  # error
     await s.put("a", "text")  # error
     await s.put("a", 1, tll=5)  # error
-    await s.touch("a")  # error
+    await s.touch("a", "5")  # error
+    await s.delete("a", if_version=0)  # error
+    await s.incr("a", 1.5)  # error
     s.length() + 1  # error
