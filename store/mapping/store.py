@@ -143,19 +143,32 @@ class Store(MutableMapping[str, V]):
     # -- one record
 
     def __getitem__(self, name: str) -> V:
+        """Returns the value of a name, decoded anew.
+
+        Raises:
+            KeyError: no such record, or it has expired. Untrusted: it needs more than `trust` allows. Tampered,
+                Corrupt: its seal does not hold. CodecUnavailable: the codec's library is not installed.
+        """
         value: V = self._opened.get(name)
         if value is MISSING:
             raise KeyError(name)
         return value
 
     def __setitem__(self, name: str, value: V) -> None:
+        """Stores a value under a name, with the store's codec and lifetime; it is committed on return.
+
+        Raises:
+            NotSerializable: the value cannot be encoded; says where in it. LockTimeout, ReadOnly, StorageError.
+        """
         writing.assign(self._opened, name, value)
 
     def __delitem__(self, name: str) -> None:
+        """Deletes a record. Raises: KeyError: there is none; `delete` returns False then."""
         if not writing.delete(self._opened, name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
+        """Returns whether there is a record of that name, without decoding it."""
         return reading.contains(self._opened, name)
 
     @overload
@@ -298,32 +311,40 @@ class Store(MutableMapping[str, V]):
         return Items(self, self._opened)
 
     def __len__(self) -> int:
+        """Returns how many records the namespace has."""
         return reading.count(self._opened)
 
     def __bool__(self) -> bool:
+        """Returns whether the namespace has any record."""
         return reading.count(self._opened) > 0
 
     def __iter__(self) -> Iterator[str]:
+        """Iterates over the names in order of insertion: those there are now, less what is deleted meanwhile."""
         return reading.each_name(self._opened)
 
     def __reversed__(self) -> Iterator[str]:
+        """Iterates over the names, the one that was inserted last first."""
         return reading.each_name(self._opened, reverse=True)
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        """Stores all of `other`, as `update`."""
         self.update(other)
         return self
 
     def __or__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        """Returns a dict of all records as of one moment, updated with `other`; `s | {}` is a copy."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return {**reading.snapshot(self._opened), **other}
 
     def __ror__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        """Returns a dict of `other`, updated with all records as of one moment."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return {**other, **reading.snapshot(self._opened)}
 
     def __eq__(self, other: object) -> bool:
+        """Returns whether both mappings have equal names and values, each as of one moment."""
         if self is other:
             return True
         if not isinstance(other, Mapping):
@@ -513,15 +534,18 @@ class Store(MutableMapping[str, V]):
         self._opened.close()
 
     def __enter__(self) -> Self:
+        """Returns the store, which is closed as the block ends."""
         self._opened.check_open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Closes the store."""
         self.close()
 
     def __repr__(self) -> str:
+        """Returns location, namespace and number of records."""
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r}"
         if self._opened.closed:
             return f"{where} closed>"
