@@ -21,6 +21,7 @@ from store.classes.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
 from store.errors import *
 from store.mapping.store import Store
+from store.opened.options import StoreOptions as StoreOptions
 from store.opened.sentinels import ABSENT
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
 from store.shelf import Shelf as Shelf
