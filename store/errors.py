@@ -13,6 +13,7 @@
     │   ├── StoreNotFound    (FileNotFoundError)
     │   └── OutcomeUnknown                                 it was written, and may be seen or not
     ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
+    ├── Unsupported          (NotImplementedError)           the engine of this store cannot do it
     ├── InUse                (RuntimeError)            this thread is amid something of its own that must end first
     ├── LockTimeout          (TimeoutError)
     ├── ReadOnly             (PermissionError)
@@ -30,8 +31,8 @@ from typing import Any
 
 __all__ = [
     "StoreError", "RecordError", "NotSerializable", "Untrusted", "Tampered", "Corrupt", "ClassNotFound",
-    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "OutcomeUnknown", "CodecUnavailable", "InUse",
-    "LockTimeout", "ReadOnly", "StoreClosed", "NotAStore",
+    "UnknownProtocol", "Conflict", "StorageError", "StoreNotFound", "OutcomeUnknown", "CodecUnavailable",
+    "Unsupported", "InUse", "LockTimeout", "ReadOnly", "StoreClosed", "NotAStore",
 ]  # fmt: skip
 
 
@@ -164,6 +165,14 @@ class CodecUnavailable(StoreError, ImportError):
 
     evidence = ("codec",)
     codec: str | None
+
+
+class Unsupported(StoreError, NotImplementedError):
+    """The engine of this store does not have the `.feature`: `.engine` is its name."""
+
+    evidence = ("engine", "feature")
+    engine: str | None
+    feature: str | None
 
 
 class InUse(StoreError, RuntimeError):

@@ -29,6 +29,10 @@ from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
+
+
 class Clock:
     """A clock that stands still until it is told to go on; Unix seconds."""
 
@@ -78,7 +82,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
 
     def record(store: Store) -> list[str]:
         statements: list[str] = []
-        engine = store.opened.engine._engine
+        engine = store.opened.engine.handle.engine
         read = engine.read
 
         def recording(statement: str, *args: Any) -> Any:

@@ -35,6 +35,7 @@ from store.errors import (
     StoreNotFound,
     Tampered,
     UnknownProtocol,
+    Unsupported,
     Untrusted,
 )
 from store.system.registry import Registry
@@ -158,7 +159,7 @@ def tampered(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(row._replace(id=None, body=b"K\x02."), row.modified)
+        s.opened.engine.put(row._replace(id=None, body=b"K\x02."))
         s["x"]
 
 
@@ -166,7 +167,7 @@ def corrupt(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")))
         s["x"]
 
 
@@ -174,7 +175,7 @@ def unknown_protocol(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)))
         s["x"]
 
 
@@ -182,7 +183,7 @@ def unknown_codec(path: Path) -> None:
     with Store(path) as s:
         row = s.opened.find("x")
         assert row is not None
-        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")), row.modified)
+        s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")))
         s["x"]
 
 
@@ -203,6 +204,11 @@ def replaced(path: Path) -> None:
         path.rename(path.with_suffix(".old"))
         path.write_text("something else")
         s["x"] = 2
+
+
+def unsupported(path: Path) -> None:
+    with Store(path) as s:
+        s.opened.engine.changes.version_of("")  # type: ignore[union-attr]
 
 
 def nested_edit(path: Path) -> None:
@@ -240,6 +246,7 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
     (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
     (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
+    (unsupported, Unsupported, "the engine 'sqlite'", "in a store on another engine"),
     (second_task, InUse, "app.db", "use store.aio.AsyncStore"),
     (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
     (closed, StoreClosed, "app.db", "open it again"),

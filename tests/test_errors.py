@@ -35,6 +35,7 @@ from store.errors import (
     StoreNotFound,
     Tampered,
     UnknownProtocol,
+    Unsupported,
     Untrusted,
     label,
 )
@@ -63,6 +64,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     StorageError: (StoreError, OSError),
     StoreNotFound: (StorageError, FileNotFoundError),
     CodecUnavailable: (StoreError, ImportError),
+    Unsupported: (StoreError, NotImplementedError),
     InUse: (StoreError, RuntimeError),
     OutcomeUnknown: (StorageError,),
     LockTimeout: (StoreError, TimeoutError),
@@ -71,7 +73,7 @@ PROMISED: dict[type[StoreError], tuple[type[Exception], ...]] = {
     NotAStore: (StoreError, ValueError),
 }
 
-FACTS = {"name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
+FACTS = {"engine": "redis", "feature": "backups", "name": "user:1", "namespace": "live", "missing": "mod.User", "codec": "cbor", "protocol": 9,
          "errno": errno.ENOSPC, "path": "/data/app.db", "file": "/data/app.db-spill/1",
          "reason": "loading it takes 'mod.User'", "allowable": True}  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
-from store.engines.contract import restorers
+from store.engines.registry import restorers
 from store.errors import RecordError
 from store.opened.arguments import check_timeout, locate
 from store.opened.namespace import Namespace
@@ -44,9 +44,9 @@ def backup(ns: Namespace, path: str | os.PathLike[str], progress: Progress | Non
     """See `Store.backup`."""
     ns.check_open()
     _, target = _locate(path, "a backup")
-    if not ns.engine.in_transaction():  # which the backend refuses
+    if not ns.in_transaction():  # which the engine refuses
         ns.sync()
-    copied = ns.engine.backup(target, _check(ns.values.sealer), progress)
+    copied = ns.care.backup(target, _check(ns.values.sealer), progress)
     return Backup(target, copied.records, len(copied.parts), copied.database_bytes + copied.file_bytes)
 
 

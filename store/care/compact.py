@@ -26,5 +26,5 @@ class Compaction:
 
 def compact(ns: Namespace, progress: Callable[[int, int], None] | None = None) -> Compaction:
     """See `Store.compact`."""
-    freed = ns.engine.compact(progress)
+    freed = ns.care.compact(progress)
     return Compaction(freed.files, freed.orphans, freed.file_bytes, freed.database_bytes, freed.files_left)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from store.care.inspect import verdict_of
-from store.care.raw import transferred, write_row
+from store.care.raw import SEAL_BYTES, transferred
+from store.engines.contract import Delete, every_row
 from store.errors import Corrupt, RecordError, StorageError, label
 from store.opened.edits import Opened
 from store.opened.namespace import Namespace
@@ -18,6 +18,7 @@ from store.opened.opening import open_namespace
 from store.opened.options import Mode, Options
 from store.rows import spilled
 from store.rows.row import Row
+from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import KeySource
 
 BATCH = 200  # records that are written in one transaction
@@ -55,7 +56,7 @@ def copy(source: Place, target: Place, *, namespace: str | None = None, key: Key
     with ExitStack() as stack:
         of = _opened(source, "r", key, stack)
         to = _opened(target, "c", key, stack)
-        if (of.engine.store_id, of.location) == (to.engine.store_id, to.location):
+        if (of.engine.id, of.location) == (to.engine.id, to.location):
             raise ValueError(f"source and target are the same store ({of.location}); copy into another one")
         of.sync()
         return _copy(of, to, namespace)
@@ -75,7 +76,7 @@ def _copy(of: Namespace, to: Namespace, namespace: str | None) -> Copied:
     damaged: list[str] = []
     rows = _rows(of, namespace)
     while batch := list(islice(rows, BATCH)):
-        with to.engine.transaction() as transaction:
+        with to.transaction() as transaction:
             for row in batch:
                 if not row.has_column_types():
                     damaged.append(label(row.name, row.namespace))
@@ -97,7 +98,7 @@ def _copy(of: Namespace, to: Namespace, namespace: str | None) -> Copied:
 
 
 def _rows(of: Namespace, namespace: str | None) -> Iterator[Row]:
-    return (row for row in of.engine.every_row() if namespace is None or row.namespace == namespace)
+    return (row for row in every_row(of.engine) if namespace is None or row.namespace == namespace)
 
 
 def _is_alive(of: Namespace, row: Row) -> bool:
@@ -109,7 +110,7 @@ def _is_alive(of: Namespace, row: Row) -> bool:
 
 def _is_there(of: Namespace, to: Namespace, row: Row) -> bool:
     """Whether the target has the record in this very state, readable."""
-    there = to.engine.get(row.namespace, row.name, -math.inf)
+    there = to.engine.get(row.namespace, (row.name,)).get(row.name)
     if there is None or there[3:7] != row[3:7] or there[11:] != row[11:]:
         return False
     if not _is_inlined(to, row) and (there.body, _checksums(to, there)) != (row.body, _checksums(of, row)):
@@ -122,7 +123,7 @@ def _checksums(ns: Namespace, row: Row) -> list[str]:
     if row.spill is None:
         return []
     try:
-        parts = spilled.parts_of(row.spill, spilled.prefix_of(ns.engine.store_id, row.namespace, row.name))
+        parts = spilled.parts_of(row.spill, spilled.prefix_of(ns.engine.id, row.namespace, row.name))
     except Corrupt:
         return [row.spill]
     return [part.checksum for part in parts]
@@ -138,8 +139,14 @@ def _put(of: Namespace, to: Namespace, row: Row) -> None:
         new = _inline(of, to, row)
     else:
         new, _ = transferred(of, row, to)
-    to.engine.delete(row.namespace, row.name, -math.inf)  # else its revision would go on from what is there
-    write_row(to, new._replace(id=None))
+    try:
+        to.engine.apply(row.namespace, [Delete(row.name)])
+        if len(new.seal) == SEAL_BYTES:  # else it is damaged, and names no key
+            to.engine.add_sealer(new.seal[: len(UNKEYED)])
+        to.engine.load([new])
+    except BaseException:
+        to.values.discard(new)
+        raise
 
 
 def _inline(of: Namespace, to: Namespace, row: Row) -> Row:

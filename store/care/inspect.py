@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from store.classes.shown import message_of
+from store.engines.contract import Fields, every_row
 from store.errors import Conflict, Corrupt, StoreError, Tampered, label
 from store.opened.namespace import Namespace
 from store.rows.record import Record
-from store.rows.row import Row
+from store.rows.row import Row, has_expired
 from store.trust.seal import Verdict
 
 
@@ -44,9 +45,9 @@ def admit(ns: Namespace, inspection: Inspection) -> Record:
     if not isinstance(inspection, Inspection):
         raise TypeError(f"admit takes what inspect returned, not {type(inspection).__name__}")
     seen = inspection.row
-    with ns.engine.transaction():
+    with ns.transaction():
         now = ns.clock()
-        if ns.engine.get(seen.namespace, seen.name, now) != seen:
+        if has_expired(seen, now) or ns.engine.get(seen.namespace, (seen.name,)).get(seen.name) != seen:
             raise Conflict(
                 f"{label(seen.name, seen.namespace)} is not the one that was inspected: inspect it again",
                 name=seen.name,
@@ -57,8 +58,7 @@ def admit(ns: Namespace, inspection: Inspection) -> Record:
         except (Tampered, Corrupt) as exc:
             raise exc.about(seen.name, seen.namespace) from None
         ns.put(ns.values.reseal(seen._replace(modified=now)))
-        header = ns.engine.header(seen.namespace, seen.name, now)
-    assert header is not None
+        header = ns.engine.get(seen.namespace, (seen.name,), Fields.HEADER)[seen.name]
     return Record.from_header(header)
 
 
@@ -94,9 +94,9 @@ def foreign_records(ns: Namespace, namespace: str | None = None) -> Iterator[Ins
 
     Expired ones are left out.
     """
-    for row in ns.engine.every_row():
+    for row in every_row(ns.engine):
         wanted = namespace is None or row.namespace == namespace
-        alive = row.has_column_types() and (row.expires is None or row.expires > ns.clock())
+        alive = row.has_column_types() and not has_expired(row, ns.clock())
         if wanted and alive and verdict_of(ns, row)[0] == "foreign":
             yield inspected(ns, row)
 

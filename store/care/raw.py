@@ -11,11 +11,11 @@ from __future__ import annotations
 import base64
 import errno
 import json
-import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from store.care.inspect import verdict_of
+from store.engines.contract import every_row
 from store.errors import Corrupt, StorageError, Tampered, label
 from store.opened.namespace import Namespace
 from store.rows.row import Row
@@ -26,7 +26,7 @@ BATCH = 500  # records that are imported as one transaction
 BATCH_CHARS = 64 * 1024 * 1024  # a batch ends after the line that passes this
 _BYTES = ("body", "seal")
 _ID_BYTES = 16
-_SEAL_BYTES = 24
+SEAL_BYTES = 24
 
 
 def export_raw(ns: Namespace, namespace: str | None = None) -> Iterator[str]:
@@ -35,9 +35,9 @@ def export_raw(ns: Namespace, namespace: str | None = None) -> Iterator[str]:
     Raises:
         Corrupt: at the end, if columns of the file do not hold a record; all others were yielded.
     """
-    origin = ns.engine.store_id.hex()
+    origin = ns.engine.id.hex()
     lost: list[str] = []
-    for row in ns.engine.every_row():
+    for row in every_row(ns.engine):
         if namespace is not None and row.namespace != namespace:
             continue
         if row.has_column_types():
@@ -64,7 +64,7 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
     while batch := _batch(numbered):
         done: list[tuple[str, str, str]] = []
         problem = None
-        with ns.engine.transaction() as transaction:
+        with ns.transaction() as transaction:
             for number, line in batch:
                 try:
                     origin, row, contents = _row_of(line, number)
@@ -72,7 +72,7 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
                     problem = exc
                     break
                 row, verdict = _resealed(ns, origin, row, contents)
-                write_row(ns, row)
+                _write(ns, row)
                 if ns.writeback is not None and row.namespace == ns.name:
                     ns.writeback.forget(row.name, transaction)
                 done.append((row.namespace, row.name, verdict))
@@ -84,15 +84,15 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
 def transferred(ns: Namespace, row: Row, to: Namespace) -> tuple[Row, str]:
     """The row for another store, its files written there, and its verdict, as `import_raw` has it."""
     row, contents = _with_files(ns, row)
-    return _resealed(to, ns.engine.store_id, row, contents)
+    return _resealed(to, ns.engine.id, row, contents)
 
 
-def write_row(ns: Namespace, row: Row) -> None:
+def _write(ns: Namespace, row: Row) -> None:
     """Writes a row as it is, an expired one too, without purging."""
-    if len(row.seal) == _SEAL_BYTES:
+    if len(row.seal) == SEAL_BYTES:
         ns.put_uncounted(row)
     else:  # damaged: it does not name a key
-        ns.engine.put(row, row.modified)
+        ns.engine.put(row)
 
 
 def _batch(numbered: Iterator[tuple[int, str | bytes]]) -> list[tuple[int, str | bytes]]:
@@ -123,7 +123,7 @@ def _with_files(ns: Namespace, row: Row) -> tuple[Row, list[bytes | None]]:
         return row, []
     contents = ns.values.large.contents(row, foreign=verdict_of(ns, row)[0] != "own")
     if None in contents:
-        now = ns.engine.get(row.namespace, row.name, -math.inf)
+        now = ns.engine.get(row.namespace, (row.name,)).get(row.name)
         if now is not None and now.spill != row.spill and now.has_column_types():
             return _with_files(ns, now)
     return row, contents
@@ -152,7 +152,7 @@ def _placed(ns: Namespace, origin: bytes, row: Row, contents: list[bytes | None]
     large = ns.values.large
     if row.spill is None or large is None:
         return row
-    renamed = renamed or origin != ns.engine.store_id
+    renamed = renamed or origin != ns.engine.id
     try:
         return large.restore(row, origin, contents, renamed=renamed)
     except StorageError as exc:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from store.care.inspect import verdict_of
+from store.engines.contract import every_row
 from store.errors import Untrusted
 from store.opened.namespace import Namespace
 from store.rows.row import Row
@@ -36,8 +37,8 @@ def rekey(ns: Namespace, progress: Callable[[int, int], None] | None = None) -> 
     """See `Store.rekey`."""
     ns.check_open()
     work = _Rekey(ns)
-    rows = ns.engine.every_row()
-    done, total = 0, ns.engine.row_count() if progress is not None else 0
+    rows = every_row(ns.engine)
+    done, total = 0, ns.care.row_count() if progress is not None else 0
     while batch := list(islice(rows, BATCH)):
         work.reseal(batch)
         done += len(batch)
@@ -58,9 +59,8 @@ class _Rekey:
         old = list(self._older(rows))
         if not old:
             return
-        backend = self._ns.engine
-        with backend.transaction():
-            backend.add_sealer(self._sealing_key().id)
+        with self._ns.transaction():
+            self._ns.engine.add_sealer(self._sealing_key().id)
             for row in old:
                 self._reseal(row)
 
@@ -70,8 +70,8 @@ class _Rekey:
         A program may still seal with such a key. Then opening the file gives no warning, and reading the record
         without the key fails.
         """
-        counts = self._ns.engine.count_by_key()
-        self._ns.engine.forget_sealers_but(set(counts))
+        counts = self._ns.care.count_by_key()
+        self._ns.care.forget_sealers_but(set(counts))
         self._done.keys = {"no key" if key_id == UNKEYED else key_id.hex(): count for key_id, count in counts.items()}
         return self._done
 
@@ -89,11 +89,10 @@ class _Rekey:
 
     def _reseal(self, row: Row) -> None:
         """Seals one row anew; checks it again if it was written since it was read, and skips it if it was deleted."""
-        backend, before = self._ns.engine, row.seal
-        if backend.reseal(self._ns.values.reseal(row), before):
+        if self._ns.care.reseal(self._ns.values.reseal(row), row.seal):
             self._done.resealed += 1
             return
-        now = backend.row(row.id or 0)
+        now = self._ns.engine.get(row.namespace, (row.name,)).get(row.name)
         if now is not None:
             for again in self._older([now]):
                 self._reseal(again)

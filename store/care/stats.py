@@ -33,6 +33,7 @@ class Stats:
 def stats(ns: Namespace) -> Stats:
     """See `Store.stats`."""
     now = ns.clock()
+    ns.look(now)
     codecs: dict[str, int] = {}
     protocols: dict[str, int] = {}
     totals = list(ns.engine.totals(ns.name, now))
@@ -48,10 +49,10 @@ def stats(ns: Namespace) -> Stats:
         spill_files=sum(total.files for total in totals),
         spill_bytes=sum(total.file_bytes for total in totals),
         namespaces=len(ns.engine.namespaces(now)),
-        file_bytes=usage.file_bytes,
-        wal_bytes=usage.wal_bytes,
-        wal_pinned_bytes=usage.wal_pinned_bytes,
-        wal_pinned_by=usage.wal_pinned_by,
-        checkpoint_error=usage.checkpoint_error,
+        file_bytes=usage.data_bytes,
+        wal_bytes=usage.log_bytes,
+        wal_pinned_bytes=usage.log_pinned_bytes,
+        wal_pinned_by=usage.log_pinned_by,
+        checkpoint_error=usage.log_error,
         purge_error=None if ns.purging.error is None else str(ns.purging.error),
     )

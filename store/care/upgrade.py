@@ -16,10 +16,11 @@ from store.care.inspect import described, verdict_of
 from store.classes.shown import message_of
 from store.classes.versions import upgrades
 from store.codecs import CodecChoice
-from store.engines.contract import Transaction
+from store.engines.capabilities import Transaction
+from store.engines.contract import every_row
 from store.errors import CodecUnavailable, NotSerializable, RecordError, StoreError, label
 from store.opened.namespace import Namespace
-from store.rows.row import Row
+from store.rows.row import Row, has_expired
 
 BATCH = 100  # records that are re-encoded as one transaction, while other writers wait
 
@@ -62,7 +63,7 @@ def upgrade(
         TypeError, ValueError: there is no such codec or protocol. ReadOnly, StorageError: as any write.
     """
     work = _Upgrade(ns, codec, protocol)
-    found = ((row.namespace, row.name) for row in ns.engine.every_row() if namespace in (None, row.namespace))
+    found = ((row.namespace, row.name) for row in every_row(ns.engine) if namespace in (None, row.namespace))
     while names := list(islice(found, batch)):
         with work.begin(dry_run):
             done = [result for where in names if (result := work.upgraded(*where, dry_run=dry_run)) is not None]
@@ -85,13 +86,13 @@ class _Upgrade:
         """The transaction of a batch."""
         if dry_run:
             return nullcontext()
-        self._transaction = self._ns.engine.transaction()
+        self._transaction = self._ns.transaction()
         return self._transaction
 
     def upgraded(self, namespace: str, name: str, *, dry_run: bool) -> Upgraded | None:
         """The result for a record; None if it was deleted meanwhile."""
-        row = self._ns.engine.get(namespace, name, self._ns.clock())
-        if row is None:
+        row = self._ns.engine.get(namespace, (name,)).get(name)
+        if row is None or has_expired(row, self._ns.clock()):
             return None
         verdict, problem = verdict_of(self._ns, row)
         if verdict != "own":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from store.care.inspect import verdict_of
 from store.errors import Corrupt, StorageError
@@ -64,24 +62,18 @@ def verify(ns: Namespace, *, quick: bool = False) -> Verification:
 
 
 def _check_file(ns: Namespace, found: Verification, quick: bool) -> None:
-    found.damage += ns.engine.damage(quick=quick)
-    found.unread = ns.engine.unread_commits()
+    found.damage += ns.care.damage(quick=quick)
+    found.unread = ns.care.unread_commits()
 
 
 def _check_records(ns: Namespace, found: Verification, quick: bool) -> None:
-    last, seen = 0, set[int]()
-    try:
-        for row in ns.engine.every_row():
+    for row in ns.care.rows(found.damage):
+        if isinstance(row, Row):
             _check(ns, found, row, quick)
-            last = row.id or 0
-            if found.damage:
-                seen.add(last)
-    except (Corrupt, StorageError) as exc:
-        found.damage.append(str(exc))
-        _check_rest(ns, found, last, quick)
-    else:
-        if found.damage and not quick:
-            _check_index(ns, found, seen)
+        else:
+            found.corrupt.append(row)
+    if found.damage and not quick:
+        found.unfound += ns.care.unfound(found.damage)
 
 
 def _check(ns: Namespace, found: Verification, row: Row, quick: bool) -> None:
@@ -93,37 +85,8 @@ def _check(ns: Namespace, found: Verification, row: Row, quick: bool) -> None:
     found.files += [(*_place_of(row), problem) for problem in problems]
 
 
-def _check_rest(ns: Namespace, found: Verification, last: int, quick: bool) -> None:
-    """Checks the records behind the place where reading the table failed, by their ids in the index."""
-    for id_, namespace, name in ns.engine.listed():
-        if not isinstance(id_, int) or id_ <= last:
-            continue
-        try:
-            row = ns.engine.row(id_)
-        except (Corrupt, StorageError):
-            row = None
-        if row is None:
-            found.corrupt.append((str(namespace), str(name)))
-        else:
-            _check(ns, found, row, quick)
-
-
-def _check_index(ns: Namespace, found: Verification, ids: set[int]) -> None:
-    """Finds the records that are in the table, but cannot be found by name."""
-    listed: dict[Any, tuple[Any, Any]] = {}
-    try:
-        for id_, namespace, name in ns.engine.listed():
-            listed[id_] = namespace, name
-    except (Corrupt, StorageError) as exc:
-        found.damage.append(str(exc))
-    for id_ in sorted(ids):
-        row = ns.engine.row(id_)
-        if row is not None and listed.get(id_) != (row.namespace, row.name):
-            found.unfound.append(_place_of(row))
-
-
 def _check_beside(ns: Namespace, found: Verification, quick: bool) -> None:
-    found.orphans += ns.engine.orphans()
+    found.orphans += ns.care.orphans()
 
 
 def _place_of(row: Row) -> tuple[str, str]:
@@ -138,7 +101,7 @@ def _problems(ns: Namespace, row: Row, *, content: bool, foreign: bool) -> Itera
     problems = [no_files().message] if large is None else large.problems(row, content=content, foreign=foreign)
     if not problems:
         return
-    now = ns.engine.get(row.namespace, row.name, -math.inf)
+    now = ns.engine.get(row.namespace, (row.name,)).get(row.name)
     if now is not None and now.spill != row.spill:
         yield from _problems(ns, now, content=content, foreign=verdict_of(ns, now)[0] != "own")
     elif now is not None:

@@ -251,7 +251,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             KeyError: the namespace is empty.
         """
-        return writing.popitem(self._opened) if last else deleting.popfirst(self._opened)
+        return writing.popitem(self._opened, last=last)
 
     def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
         """Returns the value of that name; where there is none, `default` is stored and returned. One step."""
@@ -365,14 +365,14 @@ class Store(MutableMapping[str, V]):
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
                 is in a transaction of. InUse: another task of this thread is suspended in one.
         """
-        return self._opened.engine.transaction(block=True)
+        return self._opened.transaction(block=True)
 
     def transact(self, fn: Callable[[Self], D]) -> D:
         """Calls `fn(store)` in a `transaction`, and returns its result; an exception of it undoes everything.
 
         On engines that must retry `fn` may run again, so let it do nothing that cannot be done twice.
         """
-        with self._opened.engine.transaction(block=True):
+        with self._opened.transaction(block=True):
             return fn(self)
 
     def edit(self, name: str, default: V | Missing = MISSING) -> AbstractContextManager[V]:
@@ -513,7 +513,7 @@ class Store(MutableMapping[str, V]):
 
     def namespaces(self) -> list[str]:
         """Returns the namespaces of the file that have records, in order."""
-        return self._opened.engine.namespaces(self._opened.clock())
+        return reading.namespaces(self._opened)
 
     def sync(self) -> None:
         """With `writeback=True`, writes back the values that changed since they were read.
@@ -550,7 +550,7 @@ class Store(MutableMapping[str, V]):
         if self._opened.closed:
             return f"{where} closed>"
         try:
-            return f"{where} {self._opened.engine.count(self.namespace, self._opened.clock())} records>"
+            return f"{where} {reading.count(self._opened)} records>"
         except StoreError as exc:  # a repr must not raise: it is used to look for the fault
             return f"{where} unreadable: {type(exc).__name__}>"
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from store.engines.contract import schemes
+from store.engines.registry import engines
 from store.system.clock import wall_clock
 
 
@@ -22,8 +22,8 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     scheme, separator, rest = path.partition("://")
     if not separator:
         scheme, rest = "sqlite", path
-    elif scheme not in schemes:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(schemes.names())}")
+    elif scheme not in engines:
+        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(engines.names())}")
     else:
         rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
     if not rest:
@@ -34,7 +34,7 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
         valid = False
     if not valid:
         raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
-    return scheme, rest if rest == ":memory:" else os.path.abspath(rest)
+    return ("memory", rest) if rest == ":memory:" else (scheme, os.path.abspath(rest))
 
 
 def _instead(location: object) -> str:

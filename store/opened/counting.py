@@ -19,7 +19,7 @@ def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None = UNSET)
     if ns.find(name) is not None:  # most often it is there, and nobody has to wait for that
         ns.check_open()
         return False
-    with ns.engine.transaction():
+    with ns.transaction():
         if ns.find(name) is not None:
             return False
         put(ns, name, value, ttl)

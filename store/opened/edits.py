@@ -9,13 +9,14 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
-from store.engines.contract import Transaction
+from store.engines.capabilities import Transaction
+from store.engines.contract import Fields
 from store.errors import Conflict, StoreError, label
 from store.opened.arguments import check_name
 from store.opened.namespace import Namespace
 from store.opened.sentinels import MISSING as MISSING  # imported from here by layers above
 from store.opened.sentinels import Missing
-from store.rows.row import Identity, Row
+from store.rows.row import Row, has_expired
 
 V = TypeVar("V")
 
@@ -32,13 +33,13 @@ def step(store: Opened) -> AbstractContextManager[Any]:
 
     A signal handler that strikes in it does not join it: what it wrote could be rolled back without an error.
     """
-    return store.opened.engine.transaction()
+    return store.opened.transaction()
 
 
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
     name = check_name(name)
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         ns.settle(name, transaction)
         row = ns.find(name)
         value = fn(_value_or(ns, row, name, default))
@@ -53,7 +54,7 @@ class Edit(Generic[V]):
         self._ns = ns
         self._name = check_name(name)
         self._default = default
-        self.transaction = ns.engine.transaction()  # an interrupted one is recognised by this name
+        self.transaction = ns.transaction()  # an interrupted one is recognised by this name
 
     def __enter__(self) -> V:
         self.transaction.__enter__()
@@ -97,8 +98,10 @@ class Edit(Generic[V]):
         ns, name, row = self._ns, self._name, self._row
         if row is not None and ns.values.fingerprint(self._value, row) == self._before:
             return
-        found = ns.engine.identity(ns.name, name, self._now)
-        if found != (None if row is None else Identity(row.id or 0, row.created, row.revision)):
+        found = ns.engine.get(ns.name, (name,), Fields.MARK).get(name)
+        if found is not None and row is None and has_expired(found, self._now):
+            found = None  # it had expired before
+        if found != (None if row is None else row.mark()):
             raise Conflict(
                 f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
                 "gave instead",

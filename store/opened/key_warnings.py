@@ -9,26 +9,26 @@ from store.system import caller
 from store.trust.keys.key import UNKEYED
 
 if TYPE_CHECKING:
-    from store.engines.contract import Backend
+    from store.engines.contract import Engine
     from store.trust.keys.ring import Keyring
     from store.values.pipeline import Pipeline
 
 _SHOWN = 3  # ids of keys
 
 
-def warn_of_keys(backend: Backend, pipeline: Pipeline) -> None:
+def warn_of_keys(engine: Engine, pipeline: Pipeline) -> None:
     """Warns of records sealed with unknown keys, and of a store whose own records could not be read."""
     if pipeline.trust == "all":
         return
     ring = pipeline.sealer.keyring
-    unknown = [key_id for key_id in backend.sealers() if key_id != UNKEYED and not ring.find(key_id)]
+    unknown = [key_id for key_id in engine.sealers() if key_id != UNKEYED and not ring.find(key_id)]
     if unknown:
-        caller.warn(_foreign(backend.location, unknown, ring, pipeline.trust))
+        caller.warn(_foreign(engine.location, unknown, ring, pipeline.trust))
     elif pipeline.trust == "own":
         problem = ring.foreseen_problem()
         if problem:
             caller.warn(
-                f'{backend.location} is opened with trust="own", which reads only what a key of yours sealed, and '
+                f'{engine.location} is opened with trust="own", which reads only what a key of yours sealed, and '
                 f"there is none: {problem}. Name a key file in STORE_KEY_FILE (`store key new` makes it), or "
                 "pass key="
             )

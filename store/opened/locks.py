@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
-from store.engines.contract import NamedLock
+from store.engines.capabilities import Locks, NamedLock
+from store.engines.registry import is_in_transaction, supported
 from store.errors import LockTimeout, StoreError
 from store.opened.arguments import check_name, check_timeout
 from store.opened.namespace import Namespace
@@ -52,7 +53,7 @@ class Lock:
         if seconds:
             self._refuse_in_transaction()
         try:
-            held = self._ns.engine.take_lock(self.name, seconds)
+            held = self._locks.take(self.name, seconds)
         except LockTimeout:
             return False
         self._held = held
@@ -101,7 +102,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         self._refuse_in_transaction()
-        context = self._ns.engine.lock(self.name, self._seconds)
+        context = self._locks.hold(self.name, self._seconds)
         held = context.__enter__()
         self._context, self._held = context, held
         return self
@@ -116,8 +117,12 @@ class Lock:
     def __repr__(self) -> str:
         return f"<Lock {self.name!r}{' held' if self.locked() else ' lost' if self.lost else ''}>"
 
+    @property
+    def _locks(self) -> Locks:
+        return supported(self._ns.engine.locks, self._ns.engine.kind, "named locks")
+
     def _refuse_in_transaction(self) -> None:
-        if self._ns.engine.in_transaction_of_any():
+        if is_in_transaction():
             raise StoreError(
                 f"lock({self.name!r}) inside edit or transaction could wait for a program that waits for this one: "
                 "take the lock first, then begin the transaction"

@@ -6,14 +6,15 @@ need is in `reading`, `writing`, `edits` and `purging`, as functions of a namesp
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from store.codecs import CodecChoice
-from store.engines.contract import Backend, Transaction
+from store.engines.capabilities import LOOK_SECONDS, Care, Transaction
+from store.engines.contract import Engine
+from store.engines.registry import supported
 from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
 from store.opened.arguments import check_name, sought_name
 from store.opened.options import OnUnreadable, Options
@@ -51,7 +52,7 @@ class Namespace:
 
     def __init__(
         self,
-        engine: Backend,
+        engine: Engine,
         values: Pipeline,
         name: str,
         clock: Callable[[], float],
@@ -104,9 +105,10 @@ class Namespace:
         """See `Store.close`."""
         if self.closed:
             return
-        if self.engine.is_struck() and self.engine.put_off(self.close):
+        transactions = self.engine.transactions
+        if transactions is not None and transactions.is_struck() and transactions.put_off(self.close):
             return
-        if self.engine.in_transaction() and not self.engine.is_shared():
+        if transactions is not None and transactions.needs_handle():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
         try:
             self.sync()
@@ -122,8 +124,33 @@ class Namespace:
                         listener.wake()
 
     def __del__(self) -> None:
-        if not self.closed and not self.engine.put_off(self.close):
+        if self.closed:
+            return
+        transactions = self.engine.transactions
+        if transactions is None or not transactions.put_off(self.close):
             self.close()
+
+    # -- the engine
+
+    def transaction(self, *, block: bool = False) -> Transaction:
+        """A transaction of the engine; see `Transactions.begin`. Raises: Unsupported."""
+        transactions = self.engine.transactions or supported(None, self.engine.kind, "transactions")
+        return transactions.begin(block=block)
+
+    @property
+    def care(self) -> Care:
+        """What maintenance asks of the engine. Raises: Unsupported."""
+        return supported(self.engine.care, self.engine.kind, "maintenance")
+
+    def in_transaction(self) -> bool:
+        """Whether this thread is in a transaction of the store."""
+        return self.engine.transactions is not None and self.engine.transactions.is_open()
+
+    def look(self, now: float) -> None:
+        """Makes sure, now and then, that the store is still in its place. Raises: StorageError."""
+        coherence = self.engine.coherence
+        if coherence is not None and not 0 <= now - coherence.looked < LOOK_SECONDS:
+            coherence.look(now)
 
     # -- reading
 
@@ -145,7 +172,8 @@ class Namespace:
 
     def find_at(self, name: str, now: float) -> Row | None:
         """The same at that moment, of a checked name. Raises: as `is_alive`. Corrupt: the index is broken."""
-        row = self.engine.find(self.name, name, now)
+        self.look(now)
+        row = self.engine.get(self.name, (name,)).get(name)
         return row if row is None or row.expires is None or self.is_alive(row, now) else None
 
     def is_alive(self, row: Row, now: float) -> bool:
@@ -178,7 +206,7 @@ class Namespace:
             except Corrupt as exc:
                 if exc.file is None:
                     raise
-                now = self.engine.get(row.namespace, row.name, -math.inf)
+                now = self.engine.get(row.namespace, (row.name,)).get(row.name)
                 if now is None:
                     raise KeyError(row.name) from exc
                 if now.spill == row.spill:
@@ -237,7 +265,7 @@ class Namespace:
         return self.values.pack_again(value, row, self.clock())
 
     def put(self, row: Row) -> bytes | None:
-        """Writes a row, as one statement; returns what `Backend.put` does."""
+        """Writes a row, as one statement; returns what `Engine.put` does."""
         header = self.put_uncounted(row)
         self.count_writes(1)
         return header
@@ -246,7 +274,7 @@ class Namespace:
         """The same without purging afterwards, for a row that may have expired and is kept all the same."""
         try:
             self.engine.add_sealer(row.seal[: len(UNKEYED)])
-            return self.engine.put(row, row.modified)
+            return self.engine.put(row)
         except BaseException:
             self.values.discard(row)
             raise
@@ -266,7 +294,10 @@ class Namespace:
         purging.left -= records
         if purging.left < 0:
             purging.left = PURGE_EVERY - 1
-            self.engine.afterwards(self.purge_some)
+            if self.engine.transactions is None:
+                self.purge_some()
+            else:
+                self.engine.transactions.afterwards(self.purge_some)
 
     def expired(self) -> Expired:
         """The expired records, for `purging`."""
@@ -279,7 +310,7 @@ class Namespace:
     def _write_back(self, row: Row) -> None:
         """Writes a live value back, unless its record expired meanwhile."""
         assert self.writeback is not None
-        with self.engine.transaction() as transaction:
+        with self.transaction() as transaction:
             self.writeback.restore_after(transaction, row.name)
             if row.expires is None or row.expires > row.modified:
                 self.put(row)

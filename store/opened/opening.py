@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from store.engines.contract import Backend, schemes
+from store.engines.contract import Engine
+from store.engines.registry import engines
 from store.opened.arguments import check_name, checked_clock, locate
 from store.opened.key_warnings import warn_of_keys
 from store.opened.namespace import Namespace
@@ -34,9 +35,10 @@ def open_namespace(
     keyring = Keyring(key)
     engine = _open_engine(location, options, rights)
     try:
-        large = None if engine.spill is None else Large(engine.spill, large_options, options.timeout)
-        values = Pipeline(Sealer(keyring, engine.store_id), choices, large, verify_writes=options.verify_writes)
-        values.changed = keyring.changed = engine.coherence.drop
+        large = None if engine.blobs is None else Large(engine.blobs, large_options, options.timeout)
+        values = Pipeline(Sealer(keyring, engine.id), choices, large, verify_writes=options.verify_writes)
+        if engine.coherence is not None:
+            values.changed = keyring.changed = engine.coherence.drop
         if options.mode == "n":
             engine.clear(name)
         warn_of_keys(engine, values)
@@ -53,10 +55,10 @@ def is_store(path: str) -> bool:
     return bears_our_mark(path)
 
 
-def _open_engine(location: str | os.PathLike[str], options: Options, rights: Rights | None) -> Backend:
+def _open_engine(location: str | os.PathLike[str], options: Options, rights: Rights | None) -> Engine:
     scheme, place = locate(location)
     given: dict[str, Any] = {} if rights is None else {"rights": rights}  # an engine need not know of rights
-    engine: Backend = schemes.load(scheme)(
+    engine: Engine = engines.load(scheme)(
         place, mode=options.mode, timeout=options.timeout, durability=options.durability, **given
     )
     return engine

@@ -10,62 +10,68 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple
 
-from store.engines.contract import Backend
-from store.errors import InUse, LockTimeout, RecordError, StoreError
+from store.engines.contract import Cursor, Delete, Engine, Order, Page
+from store.errors import Conflict, InUse, LockTimeout, RecordError, StoreError
 from store.rows.row import Row
 from store.trust.seal import Sealer, Verdict
 
 PAGE = 256  # expired records that `purge` deletes in one transaction
 PURGE_EVERY = 100  # writes
 PURGED_AT_ONCE = 200  # records: more than can have expired since the last time, or a backlog would never shrink
-NAMESPACES_AT_ONCE = 200  # likewise: a namespace may have been made for each record
 WAIT_SECONDS = 0.01  # for other writers: the caller has its answer already, and should not wait for this
 
 
-class Page(NamedTuple):
-    """Some expired rows: how many were looked at and deleted; `end`: when the last of them expired, and its id."""
+class Purged(NamedTuple):
+    """Some expired rows: how many were looked at and deleted; and where the rest begins, None where there is none."""
 
     looked: int
     deleted: int
-    end: tuple[float, int] | None
+    next: Cursor | None
 
 
 class Expired(NamedTuple):
     """The expired records of a location, and what decides whether they may be deleted."""
 
-    engine: Backend
+    engine: Engine
     sealer: Sealer
     clock: Callable[[], float]
 
+    def page(self, namespace: str | None, after: Cursor | None, limit: int, now: float) -> Page:
+        """Some of a namespace, or of all, those of other keys too. Takes no lock."""
+        return self.engine.scan(namespace, Order.EXPIRY, after=after, until=now, limit=limit)
+
     def delete_page(
-        self,
-        namespace: str,
-        after: tuple[float, int] | None,
-        limit: int,
-        timeout: float | None = None,
-        now: float | None = None,
-    ) -> Page:
+        self, namespace: str | None, after: Cursor | None, limit: int, now: float, timeout: float | None = None
+    ) -> Purged:
         """Deletes some, in one transaction, so that other writers get their turn between two of them."""
-        with self.engine.transaction(timeout):
-            rows = self.engine.expired(namespace, after, self.clock() if now is None else now, limit)
-            own = [row for row in rows if self._is_own(row)]
-            if own:
-                self.engine.delete_rows(own)
-        last = rows[-1] if rows else None
-        return Page(len(rows), len(own), None if last is None else (last.expires or 0.0, last.id or 0))
+        transactions = self.engine.transactions
+        with nullcontext() if transactions is None else transactions.begin(timeout):
+            page = self.page(namespace, after, limit, now)
+            own: dict[str, list[Delete]] = {}
+            for row in page.items:
+                if self._is_own(row):
+                    own.setdefault(row.namespace, []).append(Delete(row.name, row.stamp))
+            deleted = sum([self._delete(name, changes) for name, changes in own.items()])
+        return Purged(len(page.items), deleted, page.next)
 
     def delete_all(self, namespace: str) -> int:
         """Deletes those of a namespace that a key of ours sealed; returns how many."""
-        now, deleted = self.clock(), 0
-        end: tuple[float, int] | None = None
-        while True:
-            page = self.delete_page(namespace, end, PAGE, now=now)
-            if page.end is None:
-                return deleted
+        now = self.clock()
+        page = self.delete_page(namespace, None, PAGE, now)
+        deleted = page.deleted
+        while page.next is not None:
+            page = self.delete_page(namespace, page.next, PAGE, now)
             deleted += page.deleted
-            end = page.end
+        return deleted
+
+    def _delete(self, namespace: str, changes: list[Delete]) -> int:
+        try:
+            return self.engine.apply(namespace, changes).deleted
+        except Conflict:  # without transactions one may have been written meanwhile; the next purge finds the others
+            return 0
 
     def _is_own(self, row: Row) -> bool:
         try:
@@ -86,9 +92,8 @@ class Purging:
         self.error: StoreError | None = None
         """Why the last purge failed, if it did."""
         self._lock = threading.Lock()
-        self._namespace: str | None = None  # the one that was searched last
-        # By namespace: where the last page ended; its rows may have stayed.
-        self._ends: dict[str, tuple[float, int]] = {}
+        # By namespace, None being all of them: where the last page ended; its rows may have stayed.
+        self._ends: dict[str | None, Cursor] = {}
 
     def run(self, expired: Expired, namespace: str) -> None:
         """Deletes some expired records, of that namespace first. Raises no StoreError; see `error`."""
@@ -105,30 +110,18 @@ class Purging:
             self._lock.release()
 
     def _purge(self, expired: Expired, namespace: str) -> None:
-        room = PURGED_AT_ONCE - self._purge_one(expired, namespace, PURGED_AT_ONCE)
-        if room <= 0:
-            return
-        found = expired.engine.expiring(self._namespace, expired.clock(), NAMESPACES_AT_ONCE)
-        # After the last one, from the first one on.
-        self._namespace = found[-1][0] if len(found) == NAMESPACES_AT_ONCE else None
-        others = [name for name, has_expired in found if has_expired]
-        if others:
-            with expired.engine.transaction(WAIT_SECONDS):  # one, not one for each
-                self._purge_others(expired, others, room)
+        looked = self._purge_some(expired, namespace, PURGED_AT_ONCE)
+        if looked < PURGED_AT_ONCE:
+            self._purge_some(expired, None, PURGED_AT_ONCE - looked)
 
-    def _purge_others(self, expired: Expired, namespaces: list[str], room: int) -> None:
-        for namespace in namespaces:
-            room -= self._purge_one(expired, namespace, room)
-            if room <= 0:
-                self._namespace = namespace
-                return
-
-    def _purge_one(self, expired: Expired, namespace: str, room: int) -> int:
+    def _purge_some(self, expired: Expired, namespace: str | None, room: int) -> int:
         """How many rows of a namespace were looked at; those that stay are looked at again after all others."""
-        after = self._ends.pop(namespace, None)
-        if not expired.engine.expired(namespace, after, expired.clock(), 1):  # takes no lock
-            return 0
-        page = expired.delete_page(namespace, after, room, WAIT_SECONDS)
-        if page.end is not None and page.looked == room:  # else those that stay would be looked at again and again
-            self._ends[namespace] = page.end
-        return page.looked
+        after, now = self._ends.pop(namespace, None), expired.clock()
+        end = expired.page(namespace, after, 1, now)
+        looked = 0
+        if end.items:
+            page = expired.delete_page(namespace, after, room, now, WAIT_SECONDS)
+            looked, end = page.looked, end._replace(next=page.next)
+        if end.next is not None:
+            self._ends[namespace] = end.next
+        return looked

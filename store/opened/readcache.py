@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import inf
 from sys import getsizeof
 from typing import Any
 
-from store.engines.contract import HEADER, LOOK_SECONDS, Coherence
+from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
 from store.opened.sentinels import MISSING as MISSING
 from store.rows.row import Row
@@ -60,6 +61,17 @@ class Entries(dict[Any, Entry]):
             self.size -= ENTRY_BYTES + entry[3]
 
 
+class _Incoherent:
+    """Stands for the coherence of an engine that has none: no entry is ever good."""
+
+    looked = inf
+    holder = None
+
+    @property
+    def writer(self) -> _Incoherent:
+        return self
+
+
 State = tuple[Any, "bytes | None", Entries]
 
 _NO_ENTRIES = Entries()
@@ -72,10 +84,10 @@ class ReadCache:
     taken away while its entries are changed, so a handler finds none and leaves none behind that looks valid.
     """
 
-    def __init__(self, coherence: Coherence, namespace: str, limit: int) -> None:
+    def __init__(self, coherence: Coherence | None, namespace: str, limit: int) -> None:
         self._coherence = coherence if limit else None
-        self._source = coherence
-        self._writer = coherence.writer
+        self._source: Any = coherence or _Incoherent()
+        self._writer = self._source.writer
         self._namespace = namespace
         self._limit = limit
         self._lock = threading.RLock()

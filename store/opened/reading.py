@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from store.engines.contract import PAGE_ROWS, Fields, Order
+from store.engines.registry import supported
 from store.errors import label
 from store.opened.arguments import check_name, sought_name
 from store.opened.namespace import Namespace
-from store.rows.row import Header, Row
+from store.rows.row import Header, Row, has_expired
 from store.system.file_status import unreachable
 
 if TYPE_CHECKING:
     from store.rows.record import Record
 
 PAGE_NAMES = 500
+ALL = 2**63 - 1  # a limit that is none
 
 
 def contains(ns: Namespace, name: object) -> bool:
@@ -28,8 +30,11 @@ def contains(ns: Namespace, name: object) -> bool:
     wanted = sought_name(name)
     if wanted is None:
         return False
-    exists = ns.engine.exists(ns.name, wanted, now)
-    return ns.find_at(wanted, now) is not None if exists is None else exists
+    ns.look(now)
+    found = ns.engine.get(ns.name, (wanted,), Fields.LISTED).get(wanted)
+    if found is None or not has_expired(found, now):
+        return found is not None
+    return ns.find_at(wanted, now) is not None  # it may only look expired
 
 
 def count(ns: Namespace) -> int:
@@ -39,20 +44,29 @@ def count(ns: Namespace) -> int:
     if cached is not None:
         return cached
     state = ns.cache.begin()
-    if state is None:
-        return ns.engine.count(ns.name, now)
-    found, until = ns.engine.count_until(ns.name, now)
-    ns.cache.file_count(state, found, now, until)
+    ns.look(now)
+    found, until = ns.engine.count(ns.name, now)
+    if state is not None:
+        ns.cache.file_count(state, found, now, until)
     return found
+
+
+def namespaces(ns: Namespace) -> list[str]:
+    """The namespaces of the store that have records."""
+    now = ns.clock()
+    ns.look(now)
+    return ns.engine.namespaces(now)
 
 
 def get_many(ns: Namespace, names: Iterable[str]) -> dict[str, Any]:
     """The values of those names that exist, in the order given, as of one moment."""
     wanted = [name for name in dict.fromkeys(map(sought_name, names)) if name is not None]
-    cached = ns.cache.values(wanted, ns.clock())
+    now = ns.clock()
+    cached = ns.cache.values(wanted, now)
     if cached is not None:
         return cached
-    rows = {row.name: row for row in ns.engine.find_many(ns.name, wanted, ns.clock())}
+    ns.look(now)
+    rows = ns.engine.get(ns.name, wanted)
     return dict(ns.decoded(rows[name] for name in wanted if name in rows))
 
 
@@ -61,39 +75,55 @@ def get_many(ns: Namespace, names: Iterable[str]) -> dict[str, Any]:
 
 def each_name(ns: Namespace, *, reverse: bool = False) -> Iterator[str]:
     """The names there were when the iteration began, less those deleted since."""
-    after, until = 0, ns.engine.last_id(ns.name)
-    while page := ns.engine.name_page(ns.name, after, until, ns.clock(), reverse=reverse):
-        for _, name in page:
-            if type(name) is str:  # else it is not valid text, and no record can be asked for by such a name
-                yield name
-        after, until = _rest(after, until, page[-1][0], reverse)
+    for item in _in_order(ns, Fields.LISTED, reverse=reverse):
+        if item.expires is None or not has_expired(item, ns.clock()):
+            yield item.name
 
 
 def each_pair(ns: Namespace, *, reverse: bool = False) -> Iterator[tuple[str, Any]]:
     """Names and values, read page by page."""
-    return ns.decoded(_rows(ns, reverse), ns.options.on_unreadable)
+    return ns.decoded(_in_order(ns, Fields.ROW, reverse=reverse), ns.options.on_unreadable)
 
 
 def snapshot(ns: Namespace) -> dict[str, Any]:
     """All of it as of one moment; the rows are read before the first one is decoded."""
-    return dict(ns.decoded(ns.engine.all_rows(ns.name, ns.clock()), ns.options.on_unreadable))
+    return dict(ns.decoded(_all_rows(ns), ns.options.on_unreadable))
 
 
 def whole(ns: Namespace) -> dict[str, Any]:
     """As `snapshot`, but an unreadable record always raises: skipped records must not make two stores equal."""
-    return dict(ns.decoded(ns.engine.all_rows(ns.name, ns.clock())))
+    return dict(ns.decoded(_all_rows(ns)))
 
 
-def _rows(ns: Namespace, reverse: bool) -> Iterator[Row]:
-    after, until = 0, ns.engine.last_id(ns.name)
-    while page := ns.engine.page(ns.name, after, until, ns.clock(), reverse=reverse):
-        yield from page
-        after, until = _rest(after, until, page[-1].id or 0, reverse)
+def end_row(ns: Namespace, *, last: bool) -> Row | None:
+    """The row that was inserted last, or first, and has not expired."""
+    after, limit = None, 1
+    while True:
+        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, limit=limit, reverse=last)
+        rows: list[Row] = page.items
+        for row in rows:
+            if ns.is_alive(row, ns.clock()):
+                return row
+        if page.next is None:
+            return None
+        after, limit = page.next, PAGE_ROWS  # those at the end have expired
 
 
-def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:
-    """The range of row ids that a page which ended at `last` leaves."""
-    return (after, last - 1) if reverse else (last, until)
+def _all_rows(ns: Namespace) -> list[Row]:
+    ns.look(ns.clock())
+    return supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment")(ns.name)
+
+
+def _in_order(ns: Namespace, fields: Fields, *, reverse: bool) -> Iterator[Any]:
+    """What there is in order of insertion, page by page, until where it began."""
+    until, after = ns.engine.end(ns.name), None
+    while True:
+        ns.look(ns.clock())
+        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, until=until, reverse=reverse, fields=fields)
+        yield from page.items
+        if page.next is None:
+            return
+        after = page.next
 
 
 # -- metadata
@@ -101,19 +131,19 @@ def _rest(after: int, until: int, last: int, reverse: bool) -> tuple[int, int]:
 
 def record(ns: Namespace, name: str) -> Record:
     """The metadata of a record. Raises: KeyError."""
-    wanted = sought_name(name)
-    header = None if wanted is None else ns.engine.header(ns.name, wanted, ns.clock())
-    if header is None:
-        ns.find(name)  # raises where it cannot be looked up, or may not have expired
-        raise KeyError(name)
-    return record_of(header)
+    wanted, now = sought_name(name), ns.clock()
+    if wanted is not None:
+        ns.look(now)
+        header = ns.engine.get(ns.name, (wanted,), Fields.HEADER).get(wanted)
+        if header is not None and not has_expired(header, now):
+            return record_of(header)
+        ns.find_at(wanted, now)  # raises where it may only look expired
+    raise KeyError(name)
 
 
 def record_written(ns: Namespace, name: str) -> Record:
     """The metadata of a record that this transaction wrote, even if a tiny ttl is over already."""
-    header = ns.engine.header(ns.name, name, -math.inf)
-    assert header is not None
-    return record_of(header)
+    return record_of(ns.engine.get(ns.name, (name,), Fields.HEADER)[name])
 
 
 def get_with_record(ns: Namespace, name: str) -> tuple[Any, Record]:
@@ -142,9 +172,10 @@ def records(
 def _records(ns: Namespace, prefix: str, after: str | None, limit: int | None, reverse: bool) -> Iterator[Record]:
     left = -1 if limit is None else limit
     while left and (page := names(ns, prefix, after, PAGE_NAMES if left < 0 else min(left, PAGE_NAMES), reverse)):
-        headers = ns.engine.headers(ns.name, page, ns.clock())
-        yield from map(record_of, reversed(headers) if reverse else headers)
-        after, left = page[-1], left - len(headers)
+        headers, now = ns.engine.get(ns.name, page, Fields.HEADER), ns.clock()
+        found = [headers[name] for name in page if name in headers and not has_expired(headers[name], now)]
+        yield from map(record_of, found)
+        after, left = page[-1], left - len(found)
 
 
 def names(
@@ -153,8 +184,19 @@ def names(
     """See `Store.names`."""
     check_limit(limit)
     after = None if after is None else check_name(after)
-    most = -1 if limit is None else limit
-    return ns.engine.names(ns.name, check_name(prefix, "prefix"), after, most, ns.clock(), reverse=reverse)
+    found: list[str] = []
+    prefix, now = check_name(prefix, "prefix"), ns.clock()
+    ns.look(now)
+    while limit is None or len(found) < limit:
+        most = ALL if limit is None else limit - len(found)
+        page = ns.engine.scan(
+            ns.name, Order.NAME, after=after, prefix=prefix, limit=most, reverse=reverse, fields=Fields.LISTED
+        )
+        found += [item.name for item in page.items if not has_expired(item, now)]
+        if page.next is None:
+            break
+        after = page.next
+    return found
 
 
 def check_limit(limit: int | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakSet, WeakValueDictionary
 
-from store.engines.contract import Transaction
+from store.engines.capabilities import Transaction
 from store.errors import CodecUnavailable, RecordError
 from store.rows.row import Row
 from store.values.large import digest_of

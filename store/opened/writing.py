@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from store.codecs import CodecChoice
+from store.engines.contract import Delete, Fields
 from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
-from store.opened.reading import record_of, record_written
+from store.opened.reading import end_row, record_of, record_written
 from store.opened.sentinels import ABSENT, MISSING, UNSET, Absent, Unset
-from store.rows.row import Row
+from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
 from store.trust.seal import Verdict
 
@@ -45,7 +45,7 @@ def put(
     name = check_name(name)
     row = ns.pack(name, value, seconds_to_live(ns, ttl), codec, protocol)
     try:
-        with ns.engine.transaction() as transaction:
+        with ns.transaction() as transaction:
             if if_version is not None:
                 check_version(ns, name, if_version, row.modified)
             ns.put(row)
@@ -64,7 +64,7 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
     value = ns.get(name)
     if value is not MISSING:
         return value
-    with ns.engine.transaction():
+    with ns.transaction():
         row = ns.find(name)
         if row is not None:
             return ns.value_of(row)
@@ -75,11 +75,11 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
 def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
     """See `Store.update`."""
     pairs = iter(_pairs_of(other, named))
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch)
             ns.engine.add_sealer(rows[0].seal[:8])
-            ns.engine.put_many(rows, ns.clock())
+            ns.engine.apply(ns.name, rows)
             ns.count_writes(len(rows))
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):
@@ -89,7 +89,7 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
 def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record:
     """See `Store.touch`."""
     ttl = seconds_to_live(ns, ttl)
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         row = ns.find(name)
         if row is None:
             raise KeyError(name)
@@ -123,7 +123,7 @@ def delete(ns: Namespace, name: str) -> bool:
 
 def pop(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.pop`."""
-    with ns.engine.transaction():
+    with ns.transaction():
         row = ns.find(name)
         if row is not None:
             value = ns.value_of(row)
@@ -134,10 +134,10 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
     return default
 
 
-def popitem(ns: Namespace) -> tuple[str, Any]:
+def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     """See `Store.popitem`."""
-    with ns.engine.transaction():
-        row = ns.engine.last(ns.name, ns.clock())
+    with ns.transaction():
+        row = end_row(ns, last=last)
         if row is None:
             raise KeyError("popitem(): the store is empty")
         value = ns.value_of(row)
@@ -150,17 +150,17 @@ def clear(ns: Namespace) -> None:
     if ns.writeback is None:
         ns.engine.clear(ns.name)
         return
-    with ns.engine.transaction() as transaction:
+    with ns.transaction() as transaction:
         ns.engine.clear(ns.name)
         ns.writeback.clear(transaction)
 
 
 def _delete(ns: Namespace, name: str) -> bool:
     if ns.writeback is None:
-        return ns.engine.delete(ns.name, name, ns.clock())
-    with ns.engine.transaction() as transaction:
+        return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
+    with ns.transaction() as transaction:
         ns.writeback.forget(name, transaction)
-        return ns.engine.delete(ns.name, name, ns.clock())
+        return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
 
 
 def _delete_damaged(ns: Namespace, name: str) -> bool:
@@ -168,7 +168,7 @@ def _delete_damaged(ns: Namespace, name: str) -> bool:
     try:
         ns.find(name)
     except (Tampered, Corrupt):
-        if not ns.engine.delete(ns.name, name, -math.inf):
+        if not ns.engine.apply(ns.name, [Delete(name)]).deleted:
             raise
         return True
     return False
@@ -180,8 +180,8 @@ def _delete_damaged(ns: Namespace, name: str) -> bool:
 def check_version(ns: Namespace, name: str, wanted: Expected, now: float) -> None:
     """Raises: Conflict: the record of that name is not in the wanted state. TypeError."""
     version = _version_of(ns, wanted)
-    header = ns.engine.header(ns.name, name, now)
-    found = None if header is None else record_of(header)
+    header = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
+    found = None if header is None or has_expired(header, now) else record_of(header)
     if version == (None if found is None else found.version):
         return
     now_is = "there is none" if found is None else f"it is at revision {found.revision}"

@@ -42,7 +42,7 @@ class Record:
 
     @classmethod
     def from_header(cls, header: Header) -> Record:
-        """The public view of what the backend read. Raises: Corrupt: the columns hold something else."""
+        """The public view of what the engine read. Raises: Corrupt: the columns hold something else."""
         if not header.has_types():
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from store.rows.spilled import size_of
 
@@ -11,7 +11,7 @@ from store.rows.spilled import size_of
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
 
-    `revision`, `id` and `created` are the backend's to give: a row that is on its way in carries 1, None
+    `revision`, `id` and `created` are the engine's to give: a row that is to be put carries 1, None
     and the time of the write, which hold unless the name exists already.
     """
 
@@ -56,6 +56,21 @@ class Row(NamedTuple):
             and value == value  # not NaN, which SQLite has no place for
             for value in self
         )
+
+
+class Expiring(Protocol):
+    """Anything that has an expiry: a row, a header, a mark, a listed name."""
+
+    @property
+    def expires(self) -> float | None: ...
+
+
+def has_expired(item: Expiring, now: float) -> bool:
+    """Whether it says that it has; whether that is so, the seal of the row tells."""
+    try:
+        return item.expires is not None and item.expires <= now
+    except TypeError:  # not a number, in a file made by hand: SQLite takes it for the end of time
+        return False
 
 
 def stamp_of(revision: int, seal: bytes) -> str:
@@ -105,18 +120,6 @@ class Header(NamedTuple):
 
 
 _HEADER_TYPES = frozenset(product((int,), *_COLUMN_TYPES[1:7], (int,), *_COLUMN_TYPES[11:], (bytes,)))
-
-
-class Identity(NamedTuple):
-    """What makes a record the one that was read: a row id alone comes back after a delete."""
-
-    id: int
-    created: float
-    revision: int
-
-    def has_types(self) -> bool:
-        """As that of `Row`."""
-        return type(self.id) is int and type(self.created) in (float, int) and type(self.revision) is int
 
 
 class Total(NamedTuple):

@@ -1,4 +1,4 @@
-"""Name → implementation, found late: importing `store` imports no codec and no backend that is not used."""
+"""Name → implementation, found late: importing `store` imports no codec and no engine that is not used."""
 
 from __future__ import annotations
 

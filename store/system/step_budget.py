@@ -34,8 +34,7 @@ class Budget:
         raised, which the module would take for the order to interrupt the statement, and drop.
         """
         self.grow()
-        if self._path != ":memory:":
-            conn.set_progress_handler(self._ends.pop, STEPS)
+        conn.set_progress_handler(self._ends.pop, STEPS)
 
     def begin(self, values: int = 1) -> None:
         """The next statement begins, which is run for so many values."""

@@ -16,7 +16,7 @@ from store.rows.spilled import Part, checksum, new_file, parts_of, prefix_of
 from store.system.digests import blake2b
 
 if TYPE_CHECKING:
-    from store.engines.contract import Spill
+    from store.engines.capabilities import Blobs
 
 DEFAULT_SPILL_BYTES = 1024 * 1024
 
@@ -79,7 +79,7 @@ def _large(buffer: Any, limit: int) -> memoryview | None:
 class Large:
     """Writes and reads the large parts of the values of one store. Safe across threads."""
 
-    def __init__(self, spill: Spill, options: LargeOptions, timeout: float) -> None:
+    def __init__(self, spill: Blobs, options: LargeOptions, timeout: float) -> None:
         self.spill = spill
         self.limit, self.mmap, self._verify = options
         self._timeout = timeout

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from store.engines.contract import Monitor
+from store.engines.capabilities import Monitor
 from store.rows.record import Record
 from store.rows.row import Mark
 
@@ -54,19 +54,24 @@ class Watched:
         """
         version = self._monitor.version()
         if not self.has_begun or version != self._version:
-            yield from self._compare(now)
+            changed = self._monitor.since(self._version) if self.has_begun else None
+            yield from self._compare(now, None if changed is None else [*filter(self._is_watched, sorted(changed))])
             self._version, self.has_begun = version, True
         elif self.next_expiry <= now:  # nothing was committed, so that the marks are complete
             over = sorted(name for name, mark in self._seen.items() if _has_expired(mark, now))
             self.pending.extend(self._change("expired", name) for name in over)
             self._keep({name: mark for name, mark in self._seen.items() if not _has_expired(mark, now)})
 
-    def _compare(self, now: float) -> Generator[None]:
-        """Reads all watched records again, and reports the differences."""
+    def _compare(self, now: float, changed: Sequence[str] | None) -> Generator[None]:
+        """Reads the watched records again, all or those that have changed, and reports the differences."""
         seen: dict[str, Mark] = {}
+        if changed is not None:
+            seen = {name: mark for name, mark in self._seen.items() if not _has_expired(mark, now)}
+            for name in changed:
+                seen.pop(name, None)
         expired: set[str] = set()
         changes: list[Change] = []
-        for marks in self._pages():
+        for marks in self._pages(self._names if changed is None else changed):
             alive = {mark.name: mark for mark in marks if not _has_expired(mark, now)}
             expired.update(mark.name for mark in marks if mark.name not in alive and mark.name in self._seen)
             new = [name for name, mark in alive.items() if mark != self._seen.get(name)]
@@ -91,10 +96,13 @@ class Watched:
             else:
                 del alive[name]
 
-    def _pages(self) -> Iterable[list[Mark]]:
-        if self._names is not None:
-            for start in range(0, len(self._names), PAGE_MARKS):
-                yield self._monitor.marks_of(self._names[start : start + PAGE_MARKS])
+    def _is_watched(self, name: str) -> bool:
+        return name.startswith(self._prefix) if self._names is None else name in self._names
+
+    def _pages(self, names: Sequence[str] | None) -> Iterable[list[Mark]]:
+        if names is not None:
+            for start in range(0, len(names), PAGE_MARKS):
+                yield self._monitor.marks_of(names[start : start + PAGE_MARKS])
             return
         after: str | None = None
         while marks := self._monitor.marks(self._prefix, after, PAGE_MARKS):

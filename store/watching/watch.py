@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from store.engines.registry import supported
 from store.errors import LockTimeout, StoreError
 from store.opened.arguments import check_name, check_timeout
 from store.opened.namespace import Namespace
@@ -61,7 +62,7 @@ class Watch(Generic[V]):
         self._wake = threading.Event()
         self._wake_loop: Callable[[], object] = _nothing
         self._busy_since: float | None = None
-        self._monitor = ns.engine.monitor(ns.name)
+        self._monitor = supported(ns.engine.changes, ns.engine.kind, "watching").watch(ns.name)
         self._ended = False
         self._watched = Watched(self._monitor, ns.name, wanted, prefix)
         self._pending = self._watched.pending
@@ -219,7 +220,7 @@ class Watch(Generic[V]):
         self._refuse_in_transaction()
 
     def _refuse_in_transaction(self) -> None:
-        if self._ns.engine.in_transaction():
+        if self._ns.in_transaction():
             raise StoreError(
                 f"watching {self._ns.location} inside a transaction of this thread would keep out those whose "
                 "changes it waits for: leave the block first"

@@ -94,7 +94,9 @@ def test_cancelled_while_it_enters_leaves_again(path: Path, begin: str) -> None:
         with Store[Any](path) as blocking:
             async with AsyncStore[Any](path) as s:
                 with Blocked(blocking) as blocked:
-                    entering = asyncio.create_task(enter(s.transaction() if begin == "transaction" else s.edit("e", [])))
+                    entering = asyncio.create_task(
+                        enter(s.transaction() if begin == "transaction" else s.edit("e", []))
+                    )
                     await turns()
                     await begun(s)
                     entering.cancel()
@@ -112,7 +114,7 @@ def test_cancelled_while_it_commits_is_committed(path: Path, monkeypatch: pytest
     async def main() -> None:
         async with AsyncStore[Any](path) as s:
             at, go = threading.Event(), threading.Event()
-            engine = s.opening.opened.opened.engine._engine  # type: ignore[attr-defined]
+            engine = s.opening.opened.opened.engine.handle.engine  # type: ignore[attr-defined]
             commit = engine.committed
 
             def committed(slot: Any) -> None:

@@ -22,7 +22,7 @@ NOTHING, COMMAND = "python -c pass", "store get"
 _RAW = f"""
 import sqlite3, pickle
 conn = sqlite3.connect({raw.FILE!r})
-pickle.loads(conn.execute({sql.GET!r}, ("", {name(7)!r}, {raw.NOW})).fetchone()[7])
+pickle.loads(conn.execute({sql.FIND!r}, ("", {name(7)!r})).fetchone()[7])
 """
 _READS = f"[{name(7)!r}]"
 _PROGRAMS = {  # label of the peer → a program that reads one record of it

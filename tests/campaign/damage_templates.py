@@ -78,7 +78,7 @@ class Recorder:
         self.log_ends: list[int] = []
         self.now = NOW
         self.store = self.open()
-        self.store_id = self.store.opened.engine.store_id
+        self.store_id = self.store.opened.engine.id
 
     def open(self, **options: Any) -> Store[Any]:
         return Store(self.path, key=KEY, clock=lambda: self.now, **options)

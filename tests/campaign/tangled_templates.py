@@ -54,7 +54,7 @@ def tables(path: Path) -> None:
     """All four tables have several pages."""
     with _store(path) as s:
         _fill(s, 80)
-        prefix = s.opened.engine.spill.prefix("", "x") if s.opened.engine.spill else ""
+        prefix = s.opened.engine.blobs.prefix("", "x") if s.opened.engine.blobs else ""
     with closing(sqlite3.connect(path)) as conn:
         conn.executemany("INSERT INTO garbage VALUES (?)", [(new_file(prefix),) for _ in range(300)])
         conn.executemany("INSERT INTO sealers VALUES (?)", [(os.urandom(8),) for _ in range(600)])

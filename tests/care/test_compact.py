@@ -41,7 +41,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def turns_of(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gets the number of free pages at the end of each turn."""
-    engine = s.opened.engine._engine
+    engine = s.opened.engine.handle.engine
     give, turns = engine.give, list[int]()
 
     def counting(hold: Any) -> None:
@@ -70,7 +70,7 @@ def test_each_turn_ends_with_its_checkpoint(path, small_steps, monkeypatch):
     """Else the log would grow with each, and the last one would keep everybody out for as long as all."""
     with_free_pages(path, 400)
     with Store[Any](path) as s:
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         vacuum, logs = sqlite_compact._vacuum_step, []
         monkeypatch.setattr(
             sqlite_compact, "_vacuum_step", lambda *args: (vacuum(*args), logs.append(engine.checkpoints.log_bytes()))
@@ -95,7 +95,9 @@ def test_another_process_writes_between_any_two_steps(path, small_steps):
     with_free_pages(path, 400)
     seen: list[tuple[int, int]] = []
     with (
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other,
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other,
         Store[Any](path) as s,
     ):
         assert other.stdin is not None and other.stdout is not None
@@ -136,7 +138,7 @@ def test_files_go_so_many_in_a_turn(path, small_steps, monkeypatch):
         folder = Path(f"{path}-spill")
         for number in range(7):
             (folder / f"{'0' * 32}-{number:032}").write_bytes(b"x")
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         give, left = engine.give, [len(list(folder.iterdir()))]
 
         def counting(hold: Any) -> None:

@@ -55,7 +55,7 @@ def imported(path: Path, lines: Any, **options: Any) -> list[tuple[str, str, str
 
 def rows(path: Path) -> dict[tuple[str, str], Any]:
     with Store[Any](path, mode="r") as s:
-        return {(row.namespace, row.name): row for row in s.opened.engine.every_row()}
+        return {(row.namespace, row.name): row for row in s.opened.engine.care.rows([])}
 
 
 def changed(line: str, **fields: Any) -> str:
@@ -157,7 +157,7 @@ def test_record_of_this_store_in_a_line_of_another_does_not_become_own(path: Pat
     with Store[Any](target) as s:
         s["it"] = "the newer value"
     with Store[Any](path) as s:
-        origin = s.opened.engine.store_id.hex()
+        origin = s.opened.engine.id.hex()
     assert imported(target, [changed(line, store=origin)]) == [("", "it", "tampered")]
     with Store[Any](target) as s:
         assert verdict(s, "it") == "tampered"

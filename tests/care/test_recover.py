@@ -159,20 +159,30 @@ def test_one_bit_costs_one_record_at_most(path: Path, target: Path) -> None:
 def test_pages_in_each_others_place(path: Path, target: Path) -> None:
     before = filled(path)
     content = bytearray(path.read_bytes())
-    leaves = [at for at in range(PAGE, len(content), PAGE) if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3]
+    leaves = [
+        at
+        for at in range(PAGE, len(content), PAGE)
+        if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3
+    ]
     one, two = leaves[1], leaves[-2]
     content[one : one + PAGE], content[two : two + PAGE] = content[two : two + PAGE], content[one : one + PAGE]
     path.write_bytes(content)
     found = store.recover(path, target)
     assert rows_of(target) == before
-    assert found.lost == [] == found.unsure and found.damage  # the index of names says that they are all that there was
+    assert (
+        found.lost == [] == found.unsure and found.damage
+    )  # the index of names says that they are all that there was
 
 
 @pytest.mark.parametrize("kind", ["zeroed", "cut"])
 def test_what_is_gone_is_named(path: Path, target: Path, kind: str) -> None:
     before = filled(path)
     content = bytearray(path.read_bytes())
-    leaves = [at for at in range(PAGE, len(content), PAGE) if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3]
+    leaves = [
+        at
+        for at in range(PAGE, len(content), PAGE)
+        if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3
+    ]
     if kind == "zeroed":
         content[leaves[0] : leaves[0] + PAGE] = bytes(PAGE)
     else:
@@ -345,7 +355,7 @@ def test_key_is_taken_as_the_store_takes_it(path: Path, target: Path) -> None:
 def test_store_whose_id_is_damaged(path: Path, target: Path, damage: str) -> None:
     before = filled(path)
     with Store[Any](path) as s:
-        store_id = s.opened.engine.store_id
+        store_id = s.opened.engine.id
     content = path.read_bytes()
     assert content.count(store_id) == 1
     at = content.index(store_id)
@@ -375,7 +385,10 @@ def test_files_come_too_where_they_are_what_was_written(path: Path, target: Path
         s.update({name: os.urandom(5000) for name in ("sound", "missing", "altered")})
         s["small"] = 1
         sound = s["sound"]
-        files = {name: path.parent / f"{path.name}-spill" / s.opened.find(name).spill.split('"')[1] for name in ("missing", "altered")}  # type: ignore[union-attr]
+        files = {
+            name: path.parent / f"{path.name}-spill" / s.opened.find(name).spill.split('"')[1]
+            for name in ("missing", "altered")
+        }  # type: ignore[union-attr]
     files["missing"].unlink()
     overwrite(files["altered"], 100, b"xxxx")
     found = store.recover(path, target)
@@ -414,7 +427,13 @@ def test_refusals(path: Path, target: Path, tmp_path: Path) -> None:
 
 def test_places_are_given_as_those_of_a_store(path: Path, target: Path) -> None:
     filled(path)
-    for wrong, error in ((None, TypeError), (1, TypeError), ("", ValueError), (":memory:", ValueError), ("a\0b", ValueError)):
+    for wrong, error in (
+        (None, TypeError),
+        (1, TypeError),
+        ("", ValueError),
+        (":memory:", ValueError),
+        ("a\0b", ValueError),
+    ):
         with pytest.raises(error):
             store.recover(wrong, target)  # type: ignore[arg-type]
         with pytest.raises(error):
@@ -513,7 +532,9 @@ def claims(content: bytearray) -> None:
     """Each cell of each leaf says that it is as large as the file, over and over."""
     for at in range(PAGE, len(content), PAGE):
         if content[at] == 0x0D:
-            for cell in struct.unpack_from(f">{min(1000, int.from_bytes(content[at + 3 : at + 5], 'big'))}H", content, at + 8):
+            for cell in struct.unpack_from(
+                f">{min(1000, int.from_bytes(content[at + 3 : at + 5], 'big'))}H", content, at + 8
+            ):
                 content[at + cell : at + cell + 3] = b"\x94\x80\x00"
 
 
@@ -543,7 +564,11 @@ def test_chain_that_leads_to_itself_is_not_followed_for_as_long_as_a_cell_says(
     """One cell of 489 bytes that claims 80 MB on an overflow page, which is its own next one."""
     filled(path)
     content = bytearray(path.read_bytes())
-    leaf = next(at for at in range(PAGE, len(content), PAGE) if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3)
+    leaf = next(
+        at
+        for at in range(PAGE, len(content), PAGE)
+        if content[at] == 0x0D and content.count(b"n0", at, at + PAGE) > 3
+    )
     size = 489 + 4092 * 20_000 + 4000  # of which 489 bytes are local, as SQLite divides it
     head = varint_bytes(size) + b"\x01"
     overflow = 6
@@ -576,4 +601,6 @@ def test_noise_in_place_of_anything(path: Path, target: Path) -> None:
             continue
         after = rows_of(target)
         remove(target)
-        assert all(row[7] == before[key][7] for key, row in after.items() if key in before and row[11] == before[key][11])
+        assert all(
+            row[7] == before[key][7] for key, row in after.items() if key in before and row[11] == before[key][11]
+        )

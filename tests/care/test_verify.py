@@ -111,7 +111,7 @@ def test_records_deleted_meanwhile_do_not_matter(path: Path) -> None:
     """Each page is its own snapshot; between two of them anything may happen."""
     with Store[Any](path) as s:
         s.update({f"n{number:04}": number for number in range(1000)})
-        rows = s.opened.engine.every_row()
+        rows = s.opened.engine.care.rows([])
         assert next(rows).name == "n0000"
         s["later"] = 1
         for number in range(300, 1000):
@@ -236,13 +236,20 @@ def test_checksum_that_is_damaged_beside_a_seal_that_holds(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE identity SET format = 2", "INSERT INTO sealers VALUES (x'00')", "INSERT INTO identity VALUES (x'00', 1)"]
+    "statement",
+    [
+        "UPDATE identity SET format = 2",
+        "INSERT INTO sealers VALUES (x'00')",
+        "INSERT INTO identity VALUES (x'00', 1)",
+    ],
 )
 def test_small_tables_that_hold_something_else(path: Path, statement: str) -> None:
     with Store[Any](path) as s:
         s["it"] = 1
         execute(path, statement)
-        assert [line.split()[2] for line in s.verify(quick=True).damage] == [statement.split()[2 if statement[0] == "I" else 1]]
+        assert [line.split()[2] for line in s.verify(quick=True).damage] == [
+            statement.split()[2 if statement[0] == "I" else 1]
+        ]
 
 
 def test_frame_of_the_log_that_was_damaged_while_it_is_in_use(path: Path) -> None:
@@ -287,6 +294,6 @@ def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:
-                s.opened.engine._engine.fold(s.opened.engine._engine.slot(), "RESTART")
+                s.opened.engine.handle.engine.fold(s.opened.engine.handle.engine.slot(), "RESTART")
             other["b"] = number
             assert s.verify().damage == [] and s.verify().unread == 0

@@ -102,7 +102,7 @@ def test_handles_that_the_collector_closes_disturb_nothing(path, often):
             s.modify("n", lambda n: n + 1)
             assert s["n"] == number + 1
         gc.collect()
-        assert s.opened.engine._engine.handles == 1
+        assert s.opened.engine.handle.engine.handles == 1
 
 
 def op_put(s: Store[Any]) -> None:
@@ -132,7 +132,7 @@ def test_live_values_of_a_dropped_handle_are_written_after_the_operation(path, o
                 gc.collect()
                 with s.within("live") as live:
                     assert live["list"] == [line], struck.where
-                assert s.opened.engine._engine.handles == 1
+                assert s.opened.engine.handle.engine.handles == 1
                 if not struck.where:
                     break
             assert line > 97

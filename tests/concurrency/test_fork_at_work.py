@@ -233,7 +233,7 @@ def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
     with Store(path) as s:
         s["a"] = 1
         watching = s.watch()
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         engine._slots_lock = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
         watching.close()
     assert inherited

@@ -25,7 +25,7 @@ def op_set(s: Store) -> None:
 
 
 def op_first_set(s: Store) -> None:
-    s.opened.engine._engine.known_sealers.clear()  # as with the first write of all
+    s.opened.engine.care.forget_sealers_but(set())  # as with the first write of all
     s["a"] = "new"
 
 
@@ -216,7 +216,9 @@ def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(path, operati
             check_free(s, interrupter.where)
             s["next"] = moment
             gc.collect(0)
-            assert s.opened.engine._engine.handles == len(s.opened.engine.coherence._caches) == 1, interrupter.where
+            assert s.opened.engine.handle.engine.handles == len(s.opened.engine.coherence._caches) == 1, (
+                interrupter.where
+            )
         assert moment > 100
     assert sqlite_attach._engines == {}
 

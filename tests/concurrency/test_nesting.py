@@ -337,7 +337,7 @@ def test_line_of_another_user_opens_no_file(tmp_path: Path) -> None:
 
         def hold() -> None:
             with a.transaction():
-                a.opened.engine._engine.writer_lock.say(b"1 %s\n" % str(pipe).encode())
+                a.opened.engine.handle.engine.writer_lock.say(b"1 %s\n" % str(pipe).encode())
                 holder.set()
                 assert leave.wait(TIMEOUT)
 
@@ -351,7 +351,9 @@ def test_line_of_another_user_opens_no_file(tmp_path: Path) -> None:
         assert a["x"] == 2
 
 
-@pytest.mark.parametrize("line", [b"", b"\n", b"1", b"x y\n", b"9" * 9000, b"\xff\xfe \xff\n", b"1 \n", "² a\n".encode()])
+@pytest.mark.parametrize(
+    "line", [b"", b"\n", b"1", b"x y\n", b"9" * 9000, b"\xff\xfe \xff\n", b"1 \n", "² a\n".encode()]
+)
 def test_line_that_makes_no_sense_is_none(tmp_path: Path, line: bytes) -> None:
     from store.system.deadlock import Waiting
 

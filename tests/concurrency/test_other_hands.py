@@ -371,7 +371,7 @@ def test_log_removed_between_the_commit_and_its_acknowledgement(
 ) -> None:
     with Store(path) as s:
         s["a"] = 1
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         kept = engine._place.is_log_kept
 
         def removed_before() -> bool:
@@ -399,7 +399,7 @@ def test_log_removed_in_a_folder(path: Path, monkeypatch: pytest.MonkeyPatch, qu
     with Store(path) as s:
         for number in range(3):
             s["a"] = number
-        assert (s.opened.engine._engine._membership.names._changed != log_names.UNSETTLED) == quiet
+        assert (s.opened.engine.handle.engine._membership.names._changed != log_names.UNSETTLED) == quiet
         removed(path, "-wal")
         with pytest.raises(StorageError, match="was deleted or replaced"):
             s["a"] = 3
@@ -458,7 +458,7 @@ def test_last_close_of_ones_own_is_no_removal(path: Path, monkeypatch: pytest.Mo
     """Another thread looks at the names when SQLite has taken them, and before the close has come to its end."""
     with Store(path) as s:
         s["a"] = 1
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         looked = []
 
         def closing_slowly(conn: sqlite3.Connection | None) -> None:
@@ -562,7 +562,7 @@ def test_last_close_leaves_no_moment_without_a_lock(
             conn.close()
 
         monkeypatch.setattr(sqlite_presence, "close", close)
-        s.opened.engine._engine.close_idle(1.0)
+        s.opened.engine.handle.engine.close_idle(1.0)
         monkeypatch.undo()
         assert tried == [False]
     assert visitor.visits("v['a']") == "1"
@@ -607,7 +607,7 @@ def test_descriptors_come_and_go_with_the_connections(path: Path) -> None:
         reader["a"]
     opened = count()
     for _ in range(20):
-        s.opened.engine._engine.close_idle(1.0)
+        s.opened.engine.handle.engine.close_idle(1.0)
         s["a"] = 1
     assert count() <= opened
     s.close()

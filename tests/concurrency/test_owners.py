@@ -56,7 +56,7 @@ def by_c(work: Callable[[], Any]) -> None:
 def test_descriptors_stay_flat(path, start):
     with Store(path) as s:
         s["n"] = 0
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         for _ in range(MANY):
             start(lambda: s.modify("n", lambda n: n + 1))
         assert s["n"] == MANY

@@ -99,7 +99,7 @@ def test_new_path_opened_by_eight_processes_at_once(path, program):
         from store import Store
         with Store(sys.argv[1]) as s:
             s[sys.argv[2]] = sys.argv[2]
-            print(s.opened.engine.store_id.hex())
+            print(s.opened.engine.id.hex())
     """
     children = [program(source, path, number) for number in range(PROCESSES)]
     for child in children:
@@ -241,11 +241,13 @@ def locks_on(path) -> list[tuple[str, ...]]:
     for _ in range(20):
         with open("/proc/locks") as lines:
             fields += [line.split() for line in lines if "->" not in line]
-    return sorted({
-        (kind, mode, place, first, last)
-        for _, kind, _, mode, pid, place, first, last in fields
-        if int(pid) == os.getpid() and int(place.rpartition(":")[2]) in inodes
-    })
+    return sorted(
+        {
+            (kind, mode, place, first, last)
+            for _, kind, _, mode, pid, place, first, last in fields
+            if int(pid) == os.getpid() and int(place.rpartition(":")[2]) in inodes
+        }
+    )
 
 
 def test_stores_on_one_file_share_one_engine(path, tmp_path, monkeypatch):
@@ -256,7 +258,7 @@ def test_stores_on_one_file_share_one_engine(path, tmp_path, monkeypatch):
         soft.symlink_to(path)
         os.link(path, hard)
         with Store(soft) as by_link, Store(hard) as by_hard_link, Store("app.db") as relative:
-            engines = {id(one.opened.engine._engine) for one in (s, by_link, by_hard_link, relative)}
+            engines = {id(one.opened.engine.handle.engine) for one in (s, by_link, by_hard_link, relative)}
             assert len(engines) == 1
             with s.transaction():
                 by_link["b"] = 2

@@ -239,7 +239,7 @@ def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
     """It may be the first one itself: the connection that is used then is the thread's, for as long as that lives."""
     with Store(path) as s:
         s["a"] = 0
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         for line in itertools.count(1, 1):
             engine._local = threading.local()  # as a new thread finds it
             with signal_handler(lambda: s.record("a")) as strike, Strike(line, strike) as struck:
@@ -296,7 +296,7 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
             errors.append(info.value)
 
         with signal_handler(handle) as strike:
-            engine = s.opened.engine._engine
+            engine = s.opened.engine.handle.engine
             committed, engine.committed = engine.committed, lambda slot: (strike(), committed(slot))
             s["a"] = 1
         assert errors[0].path == str(path)

@@ -136,7 +136,7 @@ def test_fork_shares_what_is_mapped_and_nothing_else(path: Path, forked: Any) ->
 
         def child() -> Any:
             s["child"] = OTHER
-            return s["it"], s.opened.engine.spill._pending  # type: ignore[union-attr]
+            return s["it"], s.opened.engine.blobs._pending  # type: ignore[union-attr]
 
         assert forked(child).result() == (BIG, {})
         s.opened.put(pending)  # which the child left alone
@@ -167,7 +167,7 @@ def test_files_are_synced_before_the_row_is_committed(path: Path, monkeypatch: p
     with small_spill(path) as s:
         s["before"] = 1
         steps: list[str] = []
-        slot = s.opened.engine._engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine.handle.engine.slot()  # type: ignore[attr-defined]
         run, fsync = type(slot).run, os.fsync
 
         def watched(self: Any, sql: str, *args: Any) -> Any:

@@ -16,7 +16,6 @@ from store import Store
 from store.engines.sqlite.engine import wal_index
 from store.errors import LockTimeout, StoreClosed, StoreError
 from store.system import turns
-from store.system.locking import Hold
 from store.system.turns import TURN, Ticket, Turns
 
 THREADS = 16
@@ -138,40 +137,6 @@ def test_other_threads_read_exactly_what_is_committed(place):
                 if number % 7:
                     s.update(before[0])
             assert seen == before
-
-
-def test_second_database_that_cannot_follow_is_made_anew(monkeypatch):
-    with Store(":memory:", timeout=0.05) as s:
-        s["a"] = 1
-        with s.transaction():
-            s["a"] = 2
-        copy = s.opened.engine._engine.memory._copy
-        with copy.guard:
-            copy.ready().execute("DROP TABLE records")
-        s["a"] = 3
-        with s.transaction():
-            s["a"] = 4
-            assert isinstance(in_thread(lambda: s["a"]), LockTimeout)
-        with s.transaction():
-            s["a"] = 5
-            assert in_thread(lambda: s["a"]) == 4
-        assert in_thread(lambda: s["a"]) == 5
-
-
-def test_reader_in_memory_takes_no_lock_of_writers(monkeypatch):
-    with Store(":memory:", timeout=0.05) as s:
-        s["a"] = 1
-        hold, engine = Hold(), s.opened.engine._engine
-        in_thread(lambda: None)
-        engine.writer_lock.acquire(hold, lambda: None, 1)
-        assert in_thread(lambda: (s["a"], len(s), "a" in s, dict(s), s.record("a").revision)) == (
-            1,
-            1,
-            True,
-            {"a": 1},
-            1,
-        )
-        engine.give(hold)
 
 
 def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int) -> list[list[int]]:

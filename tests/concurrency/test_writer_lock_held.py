@@ -154,6 +154,6 @@ def test_by_all_that_reads_in_network_mode(
 def test_is_what_this_test_would_miss(path: Path, traced: Traced) -> None:
     with Store[Any](path) as s:
         s["a"] = 1
-        s.opened.engine._engine.slot().run("UPDATE records SET name = 'b'", (), lambda cursor: None, 1)
+        s.opened.engine.handle.engine.slot().run("UPDATE records SET name = 'b'", (), lambda cursor: None, 1)
         assert [text for text in traced.unlocked() if not READS.match(text)] == ["UPDATE records SET name = 'b'"]
-        s.opened.engine._engine.slot().run("UPDATE records SET name = 'a'", (), lambda cursor: None, 1)
+        s.opened.engine.handle.engine.slot().run("UPDATE records SET name = 'a'", (), lambda cursor: None, 1)

@@ -420,7 +420,7 @@ def test_journal_that_all_can_replace_is_not_applied(database: Path) -> None:
 AS_USER = """
 import os, sys
 from store import Store, errors
-import filelock, store.codecs.restricted.machine
+import filelock, store.codecs.restricted.machine, store.engines.sqlite.backend
 with Store(":memory:", key=b"the key of these tests") as s: s["x"] = 1
 path, mode, uid, *gids = sys.argv[1:]
 os.umask(0o002)

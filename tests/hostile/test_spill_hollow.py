@@ -31,7 +31,7 @@ def planted(path: Path, *, body: bytes, shape: str) -> None:
     """A record `it` of somebody else with files of that shape, and one of ours."""
     with small_spill(path, key=THEIRS) as s:
         s["it"] = BIG
-        prefix = s.opened.engine.spill.prefix("", "it")  # type: ignore[union-attr]
+        prefix = s.opened.engine.blobs.prefix("", "it")  # type: ignore[union-attr]
     with small_spill(path) as s:
         s["other"] = OTHER
     folder = folder_of(path)
@@ -43,11 +43,15 @@ def planted(path: Path, *, body: bytes, shape: str) -> None:
         else:
             (folder / name).touch()
             os.truncate(folder / name, size)
-    reseal(path, THEIRS, spill=listed(*[[name, size, ZEROS] for name in names]), body=body, codec="pickle", protocol=5)
+    reseal(
+        path, THEIRS, spill=listed(*[[name, size, ZEROS] for name in names]), body=body, codec="pickle", protocol=5
+    )
 
 
 NONE = pickle.dumps(None)  # which refers to no buffer
-ALL = pickle.dumps([pickle.PickleBuffer(bytearray(9)) for _ in range(LINKS)], protocol=5, buffer_callback=lambda _: False)
+ALL = pickle.dumps(
+    [pickle.PickleBuffer(bytearray(9)) for _ in range(LINKS)], protocol=5, buffer_callback=lambda _: False
+)
 SHAPES = {
     "one file, none asked for": ("links", NONE, "None"), "holes, none asked for": ("holes", NONE, "None"),
     "one file, all asked for": ("links", ALL, "somebody else"), "holes, all asked for": ("holes", ALL, "somebody else"),

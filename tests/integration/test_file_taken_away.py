@@ -12,6 +12,8 @@ import textwrap
 import pytest
 
 from store import Store
+from store.engines.contract import Fields
+from store.engines.sqlite import reading
 from store.errors import Corrupt, StorageError, StoreError
 
 TIMEOUT = 60.0  # seconds
@@ -251,7 +253,9 @@ def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, d
             open(f"{path}{suffix}", "w").close()
         clock.advance(2)
         for _ in range(2):
-            with pytest.raises(StorageError, match=f"was deleted or replaced.*{kept}.*open the store again") as caught:
+            with pytest.raises(
+                StorageError, match=f"was deleted or replaced.*{kept}.*open the store again"
+            ) as caught:
                 if does == "set":
                     s["a"] = 2
                 elif does == "read":
@@ -273,7 +277,7 @@ def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, d
 def test_log_made_anew_by_others_while_no_connection_was_open(path):
     with Store(path) as s:
         s["a"] = 1
-        s.opened.engine._engine.close_idle(1.0)  # as a fork does
+        s.opened.engine.handle.engine.close_idle(1.0)  # as a fork does
         assert not os.path.exists(f"{path}-wal")
         assert other_process_writes(path) == "wrote"
         s["a"] = 2
@@ -339,18 +343,18 @@ def test_transaction_that_ended_under_its_block_keeps_nothing(path):
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine._engine.slot().conn.rollback()  # as SQLite does by itself after some errors
+                s.opened.engine.handle.engine.slot().conn.rollback()  # as SQLite does by itself after some errors
                 s["b"] = "must not be a transaction of its own"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine._engine.slot().conn.rollback()
+                s.opened.engine.handle.engine.slot().conn.rollback()
                 with s.transaction():
                     s["b"] = "nor this"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine._engine.slot().conn.rollback()
+                s.opened.engine.handle.engine.slot().conn.rollback()
                 s.update(b="nor this")
         assert dict(s) == {"a": 1}
 
@@ -361,13 +365,11 @@ def test_exception_that_is_kept_does_not_keep_a_snapshot(path):
         s.update({str(i): i for i in range(10)})
         kept = []
 
-        class Row(tuple):
-            @classmethod
-            def _make(cls, values) -> None:
-                raise KeyboardInterrupt
+        def interrupted(values) -> None:
+            raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("store.engines.sqlite.reading.Row", Row)
+            patch.setitem(reading._MAKE, Fields.ROW, interrupted)
             try:
                 list(s.items())
             except KeyboardInterrupt as exc:

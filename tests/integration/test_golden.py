@@ -99,7 +99,9 @@ def test_golden_store_is_sound_and_is_written_to(tmp_path: Path, version: str, f
     with open_(copy) as s:
         found = s.verify()
         assert (found.damage, found.corrupt, found.tampered, found.files, found.orphans) == ([], [], [], [], [])
-        assert found.sealed == sum(len(records) for name, records in expected.items() if name not in ("foreign", "unkeyed"))
+        assert found.sealed == sum(
+            len(records) for name, records in expected.items() if name not in ("foreign", "unkeyed")
+        )
         readable = {name: s[name] for name in s if is_installed(LIBRARIES.get(name, "json"))}
         s["new"] = {"large": "z" * 5000}
         readable.pop("spilled buffers", None)  # views of files, which no codec takes
@@ -136,7 +138,10 @@ def test_golden_settings_and_session(tmp_path: Path, version: str) -> None:
 
 LATER = {
     "schema": (f"PRAGMA user_version = {schema.SCHEMA_VERSION + 1}", f"schema {schema.SCHEMA_VERSION + 1}"),
-    "format": (f"UPDATE identity SET format = {schema.FORMAT_VERSION + 1}", f"record format {schema.FORMAT_VERSION + 1}"),
+    "format": (
+        f"UPDATE identity SET format = {schema.FORMAT_VERSION + 1}",
+        f"record format {schema.FORMAT_VERSION + 1}",
+    ),
 }
 
 
@@ -155,7 +160,9 @@ def test_store_of_a_later_release_is_refused_untouched(tmp_path: Path, file: str
         conn.commit()
     before = contents(copy.parent)
     assert set(before) & {f"{file}-wal", f"{file}-shm"} == set()
-    with pytest.raises(NotAStore, match=rf"{file} was written by a later release \({told}.*not touched; upgrade sealed-store"):
+    with pytest.raises(
+        NotAStore, match=rf"{file} was written by a later release \({told}.*not touched; upgrade sealed-store"
+    ):
         open_(copy, mode=mode)
     assert contents(copy.parent) == before
 
@@ -167,7 +174,7 @@ def test_record_of_a_later_protocol_is_refused_alone(tmp_path: Path) -> None:
         assert row is not None
         later = sealer.seal(row._replace(protocol=99))
         with s.transaction():
-            s.opened.engine.put(later, later.modified)
+            s.opened.engine.put(later)
     with open_(copy) as s:
         with pytest.raises(UnknownProtocol, match=r"record 'int'.*pickle protocol 99") as caught:
             s["int"]

@@ -67,7 +67,7 @@ def test_no_descriptor_left(path: Path, left: int) -> None:
 def test_no_descriptor_left_for_a_store_that_is_open(path: Path, left: int) -> None:
     with Store[Any](path) as s:
         s["a"] = 1
-        s.opened.engine._engine.close_idle(1.0)  # type: ignore[attr-defined]
+        s.opened.engine.handle.engine.close_idle(1.0)  # type: ignore[attr-defined]
         with descriptors_left(left), pytest.raises(StorageError, match="close some, or raise that limit") as caught:
             s["a"] = 2
         assert caught.value.errno == errno.EMFILE
@@ -103,7 +103,7 @@ AS_NOBODY = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 import filelock, shutil, tempfile, store.care.backup, store.codecs.restricted.machine, store.care.recover
-import store.engines.sqlite.care.backup, store.engines.sqlite.care.restore, store.engines.sqlite.salvage.salvage
+import store.engines.sqlite.backend, store.engines.sqlite.care.backup, store.engines.sqlite.care.restore, store.engines.sqlite.salvage.salvage
 from store import Store, errors
 with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
     s["x"] = 1

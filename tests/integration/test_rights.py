@@ -35,7 +35,7 @@ def reachable() -> Iterator[Path]:
 WITHOUT_RIGHTS = """
 import os, sys
 import filelock, shutil, tempfile
-import store.codecs.restricted.machine
+import store.codecs.restricted.machine, store.engines.sqlite.backend
 from store import Store, errors
 with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
     s["x"] = 1

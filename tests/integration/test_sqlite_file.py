@@ -162,7 +162,7 @@ def test_wal_stays_small(path):
     with Store(path) as s:
         for i in range(4_000):
             s[str(i)] = bytes(6_000)  # 24 MB in all
-            largest = max(largest, s.opened.engine._engine.checkpoints.log_bytes())
+            largest = max(largest, s.opened.engine.handle.engine.checkpoints.log_bytes())
         assert os.stat(path).st_size > 20_000_000
         assert 1_000_000 < largest < 16_000_000
     assert not os.path.exists(f"{path}-wal")  # folded in by the last to close
@@ -186,7 +186,7 @@ def test_wal_that_grew_under_a_reader_shrinks_again(path):
 def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
     monkeypatch.setattr("store.engines.sqlite.engine.checkpoints.LOG_FRAMES", 5)
     with Store(path) as s:
-        engine = s.opened.engine._engine
+        engine = s.opened.engine.handle.engine
         held = []
         original = engine.checkpoints.run
 
@@ -206,7 +206,7 @@ def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
 
 
 def synchronous(store: Store) -> int:
-    slot = store.opened.engine._engine.slot()
+    slot = store.opened.engine.handle.engine.slot()
     with slot.guard:
         return slot.ready().execute("PRAGMA synchronous").fetchone()[0]
 

@@ -16,7 +16,7 @@ from store.engines.sqlite import statements as sql
 def traced(store: Store) -> Iterator[list[str]]:
     """The statements that this thread's connection runs."""
     statements: list[str] = []
-    conn = store.opened.engine._engine.slot().conn
+    conn = store.opened.engine.handle.engine.slot().conn
     conn.set_trace_callback(statements.append)
     try:
         yield statements
@@ -27,28 +27,23 @@ def traced(store: Store) -> Iterator[list[str]]:
 BY_NAME = "sqlite_autoindex_records_1 (namespace=? AND name=?)"
 BY_ID = "records_by_namespace (namespace=? AND rowid>? AND rowid<?)"
 PLANS = {
-    "get": (sql.GET, BY_NAME),
-    "header": (sql.HEADER, BY_NAME),
-    "identity": (sql.IDENTITY, BY_NAME),
-    "exists": (sql.EXISTS, BY_NAME),
+    "snapshot": (sql.PAGE, BY_ID),
+    "stamp": (sql.STAMP_OF, BY_NAME),
     "delete": (sql.DELETE, BY_NAME),
-    "find": (sql.FIND, BY_NAME),
-    "find_many": (sql.FIND_MANY.format("?, ?, ?"), BY_NAME),
+    "delete by stamp": (sql.DELETE_STAMPED, BY_NAME),
     "neighbours": (sql.NEIGHBOURS, "sqlite_autoindex_records_1 ((namespace,name)<(?,?))"),
-    "headers": (sql.HEADERS.format("?, ?, ?"), BY_NAME),
-    "page": (sql.PAGE, BY_ID),
-    "page, reverse": (sql.PAGE_REVERSE, BY_ID),
-    "page of names": (sql.NAME_PAGE, BY_ID),
-    "page of names, reverse": (sql.NAME_PAGE_REVERSE, BY_ID),
-    "last": (sql.LAST, "records_by_namespace (namespace=?)"),
     "last id": (sql.LAST_ID, "records_by_namespace (namespace=?)"),
-    "count": (sql.COUNT, "records_by_namespace (namespace=?)"),
-    "count of the expired": (sql.COUNT, "records_by_expiry (namespace=? AND expires<?)"),
+    "count": (sql.COUNT_UNTIL, "records_by_namespace (namespace=?)"),
+    "count of the expired": (sql.COUNT_UNTIL, "records_by_expiry (namespace=? AND expires<?)"),
+    "next expiry": (sql.COUNT_UNTIL, "records_by_expiry (namespace=? AND expires>?)"),
     "expired": (sql.EXPIRED, "records_by_expiry (namespace=? AND expires>? AND expires<?)"),
     "namespaces": (sql.NAMESPACES, "(namespace>?)"),
+    **{f"one {fields}": (statement, BY_NAME) for fields, statement in sql.FIND_ONE.items()},
+    **{f"all {fields}": (statement.format("?, ?, ?"), BY_NAME) for fields, statement in sql.FIND_ALL.items()},
+    **{f"page {key}": (statement, BY_ID) for key, statement in sql.PAGES.items()},
     **{
         f"names {key}": (statement, "sqlite_autoindex_records_1 (namespace=? AND name>?")
-        for key, statement in sql.NAMES.items()
+        for key, statement in sql.NAME_PAGES.items()
     },
 }
 

@@ -25,7 +25,7 @@ def _decoded() -> None:
 
 
 def engine_of(s: Store[Any]) -> object:
-    return s.opened.engine._engine  # type: ignore[attr-defined]
+    return s.opened.engine.handle.engine  # type: ignore[attr-defined]
 
 
 class TestRepr:

@@ -20,7 +20,7 @@ from store.settings import Settings, export_to, import_from
 
 
 def engine_of(s: Store[Any]) -> object:
-    return s.opened.engine._engine  # type: ignore[attr-defined]
+    return s.opened.engine.handle.engine  # type: ignore[attr-defined]
 
 
 class TestLocation:
@@ -70,9 +70,7 @@ class TestLocation:
                 assert dict(other) == {}, "each one is its own"
         assert list(tmp_path.iterdir()) == []
 
-    @pytest.mark.parametrize(
-        "name", ["with space.db", "quote'.db", "100%.db", "a?mode=ro", "#", "名前.db", "a;b&c"]
-    )
+    @pytest.mark.parametrize("name", ["with space.db", "quote'.db", "100%.db", "a?mode=ro", "#", "名前.db", "a;b&c"])
     def test_may_have_any_name(self, tmp_path: Path, name: str) -> None:
         with Store[Any](tmp_path / name) as s:
             s["a"] = 1

@@ -222,7 +222,7 @@ def test_names_that_nobody_holds_leave_no_file_behind(s: Store[Any], path: Path)
     assert len(os.listdir("/dev/fd")) <= descriptors + 2
     assert list(path.parent.glob("*-locks/*")) == []
     gc.collect()
-    assert s.opened.engine._engine.named_locks._known.data == {}  # type: ignore[attr-defined]
+    assert s.opened.engine.locks._known.data == {}  # type: ignore[attr-defined]
 
 
 def test_file_that_goes_with_each_holder_excludes_the_next_ones(path: Path, crowd: Any) -> None:

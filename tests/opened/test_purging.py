@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from store import Store
+from store.engines.contract import Order
+from store.engines.sqlite.reading import NAMESPACES_AT_ONCE
 from store.errors import StorageError
-from store.opened.purging import NAMESPACES_AT_ONCE, PURGE_EVERY, PURGED_AT_ONCE
+from store.opened.purging import PURGE_EVERY, PURGED_AT_ONCE
 
 OTHER = b"the key of somebody else"
 
@@ -62,7 +64,7 @@ def test_every_so_many_writes_expired_records_go(s, path, clock):
 def test_writes_between_cost_what_they_did(s, clock):
     expire(s, clock, 10)
     statements: list[str] = []
-    s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)
     write(s, PURGE_EVERY - 1)
     assert len(statements) == PURGE_EVERY - 1
 
@@ -70,7 +72,7 @@ def test_writes_between_cost_what_they_did(s, clock):
 def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
     write(s, PURGE_EVERY - 1)
     statements: list[str] = []
-    s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)
     write(s, 1)
     assert len(statements) == 3
     assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]
@@ -83,7 +85,7 @@ def test_store_of_sessions_does_not_grow_for_ever(path, clock):
         for number in range(PURGE_EVERY * 12):
             s[f"session{number}"] = number
             clock.advance(1)
-            most = max(most, s.opened.engine.last_id("") - number) if number % 50 else most
+            most = max(most, s.opened.engine.end("") - number) if number % 50 else most
         assert on_disk(path) <= 100 + PURGE_EVERY
         assert len(s) == 99
 
@@ -181,7 +183,7 @@ def test_not_inside_a_transaction_but_after_it(s, path, clock):
     with s.transaction():
         with s.transaction():
             write(s, 2 * PURGE_EVERY)
-        assert s.opened.engine.expired("", None, clock(), 100) != []
+        assert s.opened.engine.scan("", Order.EXPIRY, until=clock()).items != []
     assert on_disk(path) == 1
 
 
@@ -241,7 +243,7 @@ def test_files_of_what_is_purged_go(path, clock):
         clock.advance(10)
         write(s, PURGE_EVERY)
         assert on_disk(path) == 1
-        assert s.opened.engine.orphans() == []
+        assert s.opened.engine.care.orphans() == []
         s.compact()
         assert not list(Path(f"{path}-spill").iterdir())
 
@@ -253,7 +255,7 @@ def test_failure_is_told_by_stats_and_not_by_the_write(s, path, clock, monkeypat
         raise StorageError("the disk is full", errno=28)
 
     with monkeypatch.context() as patched:
-        patched.setattr(s.opened.engine, "delete_rows", failing)
+        patched.setattr(s.opened.engine, "apply", failing)
         write(s, PURGE_EVERY)
     assert s["kept"] == PURGE_EVERY - 1
     assert s.stats().purge_error == "the disk is full"
@@ -293,4 +295,4 @@ def test_store_in_memory(clock):
         s["kept"] = 0
         expire(s, clock, 5)
         write(s, PURGE_EVERY)
-        assert s.opened.engine.expired("", None, clock(), 10) == []
+        assert s.opened.engine.scan("", Order.EXPIRY, until=clock()).items == []

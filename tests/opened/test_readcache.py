@@ -152,7 +152,7 @@ def test_clock_that_goes_back(path, clock):
 def test_count_does_not_hold_before_it_was_taken(path, clock):
     with Store(path, clock=clock) as s:
         s.put("a", 1, ttl=10)
-        s.opened.engine.get("", "a", clock())  # looks whether the file is in its place
+        s.opened.look(clock())  # looks whether the file is in its place
         clock.advance(9.5)
         s["b"] = 1
         s.get("asks the file")

@@ -40,14 +40,14 @@ writers = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 @writers
 def test_commit_between_row_and_filing(s, write):
     s["b"]
-    hook(s.opened.engine, "find", after=lambda: in_thread(lambda: write(s)))
+    hook(s.opened.engine, "get", after=lambda: in_thread(lambda: write(s)))
     assert s["a"] == ["old"]  # the read began before
     assert s["a"] == ["new"]
 
 
 @writers
 def test_commit_between_header_and_row(s, write):
-    hook(s.opened.engine, "find", before=lambda: in_thread(lambda: write(s)))
+    hook(s.opened.engine, "get", before=lambda: in_thread(lambda: write(s)))
     assert s["a"] == ["new"]
     assert s["a"] == ["new"]
     write_beside(s, "a", ["newer"])
@@ -73,7 +73,7 @@ def test_commit_between_count_and_filing(s, write):
         s["c"] = 1
         write(s)
 
-    hook(s.opened.engine, "count_until", after=lambda: in_thread(insert))
+    hook(s.opened.engine, "count", after=lambda: in_thread(insert))
     assert len(s) == 2
     assert len(s) == 3
 
@@ -327,7 +327,7 @@ def test_values_changed_by_another_program_between_two_look_ups(s):
     names = Interleaved("ab")
 
     def file_the_other() -> None:
-        hook(s.opened.engine, "find", before=lambda: [write_beside(s, name, ["new"]) for name in "ab"])
+        hook(s.opened.engine, "get", before=lambda: [write_beside(s, name, ["new"]) for name in "ab"])
         assert s["b"] == ["new"]  # filed beside the old "a", under the header that was taken before
 
     names.action = lambda: in_thread(file_the_other)
@@ -351,7 +351,7 @@ def test_closed_by_another_thread_between_row_and_filing(path):
     with Store(path) as keeps_the_engine:
         keeps_the_engine["a"] = 1
         s = Store(path)
-        hook(s.opened.engine, "find", after=s.close)
+        hook(s.opened.engine, "get", after=s.close)
         assert s["a"] == 1
         with pytest.raises(StoreClosed):
             s["a"]

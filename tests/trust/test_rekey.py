@@ -16,7 +16,11 @@ from store import Conflict, Store
 from store.errors import ReadOnly, Tampered, Untrusted
 from store.trust.keys.key import Key
 
-OLD, NEW, THEIRS = b"the retired key, 16 bytes and more", b"the newest key, of 16 bytes and more", b"somebody else's key!"
+OLD, NEW, THEIRS = (
+    b"the retired key, 16 bytes and more",
+    b"the newest key, of 16 bytes and more",
+    b"somebody else's key!",
+)
 FOREIGN = "ignore:.*sealed with a key"
 
 
@@ -145,16 +149,16 @@ def test_undone_with_the_transaction_that_it_is_in(old: Path, clock: Any) -> Non
 def test_record_written_meanwhile_is_sealed_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Store[Any](path, key=OLD) as other, Store[Any](path, key=[NEW, OLD]) as s:
         other.update(a=1, b=2)
-        transaction = s.opened.engine.transaction
+        transaction = s.opened.engine.transactions.begin
 
-        def late() -> Any:
+        def late(**how: Any) -> Any:
             """As if others had been faster to the lock."""
             monkeypatch.undo()
             other["a"] = 3
             del other["b"]
-            return transaction()
+            return transaction(**how)
 
-        monkeypatch.setattr(s.opened.engine, "transaction", late)
+        monkeypatch.setattr(s.opened.engine.transactions, "begin", late)
         done = s.rekey()
         assert (done.resealed, done.keys) == (1, {id_of(NEW): 1})
         assert dict(s) == {"a": 3}

@@ -162,7 +162,7 @@ def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> N
         row = s.opened.find("payment")
         assert row is not None
         pipeline = s.opened.values
-        pipeline.sealer, pipeline.trust = Sealer(Keyring(key), s.opened.engine.store_id), trust
+        pipeline.sealer, pipeline.trust = Sealer(Keyring(key), s.opened.engine.id), trust
         whole: bytes = getattr(row, column)
         kept = []
         for bit in range(8 * len(whole)):
@@ -252,7 +252,7 @@ def test_flipped_bit_of_the_checksum_of_a_foreign_record(path: Path) -> None:
     with Store(path, key=THEIRS) as s:
         row = s.opened.find("payment")
         assert row is not None
-        stranger = Sealer(Keyring(MINE), s.opened.engine.store_id)
+        stranger = Sealer(Keyring(MINE), s.opened.engine.id)
         assert stranger.check(row) is Verdict.FOREIGN
         for bit in range(32):
             with pytest.raises(Corrupt, match="do not match their checksum"):

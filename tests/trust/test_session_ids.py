@@ -9,11 +9,14 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
 from store import Store
-from store.engines.sqlite.backend import SqliteBackend
+from store.engines.contract import Fields
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.engine import Engine
 from store.errors import Corrupt
 from store.sessions import NoSuchSession, Sessions, ids
 from store.sessions.ids import name_of
@@ -80,8 +83,14 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     names, hashed = [], []
     blake2b = ids.blake2b
     monkeypatch.setattr(ids, "blake2b", lambda b, **rest: hashed.append(len(b)) or blake2b(b, **rest))
-    find = SqliteBackend.find
-    monkeypatch.setattr(SqliteBackend, "find", lambda self, ns, name, now: names.append(name) or find(self, ns, name, now))
+    read = Engine.read
+
+    def recording(engine: Engine, statement: str, values: Any, *rest: Any) -> Any:
+        if statement == sql.FIND_ONE[Fields.ROW]:
+            names.append(values[1])
+        return read(engine, statement, values, *rest)
+
+    monkeypatch.setattr(Engine, "read", recording)
     sessions.load(id)
     assert [(type(name), len(name)) for name in names] == [(str, 64)]
     assert hashed == [43]
@@ -179,7 +188,9 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key this program does not hold")
-@pytest.mark.parametrize("codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")])
+@pytest.mark.parametrize(
+    "codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")]
+)
 def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
     with Sessions(path, key="the key of others") as theirs:
         id = theirs.create({})
@@ -232,7 +243,13 @@ def test_damaged_file_is_an_error_and_no_absence(path):
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
     with Sessions(path) as sessions:
-        for call in (sessions.load, sessions.touch, sessions.rotate, sessions.delete, lambda id: sessions.save(id, {})):
+        for call in (
+            sessions.load,
+            sessions.touch,
+            sessions.rotate,
+            sessions.delete,
+            lambda id: sessions.save(id, {}),
+        ):
             with pytest.raises(Corrupt, match="is damaged"):
                 call(id)
         assert sessions.rejected == 0

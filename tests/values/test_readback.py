@@ -355,7 +355,7 @@ def test_reading_back_happens_outside_the_lock(path: Path, monkeypatch: pytest.M
         seen = []
 
         def look(self: Any, state: Any) -> None:
-            seen.append((s.opened.engine.in_transaction(), "v" in s))
+            seen.append((s.opened.in_transaction(), "v" in s))
 
         monkeypatch.setattr(Named, "__setstate__", look)
         s["v"] = Named()

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 import store.watching.changes
 from store import Store
+from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.errors import LockTimeout, NotSerializable, ReadOnly, StorageError, StoreClosed, StoreError
 from store.watching.changes import Change
@@ -102,7 +104,7 @@ class TestChanges:
         with s.watch(timeout=0) as changes:
             del s["a"]
             s["a"] = 2
-            assert s.record("a") == before  # the clock stands still, and the id comes back: only the value differs
+            assert s.record("a").created == before.created  # the clock stands still
             assert told(changes) == [("set", "a")]
 
     def test_of_names_alone(self, s: Store[Any]) -> None:
@@ -165,10 +167,12 @@ class TestChanges:
         self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with s.watch(timeout=0) as changes:
-            marks, headers = changes._monitor.marks, changes._monitor.headers
+            monitor = changes._monitor
+            reads = {"marks": monitor.marks, "marks_of": monitor.marks_of}
+            headers = monitor.headers
 
-            def marks_late(*args: Any) -> Any:
-                found = marks(*args)
+            def marks_late(how: str, *args: Any) -> Any:
+                found = reads[how](*args)
                 s["late"] = 1
                 return found
 
@@ -176,7 +180,8 @@ class TestChanges:
                 s.pop("short", None)
                 return headers(*args)
 
-            monkeypatch.setattr(changes._monitor, "marks", marks_late)
+            for how in reads:
+                monkeypatch.setattr(monitor, how, partial(marks_late, how))
             monkeypatch.setattr(changes._monitor, "headers", headers_late)
             s.update(a=1, short=1)
             assert next(changes).name == "a"
@@ -199,7 +204,6 @@ class TestChanges:
             s["a"] = 2
             assert told(changes) == []  # what it is now nobody can say yet: the next look will
             assert told(changes) == [("deleted", "a")]
-
 
     def test_record_that_goes_while_it_is_told_and_comes_again_is_set(
         self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
@@ -302,9 +306,9 @@ class TestWaiting:
             s.put("b", 1, ttl=3600)
             with s.watch(timeout=60) as changes:
                 changes._monitor._slot.conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-                s.opened.engine._engine.slot().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+                s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
                 assert told(changes) == []
-                s.opened.engine._engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
+                s.opened.engine.handle.engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
         assert statements == ["PRAGMA data_version"] * len(waits.lengths) + ["PRAGMA data_version"]
         assert len(waits.lengths) == pytest.approx(60 / store.watching.watch.INTERVAL_SECONDS, abs=2)
 
@@ -312,6 +316,8 @@ class TestWaiting:
         self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with s.watch(["a"], timeout=100) as changes:
+            if changes._monitor.since(changes._monitor.version()) is not None:
+                pytest.skip("this engine knows what has changed, and compares nothing else")
             marks_of = changes._monitor.marks_of
 
             def slow(names: Any) -> Any:
@@ -333,7 +339,14 @@ class TestWaiting:
         assert statements[0] == "PRAGMA data_version"
         assert len(statements) == 2 and "name IN ('a', 'b')" in statements[1]
 
-    @pytest.mark.parametrize("statement", [sql.MARKS[False], sql.MARKS[True], sql.MARKS_OF.format("?, ?")])
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            sql.NAME_PAGES[Fields.MARK, False, False],
+            sql.NAME_PAGES[Fields.MARK, True, False],
+            sql.FIND_ALL[Fields.MARK].format("?, ?"),
+        ],
+    )
     def test_finds_records_by_the_index(self, path: Path, statement: str) -> None:
         with Store[Any](path), closing(sqlite3.connect(path)) as conn:
             plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {statement}", [0] * statement.count("?"))]
@@ -364,16 +377,21 @@ class TestBusy:
                 assert not thread.is_alive()
 
     def test_call_waits_for_its_beginning(self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch) -> None:
-        from store.engines.sqlite.engine.monitor import SqliteMonitor
+        watch, calls = s.opened.engine.changes.watch, iter([LockTimeout("busy"), LockTimeout("busy")])
 
-        version, calls = SqliteMonitor.version, iter([LockTimeout("busy"), LockTimeout("busy")])
+        def busy_at_first(namespace: str) -> Any:
+            monitor = watch(namespace)
+            version = monitor.version
 
-        def busy_at_first(monitor: SqliteMonitor) -> object:
-            for error in calls:
-                raise error
-            return version(monitor)
+            def busy() -> object:
+                for error in calls:
+                    raise error
+                return version()
 
-        monkeypatch.setattr(SqliteMonitor, "version", busy_at_first)
+            monitor.version = busy  # type: ignore[method-assign]
+            return monitor
+
+        monkeypatch.setattr(s.opened.engine.changes, "watch", busy_at_first)
         with s.watch(timeout=0) as changes:
             assert len(waits.lengths) == 2
             s["a"] = 1
@@ -383,7 +401,7 @@ class TestBusy:
 class TestEnd:
     def test_break_and_close_free_everything(self, path: Path) -> None:
         with Store[Any](path) as s:
-            engine = s.opened.engine._engine  # type: ignore[attr-defined]
+            engine = s.opened.engine.handle.engine  # type: ignore[attr-defined]
             s["a"] = 1
             s.watch().close()  # SQLite keeps one descriptor for the next connection
             before = len(engine._slots), len(os.listdir("/proc/self/fd"))

@@ -1,214 +1,150 @@
-"""The reading half of the SQLite backend, and what it makes of a damaged file: no answer rather than a wrong one.
+"""What the SQLite engine reads, and what it makes of a damaged file: no answer rather than a wrong one.
 
-No seal is checked where names are listed or counted, and an index can lead anywhere; so each answer is compared with
-what was asked.
+An index of a damaged file can lead anywhere, and no seal is checked where names are listed or counted; so each answer
+is compared with what was asked.
 """
 
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from operator import gt, lt
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, cursor_of, of_row
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.coherence import SqliteCoherence
-from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import NotText, fetch_all, fetch_one
+from store.engines.sqlite.engine.slot import Fetch, NotText, fetch_one
 from store.engines.sqlite.engine.wal_readers import pinned
-from store.engines.sqlite.engine.walks import PAGE_ROWS, all_by_id, bad_index, take_page, until_repeated
-from store.engines.sqlite.opening.attach import Lease
+from store.engines.sqlite.engine.walks import PAGE_BYTES, PAGE_PART, all_by_id, bad_index
+from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import header_of
+from store.engines.sqlite.statements import FIND_ONE
 from store.errors import Corrupt
-from store.rows.row import Header, Identity, Row, Total
+from store.rows.row import Mark, Row, Total
 from store.rows.spilled import count_of, size_of
-from store.system.file_status import reaching
 
-Found = TypeVar("Found", Row, Header)
+NAMESPACES_AT_ONCE = 200  # that a page of all expiries looks into: there may be one for each record
 
-
-class SqliteUsage(NamedTuple):
-    """Sizes on disk, in bytes, and why the last checkpoint failed, if it did."""
-
-    file_bytes: int
-    wal_bytes: int
-    checkpoint_error: str | None
-    wal_pinned_bytes: int
-    wal_pinned_by: int | None
+_ROW, _LISTED = Fields.ROW, Fields.LISTED
+_make_row = Row._make
+_MAKE: dict[Fields, Callable[[Any], Any]] = {
+    _ROW: Row._make,
+    Fields.HEADER: header_of,
+    Fields.MARK: Mark._make,
+    _LISTED: Listed._make,
+}
 
 
-class SqliteReading:
-    """What a `SqliteBackend` answers without changing anything."""
+class Reading:
+    """The reading half of the contract `Engine`."""
 
-    def __init__(self, lease: Lease, location: str, *, read_only: bool, timeout: float) -> None:
-        self.location = location
-        self.read_only = read_only
-        self._lease = lease
-        self._engine: Engine = lease.engine
-        self._timeout = timeout
-        self.store_id = self._engine.identity(timeout)
-        self.coherence: SqliteCoherence = self._engine.coherence
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
 
-    def get(self, namespace: str, name: str, now: float) -> Row | None:
-        row = self._engine.read(sql.GET, (namespace, name, now), fetch_one, now, self._timeout)
-        return None if row is None else self._asked_for(Row._make(row), namespace, name)
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
+        if len(names) != 1:
+            return self._get_many(namespace, names, fields)
+        handle, name = self._handle, names[0]
+        values = handle.engine.read(FIND_ONE[fields], (namespace, name), fetch_one, 0.0, handle.timeout)
+        if values is None:
+            self._check_nowhere(namespace, name)
+            return {}
+        if fields is _ROW:
+            if values[2] == name and values[1] == namespace:
+                return {name: _make_row(values)}
+        elif values[_NAME_AT[fields]] == name and (fields not in _NAMESPACED or values[1] == namespace):
+            return {name: _MAKE[fields](values)}
+        raise self._bad_index()  # by a damaged or planted one it can be any row
 
-    def find(self, namespace: str, name: str, now: float) -> Row | None:
-        row = self._engine.read(sql.FIND, (namespace, name), fetch_one, now, self._timeout)
-        if row is None:
-            self._check_nowhere(namespace, name, now)
-            return None
-        return self._asked_for(Row._make(row), namespace, name)
-
-    def find_many(self, namespace: str, names: Sequence[str], now: float) -> list[Row]:
-        rows = list(map(Row._make, self._read_many(sql.FIND_MANY, (namespace,), names, now)))
-        found = {row.name for row in self._all_named(self._all_in(namespace, rows), names)}
+    def _get_many(self, namespace: str, names: Sequence[str], fields: Fields) -> dict[str, Any]:
+        rows = self._handle.of_names(sql.FIND_ALL[fields], namespace, names)
+        found = {item.name: item for item in map(_MAKE[fields], rows)}
+        if not found.keys() <= set(names):
+            raise self._bad_index()
         for name in names:
             if name not in found:
-                self._check_nowhere(namespace, name, now)
-        return rows
-
-    def exists(self, namespace: str, name: str, now: float) -> bool | None:
-        row = self._one(sql.EXISTS, (now, namespace, name), now)
-        if row is None:
-            self._check_nowhere(namespace, name, now)
-            return False
-        return True if row[0] else None
-
-    def count(self, namespace: str, now: float) -> int:
-        count: int = self._one(sql.COUNT, (namespace, namespace, now), now)[0]
-        if count < 0:  # more have expired than there are
+                self._check_nowhere(namespace, name)
+        if fields in _NAMESPACED and any(item.namespace != namespace for item in found.values()):
             raise self._bad_index()
-        return count
-
-    def count_until(self, namespace: str, now: float) -> tuple[int, float]:
-        count = self.count(namespace, now)  # before the look for an expiry: what comes in between changes the header
-        until = self._one(sql.NEXT_EXPIRY, (namespace, now), now)[0]
-        return count, math.inf if until is None else until
-
-    def last(self, namespace: str, now: float) -> Row | None:
-        row = self._one(sql.LAST, (namespace, now), now)
-        return None if row is None else self._asked_for(Row._make(row), namespace)
-
-    def last_id(self, namespace: str) -> int:
-        return self._one(sql.LAST_ID, (namespace,), 0.0)[0] or 0
-
-    def page(self, namespace: str, after: int, until: int, now: float, *, reverse: bool) -> list[Row]:
-        statement = sql.PAGE_REVERSE if reverse else sql.PAGE
-        rows = self._engine.read(statement, (namespace, after, until), take_page, now, self._timeout)
-        if rows:
-            self._moves_on(after < (rows[-1].id or 0) <= until)
-            self._in_order([row.id for row in rows], reverse)
-        return self._all_in(namespace, rows)
-
-    def name_page(
-        self, namespace: str, after: int, until: int, now: float, *, reverse: bool
-    ) -> list[tuple[int, str | bytes]]:
-        statement = sql.NAME_PAGE_REVERSE if reverse else sql.NAME_PAGE
-        rows = self._all(statement, (now, namespace, now, after, until, PAGE_ROWS), now)
-        if rows:
-            self._moves_on(after < rows[-1][0] <= until)
-            self._in_order([row[0] for row in rows], reverse)
-        return [(id_, name if type(name) is NotText else self._indexed(name, is_so)) for id_, name, is_so in rows]
-
-    def all_rows(self, namespace: str, now: float) -> list[Row]:
-        values = namespace, 0, sql.LARGEST_ID
-        rows = self._engine.read(sql.PAGE, values, all_by_id(self.location, 0), now, self._timeout)
-        return self._all_in(namespace, list(map(Row._make, rows)))
-
-    def every_row(self) -> Iterator[Row]:
-        after, until = 0, self._one(sql.LAST_ID_OF_ALL, (), 0.0)[0] or 0
-        while page := self._engine.read(sql.EVERY, (after, until), take_page, 0.0, self._timeout):
-            for row in page:
-                self._moves_on(after < (row.id or 0) <= until)
-                after = row.id or 0
-                yield row
-
-    def damage(self, *, quick: bool) -> list[str]:
-        with reaching(self.location):
-            from store.engines.sqlite.care.check import damage
-
-        return damage(self._engine, self._timeout, quick=quick)
-
-    def unread_commits(self) -> int:
-        with reaching(self.location):
-            from store.engines.sqlite.care.check import unread_commits
-
-        return unread_commits(self._engine)
-
-    def listed(self) -> Iterator[tuple[Any, Any, Any]]:
-        found, ends = self._engine.read(sql.NAMES_BY_INDEX, (), until_repeated, 0.0, self._timeout)
-        yield from found
-        self._moves_on(ends)
-
-    def row(self, id_: int) -> Row | None:
-        row = self._one(sql.BY_ID, (id_,), 0.0)
-        return None if row is None else Row._make(row)
-
-    def names(
-        self, namespace: str, prefix: str, after: str | None, limit: int, now: float, *, reverse: bool
-    ) -> list[str]:
-        found: list[str] = []
-        place: str | bytes | None = after
-        while True:
-            left = limit - len(found) if limit >= 0 else limit
-            rows = self._name_rows(namespace, prefix, place, left, now, reverse=reverse)
-            found += [self._indexed(name, is_so) for name, is_so in rows if type(name) is not NotText]
-            if limit < 0 or len(found) == limit or len(rows) < left:
-                return found
-            place = rows[-1][0]  # some were no text: nothing could be asked for by such a name
-
-    def _name_rows(
-        self, namespace: str, prefix: str, after: str | bytes | None, limit: int, now: float, *, reverse: bool
-    ) -> list[Any]:
-        lower, upper = (sql.bytes_bounds if isinstance(after, bytes) else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
-        ends = (lower,) if upper is None else (lower, upper)
-        rows = self._all(sql.NAMES[upper is not None, reverse], (now, namespace, now, *ends, limit), now)
-        places = [sql.as_bytes(name) for name, _ in rows if isinstance(name, str | bytes)]
-        self._in_order(places if after is None else [sql.as_bytes(after), *places], reverse)
-        return rows
-
-    def header(self, namespace: str, name: str, now: float) -> Header | None:
-        row = self._one(sql.HEADER, (namespace, name, now), max(now, 0.0))  # -inf is no time to look at the file
-        return None if row is None else self._asked_for(header_of(row), namespace, name)
-
-    def headers(self, namespace: str, names: Sequence[str], now: float) -> list[Header]:
-        rows = self._read_many(sql.HEADERS, (namespace, now), names, now)
-        return self._all_named(list(map(header_of, rows)), names)
-
-    def identity(self, namespace: str, name: str, now: float) -> Identity | None:
-        row = self._one(sql.IDENTITY, (namespace, name, now), now)
-        if row is None:
-            return None
-        identity = Identity._make(row)
-        if not identity.has_types():
-            raise Corrupt("its metadata is damaged; restore the store from a backup").about(name, namespace)
-        return identity
-
-    def namespaces(self, now: float) -> list[str]:
-        found = (namespace for (namespace,) in self._all(sql.NAMESPACES, (now,), now))
-        # What is no text is left out: nobody can have opened such a namespace.
-        return [self._text(namespace) for namespace in found if type(namespace) is not NotText]
-
-    def sealers(self) -> set[bytes]:
-        found = {key_id for (key_id,) in self._all(sql.SEALERS, (sql.MOST_SEALERS,), 0.0)}
-        self._engine.known_sealers |= found
         return found
 
-    def count_by_key(self) -> dict[bytes, int]:
-        return {key_id: count for key_id, count in self._all(sql.COUNT_BY_KEY, (), 0.0) if isinstance(key_id, bytes)}
+    def scan(
+        self,
+        namespace: str | None,
+        order: Order,
+        *,
+        after: Cursor | None = None,
+        until: Cursor | None = None,
+        prefix: str = "",
+        limit: int = PAGE_ROWS,
+        reverse: bool = False,
+        fields: Fields = _ROW,
+    ) -> Page:
+        if order is Order.NAME:
+            return self._by_name(namespace or "", after, prefix, limit, reverse, fields)
+        if order is Order.EXPIRY:
+            bound = math.inf if until is None else until
+            if namespace is None:
+                page = self._expiries(after, bound, limit)
+            else:
+                place = (-math.inf, -sql.LARGEST_ID) if after is None else after
+                page = self._page(sql.EXPIRED, (namespace, bound, *place), namespace, order, limit, _ROW)
+                self._in_order([place, *(cursor_of(row, order) for row in page.items)])
+            return page if fields is _ROW else page._replace(items=[of_row(row, fields) for row in page.items])
+        low, high = after or 0, sql.LARGEST_ID if until is None else until
+        if reverse:
+            low, high = 0, high if after is None else min(high, after - 1)
+        if namespace is None:
+            page = self._page(sql.EVERY_PAGE, (low, high), None, order, limit, _ROW)
+            ids = [row.id for row in page.items]
+            page = page if fields is _ROW else page._replace(items=[of_row(row, fields) for row in page.items])
+        else:
+            page = self._page(sql.PAGES[fields, reverse], (namespace, low, high), namespace, order, limit, fields)
+            ids = [item.id for item in page.items]
+        if ids and not (low < ids[0] <= high and low < ids[-1] <= high):
+            raise self._bad_index()  # or asking for page after page never comes to an end
+        self._in_order(ids, reverse)
+        return page
 
-    def row_count(self) -> int:
-        count: int = self._one(sql.ROW_COUNT, (), 0.0)[0]
-        return count
+    def end(self, namespace: str | None) -> Cursor:
+        one = self._handle.one
+        return (one(sql.LAST_ID_OF_ALL, ()) if namespace is None else one(sql.LAST_ID, (namespace,)))[0] or 0
 
-    def totals(self, namespace: str, now: float) -> Iterable[Total]:
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        count, until = self._handle.one(sql.COUNT_UNTIL, (namespace, namespace, now, namespace, now))
+        if count < 0:  # more have expired than there are
+            raise self._bad_index()
+        return count, math.inf if until is None else until
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        found = (namespace for (namespace,) in self._handle.all(sql.NAMESPACES, (now,)))
+        # What is not valid text is left out: such a namespace cannot be opened.
+        named = [self._text(namespace) for namespace in found if type(namespace) is not NotText]
+        return [namespace for namespace in named if after is None or namespace > after][:limit]
+
+    def snapshot(self, namespace: str) -> list[Row]:
+        """All rows in order of insertion, as of one moment."""
+        handle = self._handle
+        values = namespace, 0, sql.LARGEST_ID
+        fetch = all_by_id(handle.location, 0)
+        rows = handle.engine.read(sql.PAGE, values, fetch, 0.0, handle.timeout)
+        if [1 for row in rows if row[1] != namespace]:
+            raise self._bad_index()
+        return list(map(Row._make, rows))
+
+    def sealers(self) -> set[bytes]:
+        found = {key_id for (key_id,) in self._handle.all(sql.SEALERS, (sql.MOST_SEALERS,))}
+        self._handle.engine.known_sealers |= found
+        return found
+
+    def totals(self, namespace: str, now: float) -> list[Total]:
         files: Counter[Any] = Counter()  # by codec and protocol
         sizes: Counter[Any] = Counter()
         totals = []
         statements = [(statement, (namespace, now)) for statement in (sql.TOTALS_SPILLED, sql.TOTALS)]
-        for named, protocol, *figures in self._engine.read_together(statements, now, self._timeout):
+        for named, protocol, *figures in self._handle.engine.read_together(statements, 0.0, self._handle.timeout):
             codec = named.decode("utf-8", "backslashreplace") if type(named) is NotText else named
             if len(figures) == 1:
                 files[codec, protocol] += count_of(figures[0])
@@ -221,37 +157,88 @@ class SqliteReading:
             totals.append(Total(codec, protocol, records, size + beside, files[codec, protocol], beside))
         return totals
 
-    def expired(self, namespace: str, after: tuple[float, int] | None, now: float, limit: int) -> list[Row]:
-        position = (-math.inf, -sql.LARGEST_ID) if after is None else after
-        rows = self._engine.read(sql.EXPIRED, (namespace, now, *position, limit), take_page, now, self._timeout)
-        self._in_order([position, *((row.expires, row.id) for row in rows)], False)
-        return self._all_in(namespace, rows)
-
-    def expiring(self, after: str | None, now: float, limit: int) -> list[tuple[str, bool]]:
-        found: list[tuple[str, bool]] = []
-        place: str | bytes | None = after
-        while True:
-            statement, values = (sql.FIRST_EXPIRING, ()) if place is None else (sql.NEXT_EXPIRING, (place,))
-            left = limit - len(found)
-            rows = self._all(statement, (*values, left, now), 0.0)
-            found += [(self._text(name), bool(has)) for name, has in rows if type(name) is not NotText]
-            passed = [] if place is None else [sql.as_bytes(place)]
-            self._in_order([*passed, *(sql.as_bytes(name) for name, _ in rows)], False)
-            if len(found) == limit or len(rows) < left:
-                return found
-            place = rows[-1][0]  # some were no text: nobody can have opened such a namespace
-
-    def usage(self) -> SqliteUsage:
-        engine = self._engine
+    def usage(self) -> Usage:
+        engine = self._handle.engine
         error = engine.checkpoints.error
         pinned_bytes, process = pinned(engine.path) if engine.coherence.index() is not None else (0, None)
-        return SqliteUsage(
-            file_bytes=0 if engine.shared else engine.file_bytes(),
-            wal_bytes=0 if engine.shared else engine.checkpoints.log_bytes(),
-            checkpoint_error=None if error is None else str(error),
-            wal_pinned_bytes=pinned_bytes,
-            wal_pinned_by=process,
+        return Usage(
+            engine.file_bytes(),
+            engine.checkpoints.log_bytes(),
+            pinned_bytes,
+            process,
+            None if error is None else str(error),
         )
+
+    # -- pages
+
+    def _page(
+        self, statement: str, values: tuple[Any, ...], namespace: str | None, order: Order, limit: int, fields: Fields
+    ) -> Page:
+        """What a statement that takes a limit at its end gives."""
+        rows, is_last = self._rows(statement, values, limit, fields)
+        items = list(map(Row._make, rows)) if namespace is None else self._items(rows, namespace, fields)
+        return Page(items, None if is_last or not rows else _cursor(rows[-1], order, fields))
+
+    def _by_name(
+        self, namespace: str, after: str | bytes | None, prefix: str, limit: int, reverse: bool, fields: Fields
+    ) -> Page:
+        lower, upper = (sql.bytes_bounds if isinstance(after, bytes) else sql.bounds)(prefix, after, reverse)  # type: ignore[arg-type]
+        ends = (lower,) if upper is None else (lower, upper)
+        statement = sql.NAME_PAGES[fields, upper is not None, reverse]
+        rows, is_last = self._rows(statement, (namespace, *ends), limit, fields)
+        column = _NAME_AT[fields]
+        places = [sql.as_bytes(row[column]) for row in rows if isinstance(row[column], str | bytes)]
+        self._in_order(places if after is None else [sql.as_bytes(after), *places], reverse)
+        items = self._items(rows, namespace, fields)
+        return Page(items, None if is_last or not rows else rows[-1][column])
+
+    def _rows(self, statement: str, values: tuple[Any, ...], limit: int, fields: Fields) -> tuple[list[Any], bool]:
+        """What was fetched, and whether that was the last of it."""
+        handle = self._handle
+        values = *values, min(limit, sql.LARGEST_ID)
+        if fields is _ROW:
+            return handle.engine.read(statement, values, _part_of(limit), 0.0, handle.timeout)
+        rows = handle.all(statement, values)
+        return rows, len(rows) < limit
+
+    def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
+        """Those whose name is valid text: no other name can be asked for."""
+        column = _NAME_AT[fields]
+        if [1 for row in rows if type(row[column]) is not str]:
+            if fields is _LISTED and [1 for row in rows if row[0] is None]:
+                raise self._bad_index()
+            rows = [row for row in rows if type(row[column]) is not NotText]
+            for row in rows:
+                self._text(row[column])
+        if fields in _NAMESPACED and [1 for row in rows if row[1] != namespace]:
+            raise self._bad_index()
+        return list(map(_MAKE[fields], rows))
+
+    def _expiries(self, after: tuple[str, Any] | None, until: float, limit: int) -> Page:
+        """Of all namespaces in turn; `after` is one of them, and how far it was read, None: all of it."""
+        items: list[Row] = []
+        namespace: str | bytes | None = None
+        if after is not None:
+            namespace, place = after
+            if place is not None:
+                page = self.scan(self._text(namespace), Order.EXPIRY, after=place, until=until, limit=limit)
+                items = page.items
+                if page.next is not None:
+                    return Page(items, (namespace, page.next))
+        statement, first = (sql.FIRST_EXPIRING, ()) if namespace is None else (sql.NEXT_EXPIRING, (namespace,))
+        rows = self._handle.all(statement, (*first, NAMESPACES_AT_ONCE, until))
+        passed = [] if namespace is None else [sql.as_bytes(namespace)]
+        self._in_order([*passed, *(sql.as_bytes(name) for name, _ in rows)])
+        for name, has_expired in rows:
+            if has_expired and type(name) is not NotText:  # else such a namespace cannot be opened
+                if len(items) >= limit:
+                    return Page(items, (namespace, None))
+                page = self.scan(self._text(name), Order.EXPIRY, until=until, limit=limit - len(items))
+                items = items + page.items
+                if page.next is not None:
+                    return Page(items, (name, page.next))
+            namespace = name
+        return Page(items, (namespace, None) if len(rows) == NAMESPACES_AT_ONCE else None)
 
     # -- whether that is what was asked
 
@@ -261,63 +248,51 @@ class SqliteReading:
             return found
         raise self._damaged(found, "a name")
 
-    def _indexed(self, name: Any, is_so: Any) -> str:
-        """A name on which table and index agree: no seal is checked where names are listed."""
-        if is_so:
-            return self._text(name)
-        raise self._bad_index()
-
     def _damaged(self, found: Any, what: str) -> Corrupt:
-        return Corrupt(f"{self.location} is damaged: {found!r:.80} stands where {what} should; restore a backup")
+        where = self._handle.location
+        return Corrupt(f"{where} is damaged: {found!r:.80} stands where {what} should; restore a backup")
 
-    def _moves_on(self, moves: bool) -> None:
-        """A page ends past its beginning, or whoever asks for page after page never comes to an end."""
-        if not moves:
-            raise self._bad_index()
-
-    def _in_order(self, ids: list[Any], reverse: bool) -> None:
+    def _in_order(self, places: list[Any], reverse: bool = False) -> None:
         """No record comes twice, nor out of its place, as a damaged index has them."""
-        if not all(map(gt if reverse else lt, ids, ids[1:])):
+        if not all(map(gt if reverse else lt, places, places[1:])):
             raise self._bad_index()
 
-    def _asked_for(self, found: Found, namespace: str, name: str | None = None) -> Found:
-        """What was found is what was looked for: by a damaged or planted index it can be any row of the table."""
-        if found.namespace != namespace or (name is not None and found.name != name):
-            raise self._bad_index()
-        return found
-
-    def _all_in(self, namespace: str, rows: list[Row]) -> list[Row]:
-        for row in rows:
-            if row.namespace != namespace:
-                raise self._bad_index()
-        return rows
-
-    def _check_nowhere(self, namespace: str, name: str, now: float) -> None:
+    def _check_nowhere(self, namespace: str, name: str) -> None:
         """A name that was not found is not there. The table is searched only where the index is damaged."""
-        if 0 in self._one(sql.NEIGHBOURS, (namespace, name, namespace, name), now) and self._one(
-            sql.IS_IN_TABLE, (namespace, name), now
+        if 0 in self._handle.one(sql.NEIGHBOURS, (namespace, name, namespace, name)) and self._handle.one(
+            sql.IS_IN_TABLE, (namespace, name)
         ):
             raise self._bad_index()
 
-    def _all_named(self, found: list[Found], names: Sequence[str]) -> list[Found]:
-        asked = set(names)
-        if any(one.name not in asked for one in found):
-            raise self._bad_index()
-        return found
-
     def _bad_index(self) -> Corrupt:
-        return bad_index(self.location)
+        return bad_index(self._handle.location)
 
-    # -- asking
 
-    def _one(self, statement: str, values: Sequence[Any], now: float) -> Any:
-        return self._engine.read(statement, values, fetch_one, now, self._timeout)
+_NAMESPACED = (_ROW, Fields.HEADER)  # have the namespace as their second column
+_NAME_AT = {_ROW: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
+_ID_AT = {_ROW: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 
-    def _all(self, statement: str, values: Sequence[Any], now: float) -> list[Any]:
-        return self._engine.read(statement, values, fetch_all, now, self._timeout)
 
-    def _read_many(self, statement: str, first: Sequence[Any], names: Sequence[str], now: float) -> list[Any]:
-        """One statement for each MANY names, which come after the `first` values; several of them in one snapshot."""
-        parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
-        statements = [(statement.format(", ".join("?" * len(part))), part) for part in parts]
-        return self._engine.read_together([(text, (*first, *part)) for text, part in statements], now, self._timeout)
+def _cursor(values: Sequence[Any], order: Order, fields: Fields) -> Cursor:
+    """The cursor behind what was read last, also where that is no item."""
+    id_ = values[_ID_AT[fields]]
+    return id_ if order is Order.INSERTED else (values[-1], id_)  # by EXPIRY there are whole rows alone
+
+
+def _part_of(limit: int) -> Fetch[tuple[list[Any], bool]]:
+    """Fetches the next rows, so many that they are a page; and whether they are the last ones."""
+
+    def fetch(cursor: sqlite3.Cursor) -> tuple[list[Any], bool]:
+        rows: list[Any] = []
+        size = 0
+        while len(rows) < limit and size <= PAGE_BYTES:
+            some = cursor.fetchmany(PAGE_PART)
+            if not some:
+                break
+            rows += some
+            # Of a file made by hand a body may be anything; the check of the seal says so.
+            size += sum([len(row[7]) for row in some if type(row[7]) is bytes])
+        cursor.close()  # ends the read transaction
+        return rows, len(rows) < limit and size <= PAGE_BYTES
+
+    return fetch

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from store.engines.contract import Fields
+
 _COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
 )
@@ -14,7 +16,6 @@ _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
     "revision, created, modified, expires, seal, spill"
 )
-_ONE = "FROM records WHERE namespace = ? AND name = ? AND (expires IS NULL OR expires > ?)"
 _ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
@@ -22,11 +23,20 @@ LARGEST_ID = 2**63 - 1
 # The expiry is compared above, where the seal tells whether it is the one that was written.
 _NAMED = "FROM records WHERE namespace = ? AND name = ?"
 FIND = f"SELECT {_COLUMNS} {_NAMED}"
-EXISTS = f"SELECT {_ALIVE} {_NAMED}"
-
-GET = f"SELECT {_COLUMNS} {_ONE}"
-HEADER = f"SELECT {_HEADER} {_ONE}"
-IDENTITY = f"SELECT id, created, revision {_ONE}"
+# What each of `Fields` takes; LISTED has statements of its own.
+FIELDS = {
+    Fields.ROW: _COLUMNS,
+    Fields.HEADER: _HEADER,
+    Fields.MARK: "name, id, created, revision, expires, crc",
+}
+STAMP_OF = f"SELECT revision, seal, expires {_NAMED}"
+FIND_ONE = {
+    fields: f"SELECT {columns} {_NAMED}" for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
+}
+FIND_ALL = {  # {} becomes a list of "?"
+    fields: f"SELECT {columns} FROM records WHERE namespace = ? AND name IN ({{}})"
+    for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
+}
 
 # Whether the entries before and after a name that was not found say what the table does (NULL: there is none). Where
 # an entry is damaged, a search for what it was, or for what it hides, ends beside it.
@@ -43,15 +53,14 @@ IS_IN_TABLE = "SELECT 1 FROM records NOT INDEXED WHERE namespace = ? AND name = 
 
 # {} becomes a list of "?": SQLite takes 32,766 of them, we use MANY at a time.
 MANY = 500
-FIND_MANY = f"SELECT {_COLUMNS} FROM records WHERE namespace = ? AND name IN ({{}})"
-HEADERS = f"SELECT {_HEADER} FROM records WHERE namespace = ? AND {_ALIVE} AND name IN ({{}}) ORDER BY name"
-
 # A subtraction of two index scans: testing `expires` on each record would read every row.
-COUNT = (
+_COUNT = (
     "SELECT (SELECT count(*) FROM records INDEXED BY records_by_namespace WHERE namespace = ?) - "
     "(SELECT count(*) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires <= ?)"
 )
-NEXT_EXPIRY = "SELECT min(expires) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires > ?"
+COUNT_UNTIL = (
+    f"{_COUNT}, (SELECT min(expires) FROM records INDEXED BY records_by_expiry WHERE namespace = ? AND expires > ?)"
+)
 LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
 
 # INDEXED BY, because by the unique index each page would sort the namespace: 129 ms instead of 0.3 ms
@@ -59,55 +68,57 @@ LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE nam
 _IN_ORDER = "FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
 _PAGE = f"{_IN_ORDER} AND id > ? AND id <= ? ORDER BY id"
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
-PAGE_REVERSE = f"SELECT {_COLUMNS} {_PAGE} DESC"
-LAST = f"SELECT {_COLUMNS} {_IN_ORDER} AND {_ALIVE} ORDER BY id DESC LIMIT 1"
-# Listings of names check no seal. So table and indexes must agree on each: on its name, and that it has expired.
-_HAS_EXPIRED = (
-    "{row}.expires <= ? AND EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
-    "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id)"
-)
 _IS_INDEXED = (
     "EXISTS (SELECT 1 FROM records i INDEXED BY sqlite_autoindex_records_1 "
     "WHERE i.namespace = records.namespace AND i.name = records.name AND i.id = records.id)"
 )
-_NAME_PAGE = (
-    f"SELECT id, name, {_ALIVE} AND {_IS_INDEXED} {_IN_ORDER} "
-    f"AND NOT coalesce({_HAS_EXPIRED.format(row='records')}, 0) AND id > ? AND id <= ? ORDER BY id"
+# Listings of names check no seal. So table and indexes must agree on each, on its name and on when it expires; else
+# its name is NULL.
+_EXPIRY_INDEXED = (
+    "({row}.expires IS NULL OR EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
+    "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id))"
 )
-NAME_PAGE = f"{_NAME_PAGE} LIMIT ?"
-NAME_PAGE_REVERSE = f"{_NAME_PAGE} DESC LIMIT ?"
+_IS_SOUND = f"{_IS_INDEXED} AND {_EXPIRY_INDEXED.format(row='records')}"
+_LISTED_PAGE = f"SELECT CASE WHEN {_IS_SOUND} THEN name END, expires, id {_PAGE}"
+PAGES = {  # (fields, reverse) → a page in order of insertion
+    (fields, reverse): f"{text}{' DESC' if reverse else ''} LIMIT ?"
+    for reverse in (False, True)
+    for fields, text in [
+        *((fields, f"SELECT {columns} {_PAGE}") for fields, columns in FIELDS.items()),
+        (Fields.LISTED, _LISTED_PAGE),
+    ]
+}
 
 # By row id, which is the table itself: no index takes part that a damaged file could have wrong.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
-EVERY = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id"
+EVERY_PAGE = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
 QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up to 100 lines
 INTEGRITY_CHECK = "PRAGMA integrity_check"
 BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
 BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
 # By the index of names alone, which covers it: no row is read.
+EVERY_NAME = "SELECT id, namespace, name FROM records NOT INDEXED WHERE id <= ? ORDER BY id"
 NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
 # LEFT: an entry of the index that leads to no record must not go unseen.
-_NAMES = (
-    "SELECT i.name, t.namespace = i.namespace AND t.name = i.name AND (t.expires IS NULL OR t.expires > ?) "
+_LISTED_NAMES = (
+    "SELECT CASE WHEN t.namespace = i.namespace AND t.name = i.name "
+    f"AND {_EXPIRY_INDEXED.format(row='t')} THEN i.name END, t.expires, i.id "
     "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
-    f"WHERE i.namespace = ? AND NOT coalesce({_HAS_EXPIRED.format(row='t')}, 0) AND i.name >= CAST(? AS TEXT)"
 )
-NAMES = {  # (is there an upper bound, reverse) → statement
-    (False, False): f"{_NAMES} ORDER BY i.name LIMIT ?",
-    (True, False): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name LIMIT ?",
-    (False, True): f"{_NAMES} ORDER BY i.name DESC LIMIT ?",
-    (True, True): f"{_NAMES} AND i.name < CAST(? AS TEXT) ORDER BY i.name DESC LIMIT ?",
+_BY_NAME = "FROM records i INDEXED BY sqlite_autoindex_records_1 "
+NAME_PAGES = {  # (fields, is there an upper bound, reverse) → a page in order of names
+    (fields, bounded, reverse): f"{text}WHERE i.namespace = ? AND i.name >= CAST(? AS TEXT) "
+    f"{'AND i.name < CAST(? AS TEXT) ' if bounded else ''}ORDER BY i.name{' DESC' if reverse else ''} LIMIT ?"
+    for bounded in (False, True)
+    for reverse in (False, True)
+    for fields, text in [
+        *((fields, f"SELECT {columns} {_BY_NAME}") for fields, columns in FIELDS.items()),
+        (Fields.LISTED, _LISTED_NAMES),
+    ]
 }
 
-# Those that have expired too: whoever watches tells an expiry from a deletion.
-_MARKS = "SELECT name, id, created, revision, expires, crc FROM records WHERE namespace = ? AND name"
-MARKS = {  # is there an upper bound → statement
-    False: f"{_MARKS} >= CAST(? AS TEXT) ORDER BY name LIMIT ?",
-    True: f"{_MARKS} >= CAST(? AS TEXT) AND name < ? ORDER BY name LIMIT ?",
-}
-MARKS_OF = f"{_MARKS} IN ({{}}) ORDER BY name"
 DATA_VERSION = "PRAGMA data_version"
 
 # The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
@@ -127,8 +138,8 @@ PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > exclude
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
 DELETE_UNSPILLED = f"{DELETE} AND spill IS NULL"
+DELETE_STAMPED = f"{DELETE_UNSPILLED} AND revision || '-' || lower(hex(substr(seal, 9))) = ?"
 DELETE_EXPIRED = "DELETE FROM records WHERE namespace = ? AND name = ? AND expires <= ?"
-DELETE_ROW = "DELETE FROM records WHERE id = ? AND namespace = ? AND name = ?"
 CLEAR = "DELETE FROM records WHERE namespace = ?"
 EXPIRED = (
     f"SELECT {_COLUMNS} FROM records INDEXED BY records_by_expiry "

@@ -64,7 +64,7 @@ class Raw(Defaults):
         execute, loads = self.conn.execute, pickle.loads
 
         def get(name: str) -> Any:
-            return loads(execute(sql.GET, ("", name, NOW)).fetchone()[_BODY])
+            return loads(execute(sql.FIND, ("", name)).fetchone()[_BODY])
 
         def set_(name: str, value: Any) -> None:
             execute(sql.PUT, row(name, value))

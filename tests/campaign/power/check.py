@@ -84,7 +84,7 @@ def opened(path: Path) -> Store[Any]:
 def _looked_at(store: Store[Any]) -> tuple[State, str | None]:
     """All values, and what SQLite and `verify` say of them."""
     found = {name: plain(value) for name, value in store.items()}
-    engine = store.opened.engine._engine  # type: ignore[attr-defined]
+    engine = store.opened.engine.handle.engine  # type: ignore[attr-defined]
     checked = engine.read("PRAGMA integrity_check", (), fetch_all, 0.0, 1.0)
     if checked != [("ok",)]:
         return found, f"integrity_check: {checked}"

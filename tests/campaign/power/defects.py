@@ -14,8 +14,8 @@ import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
 import store.trust.keys.file as key_file
-from store.engines.sqlite.backend import SqliteBackend
 from store.engines.sqlite.spill.files import dropped
+from store.engines.sqlite.writing import Writing
 
 
 def nothing() -> None:
@@ -34,15 +34,16 @@ def too_little_sync() -> None:
 
 def unlinked_at_commit() -> None:
     """The files that a commit drops are removed right after it, not after a checkpoint."""
-    drop = SqliteBackend._drop
+    drop = Writing._drop
 
     def drop_and_unlink(self: Any, spills: Any, but: str | None = None) -> None:
         found = list(spills)
         drop(self, found, but)
-        files, _ = dropped(self._engine, found, but)
-        self._engine.slot().current().on_commit(lambda: self._engine.spill.folder.remove(files))
+        engine = self._handle.engine
+        files, _ = dropped(engine, found, but)
+        engine.slot().current().on_commit(lambda: engine.spill.folder.remove(files))
 
-    SqliteBackend._drop = drop_and_unlink  # type: ignore[method-assign]
+    Writing._drop = drop_and_unlink  # type: ignore[method-assign]
 
 
 def files_not_synced() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from store import Store
 from store.care.recover import recover
+from store.engines.contract import Fields, every_row
 from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, StoreError
 from store.importers.sqlite_source import opened
@@ -78,7 +79,7 @@ def empty(path: Path, name: str) -> None:
 
 
 WALKS: dict[str, Callable[[Store[Any]], object]] = {
-    "every row": lambda s: list(s.opened.engine.every_row()),
+    "every row": lambda s: list(every_row(s.opened.engine)),
     "rows": lambda s: list(s.items()),
     "snapshot": lambda s: s == {"x": 1},
     "names": lambda s: s.names(),
@@ -86,10 +87,10 @@ WALKS: dict[str, Callable[[Store[Any]], object]] = {
     "reversed": lambda s: list(reversed(s)),
     "len": len,
     "records": lambda s: list(s.records()),
-    "listed": lambda s: list(s.opened.engine.listed()),
-    "row count": lambda s: s.opened.engine.row_count(),
+    "listed": lambda s: list(s.opened.engine.care.unfound([])),
+    "row count": lambda s: s.opened.engine.care.row_count(),
     "stats": lambda s: s.stats(),
-    "by key": lambda s: s.opened.engine.count_by_key(),
+    "by key": lambda s: s.opened.engine.care.count_by_key(),
     "watch": lambda s: next(iter(s.watch(timeout=0)), None),
     "clear": lambda s: s.clear(),
     "rekey": lambda s: s.rekey(),
@@ -135,7 +136,7 @@ def test_rows_that_do_not_move_on_are_corrupt(small_pages: Path) -> None:
     with Store[Any](small_pages, key=KEY) as s:
         ids = []
         with pytest.raises(Corrupt, match="damaged"):
-            for row in s.opened.engine.every_row():
+            for row in every_row(s.opened.engine):
                 ids.append(row.id)
         assert ids == sorted(set(ids))
 
@@ -203,7 +204,9 @@ def test_statement_that_never_ends_is_interrupted(path: Path) -> None:
         conn.execute("CREATE TABLE t (x)")
         watched(conn, str(path))
         with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-            conn.execute("WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT 1 FROM c) SELECT count(*) FROM c").fetchone()
+            conn.execute(
+                "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT 1 FROM c) SELECT count(*) FROM c"
+            ).fetchone()
 
 
 def test_sound_database_needs_a_fraction_of_the_budget(path: Path) -> None:
@@ -216,7 +219,8 @@ def test_sound_database_needs_a_fraction_of_the_budget(path: Path) -> None:
         conn.set_progress_handler(lambda: steps.append(1), 100)
         values = {
             sql.INTEGRITY_CHECK: (), sql.QUICK_CHECK: (), sql.EVERY_ROW: (), sql.ROW_COUNT: (), sql.COUNT_BY_KEY: (),
-            sql.NAMES[False, False]: (0.0, "", 0.0, "", -1), sql.NAME_PAGE: (0.0, "", 0.0, 0, sql.LARGEST_ID, -1),
+            sql.NAME_PAGES[Fields.LISTED, False, False]: ("", "", -1),
+            sql.PAGES[Fields.LISTED, False]: ("", 0, sql.LARGEST_ID, -1),
             sql.TOTALS: ("", 0.0), sql.NAMES_BY_INDEX: (), sql.PAGE: ("", 0, sql.LARGEST_ID), sql.CLEAR: ("",),
         }  # fmt: skip
         size = path.stat().st_size
@@ -242,7 +246,9 @@ def alarm() -> Iterator[int]:
     signal.signal(signal.SIGUSR1, before)
 
 
-def test_signal_during_a_statement_is_raised_after_it(path: Path, alarm: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_during_a_statement_is_raised_after_it(
+    path: Path, alarm: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """If the budget's handler were a function, the exception would be raised in it, and the module would drop that."""
     monkeypatch.setattr(step_budget, "STEPS", 1)
     monkeypatch.setattr(step_budget, "LEAST_CALLS", 10**6)

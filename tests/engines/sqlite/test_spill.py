@@ -499,7 +499,9 @@ FAILS: dict[str, tuple[Callable[[Store[Any]], Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("fail, error", FAILS.values(), ids=list(FAILS))
-def test_write_that_fails_leaves_no_file(path: Path, fail: Callable[[Store[Any]], Any], error: type[Exception]) -> None:
+def test_write_that_fails_leaves_no_file(
+    path: Path, fail: Callable[[Store[Any]], Any], error: type[Exception]
+) -> None:
     with small_spill(path, timeout=0) as s:
         s["it"] = BIG
         before = files(path)
@@ -508,7 +510,7 @@ def test_write_that_fails_leaves_no_file(path: Path, fail: Callable[[Store[Any]]
         assert files(path) == before
         assert garbage(path) == set()
         assert dict(s) == {"it": BIG}
-        assert s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
+        assert s.opened.engine.blobs._pending == {}  # type: ignore[union-attr]
 
 
 def test_write_that_fails_in_the_middle_leaves_no_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +548,7 @@ def test_interrupt_after_the_commit_keeps_the_file(path: Path, monkeypatch: pyte
     """The transaction counts as rolled back; what its row names must stay all the same."""
     with small_spill(path) as s:
         s["before"] = 1
-        slot = s.opened.engine._engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine.handle.engine.slot()  # type: ignore[attr-defined]
         run = type(slot).run
 
         def committed_and_interrupted(self: Any, sql: str, *args: Any) -> Any:

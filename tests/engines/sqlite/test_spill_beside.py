@@ -196,8 +196,10 @@ def test_raw_batches_end_by_size(path: Path, target: Path, monkeypatch: pytest.M
     lines = lines_of(path)
     with small_spill(target) as s:
         commits = []
-        transaction = s.opened.engine.transaction
-        monkeypatch.setattr(s.opened.engine, "transaction", lambda: (commits.append(1), transaction())[1])
+        transaction = s.opened.engine.transactions.begin
+        monkeypatch.setattr(
+            s.opened.engine.transactions, "begin", lambda **how: (commits.append(1), transaction(**how))[1]
+        )
         assert len(list(import_raw(s.opened, lines))) == 5
         assert len(commits) >= 5
 
@@ -246,7 +248,7 @@ def test_importers_compare_and_try_without_leaving_files(path: Path) -> None:
         assert holds_same(s.opened, "it", VALUE) is True
         assert holds_same(s.opened, "it", [Buffered(OTHER)]) is False
         check_storable(s.opened, "new", VALUE)
-        assert files(path) == before and s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
+        assert files(path) == before and s.opened.engine.blobs._pending == {}  # type: ignore[union-attr]
 
 
 def test_export_for_other_programs(path: Path, tmp_path: Path) -> None:

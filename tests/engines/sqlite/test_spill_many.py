@@ -68,7 +68,7 @@ def test_write_that_is_rolled_back_leaves_no_file(path: Path) -> None:
         with pytest.raises(ZeroDivisionError), s.transaction():
             s.update(many())
             raise ZeroDivisionError
-        assert files(path) == [] and s.opened.engine.spill._pending == {}  # type: ignore[union-attr]
+        assert files(path) == [] and s.opened.engine.blobs._pending == {}  # type: ignore[union-attr]
 
 
 def test_files_of_a_transaction_are_no_orphans_until_it_ends(path: Path) -> None:

@@ -9,7 +9,9 @@ from store.engines.sqlite import statements as sql
 
 STATEMENTS = {
     name: text for name, text in vars(sql).items() if isinstance(text, str) and not name.startswith("__")
-} | {f"NAMES {key}": text for key, text in sql.NAMES.items()}
+} | {
+    f"{name} {key}": text for name in ("NAME_PAGES", "PAGES", "FIND_ALL") for key, text in getattr(sql, name).items()
+}
 
 
 @pytest.mark.parametrize("name", sorted(STATEMENTS))
@@ -24,7 +26,7 @@ def test_a_page_of_names_costs_the_same_wherever_it_begins(path, prefix, reverse
     names = [f"n{number:04}" for number in range(3000)]
     with Store(path) as s:
         s.update(dict.fromkeys(names))
-        connection = s.opened.engine._engine.slot().ready()
+        connection = s.opened.engine.handle.engine.slot().ready()
 
         def steps_to(after):
             """How many instructions of SQLite's machine it takes to read ten names."""

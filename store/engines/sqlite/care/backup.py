@@ -37,7 +37,7 @@ _READONLY = 8
 
 
 def backup(engine: Engine, path: str, check: Check, progress: Progress | None, timeout: float) -> Copied:
-    """The contract `Backend.backup`; `path` is absolute."""
+    """The contract `Care.backup`; `path` is absolute."""
     if engine.slot().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
     lease = retain(engine)  # whoever is told of the progress may close the store
@@ -55,7 +55,7 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
     older = _older(engine, target, timeout)
     with partial_beside(target, timeout) as partial:
         folder = folder_beside(target, partial)
-        source = folder if engine.spill is None else engine.spill.folder
+        source = engine.spill.folder
         files = FileCopies(source, folder, timeout)
         try:
             copied = copy_state(engine, partial, files, check, report, timeout)
@@ -74,8 +74,6 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
 
 def refuse_own(engine: Engine, target: str) -> None:
     """Raises: StoreError: the target is the store that is copied, or one of the files that belong to it."""
-    if engine.shared:
-        return
     own = [engine.path + suffix for suffix in _OWN]
     if target in own or os.path.dirname(target) in own or _is_same(engine, target):
         raise StoreError(f"{target} is what is to be copied, or a file of it; give another path")

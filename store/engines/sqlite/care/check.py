@@ -30,7 +30,7 @@ def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
         problems.append("the table identity does not hold one id and the format that this release writes")
     if engine.read(sql.BAD_SEALERS, (), fetch_all, 0.0, timeout) != [(0,)]:
         problems.append("the table sealers holds what is no id of a key")
-    if not quick and not engine.shared:
+    if not quick:
         problems += log_damage(engine)
     return problems
 
@@ -56,8 +56,6 @@ def unread_commits(engine: Engine) -> int:
 
     A power cut leaves some too, with `durability="normal"`: their frames were written and those before them were not.
     """
-    if engine.shared:
-        return 0
     with _opened_log(engine) as log:
         size, frames, read = _frames(engine, log)
         return sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:])

@@ -43,8 +43,6 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     if engine.slot().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
     spill = engine.spill
-    if spill is None:
-        return SqliteFreed()
     spill.let_go_of_leftovers()
     before = _database_bytes(engine)
     steps = _Steps(progress)

@@ -33,8 +33,7 @@ from store.system.step_budget import watched
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
-ALL_PAGES = -1
-PRIVATE = 0o600  # the rights of a copy of what was in memory
+PRIVATE = 0o600
 
 _SUFFIXES = ("", "-journal", "-wal", "-shm")
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -156,31 +155,27 @@ def copy_state(
     """
     engine.check_in_place()
     with translated(partial):
-        _make(partial, None if engine.shared else os.stat(engine.path))
-    if engine.shared:
-        copied = _from_memory(engine, partial, report, timeout)
-    else:
-        slot = engine.open_slot()
-        slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
-        try:
-            copied = slot.run(
-                "BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, check, report), timeout
-            )
-        finally:
-            engine.close_slot(slot)
+        _make(partial, os.stat(engine.path))
+    slot = engine.open_slot()
+    slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
+    try:
+        copied = slot.run(
+            "BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, check, report), timeout
+        )
+    finally:
+        engine.close_slot(slot)
     with translated(partial):
         _finish(engine.path, partial, copied, check)
     return copied
 
 
-def _make(partial: str, source: os.stat_result | None) -> None:
+def _make(partial: str, source: os.stat_result) -> None:
     """An empty file with the rights of the source, before there is anything in it to read.
 
     But its owner may write it: who copies a store that is only read, and is not theirs, makes a copy of their own.
     """
     with Descriptor(partial, _NEW, PRIVATE) as descriptor:
-        if source is not None:
-            give_rights(descriptor, source, source.st_mode & 0o666 | PRIVATE)
+        give_rights(descriptor, source, source.st_mode & 0o666 | PRIVATE)
 
 
 def _sync(path: str) -> None:
@@ -205,28 +200,13 @@ def _snapshot(
             except Corrupt as exc:
                 raise exc.about(name, namespace) from None
         files.sync()
-        _copy_pages(conn, partial, engine.path, report.add, STEP_PAGES)
+        _copy_pages(conn, partial, engine.path, report.add)
         return copied
     finally:
         conn.rollback()
 
 
-def _from_memory(engine: Engine, partial: str, report: Report, timeout: float) -> Copied:
-    """There is one connection, whose lock is not held while anybody is told of it."""
-    slot = engine.slot()
-
-    def copy() -> None:
-        with slot.guard:
-            _copy_pages(slot.ready(), partial, engine.path, _nothing, ALL_PAGES)
-
-    engine.alone(copy, timeout)
-    size = os.stat(partial).st_size
-    report.begin(size)
-    report.add(size)
-    return Copied(database_bytes=size)
-
-
-def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell, pages: int) -> None:
+def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell) -> None:
     """By SQLite's own backup; as the snapshot stands, it does not begin anew when others write.
 
     Raises:
@@ -244,7 +224,7 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell,
 
         page_bytes: int = source.execute("PRAGMA page_size").fetchone()[0]
         try:
-            source.backup(target, pages=pages, progress=told)
+            source.backup(target, pages=STEP_PAGES, progress=told)
         except SQLITE_ERRORS as exc:
             of_source = code_of(exc) in (_CORRUPT, _NOTADB) or getattr(exc, "sqlite_errorcode", 0) in _READ_ERRORS
             raise translate(exc, path if of_source else partial) from exc

@@ -14,12 +14,13 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
+from store.engines.registry import is_in_transaction
 from store.engines.sqlite import schema
 from store.engines.sqlite.care.copy import PARTIAL, locked, translated
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.errors import SQLITE_ERRORS, code_of
 from store.engines.sqlite.opening import companions
-from store.engines.sqlite.opening.attach import is_attached, is_in_transaction
+from store.engines.sqlite.opening.attach import is_attached
 from store.engines.sqlite.opening.connection import apart, probe
 from store.engines.sqlite.opening.files import identity_at
 from store.engines.sqlite.opening.single_name import check_single_name

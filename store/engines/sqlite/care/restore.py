@@ -73,7 +73,6 @@ def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout
     """Others read and write until all is there and checked; then they wait for one commit."""
     if live.slot().current() is not None:
         raise StoreError(f"{live.path} cannot be restored inside its transaction; leave the block first")
-    assert source.spill is not None and live.spill is not None
     with partial_beside(live.path, timeout) as partial:
         files = FileCopies(source.spill.folder, live.spill.folder, timeout)
         is_written = False

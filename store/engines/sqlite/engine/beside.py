@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from store.engines.sqlite.engine.reentry import in_use, is_in_block
+from store.engines.reentry import in_use, is_in_block
 
 if TYPE_CHECKING:
     from store.engines.sqlite.engine.engine import Engine, Touched
@@ -19,11 +19,11 @@ def read_beside(
 ) -> T:
     """As `Engine.read`. In the block of its own that the program is in, the caller sees what the block has written.
 
-    Else it sees what is committed. Raises: InUse: there is no other connection, as in memory.
+    Else it sees what is committed. Raises: InUse: there is no other connection.
     """
     if is_in_block(slot):
         return slot.run(statement, params, fetch, timeout)
-    if engine.shared or engine.network:
+    if engine.network:
         raise in_use(slot, problem)
     beside = engine.open_slot()
     try:
@@ -43,7 +43,7 @@ def write_beside(
     timeout: float,
 ) -> tuple[int, bytes | None]:
     """As `Engine.write`, where this thread has no lock yet, or no more. Raises: InUse: it has, or there is none."""
-    if engine.shared or engine.network or engine.writer_lock.is_mine():
+    if engine.network or engine.writer_lock.is_mine():
         raise in_use(slot, problem)
     beside = engine.open_slot()
     try:

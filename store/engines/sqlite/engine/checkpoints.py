@@ -29,7 +29,7 @@ FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers
 class Checkpoints:
     """Of one engine; used under the writer's lock."""
 
-    def __init__(self, path: str, coherence: SqliteCoherence, spill: SqliteSpill | None) -> None:
+    def __init__(self, path: str, coherence: SqliteCoherence, spill: SqliteSpill) -> None:
         self.error: sqlite3.Error | StorageError | None = None
         """Why the last one failed, if it did: the writes are safe in the log all the same."""
         self._path = path
@@ -69,7 +69,7 @@ class Checkpoints:
         self._folded = self._frames() or 0
         try:
             mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
-            gone = (0, 0) if self._spill is None else self._spill.collect(conn, mode, files)
+            gone = self._spill.collect(conn, mode, files)
             self.error = None
         except (sqlite3.Error, StorageError) as exc:  # the commit before it stands
             self.error = exc
@@ -82,7 +82,7 @@ class Checkpoints:
         """How many pages the log may have on a small disk: without it, it alone could fill one with little data."""
         try:
             status = os.statvfs(os.path.dirname(self._path))
-        except (AttributeError, OSError):  # Windows; ":memory:"
+        except (AttributeError, OSError):  # Windows
             return LOG_FRAMES
         return max(LEAST_FRAMES, status.f_bavail * status.f_frsize // LOG_SHARE // PAGE_BYTES)
 

@@ -12,7 +12,7 @@ from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, 
 if TYPE_CHECKING:
     import mmap
 
-    from store.engines.contract import CachedReads
+    from store.engines.capabilities import CachedReads
     from store.system.locking import WriterLock
 
 
@@ -59,7 +59,10 @@ class SqliteCoherence:
     the map is what others write to. No `path`: there is no map, and nothing is cached.
     """
 
-    def __init__(self, path: str | None, writer: WriterLock, is_open: Callable[[], bool]) -> None:
+    def __init__(
+        self, path: str | None, writer: WriterLock, is_open: Callable[[], bool], look: Callable[[float], None]
+    ) -> None:
+        self.look = look
         self.writer = writer
         self.looked = 0.0
         self._path = path

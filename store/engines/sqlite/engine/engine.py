@@ -10,24 +10,21 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 from weakref import ref
 
-from store.engines.contract import LOOK_SECONDS
+from store.engines.capabilities import LOOK_SECONDS
+from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
+from store.engines.named_locks import NamedLocks
+from store.engines.reentry import conflict, is_in_block, refuse
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.beside import read_beside, write_beside
 from store.engines.sqlite.engine.checkpoints import Checkpoints
 from store.engines.sqlite.engine.coherence import SqliteCoherence
 from store.engines.sqlite.engine.log_names import Inode
-from store.engines.sqlite.engine.memory import Committed
-from store.engines.sqlite.engine.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
-from store.engines.sqlite.engine.named_locks import NamedLocks
 from store.engines.sqlite.engine.pool import CLOSING_SECONDS, Pool
-from store.engines.sqlite.engine.reentry import conflict, is_in_block, refuse
 from store.engines.sqlite.engine.slot import Fetch, Slot, row_count
 from store.engines.sqlite.opening.connection import Connect, is_frozen
-from store.engines.sqlite.opening.connection import connect as open_connection
 from store.engines.sqlite.spill.files import GARBAGE_AT_ONCE, SqliteSpill
 from store.errors import StorageError, StoreError
 from store.system.file_status import status_of
@@ -47,7 +44,7 @@ class Engine(Pool):
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    With `shared` there is one connection for all threads (`sqlite_memory`). In `network` mode the writer's lock is
+    In `network` mode the writer's lock is
     taken for every read as well (`sqlite_network`), but for one of a frozen copy.
     """
 
@@ -56,15 +53,14 @@ class Engine(Pool):
     ) -> None:
         super().__init__(path, inode, connect, network=network)
         self.read_only = read_only
-        self.memory = Committed(self.slot(), self.add_slot(_nothing_in_memory)) if self.shared else None
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
         self.writer_lock.folder = self._place.unchanged
-        self.named_locks = NamedLocks(None if self.shared else path + NAMED_LOCKS_SUFFIX)
-        self.spill = None if self.shared else SqliteSpill(self)
+        self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
+        self.spill = SqliteSpill(self)
         self.known_sealers: set[bytes] = set()
-        mapped = None if self.shared or self.network or is_frozen(connect) else path
-        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection)
+        mapped = None if self.network or is_frozen(connect) else path
+        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection, self._look)
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
 
     def _has_lock(self) -> bool:
@@ -73,9 +69,7 @@ class Engine(Pool):
         A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
         reading while one commits. It makes none: writers of another user could not open it.
         """
-        if self.read_only:
-            return self.network and os.access(self.path + ".lock", os.W_OK)
-        return not self.shared
+        return not self.read_only or (self.network and os.access(self.path + ".lock", os.W_OK))
 
     @property
     def handles(self) -> int:
@@ -99,8 +93,6 @@ class Engine(Pool):
         try:
             slot.operation = sys._getframe()
             inside = slot.transaction is not None and slot.settled() is not None
-            if self.memory is not None and not inside:
-                return self.memory.read(statement, params, fetch, timeout)
             if self.network and not inside:
                 return self.exclusively(slot, statement, params, fetch, timeout)
             return slot.run(statement, params, fetch, timeout)
@@ -140,7 +132,7 @@ class Engine(Pool):
         """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
 
         `touched`: namespace and name of all that it can change; None: anything. Returns how many rows it changed;
-        and what `Backend.put` does.
+        and what `Engine.put` does.
         """
         slot = self.slot()
         if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
@@ -153,11 +145,8 @@ class Engine(Pool):
                 return self.write_alone(slot, statement, params, touched, size, timeout)
             transaction.check_alive()  # else the statement would be a transaction of its own
             transaction.touch(touched)
-            if self.memory is None:
-                self.checkpoints.wrote(1, size)
-                return slot.run(statement, params, row_count, timeout), None
-            run = partial(slot.run, statement, params, row_count, timeout)
-            return self.memory.note(transaction.statements, run, statement, params, size), None
+            self.checkpoints.wrote(1, size)
+            return slot.run(statement, params, row_count, timeout), None
         finally:
             slot.operation = outer
             if slot.put_off:
@@ -170,8 +159,6 @@ class Engine(Pool):
         hold = Hold()
         self.take(hold, slot, timeout)
         try:
-            if self.memory is not None:
-                return self.memory.write(statement, params, size, timeout), None
             before, after = self.coherence.header(), None
             changed = slot.run(statement, params, row_count, timeout)
             self.check_log()
@@ -193,10 +180,6 @@ class Engine(Pool):
             transaction = slot.settled()
             assert transaction is not None
             transaction.touch(touched)
-            if self.memory is not None:
-                rows = list(rows)
-                run = partial(slot.run_many, statement, rows)
-                return self.memory.note(transaction.statements, run, statement, rows, size)
             changed = slot.run_many(statement, rows)
             self.checkpoints.wrote(len(rows), size)
             return changed
@@ -267,7 +250,7 @@ class Engine(Pool):
 
     def committed(self, slot: Slot) -> None:
         """After each commit, the writer's lock still held."""
-        if not self.shared and self.checkpoints.is_due():
+        if self.checkpoints.is_due():
             self.fold(slot)
 
     def fold(self, slot: Slot, mode: str | None = None, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
@@ -314,8 +297,7 @@ class Engine(Pool):
                 self.take(Hold(), self.slot(), 0.0)
         lost = self._close_on_lost_log()
         super().close()
-        if self.spill is not None:
-            self.spill.forget()
+        self.spill.forget()
         self.writer_lock.close()
         if lost is not None:
             raise lost
@@ -337,15 +319,10 @@ class Engine(Pool):
         in_use = super().renew()
         self.named_locks.forget()
         self.coherence.renew()
-        if self.spill is not None:
-            self.spill.renew()
+        self.spill.renew()
         return in_use
 
 
 def _is_open(reference: ref[Any]) -> bool:
     lease = reference()
     return lease is not None and getattr(lease, "is_open", False)
-
-
-def _nothing_in_memory(_: Slot) -> sqlite3.Connection:
-    return open_connection(":memory:")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from store.engines.contract import LOOK_SECONDS
+from store.engines.capabilities import LOOK_SECONDS
 from store.errors import OutcomeUnknown, StorageError
 from store.system.clock import steady_clock
 from store.system.descriptors import Descriptor

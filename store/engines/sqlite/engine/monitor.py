@@ -1,21 +1,23 @@
-"""What a watcher asks of SQLite: has anybody committed anything, and which records are there now?"""
+"""The questions of a watcher to SQLite: was anything committed, and which records are there now?"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
+from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import Fetch, NotText, Slot, fetch_all
+from store.engines.sqlite.engine.slot import Fetch, NotText, fetch_all
 from store.engines.sqlite.opening.connection import BUSY_SECONDS, is_frozen
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
-from store.rows.row import Header, Mark
+from store.rows.row import Header, Mark, has_expired
 
-NO_WAIT = 0.0  # seconds: whoever watches comes again soon, and may be on an event loop
+NO_WAIT = 0.0  # seconds: a watcher asks again soon, and may be on an event loop
 
 
 class SqliteMonitor:
@@ -23,7 +25,6 @@ class SqliteMonitor:
 
     `PRAGMA data_version` compares the header that every commit changes, but tells a connection only what others
     have committed (https://www.sqlite.org/pragma.html#pragma_data_version): hence one that never writes, its own.
-    In memory there is one connection for all, which counts the rows that were ever changed through it.
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
@@ -36,16 +37,15 @@ class SqliteMonitor:
             )
         self._engine = engine
         self._namespace = namespace
-        self._slot: Slot | None = None if engine.shared else engine.open_slot()
+        self._slot = engine.open_slot()
         self._closed = False
         self._owner = os.getpid()
 
     def version(self) -> object:
-        if self._slot is not None:
-            return self._read(sql.DATA_VERSION, (), _version)
-        self._check()
-        memory = self._engine.memory
-        return None if memory is None else memory.version
+        return self._read(sql.DATA_VERSION, (), _version)
+
+    def since(self, version: object) -> None:
+        """SQLite does not tell what was changed."""
 
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
@@ -54,28 +54,28 @@ class SqliteMonitor:
         place: str | bytes = lower
         while True:
             left = limit - len(found)
-            marks = self._rows(sql.MARKS[upper is not None], (place, *ends[1:], left))
+            marks = self._rows(sql.NAME_PAGES[Fields.MARK, upper is not None, False], (place, *ends[1:], left))
             found += self._checked(mark for mark in marks if not _is_no_text(mark.name))
             if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # else there is no end of pages
                 raise self._damaged("the order of its names")
             if len(found) == limit or len(marks) < left:
                 return found
-            place = sql.as_bytes(marks[-1].name) + b"\0"  # some were no text: nobody can watch such a name
+            place = sql.as_bytes(marks[-1].name) + b"\0"  # some were not valid text, which cannot be watched
 
     def marks_of(self, names: Sequence[str]) -> list[Mark]:
-        found = (mark for part in _parts(names) for mark in self._rows(_in(sql.MARKS_OF, part), part))
-        return self._checked(found)
+        found = (mark for part in _parts(names) for mark in self._rows(_in(sql.FIND_ALL[Fields.MARK], part), part))
+        return sorted(self._checked(found), key=_name)
 
     def headers(self, names: Sequence[str], now: float) -> list[Header]:
         found: list[Header] = []
         for part in _parts(names):
-            rows = self._read(_in(sql.HEADERS, part), (self._namespace, now, *part), fetch_all)
+            rows = self._read(_in(sql.FIND_ALL[Fields.HEADER], part), (self._namespace, *part), fetch_all)
             found += map(header_of, rows)
-        return found
+        return sorted((one for one in found if not has_expired(one, now)), key=_name)
 
     def close(self) -> None:
         self._closed = True
-        if self._slot is not None and os.getpid() == self._owner:  # else its guard may be held for ever
+        if os.getpid() == self._owner:  # else its guard may be held for ever
             self._engine.close_slot(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
@@ -90,8 +90,6 @@ class SqliteMonitor:
 
     def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
         self._check()
-        if self._slot is None:
-            return self._engine.read(statement, values, fetch, 0.0, NO_WAIT)
         if self._engine.network:
             return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
@@ -109,6 +107,9 @@ class SqliteMonitor:
 
 def _is_no_text(name: Any) -> bool:
     return type(name) is NotText
+
+
+_name = attrgetter("name")
 
 
 def _version(cursor: sqlite3.Cursor) -> object:

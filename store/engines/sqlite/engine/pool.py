@@ -9,17 +9,16 @@ import errno
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from store.engines.reentry import conflict
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.log_names import Inode
 from store.engines.sqlite.engine.place import Place, moved
 from store.engines.sqlite.engine.presence import Membership
-from store.engines.sqlite.engine.reentry import conflict
-from store.engines.sqlite.engine.slot import SharedSlot, Slot
+from store.engines.sqlite.engine.slot import Slot
 from store.engines.sqlite.errors import NO_SUCH_TABLE, code_of
 from store.engines.sqlite.opening.connection import Connect, is_frozen
 from store.engines.sqlite.opening.network import is_marked, other_mode
@@ -38,15 +37,13 @@ SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 class Pool:
     """Safe across threads. Before a fork `park` closes what is idle, and in the child `renew` begins anew.
 
-    A file that was in a transaction at the fork is lost there (`check_open`). With `shared` there is one connection
-    for all threads.
+    A file that was in a transaction at the fork is lost there (`check_open`).
     """
 
     def __init__(self, path: str, inode: Inode | None, connect: Connect, *, network: bool) -> None:
         self.path = path
         self.inode = inode
         self.connect = connect
-        self.shared = path == ":memory:"
         self.network = network and not is_frozen(connect)
         self.full_sync = False
         self.store_id = b""
@@ -59,14 +56,9 @@ class Pool:
         self._failure = ""  # why nothing can be done any more
         self._closed = False
         self._lost = False
-        if self.shared:
-            self._shared_slot = SharedSlot(self.path, self._open, self._disconnect)
-            self._slots.append(self._shared_slot)
 
     def slot(self) -> Slot:
         """The connection of the thread or greenlet that calls."""
-        if self.shared:
-            return self._shared_slot
         if "greenlet" in sys.modules and (greenlet := running.greenlet()) is not None:
             return self._slot_of(greenlet) or self._new_slot(greenlet)
         try:
@@ -77,8 +69,6 @@ class Pool:
 
     def known_slot(self) -> Slot | None:
         """The same, where the caller has used the file."""
-        if self.shared:
-            return self._shared_slot
         greenlet = running.greenlet()
         return getattr(self._local, "slot", None) if greenlet is None else self._slot_of(greenlet)
 
@@ -114,11 +104,7 @@ class Pool:
 
     def open_slot(self) -> Slot:
         """A connection that is no thread's own; give it back to `close_slot`."""
-        return self.add_slot(self._open)
-
-    def add_slot(self, connect: Callable[[Slot], sqlite3.Connection]) -> Slot:
-        """The same, opened by that function."""
-        slot = Slot(self.path, connect, self._disconnect)
+        slot = Slot(self.path, self._open, self._disconnect)
         with self._slots_lock:
             self._slots.append(slot)
             self._close_orphans(slot)
@@ -161,7 +147,7 @@ class Pool:
 
     def _check_mode(self, logged: bool) -> None:
         """Raises: StorageError: another program uses the file in the other mode."""
-        if is_frozen(self.connect) or self.shared:
+        if is_frozen(self.connect):
             return
         if logged if self.network else not logged and is_marked(self.path):
             raise other_mode(self.path, network=self.network)
@@ -208,7 +194,7 @@ class Pool:
     def close_idle(self, seconds: float) -> None:
         """Close the connections that no thread is using; they open again on next use."""
         for slot in list(self._slots):
-            if not self.shared and slot.guard.acquire(timeout=seconds):
+            if slot.guard.acquire(timeout=seconds):
                 with slot.guard:
                     if slot.is_idle():
                         slot.close()
@@ -287,7 +273,7 @@ class Pool:
         self._slots_lock.acquire(timeout=max(0.0, deadline - steady_clock()))
         slots = list(self._slots)
         for slot in slots:
-            slot.park(deadline, close=not self.shared)
+            slot.park(deadline)
         return all(slot.parked for slot in slots)
 
     def unpark(self) -> None:
@@ -303,20 +289,11 @@ class Pool:
         self._slots_lock = threading.RLock()
         self._local = threading.local()
         self._of_greenlets = {}
-        slots, self._slots = self._slots, []
+        self._slots = []
         self._membership.forget()
-        if self.shared:
-            self._renew_shared(slots)
         if in_use:
             self.lose()
         return [slot.conn for slot in in_use if slot.conn is not None]
-
-    def _renew_shared(self, slots: list[Slot]) -> None:
-        """An in-memory database is copied by the fork, with its connections."""
-        for slot in slots:
-            slot.guard = threading.RLock()
-            slot.owner, slot.parked = running.ident(), False
-        self._slots = slots
 
     def lose(self) -> None:
         """In a forked child: a connection to the file was in use in the parent, and must not be touched."""

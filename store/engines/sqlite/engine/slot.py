@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import ref
 
-from store.engines.sqlite.engine.reentry import Later, conflict
+from store.engines.reentry import Later, conflict
 from store.engines.sqlite.errors import (
     SQLITE_ERRORS,
     SqliteError,
@@ -254,7 +254,7 @@ class Slot:
                 # a signal handler that came between two would find one connection in both, and close it.
                 self.conn, other.conn = other.conn, None
 
-    def park(self, deadline: float, *, close: bool) -> None:
+    def park(self, deadline: float) -> None:
         """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
 
         Statements of other threads end soon, and most transactions too. The caller's own does not.
@@ -264,8 +264,7 @@ class Slot:
             self.roll_back()  # what an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - steady_clock())):
             if self.is_idle():
-                if close:
-                    self.close()
+                self.close()
                 self.parked = True
                 return
             if mine or steady_clock() >= deadline:
@@ -310,38 +309,6 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
         raise timed_out(path, timeout) from error
     time.sleep(RETRY_SECONDS)
     return deadline
-
-
-class SharedSlot(Slot):
-    """The one connection of all threads: each is in an operation of its own."""
-
-    __slots__ = ("_local",)
-
-    def __init__(
-        self,
-        path: str,
-        connect: Callable[[Slot], sqlite3.Connection],
-        disconnect: Callable[[sqlite3.Connection], None],
-    ) -> None:
-        self._local = threading.local()
-        super().__init__(path, connect, disconnect)
-
-    def own_transaction(self) -> SqliteTransaction | None:
-        """As of a `Slot`, of the thread that has it."""
-        return super().own_transaction() if self.owner == running.ident() else None
-
-    def settled(self) -> SqliteTransaction | None:
-        """As of a `Slot`, of the thread that has the transaction."""
-        return super().settled() if self.owner == running.ident() else None
-
-    @property
-    def operation(self) -> FrameType | None:
-        """As of a `Slot`, of the thread that asks."""
-        return getattr(self._local, "operation", None)
-
-    @operation.setter
-    def operation(self, frame: FrameType | None) -> None:
-        self._local.operation = frame
 
 
 class NotText(bytes):

@@ -10,8 +10,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from store.engines.sqlite.engine.memory import Statements
-from store.engines.sqlite.engine.reentry import Later, refuse, strikes_statement
+from store.engines.reentry import Later, refuse, strikes_statement
 from store.engines.sqlite.engine.slot import Slot, row_count
 from store.errors import StorageError, StoreError
 from store.system import running
@@ -37,8 +36,7 @@ class SqliteTransaction(Hold):
 
     __slots__ = (
         "after", "anything", "block", "changes", "claims", "coroutine", "done", "engine", "frame", "header",
-        "is_guarded", "mark", "outer", "savepoint", "slot", "state", "statements", "task", "timeout", "touched",
-        "undo",
+        "is_guarded", "outer", "savepoint", "slot", "state", "task", "timeout", "touched", "undo",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, timeout: float, *, block: bool = False) -> None:
@@ -57,8 +55,6 @@ class SqliteTransaction(Hold):
         self.claims: set[tuple[str, str]] = set()
         self.undo: list[Callable[[], None]] = []
         self.touched: list[tuple[str, str]] = []  # one list for all that are nested
-        self.statements: Statements = []  # in memory alone; one list for all, and where in it this one began
-        self.mark = 0
         self.anything = False
         self.header: bytes | None = None
         self.changes = 0
@@ -85,7 +81,6 @@ class SqliteTransaction(Hold):
         if outer is not None:
             outer.check_alive()
             self.outer, self.savepoint, self.touched = outer, outer.savepoint + 1, outer.touched
-            self.statements, self.mark = outer.statements, len(outer.statements)
             self._execute(f"SAVEPOINT nested_{self.savepoint}")
             self.slot.transaction = ref(self)
             return
@@ -221,8 +216,6 @@ class SqliteTransaction(Hold):
 
     def _begin(self) -> None:
         self.slot.owner = self.thread
-        if self.engine.memory is not None:
-            self.engine.memory.begin()
         self.slot.begin(self.timeout)
         self.header, self.changes = self.engine.coherence.header(), self._changes()
         self.slot.outermost = self.slot.transaction = ref(self)
@@ -231,10 +224,7 @@ class SqliteTransaction(Hold):
         try:
             self.check_alive()
             self.engine.check_in_place()  # it may have begun long ago
-            if self.engine.memory is None:
-                self._execute("COMMIT")
-            else:
-                self.engine.memory.commit(lambda: self._execute("COMMIT"), self.statements)
+            self._execute("COMMIT")
         except BaseException:
             self._give_up()
             raise
@@ -269,10 +259,8 @@ class SqliteTransaction(Hold):
             outer.undo += self.undo
             outer.done += self.done
         elif self._is_open():  # an error such as a full disk may have ended the whole transaction
-            self.statements.append(None)  # until it is known that it was rolled back
             self._execute(f"ROLLBACK TO nested_{self.savepoint}")
             self._execute(f"RELEASE nested_{self.savepoint}")
-            del self.statements[self.mark :]
         self.slot.transaction = ref(outer)
         if failed:
             self.touch(None)  # rows changed that no commit will have changed

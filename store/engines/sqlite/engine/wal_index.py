@@ -21,7 +21,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-from store.engines.contract import HEADER
+from store.engines.capabilities import HEADER
 from store.system import kept_locks
 from store.system.syncing import close
 

@@ -17,7 +17,7 @@ from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.log_names import Inode
 from store.engines.sqlite.engine.pool import lost
 from store.engines.sqlite.errors import SQLITE_ERRORS
-from store.engines.sqlite.opening.connection import connect, files_apart, probe
+from store.engines.sqlite.opening.connection import files_apart, probe
 from store.engines.sqlite.opening.files import leaving_no_trace, prepare
 from store.engines.sqlite.opening.network import in_network_mode
 from store.errors import StoreNotFound
@@ -28,7 +28,7 @@ from store.system.rights import Rights
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
 
-STALE = -2  # stands for an inode, as -1 does in memory
+STALE = -2  # stands for an inode
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
@@ -61,8 +61,6 @@ def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None
     Raises:
         StoreNotFound, NotAStore, ReadOnly, StorageError, LockTimeout.
     """
-    if path == ":memory:":
-        return _attach_memory()
     path = os.path.realpath(path)
     read_only = mode == "r"
     while True:
@@ -166,18 +164,6 @@ def _adopt(engine: Engine) -> Lease:
     if known is not engine:
         engine.close()
     return lease
-
-
-def _attach_memory() -> Lease:
-    def open_() -> sqlite3.Connection:
-        conn = connect(":memory:")
-        schema.migrate(conn, ":memory:")
-        return conn
-
-    engine = Engine(":memory:", None, open_, read_only=False)
-    with _engines_lock:
-        _engines[(id(engine), -1), False] = engine
-        return Lease(engine)
 
 
 def _inode(path: str) -> Inode | None:

@@ -42,8 +42,6 @@ def connect(path: str, query: str = "mode=rw", *, alone: bool = False, network: 
     Raises:
         sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`sqlite_companions`).
     """
-    if path == ":memory:":
-        return _connect(path, uri=False)
     target, writes = f"file:{quote(os.fsencode(path))}?{query}", not query.startswith("mode=ro")
     is_hot = companions.check_logs(path, writes=writes)
     if is_hot and writes and companions.is_exposed(path):

@@ -123,7 +123,6 @@ def parts_to_copy(engine: Engine, conn: sqlite3.Connection, check: Check) -> lis
 
 def _refuse_hollow(engine: Engine, conn: sqlite3.Connection, id_: int, parts: list[Part], check: Check) -> None:
     """Raises: Corrupt: files of somebody else would take far more than they do where they are."""
-    assert engine.spill is not None
     try:
         engine.spill.refuse_hollow(parts)
     except Corrupt:

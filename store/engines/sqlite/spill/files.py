@@ -14,8 +14,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
+from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.reentry import refuse
 from store.engines.sqlite.engine.slot import NotText, fetch_one
 from store.engines.sqlite.engine.walks import by_id
 from store.engines.sqlite.spill import reading as spill_reading

@@ -8,15 +8,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import Any, Protocol
+from weakref import ref
 
 from store.errors import InUse
 from store.system import running
 from store.system.reentry import are_uncalled, strangers
 
-if TYPE_CHECKING:
-    from store.engines.sqlite.engine.slot import Slot
-    from store.engines.sqlite.engine.transaction import SqliteTransaction
+
+class OpenTransaction(Protocol):
+    """What is asked of a transaction about who may go on in it."""
+
+    frame: int
+    """The id of the frame of the operation that it is a part of; 0: it is a block of the program's own."""
+    task: ref[Any] | None
+    coroutine: int
+    is_guarded: bool
+    """Whether any of the three is to be looked at."""
+
+    def leave_behind(self) -> None:
+        """An interrupt ended the frame that it was a part of."""
+
+    def is_open_block(self) -> bool: ...
+
+    def outermost(self) -> OpenTransaction: ...
+
+
+class Visitor(Protocol):
+    """A thread or greenlet as an engine knows it: the operation and the transaction that it is in."""
+
+    path: str
+    operation: FrameType | None
+    put_off: list[Any]
+
+    def own_transaction(self) -> OpenTransaction | None: ...
+
 
 _STRUCK = (
     "this was called in the middle of an operation of the same thread, by a signal handler or a finalizer: nothing "
@@ -24,19 +51,19 @@ _STRUCK = (
 )
 
 
-def refuse(slot: Slot) -> None:
+def refuse(slot: Visitor) -> None:
     """Raises: InUse: the caller has no part in what the slot's connection is in the middle of."""
     problem = conflict(slot)
     if problem is not None:
         raise in_use(slot, problem)
 
 
-def in_use(slot: Slot, problem: str) -> InUse:
+def in_use(slot: Visitor, problem: str) -> InUse:
     """The error of who may not use it."""
     return InUse(f"{slot.path}: {problem}", path=slot.path)
 
 
-def conflict(slot: Slot) -> str | None:
+def conflict(slot: Visitor) -> str | None:
     """Why the caller may not use the connection now; None: it may. What an interrupt left is forgotten."""
     if slot.operation is not None and strikes_statement(slot):
         return _STRUCK
@@ -53,12 +80,12 @@ def conflict(slot: Slot) -> str | None:
     return _STRUCK if found and are_uncalled(found) else None
 
 
-def is_struck(slot: Slot) -> bool:
+def is_struck(slot: Visitor) -> bool:
     """Whether the caller is a signal handler or a finalizer that struck an operation on the slot."""
     return conflict(slot) is _STRUCK
 
 
-def strikes_statement(slot: Slot) -> bool:
+def strikes_statement(slot: Visitor) -> bool:
     """Whether the caller struck an operation of the engine's on the slot, which goes on when it returns."""
     operation = slot.operation
     if operation is None:
@@ -70,7 +97,7 @@ def strikes_statement(slot: Slot) -> bool:
     return bool(found)
 
 
-def put_off(slot: Slot, work: Callable[[], object]) -> bool:
+def put_off(slot: Visitor, work: Callable[[], object]) -> bool:
     """Have `work`, that of a finalizer, done after the operation that it struck; False where it struck none."""
     frame, operation = sys._getframe(1), slot.operation
     transaction = slot.own_transaction()
@@ -81,7 +108,7 @@ def put_off(slot: Slot, work: Callable[[], object]) -> bool:
     return True
 
 
-def is_in_block(slot: Slot) -> bool:
+def is_in_block(slot: Visitor) -> bool:
     """Whether the program is in a block of its own on it, and the caller in no other task."""
     transaction = slot.own_transaction()
     if transaction is None:
@@ -90,7 +117,7 @@ def is_in_block(slot: Slot) -> bool:
     return outermost.is_open_block() and _other_task(outermost) is None
 
 
-def _other_task(transaction: SqliteTransaction) -> str | None:
+def _other_task(transaction: OpenTransaction) -> str | None:
     """Why the caller may not go on in a block of the program's: it is another task's, which is suspended in it."""
     if transaction.task is not None:
         began = transaction.task()

@@ -1,0 +1,278 @@
+"""The engine in memory.
+
+What is written goes into an `Overlay` first, also outside of transactions, and from there into the rows when it is
+committed: in one step, so that neither an interrupt nor another thread ever sees a half of it. Readers never see what
+another thread has not committed, and never wait.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Order, Page, Usage
+from store.engines.memory.handle import LOCATION, Handle, Shared
+from store.engines.memory.rows import Committed
+from store.engines.overlay import Overlay, totals_of
+from store.engines.reentry import is_struck, put_off
+from store.engines.transaction import HeldTransaction
+from store.errors import Conflict, StoreClosed, StoreError
+from store.rows.row import Header, Mark, Row, Total, has_expired
+from store.system.clock import wall_clock
+from store.system.file_status import reaching
+from store.system.rights import Rights
+
+if TYPE_CHECKING:
+    from store.engines.capabilities import Copy
+
+ALL = sys.maxsize  # a limit that is none
+KEY_ID_BYTES = 8
+
+
+class MemoryEngine:
+    """The contract `Engine`. Safe across threads; a forked child has a copy of its own."""
+
+    kind = "memory"
+    location = LOCATION
+    coherence = blobs = eviction = None
+    now = staticmethod(wall_clock)
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.id = handle.shared.id
+        self.locks = handle.shared.named_locks
+        self.transactions = MemoryTransactions(handle)
+        self.changes = MemoryChanges(handle)
+        self.care = MemoryCare(handle)
+
+    # -- reading
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        return self.handle.read(lambda rows: rows.get(namespace, names, fields))
+
+    def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
+        return self.handle.read(lambda rows: rows.scan(namespace, order, **how))
+
+    def end(self, namespace: str | None) -> Cursor:
+        return self.handle.read(lambda rows: rows.end(namespace))
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        return self.handle.read(lambda rows: rows.count(namespace, now))
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        return self.handle.read(lambda rows: rows.namespaces(now, after, limit))
+
+    def snapshot(self, namespace: str) -> list[Row]:
+        return self.scan(namespace, Order.INSERTED, limit=ALL).items
+
+    def totals(self, namespace: str, now: float) -> list[Total]:
+        return totals_of(self.snapshot(namespace), now)
+
+    def usage(self) -> Usage:
+        self.handle.check_open()
+        return Usage()
+
+    def sealers(self) -> set[bytes]:
+        self.handle.check_open()
+        return set(self.handle.shared.sealers)
+
+    # -- writing
+
+    def put(self, row: Row) -> None:
+        self.handle.write(lambda view: view.apply(row.namespace, [row]))
+
+    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+        def apply(view: Overlay) -> Applied:
+            for change in changes:
+                if isinstance(change, Check) and change.name is None:
+                    self._check_version(namespace, change.expect)
+            rest = [change for change in changes if not (isinstance(change, Check) and change.name is None)]
+            return view.apply(namespace, rest, stamps=stamps)
+
+        return self.handle.write(apply)
+
+    def load(self, rows: Sequence[Row]) -> None:
+        self.handle.write(lambda view: view.load(rows))
+
+    def clear(self, namespace: str) -> None:
+        self.handle.write(lambda view: view.clear(namespace))
+
+    def add_sealer(self, key_id: bytes) -> None:
+        self.handle.check_open(is_writing=True)
+        self.handle.shared.sealers.add(key_id)
+
+    def _check_version(self, namespace: str, expected: object) -> None:
+        if self.handle.shared.rows.version_of(namespace) != expected:
+            raise Conflict("the namespace was changed meanwhile", namespace=namespace)
+
+    # -- handles
+
+    def share(self) -> MemoryEngine:
+        handle = self.handle
+        handle.check_open()
+        return MemoryEngine(Handle(handle.shared, read_only=handle.read_only, timeout=handle.timeout))
+
+    def close(self) -> None:
+        shared = self.handle.shared
+        shared.handles.discard(self.handle)
+        if not shared.handles:
+            shared.rows.forget()
+
+
+class MemoryTransactions:
+    """The contract `Transactions`."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self.is_open = handle.shared.is_in_transaction
+
+    def begin(self, timeout: float | None = None, *, block: bool = False) -> HeldTransaction:
+        handle = self._handle
+        handle.check_open(is_writing=True)
+        return HeldTransaction(handle.shared.visitor(), handle.timeout if timeout is None else timeout, block=block)
+
+    def needs_handle(self) -> bool:
+        return len(self._handle.shared.handles) <= 1 and self.is_open()
+
+    def afterwards(self, work: Callable[[], None]) -> None:
+        transaction = self._handle.shared.visitor().settled()
+        if transaction is None:
+            work()
+        else:
+            transaction.outermost().after.append(work)
+
+    def is_struck(self) -> bool:
+        return is_struck(self._handle.shared.visitor())
+
+    def put_off(self, work: Callable[[], object]) -> bool:
+        return put_off(self._handle.shared.visitor(), work)
+
+
+class MemoryChanges:
+    """The contract `Changes`."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self.version_of = handle.shared.rows.version_of
+
+    def watch(self, namespace: str) -> MemoryMonitor:
+        self._handle.check_open()
+        return MemoryMonitor(self._handle, namespace)
+
+
+class MemoryMonitor:
+    """The contract `Monitor`."""
+
+    def __init__(self, handle: Handle, namespace: str) -> None:
+        self._handle = handle
+        self._namespace = namespace
+        self._is_closed = False
+
+    def version(self) -> object:
+        return self._rows().version
+
+    def since(self, version: object) -> set[str] | None:
+        rows = self._rows()
+        log = list(rows.log)
+        if not isinstance(version, int) or rows.version - version > len(log):
+            return None
+        changed = (keys for number, keys in log if number > version)
+        return {name for keys in changed for namespace, name in keys if namespace == self._namespace}
+
+    def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
+        how: dict[str, Any] = {"prefix": prefix, "after": after, "limit": limit}
+        return self._rows().scan(self._namespace, Order.NAME, fields=Fields.MARK, **how).items
+
+    def marks_of(self, names: Sequence[str]) -> list[Mark]:
+        return [mark for _, mark in sorted(self._rows().get(self._namespace, names, Fields.MARK).items())]
+
+    def headers(self, names: Sequence[str], now: float) -> list[Header]:
+        found = [header for _, header in sorted(self._rows().get(self._namespace, names, Fields.HEADER).items())]
+        return [header for header in found if not has_expired(header, now)]
+
+    def close(self) -> None:
+        self._is_closed = True
+
+    def _rows(self) -> Committed:
+        self._handle.check_open()
+        if self._is_closed:
+            raise StoreClosed(f"what watched {LOCATION} was closed; watch it again")
+        return self._handle.shared.rows
+
+
+class Nothing(NamedTuple):
+    """The contract `Freed`: in memory there is nothing that could be left over."""
+
+    files: int = 0
+    orphans: int = 0
+    file_bytes: int = 0
+    database_bytes: int = 0
+    files_left: int = 0
+
+
+class MemoryCare:
+    """The contract `Care`: nothing can be damaged, and a backup is a file of SQLite's."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def damage(self, *, quick: bool) -> list[str]:
+        self._handle.check_open()
+        return []
+
+    def unread_commits(self) -> int:
+        return 0
+
+    def rows(self, damage: list[str]) -> Iterator[Row]:
+        yield from self._all()
+
+    def unfound(self, damage: list[str]) -> Iterator[tuple[str, str]]:
+        return iter(())
+
+    def row_count(self) -> int:
+        return len(self._all())
+
+    def count_by_key(self) -> dict[bytes, int]:
+        return dict(Counter(row.seal[:KEY_ID_BYTES] for row in self._all()))
+
+    def forget_sealers_but(self, key_ids: set[bytes]) -> None:
+        self._handle.check_open(is_writing=True)
+        self._handle.shared.sealers &= key_ids
+
+    def reseal(self, row: Row, before: bytes) -> bool:
+        return self._handle.write(lambda view: view.reseal(row, before))
+
+    def orphans(self) -> list[str]:
+        return []
+
+    def compact(self, progress: Callable[[int, int], None] | None) -> Nothing:
+        self._handle.check_open(is_writing=True)
+        self._refuse_inside("compacted")
+        return Nothing()
+
+    def backup(self, path: str, check: Callable[[Row], bool], progress: Callable[[int, int], object] | None) -> Copy:
+        self._refuse_inside("backed up")
+        with reaching(path):
+            from store.engines.sqlite.care.of_rows import backup_of_rows  # few programs need that engine for memory
+
+        return backup_of_rows(self._handle.shared.id, self._all(), path, check, progress, self._handle.timeout)
+
+    def _all(self) -> list[Row]:
+        return self._handle.read(lambda rows: rows.scan(None, Order.INSERTED, limit=ALL)).items
+
+    def _refuse_inside(self, what: str) -> None:
+        if self._handle.shared.is_in_transaction():
+            raise StoreError(f"{LOCATION} cannot be {what} inside its transaction; leave the block first")
+
+
+def open_memory(
+    location: str, *, mode: str, timeout: float, durability: str, rights: Rights | None = None
+) -> MemoryEngine:
+    """A new store, which is gone once its last handle is closed. Raises: ValueError: it has no place and no name."""
+    if location != LOCATION:
+        raise ValueError(f"a store in memory has no path: give {LOCATION!r}, not {location!r}")
+    if durability not in DURABILITIES:
+        raise ValueError(f"unknown durability {durability!r}: one of {', '.join(DURABILITIES)}")
+    return MemoryEngine(Handle(Shared(), read_only=mode == "r", timeout=timeout))

@@ -1,0 +1,193 @@
+"""What is committed in memory: rows in dicts, and sorted lists of their keys for each order."""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, of_row
+from store.engines.overlay import Buffered, Key, in_order
+from store.rows.row import Row
+
+FEW = 16  # changes of a sorted list that are made one by one
+LOGGED = 1000  # commits whose names are known
+
+
+class _Sorted:
+    """Keys in order. Changes are noted, and made when the keys are asked for: many of them cost one sort."""
+
+    def __init__(self) -> None:
+        self._keys: list[Any] = []
+        self._noted: dict[Any, bool] = {}
+
+    def note(self, key: Any, is_there: bool) -> None:
+        """From now on the key is there, or not."""
+        self._noted[key] = is_there
+
+    def keys(self) -> list[Any]:
+        """All of them. An interrupt on the way does no harm: what is noted is done again."""
+        noted, keys = self._noted, self._keys
+        if len(noted) > FEW:
+            keys = self._keys = sorted(key for key in {*keys, *noted} if noted.get(key, True))
+        else:
+            for key, is_there in noted.items():
+                place = bisect_left(keys, key)
+                if is_there and keys[place : place + 1] != [key]:
+                    insort(keys, key)
+                elif not is_there and keys[place : place + 1] == [key]:
+                    del keys[place]
+        if noted:
+            self._noted = {}
+        return keys
+
+
+class _Rows:
+    """Rows by their id, in order of insertion and of expiry."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, Row] = {}
+        self.ids, self.expiries = _Sorted(), _Sorted()
+
+    def replace(self, before: Row | None, row: Row | None) -> None:
+        """Put one row in the place of another. Done twice it comes to the same."""
+        for one, is_there in ((before, False), (row, True)):
+            if one is not None:
+                self.ids.note(one.id, is_there)
+                if one.expires is not None:
+                    self.expiries.note(cursor_of(one, Order.EXPIRY), is_there)
+                if is_there:
+                    self.by_id[one.id or 0] = one
+                else:
+                    self.by_id.pop(one.id or 0, None)
+
+
+class _Namespace(_Rows):
+    """Those of one namespace, by name too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_name: dict[str, Row] = {}
+        self.names = _Sorted()
+        self.version = 0
+
+
+class Committed:
+    """What is committed; the base of overlays. Safe across threads: the holder of the writer's lock alone writes."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.log: deque[tuple[int, list[Key]]] = deque(maxlen=LOGGED)
+        """The last commits: the version that each made, and the names that it changed."""
+        self._last_id = 0
+        self.renew()
+        self.forget()
+
+    def forget(self) -> None:
+        """All rows go, now: threads that used the store refer to it until the next collection."""
+        self._all = _Rows()
+        self._namespaces: dict[str, _Namespace] = {}
+        self._unfiled: list[tuple[Key, Row | None]] = []  # committed, and not in the dicts yet
+
+    def renew(self) -> None:
+        """Also in a forked child, where a lock that another thread held is held for ever."""
+        self._mutex = threading.RLock()
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        with self._mutex:
+            rows = self._filed(namespace).by_name
+            return {name: of_row(rows[name], fields) for name in names if name in rows}
+
+    def scan(
+        self,
+        namespace: str | None,
+        order: Order,
+        *,
+        after: Cursor | None = None,
+        until: Cursor | None = None,
+        prefix: str = "",
+        limit: int = PAGE_ROWS,
+        reverse: bool = False,
+        fields: Fields = Fields.ROW,
+    ) -> Page:
+        with self._mutex:
+            keys, row_of = self._ordered(namespace, order)
+            first, end = 0, len(keys)
+            if prefix:
+                first = bisect_left(keys, prefix)
+                end = bisect_right(keys, prefix, lo=first, key=lambda name: name[: len(prefix)])
+            if until is not None:
+                end = min(end, bisect_right(keys, (until, math.inf) if order is Order.EXPIRY else until))
+            if after is not None and reverse:
+                end = min(end, bisect_left(keys, after))
+            elif after is not None:
+                first = max(first, bisect_right(keys, after))
+            chosen = keys[max(first, end - limit) : end][::-1] if reverse else keys[first : min(end, first + limit)]
+            items = [of_row(row_of(key), fields) for key in chosen]
+            return Page(items, chosen[-1] if 0 < len(chosen) < end - first else None)
+
+    def end(self, namespace: str | None) -> Cursor:
+        with self._mutex:
+            self._filed(namespace or "")
+            return self._last_id
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        with self._mutex:
+            rows = self._filed(namespace)
+            expiries = rows.expiries.keys()
+            expired = bisect_right(expiries, (now, math.inf))
+            return len(rows.by_name) - expired, expiries[expired][0] if expired < len(expiries) else math.inf
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        with self._mutex:
+            self._filed("")
+            found = [
+                name for name in self._namespaces if (after is None or name > after) and self.count(name, now)[0]
+            ]
+            return sorted(found)[:limit]
+
+    def version_of(self, namespace: str) -> int:
+        """How often the namespace has changed."""
+        with self._mutex:
+            return self._filed(namespace).version
+
+    def write(self, changes: dict[Key, Buffered]) -> None:
+        """Commit the changes of an overlay; the writer's lock is held."""
+        with self._mutex:
+            self._filed("")
+            unfiled = [(key, buffered.row) for key, buffered in in_order(changes)]
+            self._last_id = max([self._last_id, *(row.id or 0 for _, row in unfiled if row is not None)])
+            self._unfiled = unfiled  # from here on it is committed
+            self._filed("")
+
+    def _filed(self, namespace: str) -> _Namespace:
+        """The rows of a namespace, once all that is committed is in its place; an interrupt may have come between."""
+        if self._unfiled:
+            for (space, name), row in self._unfiled:
+                rows = self._namespaces.setdefault(space, _Namespace())
+                before = rows.by_name.get(name)
+                self._all.replace(before, row)
+                rows.replace(before, row)
+                rows.names.note(name, row is not None)
+                rows.version += 1
+                if row is None:
+                    rows.by_name.pop(name, None)
+                else:
+                    rows.by_name[name] = row
+            self.version += 1
+            self.log.append((self.version, [key for key, _ in self._unfiled]))
+            self._unfiled = []
+        return self._namespaces.get(namespace) or _Namespace()
+
+    def _ordered(self, namespace: str | None, order: Order) -> tuple[list[Any], Callable[[Any], Row]]:
+        """The keys of an order, which are its cursors; and the row of a key."""
+        named = self._filed(namespace or "")
+        rows = self._all if namespace is None else named
+        if order is Order.NAME:
+            return named.names.keys(), named.by_name.__getitem__
+        if order is Order.INSERTED:
+            return rows.ids.keys(), rows.by_id.__getitem__
+        return rows.expiries.keys(), lambda key: rows.by_id[key[1]]

@@ -1,0 +1,74 @@
+"""Transactions that nobody holds open: what they read is recorded, and compared as they are committed.
+
+For engines that are asked over a network, where an open transaction of one client would hold up all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from store.engines.contract import ABSENT, Change, Check, Cursor, Delete, Engine, Fields, Order, Page, Put, of_row
+from store.engines.overlay import Overlay, in_order
+from store.engines.registry import supported
+
+
+class Optimistic:
+    """A transaction that is held by nobody: others go on, and one of two that touched the same comes to nothing."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen = _Recorder(engine)
+        self.view = Overlay(self._seen)
+        """What is read and written in it; `savepoint` and `roll_back_to` are the view's."""
+
+    def commit(self) -> None:
+        """Raises: Conflict: what was read is not so any more. Unsupported: it is of several namespaces."""
+        changes = self.view.changes
+        namespaces = {key[0] for key in changes} | {key[0] for key in self._seen.expected}
+        if len(namespaces) > 1:
+            supported(None, self._engine.kind, "transactions over several namespaces")
+        steps: list[Change] = [Check(name, found) for (_, name), found in self._seen.expected.items()]
+        for (_, name), (row, is_new, base) in in_order(changes):
+            if base is not None and (row is None or is_new):
+                steps.append(Delete(name))
+            if row is not None:
+                steps.append(Put(row._replace(id=None)))
+        if changes:
+            self._engine.apply(namespaces.pop(), steps)
+
+
+class _Recorder:
+    """Reads an engine, and remembers what a commit is to expect of it: of each thing, as it was first seen."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.expected: dict[tuple[str, str | None], Any] = {}
+        self._engine = engine
+        self._versions = engine.changes
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        rows = self._engine.get(namespace, names)
+        for name in names:
+            row = rows.get(name)
+            self.expected.setdefault((namespace, name), ABSENT if row is None else row.stamp)
+        return {name: of_row(row, fields) for name, row in rows.items()}
+
+    def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
+        self._all_of(namespace)
+        return self._engine.scan(namespace, order, **how)
+
+    def end(self, namespace: str | None) -> Cursor:
+        self._all_of(namespace)
+        return self._engine.end(namespace)
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        self._all_of(namespace)
+        return self._engine.count(namespace, now)
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        return self._engine.namespaces(now, after, limit)
+
+    def _all_of(self, namespace: str | None) -> None:
+        """Expect the whole namespace to stay as it is; before it is read, since the version may go up meanwhile."""
+        if namespace is not None and self._versions is not None and (namespace, None) not in self.expected:
+            self.expected[namespace, None] = self._versions.version_of(namespace)

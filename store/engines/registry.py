@@ -1,0 +1,43 @@
+"""Which engine opens a location, and which one puts a backup back.
+
+An engine is registered by the scheme of its URLs, as "module:function", and imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from store.errors import Unsupported
+from store.system.registry import Registry
+
+T = TypeVar("T")
+
+engines = Registry("engine")
+"""URL scheme → `open(location, *, mode, timeout, durability, rights=None)`, which returns an `Engine`."""
+engines.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
+engines.register("memory", "store.engines.memory.engine:open_memory")
+
+restorers = Registry("engine")
+"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and whether
+a store was replaced. `check_of` makes the `check` of `Care.backup` from the id of the store."""
+restorers.register("sqlite", "store.engines.sqlite.care.restore:restore")
+
+in_transaction: list[Callable[[], bool]] = []
+"""One of each engine that was imported: whether the caller is in a transaction of any store that it has open."""
+
+
+def is_in_transaction() -> bool:
+    """Whether the caller is in a transaction of any store of this process, whatever its engine."""
+    return any(ask() for ask in in_transaction)
+
+
+def supported(capability: T | None, engine: str, feature: str) -> T:
+    """A capability that is there. Raises: Unsupported: the engine of that name does not have the feature."""
+    if capability is None:
+        raise Unsupported(
+            f"the engine {engine!r} does not have {feature}; keep what needs it in a store on another engine",
+            engine=engine,
+            feature=feature,
+        )
+    return capability

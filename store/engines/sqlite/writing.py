@@ -1,0 +1,204 @@
+"""What the SQLite engine writes: rows, in place; and which files of large values that makes garbage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
+from store.engines.registry import supported
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.transaction import SqliteTransaction
+from store.engines.sqlite.engine.walks import all_by_id
+from store.engines.sqlite.handle import Handle
+from store.engines.sqlite.spill.files import dropped
+from store.rows.row import Row, stamp_of
+from store.rows.spilled import files_of, prefix_of
+
+Spilled = Iterable[tuple[Any, Any, Any]]
+"""Namespace, name and the text `spill` of rows."""
+
+
+class Writing:
+    """The writing half of the contract `Engine`."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def put(self, row: Row) -> bytes | None:
+        handle = self._handle
+        if handle.read_only:
+            handle.check_writable()
+        if row.spill is None:
+            values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
+            touched = ((row.namespace, row.name),)
+            changed, token = handle.engine.write(sql.PUT, values, touched, len(row.body), handle.timeout)
+            if changed:
+                return token
+        self._replace(row)
+        return None
+
+    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+        self._handle.check_writable()
+        if len(changes) == 1 and isinstance(changes[0], Delete) and changes[0].expect is ANY:
+            return Applied(self._delete(namespace, changes[0]), [])
+        if not stamps:
+            kinds = set(map(type, changes))
+            if kinds == {Row}:
+                self._put_all(changes)  # type: ignore[arg-type]
+                return Applied(0, [])
+            if kinds == {Delete}:
+                return Applied(self._delete_all(namespace, changes), [])  # type: ignore[arg-type]
+        deleted, given = 0, []
+        with self._handle.transaction():
+            for change in changes:
+                if isinstance(change, Delete):
+                    deleted += self._delete(namespace, change)
+                elif isinstance(change, Check):
+                    self._check(namespace, change)
+                else:
+                    row = self._put(change if isinstance(change, Put) else Put(change))
+                    if stamps:
+                        given.append(stamp_of(*self._find(row.namespace, row.name)[:2]))
+        return Applied(deleted, given)
+
+    def load(self, rows: Sequence[Row]) -> None:
+        touched = [(row.namespace, row.name) for row in rows]
+        with self._handle.transaction() as transaction:
+            size = sum(len(row.body) for row in rows)
+            self._handle.engine.write_many(sql.RESTORE, [(None, *row[1:]) for row in rows], touched, size)
+            for row in rows:
+                self._claim(row, transaction)
+
+    def clear(self, namespace: str) -> None:
+        handle = self._handle
+        with handle.transaction():
+            fetch = all_by_id(handle.location)
+            self._drop(handle.engine.read(sql.SPILLS, (namespace,), fetch, 0.0, handle.timeout))
+            handle.write(sql.CLEAR, (namespace,), None)
+
+    def add_sealer(self, key_id: bytes) -> None:
+        engine = self._handle.engine
+        known = engine.known_sealers
+        if key_id not in known:
+            self._handle.write(sql.ADD_SEALER, (key_id,), ())
+            known.add(key_id)
+            transaction = engine.slot().settled()
+            if transaction is not None:
+                transaction.on_rollback(lambda: known.discard(key_id))
+
+    # -- puts
+
+    def _put(self, change: Put) -> Row:
+        row = change.row
+        if change.expect is not ANY:
+            found = self._find(row.namespace, row.name)
+            is_gone = found is None or (found[2] is not None and found[2] <= row.modified)
+            _expect(None if is_gone else found, change.expect, row.namespace, row.name)
+        self.put(row if row.id is None else row._replace(id=None))
+        return row
+
+    def _put_all(self, rows: Sequence[Row]) -> None:
+        if len(rows) == 1:
+            self.put(rows[0])
+            return
+        engine = self._handle.engine
+        size = sum([len(row.body) for row in rows])
+        touched = [(row.namespace, row.name) for row in rows]
+        with self._handle.transaction():
+            try:
+                with self._handle.transaction() as transaction:
+                    if engine.write_many(sql.PUT, list(map(tuple, rows)), touched, size) < len(rows):
+                        raise _SomeWereLeft
+                    for row in rows:
+                        self._claim(row, transaction)
+            except _SomeWereLeft:
+                # Undone, so that those that must be replaced take their place among the others.
+                for row in rows:
+                    self.put(row)
+
+    def _replace(self, row: Row) -> None:
+        """The slower way, for a row that has files or that PUT left: what was there may have files to give up.
+
+        A row that names the files which its record has already (it was touched, say) keeps them.
+        """
+        handle, place = self._handle, (row.namespace, row.name)
+        with handle.transaction() as transaction:
+            before = handle.all(sql.SPILL, place)
+            handle.write(sql.DELETE_EXPIRED, (*place, row.modified), (place,))
+            handle.write(sql.PUT_OVER, tuple(row), (place,), len(row.body))
+            if (*place, row.spill) not in before:
+                self._drop(before, but=row.spill)
+                self._claim(row, transaction)
+
+    # -- deletes
+
+    def _delete(self, namespace: str, change: Delete) -> int:
+        handle, place = self._handle, (namespace, change.name)
+        if change.expect is not ANY:
+            self._check(namespace, Check(change.name, change.expect))
+        if handle.write(sql.DELETE_UNSPILLED, (*place, change.now), (place,)):
+            return 1
+        if not handle.one(sql.SPILL, place):
+            return 0
+        with handle.transaction():
+            spills = handle.all(sql.SPILL, place)
+            if not handle.write(sql.DELETE, (*place, change.now), (place,)):  # it has expired
+                return 0
+            self._drop(spills)
+            return 1
+
+    def _delete_all(self, namespace: str, changes: Sequence[Delete]) -> int:
+        touched = [(namespace, change.name) for change in changes]
+        with self._handle.transaction():
+            if all(isinstance(change.expect, str) for change in changes):
+                try:
+                    with self._handle.transaction():
+                        values = [(namespace, name, now, expected) for name, expected, now in changes]
+                        if self._handle.engine.write_many(sql.DELETE_STAMPED, values, touched, 0) == len(changes):
+                            return len(changes)
+                        raise _SomeWereLeft
+                except _SomeWereLeft:  # they have files to give up, or are others by now
+                    pass
+            return sum([self._delete(namespace, change) for change in changes])
+
+    # -- expectations
+
+    def _find(self, namespace: str, name: str) -> Any:
+        """Revision, seal and expiry of a record, or None."""
+        return self._handle.one(sql.STAMP_OF, (namespace, name))
+
+    def _check(self, namespace: str, change: Check) -> None:
+        if change.name is None:
+            supported(None, "sqlite", "versions of namespaces, since transactions are held")
+        else:
+            _expect(self._find(namespace, change.name), change.expect, namespace, change.name)
+
+    # -- files beside it
+
+    def _claim(self, row: Row, transaction: SqliteTransaction) -> None:
+        """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
+        if row.spill is None:
+            return
+        handle = self._handle
+        files = files_of(row.spill, prefix_of(handle.id, row.namespace, row.name))
+        if not files:  # a damaged row that was imported may say anything
+            return
+        handle.engine.write_many(sql.FORGET_GARBAGE, [(file,) for file in files], (), 0)
+        handle.engine.spill.claim(row.spill, transaction)
+
+    def _drop(self, spills: Spilled, but: str | None = None) -> None:
+        """Their files become garbage with the open transaction; their size brings the next checkpoint nearer."""
+        engine = self._handle.engine
+        files, size = dropped(engine, spills, but)
+        if files:
+            engine.write_many(sql.DROP, [(file,) for file in files], (), 0)
+            engine.checkpoints.dropped(size)
+
+
+def _expect(found: Any, expected: Expected, namespace: str, name: str) -> None:
+    expect(None if found is None else stamp_of(*found[:2]), expected, namespace, name)
+
+
+class _SomeWereLeft(Exception):
+    """Rows that one statement cannot change stand in the way of some."""
