@@ -46,6 +46,14 @@ class Clock:
         self.now += seconds
 
 
+LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "location" in metafunc.fixturenames and "kind" not in metafunc.fixturenames:
+        metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
+
+
 @pytest.fixture(autouse=True)
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home and a data directory of the test's own, which child processes inherit.
@@ -72,8 +80,24 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a test keeps a store of each engine. Use `path` where a second program or the file itself matters."""
+    if request.param not in LOCATIONS:
+        pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")
+    place = LOCATIONS[request.param]
+    return place if place == ":memory:" else str(tmp_path / place)
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def s(location: str, clock: Clock) -> Iterator[Store[Any]]:
+    """An empty store of each engine, by a clock that stands still."""
+    with Store[Any](location, clock=clock) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -17,26 +17,11 @@ import pytest
 
 from store import Store, errors
 from store.engines.sqlite.engine import log_names
-from store.errors import (
-    ClassNotFound,
-    CodecUnavailable,
-    Conflict,
-    Corrupt,
-    InUse,
-    LockTimeout,
-    NotAStore,
-    NotSerializable,
-    OutcomeUnknown,
-    ReadOnly,
-    RecordError,
-    StorageError,
-    StoreClosed,
-    StoreError,
-    StoreNotFound,
-    Tampered,
-    UnknownProtocol,
-    Unsupported,
-    Untrusted,
+
+from store.errors import (  # isort: skip
+    ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
+    OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
+    UnknownProtocol, Unsupported, Untrusted,
 )
 from store.system.registry import Registry
 

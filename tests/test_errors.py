@@ -17,27 +17,11 @@ import pytest
 
 import store
 from store import errors
-from store.errors import (
-    ClassNotFound,
-    CodecUnavailable,
-    Conflict,
-    Corrupt,
-    InUse,
-    LockTimeout,
-    NotAStore,
-    NotSerializable,
-    OutcomeUnknown,
-    ReadOnly,
-    RecordError,
-    StorageError,
-    StoreClosed,
-    StoreError,
-    StoreNotFound,
-    Tampered,
-    UnknownProtocol,
-    Unsupported,
-    Untrusted,
-    label,
+
+from store.errors import (  # isort: skip
+    ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
+    OutcomeUnknown, ReadOnly, RecordError, StorageError, StoreClosed, StoreError, StoreNotFound, Tampered,
+    UnknownProtocol, Unsupported, Untrusted, label,
 )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dbm.dumb
 import hashlib
-import importlib
 import re
 import shelve
 import shlex
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sources import dbm_modules
 
 import store
 from store import Store
@@ -24,19 +24,7 @@ from store.errors import NotAStore
 CONTENT = {"alice": {"age": 30}, "bob": [1, 2.5, None], "é'\"": ("quoted", b"bytes")}
 
 
-def available() -> list[Any]:
-    """The dbm modules that this Python has; `dumb` always is one."""
-    found = []
-    for name in ("gnu", "ndbm", "sqlite3", "dumb"):
-        try:
-            found.append(importlib.import_module(f"dbm.{name}"))
-        except ImportError:
-            pass
-    assert dbm.dumb in found
-    return found
-
-
-@pytest.fixture(params=available(), ids=lambda module: module.__name__)
+@pytest.fixture(params=dbm_modules(), ids=lambda module: module.__name__)
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """The path by which a program opened a shelf; the files are named after it as its dbm module does."""
     folder = tmp_path / "it's old"

@@ -1,6 +1,6 @@
-"""The facts behind the README's table: the same four trials on this store and on what people use instead.
+"""The facts behind the README's table: the same trials on this store and on the libraries that people use instead.
 
-    pip install '.[peers]' && python tests/bench/facts.py
+    pip install '.[peers,joblib]' && python tests/bench/facts.py
 
 Each trial uses a peer as its own documentation does. Real processes; nothing here measures speed.
 """
@@ -20,6 +20,7 @@ from contextlib import closing
 from pathlib import Path
 
 PROCESSES, ROUNDS = 8, 100
+CALLERS = 4  # processes that want the same result
 
 PROGRAMS = {
     "store": {
@@ -51,6 +52,21 @@ PROGRAMS = {
         "close": "s.close()\n",
     },
 }
+
+MEMOS = {
+    "store": "from store.memo import memo\ndecorate = memo(path)\n",
+    "diskcache": "from diskcache import Cache\ndecorate = Cache(path).memoize()\n",
+    "joblib": "from joblib import Memory\ndecorate = Memory(path, verbose=0).cache\n",
+}
+SLOW = """
+import time
+@decorate
+def slow(x):
+    print("computed")
+    time.sleep(2)  # long enough for the others to call meanwhile
+    return x
+slow(1)
+"""
 
 
 def script(peer: str, body: str) -> list[str]:
@@ -106,6 +122,8 @@ class Exploit:
 def planted(peer: str, folder: Path) -> str:
     """Somebody puts a pickle that runs a function into the file; a program reads that name."""
     path, marker = folder / "planted", folder / "marker"
+    if peer == "joblib":
+        return planted_result(folder, marker)
     run(peer, "name = 'k'\n" + PROGRAMS[peer]["set"] + PROGRAMS[peer]["close"], path)
     body = pickle.dumps(Exploit(marker))
     if peer == "shelve":
@@ -128,6 +146,16 @@ def planted(peer: str, folder: Path) -> str:
     return "runs it" if marker.exists() else f"does not run it ({outcome[:60]})"
 
 
+def planted_result(folder: Path, marker: Path) -> str:
+    """The same where the pickle is the stored result of a call."""
+    program = memo_program("joblib", folder, slow=0)
+    subprocess.run(program, stdout=subprocess.DEVNULL, check=True, timeout=120)
+    for result in (folder / "memo").rglob("output.pkl"):
+        result.write_bytes(pickle.dumps(Exploit(marker)))
+    subprocess.run(program, stdout=subprocess.DEVNULL, check=False, timeout=120)
+    return "runs it" if marker.exists() else "does not run it"
+
+
 def forge(db: sqlite3.Connection, path: Path) -> None:
     from store.engines.sqlite.statements import FIND
     from store.rows.row import Row
@@ -147,17 +175,35 @@ def order(peer: str, folder: Path) -> str:
     return "yes" if run(peer, body, path) == "bac" else "no"
 
 
+def memo_program(peer: str, folder: Path, slow: int = 2) -> list[str]:
+    """A program that calls a function of which `peer` keeps the results; joblib wants one that is a file."""
+    file = folder / "program.py"
+    file.write_text(f"import sys\npath = sys.argv[1]\n{MEMOS[peer]}{SLOW.replace('sleep(2)', f'sleep({slow})')}")
+    return [sys.executable, str(file), str(folder / "memo")]
+
+
+def once(peer: str, folder: Path) -> str:
+    """4 processes want the same result at once: how often it is computed."""
+    if peer not in MEMOS:
+        return "–"
+    program = memo_program(peer, folder)
+    callers = [subprocess.Popen(program, stdout=subprocess.PIPE, text=True) for _ in range(CALLERS)]
+    return f"{sum(caller.communicate(timeout=120)[0].count('computed') for caller in callers)} times"
+
+
 TRIALS = {
     "8 processes add to one counter": counter,
     "writer killed after 500 writes": killed,
     "reading a planted pickle": planted,
     "keeps insertion order": order,
+    "4 processes want one result": once,
 }
+ONLY_RESULTS = {"joblib": (planted, once)}  # what can be tried where there are no names
 
 
 def main() -> None:
     os.environ["STORE_KEY"] = "5" * 64
-    peers = [peer for peer in PROGRAMS if peer in ("store", "shelve") or importlib.util.find_spec(peer)]
+    peers = [peer for peer in (*PROGRAMS, "joblib") if peer in ("store", "shelve") or importlib.util.find_spec(peer)]
     versions = [
         f"{peer} {importlib.metadata.version('sealed-store' if peer == 'store' else peer)}"
         for peer in peers
@@ -168,6 +214,9 @@ def main() -> None:
     for title, trial in TRIALS.items():
         cells = []
         for peer in peers:
+            if trial not in ONLY_RESULTS.get(peer, TRIALS.values()):
+                cells.append("–")
+                continue
             with tempfile.TemporaryDirectory() as folder:
                 cells.append(trial(peer, Path(folder)))
         print(f"| {title} |", " | ".join(cells), "|")

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strangers import THEIRS, Marker
 
 from store import Store
 from store.codecs.pickle import description as pickle_description
 from store.codecs.pickle.description import MAX_LINES, MAX_NAME, describe
 from store.codecs.restricted.machine import Machine
 from store.errors import Conflict, Corrupt, ReadOnly, Tampered, Untrusted
-
-OTHER = b"the key of somebody else"
 
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
 
@@ -43,16 +42,6 @@ class Table(dict):  # type: ignore[type-arg]
     pass
 
 
-class Marker:
-    """Unpickled in full it makes a folder: the sign that code of the record has run."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (self.folder,)
-
-
 MKDIR = f"{os.mkdir.__module__}.mkdir"
 MINE = Point.__module__
 
@@ -70,7 +59,7 @@ def _this_module() -> Any:
 
 
 def write(path: Path, name: str, value: Any, **options: Any) -> None:
-    with Store[Any](path, **{"key": OTHER, **options}) as s:
+    with Store[Any](path, **{"key": THEIRS, **options}) as s:
         s[name] = value
 
 
@@ -273,7 +262,7 @@ class TestAdmit:
             assert (admitted.type, admitted.python, admitted.created) == (before.type, before.python, before.created)
 
     def test_bytes_and_lifetime_stay(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, key=OTHER, clock=clock) as s:
+        with Store[Any](path, key=THEIRS, clock=clock) as s:
             s.put("it", [1], ttl=100, protocol=2)
         with Store[Any](path, clock=clock) as s:
             seen = s.inspect("it")
@@ -320,7 +309,7 @@ class TestAdmit:
                 s.admit(seen)
             assert "it" not in s
 
-    @pytest.mark.parametrize(("key", "error"), [(None, Tampered), (OTHER, Corrupt)])
+    @pytest.mark.parametrize(("key", "error"), [(None, Tampered), (THEIRS, Corrupt)])
     def test_altered_record_is_never_sealed(self, path: Path, key: Any, error: type[Exception]) -> None:
         write(path, "it", [1], key=key)
         execute(path, "UPDATE records SET body = ? WHERE name = ?", pickle.dumps([2], 5), "it")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import pickle
 import sqlite3
 from collections.abc import Callable
@@ -13,23 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strangers import THEIRS, Marker
 
 from store import Store
 from store.care.raw import BATCH, export_raw, import_raw
 from store.errors import Corrupt, ReadOnly, Tampered, Untrusted
 from store.trust.keys.key import UNKEYED
 
-OTHER = b"the key of somebody else"
-
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
-
-
-class Marker:
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (self.folder,)
 
 
 @pytest.fixture
@@ -95,7 +85,7 @@ def test_each_record_stays_what_it_was(path: Path, target: Path, tmp_path: Path)
     marker = tmp_path / "code has run"
     with Store[Any](path) as s:
         s.update({"own": 1, "tampered": 2})
-    with Store[Any](path, key=OTHER) as s:
+    with Store[Any](path, key=THEIRS) as s:
         s.update({"foreign": 3, "corrupt": 4, "evil": Marker(marker)})
     for name in ("tampered", "corrupt"):
         execute(path, "UPDATE records SET body = ? WHERE name = ?", pickle.dumps("x"), name)
@@ -114,14 +104,14 @@ def test_each_record_stays_what_it_was(path: Path, target: Path, tmp_path: Path)
             with pytest.raises(Untrusted):
                 s["evil"]
     assert not marker.exists()
-    with Store[Any](target, key=OTHER) as s:  # a seal covers its store: there it is not what was sealed here
+    with Store[Any](target, key=THEIRS) as s:  # a seal covers its store: there it is not what was sealed here
         assert verdict(s, "foreign") == "tampered"
 
 
 def test_owner_of_foreign_records_imports_them_as_own(path: Path, target: Path) -> None:
-    with Store[Any](path, key=OTHER) as s:
+    with Store[Any](path, key=THEIRS) as s:
         s["it"] = 1
-    assert imported(target, exported(path), key=OTHER) == [("", "it", "own")]
+    assert imported(target, exported(path), key=THEIRS) == [("", "it", "own")]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +164,7 @@ def test_record_without_a_key_stays_without(path: Path, target: Path, own_key: P
     lines = exported(path)
     assert imported(target, lines) == [("", "it", "foreign")]
     own_key.chmod(0o600)
-    for key in (None, OTHER):
+    for key in (None, THEIRS):
         with Store[Any](target, key=key) as s:
             assert verdict(s, "it") == "foreign"
             assert s["it"] == [1]

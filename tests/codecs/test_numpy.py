@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tracemalloc
+from collections.abc import Iterator
 from pickle import PickleBuffer
 from typing import Any
 
@@ -113,25 +114,28 @@ def test_array_that_comes_back_is_ones_own(decode: Any) -> None:
     assert decode(encoded(np.asfortranarray(np.ones((2, 3))))).flags.owndata
 
 
+@pytest.fixture
+def one_copy() -> Iterator[None]:
+    """The test's work takes the memory of one array of 4 MB."""
+    tracemalloc.start()
+    try:
+        yield
+        assert 4_000_000 <= tracemalloc.get_traced_memory()[1] < 4_500_000
+    finally:
+        tracemalloc.stop()
+
+
+MADE = encoded(np.zeros(500_000))
+ARRAY = np.zeros((500, 1000), order="F")
+
+
 @BOTH
-def test_decoding_makes_one_copy(decode: Any) -> None:
-    made = encoded(np.zeros(500_000))
-    tracemalloc.start()
-    try:
-        decode(made)
-        assert 4_000_000 <= tracemalloc.get_traced_memory()[1] < 4_500_000
-    finally:
-        tracemalloc.stop()
+def test_decoding_makes_one_copy(decode: Any, one_copy: None) -> None:
+    decode(MADE)
 
 
-def test_encoding_makes_one_copy() -> None:
-    array = np.zeros((500, 1000), order="F")
-    tracemalloc.start()
-    try:
-        encoded(array)
-        assert 4_000_000 <= tracemalloc.get_traced_memory()[1] < 4_500_000
-    finally:
-        tracemalloc.stop()
+def test_encoding_makes_one_copy(one_copy: None) -> None:
+    encoded(ARRAY)
 
 
 @pytest.mark.parametrize("array", [np.float64(1), np.array(1.0), np.zeros((0, 3))], ids=["scalar", "0-d", "empty"])

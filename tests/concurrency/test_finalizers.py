@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,9 +25,9 @@ def often() -> Iterator[None]:
     gc.set_threshold(*before)
 
 
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    with Store(path if request.param == "file" else ":memory:", timeout=5) as s:
+@pytest.fixture
+def s(location: str) -> Iterator[Store[Any]]:
+    with Store(location, timeout=5) as s:
         yield s
 
 

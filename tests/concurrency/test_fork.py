@@ -8,27 +8,9 @@ import sqlite3
 import warnings
 from contextlib import closing
 
+from forking import WRITE, outcome, write
+
 from store import Store
-
-WRITE = """
-    import sys
-    from store import Store
-    with Store(sys.argv[1], timeout=10) as s:
-        s["third"] = 3
-"""
-
-
-def write(store: Store, name: str, value: object) -> str:
-    store[name] = value
-    return "written"
-
-
-def told(call) -> str:
-    try:
-        return str(call())
-    except Exception as exc:
-        return f"{type(exc).__name__}: {exc}"
-
 
 # -- idle
 
@@ -103,13 +85,13 @@ def test_fork_in_a_transaction(path, forked, program, seen):
 
             def work() -> list[str]:
                 return [
-                    told(lambda: s["a"]),
-                    told(lambda: write(s, "child", 1)),
-                    told(lambda: s.modify("a", lambda value: value)),
-                    told(lambda: len(s)),
-                    told(lambda: Store(path)),
-                    told(lambda: Store(path, mode="r")),
-                    told(lambda: forked(lambda: told(lambda: s["a"])).result()),
+                    outcome(lambda: s["a"]),
+                    outcome(lambda: write(s, "child", 1)),
+                    outcome(lambda: s.modify("a", lambda value: value)),
+                    outcome(lambda: len(s)),
+                    outcome(lambda: Store(path)),
+                    outcome(lambda: Store(path, mode="r")),
+                    outcome(lambda: forked(lambda: outcome(lambda: s["a"])).result()),
                 ]
 
             answers = forked(work).result()

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forking import WRITE, outcome, write
+from threads import in_thread
 
 from store import Store
 from store.engines.sqlite.engine.slot import Slot
@@ -16,46 +18,10 @@ from store.errors import LockTimeout, StoreError
 
 TIMEOUT = 60.0  # seconds
 
-WRITE = """
-    import sys
-    from store import Store
-    with Store(sys.argv[1], timeout=10) as s:
-        s["third"] = 3
-"""
-
-
-def write(store: Store, name: str, value: object) -> str:
-    store[name] = value
-    return "written"
-
-
-def told(call) -> str:
-    try:
-        return str(call())
-    except Exception as exc:
-        return f"{type(exc).__name__}: {exc}"
-
-
 def connections_to(path: Path) -> list[str]:
     """The open files whose names begin so, but for those that are locks of our own."""
     files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
     return [file for file in files if file.startswith(str(path)) and not file.endswith(".lock")]
-
-
-def in_thread(call) -> None:
-    errors = []
-
-    def run() -> None:
-        try:
-            call()
-        except Exception as exc:
-            errors.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(TIMEOUT)
-    for error in errors:
-        raise error
 
 
 # -- while other things go on
@@ -253,7 +219,7 @@ def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
 
     def told_of(copied: int, total: int) -> None:
         if copied and not children:
-            children.append(forked(lambda: told(work)))
+            children.append(forked(lambda: outcome(work)))
 
     with Store(path) as s:
         s.update({str(i): "x" * 1000 for i in range(1000)})
@@ -300,15 +266,15 @@ def test_named_lock_held_at_a_fork(path, forked):
         with job:
 
             def work() -> list[str]:
-                answers = [told(lambda: s.lock("job", timeout=0.05).__enter__())]
+                answers = [outcome(lambda: s.lock("job", timeout=0.05).__enter__())]
                 s["child"] = 1  # it holds up no writer
-                return [*answers, told(lambda: job.__exit__(None, None, None))]
+                return [*answers, outcome(lambda: job.__exit__(None, None, None))]
 
             answers = forked(work).result()
             assert answers[0].startswith("LockTimeout: ")  # it is the parent's
             with closing(Store(path)) as other:  # and still is, after the child left the block
-                with pytest.raises(LockTimeout):
-                    in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
+                tried = in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
+                assert isinstance(tried, LockTimeout)
         assert forked(lambda: s.lock("job").acquire(timeout=10)).result() is True
         assert s["child"] == 1
 

@@ -96,9 +96,9 @@ NEW = {  # operation → what "a" and "b" are when it is through
 }
 
 
-@pytest.fixture(params=["file", "memory"])
-def store(request, path) -> Iterator[Store]:
-    with Store(path if request.param == "file" else ":memory:", timeout=2) as s:
+@pytest.fixture
+def store(location) -> Iterator[Store]:
+    with Store(location, timeout=2) as s:
         s.update({str(i): i for i in range(4)})
         yield s
 

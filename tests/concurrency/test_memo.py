@@ -318,32 +318,30 @@ def test_eight_processes_and_four_threads_compute_once(path: Path, tmp_path: Pat
     load.close()
 
 
-def test_killed_process_frees_the_others(
-    path: Path, program: Callable[..., Any], finds_busy: threading.Event
-) -> None:
+@pytest.fixture
+def held(path: Path, program: Callable[..., Any], finds_busy: threading.Event) -> Iterator[tuple[Any, Any, Calls]]:
+    """A process that computes, the same function here, and a call of it that waits for that process."""
     child = program(HOLDER, path)
     assert child.line() == "computing"
     f, calls = memo(path, name="f", source=False)(lambda x: "ours"), Calls()
     calls.start(lambda: f(1))
     assert finds_busy.wait(WAIT)
-    child.kill()
-    assert calls.all() == ["ours"]
+    yield child, f, calls
     f.close()
 
 
-def test_result_of_another_process_is_waited_for(
-    path: Path, program: Callable[..., Any], finds_busy: threading.Event
-) -> None:
-    child = program(HOLDER, path)
-    assert child.line() == "computing"
-    f, calls = memo(path, name="f", source=False)(lambda x: "ours"), Calls()
-    calls.start(lambda: f(1))
-    assert finds_busy.wait(WAIT)
+def test_killed_process_frees_the_others(held: tuple[Any, Any, Calls]) -> None:
+    child, _, calls = held
+    child.kill()
+    assert calls.all() == ["ours"]
+
+
+def test_result_of_another_process_is_waited_for(held: tuple[Any, Any, Calls]) -> None:
+    child, f, calls = held
     child.tell()
     assert calls.all() == ["theirs"]
     assert child.output() == "theirs\n"
     assert f.cache_info() == (1, 0, 1, 0)
-    f.close()
 
 
 def test_patience_with_another_process_has_an_end(path: Path, program: Callable[..., Any]) -> None:

@@ -65,6 +65,20 @@ async def started(event: asyncio.Event) -> None:
     await asyncio.wait_for(event.wait(), WAIT)
 
 
+def gated(s: Store[Any]) -> tuple[Any, asyncio.Event, asyncio.Event]:
+    """A function that reports when it computes, and then waits: (function, inside, go)."""
+    inside, go = asyncio.Event(), asyncio.Event()
+
+    @memo(s, name="f", source=False)
+    async def f() -> str:
+        ran.append(1)
+        inside.set()
+        await go.wait()
+        return "result"
+
+    return f, inside, go
+
+
 def test_result_is_computed_once(s: Store[Any]) -> None:
     f = memo(s)(double)
 
@@ -100,15 +114,7 @@ def test_wrong_argument_is_told_by_the_call_itself(s: Store[Any]) -> None:
 
 def test_loop_goes_on_while_tasks_wait(s: Store[Any]) -> None:
     async def main() -> Any:
-        inside, go = asyncio.Event(), asyncio.Event()
-
-        @memo(s, name="f", source=False)
-        async def f() -> str:
-            ran.append(1)
-            inside.set()
-            await go.wait()
-            return "result"
-
+        f, inside, go = gated(s)
         tasks = [asyncio.create_task(f()) for _ in range(5)]
         await started(inside)
         for _ in range(20):
@@ -151,15 +157,7 @@ def test_cancelled_task_frees_those_who_wait(s: Store[Any]) -> None:
 
 def test_waiting_task_that_is_cancelled_harms_nobody(s: Store[Any]) -> None:
     async def main() -> Any:
-        inside, go = asyncio.Event(), asyncio.Event()
-
-        @memo(s, name="f", source=False)
-        async def f() -> str:
-            ran.append(1)
-            inside.set()
-            await go.wait()
-            return "result"
-
+        f, inside, go = gated(s)
         first = asyncio.create_task(f())
         await started(inside)
         second, third = asyncio.create_task(f()), asyncio.create_task(f())

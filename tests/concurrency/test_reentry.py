@@ -155,9 +155,9 @@ RAISING = ("exits", "raises")
 KINDS = ("writes", "reads", "exits", "raises", "modifies", "opens", "closes")
 
 
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    with Store(path if request.param == "file" else ":memory:", timeout=5) as s:
+@pytest.fixture
+def s(location: str) -> Iterator[Store[Any]]:
+    with Store(location, timeout=5) as s:
         yield s
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from store.errors import InUse
 from store.sessions import Sessions
 
 
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    with Store(path if request.param == "file" else ":memory:", timeout=30) as s:
+@pytest.fixture
+def s(location: str) -> Iterator[Store[Any]]:
+    with Store(location, timeout=30) as s:
         s.update(count={"n": 0}, plain=0)
         yield s
 

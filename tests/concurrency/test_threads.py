@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
+from threads import in_thread, together
 
 from store import Store
 from store.engines.sqlite.engine import wal_index
@@ -22,38 +22,8 @@ THREADS = 16
 TIMEOUT = 60.0  # seconds
 
 
-@pytest.fixture(params=["file", "memory"])
-def place(request, path):
-    return path if request.param == "file" else ":memory:"
-
-
-def together(number: int, work: Callable[[int], Any]) -> list[Any]:
-    """What `work(i)` returned or raised, in `number` threads that begin at once."""
-    start, results = threading.Barrier(number), [None] * number
-
-    def run(i: int) -> None:
-        start.wait(TIMEOUT)
-        try:
-            results[i] = work(i)
-        except Exception as exc:
-            results[i] = exc
-
-    threads = [threading.Thread(target=run, args=(i,)) for i in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(TIMEOUT)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
-
-
-def in_thread(work: Callable[[], Any]) -> Any:
-    """What `work()` returned or raised in another thread."""
-    return together(1, lambda _: work())[0]
-
-
-def test_counts_of_sixteen_threads_are_exact(place):
-    with Store(place) as s:
+def test_counts_of_sixteen_threads_are_exact(location):
+    with Store(location) as s:
         s.update(count=0, list=[])
 
         def work(i: int) -> None:
@@ -71,8 +41,8 @@ def test_counts_of_sixteen_threads_are_exact(place):
         assert len(s) == THREADS * 20 + 3
 
 
-def test_each_record_is_popped_by_one_thread(place):
-    with Store(place) as s:
+def test_each_record_is_popped_by_one_thread(location):
+    with Store(location) as s:
         s.update({str(i): i for i in range(100)})
 
         def work(_: int) -> list[int]:
@@ -86,8 +56,8 @@ def test_each_record_is_popped_by_one_thread(place):
         assert sorted(value for mine in together(8, work) for value in mine) == list(range(100))
 
 
-def test_transaction_of_one_thread_keeps_others_out(place):
-    with Store(place, timeout=0.1) as s:
+def test_transaction_of_one_thread_keeps_others_out(location):
+    with Store(location, timeout=0.1) as s:
         s["a"] = 1
         with s.transaction():
             s["a"] = 2
@@ -123,8 +93,8 @@ def change(s: Store[Any], number: int) -> None:
         del s[f"{number - 1}-1"]
 
 
-def test_other_threads_read_exactly_what_is_committed(place):
-    with Store(place) as s:
+def test_other_threads_read_exactly_what_is_committed(location):
+    with Store(location) as s:
         for number in range(30):
             change(s, number)
             before = list(s.items()), {record.name: record.revision for record in s.records()}
@@ -159,7 +129,7 @@ def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int
 
 
 @pytest.mark.parametrize("step", ["set", "transaction"])
-def test_turns_of_writers_are_fair(place, step, monkeypatch):
+def test_turns_of_writers_are_fair(location, step, monkeypatch):
     """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more."""
     took, joined, longest = [0], WeakKeyDictionary(), [0]
     take, join = Turns.take, Turns.join
@@ -178,7 +148,7 @@ def test_turns_of_writers_are_fair(place, step, monkeypatch):
     monkeypatch.setattr(Turns, "take", taking)
     monkeypatch.setattr(Turns, "join", joining)
     monkeypatch.setattr(turns, "PATIENCE", 10**9)  # however busy the machine is
-    with Store(place) as s:
+    with Store(location) as s:
         for _ in range(100):  # until somebody had to wait
             write_in_a_loop(s, step, 4, 200)
             if longest[0]:
@@ -188,15 +158,15 @@ def test_turns_of_writers_are_fair(place, step, monkeypatch):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("step", ["set", "transaction"])
-def test_slowest_writer_has_half_the_turns_of_the_fastest(place, step):
-    with Store(place) as s:
+def test_slowest_writer_has_half_the_turns_of_the_fastest(location, step):
+    with Store(location) as s:
         counts = write_in_a_loop(s, step, 4, 5000)[0]
     assert min(counts) >= max(counts) / 2, counts
 
 
-def test_reader_beside_writers_in_a_loop_gets_its_turns(place):
+def test_reader_beside_writers_in_a_loop_gets_its_turns(location):
     """A read took seconds, and ended in a LockTimeout: between two reads no more than so many writes go by."""
-    with Store(place) as s:
+    with Store(location) as s:
         s["a"] = 0
         done = threading.Event()
         counts = [0, 0]
@@ -215,8 +185,8 @@ def test_reader_beside_writers_in_a_loop_gets_its_turns(place):
         assert together(3, work)[0] < 50 * 1000
 
 
-def test_waiting_thread_goes_on_when_the_transaction_ends(place):
-    with Store(place) as s:
+def test_waiting_thread_goes_on_when_the_transaction_ends(location):
+    with Store(location) as s:
         s["order"] = ["first"]
         waits = threading.Event()
 
@@ -246,8 +216,8 @@ def test_threads_that_end_give_their_connections_back(path):
 
 
 @pytest.mark.parametrize("work", ["set", "get", "transaction", "edit", "iterate"])
-def test_close_while_other_threads_work(place, work):
-    s = Store(place)
+def test_close_while_other_threads_work(location, work):
+    s = Store(location)
     s.update({str(i): [i] for i in range(300)})
     begun = threading.Barrier(4)
 
@@ -318,8 +288,8 @@ def test_close_while_a_thread_waits_for_the_lock(path):
     assert isinstance(error, StoreClosed)
 
 
-def test_named_lock_excludes_other_threads(place):
-    with Store(place) as s:
+def test_named_lock_excludes_other_threads(location):
+    with Store(location) as s:
         s["inside"] = 0
 
         def work(_: int) -> None:

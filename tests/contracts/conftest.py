@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,22 +11,25 @@ from awaited import Awaited
 
 from store import Store
 
-Kind = Callable[[Path, ExitStack], Store[Any]]
+Kind = Callable[[str, ExitStack], Store[Any]]
 
 KINDS: dict[str, Kind] = {
-    "file": lambda path, stack: stack.enter_context(Store(path)),
-    "memory": lambda path, stack: stack.enter_context(Store(":memory:")),
-    "namespace": lambda path, stack: _neighboured(path, stack),  # noqa: PLW0108 - it is defined below
-    "writeback": lambda path, stack: stack.enter_context(Store(path, writeback=True)),
-    "json": lambda path, stack: stack.enter_context(Store(path, codec="json")),
-    "async": lambda path, stack: stack.enter_context(Awaited(path)),
-    "options": lambda path, stack: stack.enter_context(Store(path, protocol=0, ttl=1e6, durability="full")),
+    "plain": lambda location, stack: stack.enter_context(Store(location)),
+    "namespace": lambda location, stack: _neighboured(location, stack),  # noqa: PLW0108 - it is defined below
+    "writeback": lambda location, stack: stack.enter_context(Store(location, writeback=True)),
+    "json": lambda location, stack: stack.enter_context(Store(location, codec="json")),
+    "async": lambda location, stack: stack.enter_context(Awaited(location)),
+    "options": lambda location, stack: stack.enter_context(Store(location, protocol=0, ttl=1e6, **_durable(location))),
 }
 
 
-def _neighboured(path: Path, stack: ExitStack) -> Store[Any]:
-    """One among others that have records under the same names, which must not shine through."""
-    outer = stack.enter_context(Store(path))
+def _durable(location: str) -> dict[str, Any]:
+    return {} if location == ":memory:" else {"durability": "full"}  # it fails in memory
+
+
+def _neighboured(location: str, stack: ExitStack) -> Store[Any]:
+    """A namespace between others that have records of the same names, which must not show."""
+    outer = stack.enter_context(Store(location))
     outer.update(dict.fromkeys(("a", "b", "c", "new", "n0"), "of the outer namespace"))
     stack.enter_context(outer.within("inne"))["a"] = "of a neighbour"
     stack.enter_context(outer.within("inner2"))["b"] = "of another neighbour"
@@ -35,10 +37,10 @@ def _neighboured(path: Path, stack: ExitStack) -> Store[Any]:
 
 
 @pytest.fixture(params=KINDS)
-def empty(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    """An empty store of each kind."""
+def empty(request: pytest.FixtureRequest, location: str) -> Iterator[Store[Any]]:
+    """An empty store of each kind, on each engine."""
     with ExitStack() as stack:
-        yield KINDS[request.param](path, stack)
+        yield KINDS[request.param](location, stack)
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from mutating import mutate
+
 from store.codecs import pickle as restricted
 from store.errors import Corrupt, Untrusted
 
@@ -46,6 +48,7 @@ STREAMS = [pickle.dumps(value, protocol) for value in SEEDS for protocol in rang
 OPCODES = [ord(opcode.code) for opcode in pickletools.opcodes]
 NAMES = [b"cos\nsystem\n", b"cbuiltins\neval\n", b"cbuiltins\ngetattr\n", b"ccollections\nCounter\n", b"cdatetime\ndate\n",
          b"cbuiltins\nset\n", b"cnumpy\ndtype\n", b"cnumpy.core.multiarray\nscalar\n", b"cnumpy.core.numeric\n_frombuffer\n", b"ccopyreg\n_reconstructor\n", b"cbuiltins\nlen\n", b"cuuid\nUUID\n"]  # fmt: skip
+PIECES = [*NAMES * 6, *(bytes([opcode]) for opcode in OPCODES)]  # about as many of each
 # What must never happen, by the names of https://docs.python.org/3/library/audit_events.html
 FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "exec", "open", "os.mkdir",
              "os.remove", "os.rename", "socket.connect", "socket.bind", "ctypes.dlopen", "builtins.input")  # fmt: skip
@@ -84,26 +87,8 @@ def program(rng: random.Random) -> bytes:
         other = rng.choice(STREAMS)
         body[rng.randrange(len(body)) :] = other[rng.randrange(len(other)) :]
     for _ in range(rng.randrange(1, 6)):
-        mutate(rng, body)
+        mutate(rng, body, PIECES)
     return bytes(body)
-
-
-def mutate(rng: random.Random, body: bytearray) -> None:
-    """Change, insert, remove or repeat something, in place."""
-    at = rng.randrange(len(body) + 1)
-    kind = rng.randrange(6)
-    if kind == 0 and at < len(body):
-        body[at] ^= 1 << rng.randrange(8)
-    elif kind == 1:
-        body.insert(at, rng.choice(OPCODES))
-    elif kind == 2:
-        del body[at : at + rng.randrange(1, 4)]
-    elif kind == 3:
-        body[at:at] = body[at : at + rng.randrange(1, 12)]
-    elif kind == 4:
-        body[at:at] = rng.choice(NAMES)
-    else:
-        del body[at:]
 
 
 def random_opcodes(rng: random.Random) -> bytes:

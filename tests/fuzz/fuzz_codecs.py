@@ -16,6 +16,8 @@ from datetime import date, datetime
 from importlib.util import find_spec
 from typing import Any
 
+from mutating import mutate
+
 from store.codecs import codecs
 from store.errors import Corrupt, Untrusted
 
@@ -57,24 +59,6 @@ def bodies() -> dict[str, list[bytes]]:
     return {name: [codecs.load(name).encode(value, 1) for value in values(name)] for name in NAMES}
 
 
-def mutate(rng: random.Random, body: bytearray) -> None:
-    """Change, insert, remove or repeat something, in place."""
-    at = rng.randrange(len(body) + 1)
-    kind = rng.randrange(6)
-    if kind == 0 and at < len(body):
-        body[at] ^= 1 << rng.randrange(8)
-    elif kind == 1:
-        body[at:at] = rng.choice(PIECES)
-    elif kind == 2:
-        del body[at : at + rng.randrange(1, 6)]
-    elif kind == 3:
-        body[at:at] = body[at : at + rng.randrange(1, 20)] * rng.randrange(1, 4)
-    elif kind == 4:
-        body[at:at] = rng.randbytes(rng.randrange(1, 6))
-    else:
-        del body[at:]
-
-
 def run(count: int, seed: int) -> collections.Counter[str]:
     """What came of so many bodies. Raises: AssertionError: naming the one that broke a rule."""
     rng, sound, outcomes = random.Random(seed), bodies(), collections.Counter[str]()
@@ -82,7 +66,7 @@ def run(count: int, seed: int) -> collections.Counter[str]:
         name = NAMES[index % len(NAMES)]
         body = bytearray(rng.choice(sound[name]))
         for _ in range(rng.randrange(1, 7)):
-            mutate(rng, body)
+            mutate(rng, body, PIECES)
         outcomes[f"{name} {outcome_of(name, bytes(body), seed)}"] += 1
     return outcomes
 

@@ -8,25 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from assembler import (
-    CORRUPT,
-    LOADS,
-    NONE,
-    REFUSED,
-    UNTRUSTED,
-    Stream,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    keep,
-    lst,
-    number,
-    stream,
-    text,
-    tup,
+from assembler import (  # isort: skip
+    CORRUPT, LOADS, NONE, REFUSED, UNTRUSTED, Stream, build, call, data, dct, found, get, keep, lst, number, stream,
+    text, tup,
 )
 
 HAS_NUMPY = find_spec("numpy") is not None

@@ -29,6 +29,21 @@ def sound(path: Path, clock: Any) -> Path:
 
 
 @pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that are opened beside a database."""
+    names: list[str] = []
+    plain = os.open
+
+    def watched(name: Any, *args: Any, dir_fd: int | None = None, **options: Any) -> int:
+        if dir_fd is not None:
+            names.append(str(name))
+        return plain(name, *args, dir_fd=dir_fd, **options)
+
+    monkeypatch.setattr(os, "open", watched)
+    return names
+
+
+@pytest.fixture
 def plant() -> Callable[[Path, str], None]:
     """Runs a script on a file: `plant(path, script)`; the schema's own text can be altered as well."""
 

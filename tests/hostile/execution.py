@@ -7,35 +7,10 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 
-from assembler import (
-    CODE,
-    COMMAND,
-    CORRUPT,
-    EXEC,
-    NONE,
-    REFUSED,
-    RUN,
-    SYSTEM,
-    UNTRUSTED,
-    VICTIM,
-    Stream,
-    aside,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    lst,
-    new,
-    new_ex,
-    number,
-    old,
-    state,
-    stream,
-    text,
-    tup,
-)  # fmt: skip
+from assembler import (  # isort: skip
+    CODE, COMMAND, CORRUPT, EXEC, NONE, REFUSED, RUN, SYSTEM, UNTRUSTED, VICTIM, Stream, aside, build, call, data,
+    dct, found, get, lst, new, new_ex, number, old, state, stream, text, tup,
+)
 
 _COMMAND, _CODE = text(COMMAND), text(CODE)
 _MAP = call(found("builtins", "map"), EXEC, lst(_CODE))  # runs when something takes its items

@@ -5,27 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from assembler import (
-    CONTAINED,
-    CORRUPT,
-    NONE,
-    Stream,
-    aside,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    keep,
-    lst,
-    new,
-    number,
-    state,
-    stream,
-    text,
-    tup,
-)  # fmt: skip
+from assembler import (  # isort: skip
+    CONTAINED, CORRUPT, NONE, Stream, aside, build, call, data, dct, found, get, keep, lst, new, number, state,
+    stream, text, tup,
+)
 
 MODULUS = 2**61 - 1  # hash(n) is n modulo this
 _FLOAT = b"G\x3f\xf0\0\0\0\0\0\x01"

@@ -4,26 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assembler import (
-    CORRUPT,
-    LOADS,
-    NONE,
-    REFUSED,
-    Stream,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    lst,
-    new,
-    number,
-    state,
-    stream,
-    text,
+from assembler import (  # isort: skip
+    CORRUPT, LOADS, NONE, REFUSED, Stream, build, call, data, dct, found, get, lst, new, number, state, stream, text,
     tup,
-)  # fmt: skip
+)
 
 _FRAME = b"\x95"
 

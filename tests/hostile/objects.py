@@ -13,29 +13,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import victims
-from assembler import (
-    CONTAINED,
-    CORRUPT,
-    LOADS,
-    NONE,
-    REFUSED,
-    Stream,
-    aside,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    keep,
-    lst,
-    new,
-    new_ex,
-    number,
-    state,
-    stream,
-    text,
-    tup,
+
+from assembler import (  # isort: skip
+    CONTAINED, CORRUPT, LOADS, NONE, REFUSED, Stream, aside, build, call, data, dct, found, get, keep, lst, new,
+    new_ex, number, state, stream, text, tup,
 )
 from exhaustion import MODULUS, probing
 

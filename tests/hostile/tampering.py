@@ -4,32 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assembler import (
-    CONTAINED,
-    CORRUPT,
-    LOADS,
-    NONE,
-    REFUSED,
-    SYSTEM,
-    UNTRUSTED,
-    VICTIM,
-    Stream,
-    aside,
-    build,
-    call,
-    data,
-    dct,
-    found,
-    get,
-    lst,
-    new,
-    new_ex,
-    number,
-    state,
-    stream,
-    text,
-    tup,
-)  # fmt: skip
+from assembler import (  # isort: skip
+    CONTAINED, CORRUPT, LOADS, NONE, REFUSED, SYSTEM, UNTRUSTED, VICTIM, Stream, aside, build, call, data, dct, found,
+    get, lst, new, new_ex, number, state, stream, text, tup,
+)
 
 _PLAIN = new(VICTIM)
 _LEN = found("builtins", "len")

@@ -30,21 +30,6 @@ def stored(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are opened beside a database."""
-    names: list[str] = []
-    plain = os.open
-
-    def watched(name: Any, *args: Any, dir_fd: int | None = None, **options: Any) -> int:
-        if dir_fd is not None:
-            names.append(str(name))
-        return plain(name, *args, dir_fd=dir_fd, **options)
-
-    monkeypatch.setattr(os, "open", watched)
-    return names
-
-
 SHAPES = [
     "", "[]", "{}", "17", '"x"', "[[", "[[[", "null", '["/etc/passwd"]', '[["/etc/passwd",1,"00"]]',
     '[["../../../etc/passwd",1,"00"]]', "[[]]", "[[null,null,null]]", "[" * 50_000, "\0",

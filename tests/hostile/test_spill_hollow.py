@@ -88,7 +88,7 @@ def test_record_whose_files_are_holes_can_be_deleted(path: Path) -> None:
         assert s.backup(path.with_name("copy.db")).records == 1
 
 
-def test_buffers_of_somebody_else_are_read_as_they_are_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_buffers_of_somebody_else_are_read_as_they_are_asked_for(path: Path, opened: list[str]) -> None:
     with small_spill(path, key=THEIRS) as s:
         s["it"] = [Buffered(BIG), Buffered(OTHER)]
         row = s.opened.find("it")
@@ -97,18 +97,10 @@ def test_buffers_of_somebody_else_are_read_as_they_are_asked_for(path: Path, mon
     with small_spill(path, allow=[Buffered]) as s:
         assert s["it"] == [Buffered(BIG), Buffered(OTHER)]
     reseal(path, THEIRS, body=body)
-    read: list[str] = []
-    plain = os.open
-
-    def watched(name: Any, *args: Any, dir_fd: int | None = None, **options: Any) -> int:
-        if dir_fd is not None:
-            read.append(str(name))
-        return plain(name, *args, dir_fd=dir_fd, **options)
-
     with small_spill(path) as s:
-        monkeypatch.setattr(os, "open", watched)
+        opened.clear()
         assert s["it"] == "none of them"
-        assert not [name for name in read if name in row.spill]
+        assert not [name for name in opened if name in row.spill]
 
 
 def test_holes_of_ours_are_read(path: Path) -> None:

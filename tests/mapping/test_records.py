@@ -6,7 +6,6 @@ import dataclasses
 import pickle
 import platform
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,12 +35,6 @@ def body_of(path: Path, name: str) -> bytes:
         return body
 
 
-@pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, clock=clock) as opened:
-        yield opened
-
-
 class TestPut:
     def test_gives_the_record_that_it_became(self, s: Store[Any]) -> None:
         first = s.put("a", 1)
@@ -65,25 +58,30 @@ class TestPut:
         assert record.expires == datetime.fromtimestamp(clock.now + 10, UTC)
         assert s.put("a", 2).expires is None, "an assignment applies the store's ttl, which is none"
 
-    def test_with_a_store_of_a_ttl(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, clock=clock, ttl=100) as s:
+    def test_with_a_store_of_a_ttl(self, location: str, clock: Any) -> None:
+        with Store[Any](location, clock=clock, ttl=100) as s:
             assert s.put("a", 1).expires == datetime.fromtimestamp(clock.now + 100, UTC)
             assert s.put("a", 1, ttl=0.5).expires == datetime.fromtimestamp(clock.now + 0.5, UTC)
 
-    def test_with_codec(self, s: Store[Any], path: Path) -> None:
+    def test_with_codec(self, s: Store[Any]) -> None:
         record = s.put("a", {"x": [1]}, codec="json")
-        assert (record.codec, record.protocol) == ("json", 1)
-        assert body_of(path, "a") == b'{"x":[1]}'
+        assert (record.codec, record.protocol, record.size) == ("json", 1, len(b'{"x":[1]}'))
         assert s["a"] == {"x": [1]}
         s["a"] = 2
         assert s.record("a").codec == "pickle"
 
     @pytest.mark.parametrize("protocol", range(6))
-    def test_with_protocol(self, s: Store[Any], path: Path, protocol: int) -> None:
+    def test_with_protocol(self, s: Store[Any], protocol: int) -> None:
         value = {"x": [1, "é", b"b", 2.5, None, True, (1, 2), {3}]}
-        assert s.put("a", value, protocol=protocol).protocol == protocol
-        assert body_of(path, "a") == pickle.dumps(value, protocol)
+        record = s.put("a", value, protocol=protocol)
+        assert (record.protocol, record.size) == (protocol, len(pickle.dumps(value, protocol)))
         assert s["a"] == value
+
+    def test_body_is_what_the_codec_makes(self, path: Path) -> None:
+        with Store[Any](path) as s:
+            s.put("a", [1], codec="json")
+            s.put("b", [1], protocol=2)
+        assert (body_of(path, "a"), body_of(path, "b")) == (b"[1]", pickle.dumps([1], 2))
 
     def test_with_protocol_minus_one_takes_the_highest_known(self, s: Store[Any]) -> None:
         assert s.put("a", 1, protocol=-1).protocol == 5  # as pickle.dumps
@@ -153,9 +151,9 @@ class TestGetMany:
 
 
 class TestRecord:
-    def test_has_all_that_is_known(self, s: Store[Any], clock: Any, own_key: Path, path: Path) -> None:
+    def test_has_all_that_is_known(self, clock: Any, own_key: Path, path: Path) -> None:
         t0 = datetime.fromtimestamp(clock.now, UTC)
-        with s.within("users") as users:
+        with Store[Any](path, clock=clock, namespace="users") as users:
             users.put("alice", datetime(2030, 1, 1), ttl=60)
             clock.advance(1)
             users.put("alice", datetime(2031, 1, 1), ttl=60)

@@ -38,9 +38,9 @@ def store_treacherous(s: Store[Any], name: str = "bad") -> None:
 
 
 @pytest.fixture
-def treacherous(path: Path) -> Any:
+def treacherous(location: str) -> Any:
     """A store whose newest record cannot be decoded."""
-    with Store[Any](path) as s:
+    with Store[Any](location) as s:
         s["good"] = 1
         store_treacherous(s)
         before = s.record("bad")
@@ -104,15 +104,15 @@ class TestKeyErrorInsideAValue:
             treacherous.modify("bad", lambda value: value, default={})
 
 
-def test_clear_deletes_what_cannot_be_decoded(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_clear_deletes_what_cannot_be_decoded(location: str) -> None:
+    with Store[Any](location) as s:
         store_treacherous(s)
         s.clear()
         assert list(s) == []
 
 
-def test_update_and_ior_replace_what_cannot_be_decoded(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_update_and_ior_replace_what_cannot_be_decoded(location: str) -> None:
+    with Store[Any](location) as s:
         store_treacherous(s)
         s.update(bad=1)
         assert s["bad"] == 1
@@ -122,24 +122,24 @@ def test_update_and_ior_replace_what_cannot_be_decoded(path: Path) -> None:
         assert s.record("bad").revision == 4
 
 
-def test_key_error_of_an_update_source_comes_through(path: Path) -> None:
+def test_key_error_of_an_update_source_comes_through(location: str) -> None:
     class Broken(dict[str, int]):
         def items(self) -> Any:
             yield "new", 1
             raise KeyError("inner")
 
-    with Store[Any](path) as s:
+    with Store[Any](location) as s:
         with pytest.raises(KeyError, match="inner"):
             s.update(Broken())
         assert list(s) == []
 
 
-def test_key_error_while_encoding_is_no_miss_either(path: Path) -> None:
+def test_key_error_while_encoding_is_no_miss_either(location: str) -> None:
     class Unwilling:
         def __getstate__(self) -> Any:
             raise KeyError("inner")
 
-    with Store[Any](path) as s:
+    with Store[Any](location) as s:
         for write in (
             lambda: s.__setitem__("a", Unwilling()),
             lambda: s.setdefault("a", Unwilling()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,6 @@ import pytest
 
 from store import ABSENT, Store
 from store.errors import Conflict
-
-
-@pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, clock=clock) as opened:
-        yield opened
 
 
 def refused(s: Store[Any], record: Any) -> Conflict:

@@ -12,9 +12,9 @@ import pytest
 from store import NotSerializable, ReadOnly, Store
 
 
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:", clock=clock, ttl=100) as opened:
+@pytest.fixture
+def s(location: str, clock: Any) -> Iterator[Store[Any]]:
+    with Store[Any](location, clock=clock, ttl=100) as opened:
         yield opened
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,6 @@ import pytest
 
 from store import ABSENT, Conflict, ReadOnly, Store
 from store.opened import deleting
-
-
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:", clock=clock) as opened:
-        yield opened
 
 
 def test_delete_says_whether_there_was_one(s: Store[Any], clock: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from threads import in_thread
 
 from store import Store
 from store.errors import LockTimeout, StoreClosed, StoreError
@@ -22,29 +22,6 @@ HOLDER = """
         input()
     print("1")
     """
-
-
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:") as opened:
-        yield opened
-
-
-def in_thread(call: Any) -> BaseException | None:
-    """What the call raises in a thread of its own."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            call()
-        except BaseException as exc:
-            raised.append(exc)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(20)
-    assert not thread.is_alive()
-    return raised[0] if raised else None
 
 
 def take(s: Store[Any], name: str, timeout: float | None = 0) -> None:
@@ -213,14 +190,14 @@ HASTY = """
     """
 
 
-def test_names_that_nobody_holds_leave_no_file_behind(s: Store[Any], path: Path) -> None:
+def test_names_that_nobody_holds_leave_no_file_behind(s: Store[Any], tmp_path: Path) -> None:
     descriptors = len(os.listdir("/dev/fd"))
     for number in range(50):
         take(s, f"job {number}")
         with s.lock("outer"):
             assert isinstance(in_thread(lambda: take(s, "outer")), LockTimeout)
     assert len(os.listdir("/dev/fd")) <= descriptors + 2
-    assert list(path.parent.glob("*-locks/*")) == []
+    assert list(tmp_path.glob("*-locks/*")) == []
     gc.collect()
     assert s.opened.engine.locks._known.data == {}  # type: ignore[attr-defined]
 

@@ -19,61 +19,62 @@ class Failure(BaseException):
 
 
 @pytest.fixture
-def s(path: Path) -> Iterator[Store[Any]]:
+def s(location: str) -> Iterator[Store[Any]]:
+    with Store[Any](location, timeout=10) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shared(path: Path) -> Iterator[Store[Any]]:
+    """A file that other handles and processes open too."""
     with Store[Any](path, timeout=10) as opened:
         yield opened
 
 
-@pytest.fixture(params=["file", "memory"])
-def each(request: pytest.FixtureRequest, path: Path) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:", timeout=10) as opened:
-        yield opened
-
-
-def test_all_of_it_is_kept(each: Store[Any]) -> None:
-    with each.transaction():
-        each["a"] = 1
-        each.update(b=2)
-        each.setdefault("c", 3)
-    assert list(each.items()) == [("a", 1), ("b", 2), ("c", 3)]
+def test_all_of_it_is_kept(s: Store[Any]) -> None:
+    with s.transaction():
+        s["a"] = 1
+        s.update(b=2)
+        s.setdefault("c", 3)
+    assert list(s.items()) == [("a", 1), ("b", 2), ("c", 3)]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyError, KeyboardInterrupt, SystemExit, GeneratorExit, Failure])
-def test_exception_undoes_every_kind_of_write(each: Store[Any], error: type[BaseException]) -> None:
-    each.update(a=1, b=[2], c=3, d=4, e=5)
-    before = list(each.items()), list(each.records())
-    with pytest.raises(error), each.transaction():
-        each["a"] = "changed"
-        each["new"] = 1
-        del each["c"]
-        each.pop("d")
-        each.popitem()
-        each.update(x=1, a=2)
-        each.setdefault("y", 1)
-        each.modify("a", lambda value: value + 1)
-        each.put("z", 1, ttl=5)
-        each.touch("a", 5)
-        with each.edit("b") as value:
+def test_exception_undoes_every_kind_of_write(s: Store[Any], error: type[BaseException]) -> None:
+    s.update(a=1, b=[2], c=3, d=4, e=5)
+    before = list(s.items()), list(s.records())
+    with pytest.raises(error), s.transaction():
+        s["a"] = "changed"
+        s["new"] = 1
+        del s["c"]
+        s.pop("d")
+        s.popitem()
+        s.update(x=1, a=2)
+        s.setdefault("y", 1)
+        s.modify("a", lambda value: value + 1)
+        s.put("z", 1, ttl=5)
+        s.touch("a", 5)
+        with s.edit("b") as value:
             value.append(3)
-        with each.within("other") as other:
+        with s.within("other") as other:
             other["a"] = 1
-        each.clear()
-        assert list(each) == []
+        s.clear()
+        assert list(s) == []
         raise error
-    assert (list(each.items()), list(each.records())) == before
-    assert each.namespaces() == [""]
+    assert (list(s.items()), list(s.records())) == before
+    assert s.namespaces() == [""]
 
 
-def test_reads_inside_see_its_writes(each: Store[Any]) -> None:
-    each["old"] = 0
-    with each.transaction():
-        each["a"] = 1
-        del each["old"]
-        assert (each["a"], each.get("old"), "a" in each, len(each)) == (1, None, True, 1)
-        assert (list(each), list(each.values()), each.names()) == (["a"], [1], ["a"])
-        assert each == {"a": 1}
-        assert each.record("a").revision == 1
-        assert each.get_many(["a", "old"]) == {"a": 1}
+def test_reads_inside_see_its_writes(s: Store[Any]) -> None:
+    s["old"] = 0
+    with s.transaction():
+        s["a"] = 1
+        del s["old"]
+        assert (s["a"], s.get("old"), "a" in s, len(s)) == (1, None, True, 1)
+        assert (list(s), list(s.values()), s.names()) == (["a"], [1], ["a"])
+        assert s == {"a": 1}
+        assert s.record("a").revision == 1
+        assert s.get_many(["a", "old"]) == {"a": 1}
 
 
 def program(
@@ -99,7 +100,7 @@ def program(
 
 @pytest.mark.parametrize("caught_at", [0, 1, 2])
 @pytest.mark.parametrize("raise_at", [1, 2, 3, 99])
-def test_nested_undoes_what_its_block_did_and_no_more(each: Store[Any], raise_at: int, caught_at: int) -> None:
+def test_nested_undoes_what_its_block_did_and_no_more(s: Store[Any], raise_at: int, caught_at: int) -> None:
     model: dict[str, Any] = {"first": 0}
 
     @contextmanager
@@ -112,26 +113,26 @@ def test_nested_undoes_what_its_block_did_and_no_more(each: Store[Any], raise_at
             model.update(before)
             raise
 
-    each["first"] = 0
-    for mapping, start in ((model, begin), (each, each.transaction)):
+    s["first"] = 0
+    for mapping, start in ((model, begin), (s, s.transaction)):
         try:
             program(mapping, start, raise_at, caught_at)
         except Failure:
             mapping["failed"] = True
-    assert list(each.items()) == list(model.items())
+    assert list(s.items()) == list(model.items())
 
 
-def test_nested_many_times(each: Store[Any]) -> None:
-    with each.transaction():
+def test_nested_many_times(s: Store[Any]) -> None:
+    with s.transaction():
         for i in range(300):
             try:
-                with each.transaction():
-                    each[f"n{i}"] = i
+                with s.transaction():
+                    s[f"n{i}"] = i
                     if i % 3 == 0:
                         raise Failure
             except Failure:
                 pass
-    assert list(each.values()) == [i for i in range(300) if i % 3]
+    assert list(s.values()) == [i for i in range(300) if i % 3]
 
 
 def test_error_of_a_write_that_is_caught_leaves_the_rest(s: Store[Any]) -> None:
@@ -156,23 +157,23 @@ def test_is_entered_once(s: Store[Any]) -> None:
     assert dict(s) == {"a": 1}
 
 
-def test_of_one_handle_is_that_of_all_on_the_file(s: Store[Any], path: Path) -> None:
+def test_of_one_handle_is_that_of_all_on_the_file(shared: Store[Any], path: Path) -> None:
     with Store[Any](path) as other:
-        with pytest.raises(Failure), s.transaction():
+        with pytest.raises(Failure), shared.transaction():
             other["a"] = 1
             with other.transaction():
-                s["b"] = 1
-            assert s == other == {"a": 1, "b": 1}
+                shared["b"] = 1
+            assert shared == other == {"a": 1, "b": 1}
             raise Failure
         assert dict(other) == {}
 
 
-def test_needs_a_store_that_may_be_written(s: Store[Any], path: Path) -> None:
+def test_needs_a_store_that_may_be_written(shared: Store[Any], path: Path) -> None:
     with Store[Any](path, mode="r") as reader, pytest.raises(ReadOnly), reader.transaction():
         pytest.fail("got in")
 
 
-def test_values_written_in_it_are_seen_by_others_when_it_ends(s: Store[Any], path: Path, start: Any) -> None:
+def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any], path: Path, start: Any) -> None:
     reader = start(
         """
         import json, sys
@@ -186,8 +187,8 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(s: Store[Any], pat
         path,
     )
     assert reader.hear() == "ready"
-    with s.transaction():
-        s.update(a=1, b=2)
+    with shared.transaction():
+        shared.update(a=1, b=2)
         reader.say()
         assert reader.hear() == "[0, null]"
         assert reader.hear() == "ready"
@@ -195,8 +196,8 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(s: Store[Any], pat
     assert reader.hear() == "[2, 1]"
 
 
-def test_of_a_process_that_is_killed_leaves_nothing(s: Store[Any], path: Path, start: Any) -> None:
-    s["a"] = 1
+def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], path: Path, start: Any) -> None:
+    shared["a"] = 1
     writer = start(
         """
         import sys
@@ -214,48 +215,48 @@ def test_of_a_process_that_is_killed_leaves_nothing(s: Store[Any], path: Path, s
     with Store[Any](path, timeout=0.05) as impatient, pytest.raises(LockTimeout, match="another writer"):
         impatient["b"] = 1
     writer.kill()
-    s["b"] = 1
-    assert dict(s) == {"a": 1, "b": 1}
+    shared["b"] = 1
+    assert dict(shared) == {"a": 1, "b": 1}
 
 
-def test_holds_off_other_threads(each: Store[Any]) -> None:
-    each["n"] = 0
+def test_holds_off_other_threads(s: Store[Any]) -> None:
+    s["n"] = 0
     inside, goes_on = threading.Event(), threading.Event()
     seen: list[Any] = []
 
     def other() -> None:
         inside.wait(10)
-        seen.append(each["n"])
+        seen.append(s["n"])
         goes_on.set()
-        each.modify("n", lambda value: value + 1)
+        s.modify("n", lambda value: value + 1)
 
     thread = threading.Thread(target=other)
     thread.start()
-    with each.transaction():
-        each["n"] = 10
+    with s.transaction():
+        s["n"] = 10
         inside.set()
         assert goes_on.wait(10)
-        each["n"] += 1
+        s["n"] += 1
     thread.join(10)
     assert seen == [0]
-    assert each["n"] == 12
+    assert s["n"] == 12
 
 
-def test_of_one_thread_is_not_that_of_another(s: Store[Any]) -> None:
+def test_of_one_thread_is_not_that_of_another(shared: Store[Any]) -> None:
     errors: list[BaseException] = []
 
     def other() -> None:
         try:
-            with Store[Any](s.location, timeout=0.05) as mine:
+            with Store[Any](shared.location, timeout=0.05) as mine:
                 assert dict(mine) == {}
                 mine["b"] = 1
         except BaseException as exc:
             errors.append(exc)
 
-    with s.transaction():
-        s["a"] = 1
+    with shared.transaction():
+        shared["a"] = 1
         thread = threading.Thread(target=other)
         thread.start()
         thread.join(10)
     assert [type(error) for error in errors] == [LockTimeout]
-    assert dict(s) == {"a": 1}
+    assert dict(shared) == {"a": 1}

@@ -24,13 +24,6 @@ def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
         yield opened
 
 
-@pytest.fixture
-def seen(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    """What is in the file."""
-    with Store[Any](path, clock=clock) as opened:
-        yield opened
-
-
 def revisions(s: Store[Any]) -> dict[str, int]:
     return {record.name: record.revision for record in s.records()}
 

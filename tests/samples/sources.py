@@ -93,7 +93,7 @@ def state_of(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def dbm_modules() -> list[Any]:
-    """The dbm modules that this Python has."""
+    """The dbm modules that this Python has; `dumb` is always one."""
     found = []
     for name in ("gnu", "ndbm", "sqlite3", "dumb"):
         try:

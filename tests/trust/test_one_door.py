@@ -6,7 +6,6 @@ import _pickle
 import ast
 import copy
 import io
-import os
 import pickle
 import sqlite3
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 
 import pytest
 from sources import PICKLED, Hostile, make
+from strangers import MINE, THEIRS, Marker
 
 import store
 from store import Store
@@ -29,24 +29,11 @@ from store.codecs import pickle as our_pickle
 from store.errors import StoreError
 from store.importers import import_into
 
-MINE = b"the key of these tests"
-THEIRS = b"the key of somebody else"
-
 pytestmark = [pytest.mark.damaged, pytest.mark.filterwarnings("ignore:.*sealed with a key")]
 
 
 class Trapped(BaseException):
     """No `except Exception` on the way can swallow it, and what did is seen in `calls`."""
-
-
-class Marker:
-    """Unpickled in full it makes a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = str(folder)
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (self.folder,)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import warnings
@@ -11,39 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from strangers import FOREIGN_KEY, MINE, THEIRS, Marker, Point
 
 from store import Store
 from store.codecs import pickle
 from store.errors import Corrupt, StoreError, Tampered, Untrusted
 
-MINE = b"the key of these tests"
-THEIRS = b"the key of somebody else"
 PLAIN = {"a": [1, 2.5, None, b"x", ("t",), {"s"}]}
-FOREIGN_KEY = "ignore:.*sealed with a key"
 
 pytestmark = pytest.mark.damaged
-
-
-class Point:
-    """A class that nobody allowed."""
-
-    def __init__(self, x: int) -> None:
-        self.x = x
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is Point and other.x == self.x
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class Marker:
-    """Unpickled in full it makes a file: the sign that code of the record has run."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = str(file)
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (self.file,)
 
 
 @pytest.fixture

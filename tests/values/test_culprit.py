@@ -10,19 +10,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from holders import (
-    LOCK,
-    PROBLEM,
-    PROTOCOLS,
-    Data,
-    Held,
-    ListLike,
-    MakesArguments,
-    MakesState,
-    Pair,
-    Reduced,
-    Slots,
-    WithState,
+
+from holders import (  # isort: skip
+    LOCK, PROBLEM, PROTOCOLS, Data, Held, ListLike, MakesArguments, MakesState, Pair, Reduced, Slots, WithState,
     found,
 )
 

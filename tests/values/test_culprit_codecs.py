@@ -14,19 +14,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
-from holders import (
-    LOCK,
-    PROBLEM,
-    PROTOCOLS,
-    Data,
-    Held,
-    ListLike,
-    MakesArguments,
-    MakesState,
-    Pair,
-    Reduced,
-    Slots,
-    WithState,
+
+from holders import (  # isort: skip
+    LOCK, PROBLEM, PROTOCOLS, Data, Held, ListLike, MakesArguments, MakesState, Pair, Reduced, Slots, WithState,
     found,
 )
 from hypothesis import HealthCheck, given, settings

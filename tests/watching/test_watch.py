@@ -52,12 +52,6 @@ def waits(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Waits:
     return simulated
 
 
-@pytest.fixture(params=["file", "memory"])
-def s(request: pytest.FixtureRequest, path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path if request.param == "file" else ":memory:", clock=clock) as opened:
-        yield opened
-
-
 def told(watch: Watch[Any]) -> list[tuple[str, str]]:
     return [(change.kind, change.name) for change in watch]
 
@@ -189,9 +183,9 @@ class TestChanges:
             assert "late" in [name for _, name in told(changes)]
             assert told(changes) == []  # and not a word of "short", which came and went
 
-    def test_record_that_goes_while_it_is_told_is_deleted(
-        self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.fixture
+    def deleting(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch[Any]]:
+        """A watch during each of whose looks the record `a` is deleted."""
         s["a"] = 1
         with s.watch(timeout=0) as changes:
             headers = changes._monitor.headers
@@ -201,28 +195,22 @@ class TestChanges:
                 return headers(*args)
 
             monkeypatch.setattr(changes._monitor, "headers", headers_late)
-            s["a"] = 2
-            assert told(changes) == []  # what it is now nobody can say yet: the next look will
-            assert told(changes) == [("deleted", "a")]
+            yield changes
+
+    def test_record_that_goes_while_it_is_told_is_deleted(self, s: Store[Any], deleting: Watch[Any]) -> None:
+        s["a"] = 2
+        assert told(deleting) == []  # what it is now nobody can say yet: the next look will
+        assert told(deleting) == [("deleted", "a")]
 
     def test_record_that_goes_while_it_is_told_and_comes_again_is_set(
-        self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
+        self, s: Store[Any], deleting: Watch[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        s["a"] = 1
-        with s.watch(timeout=0) as changes:
-            headers = changes._monitor.headers
-
-            def headers_late(*args: Any) -> Any:
-                del s["a"]
-                return headers(*args)
-
-            monkeypatch.setattr(changes._monitor, "headers", headers_late)
-            del s["a"]
-            s["a"] = 2
-            assert told(changes) == []
-            monkeypatch.undo()
-            s["a"] = 2  # the same as what was about to be told: the clock stands still
-            assert told(changes) == [("set", "a")]
+        del s["a"]
+        s["a"] = 2
+        assert told(deleting) == []
+        monkeypatch.undo()
+        s["a"] = 2  # the same as what was about to be told: the clock stands still
+        assert told(deleting) == [("set", "a")]
 
 
 class TestExpiry:
