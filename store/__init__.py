@@ -30,7 +30,7 @@ from store.shelf import open as open
 if _typing.TYPE_CHECKING:
     from store.aio import AsyncStore as AsyncStore
     from store.care.backup import restore
-    from store.care.copy import copy
+    from store.care.copy import copy as copy  # not for `import *`, as `open`: it would hide the standard library's
     from store.care.destroy import destroy
     from store.care.recover import recover
     from store.classes.placeholder import Placeholder
@@ -49,7 +49,6 @@ __all__ = [
     "Placeholder",
     "allow",
     "versioned",
-    "copy",
     "destroy",
     "recover",
     "restore",

@@ -46,7 +46,7 @@ print(store.memoize.__name__, store.memo.__name__)
 
 def test_all_of_all_is_there() -> None:
     assert all(hasattr(store, name) for name in store.__all__)
-    assert {"ABSENT", "copy", "destroy", "recover", "restore"} <= {*store.__all__}
+    assert {"ABSENT", "destroy", "recover", "restore"} <= {*store.__all__}
     assert repr(store.ABSENT) == "ABSENT"
 
 

@@ -66,10 +66,10 @@ def test_delete_prefix_goes_in_batches(s: Store[Any], monkeypatch: pytest.Monkey
     assert s.delete_prefix("none") == 0
 
 
-@pytest.mark.parametrize("prefix, kind", [("", ValueError), (None, TypeError), (5, TypeError), ("\ud800", ValueError)])
-def test_delete_prefix_refuses_what_makes_no_sense(s: Store[Any], prefix: Any, kind: type[Exception]) -> None:
+@pytest.mark.parametrize("prefix, error", [("", ValueError), (None, TypeError), (5, TypeError), ("\ud800", ValueError)])
+def test_delete_prefix_refuses_what_makes_no_sense(s: Store[Any], prefix: Any, error: type[Exception]) -> None:
     s["a"] = 1
-    with pytest.raises(kind):
+    with pytest.raises(error):
         s.delete_prefix(prefix)
     assert list(s) == ["a"]
 
