@@ -1,4 +1,4 @@
-"""The classes that a program declared loadable, whoever wrote the record.
+"""The classes that a program declared loadable from any record.
 
 Here and not in `trust` or `codecs`, because both the decoders (which load them) and the public `allow`
 need it, and neither of those packages may import the other.
@@ -36,7 +36,7 @@ _declared: Allowed = {}
 
 
 def allow(cls: T) -> T:
-    """Declare a class of yours loadable whoever wrote the record; use it as a decorator or as a call.
+    """Declare a class of yours loadable from any record; use it as a decorator or as a call.
 
     Its `__setstate__`, `__reduce__` result or `__new__` then runs on data that somebody else may have
     written, so it should not do more with it than keep it.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from types import GetSetDescriptorType, MemberDescriptorType
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.errors import Corrupt
 
@@ -11,6 +13,39 @@ FILLING = frozenset({"append", "extend", "add", "update", "__setitem__", "__sets
 """Methods by which unpickling fills an object: no attribute of an instance may stand before one."""
 
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: no type that a C module defines statically has it
+
+
+class _Pair(NamedTuple):
+    first: Any
+
+
+_FIELD_TYPES = (MemberDescriptorType, type(vars(_Pair)["first"]))  # slots, and the fields of a named tuple
+_BOUND = ("__self__", "__func__")  # of methods
+
+
+def attributes_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """The attributes of an object: slots, the fields of C types, and what its `__dict__` holds."""
+    cls: Any = type(value)
+    for name, member in _members(cls):
+        try:
+            yield name, member.__get__(value, cls)
+        except (AttributeError, TypeError):  # the slot is empty
+            pass
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except Exception:  # it has none, or a property of the program in its place
+        return
+    yield from dict(held).items()
+
+
+@lru_cache(maxsize=256)
+def _members(cls: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (name, member)
+        for base in cls.__mro__
+        for name, member in vars(base).items()
+        if type(member) in _FIELD_TYPES or (type(member) is GetSetDescriptorType and name in _BOUND)
+    )
 
 
 def defined(cls: Any, name: str) -> Any:

@@ -20,7 +20,19 @@ from typing import Any, ClassVar
 from store.classes.shown import in_full
 
 _NOTHING: Any = object()
-_InPython: Any = pickle._Pickler
+_Base: Any = pickle._Pickler
+
+
+class PythonPickler(_Base):  # type: ignore[misc]
+    """The stdlib's pickler in Python, with the table that it has before an import of dill changes it."""
+
+    dispatch: ClassVar[dict[type, Any]] = {
+        type(None): _Base.save_none, bool: _Base.save_bool, int: _Base.save_long, float: _Base.save_float,
+        bytes: _Base.save_bytes, bytearray: _Base.save_bytearray, pickle.PickleBuffer: _Base.save_picklebuffer,
+        str: _Base.save_str, tuple: _Base.save_tuple, list: _Base.save_list, dict: _Base.save_dict,
+        set: _Base.save_set, frozenset: _Base.save_frozenset, FunctionType: _Base.save_global,
+        type: _Base.save_type,
+    }  # fmt: skip
 
 
 class HoldsPlaceholder(pickle.PicklingError):
@@ -71,20 +83,19 @@ class Placeholder:
     list_items: list[Any]
     dict_items: list[tuple[Any, Any]]
     origin: ClassVar[Origin]
-    _made_by = "new"
-    _state: Any
-    _number: int
+    made_by = "new"
+    _state: Any = _NOTHING
+    number: int  # among those of its pickle
 
     def __new__(cls, *args: Any, **named: Any) -> Placeholder:
         made = object.__new__(cls)
         made.args, made.named_args = args, named
         made.list_items, made.dict_items = [], []
-        made._state = _NOTHING
-        made._number = next(cls.origin.numbers)
+        made.number = next(cls.origin.numbers)
         return made
 
     def __init__(self, *args: Any, **named: Any) -> None:
-        self._made_by = "call"  # NEWOBJ calls `__new__` alone
+        self.made_by = "call"  # NEWOBJ calls `__new__` alone
         if len(args) == 2:
             type(self).origin.called.append(self)
 
@@ -108,7 +119,7 @@ class Placeholder:
 
     def __hash__(self) -> int:
         """By its place in the pickle: a set that is decoded once more then has the same order."""
-        return hash((self.class_name, self._number))
+        return hash((self.class_name, self.number))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise _refusal(self.class_name)
@@ -116,9 +127,9 @@ class Placeholder:
     def rebuilt(self, protocol: int) -> tuple[Any, ...]:
         """What the object that it stands for would have said in its `__reduce_ex__`."""
         cls: Any = type(self)
-        if self._made_by == "call":
+        if self.made_by == "call":
             how: tuple[Any, ...] = (cls, self.args)
-        elif self._made_by == "reconstruct":
+        elif self.made_by == "reconstruct":
             how = (copyreg._reconstructor, (cls, *self.args))  # type: ignore[attr-defined]
         elif self.named_args and protocol < 4:  # as pickle does it, with the `__new__` of the class that is gone
             module, name = cls.stands_for
@@ -139,7 +150,7 @@ def reconstruct(cls: Any, base: Any, state: Any) -> Any:
     if not isinstance(cls, StandIn):
         return copyreg._reconstructor(cls, base, state)  # type: ignore[attr-defined]
     made: Any = Placeholder.__new__(cls, base, state)  # type: ignore[arg-type]
-    made._made_by = "reconstruct"
+    made.made_by = "reconstruct"
     return made
 
 
@@ -193,17 +204,10 @@ def _written(value: Any, protocol: int) -> tuple[bytes, _Writer]:
     return file.getvalue(), writer
 
 
-class _Writer(_InPython):  # type: ignore[misc]
-    """The stdlib's pickler in Python, which can be told to write the name of something that is not there."""
+class _Writer(PythonPickler):
+    """The pickler in Python, which can write the name of something that is not there."""
 
-    # Not the stdlib's own table: the import of dill puts functions of its own there.
-    dispatch: ClassVar[dict[type, Any]] = {
-        type(None): _InPython.save_none, bool: _InPython.save_bool, int: _InPython.save_long,
-        float: _InPython.save_float, bytes: _InPython.save_bytes, bytearray: _InPython.save_bytearray,
-        pickle.PickleBuffer: _InPython.save_picklebuffer, tuple: _InPython.save_tuple, list: _InPython.save_list,
-        dict: _InPython.save_dict, set: _InPython.save_set, frozenset: _InPython.save_frozenset,
-        FunctionType: _InPython.save_global, type: _InPython.save_type,
-    }  # fmt: skip
+    dispatch: ClassVar[dict[type, Any]] = dict(PythonPickler.dispatch)
 
     def __init__(self, file: Any, protocol: int) -> None:
         super().__init__(file, protocol)

@@ -1,4 +1,4 @@
-"""A value as text, in bounded time and memory, whatever the value is made of.
+"""A value as text, and how long that is, in bounded time and memory for any value.
 
 A list that holds the same list twice, which holds another one twice, and so on 40 times over, is a few hundred bytes
 in memory and in a file, and a terabyte as text. So a value is measured before its `repr` is asked for: by identity,
@@ -10,9 +10,10 @@ from __future__ import annotations
 import gc
 import sys
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from enum import Enum
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType, TracebackType
 from typing import Any
 
@@ -31,6 +32,7 @@ _INERT = (type, ModuleType, FunctionType, BuiltinFunctionType, CodeType, FrameTy
 _BYTES = (bytes, bytearray, memoryview)
 _BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", dict: "{}", set: "{}"}
 _SCALARS = (type(None), bool, float, complex)
+_HOLDING = (list, tuple, dict, set, frozenset, deque, slice, BaseException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,15 @@ class Size:
         return self.text > max(MOST_TEXT, MOST_TIMES * self.held)
 
 
-def size_of(value: Any) -> Size:
-    """How much text a value takes, found in a time that depends on the objects in it alone."""
-    walk = _Walk()
+def size_of(value: Any, *, through_objects: bool = True) -> Size:
+    """How much text a value takes, found in a time that depends on the number of objects in it alone.
+
+    With `through_objects=False` instances of classes count as one object, but for those of containers and exceptions.
+    """
+    walk = _Walk(through_objects)
     items, text = walk.measure(value)
-    if walk.has_cycles and text <= max(MOST_TEXT, MOST_TIMES * walk.held):
-        items, text = _paths(value, items, text)
+    if walk.has_cycles and text < _MOST:
+        items, text = _paths(walk, value, text)
     return Size(items, text, walk.held)
 
 
@@ -80,22 +85,27 @@ def in_full(value: Any) -> str:
     return f"{_written(value, 1000, MOST_DEEP)}… (too large to show: {items})" if items else repr(value)
 
 
-def shown(value: Any, most: int = 60) -> str:
-    """A value in a message: its `repr`, of which at most so many characters."""
-    if type(value) is str:
-        text = repr(value[:most])
-        return text if len(text) <= most else text[: most - 3] + "..."
-    text = _written(value, most + 1, 3 * MOST_DEEP)
+def shown(value: Any, most: int = 60, *, deep: int = 3 * MOST_DEEP, inert: bool = False) -> str:
+    """A value in a message: the first `most` characters of its `repr`, with `deep` levels of containers.
+
+    `inert`: no code of its classes runs. What is no plain data is then `<module.Class object>`.
+    """
+    text = repr(value[:most]) if type(value) is str else _written(value, most + 1, deep, inert)
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def message_of(exc: BaseException, most: int = 500) -> str:
-    """The text of an exception, which may have been made of any value, and so many characters of it at most."""
+    """The text of an exception, at most so many characters. The exception may have been made of any value."""
     try:
         text = shown(exc.args, most) if too_large(exc) else str(exc)
     except Exception:  # it is the class's own code
         text = "an error without a message"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def described(exc: BaseException) -> str:
+    """The class and the text of an exception, at most 500 characters."""
+    return f"{type(exc).__name__}: {message_of(exc)}"[:500]
 
 
 # -- how large
@@ -129,7 +139,8 @@ def _is_small(value: Any) -> bool:
 class _Walk:
     """Measures a value, each object of it once. What is met on the way to itself is `...`, as Python shows it."""
 
-    def __init__(self) -> None:
+    def __init__(self, through_objects: bool) -> None:
+        self.through_objects = through_objects
         self.held = 0
         self.has_cycles = False
         self._known: dict[int, tuple[int, int]] = {}
@@ -175,7 +186,7 @@ class _Walk:
             elif id(part) in open_ids:
                 self.has_cycles = True
                 size = _EDGE
-            elif (one := _text_of(part)) is not None:
+            elif (one := self.text_of(part)) is not None:
                 known[id(part)] = 1, one
                 size = one
                 held += one
@@ -195,6 +206,12 @@ class _Walk:
         found = _parts(container)
         self._kept.append(found)
         return found
+
+    def text_of(self, value: Any) -> int | None:
+        """The characters that something without parts takes; None for what has parts."""
+        if not self.through_objects and not isinstance(value, _HOLDING) and type(value).__module__ != "builtins":
+            return _text_of(value) or _EDGE
+        return _text_of(value)
 
 
 def _text_of(value: Any) -> int | None:
@@ -239,11 +256,12 @@ def _bytes_of(value: Any) -> int:
         return _EDGE
 
 
-def _paths(value: Any, items: int, text: int) -> tuple[int, int]:
+def _paths(walk: _Walk, value: Any, text: int) -> tuple[int, int]:
     """Objects and characters of a value that holds itself: along each way through it, as its `repr` goes."""
     frames: list[tuple[int, Iterator[Any]]] = [(0, iter([value]))]
     on_path: set[int] = set()
     seen = written = 0
+    most = MOST_PATHS + 2 * walk.held // _EDGE  # twice as many as there are parts
     while frames:
         number, parts = frames[-1]
         part = next(parts, frames)
@@ -252,9 +270,9 @@ def _paths(value: Any, items: int, text: int) -> tuple[int, int]:
             frames.pop()
             continue
         seen += 1
-        known = _EDGE if type(part) in _FIXED else _text_of(part)
+        known = _EDGE if type(part) in _FIXED else walk.text_of(part)
         written += known or _EDGE
-        if seen > MOST_PATHS and seen > 2 * items:
+        if seen > most:
             return seen, _MOST
         if known is None and id(part) not in on_path:
             on_path.add(id(part))
@@ -265,64 +283,59 @@ def _paths(value: Any, items: int, text: int) -> tuple[int, int]:
 # -- as text
 
 
-def _written(value: Any, most: int, deep: int) -> str:
-    """The beginning of a value's `repr`: a little more than so many characters at most."""
+def _written(value: Any, most: int, deep: int, inert: bool = False) -> str:
+    """The beginning of a value's `repr`: a little more than so many characters at most. Without recursion."""
     pieces: list[str] = []
-    _Writer(pieces, most).write(value, deep)
+    length = 0
+    inside: set[int] = set()
+    open_: list[tuple[int, Iterator[Any]]] = [(0, iter([(value,)]))]
+    while open_ and length < most:
+        piece = next(open_[-1][1], None)
+        if piece is None:
+            inside.discard(open_.pop()[0])
+            continue
+        if type(piece) is tuple:
+            (part,) = piece
+            brackets = _BRACKETS.get(type(part))
+            if brackets is None or not part:
+                piece = _one(part, most - length, inert)
+            elif id(part) in inside or len(open_) > deep:
+                piece = f"{brackets[0]}...{brackets[1]}"
+            else:
+                inside.add(id(part))
+                open_.append((id(part), _pieces(part, brackets)))
+                continue
+        pieces.append(piece)
+        length += len(piece)
     return "".join(pieces)
 
 
-class _Writer:
-    """Writes what `repr` would, until there is enough of it."""
-
-    def __init__(self, pieces: list[str], left: int) -> None:
-        self._pieces = pieces
-        self._left = left
-        self._open: set[int] = set()
-
-    def write(self, value: Any, deep: int) -> None:
-        """Adds the text of a value with `deep` levels of containers."""
-        brackets = _BRACKETS.get(type(value))
-        if brackets is None or not value:
-            self._add(_one(value, self._left))
-        elif id(value) in self._open or deep <= 0:
-            self._add(f"{brackets[0]}...{brackets[1]}")
-        else:
-            self._open.add(id(value))
-            self._add(brackets[0])
-            self._write_items(value, deep - 1)
-            self._add(",)" if type(value) is tuple and len(value) == 1 else brackets[1])
-            self._open.discard(id(value))
-
-    def _write_items(self, value: Any, deep: int) -> None:
-        is_dict = type(value) is dict
-        for number, item in enumerate(islice(value, max(self._left, 0))):
-            if self._left <= 0:
-                return
-            if number:
-                self._add(", ")
-            self.write(item, deep)
-            if is_dict:
-                self._add(": ")
-                self.write(value[item], deep)
-
-    def _add(self, piece: str) -> None:
-        if self._left > 0:
-            self._pieces.append(piece)
-        self._left -= len(piece)
+def _pieces(container: Any, brackets: str) -> Iterator[Any]:
+    """Texts, and the values between them, each in a tuple."""
+    yield brackets[0]
+    for number, item in enumerate(container):
+        if number:
+            yield ", "
+        yield (item,)
+        if type(container) is dict:
+            yield ": "
+            yield (container[item],)
+    yield ",)" if type(container) is tuple and len(container) == 1 else brackets[1]
 
 
-def _one(value: Any, most: int) -> str:
+def _one(value: Any, most: int, inert: bool) -> str:
     """Something that is no container of Python's own."""
-    cls = type(value)
+    cls: Any = type(value)
     if cls in (str, bytes):
         return repr(value[: max(most, 0)])
     if cls is int and int.bit_length(value) > 3 * MOST_DIGITS:
         return f"a number of {int.bit_length(value):,} bits"
     try:
-        if cls in _SCALARS or cls is int:
+        if cls in _SCALARS or cls is int or (cls in _BRACKETS and not value):
             return repr(value)
-        size = size_of(value)
-        return repr(value) if size.text <= MOST_TEXT else f"<{cls.__module__}.{cls.__qualname__} object>"
+        if inert and issubclass(cls, Enum) and type(value.__dict__.get("_name_")) is str:
+            return f"{cls.__qualname__}.{value.__dict__['_name_']}"
+        is_shown = not inert and size_of(value).text <= MOST_TEXT
+        return repr(value) if is_shown else f"<{cls.__module__}.{cls.__qualname__} object>"
     except Exception:  # it is the class's own code
         return "a value without a repr"

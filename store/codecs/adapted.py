@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
-from store.codecs import SimpleCodec, codecs
-from store.codecs.pickle.pickled import described, no_restraint
+from store.classes.shown import described
+from store.codecs.contract import Buffers, Description, SimpleCodec, TakeBuffer
+from store.codecs.refusals import no_restraint
+from store.codecs.registry import codecs
 from store.errors import CodecUnavailable, Corrupt, NotSerializable, StoreError
 
 MAX_SHOWN = 100_000
@@ -16,10 +17,10 @@ _CONTRACT = ("name", "protocols", "default_protocol", "encode", "decode", "decod
 
 
 class Adapted:
-    """The contract of a codec for one that has `name`, `encode` and `decode` alone.
+    """The whole contract for a codec that has `name`, `encode` and `decode` alone.
 
-    With an attribute `plain = True` it says that its `decode` makes nothing but data, in bounded time, whatever the
-    bytes are: then records of others are decoded too.
+    With an attribute `plain = True` it says that its `decode` makes nothing but data, in bounded time, for any bytes:
+    then records of others are decoded too.
     """
 
     protocols = range(1, 2)
@@ -29,7 +30,7 @@ class Adapted:
         self.codec = codec
         self.name = name
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+    def encode(self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None) -> bytes:
         try:
             body = self.codec.encode(value)
         except (MemoryError, StoreError):
@@ -42,7 +43,7 @@ class Adapted:
             )
         return bytes(body)
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+    def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         try:
             return self.codec.decode(bytes(body))
         except (MemoryError, StoreError):
@@ -51,13 +52,13 @@ class Adapted:
             raise Corrupt(f"the codec {self.name!r} cannot decode its bytes ({described(exc)})") from exc
 
     def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
         if not getattr(self.codec, "plain", False):
             raise no_restraint(self.name)
         return self.decode(body)
 
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+    def describe(self, body: bytes) -> Description:
         problem = None
         if not getattr(self.codec, "plain", False):
             problem = f"what decoding would do is known to the codec {self.name!r} of the program alone"

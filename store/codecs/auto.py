@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from store.codecs import Codec, codecs
+from store.codecs.contract import Codec
+from store.codecs.registry import codecs
 
 AUTO = "auto"
 CHOICES = ("numpy", "pickle")

@@ -1,29 +1,34 @@
 """cloudpickle: pickles that hold lambdas, closures and classes of `__main__` by value, not by name.
 
-Format: that of pickle. https://github.com/cloudpipe/cloudpickle
+What is stored by value is code: only records sealed with a key of the user are decoded. Format: that of pickle.
+https://github.com/cloudpipe/cloudpickle
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import cloudpickle
 
-from store.classes.lookup import Lookup
-from store.codecs.pickle.pickled import Buffers, Unrestrained, loads
+from store.classes.placeholder import PythonPickler
+from store.codecs.contract import TakeBuffer
+from store.codecs.pickle.based import PickleBased, loads
 
 
-class CloudpickleCodec(Unrestrained):
-    """Whatever cloudpickle can hold. What it stores by value is code: only records of yours are decoded."""
+class _Pickler(PythonPickler):
+    """The pickler in Python with cloudpickle's own ways."""
 
-    name = "cloudpickle"
+    def __init__(self, file: Any, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self._own = cloudpickle.Pickler(file, protocol)
+        self.dispatch_table = self._own.dispatch_table
 
-    def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
-        return cloudpickle.dumps(value, protocol, buffer_callback if protocol >= 5 else None)  # type: ignore[no-any-return]
-
-    def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
-        return loads(body, buffers, lookup)
+    def reducer_override(self, value: Any) -> Any:
+        return self._own.reducer_override(value)
 
 
-codec = CloudpickleCodec()
+def _dumps(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> bytes:
+    return cloudpickle.dumps(value, protocol, buffer_callback if protocol >= 5 else None)  # type: ignore[no-any-return]
+
+
+codec = PickleBased("cloudpickle", _dumps, loads, _Pickler)

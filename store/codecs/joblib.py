@@ -1,20 +1,20 @@
 """joblib: pickles in which the contents of NumPy arrays stand as they are, for models and other large values.
 
-Format: a pickle, with the bytes of each array after the opcodes that make it. https://joblib.readthedocs.io
+Only records sealed with a key of the user are decoded. Format: a pickle, with the bytes of each array after the
+opcodes that make it. https://joblib.readthedocs.io
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import joblib  # noqa: F401  # first, so that it is what is named where it is missing
 from joblib.numpy_pickle import NumpyPickler, NumpyUnpickler
 
 from store.classes.lookup import Lookup
-from store.codecs.not_read_back import NotReadBack
-from store.codecs.pickle.pickled import Buffers, Unrestrained, unpickled
+from store.codecs.contract import Buffers, NotReadBack, TakeBuffer
+from store.codecs.pickle.based import PickleBased, unpickled
 
 
 class _Pickler(NumpyPickler):  # type: ignore[misc]
@@ -28,19 +28,15 @@ class _Pickler(NumpyPickler):  # type: ignore[misc]
         return super().save(obj)
 
 
-class JoblibCodec(Unrestrained):
-    """Whatever pickle can hold, arrays at the speed of a copy. Only records of yours are decoded."""
-
-    name = "joblib"
-
-    def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
-        file = io.BytesIO()
-        _Pickler(file, protocol=protocol).dump(value)
-        return file.getvalue()
-
-    def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
-        # joblib.load would turn arrays of the other byte order into this machine's.
-        return unpickled(NumpyUnpickler, body, lookup, "", ensure_native_byte_order=False)
+def _dumps(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file, protocol=protocol).dump(value)
+    return file.getvalue()
 
 
-codec = JoblibCodec()
+def _loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
+    # joblib.load would turn arrays of the other byte order into this machine's.
+    return unpickled(NumpyUnpickler, body, lookup, "", ensure_native_byte_order=False)
+
+
+codec = PickleBased("joblib", _dumps, _loads, _Pickler)

@@ -6,17 +6,17 @@ Datetimes in UTC are timestamps of the format's own. What it has no notion of is
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import msgpack
 
-from store.classes.allowlist import Allowed
-from store.classes.lookup import AS_WRITTEN, Lookup
+from store.classes.lookup import Lookup
+from store.classes.shown import shown
+from store.codecs.formats import MAX_SHOWN, Format
 from store.codecs.plain import Plain
-from store.codecs.restricted.limits import Budget, too_much
-from store.errors import Corrupt, NotSerializable
+from store.codecs.restricted.limits import Budget
 
 # Extension types, on disk, never to change. The data of the first is two's complement, the highest byte first, in
 # as few bytes as there can be; that of the others ISO 8601 in ASCII, as Python's `isoformat` writes it.
@@ -26,54 +26,22 @@ DATE = 3
 TIMESTAMP = -1  # the format's own: a moment in UTC
 
 MAX_NESTING = 1024  # what the packer of the library can write; older versions of it write half of that
-MAX_SHOWN = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LIST_BYTES, _DICT_BYTES, _ITEM_BYTES = 88, 240, 32  # what they take in memory, and each item or key in them
-_LONG = 10_000  # bits of an integer that is shown in base 16: base 10 takes quadratic time, and Python refuses it
 
 
-class MsgpackCodec:
-    """Holds None, bool, int of any size, float, str, bytes, date, datetime, list, and dict with scalars as keys."""
-
-    name = "msgpack"
-    protocols = range(1, 2)
-    default_protocol = 1
-
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
-        try:
-            _PLAIN.check(value)
-            body: bytes = msgpack.packb(value, default=_extension, use_bin_type=True, strict_types=True)
-        except (ValueError, RecursionError, OverflowError) as exc:  # too deep, or longer than 32 bits can say
-            raise NotSerializable(f"MessagePack cannot hold the value: {exc}; use the codec 'pickle'") from exc
-        return body
-
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
-        try:
-            return msgpack.unpackb(body, timestamp=3, ext_hook=_of_extension, strict_map_key=False)
-        except (ValueError, TypeError, OverflowError, RecursionError) as exc:
-            raise _corrupt(exc) from exc
-
-    def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
-    ) -> Any:
-        try:
-            return _Reader(bytes(body)).read()
-        except Corrupt:
-            raise
-        except (ValueError, OverflowError) as exc:
-            raise _corrupt(exc) from exc
-        except MemoryError as exc:
-            raise too_much("it takes more memory than there is") from exc
-
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        try:
-            return (), _cut(_pieces(self.decode_restricted(body, allow={}))), None
-        except Corrupt as exc:
-            return (), _cut((repr(bytes(body[:MAX_SHOWN])),)), str(exc)
+def _encode(value: Any) -> bytes:
+    """Of None, bool, int of any size, float, str, bytes, date, datetime, list, and dict with scalars as keys."""
+    _PLAIN.check(value)
+    return msgpack.packb(value, default=_extension, use_bin_type=True, strict_types=True)  # type: ignore[no-any-return]
 
 
-def _corrupt(exc: Exception) -> Corrupt:
-    return Corrupt(f"the bytes are not MessagePack as this codec writes it: {exc or type(exc).__name__}")
+def _decode(body: bytes, _: Lookup) -> Any:
+    return msgpack.unpackb(body, timestamp=3, ext_hook=_of_extension, strict_map_key=False)
+
+
+def _restricted(body: bytes, _: Lookup) -> Any:
+    return _Reader(body).read()
 
 
 # -- what it holds
@@ -269,55 +237,9 @@ _STRINGS = {0xD9: _UINT8, 0xDA: _UINT16, 0xDB: _UINT32}
 _CONTAINERS = {0xDC: _UINT16, 0xDD: _UINT32, 0xDE: _UINT16, 0xDF: _UINT32}
 
 
-# -- describing
-
-
-def _pieces(value: Any) -> Iterator[str]:
-    """The text of a value, bit by bit, and in a loop for the same reason as above."""
-    open_: list[Iterator[str | tuple[Any]]] = [iter([(value,)])]
-    while open_:
-        for part in open_[-1]:
-            if isinstance(part, str):
-                yield part
-            elif type(part[0]) in (list, dict):
-                open_.append(_container_parts(part[0]))
-                break
-            else:
-                yield _leaf_text(part[0])
-        else:
-            open_.pop()
-
-
-def _container_parts(value: Any) -> Iterator[str | tuple[Any]]:
-    """Texts, and the values in between, each in a tuple."""
-    is_dict = type(value) is dict
-    yield "{" if is_dict else "["
-    for index, item in enumerate(value):
-        if index:
-            yield ", "
-        yield (item,)
-        if is_dict:
-            yield ": "
-            yield (value[item],)
-    yield "}" if is_dict else "]"
-
-
-def _leaf_text(value: Any) -> str:
-    if type(value) is int and value.bit_length() > _LONG:
-        return hex(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return repr(value[:MAX_SHOWN] if type(value) in (str, bytes) else value)
-
-
-def _cut(pieces: Iterable[str]) -> str:
-    shown, length = [], 0
-    for piece in pieces:
-        shown.append(piece)
-        length += len(piece)
-        if length > MAX_SHOWN:
-            return f"{''.join(shown)[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-    return "".join(shown)
-
-
-codec = MsgpackCodec()
+codec = Format(
+    "msgpack", "MessagePack", encode=_encode, decode=_decode, restricted=_restricted,
+    errors=(ValueError, TypeError, OverflowError, RecursionError),  # too deep, or longer than 32 bits can say
+    bytes_are="MessagePack as this codec writes it",
+    show=lambda body, value: shown(value, MAX_SHOWN, deep=MAX_NESTING),
+)  # fmt: skip

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from store.classes.shown import shown, too_large
-from store.errors import Corrupt, NotSerializable
-
-MAX_SHOWN = 100_000
+from store.errors import NotSerializable
 
 Problem = Callable[[Any], str | None]
 """What is wrong with a value of a type that the format holds in general; None where nothing is."""
@@ -68,13 +67,66 @@ class Plain(NamedTuple):
             raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'", path=path)
 
 
-def describe_text(body: bytes, decode: Callable[[bytes], Any]) -> tuple[tuple[str, ...], str, str | None]:
-    """The description of a body that is text, as `Codec.describe` gives it; `decode` finds what is wrong with it."""
-    text = str(body, "utf-8", "backslashreplace")
-    if len(text) > MAX_SHOWN:
-        text = f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
+# -- problems of values: the message, or None where nothing is lost
+
+
+def no_surrogates(value: str) -> str | None:
+    """Text has to go through UTF-8."""
     try:
-        decode(body)
-    except Corrupt as exc:
-        return (), text, str(exc)
-    return (), text, None
+        value.encode()
+    except UnicodeEncodeError:
+        return "a surrogate that stands alone has no UTF-8"
+    return None
+
+
+def fixed_offset(value: datetime) -> str | None:
+    """A moment has an offset of whole minutes, or none, and that is all."""
+    zone = value.tzinfo
+    if value.fold:
+        return "it has no fold"
+    if zone is None:
+        return None
+    if type(zone) is not timezone:
+        return f"it keeps the offset of a time zone and not its rules, here {type(zone).__qualname__}"
+    offset = zone.utcoffset(None)
+    if offset % timedelta(minutes=1):
+        return "its offsets are whole minutes"
+    return None if zone.tzname(None) == timezone(offset).tzname(None) else "its time zones have no names"
+
+
+def beyond_64_bits(value: int) -> str | None:
+    """Integers of some formats have 64 bits."""
+    return None if -(2**63) <= value < 2**63 else "its integers have 64 bits"
+
+
+# -- whether a value came back unchanged: formats whose writers have quirks check it before anything is stored
+
+
+def same(one: Any, other: Any, *, ordered: bool = True) -> bool:
+    """Equal in value and in type all the way down; NaN is NaN, -0.0 is not 0.0. Raises: RecursionError.
+
+    `ordered`: whether dicts must have their keys in the same order.
+    """
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        return _same_dicts(one, other, ordered)
+    if kind is list:
+        return len(one) == len(other) and all(same(a, b, ordered=ordered) for a, b in zip(one, other, strict=True))
+    if kind is set:
+        return len(one) == len(other) and _fingerprints(one) == _fingerprints(other)
+    return bool(one == other) if kind in (str, bytes, int, bool) else repr(one) == repr(other)
+
+
+def _same_dicts(one: dict[Any, Any], other: dict[Any, Any], ordered: bool) -> bool:
+    if len(one) != len(other):
+        return False
+    if not ordered:
+        return all(key in other and same(item, other[key], ordered=False) for key, item in one.items())
+    pairs = zip(one.items(), other.items(), strict=True)
+    return all(same(a, b) and same(item, found) for (a, item), (b, found) in pairs)
+
+
+def _fingerprints(items: set[Any]) -> list[str]:
+    return sorted(map(repr, items))  # equal items of different types (1, True, 1.0) have different ones

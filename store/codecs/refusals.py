@@ -1,4 +1,4 @@
-"""What is said of records that restraint does not decode, or that need what is not here, and what to do about it."""
+"""The errors for records that cannot be decoded, or not with restraint, or not here, and what to do about each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import sys
 from typing import Any
 
 from store.classes.allowlist import is_dangerous
-from store.errors import ClassNotFound, Untrusted
+from store.classes.shown import described
+from store.errors import ClassNotFound, Corrupt, Untrusted
 
 _BRING_KEY = "bring the key it was sealed with (STORE_KEY_FILE)"
 BRING_KEY_OR_ADMIT = (
@@ -56,6 +57,26 @@ def refused(reason: str, missing: str | None = None, hint: str = "") -> Untruste
         reason=reason,
         allowable=False,
     )
+
+
+def no_restraint(codec: str) -> Untrusted:
+    """The error for a record of somebody else whose codec could run any code."""
+    return refused(f"the codec {codec!r} cannot be decoded with restraint: it could run any code")
+
+
+def undecodable(exc: Exception) -> Corrupt:
+    """The error for any error of a decoder: a KeyError of a `__setstate__` must not pass for a missing record."""
+    return Corrupt(f"its bytes cannot be decoded ({described(exc)}); the record stays as it is")
+
+
+def too_much(why: str) -> Corrupt:
+    """The error for a record that is legal and not affordable."""
+    return Corrupt(f"{why}, so it was not decoded; if the record is yours, bring the key it was sealed with")
+
+
+def does_not_fit(what: str) -> Corrupt:
+    """The error for arguments that are not what the pickler writes."""
+    return Corrupt(f"its arguments for {what} do not fit")
 
 
 def _may_be_allowed(module: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from store.errors import Untrusted
 from store.rows.row import Row
 from store.trust.keys.ring import Keyring, KeySource, NoKeys
 from store.trust.seal import Sealer
-from store.values.pipeline import Pipeline, choose
+from store.values.pipeline import Choices, Pipeline, choose
 
 # On the wire in every seal: never change.
 MESSAGE = "\0message"  # the name of each
@@ -18,21 +18,26 @@ _STORE_ID = b"store.messages.1"  # in place of a store's
 _PURPOSE = b"store.message.v1"  # the keys are others than those of records: no file can make one pass for the other
 
 
-class MessagePipeline(Pipeline):
+class MessagePipeline:
     """Packs and unpacks the values of messages between processes."""
+
+    def __init__(self, sealer: Sealer, choices: Choices) -> None:
+        self.trust = choices.trust
+        self.sealer = sealer
+        self._values = Pipeline(sealer, choices, check_unsealed=self._check_unsealed)
 
     def pack_message(self, value: Any) -> Row:
         """The sealed row of a value. Raises: NotSerializable, and Untrusted where all keys are retired."""
-        return self.pack("", MESSAGE, value, 0.0, None)
+        return self._values.pack("", MESSAGE, value, 0.0, None)
 
     def unpack_message(self, codec: str, protocol: int, body: bytes, seal: bytes, crc: int) -> Any:
         """The value of what arrived. Raises: as `unpack`."""
-        return self.unpack(
+        return self._values.unpack(
             Row(None, "", MESSAGE, codec, protocol, None, None, body, None, seal, crc, 1, 0.0, 0.0, None)
         )
 
-    def _check_readable(self, row: Row, codec: Codec, buffers: Sequence[memoryview] = ()) -> None:
-        """Which classes are allowed is the receiver's to say; but a key that was given must seal."""
+    def _check_unsealed(self, row: Row, codec: Codec, buffers: Sequence[memoryview]) -> None:
+        """The receiver decides which classes are allowed; but a key that was given must seal."""
         if self.sealer.keyring.keys():
             raise Untrusted(f"it cannot be sealed: {self.sealer.keyring.problem}").about(row.name, row.namespace)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from store.classes.shown import shown
-from store.codecs.sameness import same
+from store.codecs.plain import same
 from store.settings.frozen import field_names, thawed
 from store.settings.kinds import REFUSALS, STORED, Build, Kind, Rule, Source, Target, near_miss
 from store.settings.leaves import fitted

@@ -1,7 +1,7 @@
 """Values too large for a row: which parts of them go to files, and how they come back.
 
 A large buffer of the value (an array's data, handed out by the codec) is a file that is mapped when it is read. A
-body that is large without it is a file too; it is code to whoever decodes it, so it is copied and checked first.
+body that is large without it is a file too; decoding it may run code, so it is copied and checked first.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class LargeBuffer(BaseException):
     """
 
 
-class Beside:
-    """Takes the large buffers of one value while it is encoded."""
+class BufferCollector:
+    """Collects the large buffers of one value while it is encoded."""
 
     def __init__(self, limit: int) -> None:
         self.buffers: list[memoryview] = []
@@ -84,8 +84,8 @@ class Large:
         self.limit, self.mmap, self._verify = options
         self._timeout = timeout
 
-    def stays(self, buffer: Any) -> bool:
-        """As `Beside.take`, for most values, which have no large buffer. Raises: LargeBuffer: this is one."""
+    def keeps_inline(self, buffer: Any) -> bool:
+        """As `BufferCollector.take`, for most values, which have no large buffer. Raises: LargeBuffer."""
         if buffer is not None and _large(buffer, self.limit) is not None:
             raise LargeBuffer
         return True
@@ -107,7 +107,7 @@ class Large:
     def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
 
-        Of a `foreign` record they are private and checked: whoever wrote them could change them once they were. And
+        Of a `foreign` record they are private and checked: their writer could change them after the check. And
         each is read when it is asked for, since the body need not refer to any.
 
         Raises:

@@ -1,42 +1,35 @@
-"""Whether a value that was encoded can be decoded again, told at the write and not at the first read.
+"""Whether an encoded value can be decoded again, found out at the write and not at the first read.
 
 Pickle writes much that it cannot read: an exception whose `__init__` takes something else than its `args`, a subclass
-of `dict` that needs an argument. Reading back each value would double the time of a write, so the first one that
-holds an object of a class that the pickle names is read back, once in a process; exceptions always, because with them
-it depends on the arguments. Where a `__reduce__` names a function in place of the class, that is not called.
+of `dict` that needs an argument. Reading back every value would double the time of a write. So the first value with
+an object of a class is read back, once in a process; exceptions always, since there it depends on the arguments.
+Where the pickle does not name the class, because a `__reduce__` names a function, that function is not called.
 """
 
 from __future__ import annotations
 
-import sys
+import copyreg
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any
 
-from store.classes.finding import in_python_3
 from store.classes.lookup import Lookup
-from store.codecs import Codec
-from store.codecs.not_read_back import NotReadBack
-from store.codecs.pickle.globals import named_in
-from store.codecs.pickle.pickled import EXTENSIONS, Pickled, described, types_in
+from store.classes.shown import described
+from store.codecs.contract import Codec, NotReadBack
+from store.codecs.pickle.based import EXTENSIONS, is_pickled
+from store.codecs.pickle.codec import types_in
+from store.codecs.plain import same
 from store.errors import NotSerializable
-from store.values.differences import difference
 
-MOST_KNOWN = 10_000  # classes that are remembered; values that name others are read back each time
-# They make what only the rest of the pickle tells: a class that is stored by value, a class in a class.
-_MAKERS = frozenset({b"", b"getattr", b"_make_skeleton_class", b"_make_skeleton_enum", b"_create_type"})
+MOST_KNOWN = 10_000  # classes that are remembered for a codec; values of others are read back each time
+MOST_COMPARED = 10_000  # parts of one value
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
+_PLAIN = (str, bytes, int, float, bool, type(None))
+_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
 
-
-class Key(NamedTuple):
-    """A class or function in a pickle, by the name and the module, or the modules that it may be in."""
-
-    codec: str
-    protocol: int
-    name: bytes
-    modules: tuple[bytes, ...]
-    again: int  # another number where it was defined again
-
-
-_sound: set[Key] = set()  # what was read back in this process, or need not be
+sound: defaultdict[tuple[str, int], set[type]] = defaultdict(set)
+"""Codec and protocol → the classes of which a value was read back in this process, or need not be."""
 
 
 class ReadBack:
@@ -47,26 +40,53 @@ class ReadBack:
         self._lookup = lookup
         self._mmap = mmap
 
-    def check(self, codec: Codec, value: Any, protocol: int, body: bytes, buffers: Sequence[memoryview] = ()) -> None:
-        """Reads a value back, if it is to be. Raises: NotReadBack."""
+    def check(
+        self,
+        codec: Codec,
+        value: Any,
+        protocol: int,
+        body: bytes,
+        buffers: Sequence[memoryview] = (),
+        types: set[type] | None = None,
+    ) -> None:
+        """Reads a value back, if that is due. `types`: those of its objects, where known. Raises: NotReadBack."""
         if self.every:
-            self._read(codec, value, body, buffers)
-        elif isinstance(codec, Pickled):
-            due = _due(codec.name, value, protocol, body)
-            if due is not None:
-                self._read(codec, value, body, buffers)
-                _remember(due)
+            self.read(codec, value, body, buffers)
+        elif is_pickled(codec):
+            found = types_in(value) if types is None else types
+            known = sound[codec.name, protocol]
+            if found is None:
+                self.read(codec, value, body, buffers)
+            elif not found <= known:
+                self._check_types(codec, value, body, buffers, found - known, known)
 
-    def try_part(self, codec: Codec, protocol: int, part: Any) -> None:
-        """Reads a part of such a value back, whatever it is. Raises: NotReadBack."""
+    def _check_types(
+        self,
+        codec: Codec,
+        value: Any,
+        body: bytes,
+        buffers: Sequence[memoryview],
+        types: set[type],
+        known: set[type],
+    ) -> None:
+        due = {cls for cls in types if EXTENSIONS or _is_named(cls, body)}
+        if due:
+            self.read(codec, value, body, buffers)
+        if len(known) < MOST_KNOWN:
+            known |= {cls for cls in due if not issubclass(cls, BaseException)}
+            known |= {cls for cls in types - due if not cls.__flags__ & _HEAP_TYPE}
+
+    def read_part(self, codec: Codec, protocol: int, part: Any) -> None:
+        """Reads a part of such a value back. Raises: NotReadBack."""
         try:
             body = codec.encode(part, protocol)
         except NotSerializable:  # as a part of the whole it was encoded
             return
-        self._read(codec, part, body, ())
+        self.read(codec, part, body, ())
 
-    def _read(self, codec: Codec, value: Any, body: bytes, buffers: Sequence[memoryview]) -> None:
-        """Decodes what is the value's. What it is made of must not reach the program's own buffers."""
+    def read(self, codec: Codec, value: Any, body: bytes, buffers: Sequence[memoryview]) -> None:
+        """Decodes it and compares. Raises: NotReadBack."""
+        # What is made of the buffers must not reach those of the program.
         beside = [buffer.toreadonly() if self._mmap else memoryview(bytearray(buffer)) for buffer in buffers]
         try:
             found = codec.decode(body, beside, lookup=self._lookup)
@@ -74,69 +94,18 @@ class ReadBack:
             raise
         except Exception as exc:
             why = exc.__cause__ if isinstance(exc.__cause__, Exception) else exc
-            gone = isinstance(why, ImportError | AttributeError) and isinstance(codec, Pickled)
+            gone = isinstance(why, ImportError | AttributeError) and is_pickled(codec)
             if gone and _is_of_placeholders(codec, body, beside, self._lookup):
                 return
             raise NotReadBack(f"can be written and not be read back ({described(why)})", why) from None
-        different = difference(value, found) if isinstance(codec, Pickled) else None
+        different = _difference(value, found) if is_pickled(codec) else None
         if different is not None:
             raise NotReadBack(different)
 
 
-# -- what is to be read back
-
-
-def _due(codec: str, value: Any, protocol: int, body: bytes) -> set[Key] | None:
-    """None where the value need not be read back; else what need not be next time, once it was."""
-    keys = _keys_of(codec, protocol, body)
-    if _sound.issuperset(keys) and not EXTENSIONS:
-        return None
-    classes = {key: _classes_of(key, protocol) for key in keys if key not in _sound}
-    if EXTENSIONS or any(_varies(key, found) for key, found in classes.items()):
-        return set()
-    _remember(key for key, found in classes.items() if not found)  # functions
-    types = types_in(value)
-    bases = None if types is None else {base for cls in types for base in cls.__mro__}
-    due = {key for key, found in classes.items() if found and (bases is None or not bases.isdisjoint(found))}
-    return due or None
-
-
-def _remember(keys: Iterable[Key]) -> None:
-    if len(_sound) < MOST_KNOWN:
-        _sound.update(keys)
-
-
-def _keys_of(codec: str, protocol: int, body: bytes) -> set[Key]:
-    """What stands for the classes and functions that a pickle names."""
-    named = named_in(body, protocol)
-    modules = tuple(dict.fromkeys(each.module for each in named))
-    main = vars(sys.modules["__main__"])  # where a notebook defines a class again, under its name
-    return {
-        Key(
-            codec, protocol, each.name, (each.module,) if each.module else modules,
-            id(main.get(each.name.decode("utf-8", "replace"))) if each.module == b"__main__" else 0,
-        )
-        for each in named
-    }  # fmt: skip
-
-
-def _varies(key: Key, classes: tuple[type, ...]) -> bool:
-    """Whether one value that was read back says nothing of the next one: for exceptions, and what makes classes."""
-    return key.name in _MAKERS or any(issubclass(cls, BaseException) for cls in classes)
-
-
-def _classes_of(key: Key, protocol: int) -> tuple[type, ...]:
-    """The class of that name, or those that it may be; none where it is a function's."""
-    found = []
-    for module in key.modules:
-        where = module.decode("utf-8", "replace"), key.name.decode("utf-8", "replace")
-        in_module, name = in_python_3(*where) if protocol < 3 else where
-        named: Any = sys.modules.get(in_module)
-        for part in name.split("."):
-            named = getattr(named, part, None)
-        if isinstance(named, type) and named is not object:
-            found.append(named)
-    return tuple(found)
+def _is_named(cls: type, body: bytes) -> bool:
+    """Whether a pickle names a class, or a base in its place."""
+    return any(base.__name__.encode() in body for base in cls.__mro__ if base is not object)
 
 
 def _is_of_placeholders(codec: Codec, body: bytes, buffers: Sequence[memoryview], lookup: Lookup) -> bool:
@@ -146,3 +115,59 @@ def _is_of_placeholders(codec: Codec, body: bytes, buffers: Sequence[memoryview]
     except Exception:
         return False
     return True
+
+
+# -- how a value that was read back differs, as far as its classes tell; the `==` of the program is not asked
+
+
+def _difference(value: Any, found: Any) -> str | None:
+    """What would be lost of the value itself or of a part of plain containers in it; None where nothing is."""
+    pairs: list[tuple[Any, Any]] = [(value, found)]
+    for _ in range(MOST_COMPARED):
+        if not pairs:
+            return None
+        one, other = pairs.pop()
+        different = _difference_of(one, other)
+        if different is not None:
+            return different
+        pairs += islice(_pairs(one, other), MOST_COMPARED)
+    return None
+
+
+def _difference_of(value: Any, found: Any) -> str | None:
+    cls, now = type(value), type(found)
+    if not cls.__flags__ & _HEAP_TYPE or _says_what_it_becomes(cls):
+        return None
+    if _name(cls) != _name(now):  # not `is`: a codec that stores classes by value makes them anew
+        # A base in its place: the __reduce__ of that was inherited. What else one may make is meant to be.
+        return f"would come back as {_name(now)}" if now is not object and issubclass(cls, now) else None
+    if issubclass(cls, BaseException) and issubclass(now, BaseException):
+        return None if _have_same_args(value, found) else "would come back with other args"
+    for base in _CONTAINERS:
+        if issubclass(cls, base) and issubclass(now, base):
+            had, has = base.__len__(value), base.__len__(found)
+            return f"would come back with {has} items instead of {had}" if has != had else None
+    return None
+
+
+def _says_what_it_becomes(cls: type) -> bool:
+    """Whether the class itself, and no base of it, says what it comes back as."""
+    return "__reduce__" in vars(cls) or "__reduce_ex__" in vars(cls) or cls in copyreg.dispatch_table
+
+
+def _have_same_args(value: BaseException, found: BaseException) -> bool:
+    had, has = (vars(BaseException)["args"].__get__(error) for error in (value, found))
+    pairs = zip(had, has, strict=False)
+    return len(had) == len(has) and all(type(one) not in _PLAIN or same(one, other) for one, other in pairs)
+
+
+def _pairs(value: Any, found: Any) -> Iterable[tuple[Any, Any]]:
+    """What two plain containers of a kind hold, pair by pair, less what is plain data."""
+    if type(value) is not type(found) or type(value) not in (list, tuple, dict) or len(value) != len(found):
+        return ()
+    both = zip(value.items(), found.items(), strict=True) if type(value) is dict else ((value, found),)
+    return (pair for had, has in both for pair in zip(had, has, strict=True) if type(pair[0]) not in _PLAIN)
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

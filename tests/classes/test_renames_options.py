@@ -212,8 +212,8 @@ def test_plain_store_never_looks_a_name_up_in_python(
 ) -> None:
     """Without renames the stdlib's `loads` does all of it."""
     calls = []
-    monkeypatch.setattr("store.codecs.pickle.pickled.pickle.loads", lambda body, **options: calls.append(body))
-    monkeypatch.setattr("store.classes.finding.Finding.find_class", lambda *args: pytest.fail("a look-up in Python"))
+    monkeypatch.setattr("store.codecs.pickle.based.pickle.loads", lambda body, **options: calls.append(body))
+    monkeypatch.setattr("store.classes.renaming.RenamingUnpickler.find_class", lambda *args: pytest.fail("a look-up in Python"))
     with Store(path) as s:
         assert s["ada"] is None
         assert [pickletools.optimize(body) for body in calls]

@@ -15,7 +15,7 @@ from store.care.foreign import holds_same
 from store.classes import shown
 from store.codecs import codecs
 from store.codecs import pickle as store_pickle
-from store.codecs.pickle.pickled import undecodable
+from store.codecs.refusals import undecodable
 from store.errors import Corrupt, NotSerializable
 from store.importers.names import name_of
 

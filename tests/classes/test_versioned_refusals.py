@@ -295,8 +295,8 @@ def test_versioned_and_other_classes_are_decoded_by_the_stdlib_alone(
 
     with Store(path) as s:
         s["a"] = [app.User(), app.Plain()]
-        monkeypatch.setattr("store.codecs.pickle.pickled.pickle.loads", watched)
-        monkeypatch.setattr("store.codecs.pickle.pickled.unpickled", lambda *args: pytest.fail("not by the stdlib's loads"))
+        monkeypatch.setattr("store.codecs.pickle.based.pickle.loads", watched)
+        monkeypatch.setattr("store.codecs.pickle.based.unpickled", lambda *args: pytest.fail("not by the stdlib's loads"))
         assert [type(found) for found in s["a"]] == [app.User, app.Plain]
         assert given == [s.inspect("a").row.body]
 

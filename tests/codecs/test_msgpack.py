@@ -188,11 +188,11 @@ def test_large_integer_costs_what_its_bytes_do() -> None:
     assert len(body) < 1_000_010
     assert restricted(body) == codec.decode(body) == [value]
     text = codec.describe(body)[1]
-    assert text.startswith("[0xfffff")
+    assert text.startswith("[a number of ")
     assert len(text) < 110_000
 
 
 def test_describe_of_what_is_refused_shows_the_bytes() -> None:
     names, text, problem = codec.describe(b"\x92\xa3abc")
-    assert (names, text) == ((), r"b'\x92\xa3abc'")
+    assert (names, text) == ((), r"\x92\xa3abc")
     assert problem is not None and "ends too early" in problem

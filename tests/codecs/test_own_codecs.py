@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store, codecs
-from store.codecs.json import JsonCodec
+from store.codecs.pickle import PickleCodec
 from store.errors import CodecUnavailable, Corrupt, NotSerializable, Untrusted
 
 
@@ -207,9 +207,9 @@ def test_record_of_somebody_else(path: Path) -> None:
 
 
 def test_codec_with_the_whole_contract_is_taken_as_it_is(path: Path) -> None:
-    class Two(JsonCodec):
-        name = "two"
-        protocols = range(1, 3)
+    class Two(PickleCodec):
+        def __init__(self) -> None:
+            self.name, self.protocols = "two", range(1, 3)
 
     codecs.register(Two())
     assert type(codecs.codecs.load("two")) is Two

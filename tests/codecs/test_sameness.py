@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from store.codecs.sameness import same
+from store.codecs.plain import same
 
 EQUAL = [
     None, 1, "a", b"a", math.nan, [1, [math.nan]], {"a": 1, "b": [2.0]}, {1, "1"}, Decimal("1.0"), datetime(2024, 1, 1, tzinfo=UTC), {math.nan: 1},

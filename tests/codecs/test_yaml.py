@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 yaml = pytest.importorskip("yaml", reason="the codec yaml needs PyYAML: pip install pyyaml")
 
-from store.codecs.sameness import same  # noqa: E402
+from store.codecs.plain import same  # noqa: E402
 from store.codecs.yaml import codec as module  # noqa: E402
 from store.codecs.yaml.codec import codec  # noqa: E402
 from store.errors import Corrupt, NotSerializable  # noqa: E402

@@ -1,14 +1,18 @@
-"""Objects that hold one part, each in a way of its own, and encoders to look for it with: for the tests of culprits."""
+"""Objects that hold one part, each in a way of its own, and the search for it: for the tests of culprits."""
 
 from __future__ import annotations
 
-import pickle
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
-from store.values.culprit.search import Culprit, find
+import pytest
+
+from store.codecs import codecs
+from store.errors import NotSerializable
+from store.values.culprit import find
+from store.values.remedies import Culprit, cause_of
 
 PROTOCOLS = (0, 2, 5)
 LOCK = threading.Lock()
@@ -72,29 +76,16 @@ class ListLike(list):
     pass
 
 
-def pickled_with(dumps: Callable[..., Any], protocol: int) -> Callable[[Any], Any]:
-    return lambda part: dumps(part, protocol=protocol)
-
-
-def found(value: Any, protocol: int = 5, dumps: Callable[..., Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, pickled_with(dumps, protocol), protocol)
+def found(value: Any, protocol: int = 5, codec: str = "pickle") -> Culprit:
+    """The culprit of a value that a codec refuses."""
+    chosen: Any = codecs.load(codec)
+    attempt = partial(encoded, chosen, protocol)
+    with pytest.raises(NotSerializable) as caught:
+        attempt(value)
+    culprit = find(value, cause_of(caught.value), chosen.pickler, protocol, attempt)
     assert culprit is not None
     return culprit
 
 
-class Counting:
-    """An encoder that counts its calls, and the objects it was given in lists to encode at once."""
-
-    def __init__(self, encode: Callable[[Any], Any] = pickle.dumps) -> None:
-        self.encode, self.calls, self.size = encode, 0, 0
-
-    def __call__(self, part: Any) -> None:
-        self.calls += 1
-        self.size += len(part) if isinstance(part, list | dict) else 1
-        self.encode(part)
-
-
-def found_by(value: Any, encode: Callable[[Any], Any] = pickle.dumps) -> Culprit:
-    culprit = find(value, encode, 5)
-    assert culprit is not None
-    return culprit
+def encoded(codec: Any, protocol: int, part: Any) -> Any:
+    return codec.encode(part, protocol)

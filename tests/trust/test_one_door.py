@@ -282,11 +282,10 @@ def test_admitted_record_springs_it(foreign: Path, trap: list[str]) -> None:
 
 DANGEROUS = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "sqlitedict", "diskcache", "pandas", "dill", "cloudpickle", "joblib", "copyreg"}
 DOOR = {
-    f"store.codecs.{name}" for name in ("pickle.__init__", "pickle.pickled", "cloudpickle", "dill", "joblib")
+    f"store.codecs.{name}" for name in ("pickle.__init__", "pickle.based", "pickle.codec", "cloudpickle", "dill", "joblib")
 }
 NAMES_OF_PICKLE = {
     "store.errors": {"PicklingError", "UnpicklingError"},
-    "store.values.culprit.search": {"HIGHEST_PROTOCOL"},
     "store.codecs.numpy.codec": {"PickleBuffer"},
     "store.codecs.restricted.arrays": {"PickleBuffer"},
 }
@@ -296,10 +295,11 @@ USED = {
         "pickle": {"_Pickler", "PicklingError", "PROTO", "STACK_GLOBAL", "GLOBAL", "PickleBuffer"},
         "copyreg": {"_reconstructor", "__newobj__", "__newobj_ex__", "pickle"},
     },
-    "store.classes.finding": {"copyreg": {"_reconstructor"}},
+    "store.classes.renaming": {"copyreg": {"_reconstructor"}},
     "store.classes.versions": {"copyreg": {"_slotnames"}},
     "store.memo.canonical.classes": {"copyreg": {"_slotnames"}},
-    "store.values.culprit.parts": {"copyreg": {"dispatch_table", "_slotnames"}},
+    "store.values.culprit": {"copyreg": {"dispatch_table"}},
+    "store.values.readback": {"copyreg": {"dispatch_table"}},
 }
 
 

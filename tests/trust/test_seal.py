@@ -20,6 +20,7 @@ from store.trust import seal
 from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import Keyring
 from store.trust.seal import Sealer, Verdict
+from store.values.pipeline import Pipeline, choose
 
 pytestmark = pytest.mark.damaged
 
@@ -161,8 +162,8 @@ def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> N
     with Store(path, key=MINE) as s:
         row = s.opened.find("payment")
         assert row is not None
-        pipeline = s.opened.values
-        pipeline.sealer, pipeline.trust = Sealer(Keyring(key), s.opened.engine.id), trust
+        sealer = Sealer(Keyring(key), s.opened.engine.id)
+        pipeline = Pipeline(sealer, choose("pickle", None, trust, ()))
         whole: bytes = getattr(row, column)
         kept = []
         for bit in range(8 * len(whole)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import socket
 from abc import ABC
@@ -22,16 +21,15 @@ from holders import (  # isort: skip
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from store.values.culprit.search import find
-
 # Codecs that store functions and classes by value
 
 BY_VALUE = ("cloudpickle", "dill")
 
 
 @pytest.fixture(params=BY_VALUE)
-def dumps(request: pytest.FixtureRequest) -> Any:
-    return pytest.importorskip(request.param, reason=f"{request.param} is not installed: its paths are untested").dumps
+def by_value(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip(request.param, reason=f"{request.param} is not installed: its paths are untested")
+    return str(request.param)
 
 
 def using_a_global() -> Any:
@@ -39,31 +37,31 @@ def using_a_global() -> Any:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_path_into_a_function(dumps: Callable[..., Any], protocol: int) -> None:
+def test_path_into_a_function(by_value: str, protocol: int) -> None:
     def enclosing(held: Any) -> Any:
         return lambda: held
 
     def with_defaults(a: Any = 1, b: Any = PROBLEM, *, c: Any = 1) -> None: ...
     def with_named(a: Any = 1, *, c: Any = PROBLEM) -> None: ...
 
-    assert found({"f": enclosing([PROBLEM])}, protocol, dumps).path == "value['f'].__closure__['held'][0]"
-    assert found([enclosing(enclosing(PROBLEM))], protocol, dumps).value is PROBLEM
-    assert found([with_defaults], protocol, dumps).path == "value[0].__defaults__[1]"
-    assert found([with_named], protocol, dumps).path == "value[0].__kwdefaults__['c']"
+    assert found({"f": enclosing([PROBLEM])}, protocol, by_value).path == "value['f'].__closure__['held'][0]"
+    assert found([enclosing(enclosing(PROBLEM))], protocol, by_value).value is PROBLEM
+    assert found([with_defaults], protocol, by_value).path == "value[0].__defaults__[1]"
+    assert found([with_named], protocol, by_value).path == "value[0].__kwdefaults__['c']"
     with_named.__kwdefaults__.clear()
     with_named.attribute = [PROBLEM]  # type: ignore[attr-defined]
-    assert found([with_named], protocol, dumps).path == "value[0].attribute[0]"
+    assert found([with_named], protocol, by_value).path == "value[0].attribute[0]"
 
 
 def test_path_to_a_global_that_a_function_uses() -> None:
-    cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: its paths are untested")
-    culprit = found([using_a_global()], 5, cloudpickle.dumps)
+    pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: its paths are untested")
+    culprit = found([using_a_global()], 5, "cloudpickle")
     assert culprit.path == "value[0].__globals__['PROBLEM']"
     assert culprit.value is PROBLEM
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_path_into_a_class(dumps: Callable[..., Any], protocol: int) -> None:
+def test_path_into_a_class(by_value: str, protocol: int) -> None:
     def enclosing(held: Any) -> Any:
         class Local(ABC):  # noqa: B024
             __slots__ = ("x",)
@@ -72,42 +70,31 @@ def test_path_into_a_class(dumps: Callable[..., Any], protocol: int) -> None:
 
         return Local
 
-    culprit = found([enclosing(PROBLEM)()], protocol or 2, dumps)
+    culprit = found([enclosing(PROBLEM)()], protocol or 2, by_value)
     assert culprit.path == "value[0].__class__.problem"
-    assert found(enclosing([1, PROBLEM]), protocol, dumps).path == "value.problem[1]"
+    assert found(enclosing([1, PROBLEM]), protocol, by_value).path == "value.problem[1]"
 
 
-def test_path_into_a_method_that_its_name_gives_otherwise(dumps: Callable[..., Any]) -> None:
-    def enclosing(held: Any) -> Any:
+def test_path_into_a_method_that_its_name_gives_otherwise(by_value: str) -> None:
+    def with_static(held: Any) -> Any:
         class Local:
             @staticmethod
             def static() -> Any:
                 return held
 
+        return Local
+
+    def with_property(held: Any) -> Any:
+        class Local:
             @property
             def computed(self) -> Any:
                 return held
 
         return Local
 
-    path = found(enclosing(PROBLEM), 5, dumps).path
-    assert path == "value.__dict__['static'].__func__.__closure__['held']"
-
-
-def test_part_of_what_the_codec_encodes_in_a_way_of_its_own_is_no_culprit() -> None:
-    cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: no by-value codec to test")
-
-    class Codec(cloudpickle.Pickler):  # type: ignore[misc, name-defined]
-        def reducer_override(self, obj: Any) -> Any:
-            return (Held, (1,)) if type(obj) is Reduced else super().reducer_override(obj)
-
-    def encode(part: Any) -> None:
-        Codec(io.BytesIO()).dump(part)
-
-    encode(Reduced(LOCK))
-    culprit = find([Reduced(LOCK), Held([[Reduced((LOCK,))]]), {"a": [[[PROBLEM]]]}], encode, 5)
-    assert culprit is not None
-    assert culprit.path == "value[2]['a'][0][0][0]"
+    path = "value.__dict__['static'].__func__.__closure__['held']"
+    assert found(with_static(PROBLEM), 5, by_value).path == path
+    assert found(with_property(PROBLEM), 5, by_value).path == "value.__dict__['computed'].fget.__closure__['held']"
 
 
 # Random nests
@@ -194,7 +181,7 @@ def test_path_in_a_random_nest(codec: str, problems: dict[str, Any], data: st.Da
     value, path = problem, ""
     for name in names:
         value, path = LAYERS[name].wrap(value, data.draw(HARMLESS)), LAYERS[name].step + path
-    culprit = found(value, protocol, pytest.importorskip(codec).dumps)
+    culprit = found(value, protocol, codec)
     assert culprit.path == "value" + path
     assert culprit.value is problem
     assert reach(culprit.path, value) is problem

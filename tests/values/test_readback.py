@@ -32,9 +32,9 @@ from store.values import readback
 
 
 @pytest.fixture(autouse=True)
-def nothing_was_read_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_was_read_back() -> Iterator[None]:
     """As in a process that has just begun."""
-    monkeypatch.setattr(readback, "_sound", set())
+    readback.sound.clear()
     Named.made = CountedError.made = 0
     yield
 
@@ -360,7 +360,7 @@ def test_reading_back_happens_outside_the_lock(path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(Named, "__setstate__", look)
         s["v"] = Named()
         del s["v"]
-        readback._sound.clear()
+        readback.sound.clear()
         s.put("v", Named())
     assert seen == [(False, False), (False, False)]
 
@@ -387,7 +387,7 @@ def test_programs_own_buffer_is_not_touched(path: Path) -> None:
         with small_spill(path, **options) as s:
             s["v"] = Zeroing(data)
         assert data == b"x" * 5000
-        readback._sound.clear()
+        readback.sound.clear()
 
 
 class Zeroing:

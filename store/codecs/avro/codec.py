@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import fastavro
 
-from store.classes.allowlist import Allowed
-from store.classes.lookup import AS_WRITTEN, Lookup
+from store.classes.lookup import Lookup
 from store.classes.shown import shown
 from store.codecs.avro.file import packed, unpacked
 from store.codecs.avro.schema import BOUNDED_DECIMAL, MAX_DECIMAL_BYTES, MAX_DEPTH, Shape, checked
-from store.codecs.plain import Plain
-from store.codecs.plain_problems import no_surrogates
-from store.codecs.restricted.limits import too_much
-from store.codecs.sameness import same
-from store.errors import Corrupt, NotSerializable
-
-MAX_SHOWN = 100_000
-
-
-def _beyond_64_bits(value: int) -> str | None:
-    return None if -(2**63) <= value < 2**63 else "its integers have 64 bits"
-
+from store.codecs.formats import MAX_SHOWN, Format
+from store.codecs.plain import Plain, beyond_64_bits, no_surrogates, same
+from store.errors import NotSerializable
 
 _PLAIN = Plain(
     "Avro",
-    {type(None): None, bool: None, int: _beyond_64_bits, float: None, str: no_surrogates, bytes: None},
+    {type(None): None, bool: None, int: beyond_64_bits, float: None, str: no_surrogates, bytes: None},
     {str: no_surrogates},
 )
 # What fastavro raises for values that do not fit and for bytes that are wrong: it has no base class for them.
 _ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RecursionError)
 
 
-class AvroCodec:
+class AvroCodec(Format):
     """Avro 1.11, by a schema of the program's own (a dict, as in JSON), or by the one that each value has.
 
     Without a schema it holds None, bool, int of 64 bits, float, str, bytes, list and dict with str keys; with one,
@@ -46,55 +35,31 @@ class AvroCodec:
         ValueError: it is no Avro schema.
     """
 
-    name = "avro"
-    protocols = range(1, 2)
-    default_protocol = 1
-
     def __init__(self, schema: Any = None) -> None:
-        given: tuple[str, Any] = ("", None) if schema is None else _parsed(schema)
-        self._text, self._parsed = given
+        self._schema = schema
+        self._own = None if schema is None else _parsed(schema)
+        super().__init__(
+            "avro", "Avro", encode=self._encoded, decode=_decode, restricted=_restricted,
+            errors=(*_ERRORS, fastavro.schema.SchemaParseException), bytes_are="an Avro file with one record",
+            show=_text,
+        )  # fmt: skip
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
-        try:
-            text, schema = (self._text, self._parsed) if self._parsed is not None else _inferred(value)
-            if _is_deep(value):
-                raise NotSerializable(f"Avro values nest at most {MAX_DEPTH} deep here; use the codec 'pickle'")
-            out = io.BytesIO()
-            fastavro.schemaless_writer(out, schema, value, strict=True, disable_tuple_notation=True)
-            data = out.getvalue()
-            unchanged = same(_read(schema, data), value, ordered=self._parsed is None)
-        except NotSerializable:
-            raise
-        except _ERRORS as exc:
-            reason = str(exc) or type(exc).__name__
-            raise NotSerializable(f"Avro cannot hold the value: {reason:.300}; use the codec 'pickle'") from exc
-        if not unchanged:
+    def __reduce__(self) -> Any:
+        return AvroCodec, (self._schema,)
+
+    def _encoded(self, value: Any) -> bytes:
+        text, schema = self._own or _inferred(value)
+        if _is_deep(value):
+            raise NotSerializable(f"Avro values nest at most {MAX_DEPTH} deep here; use the codec 'pickle'")
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, schema, value, strict=True, disable_tuple_notation=True)
+        data = out.getvalue()
+        if not same(_read(schema, data), value, ordered=self._own is None):
             raise NotSerializable(
                 "value: something in it would come back from Avro as something else; give it exactly the types of "
                 "the schema, or use the codec 'pickle'"
             )
         return packed(text.encode(), data)
-
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
-        return _decoded(body, lambda schema: schema)
-
-    def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
-    ) -> Any:
-        try:
-            return _decoded(body, checked)
-        except MemoryError as exc:
-            raise too_much("it takes more memory than there is") from exc
-
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        try:
-            value = self.decode_restricted(body, allow={})
-            text, problem = f"schema: {str(unpacked(body)[0], 'utf-8')}\nvalue: {shown(value, MAX_SHOWN)}", None
-        except Corrupt as exc:
-            text, problem = str(bytes(body[:MAX_SHOWN]), "ascii", "backslashreplace"), str(exc)
-        if len(text) > MAX_SHOWN:
-            text = f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        return (), text, problem
 
 
 def _parsed(schema: Any) -> tuple[str, Any]:
@@ -129,16 +94,18 @@ def _is_deep(value: Any) -> bool:
 _GROUPS = list, tuple, dict
 
 
-def _decoded(body: bytes, check: Callable[[Any], Any]) -> Any:
-    try:
-        schema, data = unpacked(bytes(body))
-        clean = check(json.loads(str(schema, "utf-8")))
-        return _read(fastavro.parse_schema(clean), data)
-    except Corrupt:
-        raise
-    except (*_ERRORS, fastavro.schema.SchemaParseException) as exc:
-        reason = str(exc) or type(exc).__name__
-        raise Corrupt(f"the bytes are not an Avro file with one record: {reason:.300}") from exc
+def _decode(body: bytes, _: Lookup) -> Any:
+    schema, data = unpacked(body)
+    return _read(fastavro.parse_schema(json.loads(str(schema, "utf-8"))), data)
+
+
+def _restricted(body: bytes, _: Lookup) -> Any:
+    schema, data = unpacked(body)
+    return _read(fastavro.parse_schema(checked(json.loads(str(schema, "utf-8")))), data)
+
+
+def _text(body: bytes, value: Any) -> str:
+    return f"schema: {str(unpacked(body)[0], 'utf-8')}\nvalue: {shown(value, MAX_SHOWN)}"
 
 
 def _read(schema: Any, data: bytes) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from store.classes.lookup import MAX_NAME
-from store.codecs.restricted.limits import too_much
+from store.codecs.refusals import too_much
 from store.errors import Corrupt, NotSerializable
 
 MAX_DEPTH = 200  # of containers, and of types in types: fastavro recurses in C without a check

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
 from pickle import PickleBuffer
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
+from store.codecs.contract import Buffers, Description, TakeBuffer
 from store.codecs.numpy import dtype as numpy_dtype
 from store.errors import Corrupt, NotSerializable
 
@@ -37,7 +37,7 @@ class NumpyCodec:
     protocols = range(1, 2)
     default_protocol = 1
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+    def encode(self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None) -> bytes:
         try:
             header, data = _taken_apart(value)
             front = _front(header)
@@ -51,15 +51,15 @@ class NumpyCodec:
             return b"".join((front, data.data))
         return _front({**header, "beside": True})
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+    def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         return _decode(body, buffers, restricted=False)
 
     def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
         return _decode(body, buffers, restricted=True)
 
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
+    def describe(self, body: bytes) -> Description:
         try:
             header, data = _split(memoryview(body))
             dtype = _checked(header)
@@ -134,7 +134,7 @@ def _front(header: dict[str, Any]) -> bytes:
 # -- from bytes
 
 
-def _decode(body: Any, buffers: Iterable[Any], restricted: bool) -> Any:
+def _decode(body: Any, buffers: Buffers, restricted: bool) -> Any:
     try:
         header, data = _split(memoryview(body))
         dtype = _checked(header)

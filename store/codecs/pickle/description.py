@@ -8,7 +8,10 @@ from itertools import repeat
 from typing import Any
 
 from store.classes.lookup import MAX_NAME
+from store.codecs.restricted.filling import Filling
 from store.codecs.restricted.machine import Machine
+from store.codecs.restricted.names import Names
+from store.codecs.restricted.objects import Objects
 from store.errors import Corrupt, StoreError, Untrusted
 
 MAX_LINES = 2000
@@ -21,9 +24,10 @@ def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
     The globals are found by the restricted decoder itself, with something inert in place of each of them: no
     second parser could see others.
     """
-    machine = _Describer(
-        bytes(body), allow={}, buffers=repeat(b"")
-    )  # whatever is in those beside it: it names nothing
+    # What is in the buffers beside it names nothing.
+    machine = Machine(bytes(body), allow={}, buffers=repeat(b""), objects=InertObjects)
+    machine.checks_size = False  # the value is not shown
+    found: dict[str, None] = machine.objects.found
     problem = None
     try:
         machine.run()
@@ -31,13 +35,13 @@ def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
             problem = "bytes follow its end"
     except Untrusted as exc:  # an old way to name a class, which the decoder does not know
         if exc.missing:
-            machine.found[exc.missing] = None
+            found[exc.missing] = None
         problem = str(exc)
     except (StoreError, EOFError) as exc:
         problem = str(exc) or "it is empty"
     except Exception as exc:  # whatever malformed bytes make of the machine
         problem = f"its bytes cannot be read to their end ({type(exc).__name__}: {exc})"[:_LINE]
-    return tuple(machine.found), _disassembled(body), problem
+    return tuple(found), _disassembled(body), problem
 
 
 class _Inert:
@@ -55,19 +59,19 @@ class _Inert:
         """As a list's."""
 
 
-class _Describer(Machine):
-    """The restricted machine, which notes the globals and calls nothing."""
+class InertObjects:
+    """Notes the globals, and calls nothing. In the place of `Objects` in a machine."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, names: Names, filling: Filling, lent: dict[int, Any]) -> None:
+        self.names, self.budget, self.lent = names, names.budget, lent
+        self.unbuilt: dict[int, Any] = {}
         self.found: dict[str, None] = {}
-        self.classes = {_Inert}
-
-    def check_value(self, value: Any) -> None:
-        """Nothing: it is not shown."""
+        filling.classes = {_Inert}
+        plain = Objects(names, filling, lent)
+        self.make_frozenset, self.not_callable = plain.make_frozenset, plain.not_callable
 
     def load_global(self, module: str, name: str) -> Any:
-        return self._note(".".join(self._renamed(module, name)))  # what the full decoder would take
+        return self._note(".".join(self.names.renamed(module, name)))  # what the full decoder would take
 
     def _note(self, dotted: str) -> _Inert:
         if len(dotted) > MAX_NAME:
@@ -88,8 +92,9 @@ class _Describer(Machine):
     def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
         return self._inert(cls, args)
 
-    def build(self, target: Any, state: Any) -> None:
+    def build(self, target: Any, state: Any) -> Any:
         self.budget.charge(64)
+        return target
 
     def _inert(self, function: Any, args: Any) -> _Inert:
         if type(function) is not _Inert:

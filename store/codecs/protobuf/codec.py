@@ -2,78 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 from google.protobuf import any_pb2, descriptor_pool, message_factory, text_format
 from google.protobuf.message import DecodeError, EncodeError, Message
 
-from store.classes.allowlist import Allowed
-from store.classes.lookup import AS_WRITTEN, MAX_NAME, Lookup
+from store.classes.lookup import MAX_NAME, Lookup
+from store.codecs.formats import Format
 from store.codecs.protobuf.wire import check_cost
-from store.codecs.restricted.limits import too_much
 from store.errors import Corrupt, NotSerializable
 
-MAX_SHOWN = 100_000
+_ERRORS = (EncodeError, DecodeError, ValueError, RecursionError)
 
 
-class ProtobufCodec:
-    """A `google.protobuf.Any`, serialized deterministically. Holds messages whose type is in the default pool.
+def _encode(value: Any) -> bytes:
+    """A `google.protobuf.Any`, serialized deterministically, of a message whose type is in the default pool.
 
     The pool has a type once the generated module that defines it has been imported.
     """
+    if not isinstance(value, Message):
+        raise NotSerializable(
+            f"value: protobuf holds messages and nothing else, not {type(value).__qualname__}; "
+            "use the codec 'json' or the codec 'pickle'"
+        )
+    full = value.DESCRIPTOR.full_name
+    if type(value) is not _class_of(full):
+        raise NotSerializable(
+            f"value: {full} is no type of the default descriptor pool, so it could not be found again; "
+            "define it there, or use the codec 'pickle'"
+        )
+    try:
+        body = value.SerializeToString(deterministic=True)
+        if type(value).FromString(body).SerializeToString(deterministic=True) != body:
+            raise ValueError("it would come back as something else")
+        packed = any_pb2.Any(type_url=f"type.googleapis.com/{full}", value=body)
+        return packed.SerializeToString(deterministic=True)
+    except _ERRORS as exc:
+        raise NotSerializable(f"value: the message {full} cannot be written: {exc}; "
+                              "complete it, or use the codec 'pickle'") from exc  # fmt: skip
 
-    name = "protobuf"
-    protocols = range(1, 2)
-    default_protocol = 1
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
-        if not isinstance(value, Message):
-            raise NotSerializable(
-                f"value: protobuf holds messages and nothing else, not {type(value).__qualname__}; "
-                "use the codec 'json' or the codec 'pickle'"
-            )
-        full = value.DESCRIPTOR.full_name
-        if type(value) is not _class_of(full):
-            raise NotSerializable(
-                f"value: {full} is no type of the default descriptor pool, so it could not be found again; "
-                "define it there, or use the codec 'pickle'"
-            )
-        try:
-            body = value.SerializeToString(deterministic=True)
-            if type(value).FromString(body).SerializeToString(deterministic=True) != body:
-                raise ValueError("it would come back as something else")
-            packed = any_pb2.Any(type_url=f"type.googleapis.com/{full}", value=body)
-            return packed.SerializeToString(deterministic=True)
-        except (EncodeError, DecodeError, ValueError, RecursionError) as exc:
-            raise NotSerializable(f"value: the message {full} cannot be written: {exc}; "
-                                  "complete it, or use the codec 'pickle'") from exc  # fmt: skip
+def _decode(body: bytes, lookup: Lookup) -> Any:
+    kind, data = _opened(body, lookup)
+    return _parsed(kind, data)
 
-    def decode(self, body: bytes, buffers: Iterable[Any] = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
-        kind, data = _opened(body, lookup)
-        return _parsed(kind, data)
 
-    def decode_restricted(
-        self, body: bytes, buffers: Iterable[Any] = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
-    ) -> Any:
-        """A message holds data alone, so its type need not be allowed: that the program has it is enough."""
-        try:
-            kind, data = _opened(body, lookup)
-            check_cost(data, kind.DESCRIPTOR)
-            return _parsed(kind, data)
-        except MemoryError as exc:
-            raise too_much("it takes more memory than there is") from exc
+def _restricted(body: bytes, lookup: Lookup) -> Any:
+    """A message holds data alone, so its type need not be allowed: it is enough that the program has it."""
+    kind, data = _opened(body, lookup)
+    check_cost(data, kind.DESCRIPTOR)
+    return _parsed(kind, data)
 
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        try:
-            value = self.decode_restricted(body, allow={})
-            text, problem = f"{value.DESCRIPTOR.full_name}\n{text_format.MessageToString(value, as_utf8=True)}", None
-        except Corrupt as exc:
-            text, problem = str(bytes(body[:MAX_SHOWN]), "ascii", "backslashreplace"), str(exc)
-        except (ValueError, TypeError, RecursionError, MemoryError) as exc:  # an Any in it of a type unknown here
-            text, problem = str(bytes(body[:MAX_SHOWN]), "ascii", "backslashreplace"), f"it has no text: {exc}"
-        shown = text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}... cut after {MAX_SHOWN} characters"
-        return (), shown, problem
+
+def _text(body: bytes, value: Any) -> str:
+    try:
+        return f"{value.DESCRIPTOR.full_name}\n{text_format.MessageToString(value, as_utf8=True)}"
+    except (ValueError, TypeError, RecursionError, MemoryError) as exc:  # an Any in it of a type unknown here
+        raise Corrupt(f"it has no text: {exc}") from exc
 
 
 def _class_of(full: str) -> Any:
@@ -86,10 +71,7 @@ def _class_of(full: str) -> Any:
 
 def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
     """(class, serialized message). Raises: Corrupt: it is no message, or one of a type that is not there."""
-    try:
-        packed = any_pb2.Any.FromString(bytes(body))
-    except (DecodeError, ValueError, RecursionError) as exc:
-        raise Corrupt(f"the bytes are no protobuf message with its type: {exc}") from exc
+    packed = any_pb2.Any.FromString(body)
     if len(packed.type_url) > MAX_NAME:
         raise Corrupt(f"the bytes name a message type in more than {MAX_NAME} characters")
     full = packed.type_url.rpartition("/")[2]
@@ -113,11 +95,14 @@ def _parsed(kind: Any, data: bytes) -> Any:
     try:
         value = kind.FromString(data)
         complete = value.IsInitialized()
-    except (DecodeError, ValueError, RecursionError) as exc:
+    except _ERRORS as exc:
         raise Corrupt(f"the bytes are no protobuf message of the type {full}: {exc}") from exc
     if not complete:
         raise Corrupt(f"the bytes are no protobuf message of the type {full}: required fields are missing")
     return value
 
 
-codec = ProtobufCodec()
+codec = Format(
+    "protobuf", "protobuf", encode=_encode, decode=_decode, restricted=_restricted, errors=_ERRORS,
+    bytes_are="a protobuf message with its type", show=_text,
+)  # fmt: skip

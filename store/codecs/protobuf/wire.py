@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.codecs.restricted.limits import BASE_BYTES, BYTES_PER_BYTE, too_much
+from store.codecs.refusals import too_much
+from store.codecs.restricted.limits import BASE_BYTES, BYTES_PER_BYTE
 from store.errors import Corrupt
 
 MAX_INTEGER_KEYS = 20_000  # in all maps together; were they to collide, a second's work

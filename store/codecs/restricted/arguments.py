@@ -16,10 +16,11 @@ from numbers import Rational
 from types import FunctionType
 from typing import Any
 
+from store.classes.shown import size_of as shown_size
+from store.codecs.refusals import does_not_fit, too_much
 from store.codecs.restricted.exceptions import safe_arguments
-from store.codecs.restricted.globals import Global, does_not_fit, is_factory, standard
-from store.codecs.restricted.limits import Budget, too_much
-from store.codecs.restricted.unfolded import unfolded_size
+from store.codecs.restricted.globals import Global, is_factory, standard
+from store.codecs.restricted.limits import Budget
 
 _GROUPS = (list, tuple, set, frozenset, collections.deque)
 _SEQUENCES = (*_GROUPS, dict, str, bytes, bytearray)
@@ -89,7 +90,7 @@ def _check_enum(cls: type[enum.Enum], args: tuple[Any, ...], budget: Budget) -> 
     if issubclass(cls, enum.Flag):  # which keeps a member for each value that it was ever asked for
         _require(type(args[0]) is int and args[0].bit_length() <= max(64, *map(_bits, cls), 0), "a flag")
         budget.charge(1000)
-    if unfolded_size(args[0]) > MAX_ENUM_VALUE:
+    if shown_size(args[0]).text > MAX_ENUM_VALUE:
         raise too_much("it has a member of an enum by a value that is too large")
 
 
@@ -145,7 +146,7 @@ def _check_conversions(cls: type, args: tuple[Any, ...]) -> None:
                 is_power = int not in cls.__mro__ and "e" in arg.lower()
                 _require(len(arg) <= _MAX_DIGITS and not is_power, cls.__name__)
     elif issubclass(cls, str):
-        _require(all(type(arg) is str or unfolded_size(arg) <= _MAX_TEXT for arg in args), "a text")
+        _require(all(type(arg) is str or shown_size(arg).text <= _MAX_TEXT for arg in args), "a text")
     elif issubclass(cls, bytes | bytearray) and len(args) > 1 and type(args[1]) is str:
         _require(args[1].lower() not in _SLOW_CODECS or size_of(args[0]) <= _MAX_DIGITS, "bytes")
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from store.codecs.numpy import dtype as numpy_dtype
 from store.codecs.numpy.codec import MAX_EMPTY, scalar_of
-from store.codecs.refusals import refused
+from store.codecs.refusals import does_not_fit, refused, too_much
 from store.codecs.restricted.dtypes import MAX_DIMENSIONS, Dtypes, Plain, check_content, split
-from store.codecs.restricted.globals import Unbuilt, does_not_fit
-from store.codecs.restricted.limits import Budget, too_much
+from store.codecs.restricted.limits import Budget
+from store.codecs.restricted.stack import Unbuilt
 
 ARRAY_COST = 500  # bytes that an array or scalar is charged beside its data: making it takes some 5 us
 _LOOKED_AT = 8  # bytes of bools, text or long doubles that are looked at for each that is charged: some 0.5 ns each

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from store.codecs.numpy import dtype as numpy_dtype
-from store.codecs.refusals import refused
-from store.codecs.restricted.globals import does_not_fit
-from store.codecs.restricted.limits import Budget, too_much
+from store.codecs.refusals import does_not_fit, refused, too_much
+from store.codecs.restricted.limits import Budget
 from store.errors import Corrupt
 
 MAX_DEPTH = 8  # of dtypes in dtypes

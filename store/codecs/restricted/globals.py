@@ -16,32 +16,13 @@ from typing import Any, NamedTuple
 
 from store.classes.allowlist import Allowed
 from store.classes.moved import other_names
-from store.codecs.refusals import install, not_installed
-from store.errors import Corrupt
+from store.codecs.refusals import does_not_fit, install, not_installed
 
 Construct = Callable[..., Any] | str
 
 _TEXT_LIMIT = 100_000  # characters of a Decimal
 _FRACTION_LIMIT = 10_000  # characters of a Fraction: it is reduced in quadratic time
 _FRACTION_BITS = 1 << 15
-
-
-class Unbuilt:
-    """Stands on the stack for an object that BUILD will make of its state, and in the memo.
-
-    Nothing but BUILD may use it: it is put into no container, and not taken out of the memo.
-    """
-
-    __slots__ = ("build", "places")
-
-    def __init__(self, build: Callable[[Any], Any]) -> None:
-        self.build = build
-        self.places: list[int] = []  # in the memo
-
-
-def does_not_fit(what: str) -> Corrupt:
-    """The error for arguments that are not what the pickler writes."""
-    return Corrupt(f"its arguments for {what} do not fit")
 
 
 class Global(NamedTuple):
@@ -317,3 +298,19 @@ _COSTS = {"deque": 640, "ZoneInfo": 24_000}  # a block of 64 places; a table rea
 _DATETIME: dict[str, Construct] = {
     "date": _date, "time": _time, "datetime": _datetime, "timedelta": _timedelta, "timezone": _timezone,
 }  # fmt: skip
+
+
+def _reconstructor(*args: Any) -> Any:
+    """Stands for `copyreg._reconstructor` on the stack, where only `Objects.reconstruct` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+def _getattr(*args: Any) -> Any:
+    """Stands for `getattr` on the stack, where only `Objects.attribute` can be meant."""
+    raise TypeError("this is a name, not a function")
+
+
+NAMES_OF_FUNCTIONS = {
+    ("copyreg", "_reconstructor"): Global(_reconstructor, "reconstruct"),
+    ("builtins", "getattr"): Global(_getattr, "attribute"),
+}

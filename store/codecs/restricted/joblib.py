@@ -7,14 +7,16 @@ joblib 1.2), and the array's data. Format: https://github.com/joblib/joblib/blob
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
-from store.codecs.pickle.pickled import Buffers, Pickled, undecodable
-from store.codecs.restricted.globals import Global, Unbuilt, does_not_fit
+from store.codecs.contract import Buffers, Description
+from store.codecs.pickle.codec import run_to_end
+from store.codecs.refusals import does_not_fit
+from store.codecs.restricted.globals import NAMES_OF_FUNCTIONS, Global
 from store.codecs.restricted.machine import Machine
-from store.errors import Corrupt
 
 _FIELDS = {"subclass", "shape", "order", "dtype", "allow_mmap"}
 _ALIGNMENT = "numpy_array_alignment_bytes"
@@ -28,63 +30,50 @@ class Memmap:
     """Stands for `numpy.memmap`, of which joblib keeps the array alone."""
 
 
-_VALUES = {
+_NAMES = {
+    **NAMES_OF_FUNCTIONS,
     ("joblib.numpy_pickle", "NumpyArrayWrapper"): Global(NumpyArrayWrapper),
     ("numpy", "memmap"): Global(Memmap),
     ("numpy.core.memmap", "memmap"): Global(Memmap),
 }
 
 
-class JoblibMachine(Machine):
-    """The restricted machine, which reads an array where joblib wrote one."""
-
-    def found_by_us(self, module: str, name: str) -> Global:
-        return _VALUES.get((module, name)) or super().found_by_us(module, name)
-
-    def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
-        if cls is NumpyArrayWrapper and args == () and named == {}:
-            return self.keep_unbuilt(Unbuilt(self._read_array))
-        return super().new(cls, args, named)
-
-    def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
-        if cls is NumpyArrayWrapper and base is object and state is None:
-            return Unbuilt(self._read_array)
-        return super().reconstruct(cls, base, state)
-
-    def _read_array(self, state: Any) -> Any:
-        """The array of a wrapper's state and of the bytes that follow. Raises: Untrusted, Corrupt."""
-        if type(state) is not dict or state.keys() - {_ALIGNMENT} != _FIELDS:
-            raise does_not_fit("an array")
-        subclass, shape, order, dtype = (state[field] for field in ("subclass", "shape", "order", "dtype"))
-        if subclass is not Memmap and not self.arrays.is_class(subclass):
-            raise self.not_callable(subclass)
-        if type(order) is not str or order not in ("C", "F"):
-            raise does_not_fit("an array")
-        size = self.arrays.bytes_of(dtype, shape)
-        if state.get(_ALIGNMENT) is not None:
-            self.reader.unframed(self.reader.unframed(1)[0])
-        data = self.reader.unframed(size)
-        self.budget.charge(size)
-        return self.arrays.array(dtype, shape, order, bytearray(data))
+def _read_array(machine: Machine, state: Any) -> Any:
+    """The array of a wrapper's state and of the bytes that follow. Raises: Untrusted, Corrupt."""
+    objects, reader = machine.objects, machine.reader
+    if type(state) is not dict or state.keys() - {_ALIGNMENT} != _FIELDS:
+        raise does_not_fit("an array")
+    subclass, shape, order, dtype = (state[field] for field in ("subclass", "shape", "order", "dtype"))
+    if subclass is not Memmap and not objects.arrays.is_class(subclass):
+        raise objects.not_callable(subclass)
+    if type(order) is not str or order not in ("C", "F"):
+        raise does_not_fit("an array")
+    size = objects.arrays.bytes_of(dtype, shape)
+    if state.get(_ALIGNMENT) is not None:
+        reader.unframed(reader.unframed(1)[0])
+    data = reader.unframed(size)
+    machine.budget.charge(size)
+    return objects.arrays.array(dtype, shape, order, bytearray(data))
 
 
-class RestrictedJoblib(Pickled):
-    """What reads with restraint what joblib wrote; joblib itself need not be installed."""
+class RestrictedJoblib:
+    """The part of the codec joblib that decodes with restraint, for which joblib need not be installed."""
 
     name = "joblib"
     protocols = range(6)
+    default_protocol = 5
 
     def decode_restricted(
         self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
-        machine = JoblibMachine(bytes(body), allow=allow, lookup=lookup)
-        try:
-            value = machine.run()
-        except EOFError as exc:
-            raise undecodable(exc) from exc
-        if machine.left_over:
-            raise Corrupt("bytes follow its end; the record stays as it is")
-        return value
+        machine = Machine(bytes(body), allow=allow, lookup=lookup, special=_NAMES)
+        machine.objects.stateful[NumpyArrayWrapper] = partial(_read_array, machine)
+        return run_to_end(machine)
+
+    def describe(self, body: bytes) -> Description:
+        from store.codecs.pickle.description import describe
+
+        return describe(body)
 
 
-codec = RestrictedJoblib()
+codec: Any = RestrictedJoblib()

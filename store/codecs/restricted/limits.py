@@ -10,11 +10,10 @@ import collections
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from types import MemberDescriptorType
 from typing import Any
 
-from store.errors import Corrupt
+from store.classes.attributes import attributes_of
+from store.codecs.refusals import too_much
 
 BASE_BYTES = 128 * 1024 * 1024
 BYTES_PER_BYTE = 32  # what plain data takes in memory for each byte of pickle, generously
@@ -25,7 +24,7 @@ MAX_COLLISIONS = 256  # keys of one hash in one container; each new one is compa
 MAX_NESTING = 500  # of containers that CPython takes apart by recursion; 1,300 fill a stack of 256 KB
 MODULUS = 2**61 - 1  # integers below it never share a hash (sys.hash_info.modulus)
 
-MAX_UNFOLDED = 1 << 32  # as `unfolded_size` counts, where what the stream holds several times counts as often
+MAX_UNFOLDED = 1 << 32  # as `shown.size_of` counts, where what the stream holds several times counts as often
 UNFOLDED_PER_BYTE = 4096  # of the stream
 
 _TIMED = 10_000  # entries of a container from which filling it is timed
@@ -280,35 +279,10 @@ def _parts(item: Any) -> Sequence[Any]:
     kind: Any = type(item)
     if kind.__hash__ is object.__hash__:
         return ()  # it is hashed by its address
-    found = [value for member in _members(kind) for value in _held(member, item)]
-    try:
-        found += object.__getattribute__(item, "__dict__").values()
-    except AttributeError:
-        pass
-    return found
-
-
-@lru_cache(maxsize=64)
-def _members(cls: Any) -> tuple[MemberDescriptorType, ...]:
-    """The slots of a class and its bases."""
-    return tuple(
-        value for base in cls.__mro__ for value in vars(base).values() if type(value) is MemberDescriptorType
-    )
-
-
-def _held(member: MemberDescriptorType, item: Any) -> tuple[Any, ...]:
-    try:
-        return (member.__get__(item, type(item)),)
-    except AttributeError:
-        return ()  # the slot is empty
+    return [value for _, value in attributes_of(item)]
 
 
 def check_unfolded(size: int, stream: int) -> None:
     """Raises: Corrupt: what a stream holds several times would be out of all proportion when it is written out."""
     if size > max(MAX_UNFOLDED, UNFOLDED_PER_BYTE * stream):
         raise too_much("what it holds more than once would take gigabytes when it is written out")
-
-
-def too_much(why: str) -> Corrupt:
-    """The error for a record that is legal and not affordable."""
-    return Corrupt(f"{why}, so it was not decoded; if the record is yours, bring the key it was sealed with")

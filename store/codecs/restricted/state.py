@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.classes.attributes import check_name, defined, own_dict, slot_of
@@ -75,17 +75,21 @@ def values_of(state: Any) -> Iterable[Any]:
     return [value for part in parts for value in (part.values() if type(part) is dict else (part,))]
 
 
-def is_uuid(cls: Any) -> bool:
-    """Whether it is the class of UUIDs, which has state and is made of nothing else."""
-    return isinstance(cls, type) and cls is getattr(sys.modules.get("uuid"), "UUID", None)
+def uuid_of(cls: Any) -> Callable[[Any], Any] | None:
+    """What makes a UUID of its state, where it is that class, which is made of nothing else; else None."""
+    uuid = sys.modules.get("uuid")
+    return _uuid if uuid is not None and cls is uuid.UUID else None
 
 
-def set_uuid(target: Any, state: Any) -> None:
-    """The number of a UUID. Raises: Corrupt."""
+def _uuid(state: Any) -> Any:
+    from uuid import UUID
+
     check_names(state)
     number, safe = state.get("int"), state.get("is_safe")
     if type(number) is not int or not 0 <= number < 1 << 128 or not set(state) <= {"int", "is_safe"}:
         raise Corrupt("a UUID's state does not fit")
     if safe not in (None, 0, -1):
         raise Corrupt("a UUID's state does not fit")
-    target.__setstate__(state)
+    target = object.__new__(UUID)
+    target.__setstate__(state)  # type: ignore[attr-defined]
+    return target

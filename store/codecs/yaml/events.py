@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 from yaml import events as ev
 
-from store.codecs.restricted.limits import Budget, too_much
+from store.codecs.refusals import too_much
+from store.codecs.restricted.limits import Budget
 from store.errors import Corrupt
 
 MAX_DEPTH = 1000  # of containers

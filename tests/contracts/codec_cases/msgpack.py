@@ -65,7 +65,7 @@ never_paths = [
     ({1: datetime(2024, 1, 1, tzinfo=timezone(timedelta(0), "GMT"))}, r"value\[1\]: .*has a name"),
 ]
 sample = ["a", {"b": [1, 2.5, None, True], 7: b"bytes", "big": 2**70, "at": datetime(2024, 2, 29, 12, tzinfo=UTC)}]
-shown = ("a", "2.5", "b'bytes'", str(2**70), "2024-02-29T12:00:00+00:00")
+shown = ("a", "2.5", "b'bytes'", str(2**70), "datetime.datetime(2024, 2, 29, 12, 0, tzinfo=datetime.timezone.utc)")
 whole = [None, "", b"", [], {}, 0, False, 2**64, -(2**63) - 1, date(1, 1, 1), datetime(1, 1, 1), math.nan, -0.0]
 large = ["x" * 5_000_000, list(range(500_000)), [2**100_000], {"k": b"\0" * 1_000_000}, nested(500)]
 truncation_is_always_found = True

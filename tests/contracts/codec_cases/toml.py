@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 from shapes import Text
 
-from store.codecs.sameness import same as same_in_order
+from store.codecs.plain import same as same_in_order
 
 text = st.text() | st.text(st.sampled_from("\"'\\\r\n\t\x00\x7f\x85\u2028\ufeff #=[].é😀"))
 zones = st.none() | st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -13,7 +13,7 @@ from store.classes.moved import other_names
 from store.classes.placeholder import Origin, Placeholder, reconstruct
 
 
-class Finding:
+class RenamingUnpickler:
     """Put before an unpickler class among the bases: its names are looked up as `lookup` says."""
 
     lookup: Lookup

@@ -1,29 +1,26 @@
-"""What is said about a part that cannot be encoded: what is wrong with it, and what to do.
+"""What a message says about a part that cannot be stored: what is wrong with it, and what to do.
 
-Pickle's own texts differ between versions of Python and hold addresses; these are one per situation.
+The texts of pickle differ between versions of Python and hold addresses; these do not.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable
-from types import (
-    CellType,
-    CodeType,
-    MappingProxyType,
-    ModuleType,
-    TracebackType,
-)
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator
+from types import CellType, CodeType, FrameType, FunctionType, MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
-from store.codecs.not_read_back import NotReadBack
+from store.classes.attributes import defined
+from store.codecs.contract import NotReadBack
 from store.errors import NotSerializable
-from store.values.culprit.parts import importable, is_global, is_users, own_method
 
 MOST_PATH = 200  # characters of a path in a message
-MOST_TEXT = 300  # of another's error
+MOST_TEXT = 300  # characters of an error of other code
 BY_VALUE = ("cloudpickle", "dill")
-# What the codec cloudpickle holds, beside functions and classes, and pickle does not.
+# What the codec cloudpickle can store, beside functions and classes, and pickle cannot.
 HELD: tuple[type, ...] = (
     CellType, CodeType, MappingProxyType, classmethod, memoryview, property, staticmethod,
     type({}.keys()), type({}.values()), type({}.items()),
@@ -32,12 +29,14 @@ _METHODS = ("__getstate__", "__reduce__", "__reduce_ex__", "__getnewargs__", "__
 _NO_NAME = re.compile(r"not found as|attribute lookup|not the same object|local object|import of module|No module")
 _CANNOT = re.compile(r"(?:cannot|can't) (?:pickle|serialize) '?([\w.]+)'? (?:object|instance)", re.IGNORECASE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class Culprit(NamedTuple):
-    """A part that cannot be encoded: where it is, itself, and what encoding just it raised.
+    """A part that cannot be stored: its path, itself, and what storing it alone raises.
 
-    `holder` is the class nearest above it that is the program's own, if there is one.
+    `holder` is the nearest class above it that belongs to the program, if there is one.
     """
 
     path: str
@@ -56,7 +55,7 @@ def explain(culprit: Culprit) -> str:
 
 def remedy(culprit: Culprit, codec_name: str, installed: Callable[[str], bool]) -> str:
     """What to do about it, in one clause."""
-    value, error = culprit.value, _cause(culprit.error)
+    value, error = culprit.value, cause_of(culprit.error)
     if isinstance(error, NotReadBack):
         return error.remedy or _way_back(type(value), error.why)
     if too_deep(error):
@@ -82,7 +81,7 @@ def too_deep(error: BaseException | None) -> bool:
 
 
 def _reason(culprit: Culprit) -> str:
-    value, error = culprit.value, _cause(culprit.error)
+    value, error = culprit.value, cause_of(culprit.error)
     if isinstance(error, NotReadBack):
         return f"{_name_of(type(value))} {error.text}"
     if too_deep(error):
@@ -99,8 +98,8 @@ def _reason(culprit: Culprit) -> str:
     return _described(error)
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What the encoder itself raised, without the codec's wrapping."""
+def cause_of(error: Any) -> Any:
+    """The error of the encoder, without the codec's wrapping."""
     while isinstance(error, NotSerializable) and error.__cause__ is not None:
         error = error.__cause__
     return error
@@ -130,8 +129,16 @@ def _text_of(error: BaseException) -> str:
 
 
 def _nameless(value: Any, error: BaseException) -> bool:
-    """Whether it is a function or class that was refused for its name."""
-    return is_global(value) and not importable(value) and bool(_NO_NAME.search(_text_of(error)))
+    """Whether it is a function or a class that its name does not lead to. Does not ask it for its `__class__`."""
+    if not issubclass(type(value), FunctionType | type) or not _NO_NAME.search(_text_of(error)):
+        return False
+    try:
+        found: Any = sys.modules[value.__module__]
+        for name in value.__qualname__.split("."):
+            found = getattr(found, name)
+    except Exception:
+        return True
+    return found is not value
 
 
 def _without_name(value: Any) -> str:
@@ -151,19 +158,24 @@ def _name_of(cls: type) -> str:
 
 
 def _failed_method(value: Any, error: BaseException) -> str | None:
-    """The method of the object's own, called for its state, that the error came out of."""
+    """The method of the object, called for its state, that the error came out of."""
     return next((name for name in _METHODS if _raised_in(name, value, error)), None)
 
 
 def _raised_in(name: str, value: Any, error: BaseException) -> bool:
-    """Whether the error came out of a function of that name that had the object as its first argument."""
-    trace: TracebackType | None = error.__traceback__
+    """Whether the error came out of a function of that name whose first argument is the object."""
+    return any(self is value for self in _first_arguments(name, error))
+
+
+def _first_arguments(name: str, error: BaseException | None) -> Iterator[Any]:
+    """The first argument of each function of that name that the error came out of."""
+    trace = None if error is None else error.__traceback__
     while trace is not None:
-        code = trace.tb_frame.f_code
-        if code.co_name == name and code.co_argcount and trace.tb_frame.f_locals.get(code.co_varnames[0]) is value:
-            return True
+        frame: FrameType = trace.tb_frame
+        code = frame.f_code
+        if code.co_name == name and code.co_argcount:
+            yield frame.f_locals.get(code.co_varnames[0])
         trace = trace.tb_next
-    return False
 
 
 def _way_back(cls: type, why: Exception | None) -> str:
@@ -171,25 +183,12 @@ def _way_back(cls: type, why: Exception | None) -> str:
     if not is_users(cls):
         return "store what it can be made from instead"
     name = _name_of(cls)
-    if isinstance(why, RecursionError) and own_method(cls, "__getattr__"):
+    if isinstance(why, RecursionError) and defined(cls, "__getattr__") is not None:
         return f"let {name}.__getattr__ raise AttributeError for names that begin with '__': it is asked too early"
-    hashed = _hashed_early(why)
-    if hashed is not None:
-        return (
-            f"give {_name_of(hashed)} a __reduce__ whose arguments are what its __hash__ needs: it is asked too early"
-        )
+    for hashed in _first_arguments("__hash__", why):
+        other = _name_of(type(hashed))
+        return f"give {other} a __reduce__ whose arguments are what its __hash__ needs: it is asked too early"
     return f"give {name} a __reduce__ that returns (type(self), the arguments to make it with)"
-
-
-def _hashed_early(error: Exception | None) -> type | None:
-    """The class whose `__hash__` the error came out of."""
-    trace = None if error is None else error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if code.co_name == "__hash__" and code.co_argcount:
-            return type(trace.tb_frame.f_locals.get(code.co_varnames[0]))
-        trace = trace.tb_next
-    return None
 
 
 def _leave_out(culprit: Culprit) -> str:
@@ -203,3 +202,16 @@ def _leave_out(culprit: Culprit) -> str:
     if culprit.path == "value":
         return "store what it can be made from instead"
     return "take it out of the value"
+
+
+def is_users(cls: type) -> bool:
+    """Whether a class belongs to the program: made by a class statement, not of the library, not installed."""
+    module = cls.__module__
+    if type(module) is not str or not cls.__flags__ & _HEAP_TYPE:
+        return False
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    file = str(getattr(sys.modules.get(module), "__file__", None))
+    if not _INSTALLED.isdisjoint(file.split(os.sep)):  # of this environment, or of one that it is based on
+        return False
+    return not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")))

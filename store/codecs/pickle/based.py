@@ -1,4 +1,4 @@
-"""What the codecs have in common whose bodies are pickles, or are read by an unpickler."""
+"""What the codecs share whose bodies are pickles: one class of functions, and the errors for missing classes."""
 
 from __future__ import annotations
 
@@ -7,42 +7,57 @@ import pickle
 from collections.abc import Callable, Iterable
 from functools import partial
 from io import BytesIO
-from typing import Any, NoReturn
+from typing import Any, Protocol, TypeGuard
 
 from store.classes.allowlist import Allowed
 from store.classes.dotted import imported
-from store.classes.finding import Finding
 from store.classes.lookup import AS_WRITTEN, BY_OTHER_PYTHONS, Lookup
 from store.classes.moved import claim_main, other_names
 from store.classes.placeholder import Origin
-from store.classes.shown import message_of
-from store.errors import ClassNotFound, Corrupt, NotSerializable, RecordError, StoreError, Untrusted
+from store.classes.renaming import RenamingUnpickler
+from store.classes.shown import described
+from store.codecs.contract import Buffers, Codec, Description, TakeBuffer
+from store.codecs.refusals import install, no_restraint, not_installed, undecodable
+from store.errors import ClassNotFound, NotSerializable, RecordError, StoreError
 
-Buffers = Iterable[Any]
 EXTENSIONS: dict[Any, Any] = copyreg._extension_registry  # type: ignore[attr-defined]
 """The numbers that `copyreg.add_extension` gave classes: a pickle has them in place of the names."""
 
+Dumps = Callable[[Any, int, TakeBuffer | None], bytes]
+Loads = Callable[[bytes, Buffers, Lookup], Any]
 
-class Pickled:
-    """A codec on a pickler and an unpickler: subclasses give `dumps` and `loads`, which may raise anything."""
 
-    name: str
-    protocols = range(6)
-    default_protocol = 5  # by constant: a newer Python's would shut older ones out
+class Pickled(Codec, Protocol):
+    """A codec whose bodies are pickles."""
 
-    def dumps(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None) -> bytes:
-        raise NotImplementedError
+    pickler: Any
+    """The class of a pickler in Python that goes into the same objects, to find the one that fails."""
 
-    def loads(self, body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
-        raise NotImplementedError
 
-    def encode(self, value: Any, protocol: int, buffer_callback: Callable[[Any], Any] | None = None) -> bytes:
+def is_pickled(codec: Any) -> TypeGuard[Pickled]:
+    """Whether the bodies of a codec are pickles."""
+    return hasattr(codec, "pickler")
+
+
+class PickleBased:
+    """A codec of a pickler and an unpickler: `dumps` and `loads`, which may raise anything.
+
+    It stores code, and cannot be decoded with restraint: records of others are refused.
+    """
+
+    default_protocol = 5  # a constant: that of a newer Python would shut older ones out
+
+    def __init__(self, name: str, dumps: Dumps, loads: Loads, pickler: Any, protocols: range = range(2, 6)) -> None:
+        self.name, self.protocols, self.pickler = name, protocols, pickler
+        self._dumps, self._loads = dumps, loads
+
+    def encode(self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None) -> bytes:
         try:
-            body = self.dumps(value, protocol, buffer_callback)
+            body = self._dumps(value, protocol, buffer_callback)
             if claim_main(body):
                 if buffer_callback is not None:
                     buffer_callback(None)
-                body = self.dumps(value, protocol, buffer_callback)
+                body = self._dumps(value, protocol, buffer_callback)
             return body
         except MemoryError:
             raise
@@ -53,65 +68,40 @@ class Pickled:
 
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         try:
-            return self.loads(body, buffers, lookup)
+            return self._loads(body, buffers, lookup)
         except Exception as exc:
             return self.decoded_again(body, buffers, lookup, exc)
 
     def decoded_again(self, body: bytes, buffers: Buffers, lookup: Lookup, exc: Exception) -> Any:
-        """The value, where decoding failed with `exc` since another Python has other names for what is in it.
+        """The value, where decoding failed with `exc` because another Python has other names for what is in it.
 
-        Raises: whatever `not_decoded` gives.
+        Raises: MemoryError, StoreError: `exc`. ClassNotFound, Corrupt.
         """
-        if lookup.is_plain and isinstance(exc, ImportError | AttributeError) and _is_moved(self.describe(body)[0]):
+        is_missing = isinstance(exc, ImportError | AttributeError)
+        if is_missing and lookup.is_plain and _is_moved(self.describe(body)[0]):
             try:
-                return self.loads(body, buffers, BY_OTHER_PYTHONS)
+                return self._loads(body, buffers, BY_OTHER_PYTHONS)
             except Exception as again:
-                raise self.not_decoded(body, lookup, again) from again
-        raise self.not_decoded(body, lookup, exc) from exc
-
-    def not_decoded(self, body: bytes, lookup: Lookup, exc: Exception) -> Exception:
-        """The error for what decoding raised, to be raised from it; MemoryError and errors of ours are raised."""
+                exc = again
         if isinstance(exc, MemoryError | StoreError):
             raise exc
         if isinstance(exc, ImportError | AttributeError):
-            return missing(self.describe(body)[0], lookup, exc)
-        return undecodable(exc)
-
-    def describe(self, body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-        from store.codecs.pickle import (
-            description as pickle_description,  # pickletools is only for those who look closely
-        )
-
-        return pickle_description.describe(body)
-
-
-class Unrestrained(Pickled):
-    """A codec that stores code, and so cannot be decoded with restraint: records of others are refused."""
-
-    protocols = range(2, 6)  # those below write a lock, say, and read it back as an object without one
+            raise missing(self.describe(body)[0], lookup, exc) from exc
+        raise undecodable(exc) from exc
 
     def decode_restricted(
         self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
-    ) -> NoReturn:
+    ) -> Any:
         raise no_restraint(self.name)
 
+    def describe(self, body: bytes) -> Description:
+        from store.codecs.pickle.description import describe  # which loads pickletools
 
-def no_restraint(codec: str) -> Untrusted:
-    """The error for a record of somebody else whose codec could run any code."""
-    from store.codecs.refusals import refused
-
-    return refused(f"the codec {codec!r} cannot be decoded with restraint: it could run any code")
-
-
-def undecodable(exc: Exception) -> Corrupt:
-    """Any error of a decoder: a KeyError that a `__setstate__` raised must not pass for a missing name."""
-    return Corrupt(f"its bytes cannot be decoded ({described(exc)}); the record stays as it is")
+        return describe(body)
 
 
 def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> RecordError:
     """The error for a class that is not there, if it is that; `named` are the globals that the pickle names."""
-    from store.codecs.refusals import install, not_installed
-
     for dotted in named:
         why, new = _why_missing(dotted, lookup)
         if why is not None:
@@ -172,13 +162,9 @@ def _attribute(found: Any, rest: str) -> None:
         found = getattr(found, part)
 
 
-def described(exc: Exception) -> str:
-    return f"{type(exc).__name__}: {message_of(exc)}"[:500]
-
-
 def unpickled(base: Any, body: bytes, lookup: Lookup, *args: Any, **options: Any) -> Any:
     """The value of a pickle, by an unpickler class that takes names from `lookup`."""
-    unpickler = type("Unpickler", (Finding, base), {})(*args, BytesIO(body), **options)
+    unpickler = type("Unpickler", (RenamingUnpickler, base), {})(*args, BytesIO(body), **options)
     unpickler.look_up(lookup, Origin(body, partial(unpickled, base, body, lookup, *args, **options)))
     return unpickler.load()
 
@@ -188,30 +174,3 @@ def loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
     if lookup.is_plain:
         return pickle.loads(body, buffers=buffers)
     return unpickled(pickle.Unpickler, body, lookup, buffers=buffers)
-
-
-class _TypeNoter(pickle.Pickler):
-    """Notes the types of the objects that it pickles."""
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file, 5, buffer_callback=lambda buffer: None)
-        self.types: set[type] = set()
-
-    def reducer_override(self, value: Any) -> Any:
-        self.types.add(type(value))
-        return NotImplemented
-
-
-class _Nowhere:
-    def write(self, chunk: Any) -> None:
-        """Keeps nothing."""
-
-
-def types_in(value: Any) -> set[type] | None:
-    """The types of the objects in a value, but for those of plain data; None where pickle itself cannot tell."""
-    noting = _TypeNoter(_Nowhere())
-    try:
-        noting.dump(value)
-    except Exception:  # of what other codecs hold
-        return None
-    return noting.types

@@ -1,0 +1,178 @@
+"""The codec `pickle`, protocols 0 to 5: what has a name that can be imported, and objects made of such."""
+
+from __future__ import annotations
+
+import copyreg
+import pickle
+import sys
+from operator import methodcaller
+from pickle import Pickler, dumps
+from typing import TYPE_CHECKING, Any
+
+from store.classes.allowlist import Allowed
+from store.classes.lookup import AS_WRITTEN, Lookup
+from store.classes.moved import WORKER_MAIN, claim_main
+from store.classes.placeholder import HoldsPlaceholder, PythonPickler, with_placeholders
+from store.codecs.contract import Buffers, Description, TakeBuffer
+from store.codecs.pickle.based import PickleBased, loads
+from store.codecs.refusals import undecodable
+from store.errors import Corrupt, StoreError
+
+if TYPE_CHECKING:
+    from store.codecs.restricted.machine import Machine
+
+_MODULES = sys.modules
+_REDUCE = [methodcaller("__reduce_ex__", protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+
+
+class _Types(dict[type, Any]):
+    """The dispatch table of a pickler, which keeps the types that it is asked about.
+
+    The C pickler asks for the type of each object that is not of a built-in type. What it is given does what it would
+    do by itself, in C.
+    """
+
+    reduce: Any
+
+    def __missing__(self, cls: type) -> Any:
+        if issubclass(cls, type):
+            raise KeyError(cls)  # an object of a metaclass is a class: all that is stored of it is the name
+        found = self[cls] = copyreg.dispatch_table.get(cls, self.reduce)
+        return found
+
+
+class _Chunks:
+    """The file of a pickler. Most pickles are one chunk, which is not copied any more."""
+
+    __slots__ = ("chunks", "write")
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.write = self.chunks.append
+
+
+def dumps_with_types(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> tuple[bytes, set[type]]:
+    """The same bytes as `dumps`, and the types of the objects that are not of a built-in type.
+
+    Functions and classes do not count: all that is stored of them is the name. Raises: as `dumps`.
+    """
+    file = _Chunks()
+    pickler = Pickler(file, protocol, buffer_callback=buffer_callback)
+    table = pickler.dispatch_table = _Types()
+    table.reduce = _REDUCE[protocol]
+    pickler.dump(value)
+    return b"".join(file.chunks), set(table)
+
+
+def types_in(value: Any) -> set[type] | None:
+    """The types of the objects in a value that are not of a built-in type; None where pickle cannot tell."""
+    try:
+        return dumps_with_types(value, 5, _drop)[1]
+    except Exception:  # of what other codecs store
+        return None
+
+
+def _drop(buffer: Any) -> None:
+    """Keeps no buffer."""
+
+
+def _dumps(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> bytes:
+    take = buffer_callback if protocol >= 5 else None
+    try:
+        return dumps(value, protocol, buffer_callback=take)
+    except HoldsPlaceholder:
+        if take is not None:
+            take(None)
+        return with_placeholders(value, protocol)
+
+
+_GENERAL = PickleBased("pickle", _dumps, loads, PythonPickler, range(6))
+
+
+class PickleCodec:
+    """The codec `pickle`: as `PickleBased`, but without its calls where all is well. They cost 0.2 us a record."""
+
+    name = "pickle"
+    protocols = range(6)
+    default_protocol = _GENERAL.default_protocol
+    pickler = PythonPickler
+
+    def encode(self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None) -> bytes:
+        try:
+            body = dumps(value, protocol, buffer_callback=buffer_callback if protocol >= 5 else None)
+            if WORKER_MAIN not in _MODULES or not claim_main(body):
+                return body
+        except Exception:  # the general way raises it, or deals with it
+            pass
+        if buffer_callback is not None:
+            buffer_callback(None)
+        return _GENERAL.encode(value, protocol, buffer_callback)
+
+    def encode_with_types(
+        self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None
+    ) -> tuple[bytes, set[type] | None]:
+        """The same bytes, and the types as `types_in` gives them."""
+        try:
+            body, types = dumps_with_types(value, protocol, buffer_callback if protocol >= 5 else None)
+            if WORKER_MAIN not in _MODULES or not claim_main(body):
+                return body, types
+        except Exception:  # as in `encode`
+            pass
+        if buffer_callback is not None:
+            buffer_callback(None)
+        return self.encode(value, protocol, buffer_callback), types_in(value)
+
+    def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
+        if lookup is AS_WRITTEN:
+            try:
+                return pickle.loads(body, buffers=buffers)
+            except Exception as exc:
+                return _GENERAL.decoded_again(body, buffers, lookup, exc)
+        return _GENERAL.decode(body, buffers, lookup=lookup)
+
+    def decode_restricted(
+        self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
+    ) -> Any:
+        return run_to_end(machine_for(as_bytes(body), allow=allow, buffers=buffers, lookup=lookup))
+
+    def describe(self, body: bytes) -> Description:
+        return _GENERAL.describe(body)
+
+
+def as_bytes(data: Any) -> bytes:
+    """The bytes of any buffer. Raises: TypeError: it is none."""
+    if type(data) is bytes:
+        return data
+    with memoryview(data) as view:
+        return bytes(view)
+
+
+def machine_for(*args: Any, **options: Any) -> Machine:
+    """The decoder for records of others. A program that reads only its own does not load it."""
+    from store.codecs.restricted.machine import Machine
+
+    return Machine(*args, **options)
+
+
+def run_machine(machine: Machine) -> Any:
+    """The value. Raises: EOFError, StoreError: nothing else is raised because of the bytes."""
+    try:
+        return machine.run()
+    except (StoreError, EOFError):
+        raise
+    except Exception as exc:  # MemoryError and RecursionError too: the bytes may ask for either
+        raise undecodable(exc) from exc
+
+
+def run_to_end(machine: Machine) -> Any:
+    """The value of a record, which ends where its pickle does. Raises: Untrusted, Corrupt."""
+    try:
+        value = run_machine(machine)
+    except EOFError as exc:
+        raise undecodable(exc) from exc
+    if machine.left_over:
+        raise Corrupt("bytes follow its end; the record stays as it is")
+    return value
+
+
+codec = PickleCodec()

@@ -1,0 +1,90 @@
+"""Filling the containers of a stream: each key is charged before it is hashed, each nesting counted."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+from store.classes.attributes import defined, method_of
+from store.codecs.restricted.limits import Budget
+from store.errors import Corrupt
+
+_SECONDS_PER_ITEM = 40e-6  # that a `__setitem__` of the program may take
+_DICTS = (dict, collections.OrderedDict, collections.defaultdict, collections.Counter)
+
+
+class Filling:
+    """Fills lists, dicts, sets, and objects of `classes` that are like one."""
+
+    def __init__(self, budget: Budget, classes: set[type]) -> None:
+        self.budget = budget
+        self.classes = classes
+        self.running: type | None = None  # the allowed class whose code runs
+        self._filled: dict[int, tuple[Any, int]] = {}  # id → what is like a dict and is none, how many items it got
+
+    def fill_list(self, target: Any, items: list[Any]) -> None:
+        """APPEND, APPENDS: lists, deques, and what an allowed class makes of it."""
+        self.budget.nest(target, items)
+        if type(target) is list or type(target) is collections.deque:
+            target.extend(items)
+        elif type(target) in self.classes:
+            self._fill_own_list(target, items)
+        else:
+            raise Corrupt(f"it appends to something that is no list but {type(target).__qualname__[:80]!r}")
+
+    def _fill_own_list(self, target: Any, items: list[Any]) -> None:
+        """As the stdlib's unpickler, but for methods that the record itself gave the object."""
+        self.budget.charge_arguments((items,))
+        extend, append = method_of(target, "extend"), method_of(target, "append")
+        self.running = type(target)
+        if extend is not None:
+            extend(items)
+        elif append is not None:
+            for item in items:
+                append(item)
+        else:
+            raise Corrupt(f"it appends to something that is no list but {type(target).__qualname__[:80]!r}")
+        self.running = None
+
+    def fill_dict(self, target: Any, items: list[Any]) -> None:
+        """SETITEM, SETITEMS: key and value in turns."""
+        if len(items) % 2:
+            raise Corrupt("a key has no value")
+        self.budget.nest(target, items)
+        if type(target) in _DICTS:
+            for piece in self.budget.pieces(len(target), items, 2):
+                self._set_items(target, piece)
+        elif type(target) in self.classes:
+            self._fill_own_dict(target, items)
+        else:
+            raise Corrupt(f"it sets items of something that is no dict but {type(target).__qualname__[:80]!r}")
+
+    def _fill_own_dict(self, target: Any, items: list[Any]) -> None:
+        is_own = defined(type(target), "__setitem__") is not dict.__setitem__
+        filled = dict.__len__(target) if isinstance(target, dict) else self._filled.get(id(target), (None, 0))[1]
+        self.running = type(target)
+        for piece in self.budget.pieces(filled, items, 2, _SECONDS_PER_ITEM if is_own else 0.0):
+            self._set_items(target, piece)
+        self.running = None
+        if not isinstance(target, dict):
+            self._filled[id(target)] = target, filled + len(items) // 2
+
+    def _set_items(self, target: Any, items: list[Any]) -> None:
+        for index in range(0, len(items), 2):
+            self.budget.charge_key(target, items[index])
+            target[items[index]] = items[index + 1]
+
+    def fill_set(self, target: set[Any], items: list[Any]) -> None:
+        """ADDITEMS, and what makes sets from lists."""
+        self.budget.nest(target, items)
+        for piece in self.budget.pieces(set.__len__(target), items):
+            for item in piece:
+                self.budget.charge_key(target, item)
+                target.add(item)
+
+    def fill_in_pieces(self, made: Any, items: list[Any], put: Callable[[Any, Any], None]) -> None:
+        for piece in self.budget.pieces(0, items):
+            for item in piece:
+                self.budget.charge_key(made, item[0] if isinstance(made, dict) else item)
+                put(made, item)

@@ -1,1 +1,0 @@
-"""The part of a value that cannot be encoded."""
