@@ -14,8 +14,7 @@ from store.engines.contract import Fields
 from store.errors import Conflict, StoreError, label
 from store.opened.arguments import check_name
 from store.opened.namespace import Namespace
-from store.opened.sentinels import MISSING as MISSING  # imported from here by layers above
-from store.opened.sentinels import Missing
+from store.opened.sentinels import MISSING, Missing
 from store.rows.row import Row, has_expired
 
 V = TypeVar("V")

@@ -24,7 +24,7 @@ from typing import Any
 
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
-from store.opened.sentinels import MISSING as MISSING
+from store.opened.sentinels import MISSING
 from store.rows.row import Row
 
 ENTRY_BYTES = 300  # about what an entry takes beside its body
