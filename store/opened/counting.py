@@ -16,7 +16,7 @@ def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None = UNSET)
     """See `Store.add`."""
     name = check_name(name)
     seconds_to_live(ns, ttl)
-    if ns.find(name) is not None:  # most often it is there, and nobody has to wait for that
+    if ns.find(name) is not None:  # the usual case, which takes no lock
         ns.check_open()
         return False
     with ns.transaction():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -18,9 +19,9 @@ FOREVER_SECONDS = 1e9
 class Lock:
     """A lock by name between threads and processes, for the program's own purposes.
 
-    `with lock:` waits as long as `Store.lock` was told, and raises `LockTimeout`. `acquire` and `release` are those
+    `with lock:` waits for the timeout of `Store.lock`, and raises `LockTimeout`. `acquire` and `release` are those
     of `threading.Lock`: another thread than the one that acquired it may release it. Safe across threads: several
-    may wait for one object. What was acquired is held until it is released, the object is gone, or the process ends,
+    may wait for one object. The lock is held until it is released, the object is gone, or the process ends,
     however it ends. After a fork the child does not hold it.
 
     Not reentrant: a thread that takes it twice by `with` gets a `StoreError`.
@@ -103,9 +104,16 @@ class Lock:
     def __enter__(self) -> Self:
         self._refuse_in_transaction()
         context = self._locks.hold(self.name, self._seconds)
-        held = context.__enter__()
-        self._context, self._held = context, held
-        return self
+        held: NamedLock | None = None
+        try:
+            held = context.__enter__()
+            self._context, self._held = context, held
+            return self
+        except BaseException:  # an interrupt perhaps, whose traceback would keep the lock
+            if held is not None and self._held is held:
+                self._context = self._held = None
+            context.__exit__(*sys.exc_info())
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
