@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store, errors
-from store.engines.sqlite.engine import log_names
+from store.engines.sqlite.engine import log_files
 
 from store.errors import (  # isort: skip
     ClassNotFound, CodecUnavailable, Conflict, Corrupt, InUse, LockTimeout, NotAStore, NotSerializable,
@@ -129,7 +129,7 @@ def unknown(path: Path) -> None:
     with Store(path) as s, pytest.MonkeyPatch.context() as patched:
         s["x"] = 1
         path.with_name("another file").touch()  # else the folder alone is looked at
-        patched.setattr(log_names, "status_of", look)
+        patched.setattr(log_files, "status_of", look)
         s["x"] = 2
 
 

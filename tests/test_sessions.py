@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.engines.sqlite.engine.transaction import SqliteTransaction
+from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, NotSerializable, ReadOnly, StoreClosed, StoreError, StoreNotFound
 from store.sessions import FOREVER, TWO_WEEKS, UNSET, NoSuchSession, Sessions
 
@@ -404,8 +404,8 @@ def test_clear_expired_deletes_in_small_transactions(sessions, clock, path, monk
     clock.advance(100)
     assert len(sessions) == 1
     commits = []
-    commit = SqliteTransaction._commit
-    monkeypatch.setattr(SqliteTransaction, "_commit", lambda self: commits.append(1) or commit(self))
+    commit = HeldTransaction._commit
+    monkeypatch.setattr(HeldTransaction, "_commit", lambda self: commits.append(1) or commit(self))
     assert sessions.clear_expired() == 600
     assert len(commits) > 600 // 256
     assert sessions.clear_expired() == 0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.codecs import codecs
-from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening import companions, private_copy
 from store.errors import CodecUnavailable, RecordError
 from store.opened.namespace import Namespace
 from store.rows.row import Row
@@ -67,7 +67,7 @@ def are_companions_safe(path: str) -> bool:
     return not companions.is_exposed(path)
 
 
-copy_companion = companions.copy
+copy_companion = private_copy.copy_file
 """Copies a database or a file beside it, so that no link can replace it before it is opened."""
 
 

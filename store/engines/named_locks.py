@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 from store.errors import LockTimeout, StorageError, StoreError
 from store.system import running
 from store.system.digests import blake2b
-from store.system.locking import NAMED_REMEDY, Hold, WriterLock, nothing, unopenable
+from store.system.lock_file import NAMED_REMEDY, unopenable
+from store.system.locking import Hold, WriterLock, nothing
 from store.system.rights import make_folder_beside
 
 SUFFIX = "-locks"  # behind the name of the database
@@ -103,8 +104,7 @@ class NamedLocks:
         with self._mutex:  # `setdefault` alone could give two threads two
             lock = self._known.get(name)
             if lock is None:
-                lock = self._known[name] = WriterLock(path, database=database, last_delay=LAST_DELAY)
-                lock.is_named = True
+                lock = self._known[name] = WriterLock(path, database=database, last_delay=LAST_DELAY, is_named=True)
             return lock
 
     def _file(self, folder: str, name: str) -> str:

@@ -41,7 +41,13 @@ class Place(Visitor, Protocol):
     def give(self, hold: Hold) -> None:
         """Give the writer's lock back; nothing happens where `hold` does not have it."""
 
+    def committed(self) -> None:
+        """After the commit, the lock still held: maintenance that is due, such as a checkpoint."""
+
     def savepoint(self) -> Any: ...
+
+    def release(self, savepoint: Any) -> None:
+        """Keep the changes since the savepoint, as a part of the transaction around it."""
 
     def roll_back_to(self, savepoint: Any) -> None: ...
 
@@ -230,6 +236,7 @@ class HeldTransaction(Hold):
             place.transaction = None
             while self.done:
                 self.done.pop()()
+            place.committed()
         finally:
             place.give(self)
 
@@ -243,6 +250,7 @@ class HeldTransaction(Hold):
             self.place.roll_back_to(self.savepoint)
         else:
             self.place.check_open(is_inside=True)
+            self.place.release(self.savepoint)
             outer.undo += self.undo
             outer.done += self.done
         self.place.transaction = ref(outer)

@@ -17,7 +17,7 @@ from store.errors import InUse, LockTimeout, NotSerializable, StorageError, Stor
 from store.mapping.store import Store
 from store.opened.arguments import check_name, check_ttl, locate
 from store.opened.edits import step
-from store.system import caller
+from store.system import caller, forking
 
 HELD, BUSY, NONE = "held", "busy", "none"  # the result of taking the lock; NONE: it cannot be taken here
 RAISED = ":raised"  # ends the name of the record of an exception
@@ -107,8 +107,7 @@ def _after_fork_in_child() -> None:
     _opening, _counting = threading.RLock(), threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forking.register(forking.Stage.MEMO, in_child=_after_fork_in_child)
 
 
 def _absolute(path: str) -> str:

@@ -9,12 +9,13 @@ detour, for one of its own. In all other cases it computes the call too.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+from store.system import forking
 
 _mutex = threading.RLock()  # for all state below, a few instructions at a time; a finalizer may run in between
 _turns: dict[Hashable, Turn] = {}
@@ -140,5 +141,4 @@ def _forget() -> None:
     _turns.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+forking.register(forking.Stage.MEMO, in_child=_forget)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
@@ -12,6 +11,7 @@ from weakref import WeakSet, WeakValueDictionary
 from store.engines.capabilities import Transaction
 from store.errors import CodecUnavailable, RecordError
 from store.rows.row import Row
+from store.system import forking
 from store.values.large import digest_of
 from store.values.pipeline import Pipeline
 
@@ -153,8 +153,7 @@ def _after_fork_in_child() -> None:
         writeback.begin_empty()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forking.register(forking.Stage.WRITEBACK, in_child=_after_fork_in_child)
 
 
 class Closable(Protocol):

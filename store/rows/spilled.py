@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from store.errors import Corrupt
 from store.system.digests import blake2b
-from store.system.file_status import reaching
+from store.system.late import late
 
 FOLDER_SUFFIX = "-spill"
 MAX_PARTS = 10_000  # of one record
@@ -36,10 +36,8 @@ class Part(NamedTuple):
 
 def checksum(content: Any = b"") -> Any:
     """The hash of a part's content; its `hexdigest` is what the list says."""
-    with reaching("a large value"):
-        from hashlib import sha256  # OpenSSL's, which knows the processor's instructions; 3 ms to load
-
-    return sha256(content)
+    # OpenSSL's, which uses the processor's instructions for it; 3 ms to load
+    return late("hashlib:sha256", "a large value")(content)
 
 
 def prefix_of(store_id: bytes, namespace: str, name: str) -> str:
@@ -67,10 +65,9 @@ def is_of(file: str, prefix: str) -> bool:
 
 def text_of(parts: Sequence[Part]) -> str:
     """The column `spill`."""
-    with reaching("a large value"):
-        import json  # only for values that are spilled: a program that has none starts sooner
-
-    return json.dumps(parts, separators=(",", ":"))
+    # Loaded for values that are spilled alone: a program that has none starts sooner.
+    text: str = late("json:dumps", "a large value")(parts, separators=(",", ":"))
+    return text
 
 
 def parts_of(text: str, prefix: str) -> list[Part]:
@@ -108,11 +105,9 @@ def _read(text: Any) -> list[Any]:
     """The list, or [] where the text is none."""
     if not isinstance(text, str):
         return []
-    with reaching("a large value"):
-        import json
-
+    loads = late("json:loads", "a large value")
     try:
-        found = json.loads(text)
+        found = loads(text)
     except (ValueError, RecursionError):
         return []
     return found if isinstance(found, list) else []

@@ -1,10 +1,10 @@
-"""Writers of several files who wait for each other would wait for ever: who of them gives up, and when.
+"""Deadlocks between writers of several files: how they are found, and which writer gives up.
 
 A thread that holds the lock of one file and waits for that of another says so in the lock file that it holds: a count
-that goes on while it waits, and what it waits for. Whoever waits against the order of the paths follows those lines
-from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up: in a
-ring somebody waits against the order, and the others then go on. A process that was killed leaves its line behind,
-and its count stands still.
+that goes on while it waits, and what it waits for. A thread that waits against the order of the paths follows those
+lines from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up:
+in a ring some thread waits against the order, and the others then go on. A process that was killed leaves its line
+behind, and its count stands still.
 
 Only lock files of stores that this process has open are read: a line, which another user may have written, never
 makes it open any other. A ring through a store that it has not open ends by the timeout.
@@ -26,7 +26,7 @@ class Lock(Protocol):
     """Its path; of one in memory, a name that no other one has."""
 
     def say(self, line: bytes) -> None:
-        """Tell others, who read it by `said`, what its holder waits for."""
+        """Tell other waiters, which read it by `said`, what its holder waits for."""
 
     def said(self) -> bytes: ...
 
@@ -50,7 +50,7 @@ class Waiting(Generic[L]):
         self._ring: list[tuple[str, bytes]] = []  # as it was first seen
 
     def look(self) -> bool:
-        """Say that this thread waits still; whether it would for ever."""
+        """Say that this thread still waits; whether it is in a deadlock."""
         self._count += 1
         for lock in self.held:
             lock.say(b"%d %s\n" % (self._count, self.wanted.label.encode("utf-8", "surrogateescape")))
@@ -68,11 +68,11 @@ class Waiting(Generic[L]):
             lock.say(b"\n")
 
     def advice(self) -> str:
-        """The order in which there is no waiting for ever."""
+        """The order of locking in which there is no deadlock."""
         return ", then of ".join(_file(lock) for lock in sorted([*self.held, self.wanted], key=_place))
 
     def _followed(self) -> list[tuple[str, bytes]]:
-        """The locks from the wanted one to one of ours, each with the count of who waits; none where they end."""
+        """The locks from the wanted one to one of ours, each with the count of its waiter; none where they end."""
         ring: list[tuple[str, bytes]] = []
         lock: L | None = self.wanted
         while lock is not None and lock.label not in [label for label, _ in ring]:

@@ -1,7 +1,9 @@
-"""A descriptor that no interrupt can lose: it is closed with the object, and each step of it is one call of C.
+"""A descriptor that no interrupt can lose, and what its flags and calls are on each system.
 
 `fd = os.open(…)` is two steps, and Ctrl-C may strike between them: then nobody knows the number, and what it locks
-stays locked. CPython looks for signals after a call of C, not within it.
+stays locked. CPython looks for signals after a call of C, not within it: each step here is one such call.
+
+Python keeps every descriptor from programs that are started (PEP 446), so no flag asks for that.
 """
 
 from __future__ import annotations
@@ -10,6 +12,15 @@ import os
 from collections import deque
 from functools import partial
 from typing import Any
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+"""A link is refused."""
+NO_SURPRISE = NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+"""And a pipe does not make the caller wait for its other end."""
+READ = os.O_RDONLY | NO_SURPRISE
+NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW
+BINARY = getattr(os, "O_BINARY", 0)
+"""Without it Windows changes the ends of lines; a `Descriptor` has it always."""
 
 
 class Descriptor:
@@ -24,7 +35,7 @@ class Descriptor:
         self._numbers: deque[int] = deque()  # not a list, which asks for memory to become shorter
         # Made now: where there is no memory left closing needs none, and the number is not lost on the way to it.
         self._closing = map(os.close, map(deque.pop, [self._numbers]))
-        self._numbers.extend(map(partial(os.open, flags=flags, mode=mode, dir_fd=dir_fd), [path]))
+        self._numbers.extend(map(partial(os.open, flags=flags | BINARY, mode=mode, dir_fd=dir_fd), [path]))
 
     @property
     def number(self) -> int:
@@ -32,7 +43,7 @@ class Descriptor:
         return self._numbers[0]
 
     def close(self) -> None:
-        """A second call does nothing, and an error says nothing of what was only read, or is synced.
+        """A second call does nothing; an error is ignored: the file was only read, or is synced.
 
         Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
         """
@@ -51,3 +62,20 @@ class Descriptor:
     def __del__(self) -> None:
         if getattr(self, "_numbers", None):
             self.close()
+
+
+def _read_at(descriptor: int, size: int, offset: int) -> bytes:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def _write_at(descriptor: int, data: bytes, offset: int) -> int:
+    os.lseek(descriptor, offset, os.SEEK_SET)
+    return os.write(descriptor, data)
+
+
+# Windows has no `pread`; the callers use a descriptor in one thread at a time.
+read_at = getattr(os, "pread", _read_at)
+"""`os.pread`."""
+write_at = getattr(os, "pwrite", _write_at)
+"""`os.pwrite`."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from store.errors import StorageError, StoreError
+from store.errors import ReadOnly, StorageError, StoreError
 from store.system.refusals import advice
 
 LOOK_AT_LOG = "see the file system's log and try again"
@@ -31,6 +31,18 @@ def status_of(path: str, *, follow: bool = True) -> os.stat_result | None:
         return None
     except OSError as exc:
         raise unreachable(path, exc) from exc
+
+
+def size_of(path: str) -> int:
+    """The bytes of the file at the path, 0 where there is none. Raises: as `status_of`."""
+    status = status_of(path)
+    return 0 if status is None else status.st_size
+
+
+def stamp_of(path: str) -> tuple[int, ...] | None:
+    """What changes when the file at the path does; None where there is none. Raises: as `status_of`."""
+    status = status_of(path)
+    return None if status is None else (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def is_there(path: str) -> bool:
@@ -56,6 +68,27 @@ def no_thread(what: str, exc: RuntimeError) -> StorageError:
         "and try again",
         errno=errno.EAGAIN,
     )
+
+
+def unwritable(path: str, exc: OSError) -> StorageError | ReadOnly:
+    """The error of ours for a file or folder that could not be written."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly(
+            f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
+        )
+    what = advice(exc, "the file system refused; see its log and try again")
+    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """In it, an error of the system is that of a file that cannot be written. Raises: StorageError, ReadOnly."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as exc:
+        raise unwritable(path, exc) from exc
 
 
 @contextmanager

@@ -1,30 +1,20 @@
-"""The lock between processes that every write of a store passes through.
-
-filelock is imported with the first lock that is taken: it costs a reader 70–110 ms it has no use for.
-"""
+"""The lock between processes that every write of a store passes through."""
 
 from __future__ import annotations
 
-import errno
 import itertools
-import os
-import stat
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from weakref import WeakValueDictionary, ref
 
-from store.errors import InUse, LockTimeout, ReadOnly, StorageError, StoreClosed, StoreError
-from store.system import running
+from store.errors import InUse, LockTimeout
+from store.system import forking, running
 from store.system.clock import steady_clock
-from store.system.deadlock import LINE_BYTES, LOOK_SECONDS, Waiting
-from store.system.descriptors import Descriptor
-from store.system.file_status import LOOK_AT_LOG, reaching
-from store.system.refusals import advice
-from store.system.rights import make_beside
+from store.system.deadlock import LOOK_SECONDS, Waiting
+from store.system.lock_file import LockFile
 from store.system.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
@@ -35,11 +25,10 @@ FIRST_DELAY = 0.0001
 LAST_DELAY = 0.002
 
 SUFFIX = ".lock"  # behind the name of what is locked
-ATTEMPTS = 100  # to open a lock file that others remove
 
 
 class Hold:
-    """The token of whoever holds the writer's lock; the lock is given back when the token is gone.
+    """The token of the lock's holder; the lock is given back when the token is gone.
 
     An interrupt can strike between any two steps of taking or giving a lock. So the lock only refers
     weakly to its holder: a token that an exception dropped on the way releases the lock by itself.
@@ -53,14 +42,9 @@ class Hold:
         self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
 
 
-_nobody = itertools.count(-1, -1)  # numbers that no thread has: these are positive
-
-_READ_REMEDY = 'to read only, open the store with mode="r"'
-NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
+_nobody = itertools.count(-1, -1)  # numbers that no thread has: those are positive
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
-_NO_SURPRISE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # by a link, nor by a pipe
-_LINE_AT = 1  # in the lock file: Windows lets nobody read the byte that is locked, the first
 
 
 class WriterLock:
@@ -79,32 +63,23 @@ class WriterLock:
         database: str | None = None,
         clock: Callable[[], float] = steady_clock,
         last_delay: float = LAST_DELAY,
+        is_named: bool = False,
     ) -> None:
         self.path = path
-        self._database = database or (path or "").removesuffix(SUFFIX)  # whose mode and group the lock file gets
-        self._last_delay = last_delay
+        self.file = None if path is None else LockFile(path, database or path.removesuffix(SUFFIX), is_named=is_named)
         self.label = path or f":memory: {id(self)}"
-        self.is_named = False  # one of the program's own, which are not looked at for rings
-        self._clock = clock
-        self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
+        self.is_named = is_named  # a lock of the program's own, which is not looked at for rings
         self.holder: ref[Hold] | None = None
         """Who has it in this process, or is about to; None: nobody."""
+        self.yields = False
+        """Whether it gives way to other waiters before it is taken again."""
+        self._last_delay = last_delay
+        self._clock = clock
+        self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
         self._clean: Callable[[], None] | None = None
-        self._descriptor: int | None = None
-        self._opened: Descriptor | None = None  # whose it is
-        self._inode = (0, 0)  # device and inode of the descriptor
-        self._flock: Callable[..., bool] = _never
-        self._funlock: Callable[[int], Any] = _never
         self._dropped = self._on_dropped
-        self._closed = False
         self._turns = Turns()
         self._line = b""
-        self._gives_way = False  # to whoever waits for it, before it is taken again
-        self.folder: Callable[[], int | None] | None = None
-        """What the folder of the lock file is known by while no name in it changes; None: look at the lock file."""
-        self.seen: int | None = None
-        """What that was when the lock was last taken."""
-        self._good: int | None = None  # and when the lock file was last looked at
         _writer_locks[id(self)] = self
 
     def acquire(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
@@ -115,8 +90,9 @@ class WriterLock:
             ReadOnly, StorageError: no lock file. StoreClosed.
         """
         try:
-            if self._gives_way:
-                self._give_way(timeout)
+            if self.yields:  # back off, so that the other waiter gets in
+                self.yields = False
+                time.sleep(min(timeout, LOOK_SECONDS))
             if self._attempt(hold, clean):
                 return
             self._wait(hold, clean, timeout)
@@ -131,17 +107,14 @@ class WriterLock:
                 self._unlock()
 
     def release_and_remove(self, hold: Hold) -> None:
-        """The same, and the lock file goes: those who wait for it see that, and make another.
-
-        Where it cannot be removed it stays, which does no harm.
-        """
+        """The same, and the lock file is removed, where it can be."""
         with self._mutex:
             if self.holder is not None and self.holder() is hold:
-                with suppress(OSError):
-                    if self._is_in_place():
-                        os.unlink(self.path)  # type: ignore[arg-type]
+                if self.file is not None:
+                    self.file.remove()
                 self._unlock()
-                self._close()
+                if self.file is not None:
+                    self.file.close()
 
     def is_kept_by(self, hold: Hold) -> bool:
         """Whether `hold` has the lock, and the lock file is in its place, so that it excludes others."""
@@ -149,40 +122,31 @@ class WriterLock:
             if self.holder is None or self.holder() is not hold:
                 return False
             try:
-                return self.path is None or self._is_in_place()
+                return self.file is None or self.file.is_in_place()
             except OSError:
                 return False
 
     def is_mine(self) -> bool:
-        """Whether this thread has the lock, be it by what an interrupt left."""
+        """Whether this thread holds the lock, including one leaked by an interrupt."""
         return self.is_of(running.ident())
 
     def is_of(self, thread: int) -> bool:
-        """Whether that thread has it."""
+        """Whether that thread holds it."""
         holder = self.holder
         hold = None if holder is None else holder()
         return hold is not None and hold.thread == thread
 
     def say(self, line: bytes) -> None:
-        """Tell whoever waits for this lock what its holder waits for; if that fails, they have their timeout."""
+        """Tell other waiters what the holder of this lock waits for."""
         with self._mutex:  # a descriptor that was closed may be another file's by now
             self._line = line
-            if self._descriptor is not None:
-                with suppress(OSError):
-                    os.pwrite(self._descriptor, line, _LINE_AT)
+            if self.file is not None:
+                self.file.write_line(line)
 
     def said(self) -> bytes:
-        """What the holder of this lock, in whatever process, waits for."""
+        """What the holder of this lock, in any process, waits for."""
         with self._mutex:
-            if self.path is None:
-                return self._line
-            with suppress(OSError):
-                if self._descriptor is not None:
-                    return os.pread(self._descriptor, LINE_BYTES, _LINE_AT)
-                # A store that this process has open, and has not written to yet.
-                with Descriptor(self.path, os.O_RDONLY | os.O_CLOEXEC | _NO_SURPRISE) as descriptor:
-                    return os.pread(descriptor, LINE_BYTES, _LINE_AT)
-            return b""
+            return self._line if self.file is None else self.file.read_line()
 
     def forget(self) -> None:
         """In a forked child: start anew, without unlocking what the parent holds."""
@@ -190,13 +154,19 @@ class WriterLock:
         self._turns = Turns()
         self.holder = self._clean = None
         self._line = b""
-        self._close()
+        if self.file is not None:
+            self.file.close()
+
+    def is_closed(self) -> bool:
+        """Whether it was given up for good."""
+        return self.file is not None and self.file.is_closed
 
     def close(self) -> None:
         """Give up the descriptor, and with it the lock, for good."""
         with self._mutex:
-            self._closed = True
-            self._close()
+            if self.file is not None:
+                self.file.is_closed = True
+                self.file.close()
 
     def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
         held = [lock for lock in _known() if lock is not self and not lock.is_named and lock.is_of(hold.thread)]
@@ -261,7 +231,7 @@ class WriterLock:
 
     def _in_a_ring(self, waiting: Waiting[WriterLock]) -> LockTimeout:
         for lock in waiting.held:
-            lock._gives_way = True
+            lock.yields = True
         return LockTimeout(
             f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
             "thread keeps: leave the blocks and begin again, the transaction of "
@@ -281,11 +251,6 @@ class WriterLock:
                 "not left, and cannot go on while this one waits; leave the block before you switch greenlets",
                 path=self.path,
             )
-
-    def _give_way(self, timeout: float) -> None:
-        """Who gave up for another one and begins again at once would be faster than the other's next attempt."""
-        self._gives_way = False
-        time.sleep(min(timeout, LOOK_SECONDS))
 
     def _attempt(
         self, hold: Hold, clean: Callable[[], None], ticket: Ticket | None = None, is_late: bool = False
@@ -308,89 +273,15 @@ class WriterLock:
                     return False
                 self._clean = clean
                 self.holder = ref(hold, self._dropped)
-            return self.path is None or self._lock_file()
-
-    def _lock_file(self) -> bool:
-        """One attempt at the lock file. A file that was deleted or replaced under us excludes nobody."""
-        descriptor = self._descriptor
-        if descriptor is None:
-            descriptor = self._open()
-        try:
-            if not self._flock(descriptor, blocking=False):
-                return False
-        except OSError as exc:
-            raise unlockable(self.path, exc) from exc
-        self.seen = None if self.folder is None else self.folder()
-        if self.seen is not None and self.seen == self._good:
-            return True
-        try:
-            if self._is_in_place():
-                self._good = self.seen
-                return True
-        except OSError as exc:
-            raise unlockable(self.path, exc) from exc
-        self._close()
-        return False
-
-    def _is_in_place(self) -> bool:
-        """Whether the file that is open is the one at the path."""
-        if self.path is None or self._descriptor is None:
-            return False
-        try:
-            status = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return self._inode == (status.st_dev, status.st_ino)
-
-    def _open(self) -> int:
-        assert self.path is not None
-        with reaching(self.path):
-            from filelock import lock_descriptor, unlock_descriptor
-
-        if self._closed:
-            raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
-        self._flock, self._funlock = lock_descriptor, unlock_descriptor
-        try:
-            self._opened = self._made_or_there(self.path)
-        except OSError as exc:
-            what = "the file of a named lock" if self.is_named else "the lock file"
-            raise unopenable(self.path, exc, what, NAMED_REMEDY if self.is_named else _READ_REMEDY) from exc
-        try:
-            status = os.fstat(self._opened.number)
-        except OSError as exc:
-            self._close()
-            raise unlockable(self.path, exc) from exc
-        if not stat.S_ISREG(status.st_mode):
-            self._close()
-            raise StorageError(
-                f"{self.path} is no regular file, and no lock; move it away, and try again",
-                errno=errno.EINVAL,
-                path=self.path,
-            )
-        self._inode = (status.st_dev, status.st_ino)
-        self._descriptor = self._opened.number
-        return self._descriptor
-
-    def _made_or_there(self, path: str) -> Descriptor:
-        flags = os.O_RDWR | os.O_CLOEXEC | _NO_SURPRISE
-        for _ in range(ATTEMPTS):
-            make_beside(path, self._database)
-            try:
-                return Descriptor(path, flags)
-            except FileNotFoundError:  # its holder removed it in between
-                continue
-        return Descriptor(path, flags)
+            return self.file is None or self.file.lock()
 
     def _unlock(self) -> None:
         """Undo what the holder left, then let the next one in. Under the mutex."""
         clean = self._clean
         if clean is not None:
             clean()
-        if self._descriptor is not None:
-            try:
-                self._funlock(self._descriptor)
-            except OSError:  # closed, it is unlocked as well, and what was written was written
-                self._close()
+        if self.file is not None:
+            self.file.unlock()
         self.holder = self._clean = None
         if self._turns.waiting:
             self._turns.wake()
@@ -400,39 +291,21 @@ class WriterLock:
             if self.holder is reference:
                 self._unlock()
 
-    def _close(self) -> None:
-        self._descriptor = self._good = None
-        if self._opened is not None:
-            self._opened.close()
 
-
-def unopenable(path: str, exc: OSError, what: str, read_only: str) -> StoreError:
-    """The error of ours for a lock file, or its folder, that cannot be made; `read_only`: what to do if forbidden."""
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {read_only}", path=path)
-    otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
-    return StorageError(
-        f"{path}: cannot open {what}: {exc.strerror}; {advice(exc, otherwise)}",
-        errno=exc.errno,
-        path=path,
-    )
-
-
-def unlockable(path: str | None, exc: OSError) -> StorageError:
-    """The error of ours for a file that the system does not lock, or unlock."""
-    return StorageError(
-        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
-        errno=exc.errno,
-        path=path,
-    )
+@contextmanager
+def locked(path: str, timeout: float, *, remove: bool = False) -> Iterator[None]:
+    """Holds a lock file for the length of the block; it is removed at its end if asked. Raises: as `acquire`."""
+    lock, hold = WriterLock(path), Hold()
+    try:
+        lock.acquire(hold, nothing, timeout)
+        yield
+    finally:
+        (lock.release_and_remove if remove else lock.release)(hold)
+        lock.close()
 
 
 def nothing() -> None:
     """What a lock that guards no transaction has to undo."""
-
-
-def _never(*_: Any, **__: Any) -> bool:
-    raise AssertionError("no descriptor was opened")
 
 
 def _known() -> list[WriterLock]:
@@ -441,7 +314,7 @@ def _known() -> list[WriterLock]:
 
 
 def _labelled(label: str) -> WriterLock | None:
-    return next((lock for lock in _known() if lock.label == label and not lock._closed), None)
+    return next((lock for lock in _known() if lock.label == label and not lock.is_closed()), None)
 
 
 def _forget_all() -> None:
@@ -450,5 +323,4 @@ def _forget_all() -> None:
         lock.forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)
+forking.register(forking.Stage.LOCKS, in_child=_forget_all)

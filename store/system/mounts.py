@@ -74,7 +74,7 @@ def mount_of(path: str) -> Mount | None:
     """
     try:
         device = os.stat(os.path.dirname(path)).st_dev  # an automounter mounts it now, and not after we looked
-    except OSError:  # whoever opens the file says so
+    except OSError:  # opening the file says so
         return find(_mounts(), path)
     known = _known.get(path)
     if known is None or known[0] != device:

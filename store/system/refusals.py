@@ -36,7 +36,7 @@ def lacks_descriptors(count: int) -> int:
     opened: list[int] = []
     try:
         while len(opened) < count:
-            opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError as exc:
         return exc.errno if exc.errno in NO_DESCRIPTORS else 0
     finally:

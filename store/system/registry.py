@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from store.errors import CodecUnavailable
-from store.system.file_status import unreachable
+from store.system.late import late
 
 
 class Registry:
@@ -48,11 +47,8 @@ class Registry:
 
 
 def _import(kind: str, name: str, where: str, install: str) -> Any:
-    module, _, attribute = where.partition(":")
     try:
-        return getattr(import_module(module), attribute)
+        return late(where, f"the {kind} {name!r}")
     except ImportError as exc:
-        remedy = f"install it: pip install {install}" if install else f"cannot import {module}"
+        remedy = f"install it: pip install {install}" if install else f"cannot import {where.partition(':')[0]}"
         raise CodecUnavailable(f"the {kind} {name!r} is not available: {remedy}", codec=name) from exc
-    except OSError as exc:  # no descriptor was left to load it by
-        raise unreachable(f"the {kind} {name!r}", exc) from exc

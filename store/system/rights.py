@@ -13,14 +13,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-from store.system.descriptors import Descriptor
+from store.system.descriptors import NEW, Descriptor
 
 FILE_MODE = 0o644  # less the umask: what SQLite makes a database with (SQLITE_DEFAULT_FILE_PERMISSIONS)
 
 _PRIVATE, _SHARED = 0o600, 0o660
 _ALL = 0o666  # that can be given to a file
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without hard links
+
+_HAS_RIGHTS = hasattr(os, "geteuid")  # Windows has access lists, which a new file takes from its folder
 
 Give = Callable[[int], None]  # to a descriptor
 
@@ -42,11 +43,11 @@ def private_rights(group: str | int | None) -> Rights:
         if not 0 <= group < 2**32 - 1:  # the last one stands for no change
             raise ValueError(f"group is the name or number of a group, not {group!r}")
         return Rights(_SHARED, group)
-    import grp  # there is none on Windows
-
     try:
+        import grp
+
         return Rights(_SHARED, grp.getgrnam(group).gr_gid)
-    except (KeyError, ValueError):
+    except (ImportError, KeyError, ValueError):  # Windows has none
         raise ValueError(f"there is no group {group!r:.80} here; see `getent group`") from None
 
 
@@ -59,7 +60,8 @@ def make_database(path: str, rights: Rights) -> None:
     def give(made: int) -> None:
         if rights.group is not None:
             os.chown(made, -1, rights.group)
-        os.chmod(made, rights.mode)
+        if _HAS_RIGHTS:
+            os.chmod(made, rights.mode)
 
     _make_as_draft(path, rights.mode, give)  # SQLite's locks would go with the descriptor of a file that others see
 
@@ -72,7 +74,7 @@ def make_beside(path: str, database: str) -> None:
     Raises: OSError.
     """
     status = _status(database)
-    if status is None:
+    if status is None or not _HAS_RIGHTS:
         _make_empty(path, FILE_MODE)
     else:
         mode = status.st_mode & _ALL
@@ -93,7 +95,7 @@ def make_folder_beside(path: str, database: str) -> None:
 
 
 def folder_mode(mode: int) -> int:
-    """What a folder gets beside a file of that mode: whoever reads the one may search the other."""
+    """The mode of a folder beside a file of that mode: users who may read the file may search the folder."""
     return mode & _ALL | (mode & 0o444) >> 2
 
 
@@ -102,6 +104,8 @@ def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
 
     A user who is not in that group keeps another one, which is then given nothing: it is not that of the database.
     """
+    if not _HAS_RIGHTS:
+        return
     made = os.stat(target)
     if os.geteuid() == 0:
         if (made.st_uid, made.st_gid) != (database.st_uid, database.st_gid):
@@ -117,7 +121,8 @@ def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
 
 def regroup(database: str, suffixes: Iterable[str]) -> None:
     """Give what SQLite made beside a database, with its mode, its group too; where that cannot be, it stays."""
-    if os.geteuid() == 0:  # then SQLite does that itself (findCreateFileMode and robustFchown in os_unix.c)
+    # What root makes, SQLite itself gives to the owner (findCreateFileMode and robustFchown in os_unix.c).
+    if not _HAS_RIGHTS or os.geteuid() == 0:
         return
     status = _status(database)
     if status is None or not status.st_mode & stat.S_IRWXG:
@@ -151,7 +156,7 @@ def _make_as_draft(path: str, mode: int, give: Give) -> None:
 def _make_empty(path: str, mode: int, give: Give | None = None) -> None:
     """An empty file to which `give` gives its rights; nothing happens where something is there, a link included."""
     try:
-        with Descriptor(path, _NEW, mode) as descriptor:  # by the path another file could be given them
+        with Descriptor(path, NEW, mode) as descriptor:  # by the path another file could be given them
             if give is not None:
                 try:
                     give(descriptor)

@@ -1,4 +1,4 @@
-"""Who is running: a thread, whatever started it, a greenlet in it, or an asyncio task on it.
+"""What is running: a thread, whatever started it, a greenlet in it, or an asyncio task on it.
 
 Neither greenlet nor asyncio is imported here: without them in the process there are no greenlets and no tasks.
 """

@@ -5,7 +5,7 @@ each with its length in front, namespace, name, codec, protocol, expiry, spill l
 the same bytes tells a reader without the key bit rot from a foreign record. Both are FORMAT_VERSION 1.
 
 Not covered, since nothing that decodes a value depends on them: id, type, python, revision, created, modified
-and the checksum itself. Who can write the file can change those, delete records, and put back older ones.
+and the checksum itself. Anyone who can write the file can change those, delete records, and restore older ones.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ class Sealer:
                     return Verdict.OWN
         except (TypeError, AttributeError, struct.error):  # a column holds something else
             pass
-        return self._judged(row)
+        return self._check_unsealed(row)
 
     def has_checksum(self, row: Row) -> bool:
         """Whether the checksum of a row is that of its bytes: a reader who has the key does not ask."""
         return row.crc == crc32(row.body, crc32(_context(*_covered(row))))
 
-    def _judged(self, row: Row) -> Verdict:
+    def _check_unsealed(self, row: Row) -> Verdict:
         """The verdict on a row that has no seal of ours that holds."""
         if not row.has_types():
             raise Corrupt("its columns do not hold what those of a record do; restore it from a backup")

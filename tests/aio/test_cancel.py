@@ -114,18 +114,18 @@ def test_cancelled_while_it_commits_is_committed(path: Path, monkeypatch: pytest
     async def main() -> None:
         async with AsyncStore[Any](path) as s:
             at, go = threading.Event(), threading.Event()
-            engine = s.opening.opened.opened.engine.handle.engine  # type: ignore[attr-defined]
-            commit = engine.committed
+            writer = s.opening.opened.opened.engine.handle.engine.writer  # type: ignore[attr-defined]
+            commit = writer.committed
 
-            def committed(slot: Any) -> None:
+            def committed(connection: Any) -> None:
                 at.set()
                 assert go.wait(SECONDS)
-                commit(slot)
+                commit(connection)
 
             async def write() -> None:
                 async with s.transaction():
                     await s.set("a", 1)
-                    monkeypatch.setattr(engine, "committed", committed)
+                    monkeypatch.setattr(writer, "committed", committed)
 
             writing = asyncio.create_task(write())
             while not at.is_set():

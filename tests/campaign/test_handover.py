@@ -14,7 +14,7 @@ import pytest
 
 from store import Store
 from store.engines.sqlite import schema as sqlite_schema
-from store.engines.sqlite.spill.folder import Folder, lock_exclusively
+from store.engines.sqlite.spill.folder import Folder
 from store.trust.keys import file as key_files
 from store.trust.keys.file import add_key, read_key_file
 
@@ -50,8 +50,8 @@ def take_by_name(path: Path) -> None:
 
 
 def hold_the_folder(path: Path, tell: Tell) -> None:
-    with Folder(str(path), f"{path}-spill").opened() as descriptor:
-        assert lock_exclusively(descriptor, 0)
+    with Folder(str(path), f"{path}-spill").opened() as folder:
+        assert folder.lock_exclusively(0)
         tell()
 
 

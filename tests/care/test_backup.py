@@ -290,7 +290,7 @@ class TestBackupBefore:
 
     @pytest.mark.parametrize("error", [OSError(errno.EIO, "on fire"), sqlite3.OperationalError("on fire")])
     @pytest.mark.parametrize("module, name", [
-        (sqlite_copy, "apart"), (sqlite_copy, "give_rights"), (sqlite_copy, "_sync"), (sqlite_copy, "_remove"),
+        (sqlite_copy, "apart"), (sqlite_copy, "give_rights"), (sqlite_copy, "sync_closed"), (sqlite_copy, "_remove"),
         (sqlite_backup, "apart"),
     ])  # fmt: skip
     def test_stays_where_the_system_fails(

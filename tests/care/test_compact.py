@@ -42,13 +42,13 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def turns_of(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Gets the number of free pages at the end of each turn."""
     engine = s.opened.engine.handle.engine
-    give, turns = engine.give, list[int]()
+    give, turns = engine.writer.give, list[int]()
 
     def counting(hold: Any) -> None:
         give(hold)
         turns.append(free_pages(Path(engine.path)))
 
-    monkeypatch.setattr(engine, "give", counting)
+    monkeypatch.setattr(engine.writer, "give", counting)
     return turns
 
 
@@ -139,13 +139,13 @@ def test_files_go_so_many_in_a_turn(path, small_steps, monkeypatch):
         for number in range(7):
             (folder / f"{'0' * 32}-{number:032}").write_bytes(b"x")
         engine = s.opened.engine.handle.engine
-        give, left = engine.give, [len(list(folder.iterdir()))]
+        give, left = engine.writer.give, [len(list(folder.iterdir()))]
 
         def counting(hold: Any) -> None:
             give(hold)
             left.append(len(list(folder.iterdir())))
 
-        monkeypatch.setattr(engine, "give", counting)
+        monkeypatch.setattr(engine.writer, "give", counting)
         freed = s.compact()
         assert (freed.files, freed.orphans, freed.files_left) == (22, 7, 0)
         assert max(one - other for one, other in pairwise(left)) <= 5

@@ -14,7 +14,7 @@ from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
 import store
 from store import Store
-from store.engines.sqlite.engine.engine import Engine
+from store.engines.sqlite.engine.writer import Writer
 from store.errors import (
     Corrupt,
     LockTimeout,
@@ -230,7 +230,7 @@ class TestSameStore:
         def interrupted(*_: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(Engine, "fold", interrupted)
+        monkeypatch.setattr(Writer, "fold", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.restore(backup, path)
         monkeypatch.undo()

@@ -294,6 +294,6 @@ def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:
-                s.opened.engine.handle.engine.fold(s.opened.engine.handle.engine.slot(), "RESTART")
+                s.opened.engine.handle.engine.writer.fold(s.opened.engine.handle.engine.connection(), "RESTART")
             other["b"] = number
             assert s.verify().damage == [] and s.verify().unread == 0

@@ -13,7 +13,7 @@ from forking import WRITE, outcome, write
 from threads import in_thread
 
 from store import Store
-from store.engines.sqlite.engine.slot import Slot
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.errors import LockTimeout, StoreError
 
 TIMEOUT = 60.0  # seconds
@@ -179,12 +179,12 @@ class ForkingGuard:
 def test_fork_the_moment_a_statement_has_ended(path, forked, monkeypatch):
     inherited = []
 
-    def guarded(*args: object) -> Slot:
-        slot = Slot(*args)
+    def guarded(*args: object) -> ThreadConnection:
+        slot = ThreadConnection(*args)
         slot.guard = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
         return slot
 
-    monkeypatch.setattr("store.engines.sqlite.engine.pool.Slot", guarded)
+    monkeypatch.setattr("store.engines.sqlite.engine.pool.ThreadConnection", guarded)
     with Store(path) as s:
         s["a"] = s["b"] = 1
         assert (s["a"], "c" in s, list(s), next(iter(s.items()))) == (1, False, ["a", "b"], ("a", 1))
@@ -200,7 +200,7 @@ def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
         s["a"] = 1
         watching = s.watch()
         engine = s.opened.engine.handle.engine
-        engine._slots_lock = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
+        engine.pool._lock = ForkingGuard(lambda: inherited.append(forked(lambda: connections_to(path)).result()))
         watching.close()
     assert inherited
     assert [files for files in inherited if files] == []

@@ -22,15 +22,14 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.engines.sqlite.engine import log_names, wal_index
-from store.engines.sqlite.engine import presence as sqlite_presence
+from store.engines.sqlite.engine import log_files, shared_database, wal_index
 from store.errors import LockTimeout, StorageError
-from store.system import kept_locks
+from store.system import range_locks
 
 from .conftest import Program
 
-needs_kept_locks = pytest.mark.skipif(
-    not kept_locks.AVAILABLE, reason="this system has no open file description locks: NOTHING here was tested"
+needs_range_locks = pytest.mark.skipif(
+    not range_locks.AVAILABLE, reason="this system has no open file description locks: NOTHING here was tested"
 )
 
 ACTOR = """
@@ -160,7 +159,7 @@ VISITS = {
 }
 
 
-@needs_kept_locks
+@needs_range_locks
 @pytest.mark.parametrize("durability", ["normal", "full"])
 @pytest.mark.parametrize("hand", HANDS)
 def test_writes_after_hands_of_the_program_are_there_for_everybody(
@@ -181,7 +180,7 @@ def test_writes_after_hands_of_the_program_are_there_for_everybody(
     assert not os.path.exists(f"{path}-wal")  # the last one has folded it in
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_three_processes_that_all_read_their_file(path: Path, actors: list[Actor]) -> None:
     with Store(path) as s:
         s["count"] = 0
@@ -202,7 +201,7 @@ def test_three_processes_that_all_read_their_file(path: Path, actors: list[Actor
         assert s["count"] == 11
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_process_that_only_reads_sees_what_comes_after(path: Path, actors: list[Actor]) -> None:
     with Store(path) as s:
         s["a"] = 0
@@ -214,7 +213,7 @@ def test_process_that_only_reads_sees_what_comes_after(path: Path, actors: list[
         assert reader.does("now += 2; s['a']") == str(number)
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_reader_of_a_database_without_a_log_that_gets_one(path: Path, visitor: Actor) -> None:
     """A backup has none until somebody opens it to write."""
     with Store(path.with_name("source.db")) as s:
@@ -246,7 +245,7 @@ def test_network_mode_after_a_plain_read(path: Path, visitor: Actor, monkeypatch
         visitor.does("os.environ.pop('STORE_NETWORK')")
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_threads_that_read_the_file_all_the_time(path: Path, visitor: Actor) -> None:
     ended = threading.Event()
 
@@ -341,7 +340,7 @@ def test_removed_log_while_two_processes_have_it(path: Path, visitor: Actor) -> 
     assert visitor.does("s.close(); s = Store(path); dict(s)") == "{'a': 1, 'b': 2}"
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_removed_log_whose_index_is_left_is_told_to_a_visitor(path: Path, visitor: Actor) -> None:
     """The index says what is in a log that the visitor cannot read any more."""
     with Store(path) as s:
@@ -372,14 +371,14 @@ def test_log_removed_between_the_commit_and_its_acknowledgement(
     with Store(path) as s:
         s["a"] = 1
         engine = s.opened.engine.handle.engine
-        kept = engine._place.is_log_kept
+        kept = engine.file._logs.is_kept
 
         def removed_before() -> bool:
             with suppress(FileNotFoundError):
                 removed(path, "-wal -shm")
             return kept()
 
-        monkeypatch.setattr(engine._place, "is_log_kept", removed_before)
+        monkeypatch.setattr(engine.file._logs, "is_kept", removed_before)
         with pytest.raises(StorageError, match="was deleted or replaced"):
             if block == "set":
                 s["a"] = 2
@@ -394,12 +393,12 @@ def test_log_removed_between_the_commit_and_its_acknowledgement(
 @pytest.mark.parametrize("quiet", [True, False])
 def test_log_removed_in_a_folder(path: Path, monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
     """One that has not changed for a while is looked at in place of the names in it."""
-    for constant in ("SETTLED_SECONDS", "SETTLED_COARSE_SECONDS"):
-        monkeypatch.setattr(log_names, constant, 0.0 if quiet else 1e9)
+    for constant in ("STABLE_SECONDS", "STABLE_COARSE_SECONDS"):
+        monkeypatch.setattr(log_files, constant, 0.0 if quiet else 1e9)
     with Store(path) as s:
         for number in range(3):
             s["a"] = number
-        assert (s.opened.engine.handle.engine._membership.names._changed != log_names.UNSETTLED) == quiet
+        assert (s.opened.engine.handle.engine.file._logs._changed != log_files.UNSTABLE) == quiet
         removed(path, "-wal")
         with pytest.raises(StorageError, match="was deleted or replaced"):
             s["a"] = 3
@@ -465,11 +464,11 @@ def test_last_close_of_ones_own_is_no_removal(path: Path, monkeypatch: pytest.Mo
             assert conn is not None
             conn.close()
             looked.append(os.path.exists(f"{path}-wal"))
-            engine.check_in_place()
-            engine.check_log()
+            engine.file.check_in_place()
+            engine.file.check_log()
 
-        monkeypatch.setattr(sqlite_presence, "close", closing_slowly)
-        engine.close_idle(1.0)
+        monkeypatch.setattr(shared_database, "close", closing_slowly)
+        engine.pool.close_idle(1.0)
         monkeypatch.undo()
         assert looked == [False]
         s["a"] = 2
@@ -479,7 +478,7 @@ def test_last_close_of_ones_own_is_no_removal(path: Path, monkeypatch: pytest.Mo
 # -- forks
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_child_closes_and_never_unlocks(path: Path, visitor: Actor, forked: Callable[..., Any]) -> None:
     with Store(path) as s:
         s["a"] = 1
@@ -500,7 +499,7 @@ def test_child_closes_and_never_unlocks(path: Path, visitor: Actor, forked: Call
         assert visitor.visits("v['a']") == "3"
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_log_that_a_child_keeps_goes_with_the_next_to_close(path: Path, forked: Callable[..., Any]) -> None:
     ready, go = os.pipe(), os.pipe()
     with Store(path) as s:
@@ -536,7 +535,7 @@ def may_lock(actor: Actor, path: str, what: dict[str, int]) -> bool:
     return answer == "None"
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_database_and_index_are_locked_whatever_the_program_closes(path: Path, visitor: Actor) -> None:
     with Store(path) as s:
         s["a"] = 1
@@ -546,7 +545,7 @@ def test_database_and_index_are_locked_whatever_the_program_closes(path: Path, v
     assert may_lock(visitor, str(path), DATABASE)
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_last_close_leaves_no_moment_without_a_lock(
     path: Path, visitor: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -561,8 +560,8 @@ def test_last_close_leaves_no_moment_without_a_lock(
             tried.append(may_lock(visitor, str(path), DATABASE))
             conn.close()
 
-        monkeypatch.setattr(sqlite_presence, "close", close)
-        s.opened.engine.handle.engine.close_idle(1.0)
+        monkeypatch.setattr(shared_database, "close", close)
+        s.opened.engine.handle.engine.pool.close_idle(1.0)
         monkeypatch.undo()
         assert tried == [False]
     assert visitor.visits("v['a']") == "1"
@@ -575,7 +574,7 @@ def locks_on(path: Path) -> list[str]:
     return [line for line in lines if place in line and f" {os.getpid()} " in line]
 
 
-@needs_kept_locks
+@needs_range_locks
 @pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="there is no /proc/locks: NOT tested")
 def test_close_keeps_the_locks_of_the_programs_own_connection(path: Path, visitor: Actor) -> None:
     Store(path).close()
@@ -594,7 +593,7 @@ def test_close_keeps_the_locks_of_the_programs_own_connection(path: Path, visito
     wal_index.release_unused(keep=0)
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_descriptors_come_and_go_with_the_connections(path: Path) -> None:
     def count() -> int:
         wal_index.release_unused(keep=0)
@@ -607,14 +606,14 @@ def test_descriptors_come_and_go_with_the_connections(path: Path) -> None:
         reader["a"]
     opened = count()
     for _ in range(20):
-        s.opened.engine.handle.engine.close_idle(1.0)
+        s.opened.engine.handle.engine.pool.close_idle(1.0)
         s["a"] = 1
     assert count() <= opened
     s.close()
     assert count() == before
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_database_that_somebody_has_alone_is_waited_for(path: Path) -> None:
     Store(path).close()
     with closing(sqlite3.connect(path, isolation_level=None)) as conn:
@@ -641,7 +640,7 @@ def test_database_that_somebody_has_alone_is_waited_for(path: Path) -> None:
 def test_system_without_such_locks(path: Path, actors: list[Actor], last: bool) -> None:
     """A shared lock on a file of its own, among programs of this library."""
     for actor in actors:
-        assert actor.does("from store.system import kept_locks; kept_locks.AVAILABLE = False") == "None"
+        assert actor.does("from store.system import range_locks; range_locks.AVAILABLE = False") == "None"
     ours, theirs = actors
     try:
         assert ours.does("s = Store(path); s['a'] = 0; open(path, 'rb').close(); s['a']") == "0"
@@ -655,12 +654,12 @@ def test_system_without_such_locks(path: Path, actors: list[Actor], last: bool) 
         assert ours.does("s.close(); s = None; os.path.exists(path + '-wal')") == str(not last)
     finally:
         for actor in actors:
-            actor.does("s is None or s.close(); s = None; kept_locks.AVAILABLE = True")
+            actor.does("s is None or s.close(); s = None; range_locks.AVAILABLE = True")
     with Store(path) as s:
         assert s["a"] == 3
 
 
-@needs_kept_locks
+@needs_range_locks
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="root alone can read what nobody may write")
 def test_read_only_file_is_held_too(path: Path, visitor: Actor) -> None:
     with Store(path) as s:

@@ -60,8 +60,8 @@ def test_descriptors_stay_flat(path, start):
         for _ in range(MANY):
             start(lambda: s.modify("n", lambda n: n + 1))
         assert s["n"] == MANY
-        assert len(engine._slots) <= 5  # a thread may end a moment after it said so
-        assert sum(slot.conn is not None for slot in engine._slots) <= 5
+        assert len(engine.pool.all()) <= 5  # a thread may end a moment after it said so
+        assert sum(slot.conn is not None for slot in engine.pool.all()) <= 5
 
 
 def test_transaction_that_a_thread_left_open_is_rolled_back(path):

@@ -241,15 +241,15 @@ def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
         s["a"] = 0
         engine = s.opened.engine.handle.engine
         for line in itertools.count(1, 1):
-            engine._local = threading.local()  # as a new thread finds it
+            engine.pool._local = threading.local()  # as a new thread finds it
             with signal_handler(lambda: s.record("a")) as strike, Strike(line, strike) as struck:
                 s["a"] = line
-            assert not engine.slot().is_orphaned(), struck.where
+            assert not engine.connection().is_orphaned(), struck.where
             assert s["a"] == line
             if not struck.where:
                 break
-        engine._new_slot(s)  # closes the connections of those that have ended
-        assert sum(slot.conn is not None for slot in engine._slots) <= 2
+        engine.pool._new(s)  # closes the connections of those that have ended
+        assert sum(slot.conn is not None for slot in engine.pool.all()) <= 2
 
 
 def test_signal_handler_in_the_block_of_the_program_joins_it(s):
@@ -297,7 +297,8 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
 
         with signal_handler(handle) as strike:
             engine = s.opened.engine.handle.engine
-            committed, engine.committed = engine.committed, lambda slot: (strike(), committed(slot))
+            writer = engine.writer
+            committed, writer.committed = writer.committed, lambda connection: (strike(), committed(connection))
             s["a"] = 1
         assert errors[0].path == str(path)
         assert s["a"] == 1

@@ -167,7 +167,7 @@ def test_files_are_synced_before_the_row_is_committed(path: Path, monkeypatch: p
     with small_spill(path) as s:
         s["before"] = 1
         steps: list[str] = []
-        slot = s.opened.engine.handle.engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine.handle.engine.connection()  # type: ignore[attr-defined]
         run, fsync = type(slot).run, os.fsync
 
         def watched(self: Any, sql: str, *args: Any) -> Any:

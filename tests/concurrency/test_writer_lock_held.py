@@ -18,9 +18,6 @@ import pytest
 from store import Store
 from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 from store.engines.sqlite.opening import (
-    attach as sqlite_attach,
-)
-from store.engines.sqlite.opening import (
     connection as sqlite_connection,
 )
 from store.engines.sqlite.opening import (
@@ -29,6 +26,7 @@ from store.engines.sqlite.opening import (
 from store.engines.sqlite.opening import (
     network as sqlite_network,
 )
+from store.engines.sqlite.opening import private_copy
 from store.sessions import Sessions
 
 # What neither changes the file nor looks into it: settings, and questions about the schema's text.
@@ -79,7 +77,7 @@ def traced(path: Path, monkeypatch: pytest.MonkeyPatch) -> Traced:
     def connecting(place: str, query: str = "mode=rw", **options: bool) -> sqlite3.Connection:
         return found.watch(connect(place, query, **options))
 
-    for module in (sqlite_connection, sqlite_attach, sqlite_files, sqlite_network):
+    for module in (sqlite_connection, private_copy, sqlite_files, sqlite_network):
         monkeypatch.setattr(module, "connect", connecting)
     monkeypatch.setattr(sqlite_checkpoints, "LOG_FRAMES", 3)
     return found
@@ -154,6 +152,6 @@ def test_by_all_that_reads_in_network_mode(
 def test_is_what_this_test_would_miss(path: Path, traced: Traced) -> None:
     with Store[Any](path) as s:
         s["a"] = 1
-        s.opened.engine.handle.engine.slot().run("UPDATE records SET name = 'b'", (), lambda cursor: None, 1)
+        s.opened.engine.handle.engine.connection().run("UPDATE records SET name = 'b'", (), lambda cursor: None, 1)
         assert [text for text in traced.unlocked() if not READS.match(text)] == ["UPDATE records SET name = 'b'"]
-        s.opened.engine.handle.engine.slot().run("UPDATE records SET name = 'a'", (), lambda cursor: None, 1)
+        s.opened.engine.handle.engine.connection().run("UPDATE records SET name = 'a'", (), lambda cursor: None, 1)

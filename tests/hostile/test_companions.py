@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from store import Store, recover, restore
-from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening import companions, private_copy
 from store.errors import StorageError, StoreError
 from store.importers import import_into
 
@@ -213,10 +213,10 @@ def test_copies_name_no_file(tmp_path: Path, database: Path, victim: Path) -> No
     """Whatever comes between the look and the copy."""
     journal, copy = beside(database, "-journal"), tmp_path / "copy-journal"
     planted.super_journal(journal, database, victim)
-    companions.copy(str(journal), str(copy))
+    private_copy.copy_file(str(journal), str(copy))
     assert not copy.read_bytes().endswith(planted.MAGIC)
     journal.write_bytes(journal.read_bytes() + planted.MAGIC)
-    companions.copy(str(journal), str(copy))
+    private_copy.copy_file(str(journal), str(copy))
     assert not copy.read_bytes().endswith(planted.MAGIC)
 
 
@@ -520,7 +520,7 @@ def test_folder_of_named_locks_that_is_a_link_is_not_followed(database: Path, vi
 def test_folder_of_all_is_refused_where_no_lock_keeps_a_journal_away(
     sticky: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("store.system.kept_locks.AVAILABLE", False)
+    monkeypatch.setattr("store.system.range_locks.AVAILABLE", False)
     with pytest.raises(StorageError, match=f"chmod o-w {sticky.parent}"):
         Store(sticky, key=KEY)
     sticky.parent.chmod(0o1775)

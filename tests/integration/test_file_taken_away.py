@@ -277,7 +277,7 @@ def test_log_taken_away_is_noticed_by_the_next_write(path, clock, suffix, how, d
 def test_log_made_anew_by_others_while_no_connection_was_open(path):
     with Store(path) as s:
         s["a"] = 1
-        s.opened.engine.handle.engine.close_idle(1.0)  # as a fork does
+        s.opened.engine.handle.engine.pool.close_idle(1.0)  # as a fork does
         assert not os.path.exists(f"{path}-wal")
         assert other_process_writes(path) == "wrote"
         s["a"] = 2
@@ -343,18 +343,18 @@ def test_transaction_that_ended_under_its_block_keeps_nothing(path):
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine.handle.engine.slot().conn.rollback()  # as SQLite does by itself after some errors
+                s.opened.engine.handle.engine.connection().conn.rollback()  # as SQLite does by itself after some errors
                 s["b"] = "must not be a transaction of its own"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine.handle.engine.slot().conn.rollback()
+                s.opened.engine.handle.engine.connection().conn.rollback()
                 with s.transaction():
                     s["b"] = "nor this"
         with pytest.raises(StoreError, match="nothing of it was kept"):
             with s.transaction():
                 s["a"] = 2
-                s.opened.engine.handle.engine.slot().conn.rollback()
+                s.opened.engine.handle.engine.connection().conn.rollback()
                 s.update(b="nor this")
         assert dict(s) == {"a": 1}
 

@@ -57,7 +57,7 @@ class TestFile:
         s["b"] = b"x" * 5000
         assert (s["a"], len(s)) == (1, 2)
         assert beside(path) == {"", "-journal", "-network", "-spill", ".lock"}
-        conn = s.opened.engine.handle.engine.slot().conn
+        conn = s.opened.engine.handle.engine.connection().conn
         assert [conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")] == [
             "persist",
             2,
@@ -194,7 +194,7 @@ class TestAgreement:
     def test_of_a_program_to_whom_the_file_is_local(self, s: Store[Any], path: Path) -> None:
         s["a"] = 1
         done = other_process(
-            path, "with Store(path) as s: s['a'] += 1; print(s.opened.engine.handle.engine.network)", STORE_NETWORK=""
+            path, "with Store(path) as s: s['a'] += 1; print(s.opened.engine.handle.engine.strategy.locks_reads)", STORE_NETWORK=""
         )
         assert (done.stdout, done.stderr) == ("True\n", "")
         assert s["a"] == 2
@@ -210,7 +210,7 @@ class TestAgreement:
             assert not beside(path) & {"-network", "-journal"}
         monkeypatch.setenv("STORE_NETWORK", "")
         with Store[Any](path) as s:
-            assert not s.opened.engine.handle.engine.network
+            assert not s.opened.engine.handle.engine.strategy.locks_reads
 
     def test_turns_a_wal_into_a_journal(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         source = "s = Store(path); s['a'] = 1; os.kill(os.getpid(), 9)"  # what it wrote is in the WAL only
@@ -258,7 +258,7 @@ class TestAgreement:
         monkeypatch.setenv("STORE_NETWORK", "")
         with Store[Any](path) as s:
             s["a"] = 1
-            s.opened.engine.handle.engine.close_idle(1.0)  # as before a fork
+            s.opened.engine.handle.engine.pool.close_idle(1.0)  # as before a fork
             assert other_process(path, "with Store(path) as s: s['a'] = 2", STORE_NETWORK="1").stderr == ""
             with pytest.raises(StorageError, match="network mode"):
                 s["a"]
@@ -378,4 +378,4 @@ def test_fuse_mount_that_passes_locks_on(
     for folder in (above, below):
         with Store(folder / "x.db") as s:  # a warning is an error in the tests
             s[folder.name] = 1
-            assert s.opened.engine.handle.engine.network
+            assert s.opened.engine.handle.engine.strategy.locks_reads

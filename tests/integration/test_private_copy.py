@@ -12,6 +12,7 @@ import pytest
 
 from store import Store
 from store.engines.sqlite.opening import connection as sqlite_connection
+from store.engines.sqlite.opening import private_copy
 from store.errors import StorageError
 
 
@@ -20,14 +21,14 @@ def copied(path, monkeypatch) -> Path:
     """A store that is read by a private copy: a plain open fails, as in a folder that may not be written."""
     with Store(path) as s:
         s.update({"a": 1, "b": 2})
-    plain = sqlite_connection._open_and_look
+    plain = sqlite_connection.open_and_look
 
     def refused(place: str, query: str) -> sqlite3.Connection:
         if query == "mode=ro" and place == str(path):
             return plain(f"{place}/none", query)
         return plain(place, query)
 
-    monkeypatch.setattr(sqlite_connection, "_open_and_look", refused)
+    monkeypatch.setattr(sqlite_connection, "open_and_look", refused)
     return path
 
 
@@ -60,7 +61,7 @@ def test_copy_is_taken_again_when_a_writer_came_between(copied, monkeypatch):
                 conn.execute("UPDATE records SET name = 'renamed' WHERE name = 'a'")
                 conn.commit()
 
-    monkeypatch.setattr("store.engines.sqlite.opening.companions.copy", copyfile)
+    monkeypatch.setattr("store.engines.sqlite.opening.private_copy.copy_file", copyfile)
     with Store(copied, mode="r") as s:
         assert sorted(s) == ["b", "renamed"]
     assert len(calls) == 2
@@ -77,7 +78,7 @@ def test_database_that_is_written_all_the_time_cannot_be_copied(copied, monkeypa
         calls.append(source)
         os.utime(copied, ns=(len(calls), len(calls)))
 
-    monkeypatch.setattr("store.engines.sqlite.opening.companions.copy", copyfile)
+    monkeypatch.setattr("store.engines.sqlite.opening.private_copy.copy_file", copyfile)
     with pytest.raises(StorageError, match="written all the time"):
         Store(copied, mode="r")
-    assert len(calls) == sqlite_connection.COPY_ATTEMPTS
+    assert len(calls) == private_copy.COPY_ATTEMPTS

@@ -67,7 +67,7 @@ def test_no_descriptor_left(path: Path, left: int) -> None:
 def test_no_descriptor_left_for_a_store_that_is_open(path: Path, left: int) -> None:
     with Store[Any](path) as s:
         s["a"] = 1
-        s.opened.engine.handle.engine.close_idle(1.0)  # type: ignore[attr-defined]
+        s.opened.engine.handle.engine.pool.close_idle(1.0)  # type: ignore[attr-defined]
         with descriptors_left(left), pytest.raises(StorageError, match="close some, or raise that limit") as caught:
             s["a"] = 2
         assert caught.value.errno == errno.EMFILE

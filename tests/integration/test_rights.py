@@ -37,7 +37,7 @@ import os, sys
 import filelock, shutil, tempfile
 import store.codecs.restricted.machine, store.engines.sqlite.backend
 from store import Store, errors
-with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
+with tempfile.TemporaryDirectory(dir=os.environ["TMPDIR"]) as folder, Store(folder + "/x.db") as s:  # late imports are made now, with rights
     s["x"] = 1
 if os.geteuid() == 0:
     os.setgroups([])

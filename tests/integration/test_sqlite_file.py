@@ -206,7 +206,7 @@ def test_checkpoints_run_under_the_writers_lock(path, monkeypatch):
 
 
 def synchronous(store: Store) -> int:
-    slot = store.opened.engine.handle.engine.slot()
+    slot = store.opened.engine.handle.engine.connection()
     with slot.guard:
         return slot.ready().execute("PRAGMA synchronous").fetchone()[0]
 

@@ -16,7 +16,7 @@ from store.engines.sqlite import statements as sql
 def traced(store: Store) -> Iterator[list[str]]:
     """The statements that this thread's connection runs."""
     statements: list[str] = []
-    conn = store.opened.engine.handle.engine.slot().conn
+    conn = store.opened.engine.handle.engine.connection().conn
     conn.set_trace_callback(statements.append)
     try:
         yield statements

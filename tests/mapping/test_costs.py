@@ -44,7 +44,7 @@ def s(path, clock) -> Iterator[Store]:
 def statements(s) -> list[str]:
     """Those that this thread's connection runs from now on."""
     found: list[str] = []
-    conn = s.opened.engine.handle.engine.slot().conn
+    conn = s.opened.engine.handle.engine.connection().conn
     assert conn is not None
     conn.set_trace_callback(found.append)
     return found

@@ -64,7 +64,7 @@ def test_every_so_many_writes_expired_records_go(s, path, clock):
 def test_writes_between_cost_what_they_did(s, clock):
     expire(s, clock, 10)
     statements: list[str] = []
-    s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine.handle.engine.connection().conn.set_trace_callback(statements.append)
     write(s, PURGE_EVERY - 1)
     assert len(statements) == PURGE_EVERY - 1
 
@@ -72,7 +72,7 @@ def test_writes_between_cost_what_they_did(s, clock):
 def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
     write(s, PURGE_EVERY - 1)
     statements: list[str] = []
-    s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)
+    s.opened.engine.handle.engine.connection().conn.set_trace_callback(statements.append)
     write(s, 1)
     assert len(statements) == 3
     assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]

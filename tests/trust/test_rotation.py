@@ -7,14 +7,15 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from store import Store
 from store.errors import StorageError, Untrusted
-from store.system.locking import Hold, WriterLock
+from store.system.locking import Hold, WriterLock, locked
 from store.trust.keys import file as key_files
 from store.trust.keys import ring as keys
 from store.trust.keys.file import add_key, create_key_file, read_key_file, retire_key
@@ -176,13 +177,14 @@ def test_adding_keeps_the_key_that_a_first_writer_makes_meanwhile(
     own_key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first writer takes no lock: what it links while another adds must not be replaced."""
-    take = key_files._take
 
-    def late(*args: object) -> None:
-        take(*args)  # type: ignore[arg-type]
-        create_key_file(own_key)
+    @contextmanager
+    def late(path: str, timeout: float) -> Iterator[None]:
+        with locked(path, timeout):
+            create_key_file(own_key)
+            yield
 
-    monkeypatch.setattr(key_files, "_take", late)
+    monkeypatch.setattr(key_files, "locked", late)
     new = add_key(own_key)
     keys = read_key_file(own_key)
     assert len(keys) == 2 and keys[0].id == new.id

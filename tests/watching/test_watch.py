@@ -294,9 +294,9 @@ class TestWaiting:
             s.put("b", 1, ttl=3600)
             with s.watch(timeout=60) as changes:
                 changes._monitor._slot.conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
-                s.opened.engine.handle.engine.slot().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
+                s.opened.engine.handle.engine.connection().conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
                 assert told(changes) == []
-                s.opened.engine.handle.engine.slot().conn.set_trace_callback(None)  # type: ignore[attr-defined]
+                s.opened.engine.handle.engine.connection().conn.set_trace_callback(None)  # type: ignore[attr-defined]
         assert statements == ["PRAGMA data_version"] * len(waits.lengths) + ["PRAGMA data_version"]
         assert len(waits.lengths) == pytest.approx(60 / store.watching.watch.INTERVAL_SECONDS, abs=2)
 
@@ -392,7 +392,7 @@ class TestEnd:
             engine = s.opened.engine.handle.engine  # type: ignore[attr-defined]
             s["a"] = 1
             s.watch().close()  # SQLite keeps one descriptor for the next connection
-            before = len(engine._slots), len(os.listdir("/proc/self/fd"))
+            before = len(engine.pool.all()), len(os.listdir("/proc/self/fd"))
             for _ in range(3):
                 for end in (Watch.close, lambda watch: watch.__exit__(None, None, None), lambda watch: None):
                     changes = s.watch()
@@ -401,7 +401,7 @@ class TestEnd:
                         break
                     end(changes)
                     del changes
-                    assert (len(engine._slots), len(os.listdir("/proc/self/fd"))) == before
+                    assert (len(engine.pool.all()), len(os.listdir("/proc/self/fd"))) == before
             assert list(s.opened.listeners.values()) == []
 
     def test_closed_watcher_is_at_its_end(self, s: Store[Any]) -> None:
@@ -517,7 +517,7 @@ class TestWhere:
         from store.engines.sqlite.opening import connection as sqlite_connection
 
         Store[Any](path).close()
-        look = sqlite_connection._open_and_look
+        look = sqlite_connection.open_and_look
 
         def refuse(path: str, query: str) -> sqlite3.Connection:
             if query == "mode=ro":
@@ -526,7 +526,7 @@ class TestWhere:
                 raise error
             return look(path, query)
 
-        monkeypatch.setattr(sqlite_connection, "_open_and_look", refuse)
+        monkeypatch.setattr(sqlite_connection, "open_and_look", refuse)
         with Store[Any](path, mode="r") as s, pytest.raises(StorageError, match="copy"):
             s.watch()
 

@@ -17,7 +17,7 @@ from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.registry import in_transaction
 from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed, StoreError
-from store.system import running
+from store.system import forking, running
 from store.system.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -111,6 +111,12 @@ class Visitor:
 
     def savepoint(self) -> int:
         return 0 if self.view is None else self.view.savepoint()
+
+    def committed(self) -> None:
+        """Nothing is left to be done."""
+
+    def release(self, savepoint: int) -> None:
+        """The rows of a savepoint are among those of the view already."""
 
     def roll_back_to(self, savepoint: int) -> None:
         if self.view is not None:
@@ -207,5 +213,4 @@ def _after_fork_in_child() -> None:
         shared.named_locks.forget()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

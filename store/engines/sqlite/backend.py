@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from store.engines.contract import DURABILITIES
 from store.engines.reentry import is_struck, put_off
 from store.engines.registry import in_transaction, supported
-from store.engines.sqlite.engine.transaction import SqliteTransaction
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain
 from store.engines.sqlite.reading import Reading
 from store.engines.sqlite.writing import Writing
+from store.engines.transaction import HeldTransaction
 from store.system.clock import wall_clock
 from store.system.file_status import reaching
 from store.system.rights import Rights
@@ -65,27 +65,27 @@ class SqliteTransactions:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self.begin: Callable[..., SqliteTransaction] = handle.transaction
+        self.begin: Callable[..., HeldTransaction] = handle.transaction
 
     def is_open(self) -> bool:
-        return self._handle.engine.is_in_transaction()
+        return self._handle.engine.pool.is_in_transaction()
 
     def needs_handle(self) -> bool:
         return self._handle.engine.handles <= 1 and self.is_open()
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._handle.engine.slot().settled()
+        transaction = self._handle.engine.connection().settled()
         if transaction is None:
             work()
         else:
             transaction.outermost().after.append(work)
 
     def is_struck(self) -> bool:
-        slot = self._handle.engine.known_slot()
+        slot = self._handle.engine.pool.known()
         return slot is not None and is_struck(slot)
 
     def put_off(self, work: Callable[[], object]) -> bool:
-        slot = self._handle.engine.known_slot()
+        slot = self._handle.engine.pool.known()
         return slot is not None and put_off(slot, work)
 
 

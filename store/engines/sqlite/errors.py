@@ -5,14 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import time
 
 from store.engines.sqlite.refusals import why_not_opened
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
+from store.system.clock import steady_clock
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 _INTERRUPT = 9
 _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try again
-_READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _TOOBIG, _NOTADB = 8, 10, 11, 13, 14, 18, 26
+READONLY, _IOERR, CORRUPT, _FULL, CANTOPEN, _TOOBIG, NOTADB = 8, 10, 11, 13, 14, 18, 26
+RETRY_SECONDS = 0.001  # between two attempts at a database that another program keeps locked
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
 IOERR_LOCK = 3850
@@ -42,7 +45,7 @@ def busy() -> sqlite3.OperationalError:
 
 def is_read_only(error: SqliteError) -> bool:
     """Whether the connection cannot write: SQLite opens a file for reading where it cannot do so for writing."""
-    return code_of(error) == _READONLY
+    return code_of(error) == READONLY
 
 
 def is_interrupted(error: SqliteError) -> bool:
@@ -62,7 +65,7 @@ def is_writable(path: str) -> bool:
 
 def is_passing(error: SqliteError) -> bool:
     """Whether the same may work later: somebody else's lock, or what the disk refused."""
-    return code_of(error) in _BUSY | {_IOERR, _FULL, _CANTOPEN, _READONLY}
+    return code_of(error) in _BUSY | {_IOERR, _FULL, CANTOPEN, READONLY}
 
 
 def timed_out(path: str, timeout: float) -> LockTimeout:
@@ -74,12 +77,29 @@ def timed_out(path: str, timeout: float) -> LockTimeout:
     )
 
 
+def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
+    """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
+
+    Raises:
+        StoreError: it is another error, translated, or the deadline has passed.
+    """
+    if not is_busy(error):
+        raise translate(error, path) from error
+    now = steady_clock()
+    if deadline is None:
+        deadline = now + timeout
+    if now >= deadline:
+        raise timed_out(path, timeout) from error
+    time.sleep(RETRY_SECONDS)
+    return deadline
+
+
 def translate(error: SqliteError, path: str) -> StoreError:
     """The error of ours that says what happened and what to do next."""
     code = code_of(error)
     if code == _FULL:
         return _storage(error, path, errno.ENOSPC, "the disk is full: free space and try again")
-    refused = why_not_opened(path) if code == _CANTOPEN else None
+    refused = why_not_opened(path) if code == CANTOPEN else None
     if refused is not None:
         return _storage(error, path, *refused)
     if getattr(error, "sqlite_errorcode", None) == _SHORT_READ:
@@ -90,7 +110,7 @@ def translate(error: SqliteError, path: str) -> StoreError:
             "a file ends where there should be more: if its log (-wal) was deleted while programs had it open, "
             "close it in all of them and open it again; else see the file system's log",
         )
-    if code in (_IOERR, _CANTOPEN):
+    if code in (_IOERR, CANTOPEN):
         return _storage(error, path, errno.EIO, "the file system refused; see its log and try again")
     if code == _TOOBIG or isinstance(error, sqlite3.DataError):
         return _storage(
@@ -101,13 +121,13 @@ def translate(error: SqliteError, path: str) -> StoreError:
         )
     if getattr(error, "sqlite_errorcode", None) == READONLY_ROLLBACK:
         return _storage(error, path, errno.EROFS, 'a writer was killed: open it once with mode="w", which heals it')
-    if code == _READONLY:
+    if code == READONLY:
         if is_writable(path):
             return _storage(error, path, errno.EIO, "it could only be opened for reading just now; try again")
         return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
-    if code == _NOTADB:
+    if code == NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
-    if code == _CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
+    if code == CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return Corrupt(
             f"{path} is damaged, or its disk cannot be read ({error}): restore a backup, or copy what still holds to "
             "a new store (`store recover`, which gets at it even where the file does not open)"

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.engine import Engine, Touched
-from store.engines.sqlite.engine.slot import fetch_all, fetch_one
-from store.engines.sqlite.engine.transaction import SqliteTransaction
+from store.engines.sqlite.engine.coherence import Touched
+from store.engines.sqlite.engine.engine import Engine
+from store.engines.sqlite.engine.fetching import fetch_all, fetch_one
 from store.engines.sqlite.opening.attach import Lease, detach
+from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed
 
 
@@ -45,9 +46,9 @@ class Handle:
         self.check_writable()
         return self.engine.write(statement, values, touched, size, self.timeout)[0]
 
-    def transaction(self, timeout: float | None = None, *, block: bool = False) -> SqliteTransaction:
+    def transaction(self, timeout: float | None = None, *, block: bool = False) -> HeldTransaction:
         self.check_writable()
-        return SqliteTransaction(self.engine, self.timeout if timeout is None else timeout, block=block)
+        return self.engine.transaction(self.timeout if timeout is None else timeout, block=block)
 
     def check_writable(self) -> None:
         """Raises: ReadOnly."""

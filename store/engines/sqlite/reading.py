@@ -15,9 +15,16 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, cursor_of, of_row
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.slot import Fetch, NotText, fetch_one
+from store.engines.sqlite.engine.fetching import (
+    PAGE_BYTES,
+    PAGE_PART,
+    Fetch,
+    NotText,
+    all_by_id,
+    bad_index,
+    fetch_one,
+)
 from store.engines.sqlite.engine.wal_readers import pinned
-from store.engines.sqlite.engine.walks import PAGE_BYTES, PAGE_PART, all_by_id, bad_index
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import header_of
 from store.engines.sqlite.statements import FIND_ONE

@@ -217,7 +217,7 @@ def read_mark(conn: sqlite3.Connection) -> tuple[int, int]:
 def migrate(conn: sqlite3.Connection, path: str) -> None:
     """Bring the file to SCHEMA_VERSION. Under the writer's lock, on a connection that is thrown away.
 
-    One transaction: whoever is killed in it leaves an empty file, or the old schema.
+    One transaction: a process that is killed in it leaves an empty file, or the old schema.
 
     Raises:
         NotAStore: the file is not ours. StorageError: an old one cannot be changed as it must be, and was not.

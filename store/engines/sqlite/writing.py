@@ -8,10 +8,10 @@ from typing import Any
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
 from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.transaction import SqliteTransaction
-from store.engines.sqlite.engine.walks import all_by_id
+from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.spill.files import dropped
+from store.engines.transaction import HeldTransaction
 from store.rows.row import Row, stamp_of
 from store.rows.spilled import files_of, prefix_of
 
@@ -83,7 +83,7 @@ class Writing:
         if key_id not in known:
             self._handle.write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
-            transaction = engine.slot().settled()
+            transaction = engine.connection().settled()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
@@ -176,7 +176,7 @@ class Writing:
 
     # -- files beside it
 
-    def _claim(self, row: Row, transaction: SqliteTransaction) -> None:
+    def _claim(self, row: Row, transaction: HeldTransaction) -> None:
         """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
         if row.spill is None:
             return

@@ -10,11 +10,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from store.errors import LockTimeout, ReadOnly, StorageError
-from store.system.locking import Hold, WriterLock
+from store.system.descriptors import NEW
+from store.system.locking import locked
 from store.system.refusals import advice
 from store.system.syncing import sync_file, sync_folder, sync_folders_above
 from store.trust.keys.key import KEY_BYTES, Key
@@ -95,7 +96,7 @@ def why_unsafe(file: Path) -> str:
         return ""
     if not stat.S_ISREG(status.st_mode):
         return f"{file} is not a regular file and was not used: remove it"
-    if os.name != "posix":
+    if not hasattr(os, "geteuid"):
         return ""
     if status.st_uid != os.geteuid():
         return (
@@ -158,26 +159,16 @@ def _read(file: Path) -> str:
 def _changing(file: Path) -> Iterator[Path]:
     """One process at a time reads and rewrites a key file. Gives the file itself where `file` is a link to it."""
     target = file.resolve()
-    lock, hold = WriterLock(f"{target}.lock"), Hold()
-    try:
-        _take(lock, hold, file)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(f"{target}.lock", LOCK_SECONDS))
+        except ReadOnly as exc:
+            what, number = "cannot be changed here: its folder is read-only", errno.EACCES
+            raise StorageError(f"the key file {file} {what}", errno=number, path=str(file)) from exc
+        except LockTimeout as exc:
+            what, number = "is being changed by another process: try again", errno.EAGAIN
+            raise StorageError(f"the key file {file} {what}", errno=number, path=str(file)) from exc
         yield target
-    finally:
-        lock.release(hold)
-        lock.close()
-
-
-def _take(lock: WriterLock, hold: Hold, file: Path) -> None:
-    try:
-        lock.acquire(hold, lambda: None, LOCK_SECONDS)
-    except ReadOnly as exc:
-        raise StorageError(
-            f"the key file {file} cannot be changed here: its folder is read-only", errno=errno.EACCES, path=str(file)
-        ) from exc
-    except LockTimeout as exc:
-        raise StorageError(
-            f"the key file {file} is being changed by another process: try again", errno=errno.EAGAIN, path=str(file)
-        ) from exc
 
 
 def _link(file: Path, text: str) -> bool:
@@ -192,15 +183,15 @@ def _link(file: Path, text: str) -> bool:
             is_new = True
         except FileExistsError:
             is_new = False
-    sync_folder(file.parent)  # whoever was faster may not have come to it, and the key is about to be used
+    sync_folder(file.parent)  # a faster process may not have done so yet, and the key is about to be used
     return is_new
 
 
 def _rewrite(file: Path, text: str) -> None:
-    """Replace the file at once: whoever reads it sees the old keys or the new ones. Owner and rights stay."""
+    """Replace the file atomically: a reader sees the old keys or the new ones. Owner and rights stay."""
     status = os.stat(file)
     with _temporary(file, text) as temporary:
-        if os.name == "posix":
+        if hasattr(os, "geteuid"):
             mine = os.stat(temporary)
             if (status.st_uid, status.st_gid) != (mine.st_uid, mine.st_gid):
                 os.chown(temporary, status.st_uid, status.st_gid)
@@ -214,7 +205,7 @@ def _temporary(file: Path, text: str) -> Iterator[Path]:
     """A file beside `file`, closed to others and synced, that is gone afterwards if it was not renamed."""
     temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(temporary, NEW, 0o600)
         with open(descriptor, "w", encoding="ascii") as stream:
             stream.write(text)
             sync_file(stream)

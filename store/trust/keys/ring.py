@@ -22,8 +22,8 @@ from store.trust.keys.text import bytes_keys, sealing_first, text_keys
 LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
 
-# Where no key can be kept, records are sealed without one. Not so for what may be over soon: what was written
-# meanwhile would be nobody's for ever.
+# Where no key can be kept, records are sealed without one. Not so for a passing error: records that
+# are written meanwhile would stay without an owner.
 PASSING = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR,
     errno.EAGAIN,

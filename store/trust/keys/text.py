@@ -48,7 +48,7 @@ def text_keys(text: str, where: str) -> list[Key]:
         return [*keys, Key(text.encode(), retired=True)] if where == "key=" and len(keys) == 1 else keys
     if os.path.isabs(text) and os.path.isfile(text):
         raise ValueError(f"{where} is the path of a file: name it in STORE_KEY_FILE, or pass key=pathlib.Path(…)")
-    return [_judged(_bytes_of(text, where))]
+    return [_with_weakness(_bytes_of(text, where))]
 
 
 def bytes_keys(material: bytes) -> list[Key]:
@@ -87,7 +87,7 @@ def _stretched(material: bytes) -> bytes:
     return scrypt(material, salt=b"store.key.v1", n=2**15, r=8, p=1, maxmem=2**26, dklen=KEY_BYTES)
 
 
-def _judged(material: bytes) -> Key:
+def _with_weakness(material: bytes) -> Key:
     return Key(material, weakness=_weakness_of(material))
 
 

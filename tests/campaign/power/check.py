@@ -13,7 +13,7 @@ from typing import Any
 
 from store import Store
 from store.engines.sqlite import schema as schema
-from store.engines.sqlite.engine.slot import fetch_all
+from store.engines.sqlite.engine.fetching import fetch_all
 
 from ..migrations import next_release
 from .disk import Files

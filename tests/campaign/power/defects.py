@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 import types
 from collections.abc import Callable
 from typing import Any
 
 import store.engines.sqlite.care.backup as sqlite_backup
-import store.engines.sqlite.engine.pool as sqlite_pool
+import store.engines.sqlite.engine.opener as sqlite_opener
 import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
@@ -24,12 +23,12 @@ def nothing() -> None:
 
 def no_sync() -> None:
     """SQLite syncs nothing."""
-    sqlite_pool.SYNCHRONOUS = dict.fromkeys(sqlite_pool.SYNCHRONOUS, "OFF")
+    sqlite_opener.SYNCHRONOUS = dict.fromkeys(sqlite_opener.SYNCHRONOUS, "OFF")
 
 
 def too_little_sync() -> None:
     """A store with durability="full" syncs as one with "normal" does."""
-    sqlite_pool.SYNCHRONOUS = dict.fromkeys(sqlite_pool.SYNCHRONOUS, "NORMAL")
+    sqlite_opener.SYNCHRONOUS = dict.fromkeys(sqlite_opener.SYNCHRONOUS, "NORMAL")
 
 
 def unlinked_at_commit() -> None:
@@ -37,28 +36,27 @@ def unlinked_at_commit() -> None:
     drop = Writing._drop
 
     def drop_and_unlink(self: Any, spills: Any, but: str | None = None) -> None:
-        found = list(spills)
+        found, engine = list(spills), self._handle.engine
         drop(self, found, but)
-        engine = self._handle.engine
         files, _ = dropped(engine, found, but)
-        engine.slot().current().on_commit(lambda: engine.spill.folder.remove(files))
+        engine.connection().current().on_commit(lambda: engine.spill.folder.remove(files))
 
     Writing._drop = drop_and_unlink  # type: ignore[method-assign]
 
 
 def files_not_synced() -> None:
     """The content of the files of large values is not synced."""
-    _syncing_only(spill_writing, stat.S_ISDIR)
+    spill_writing.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: None})  # type: ignore[attr-defined]
 
 
 def names_not_synced() -> None:
     """Their names are not."""
-    _syncing_only(spill_writing, stat.S_ISREG)
+    spill.OpenFolder.sync = lambda self: None  # type: ignore[method-assign]
 
 
 def folder_not_synced() -> None:
     """The name of their folder is not."""
-    spill.Folder._sync_name = lambda self, descriptor: None  # type: ignore[method-assign]
+    spill.Folder._sync_name = lambda self, folder: None  # type: ignore[method-assign]
 
 
 def key_not_synced() -> None:
@@ -73,7 +71,7 @@ def key_folders_not_synced() -> None:
 
 def found_files_not_synced() -> None:
     """What a backup finds at its target is taken as it is."""
-    spill_copying.sync_named = lambda file, folder: None
+    spill.OpenFolder.sync_file = lambda self, file: None  # type: ignore[method-assign]
 
 
 def older_journal_not_synced() -> None:
@@ -91,17 +89,10 @@ def older_journal_not_synced() -> None:
     sqlite_backup._rename = rename
 
 
-def dying_at_sync(module: Any) -> None:
-    """This process is killed where that module would sync something."""
-    module.os = types.SimpleNamespace(**{**vars(os), "fsync": lambda descriptor: os._exit(1)})
-
-
-def _syncing_only(module: Any, wanted: Callable[[int], bool]) -> None:
-    def fsync(descriptor: int) -> None:
-        if wanted(os.fstat(descriptor).st_mode):
-            os.fsync(descriptor)
-
-    module.os = types.SimpleNamespace(**{**vars(os), "fsync": fsync})
+def dying_at_sync() -> None:
+    """This process is killed where the copy of a file would be synced, or its name."""
+    spill_copying.sync_file = lambda file: os._exit(1)
+    spill.OpenFolder.sync = lambda self: os._exit(1)  # type: ignore[method-assign]
 
 
 DEFECTS: dict[str, Callable[[], None]] = {

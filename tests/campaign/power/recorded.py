@@ -17,7 +17,6 @@ from random import Random
 from typing import Any
 
 import store.engines.sqlite.engine.checkpoints as checkpoints
-import store.engines.sqlite.spill.copying as spill_copying
 from store import Store
 from store.care import backup as backups
 from store.engines.sqlite.opening.network import VARIABLE
@@ -159,7 +158,7 @@ class Program:
     def killed_backup(self) -> None:
         child = os.fork()
         if not child:
-            defects.dying_at_sync(spill_copying)
+            defects.dying_at_sync()
             self.backup()
         os.waitpid(child, 0)
 

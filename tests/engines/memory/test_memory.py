@@ -29,7 +29,7 @@ def test_closing_the_last_handle_frees_all_rows_at_once():
     assert held() is None
 
 
-@pytest.mark.parametrize("location, durability", [("/a/path", "normal"), (":memory:", "some")])
-def test_what_cannot_be_opened(location, durability):
+@pytest.mark.parametrize("wrong, durability", [("/a/path", "normal"), (":memory:", "some")])
+def test_what_cannot_be_opened(wrong, durability):
     with pytest.raises(ValueError, match=r"has no path|unknown durability"):
-        open_memory(location, mode="c", timeout=5.0, durability=durability)
+        open_memory(wrong, mode="c", timeout=5.0, durability=durability)

@@ -548,7 +548,7 @@ def test_interrupt_after_the_commit_keeps_the_file(path: Path, monkeypatch: pyte
     """The transaction counts as rolled back; what its row names must stay all the same."""
     with small_spill(path) as s:
         s["before"] = 1
-        slot = s.opened.engine.handle.engine.slot()  # type: ignore[attr-defined]
+        slot = s.opened.engine.handle.engine.connection()  # type: ignore[attr-defined]
         run = type(slot).run
 
         def committed_and_interrupted(self: Any, sql: str, *args: Any) -> Any:

@@ -276,12 +276,12 @@ def test_asyncio(path: Path) -> None:
 def test_private_copy_finds_the_files_beside_the_original(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with small_spill(path) as s:
         s["it"] = VALUE
-    plain = sqlite_connection._open_and_look
+    plain = sqlite_connection.open_and_look
 
     def refused(place: str, query: str) -> sqlite3.Connection:
         return plain(f"{place}/none" if query == "mode=ro" and place == str(path) else place, query)
 
-    monkeypatch.setattr(sqlite_connection, "_open_and_look", refused)
+    monkeypatch.setattr(sqlite_connection, "open_and_look", refused)
     before = sorted(os.listdir(path.parent))
     with small_spill(path, mode="r") as s:
         assert s["it"] == VALUE

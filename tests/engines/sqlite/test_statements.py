@@ -26,7 +26,7 @@ def test_a_page_of_names_costs_the_same_wherever_it_begins(path, prefix, reverse
     names = [f"n{number:04}" for number in range(3000)]
     with Store(path) as s:
         s.update(dict.fromkeys(names))
-        connection = s.opened.engine.handle.engine.slot().ready()
+        connection = s.opened.engine.handle.engine.connection().ready()
 
         def steps_to(after):
             """How many instructions of SQLite's machine it takes to read ten names."""

@@ -57,7 +57,7 @@ def descriptors() -> int:
 
 def test_index_made_anew_after_the_last_connection(s):
     warm(s)
-    s.opened.engine.handle.engine.close_idle(1.0)
+    s.opened.engine.handle.engine.pool.close_idle(1.0)
     assert not os.path.exists(f"{s.location}-shm")
     write_beside(s, "a", ["new"])
     assert s["a"] == ["new"]
@@ -68,7 +68,7 @@ def test_index_made_anew_after_the_last_connection(s):
 def test_last_connection_closed_between_index_and_tag(s):
     s["b"]
     s.opened.engine.coherence.drop()
-    hook(s.opened.engine.coherence, "index", after=lambda: s.opened.engine.handle.engine.close_idle(1.0))
+    hook(s.opened.engine.coherence, "index", after=lambda: s.opened.engine.handle.engine.pool.close_idle(1.0))
     assert s["a"] == ["old"]
     for number in range(3):
         write_beside(s, "a", [number])
@@ -166,11 +166,11 @@ def test_descriptors_that_cannot_be_listed_are_kept(s, monkeypatch):
 
 def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
     """It would lose its locks: whoever closes waits until it is open."""
-    s.opened.engine.handle.engine.close_idle(1.0)
+    s.opened.engine.handle.engine.pool.close_idle(1.0)
     opened = threading.Event()
     released = threading.Thread(target=lambda: (opened.wait(30), wal_index.release_unused(keep=0)))
     engine = s.opened.engine.handle.engine
-    check = engine._check_identity
+    check = engine.opener._check_identity
     states: list[bool] = []
 
     def checking(conn: sqlite3.Connection) -> None:
@@ -179,7 +179,7 @@ def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
         released.join(0.05)  # it cannot come to its end in here, however long that is
         states.append(released.is_alive())
 
-    monkeypatch.setattr(engine, "_check_identity", checking)
+    monkeypatch.setattr(engine.opener, "_check_identity", checking)
     released.start()
     s["a"]
     released.join(30)
@@ -193,7 +193,7 @@ def test_interrupt_at_any_moment_of_mapping_keeps_the_locks(path, monkeypatch):
     with Store(path) as s:  # what it has written so far was not mapped: nobody has read
         s["a"] = 1
         coherence = s.opened.engine.coherence
-        s.opened.engine.handle.engine.close_idle(1.0)
+        s.opened.engine.handle.engine.pool.close_idle(1.0)
         with s.transaction():
             assert coherence._index is None
             moment, known = 0, False
@@ -252,7 +252,7 @@ def test_connections_closed_again_and_again_keep_descriptors_flat(s):
     warm(s)
     before = descriptors()
     for _ in range(30):
-        s.opened.engine.handle.engine.close_idle(1.0)  # the index is deleted, and made anew
+        s.opened.engine.handle.engine.pool.close_idle(1.0)  # the index is deleted, and made anew
         warm(s)
         assert descriptors() <= before + 2
 

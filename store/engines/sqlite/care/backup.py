@@ -6,22 +6,13 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
-from store.engines.sqlite.care.copy import (
-    Copied,
-    Progress,
-    Report,
-    copy_state,
-    folder_beside,
-    locked,
-    partial_beside,
-    stoppable,
-    translated,
-)
+from store.engines.sqlite.care.copy import Copied, copy_state, folder_beside, partial_beside, translated
+from store.engines.sqlite.care.progress import Progress, Report, stoppable
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.errors import SQLITE_ERRORS, code_of, is_busy, translate
-from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.errors import READONLY, SQLITE_ERRORS, code_of, is_busy, translate
+from store.engines.sqlite.opening import companions, journals
 from store.engines.sqlite.opening.attach import detach, is_open, retain
 from store.engines.sqlite.opening.connection import apart
 from store.engines.sqlite.opening.files import identity_at
@@ -29,18 +20,19 @@ from store.engines.sqlite.spill.copying import Check, FileCopies, remove_others
 from store.engines.sqlite.spill.folder import Folder
 from store.errors import LockTimeout, StorageError, StoreError
 from store.system.file_status import is_there
+from store.system.locking import locked
+from store.system.range_locks import IS_POSIX
 from store.system.syncing import sync_folder
 
 # What belongs to a store, behind its path.
-_OWN = ("", "-wal", "-shm", "-journal", "-network", "-open", ".lock", "-spill", "-locks")
-_READONLY = 8
+_OWN = ("", *companions.LOGS, *companions.FILES, *companions.FOLDERS)
 
 
 def backup(engine: Engine, path: str, check: Check, progress: Progress | None, timeout: float) -> Copied:
     """The contract `Care.backup`; `path` is absolute."""
-    if engine.slot().current() is not None:
+    if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be backed up inside its transaction; leave the block first")
-    lease = retain(engine)  # whoever is told of the progress may close the store
+    lease = retain(engine)  # the progress function may close the store
     try:
         target = os.path.realpath(path)
         with stoppable(), translated(target):
@@ -55,8 +47,7 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
     older = _older(engine, target, timeout)
     with partial_beside(target, timeout) as partial:
         folder = folder_beside(target, partial)
-        source = engine.spill.folder
-        files = FileCopies(source, folder, timeout)
+        files = FileCopies(engine.spill.folder, folder, timeout)
         try:
             copied = copy_state(engine, partial, files, check, report, timeout)
             with _claimed(engine, target, timeout):
@@ -120,15 +111,15 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
     The log of a database that was replaced would be taken for that of the new one. The lock keeps those away that
     would make one; SQLite's own lock on the database that is there those that are at work on it.
     """
-    with locked(target + ".lock", timeout):
+    with locked(target + ".lock", timeout, remove=True):
         if not _older(engine, target, timeout):  # it may have come since
             yield
             return
-        with apart(target) as conn:
-            _lock_out(conn, target)
+        with ExitStack() as stack:
+            _lock_out(stack.enter_context(apart(target)), target)
+            if not IS_POSIX:  # Windows, where nothing replaces a file that is open
+                stack.close()
             yield
-            with suppress(sqlite3.Error):
-                conn.rollback()
 
 
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:
@@ -136,13 +127,13 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
     try:
         # The first read, for which a log is opened with its index, as others have it.
         if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal" and companions.is_exposed(target):
-            companions.keep_journal(target)
+            journals.keep_journal(target)
         # The lock is kept from here on: without a log, SQLite would look for a journal at each step.
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
         conn.execute("PRAGMA journal_mode = DELETE").fetchone()
         conn.execute("BEGIN EXCLUSIVE")
     except SQLITE_ERRORS as exc:
-        if code_of(exc) == _READONLY:  # made so by whoever guards it: nobody else writes it either
+        if code_of(exc) == READONLY:  # its owner made it so: nobody else writes it either
             return
         if not is_busy(exc):
             raise translate(exc, target) from exc
@@ -153,5 +144,5 @@ def _lock_out(conn: sqlite3.Connection, target: str) -> None:
 
 def _rename(partial: str, target: str) -> None:
     sync_folder(os.path.dirname(target))  # a journal of the older one that came back would be taken for the copy's
-    os.rename(partial, target)
+    os.replace(partial, target)
     sync_folder(os.path.dirname(target))

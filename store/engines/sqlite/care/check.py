@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import fetch_all
+from store.engines.sqlite.engine.fetching import fetch_all
 from store.engines.sqlite.engine.wal_index import salts_of
 from store.engines.sqlite.salvage.frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.engines.sqlite.schema import FORMAT_VERSION
-from store.engines.sqlite.spill.folder import translated
-from store.system.descriptors import Descriptor
+from store.system.descriptors import READ, Descriptor
+from store.system.file_status import writing
 
 ATTEMPTS = 3  # at a log which somebody begins anew while it is read
 
@@ -64,9 +63,9 @@ def unread_commits(engine: Engine) -> int:
 @contextmanager
 def _opened_log(engine: Engine) -> Iterator[Log]:
     """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
-    with translated(engine.path + "-wal"):
+    with writing(engine.path + "-wal"):
         try:
-            opened = Descriptor(engine.path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+            opened = Descriptor(engine.path + "-wal", READ)
         except FileNotFoundError:
             yield b""
             return

@@ -12,12 +12,13 @@ from typing import TypeVar
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import fetch_all
+from store.engines.sqlite.engine.fetching import fetch_all
 from store.engines.sqlite.errors import translate
 from store.engines.sqlite.spill.files import NO_WAIT, SqliteSpill
-from store.engines.sqlite.spill.folder import RETRY_SECONDS, lock_exclusively, translated
+from store.engines.sqlite.spill.folder import RETRY_SECONDS
 from store.errors import StoreError
 from store.system.clock import steady_clock
+from store.system.file_status import writing
 
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
@@ -40,10 +41,9 @@ class SqliteFreed:
 
 def compact(engine: Engine, timeout: float, progress: Progress | None) -> SqliteFreed:
     """Everything that can be given back now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
-    if engine.slot().current() is not None:
+    if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
-    spill = engine.spill
-    spill.let_go_of_leftovers()
+    engine.spill.let_go_of_leftovers()
     before = _database_bytes(engine)
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
@@ -51,7 +51,7 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     error = engine.checkpoints.error
     if error is not None:
         raise error if isinstance(error, StoreError) else translate(error, engine.path)
-    orphans, orphan_bytes = _remove_orphans(engine, spill, timeout)
+    orphans, orphan_bytes = _remove_orphans(engine, timeout)
     steps.end()
     return SqliteFreed(
         files, orphans, file_bytes + orphan_bytes, max(0, before - _database_bytes(engine)), _garbage(engine, timeout)
@@ -82,7 +82,9 @@ def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, i
     files = size = 0
     left = _garbage(engine, timeout)
     for _ in range(0, left, STEP_FILES):  # and no more: in a damaged table those that were folded may stay
-        gone, freed = engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE", STEP_FILES), timeout)
+        gone, freed = engine.writer.alone(
+            lambda: engine.writer.fold(engine.connection(), "TRUNCATE", STEP_FILES), timeout
+        )
         if not gone:
             break
         files, size = files + gone, size + freed
@@ -98,18 +100,18 @@ def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
     """
     left = min(_free_pages(engine, timeout), _database_bytes(engine) // LEAST_PAGE_BYTES)
     if not left:
-        engine.alone(lambda: engine.fold(engine.slot(), "TRUNCATE"), timeout)
+        engine.writer.alone(lambda: engine.writer.fold(engine.connection(), "TRUNCATE"), timeout)
     while left > 0:
-        engine.alone(lambda: _vacuum_step(engine, timeout), timeout)
+        engine.writer.alone(lambda: _vacuum_step(engine, timeout), timeout)
         now = _free_pages(engine, timeout)
         steps.step(STEP_PAGES, now)
         left = min(left - STEP_PAGES, now)
 
 
 def _vacuum_step(engine: Engine, timeout: float) -> None:
-    slot = engine.slot()
-    slot.run("SELECT 1", (), _vacuumed, timeout)
-    engine.fold(slot, "TRUNCATE")
+    connection = engine.connection()
+    connection.run("SELECT 1", (), _vacuumed, timeout)
+    engine.writer.fold(connection, "TRUNCATE")
 
 
 def _vacuumed(cursor: sqlite3.Cursor) -> None:
@@ -122,16 +124,18 @@ def _free_pages(engine: Engine, timeout: float) -> int:
     return count
 
 
-def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple[int, int]:
+def _remove_orphans(engine: Engine, timeout: float) -> tuple[int, int]:
     """How many files were removed that nobody named, and their bytes.
 
-    Who is writing files waits for the writer's lock, perhaps, so it is not kept while we wait for them. Where they do
+    A thread that writes files may wait for the writer's lock, so it is not held while we wait for them. Where they do
     not end within the timeout, the orphans stay.
     """
-    deadline = steady_clock() + timeout
     files = size = 0
+    if not engine.strategy.knows_writers:
+        return files, size
+    deadline = steady_clock() + timeout
     while True:
-        found = engine.alone(lambda: _orphans_removed(spill), timeout)
+        found = engine.writer.alone(lambda: _orphans_removed(engine.spill), timeout)
         if found is not None:
             files, size = files + found[0], size + found[1]
             if found[0] < STEP_FILES:
@@ -144,11 +148,11 @@ def _remove_orphans(engine: Engine, spill: SqliteSpill, timeout: float) -> tuple
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
     """None where files are being written: those are named by no row yet."""
-    with translated(spill.folder.path), suppress(FileNotFoundError):
-        with spill.folder.opened() as descriptor:
-            if not lock_exclusively(descriptor, NO_WAIT):
+    with writing(spill.folder.path), suppress(FileNotFoundError):
+        with spill.folder.opened() as folder:
+            if not folder.lock_exclusively(NO_WAIT):
                 return None
-            unnamed = spill.unnamed(spill.folder.files(descriptor))
+            unnamed = spill.unnamed(folder.files())
             gone, freed = spill.folder.remove(islice(unnamed, STEP_FILES))
             return len(gone), freed
     return 0, 0

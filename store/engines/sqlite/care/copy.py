@@ -3,45 +3,43 @@
 The copy is made in a file of its own beside the place it is for, `<target>-partial`, and the large values go into the
 folder beside the target at once: their names are random, so nothing there refers to them before the copy is in place.
 A snapshot is held while the files are copied. It keeps the checkpoint from removing those that are dropped meanwhile
-(see sqlite_spill.py), and the log from being begun anew, but nobody from writing.
+(see `spill.files`), and the log from being begun anew, but nobody from writing.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from store.engines.sqlite import statements as sql
+from store.engines.sqlite.care.progress import Report
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.errors import SQLITE_ERRORS, code_of, translate
+from store.engines.sqlite.errors import CORRUPT, NOTADB, SQLITE_ERRORS, code_of, translate
 from store.engines.sqlite.opening.connection import apart
 from store.engines.sqlite.opening.names import COPIED, check_name_length
-from store.engines.sqlite.spill import folder as spill
 from store.engines.sqlite.spill.copying import Check, FileCopies, Tell, parts_to_copy
 from store.engines.sqlite.spill.folder import Folder
 from store.errors import Corrupt, ReadOnly, RecordError
 from store.rows import spilled
 from store.rows.row import Row
 from store.rows.spilled import Part
-from store.system.descriptors import Descriptor
-from store.system.locking import Hold, WriterLock
+from store.system.descriptors import NEW, NO_FOLLOW, Descriptor, read_at, write_at
+from store.system.file_status import writing
+from store.system.locking import locked
 from store.system.rights import give_rights
 from store.system.step_budget import watched
+from store.system.syncing import sync_closed
 
 PARTIAL = "-partial"  # behind the name of the target
 STEP_PAGES = 256  # that are copied between two reports: 1 MiB
 PRIVATE = 0o600
 
 _SUFFIXES = ("", "-journal", "-wal", "-shm")
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _VERSIONS_AT, _LOGGED, _UNLOGGED = 18, b"\2\2", b"\1\1"  # https://www.sqlite.org/fileformat2.html#the_database_header
-_CORRUPT, _NOTADB = 11, 26
 _READ_ERRORS = (266, 522)  # SQLITE_IOERR_READ and _SHORT_READ: of the source, as a copy is only written
-
-Progress = Callable[[int, int], object]
 
 
 @dataclass(slots=True)
@@ -58,52 +56,14 @@ class Copied:
         return sum(part.bytes for part in self.parts.values())
 
 
-class Stopped(BaseException):
-    """Carries what whoever was told of the progress raised past all that would take it for an error of theirs."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """What a `Stopped` carries is raised as it was."""
-    try:
-        yield
-    except Stopped as exc:
-        raise exc.cause from exc.cause.__cause__
-
-
 @contextmanager
 def translated(path: str) -> Iterator[None]:
     """In it, what SQLite or the system says is an error of ours, which names the path. Raises: StoreError."""
-    with spill.translated(path):
+    with writing(path):
         try:
             yield
         except SQLITE_ERRORS as exc:
             raise translate(exc, path) from exc
-
-
-class Report:
-    """Tells how much of a copy is done, in bytes."""
-
-    def __init__(self, tell: Progress | None) -> None:
-        self._tell = tell
-        self._done = self._total = 0
-
-    def begin(self, total: int) -> None:
-        self._done, self._total = 0, total
-        self.add(0)
-
-    def add(self, size: int) -> None:
-        """So much more is done. Raises: Stopped: whoever was told raised something, which ends the copy."""
-        self._done += size
-        if self._tell is not None:
-            try:
-                self._tell(self._done, self._total)
-            except Exception as exc:
-                raise Stopped(exc) from exc
 
 
 @contextmanager
@@ -118,29 +78,13 @@ def partial_beside(target: str, timeout: float) -> Iterator[str]:
     partial = target + PARTIAL
     if not os.access(os.path.dirname(target), os.W_OK):
         raise ReadOnly(f"{os.path.dirname(target)} may not be written by this user; choose another", path=target)
-    with locked(partial + ".lock", timeout):
+    with locked(partial + ".lock", timeout, remove=True):
         _remove(partial)
         try:
             yield partial
         finally:
             with suppress(OSError):
                 _remove(partial)
-
-
-@contextmanager
-def locked(path: str, timeout: float) -> Iterator[None]:
-    """Holds a lock file, which goes at the end: whoever waits for it sees that, and makes another."""
-    lock, hold = WriterLock(path), Hold()
-    lock.acquire(hold, _nothing, timeout)
-    try:
-        yield
-    finally:
-        try:
-            with suppress(OSError):
-                os.unlink(path)
-        finally:
-            lock.release(hold)
-            lock.close()
 
 
 def copy_state(
@@ -153,17 +97,17 @@ def copy_state(
     Raises:
         Corrupt, RecordError: the store is damaged; a record of it where one is known. StorageError, ReadOnly.
     """
-    engine.check_in_place()
+    engine.file.check_in_place()
     with translated(partial):
         _make(partial, os.stat(engine.path))
-    slot = engine.open_slot()
-    slot.owner = 0  # no thread's: who is told may fork, and that must not end the snapshot as a leftover
+    connection = engine.pool.open_extra()
+    connection.owner = 0  # no thread's: a progress function may fork, which must not end the snapshot
     try:
-        copied = slot.run(
+        copied = connection.run(
             "BEGIN", (), lambda cursor: _snapshot(engine, cursor, partial, files, check, report), timeout
         )
     finally:
-        engine.close_slot(slot)
+        engine.pool.close_extra(connection)
     with translated(partial):
         _finish(engine.path, partial, copied, check)
     return copied
@@ -172,16 +116,10 @@ def copy_state(
 def _make(partial: str, source: os.stat_result) -> None:
     """An empty file with the rights of the source, before there is anything in it to read.
 
-    But its owner may write it: who copies a store that is only read, and is not theirs, makes a copy of their own.
+    But its owner may write it: a user who copies a store that they may only read makes a copy of their own.
     """
-    with Descriptor(partial, _NEW, PRIVATE) as descriptor:
+    with Descriptor(partial, NEW, PRIVATE) as descriptor:
         give_rights(descriptor, source, source.st_mode & 0o666 | PRIVATE)
-
-
-def _sync(path: str) -> None:
-    """What SQLite wrote and has closed is on the disk."""
-    with Descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC) as descriptor:
-        os.fsync(descriptor)
 
 
 def _snapshot(
@@ -191,7 +129,7 @@ def _snapshot(
     conn = cursor.connection
     try:
         size = conn.execute("PRAGMA page_count").fetchone()[0] * conn.execute("PRAGMA page_size").fetchone()[0]
-        parts = parts_to_copy(engine, conn, check)
+        parts = parts_to_copy(engine.path, engine.spill, conn, check)
         copied = Copied(database_bytes=size, parts={part.file: part for _, _, part in parts})
         report.begin(size + copied.file_bytes)
         for namespace, name, part in parts:
@@ -226,7 +164,7 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell)
         try:
             source.backup(target, pages=STEP_PAGES, progress=told)
         except SQLITE_ERRORS as exc:
-            of_source = code_of(exc) in (_CORRUPT, _NOTADB) or getattr(exc, "sqlite_errorcode", 0) in _READ_ERRORS
+            of_source = code_of(exc) in (CORRUPT, NOTADB) or getattr(exc, "sqlite_errorcode", 0) in _READ_ERRORS
             raise translate(exc, path if of_source else partial) from exc
 
 
@@ -250,14 +188,14 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
                 raise exc.about(row.name, row.namespace) from None
             copied.records += 1
     copied.database_bytes = os.stat(partial).st_size
-    _sync(partial)
+    sync_closed(partial)
 
 
 def _give_up_log(partial: str) -> None:
     """In its header, as nobody has it open: SQLite would look for a journal, which somebody else may have made."""
-    with Descriptor(partial, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC) as number:
-        if os.pread(number, len(_LOGGED), _VERSIONS_AT) == _LOGGED:
-            os.pwrite(number, _UNLOGGED, _VERSIONS_AT)
+    with Descriptor(partial, os.O_RDWR | NO_FOLLOW) as number:
+        if read_at(number, len(_LOGGED), _VERSIONS_AT) == _LOGGED:
+            write_at(number, _UNLOGGED, _VERSIONS_AT)
 
 
 def _check_database(conn: sqlite3.Connection, path: str) -> None:
@@ -278,7 +216,3 @@ def _remove(partial: str) -> None:
     for suffix in _SUFFIXES:
         with suppress(FileNotFoundError):
             os.unlink(partial + suffix)
-
-
-def _nothing(*_: object) -> None:
-    """What a lock that guards no transaction has to undo; whom nobody tells."""

@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 
 from store.engines.registry import is_in_transaction
 from store.engines.sqlite import schema
-from store.engines.sqlite.care.copy import PARTIAL, locked, translated
+from store.engines.sqlite.care.copy import PARTIAL, translated
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.errors import SQLITE_ERRORS, code_of
 from store.engines.sqlite.opening import companions
@@ -27,6 +27,7 @@ from store.engines.sqlite.opening.single_name import check_single_name
 from store.errors import LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
 from store.rows import spilled
 from store.system.file_status import status_of
+from store.system.locking import locked
 from store.system.syncing import sync_folder
 
 _BUSY, _LOCKED = 5, 6
@@ -40,7 +41,7 @@ def destroy(location: str) -> None:
     """See `store.destroy`; the path is absolute."""
     path = os.path.realpath(location)
     folders = _checked(path)
-    with _alone(path), locked(path + ".lock", 0):
+    with _alone(path), locked(path + ".lock", 0, remove=True):
         _mark(path)
         with translated(path):
             for folder, files in folders:

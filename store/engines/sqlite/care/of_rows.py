@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Iterable
 
 from store.engines.sqlite.care.backup import backup
-from store.engines.sqlite.care.copy import Copied, Progress
+from store.engines.sqlite.care.copy import Copied
+from store.engines.sqlite.care.progress import Progress
 from store.engines.sqlite.care.rebuild import rebuilt
 from store.engines.sqlite.opening.attach import attach, detach
 from store.engines.sqlite.spill.copying import Check

@@ -8,19 +8,20 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from store.engines.sqlite import schema as schema
+from store.engines.sqlite import schema
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.errors import SQLITE_ERRORS, translate
 from store.engines.sqlite.opening.connection import apart
 from store.engines.sqlite.opening.names import COPIED, check_name_length
-from store.engines.sqlite.spill.folder import Folder, unwritable
+from store.engines.sqlite.spill.folder import Folder
 from store.engines.sqlite.spill.reading import mapped
 from store.engines.sqlite.spill.writing import write_as
 from store.errors import StorageError, StoreNotFound
 from store.rows.row import Row
 from store.rows.spilled import FOLDER_SUFFIX, Part
+from store.system.file_status import writing
 from store.system.rights import give_rights
 from store.system.syncing import sync_folder
 
@@ -40,15 +41,12 @@ class Rebuild:
         self._conn.execute(sql.ADD_SEALER, (row.seal[:ID_BYTES],))
 
     def add_file(self, source: Folder, part: Part) -> None:
-        """Copies a file of a row. Raises: Corrupt: it is not what was written. StorageError."""
+        """Copies a file of a row. Raises: Corrupt: its content is not the original. StorageError."""
         with memoryview(mapped(source, part, verify=True)) as content:
             holder = self._folder.hold(0.0)
             try:
-                write_as(self._folder, holder.number, part.file, content)
-            except FileExistsError:  # another revision of the record had it too
-                pass
-            except OSError as exc:
-                raise unwritable(exc, self._folder.path) from exc
+                with writing(self._folder.path), suppress(FileExistsError):  # another revision may have had it too
+                    write_as(self._folder, holder, part.file, content)
             finally:
                 holder.close()
 

@@ -11,8 +11,8 @@ from store.engines.sqlite.care.backup import backup
 from store.engines.sqlite.care.check import damage, unread_commits
 from store.engines.sqlite.care.compact import Progress, SqliteFreed, compact
 from store.engines.sqlite.care.copy import Copied
-from store.engines.sqlite.care.copy import Progress as BytesDone
-from store.engines.sqlite.engine.walks import bad_index, until_repeated
+from store.engines.sqlite.care.progress import Progress as BytesDone
+from store.engines.sqlite.engine.fetching import bad_index, until_repeated
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.reading import Reading
 from store.engines.sqlite.spill.copying import Check

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.care.backup import place_copy, refuse_own
-from store.engines.sqlite.care.copy import Copied, Progress, Report, copy_state, partial_beside, stoppable, translated
+from store.engines.sqlite.care.copy import Copied, copy_state, partial_beside, translated
+from store.engines.sqlite.care.progress import Progress, Report, stoppable
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import fetch_all
-from store.engines.sqlite.engine.walks import all_by_id
+from store.engines.sqlite.engine.fetching import all_by_id, fetch_all
 from store.engines.sqlite.errors import timed_out
 from store.engines.sqlite.opening.attach import Lease, attach, detach
 from store.engines.sqlite.opening.connection import BUSY_SECONDS, apart
@@ -71,7 +71,7 @@ def _identity(target: str, timeout: float) -> bytes | None:
 
 def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout: float) -> Copied:
     """Others read and write until all is there and checked; then they wait for one commit."""
-    if live.slot().current() is not None:
+    if live.connection().current() is not None:
         raise StoreError(f"{live.path} cannot be restored inside its transaction; leave the block first")
     with partial_beside(live.path, timeout) as partial:
         files = FileCopies(source.spill.folder, live.spill.folder, timeout)
@@ -86,7 +86,7 @@ def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout
 
         try:
             copied = copy_state(source, partial, files, check, report, timeout)
-            live.alone(write, timeout)
+            live.writer.alone(write, timeout)
         except BaseException:
             if not is_written:
                 files.undo()
@@ -126,14 +126,14 @@ def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[byt
 
 def _write_over(partial: str, live: Engine, timeout: float) -> None:
     """Under the writer's lock: SQLite's own backup into a database is one transaction of it, synced at once."""
-    slot = live.open_slot()
+    connection = live.pool.open_extra()
     try:
-        slot.run(
+        connection.run(
             "PRAGMA synchronous = FULL", (), lambda cursor: _commit(cursor, partial, live.path, timeout), timeout
         )
-        live.fold(slot)
+        live.writer.fold(connection)
     finally:
-        live.close_slot(slot)
+        live.pool.close_extra(connection)
 
 
 def _commit(cursor: sqlite3.Cursor, partial: str, path: str, timeout: float) -> None:

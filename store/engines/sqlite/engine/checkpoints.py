@@ -8,33 +8,38 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from store.engines.sqlite.engine.coherence import SqliteCoherence
 from store.engines.sqlite.engine.wal_index import frames_in
 from store.errors import StorageError
-from store.system.file_status import status_of
-
-if TYPE_CHECKING:
-    from store.engines.sqlite.spill.files import SqliteSpill
+from store.system.file_status import size_of
 
 LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
 LEAST_FRAMES = 25  # pages; a checkpoint for fewer than a few commits wrote would cost more than it saves
 LOG_SHARE = 8  # of the free disk space; the log gets no more than an eighth of it
 PAGE_BYTES = 4096
 DROPPED_BYTES = 12 * 1024 * 1024  # of files that are given up, from which a checkpoint is worth the space
+GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers, briefly
+
+
+class Garbage(Protocol):
+    """The files that nobody needs once the log is folded in."""
+
+    def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
+        """A checkpoint of that mode, and up to so many files removed: how many, and their bytes."""
 
 
 class Checkpoints:
     """Of one engine; used under the writer's lock."""
 
-    def __init__(self, path: str, coherence: SqliteCoherence, spill: SqliteSpill) -> None:
+    def __init__(self, path: str, coherence: SqliteCoherence, garbage: Garbage) -> None:
         self.error: sqlite3.Error | StorageError | None = None
         """Why the last one failed, if it did: the writes are safe in the log all the same."""
         self._path = path
         self._coherence = coherence
-        self._spill = spill
+        self._garbage = garbage
         self._dropped = 0  # bytes of files that nobody needs once the log is folded in
         self._written = 0  # pages, as this process counts them where there is no index to ask
         self._folded = 0  # frames that were in the log at the last one
@@ -69,7 +74,7 @@ class Checkpoints:
         self._folded = self._frames() or 0
         try:
             mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")
-            gone = self._spill.collect(conn, mode, files)
+            gone = self._garbage.collect(conn, mode, files)
             self.error = None
         except (sqlite3.Error, StorageError) as exc:  # the commit before it stands
             self.error = exc
@@ -92,5 +97,4 @@ class Checkpoints:
 
     def log_bytes(self) -> int:
         """The size of the log."""
-        status = status_of(self._path + "-wal")
-        return 0 if status is None else status.st_size
+        return size_of(self._path + "-wal")

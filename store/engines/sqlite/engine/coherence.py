@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from mmap import mmap
 from weakref import WeakValueDictionary
 
+from store.engines.capabilities import CachedReads
 from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, opening
-
-if TYPE_CHECKING:
-    import mmap
-
-    from store.engines.capabilities import CachedReads
-    from store.system.locking import WriterLock
-
+from store.system.locking import WriterLock
 
 LOG_NAMES = 2000  # records named by the commits that are kept for caches which have yet to follow them
 
 Names = Sequence[tuple[str, str]]
+Touched = Names | None
+"""Namespace and name of all records that a statement may have changed; None: any of them."""
 
 
 class Commits:
@@ -67,19 +64,19 @@ class SqliteCoherence:
         self.looked = 0.0
         self._path = path
         self._is_open = is_open
-        self._index: mmap.mmap | None = None
+        self._index: mmap | None = None
         self._commits = Commits()
         self.between = self._commits.between
         # Weak: an interrupt may lose a store on the way.
         self._caches: WeakValueDictionary[int, CachedReads] = WeakValueDictionary()
         self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
 
-    def index(self) -> mmap.mmap | None:
+    def index(self) -> mmap | None:
         index = self._index
         if index is not None or self._path is None:
             return index
-        # `drop` waits in ours, and with it whoever is about to close the last connection. Not taken first: a
-        # thread that is opening one may come to close another in a collection, and waited for us, who waited for it.
+        # `drop` waits in ours, and with it a thread that is about to close the last connection. Not taken first: a
+        # thread that opens one may close another in a collection, and would wait for this one, which waits for it.
         with opening(), self._lock:
             if self._index is None and self._is_open():
                 self._index = index_of(self._path)
@@ -96,12 +93,11 @@ class SqliteCoherence:
         index = self._index
         return header_of(index) if index is not None and self._caches else None
 
-    def committed(self, before: bytes, touched: Names | None) -> bytes | None:
+    def committed(self, before: bytes, touched: Touched) -> bytes | None:
         """After a commit of our own that changed rows, the writer's lock still held.
 
-        `before`: the header just before it. `touched`: namespace and name of all that it may have changed; None:
-        anything. Where it was the one commit since, the caches will follow it without what it touched, and the header
-        is returned; else none can, and what is read next begins anew.
+        `before`: the header just before it. Where it was the one commit since, the caches will follow it without what
+        it touched, and the header is returned; else none can, and what is read next begins anew.
         """
         index = self._index
         if index is None or touched is None:

@@ -1,6 +1,6 @@
-"""The engine of one file in one process: its connections, its writer's lock, its checkpoints.
+"""The engine of one file in one process: it runs statements, under the writer's lock where they write.
 
-Lock order: an engine's `_slots_lock`, then a slot's guard. The writer's lock is taken before either.
+Lock order: the writer's lock, then the pool's, then a connection's guard.
 """
 
 from __future__ import annotations
@@ -16,22 +16,28 @@ from weakref import ref
 from store.engines.capabilities import LOOK_SECONDS
 from store.engines.named_locks import SUFFIX as NAMED_LOCKS_SUFFIX
 from store.engines.named_locks import NamedLocks
-from store.engines.reentry import conflict, is_in_block, refuse
-from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.beside import read_beside, write_beside
+from store.engines.reentry import conflict, in_use, is_in_block, refuse
+from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.checkpoints import Checkpoints
-from store.engines.sqlite.engine.coherence import SqliteCoherence
-from store.engines.sqlite.engine.log_names import Inode
-from store.engines.sqlite.engine.pool import CLOSING_SECONDS, Pool
-from store.engines.sqlite.engine.slot import Fetch, Slot, row_count
-from store.engines.sqlite.opening.connection import Connect, is_frozen
-from store.engines.sqlite.spill.files import GARBAGE_AT_ONCE, SqliteSpill
+from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
+from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.fetching import Fetch, row_count
+from store.engines.sqlite.engine.log_files import Inode
+from store.engines.sqlite.engine.opener import Opener
+from store.engines.sqlite.engine.pool import ConnectionPool
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.usability import Usability
+from store.engines.sqlite.engine.writer import Writer
+from store.engines.sqlite.opening.strategy import Opening
+from store.engines.sqlite.spill.files import SqliteSpill
+from store.engines.transaction import HeldTransaction
 from store.errors import StorageError, StoreError
-from store.system.file_status import status_of
+from store.system.file_status import size_of
 from store.system.locking import Hold, WriterLock
 
 T = TypeVar("T")
-Touched = Sequence[tuple[str, str]] | None
+
+CLOSING_SECONDS = 1.0  # for a statement of another thread
 
 
 def _each(cursor: sqlite3.Cursor, path: str) -> Iterable[Any]:
@@ -39,29 +45,34 @@ def _each(cursor: sqlite3.Cursor, path: str) -> Iterable[Any]:
     return cursor
 
 
-class Engine(Pool):
+class Engine:
     """Runs statements for all `Store`s of this process that are on one file.
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
-    in the child `renew` starts anew, and a file that was in a transaction is lost there (`check_open`).
-    In `network` mode the writer's lock is
-    taken for every read as well (`sqlite_network`), but for one of a frozen copy.
+    in the child `renew` starts anew, and a file that was in a transaction cannot be used there (`Usability`).
     """
 
-    def __init__(
-        self, path: str, inode: Inode | None, connect: Connect, *, read_only: bool, network: bool = False
-    ) -> None:
-        super().__init__(path, inode, connect, network=network)
+    def __init__(self, path: str, inode: Inode, opening: Opening, *, read_only: bool) -> None:
+        self.path = path
+        self.inode = inode
+        self.strategy = opening.strategy
+        self._locks_reads = opening.strategy.locks_reads  # asked at each read
         self.read_only = read_only
         self.leases: dict[int, ref[Any]] = {}  # of those that have it open
+        self.known_sealers: set[bytes] = set()
+        self.usability = Usability(path)
+        self.file = DatabaseFile(path, inode, self.strategy, self.usability, self)
+        self.opener = Opener(opening, self.file, self.usability)
+        self.pool = ConnectionPool(path, self.opener.open, self)
+        self.connection = self.pool.own
         self.writer_lock = WriterLock(path + ".lock" if self._has_lock() else None)
-        self.writer_lock.folder = self._place.unchanged
         self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
         self.spill = SqliteSpill(self)
-        self.known_sealers: set[bytes] = set()
-        mapped = None if self.network or is_frozen(connect) else path
-        self.coherence = SqliteCoherence(mapped, self.writer_lock, self._has_connection, self._look)
+        self.coherence = SqliteCoherence(
+            path if self.strategy.shares_log else None, self.writer_lock, self._has_logged_connection, self._look
+        )
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
+        self.writer = Writer(self.writer_lock, self.file, self.usability, self.pool, self.checkpoints)
 
     def _has_lock(self) -> bool:
         """Whether there is a lock file to take.
@@ -69,37 +80,42 @@ class Engine(Pool):
         A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
         reading while one commits. It makes none: writers of another user could not open it.
         """
-        return not self.read_only or (self.network and os.access(self.path + ".lock", os.W_OK))
+        if self.read_only:
+            return self.strategy.locks_reads and os.access(self.path + ".lock", os.W_OK)
+        return True
+
+    @property
+    def store_id(self) -> bytes:
+        """The id made with the file, once a connection was opened."""
+        return self.opener.store_id
 
     @property
     def handles(self) -> int:
         """How many have it open."""
         return sum(map(_is_open, self.leases.copy().values()))
 
-    def is_used(self) -> bool:
-        """Whether anybody has it open."""
-        return any(map(_is_open, self.leases.copy().values()))
-
     # -- statements
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
-        """Run a statement that changes nothing; no lock is taken, unless the mode asks for it."""
+        """Run a statement that changes nothing; no lock is taken, unless the strategy asks for it."""
         if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
             self._look(now)
-        slot = self.slot()
-        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
-            return read_beside(self, slot, problem, statement, params, fetch, timeout)
-        before = slot.operation
+        connection = self.connection()
+        if (connection.operation is not None or connection.transaction is not None) and (
+            problem := conflict(connection)
+        ):
+            return self._read_apart(connection, problem, statement, params, fetch, timeout)
+        before = connection.operation
         try:
-            slot.operation = sys._getframe()
-            inside = slot.transaction is not None and slot.settled() is not None
-            if self.network and not inside:
-                return self.exclusively(slot, statement, params, fetch, timeout)
-            return slot.run(statement, params, fetch, timeout)
+            connection.operation = sys._getframe()
+            inside = connection.transaction is not None and connection.settled() is not None
+            if self._locks_reads and not inside:
+                return self.exclusively(connection, statement, params, fetch, timeout)
+            return connection.run(statement, params, fetch, timeout)
         finally:
-            slot.operation = before
-            if slot.put_off:
-                slot.end_put_off()
+            connection.operation = before
+            if connection.put_off:
+                connection.end_put_off()
 
     def read_together(
         self,
@@ -109,11 +125,11 @@ class Engine(Pool):
         walk: Callable[[sqlite3.Cursor, str], Iterable[Any]] = _each,
     ) -> list[Any]:
         """All rows of several statements, as of one moment, each taken from its cursor by `walk`."""
-        slot = self.slot()
-        inside = slot.current() is not None or (conflict(slot) is not None and is_in_block(slot))
+        connection = self.connection()
+        inside = connection.current() is not None or (conflict(connection) is not None and is_in_block(connection))
 
         def run(conn: sqlite3.Connection, text: str, values: Sequence[Any]) -> sqlite3.Cursor:
-            slot.budget.begin()
+            connection.budget.begin()
             return conn.execute(text, values)
 
         def fetch(cursor: sqlite3.Cursor) -> list[Any]:
@@ -131,160 +147,154 @@ class Engine(Pool):
     ) -> tuple[int, bytes | None]:
         """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
 
-        `touched`: namespace and name of all that it can change; None: anything. Returns how many rows it changed;
-        and what `Engine.put` does.
+        Returns how many rows it changed; and what `Engine.put` does.
         """
-        slot = self.slot()
-        if (slot.operation is not None or slot.transaction is not None) and (problem := conflict(slot)):
-            return write_beside(self, slot, problem, statement, params, touched, size, timeout)
-        outer = slot.operation
+        connection = self.connection()
+        if (connection.operation is not None or connection.transaction is not None) and (
+            problem := conflict(connection)
+        ):
+            return self._write_apart(connection, problem, statement, params, touched, size, timeout)
+        outer = connection.operation
         try:
-            slot.operation = sys._getframe()
-            transaction = slot.settled()
-            if transaction is None:
-                return self.write_alone(slot, statement, params, touched, size, timeout)
-            transaction.check_alive()  # else the statement would be a transaction of its own
-            transaction.touch(touched)
+            connection.operation = sys._getframe()
+            if connection.settled() is None:
+                return self._write_alone(connection, statement, params, touched, size, timeout)
+            connection.check_open(is_inside=True)  # else the statement would be a transaction of its own
+            assert connection.work is not None
+            connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
-            return slot.run(statement, params, row_count, timeout), None
+            return connection.run(statement, params, row_count, timeout), None
         finally:
-            slot.operation = outer
-            if slot.put_off:
-                slot.end_put_off()
+            connection.operation = outer
+            if connection.put_off:
+                connection.end_put_off()
 
-    def write_alone(
-        self, slot: Slot, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
+    def _write_alone(
+        self,
+        connection: ThreadConnection,
+        statement: str,
+        params: Sequence[Any],
+        touched: Touched,
+        size: int,
+        timeout: float,
     ) -> tuple[int, bytes | None]:
         """The same outside of transactions."""
         hold = Hold()
-        self.take(hold, slot, timeout)
+        self.writer.take(hold, connection, timeout)
         try:
             before, after = self.coherence.header(), None
-            changed = slot.run(statement, params, row_count, timeout)
-            self.check_log()
+            changed = connection.run(statement, params, row_count, timeout)
+            self.file.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
             self.checkpoints.wrote(1, size)
-            self.committed(slot)
+            self.writer.committed(connection)
             return changed, after
         finally:
-            self.give(hold)
+            self.writer.give(hold)
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
-        slot = self.slot()
-        refuse(slot)
-        before = slot.operation
+        connection = self.connection()
+        refuse(connection)
+        before = connection.operation
         try:
-            slot.operation = sys._getframe()
-            transaction = slot.settled()
-            assert transaction is not None
-            transaction.touch(touched)
-            changed = slot.run_many(statement, rows)
+            connection.operation = sys._getframe()
+            connection.check_open(is_inside=True)
+            assert connection.work is not None
+            connection.work.touch(touched)
+            changed = connection.run_many(statement, rows)
             self.checkpoints.wrote(len(rows), size)
             return changed
         finally:
-            slot.operation = before
+            connection.operation = before
 
-    def exclusively(self, slot: Slot, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
-        """The same under the writer's lock, which this thread may have already."""
+    def exclusively(
+        self, connection: ThreadConnection, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float
+    ) -> T:
+        """Run a statement under the writer's lock, which this thread may have already."""
         if self.writer_lock.is_mine():
-            return slot.run(statement, params, fetch, timeout)
-        return self._holding(slot, lambda: slot.run(statement, params, fetch, timeout), timeout)
+            return connection.run(statement, params, fetch, timeout)
+        return self.writer.holding(connection, lambda: connection.run(statement, params, fetch, timeout), timeout)
 
-    # -- the writer
+    # -- callers that have no part in what their connection is in the middle of
 
-    def alone(self, work: Callable[[], T], timeout: float) -> T:
-        """What `work` returns, done under the writer's lock and as one operation.
+    def _read_apart(
+        self,
+        connection: ThreadConnection,
+        problem: str,
+        statement: str,
+        params: Sequence[Any],
+        fetch: Fetch[T],
+        timeout: float,
+    ) -> T:
+        """On another connection: the caller sees what is committed. Raises: InUse: there can be none.
 
-        Raises:
-            InUse: the caller struck another one of this thread, which may have the lock.
+        In the block of its own that the program is in, the caller sees what the block has written.
         """
-        slot = self.slot()
-        refuse(slot)
-        before = slot.operation
+        if is_in_block(connection):
+            return connection.run(statement, params, fetch, timeout)
+        if self.strategy.locks_reads:
+            raise in_use(connection, problem)
+        extra = self.pool.open_extra()
         try:
-            slot.operation = sys._getframe()
-            return self._holding(slot, work, timeout)
+            return extra.run(statement, params, fetch, timeout)
         finally:
-            slot.operation = before
-            if slot.put_off:
-                slot.end_put_off()
+            self.pool.close_extra(extra)
 
-    def _holding(self, slot: Slot, work: Callable[[], T], timeout: float) -> T:
-        hold = Hold()  # in no frame that a slot refers to: that could outlive an interrupt, and the lock with it
-        self.take(hold, slot, timeout)
+    def _write_apart(
+        self,
+        connection: ThreadConnection,
+        problem: str,
+        statement: str,
+        params: Sequence[Any],
+        touched: Touched,
+        size: int,
+        timeout: float,
+    ) -> tuple[int, bytes | None]:
+        """The same, where this thread has no lock yet, or no more. Raises: InUse: it has, or there can be none."""
+        if self.strategy.locks_reads or self.writer_lock.is_mine():
+            raise in_use(connection, problem)
+        extra = self.pool.open_extra()
         try:
-            return work()
+            return self._write_alone(extra, statement, params, touched, size, timeout)
         finally:
-            self.give(hold)
+            self.pool.close_extra(extra)
 
-    def take(self, hold: Hold, slot: Slot, timeout: float) -> None:
-        """Take the writer's lock, and make sure that what will be written is still what the path names."""
-        self.check_open()
-        self.writer_lock.acquire(hold, slot.roll_back, timeout)
-        if self.writer_lock.seen is not None:  # the folder was looked at just now
-            return
-        try:
-            self.check_in_place()
-        except BaseException:
-            self._part_from_log()
-            self.give(hold)
-            raise
-
-    def _part_from_log(self) -> None:
-        """Where the database was replaced, fold the log into the old one, the writer's lock held.
-
-        It would be taken for the log of the new one, and be read as a part of it.
-        """
-        if self._place.has_foreign_log():
-            for slot in self._slots.copy():
-                with slot.guard, suppress(sqlite3.Error):
-                    if slot.conn is not None and slot.logged:
-                        slot.conn.execute(sql.TRUNCATE_LOG).fetchone()
-                        return
-
-    def give(self, hold: Hold) -> None:
-        """Give the writer's lock back."""
-        self.writer_lock.release(hold)
-
-    def committed(self, slot: Slot) -> None:
-        """After each commit, the writer's lock still held."""
-        if self.checkpoints.is_due():
-            self.fold(slot)
-
-    def fold(self, slot: Slot, mode: str | None = None, files: int = GARBAGE_AT_ONCE) -> tuple[int, int]:
-        """A checkpoint, the writer's lock held. Up to so many dropped `files` go then: how many, and their bytes."""
-        self.check_log()
-        with slot.guard:
-            if slot.conn is None:  # closed by another thread, which folds in the log as well
-                return 0, 0
-            try:
-                return self.checkpoints.run(slot.conn, mode, files)
-            finally:
-                self._place.folded()
+    def transaction(self, timeout: float, *, block: bool = False) -> HeldTransaction:
+        """One of the caller's, to be entered; `block`: the program's own."""
+        return HeldTransaction(self.connection(), timeout, block=block)
 
     # -- the file
 
     def _look(self, now: float) -> None:
-        self.check_in_place()
-        self.follow_new_log()
+        self.file.check_in_place()
+        if self.file.has_new_log():  # connections that were opened without one would not keep it in its place
+            self.pool.reopen()
         self.coherence.looked = now
 
     def file_bytes(self) -> int:
         """The size of the database. Raises: StorageError."""
-        status = status_of(self.path)
-        return 0 if status is None else status.st_size
+        return size_of(self.path)
 
     def identity(self, timeout: float) -> bytes:
         """The id made with the file."""
-        if not self.store_id:
+        if not self.opener.store_id:
             self.read("SELECT 1", (), row_count, 0.0, timeout)  # opens a connection, which reads it
-        return self.store_id
+        return self.opener.store_id
 
-    def _before_close(self) -> None:
-        if not self._has_connection():
-            self.coherence.drop()
+    def sync_fully(self) -> None:
+        """From now on a commit returns when the disk has it (`durability="full"`), on every connection."""
+        if self.opener.durability != "full":
+            self.opener.durability = "full"
+            self.pool.reopen()
+
+    def is_stale(self, path: str) -> bool:
+        """Whether the file, found at `path`, can only be used by another engine. Closes what is open of this one."""
+        if self.file.is_usable_at(path):
+            return False
+        self.file.lose_log(CLOSING_SECONDS)
+        return True
 
     def close(self) -> None:
         """Close all connections; a transaction that is open on one is rolled back.
@@ -292,35 +302,61 @@ class Engine(Pool):
         Raises:
             StorageError: the log was removed, with writes that were acknowledged. All is closed nevertheless.
         """
-        if self._place.has_foreign_log():
+        if self.file.has_foreign_log():
             with suppress(StoreError):  # what it does where the database was replaced
-                self.take(Hold(), self.slot(), 0.0)
-        lost = self._close_on_lost_log()
-        super().close()
+                self.writer.take(Hold(), self.connection(), 0.0)
+        failure = self._lost_log()
+        self.usability.is_closed = True
+        self.pool.close()
+        wal_index.release_unused()
+        self.opener.close()
         self.spill.forget()
         self.writer_lock.close()
-        if lost is not None:
-            raise lost
+        if failure is not None:
+            raise failure
 
-    def _close_on_lost_log(self) -> StorageError | None:
-        """The error, where what was acknowledged went with the log and nobody has been told."""
-        if self.read_only or self.is_lost() or not self.checkpoints.has_unfolded():
+    def _lost_log(self) -> StorageError | None:
+        """The error for acknowledged commits that were lost with the log, unless it was raised before."""
+        usability = self.usability
+        is_told = usability.is_forked or usability.is_closed or usability.failure
+        if self.read_only or is_told or not self.checkpoints.has_unfolded() or not self.file.is_log_lost():
             return None
-        try:
-            self.check_open()
-            if self._place.check():
-                return None
-        except StoreError:  # it has been told, or the database itself is gone
-            return None
-        return self.lose_log(CLOSING_SECONDS)
+        return self.file.lose_log(CLOSING_SECONDS)
+
+    # -- for the other engines on the file: `shared_database.Member`
+
+    def has_any_connection(self) -> bool:
+        """Whether one is open, with a log or without."""
+        return self.pool.has_open()
+
+    def fail(self, error: str) -> None:
+        """From now on only this error comes of it."""
+        self.usability.failure = error
+
+    def close_connections(self, seconds: float) -> None:
+        """Close all connections; one that is in a statement for longer is closed after it."""
+        self.pool.close_within(seconds)
+
+    def _has_logged_connection(self) -> bool:
+        return self.pool.has_open(logged=True)
+
+    def disconnect(self, conn: sqlite3.Connection) -> None:
+        """Close a connection; with the last one goes what is cached."""
+        if not self._has_logged_connection():
+            self.coherence.drop()
+        self.file.leave(conn)
+
+    # -- fork
 
     def renew(self) -> list[sqlite3.Connection]:
         """In a forked child: start anew. Returns the connections that were in use, which must live on."""
-        in_use = super().renew()
+        in_use = self.pool.renew()
+        self.file.forget()
+        self.usability.is_forked = self.usability.is_forked or bool(in_use)
         self.named_locks.forget()
         self.coherence.renew()
         self.spill.renew()
-        return in_use
+        return [connection.conn for connection in in_use if connection.conn is not None]
 
 
 def _is_open(reference: ref[Any]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.slot import Fetch, NotText, fetch_all
-from store.engines.sqlite.opening.connection import BUSY_SECONDS, is_frozen
+from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
+from store.engines.sqlite.opening.connection import BUSY_SECONDS
 from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark, has_expired
@@ -28,8 +28,8 @@ class SqliteMonitor:
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
-        engine.check_open()
-        if is_frozen(engine.connect):
+        engine.usability.check()
+        if engine.strategy.is_frozen:
             raise StorageError(
                 f"{engine.path} is read from a copy, or a file system mounted read-only, where no change of it is "
                 'ever seen; to watch it, open it where its directory can be written, with mode="r" too',
@@ -37,7 +37,7 @@ class SqliteMonitor:
             )
         self._engine = engine
         self._namespace = namespace
-        self._slot = engine.open_slot()
+        self._slot = engine.pool.open_extra()
         self._closed = False
         self._owner = os.getpid()
 
@@ -76,7 +76,7 @@ class SqliteMonitor:
     def close(self) -> None:
         self._closed = True
         if os.getpid() == self._owner:  # else its guard may be held for ever
-            self._engine.close_slot(self._slot)
+            self._engine.pool.close_extra(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
         return [Mark._make(row) for row in self._read(statement, (self._namespace, *values), fetch_all)]
@@ -90,16 +90,16 @@ class SqliteMonitor:
 
     def _read(self, statement: str, values: Sequence[Any], fetch: Fetch[Any]) -> Any:
         self._check()
-        if self._engine.network:
+        if self._engine.strategy.locks_reads:
             return self._engine.exclusively(self._slot, statement, values, fetch, BUSY_SECONDS)
         return self._slot.run(statement, values, fetch, NO_WAIT)
 
     def _check(self) -> None:
         """The file is looked at each time: on one that was deleted nothing would ever change again."""
-        self._engine.check_open()
+        self._engine.usability.check()
         if self._closed:
             raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
-        self._engine.check_in_place()
+        self._engine.file.check_in_place()
 
     def _damaged(self, what: str) -> Corrupt:
         return Corrupt(f"{self._engine.path}: {what} is damaged; restore a backup")

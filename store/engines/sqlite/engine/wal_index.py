@@ -1,6 +1,6 @@
 """The header of SQLite's WAL index, mapped read-only: it changes with every commit that anybody makes.
 
-The file `<database>-shm` begins with two copies of a 48-byte header, which whoever commits rewrites and which SQLite
+The file `<database>-shm` begins with two copies of a 48-byte header, which each commit rewrites and which SQLite
 itself compares to tell whether its page cache is still good (https://www.sqlite.org/walformat.html, "WAL-Index
 Header"; the first copy is written last). A map is only good while this process has a connection open that has read
 through it: the last connection anywhere deletes the file, and the next one makes another.
@@ -22,8 +22,8 @@ from typing import Any
 from weakref import WeakSet
 
 from store.engines.capabilities import HEADER
-from store.system import kept_locks
-from store.system.syncing import close
+from store.system import range_locks
+from store.system.descriptors import READ
 
 # iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
 _COUNTERS = struct.Struct("=8xI20xQ")
@@ -62,11 +62,12 @@ class OpenFile:
         return len(self.descriptors) + (len(self.maps) if "trackfd" not in _OPTIONS else 0)
 
     def close(self) -> None:
-        """Whoever still has the map gets a ValueError from it."""
+        """A thread that still uses the map gets a ValueError from it."""
         for index in self.maps:
             index.close()
         for descriptor in self.descriptors:
-            close(descriptor)
+            with suppress(OSError):  # it was only read
+                os.close(descriptor)
 
 
 class Held:
@@ -89,7 +90,12 @@ _files_lock = threading.RLock()
 
 
 def index_of(path: str) -> mmap.mmap | None:
-    """The map of the WAL index of the database at `path`; None where there is none that can be mapped."""
+    """The map of the WAL index of the database at `path`; None where there is none that can be mapped.
+
+    On Windows SQLite could not delete a file that is open here.
+    """
+    if not range_locks.IS_POSIX:
+        return None
     with _files_lock:
         try:
             status = os.stat(path + "-shm", follow_symlinks=False)
@@ -124,7 +130,7 @@ def let_go(held: Held, *, at_once: bool) -> None:
 
 def _is_locked_here(file: OpenFile) -> bool:
     """Whether SQLite, ours or one that the program uses, has a lock of this process on it, which would be dropped."""
-    holder = kept_locks.holder(file.number)
+    holder = range_locks.holder(file.number)
     if holder is None or holder == os.getpid():
         return holder is not None
     return _descriptors()[file.inode] != file.count()  # the lock of another process may hide ours
@@ -146,8 +152,7 @@ def opening() -> AbstractContextManager[Any]:
 
 def _opened(path: str) -> OpenFile:
     release_unused()  # a process that forks, say, closes its connections each time, and the index is made anew
-    flags = os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
-    _new.extend(map(partial(os.open, flags=flags), [path]))  # one call: an interrupt loses no descriptor
+    _new.extend(map(partial(os.open, flags=READ), [path]))  # one call: an interrupt loses no descriptor
     return _registered()
 
 
@@ -166,7 +171,7 @@ def _registered() -> OpenFile:
 
 
 def release_unused(keep: int = KEPT) -> None:
-    """Close what was opened of files that SQLite has closed: all that are deleted, of others all but some.
+    """Close our descriptors of files that SQLite has closed: all of deleted files, of others all but some.
 
     A file is left behind by a connection that may only read, and where other processes are at work. It is not closed
     at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
@@ -224,7 +229,7 @@ def _descriptors() -> Counter[tuple[int, int]]:
 
 
 def park(seconds: float) -> None:
-    """Before a fork: wait for whoever is opening or closing, since the child would keep what is not in the table."""
+    """Before a fork: wait for threads that open or close a file; the child would keep what is not in the table."""
     _files_lock.acquire(timeout=seconds)
 
 

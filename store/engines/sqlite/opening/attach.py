@@ -10,17 +10,17 @@ import threading
 from contextlib import closing, suppress
 from weakref import ref
 
-from store.engines.sqlite import schema as schema
-from store.engines.sqlite.engine import presence as sqlite_presence
-from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite import schema
+from store.engines.sqlite.engine import shared_database, wal_index
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.log_names import Inode
-from store.engines.sqlite.engine.pool import lost
+from store.engines.sqlite.engine.log_files import Inode
+from store.engines.sqlite.engine.usability import forked
 from store.engines.sqlite.errors import SQLITE_ERRORS
 from store.engines.sqlite.opening.connection import files_apart, probe
 from store.engines.sqlite.opening.files import leaving_no_trace, prepare
-from store.engines.sqlite.opening.network import in_network_mode
+from store.engines.sqlite.opening.network import strategy_of
 from store.errors import StoreNotFound
+from store.system import forking
 from store.system.clock import steady_clock
 from store.system.file_status import status_of
 from store.system.rights import Rights
@@ -33,7 +33,7 @@ STALE = -2  # stands for an inode
 _engines: dict[tuple[Inode, bool], Engine] = {}
 _engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
 _closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
-_lost_files: set[Inode] = set()  # in a forked child: those that the parent was using
+_forked_files: set[Inode] = set()  # in a forked child: those that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
@@ -67,17 +67,17 @@ def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None
         inode = _inode(path)
         if inode is None and mode in "rw":
             raise StoreNotFound(f'there is no store at {path}; mode="c" makes one', errno=errno.ENOENT, path=path)
-        if inode in _lost_files:
-            raise lost(path)
+        if inode in _forked_files:
+            raise forked(path)
         lease = _known(inode, path, read_only) if inode is not None else None
         if lease is not None:
             return lease
-        network = in_network_mode(path)
+        strategy = strategy_of(path)
         with leaving_no_trace(path):
-            connect_ = prepare(path, read_only=read_only, network=network, timeout=timeout, rights=rights)
+            opening = prepare(path, strategy, read_only=read_only, timeout=timeout, rights=rights)
         inode = _inode(path)
         if inode is not None:  # else deleted again at this very moment
-            return _adopt(Engine(path, inode, connect_, read_only=read_only, network=network))
+            return _adopt(Engine(path, inode, opening, read_only=read_only))
 
 
 def retain(engine: Engine) -> Lease:
@@ -93,7 +93,7 @@ def detach(lease: Lease) -> None:
     mine = threading.get_ident()
     with _engines_lock:
         for key, engine in list(_engines.items()):
-            if not engine.is_used():
+            if not engine.handles:
                 _closing.append((engine, mine))
                 del _engines[key]
     for entry in list(_closing):
@@ -107,7 +107,7 @@ def detach(lease: Lease) -> None:
 
 def is_in_transaction() -> bool:
     """Whether this thread is in a transaction of any file."""
-    return any(engine.is_in_transaction() for engine in _every_engine())
+    return any(engine.pool.is_in_transaction() for engine in _every_engine())
 
 
 def is_store(path: str) -> bool:
@@ -125,7 +125,7 @@ def is_store(path: str) -> bool:
 
 def is_attached(inode: Inode) -> bool:
     """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
-    return inode in _lost_files or any(engine.inode == inode for engine in _every_engine())
+    return inode in _forked_files or any(engine.inode == inode for engine in _every_engine())
 
 
 def is_open(path: str) -> bool:
@@ -157,7 +157,6 @@ def _set_aside(inode: Inode, path: str) -> None:
 
 def _adopt(engine: Engine) -> Lease:
     """Make a new engine the one of its file, unless another thread was faster."""
-    assert engine.inode is not None
     with _engines_lock:
         known = _engines.setdefault((engine.inode, engine.read_only), engine)
         lease = Lease(known)
@@ -178,7 +177,7 @@ def _before_fork() -> None:
     """SQLite's table of locks survives a fork: a connection that does must not be opened beside again."""
     _engines_lock.acquire()
     deadline = steady_clock() + FORK_SECONDS
-    parked = [engine.park(deadline) for engine in _every_engine()]
+    parked = [engine.pool.park(deadline) for engine in _every_engine()]
     wal_index.park(OPENING_SECONDS)
     if not all(parked):
         import ctypes  # noqa: F401 - for the child, where an import could wait for a thread that is not there
@@ -187,7 +186,7 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     wal_index.unpark()
     for engine in _every_engine():
-        engine.unpark()
+        engine.pool.unpark()
     with suppress(RuntimeError):
         _engines_lock.release()
 
@@ -196,18 +195,18 @@ def _after_fork_in_child() -> None:
     global _engines_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _engines_lock = threading.RLock()
     engines = _every_engine()
-    sqlite_presence.renew()
+    shared_database.renew()
     wal_index.renew()
     _closing.clear()
-    _lost_files.update(files_apart())
+    _forked_files.update(files_apart())
     for engine in engines:
         for conn in engine.renew():
             _keep_for_ever(conn)
-        if engine.is_lost() and engine.inode is not None:
-            _lost_files.add(engine.inode)
+        if engine.usability.is_forked:
+            _forked_files.add(engine.inode)
     for engine in engines:  # SQLite's table of locks is one for all connections to a file
-        if engine.inode in _lost_files:
-            engine.lose()
+        if engine.inode in _forked_files:
+            engine.usability.is_forked = True
 
 
 def _every_engine() -> list[Engine]:
@@ -225,12 +224,11 @@ def _keep_for_ever(conn: sqlite3.Connection) -> None:
 def _at_exit() -> None:
     """Close what is idle, so that the WAL is folded into the database."""
     for engine in list(_engines.values()):
-        if not engine.is_lost():
-            engine.close_idle(FORK_SECONDS)
+        if not engine.usability.is_forked:
+            engine.pool.close_idle(FORK_SECONDS)
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-    )
+forking.register(
+    forking.Stage.ENGINES, before=_before_fork, in_parent=_after_fork_in_parent, in_child=_after_fork_in_child
+)

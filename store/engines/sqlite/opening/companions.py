@@ -3,10 +3,6 @@
 A rollback journal may end with the name of another file (a "super-journal"), which SQLite deletes once it has applied
 the journal (https://www.sqlite.org/fileformat2.html#rollback_journal; pager_delsuper in its pager.c). A pipe in the
 place of a file makes the reader wait, a link leads to a file that is none of the store's.
-
-A look alone is too early: a journal may come between it and SQLite's first read. So where others can make files in
-the folder, `guarded` holds a lock on the byte that SQLite asks about before it opens a journal: while anybody has it,
-the journal is that of a live writer and is left alone (hasHotJournal in pager.c, unixCheckReservedLock in os_unix.c).
 """
 
 from __future__ import annotations
@@ -14,26 +10,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.errors import busy
 from store.errors import StorageError
-from store.system import kept_locks
 from store.system.deadlock import LINE_BYTES
-from store.system.descriptors import Descriptor
+from store.system.descriptors import READ, Descriptor, read_at
 
 LOGS = ("-journal", "-wal", "-shm")
 FILES = (".lock", "-network", "-open")
 FOLDERS = ("-spill", "-locks")
 
 SUPER_MAGIC = bytes.fromhex("d9d505f920a163d7")  # the last bytes of a journal that names another file
-_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-_MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-_RESERVED = 0x40000001, 1  # RESERVED_BYTE of SQLite's os.h
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_CHUNK_BYTES = 1024 * 1024
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 _KINDS = {
     stat.S_IFLNK: "a link",
@@ -69,7 +56,7 @@ def check_own(path: str, *, writes: bool) -> None:
 def check_logs(path: str, *, writes: bool) -> bool:
     """The same of what SQLite opens: before each connection. Whether a journal is there that it would apply."""
     _check(path, "-wal", stat.S_IFREG, writes=writes)
-    _check(path, "-shm", stat.S_IFREG, writes=True)  # SQLite cuts it off and writes into it, whoever reads
+    _check(path, "-shm", stat.S_IFREG, writes=True)  # SQLite truncates it and writes into it, for readers too
     return _check(path, "-journal", stat.S_IFREG, writes=writes) and _is_hot(path + "-journal")
 
 
@@ -79,124 +66,9 @@ def is_exposed(path: str) -> bool:
         return False
     try:
         folder = os.stat(os.path.dirname(path) or ".")
-    except OSError:  # whoever opens it says so
+    except OSError:  # opening it says so
         return False
-    return folder.st_uid not in (os.geteuid(), 0) or bool(folder.st_mode & _OTHERS_WRITE)
-
-
-@contextmanager
-def guarded(path: str, *, writes: bool) -> Iterator[None]:
-    """In it, SQLite opens no rollback journal of the database, and nobody makes one that counts.
-
-    Raises:
-        sqlite3.OperationalError: somebody is writing with one. StorageError: it cannot be had, in a folder of all.
-    """
-    if not kept_locks.AVAILABLE:
-        if writes:
-            _check_folder(path)
-        yield
-        return
-    with wal_index.opening():
-        try:
-            file = wal_index.hold(path)
-        except OSError:  # it is new, and no journal is applied to an empty database; or SQLite says what ails it
-            yield
-            return
-        try:
-            with _reserved(file.number, path, writes=writes):
-                yield
-        finally:
-            wal_index.let_go(file, at_once=True)
-
-
-@contextmanager
-def _reserved(descriptor: int, path: str, *, writes: bool) -> Iterator[None]:
-    try:
-        is_ours = kept_locks.share(descriptor, *_RESERVED)
-    except OSError:  # a file system without such locks
-        is_ours = False
-        if writes:
-            _check_folder(path)
-    else:
-        if not is_ours and writes:
-            raise busy()
-    try:
-        yield
-    finally:
-        if is_ours:
-            kept_locks.unlock(descriptor, *_RESERVED)
-
-
-def check_recoverable(path: str) -> None:
-    """Raises: StorageError: others can put another journal in the place of this one while SQLite opens it."""
-    folder, journal = os.path.dirname(path), path + "-journal"
-    try:
-        found, above = os.lstat(journal), os.stat(folder)
-    except OSError:
-        return
-    if _is_group_shared(above, found, path):
-        return
-    trusted = (os.geteuid(), 0)
-    is_kept = not above.st_mode & _OTHERS_WRITE or (above.st_mode & stat.S_ISVTX and found.st_uid in trusted)
-    if above.st_uid in trusted and is_kept:
-        return
-    raise StorageError(
-        f"{journal} is in use, or a killed program left it, and in {folder} others can put another one in its place, "
-        "which would make SQLite delete a file of this user's; open the store once as the user who owns that folder, "
-        f"or take from others the right to write there (chmod go-w {folder})",
-        errno=errno.EPERM,
-        path=journal,
-    )
-
-
-def keep_journal(path: str) -> None:
-    """Make an empty journal of our own, so that nobody else makes one; it stays. Raises: StorageError."""
-    try:
-        database = os.stat(path)
-        with Descriptor(path + "-journal", _MAKE, 0o600) as number:
-            if os.geteuid() == 0:
-                os.fchown(number, database.st_uid, database.st_gid)
-            os.fchmod(number, database.st_mode & 0o666)
-    except FileExistsError:
-        check_logs(path, writes=True)
-    except OSError:  # a folder that may not be written: nobody of this user's rights commits there
-        return
-    check_recoverable(path)
-
-
-def copy(source: str, target: str) -> None:
-    """Copy a database or what lies beside it: a regular file, and a journal without the name of another file.
-
-    Raises:
-        OSError: it cannot be read or written.
-    """
-    with Descriptor(source, _READ) as number, open(target, "wb") as out:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", source)
-        while data := os.read(number, _CHUNK_BYTES):
-            out.write(data)
-        out.flush()
-        size = os.fstat(out.fileno()).st_size
-        if source.endswith("-journal") and size >= len(SUPER_MAGIC):
-            # Zeros name nothing, whatever stands before them; cut off, another such name could come to be the end.
-            with open(target, "rb") as made:
-                made.seek(size - len(SUPER_MAGIC))
-                if made.read() == SUPER_MAGIC:
-                    out.seek(size - len(SUPER_MAGIC))
-                    out.write(bytes(len(SUPER_MAGIC)))
-
-
-def contents_of(path: str) -> bytes:
-    """All bytes of a file beside a database; none where there is none. Raises: OSError: no regular file, say."""
-    try:
-        descriptor = Descriptor(path, _READ)
-    except FileNotFoundError:
-        return b""
-    with descriptor as number:
-        if not stat.S_ISREG(os.fstat(number).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", path)
-        with open(number, "rb", closefd=False) as file:
-            return file.read()
+    return folder.st_uid not in (os.geteuid(), 0) or bool(folder.st_mode & OTHERS_WRITE)
 
 
 def _check(path: str, suffix: str, kind: int, *, writes: bool) -> bool:
@@ -229,9 +101,9 @@ def _check_lock_file(name: str, path: str) -> None:
         found = os.lstat(name)
         if found.st_nlink == 1 or not found.st_size:
             return
-        with Descriptor(name, _READ) as number:
-            is_ours = found.st_size <= LINE_BYTES + 1 and os.pread(number, 1, 0) == b"\0"
-    except OSError:  # whoever locks it says so
+        with Descriptor(name, READ) as number:
+            is_ours = found.st_size <= LINE_BYTES + 1 and read_at(number, 1, 0) == b"\0"
+    except OSError:  # locking it says so
         return
     if not is_ours:
         raise _linked(name, path, found)
@@ -243,12 +115,12 @@ def _is_of_store(found: os.stat_result, path: str) -> bool:
     try:
         if found.st_uid == os.stat(path).st_uid:
             return True
-        return _is_group_shared(os.stat(os.path.dirname(path) or "."), found, path)
+        return is_group_shared(os.stat(os.path.dirname(path) or "."), found, path)
     except OSError:
         return False
 
 
-def _is_group_shared(folder: os.stat_result, found: os.stat_result, path: str) -> bool:
+def is_group_shared(folder: os.stat_result, found: os.stat_result, path: str) -> bool:
     """Whether all who can make files there are of the group that the store is of."""
     if not folder.st_mode & stat.S_IWGRP or folder.st_mode & (stat.S_ISVTX | stat.S_IWOTH):
         return False
@@ -261,10 +133,10 @@ def _is_group_shared(folder: os.stat_result, found: os.stat_result, path: str) -
 def _is_hot(journal: str) -> bool:
     """Whether SQLite would apply it: its first byte is not zero. Raises: StorageError: it names another file."""
     try:
-        with Descriptor(journal, _READ) as number:
+        with Descriptor(journal, READ) as number:
             size = os.fstat(number).st_size
-            first = os.pread(number, 1, 0)
-            last = os.pread(number, len(SUPER_MAGIC), max(0, size - len(SUPER_MAGIC)))
+            first = read_at(number, 1, 0)
+            last = read_at(number, len(SUPER_MAGIC), max(0, size - len(SUPER_MAGIC)))
     except OSError:  # it is gone, or SQLite may not read it either
         return False
     if last == SUPER_MAGIC:
@@ -277,18 +149,6 @@ def _is_hot(journal: str) -> bool:
             path=journal,
         )
     return first not in (b"", b"\0")
-
-
-def _check_folder(path: str) -> None:
-    """Where nothing keeps SQLite from a journal that comes after the look."""
-    folder = os.path.dirname(path)
-    if os.stat(folder).st_mode & stat.S_IWOTH:
-        raise StorageError(
-            f"everybody can make files in {folder}, and with one beside {path} have SQLite delete a file of this "
-            f"user's: keep the store in a folder that only its users can write, or change that (chmod o-w {folder})",
-            errno=errno.EPERM,
-            path=path,
-        )
 
 
 def _linked(name: str, path: str, found: os.stat_result) -> StorageError:

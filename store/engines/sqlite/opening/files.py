@@ -12,21 +12,24 @@ from typing import TypeVar
 from store.engines.sqlite import schema as schema
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.engine.slot import wait
-from store.engines.sqlite.errors import SQLITE_ERRORS, is_writable
-from store.engines.sqlite.opening import companions as companions
-from store.engines.sqlite.opening.connection import Connect, connect, has_log, probe, reader, writer
+from store.engines.sqlite.errors import SQLITE_ERRORS, is_writable, wait
+from store.engines.sqlite.opening import companions
+from store.engines.sqlite.opening.connection import connect, probe
+from store.engines.sqlite.opening.local import has_log, reader, writer
 from store.engines.sqlite.opening.names import COPIED, USED, check_name_length
 from store.engines.sqlite.opening.network import in_use, network_reader, network_writer, set_journal
 from store.engines.sqlite.opening.single_name import check_single_name
+from store.engines.sqlite.opening.strategy import LOCAL, NETWORK, Opening, Strategy
 from store.engines.sqlite.refusals import why_not_read
-from store.engines.sqlite.spill.folder import unwritable
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
-from store.system.file_status import is_there, status_of
-from store.system.locking import Hold, WriterLock, nothing
+from store.system.file_status import is_there, size_of, status_of, unwritable
+from store.system.locking import locked
 from store.system.rights import Rights, make_database
 
 T = TypeVar("T")
+
+_READERS = {LOCAL: reader, NETWORK: network_reader}
+_WRITERS = {LOCAL: writer, NETWORK: network_writer}
 
 
 def identity_at(path: str, timeout: float) -> bytes | None:
@@ -37,7 +40,7 @@ def identity_at(path: str, timeout: float) -> bytes | None:
     """
     _check_place(path)
     companions.check_own(path, writes=False)
-    if not _size(path):
+    if not size_of(path):
         return None
     had_log = _is_beside(path)
     try:
@@ -63,7 +66,9 @@ def _identity(path: str) -> bytes | None:
     return found[0]
 
 
-def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights: Rights | None = None) -> Connect:
+def prepare(
+    path: str, strategy: Strategy, *, read_only: bool, timeout: float, rights: Rights | None = None
+) -> Opening:
     """Make the file a store of this release, and say how to open connections to it.
 
     A file that is made gets `rights`; None are those of the umask.
@@ -72,22 +77,22 @@ def prepare(path: str, *, read_only: bool, network: bool, timeout: float, rights
     check_single_name(path, read_only=read_only)
     companions.check_own(path, writes=not read_only)
     if read_only:
-        connect_ = _patiently(path, timeout, lambda: network_reader(path) if network else reader(path))
-        version = _patiently(path, timeout, lambda: _version(path, connect_))
+        opening = _patiently(path, timeout, lambda: _READERS[strategy](path))
+        version = _patiently(path, timeout, lambda: _version(path, opening))
         if version != schema.SCHEMA_VERSION:
             raise _not_yet(path, version)
-        return connect_
-    is_there = _size(path) > 0
+        return opening
+    is_there = size_of(path) > 0
     check_name_length(path, USED if is_there else COPIED)
     if is_there:
         _check_writable(path)
     elif rights is not None:
         _make_empty(path, rights)
     # To find out whether it has a WAL is to open that, which over a network only its maker does, alone.
-    if network or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
-        _make(path, timeout, network=network)
+    if strategy is NETWORK or not (is_there and _patiently(path, timeout, lambda: _is_complete(path))):
+        _make(path, timeout, strategy)
     _check_writable(path)
-    return network_writer(path) if network else writer(path)
+    return _WRITERS[strategy](path)
 
 
 def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
@@ -115,8 +120,8 @@ def _is_complete(path: str) -> bool:
         return is_current and conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
-def _version(path: str, connect_: Connect) -> int:
-    with closing(connect_()) as conn:
+def _version(path: str, opening: Opening) -> int:
+    with closing(opening.connect()) as conn:
         return schema.version_of(conn, path)
 
 
@@ -163,7 +168,7 @@ def _make_empty(path: str, rights: Rights) -> None:
         make_database(path, rights)
     except PermissionError as exc:
         if rights.group is None or not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
-            raise unwritable(exc, path) from exc
+            raise unwritable(path, exc) from exc
         raise StorageError(
             f"{path} cannot be given to the group {rights.group}, and was not made: this user is not in it; name one "
             "that `id` lists, or make the store as root",
@@ -171,33 +176,29 @@ def _make_empty(path: str, rights: Rights) -> None:
             path=path,
         ) from exc
     except OSError as exc:
-        raise unwritable(exc, path) from exc
+        raise unwritable(path, exc) from exc
 
 
-def _make(path: str, timeout: float, *, network: bool) -> None:
+def _make(path: str, timeout: float, strategy: Strategy) -> None:
     """Create or migrate, one process at a time."""
-    lock, hold = WriterLock(path + ".lock"), Hold()
-    lock.acquire(hold, nothing, timeout)
-    try:
-        _patiently(path, timeout, lambda: _create(path, network=network))
-    except LockTimeout as exc:
-        raise (in_use(path, network=network) or exc) from exc.__cause__
-    finally:
-        lock.release(hold)
-        lock.close()
+    with locked(path + ".lock", timeout):
+        try:
+            _patiently(path, timeout, lambda: _create(path, strategy))
+        except LockTimeout as exc:
+            raise (in_use(path, strategy) or exc) from exc.__cause__
 
 
-def _create(path: str, *, network: bool) -> None:
+def _create(path: str, strategy: Strategy) -> None:
     # In network mode a WAL is read without its index, and where nobody else has it.
     # Of an old store nobody else may have it open either: a program of the release before would go on as before.
-    with closing(connect(path, "mode=rwc", alone=network or _is_old(path))) as conn:
+    with closing(connect(path, "mode=rwc", alone=strategy is NETWORK or _is_old(path))) as conn:
         schema.migrate(conn, path)
-        set_journal(conn, path, network=network)
+        set_journal(conn, path, strategy)
 
 
 def _is_old(path: str) -> bool:
     """Whether the file is a store of an earlier release."""
-    conn = probe(path) if _size(path) else None
+    conn = probe(path) if size_of(path) else None
     if conn is None:
         return False
     with closing(conn):
@@ -244,8 +245,3 @@ def _check_writable(path: str) -> None:
             f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
             path=path,
         )
-
-
-def _size(path: str) -> int:
-    status = status_of(path)
-    return 0 if status is None else status.st_size

@@ -1,14 +1,14 @@
 """Network mode: how a store is used where several machines may have it open.
 
 SQLite has no WAL there, so the database has a rollback journal, and every transaction of ours, reads included, is
-made under the writer's lock. All who use one file must agree on that, also a program on the server, to whom the same
-file is on a local disk: the empty file `<database>-network` beside it tells them. `STORE_NETWORK=1` in the
+made under the writer's lock. All programs that use one file must agree on that, also one on the server, for which
+the same file is on a local disk: the empty file `<database>-network` beside it tells them. `STORE_NETWORK=1` in the
 environment asks for network mode where the table of mounts does not tell. `STORE_NETWORK=0` asks for a WAL, and takes
-the mark away again: it is for who knows that one machine alone uses the file.
+the mark away again: use it where one machine alone uses the file.
 
 - The writer's lock is `flock` here as well, which Linux passes on to the server for NFS (2.6.12) and SMB (5.5), see
   flock(2), as it does SQLite's own locks, below ours. Soft locks, files that exist while somebody holds them, were
-  not chosen: who is killed leaves one behind, and no other machine can tell it from one that is held.
+  not chosen: a killed program leaves one behind, and no other machine can tell it from one that is held.
 - The journal is kept and its header overwritten (`PERSIST`). Whether a dead writer left one to be rolled back is then
   seen by opening it, when NFS asks the server, and not by whether it exists, which a client may remember wrongly for
   a minute. Nor is a directory to be synced for a commit to last.
@@ -19,38 +19,41 @@ the mark away again: it is for who knows that one machine alone uses the file.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from contextlib import closing
 
 from store.engines.sqlite.errors import IOERR_LOCK, READONLY_ROLLBACK
-from store.engines.sqlite.opening.connection import WAL_LIMIT_BYTES, Connect, connect, private_copy
-from store.engines.sqlite.opening.lock_probe import unlocked_place
-from store.engines.sqlite.spill.folder import unwritable
+from store.engines.sqlite.opening.connection import connect
+from store.engines.sqlite.opening.local import LOG_LIMIT_BYTES
+from store.engines.sqlite.opening.private_copy import private_copy
+from store.engines.sqlite.opening.strategy import LOCAL, NETWORK, Opening, Strategy
 from store.errors import StorageError
 from store.system import caller
-from store.system.file_status import is_there
-from store.system.mounts import Mount, mount_of
+from store.system.descriptors import NEW, NO_FOLLOW, Descriptor
+from store.system.file_status import is_there, writing
+from store.system.mounts import Mount, mount_of, places_of
 from store.system.rights import make_beside
 from store.system.syncing import sync_folder
 
 VARIABLE = "STORE_NETWORK"
 
 
-def in_network_mode(path: str) -> bool:
-    """Whether the database at a path without links is to be used in network mode. Raises: ValueError: VARIABLE is."""
+def strategy_of(path: str) -> Strategy:
+    """How the database at a path without links is to be used. Raises: ValueError: VARIABLE is none of its values."""
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "0", "1"):
         raise ValueError(f"{VARIABLE} is 1 (network mode), 0 (a local disk) or empty, not {wanted!r}")
     if wanted:
-        return wanted == "1"
+        return NETWORK if wanted == "1" else LOCAL
     mount = mount_of(path)
     is_network = mount is not None and mount.is_network()
     if mount is not None and is_network:
         _warn_of_local_locks(path, mount)
     if is_network or is_marked(path):
         _warn_of_locks_apart(path, mount)
-        return True
-    return False
+        return NETWORK
+    return LOCAL
 
 
 def is_marked(path: str) -> bool:
@@ -58,50 +61,48 @@ def is_marked(path: str) -> bool:
     return is_there(_mark(path))
 
 
-def set_journal(conn: sqlite3.Connection, path: str, *, network: bool) -> None:
-    """Give the database the kind of journal that the mode needs. Under the writer's lock.
+def set_journal(conn: sqlite3.Connection, path: str, strategy: Strategy) -> None:
+    """Give the database the kind of journal that the strategy needs. Under the writer's lock.
 
-    The mark is there before the WAL is gone, and goes after it has come: who finds no WAL looks for the mark. Also
-    after a power cut: a journal that came back would take the file back to it, beside the WAL of the others.
+    The mark is made before the WAL is removed, and removed after it is made: a program that finds no WAL looks for
+    the mark. Also after a power cut: a journal that came back would be applied to the file, beside the WAL of others.
 
     Raises:
         sqlite3.OperationalError: somebody else has it open, and the kind would change. ReadOnly, StorageError.
     """
-    marked = is_marked(path)
-    if network:
+    was_marked, is_network = is_marked(path), strategy is NETWORK
+    if is_network:
         make_beside(_mark(path), path)
         _sync_names(path)
     try:
-        conn.execute(f"PRAGMA journal_mode = {'PERSIST' if network else 'WAL'}").fetchone()
+        conn.execute(f"PRAGMA journal_mode = {strategy.journal}").fetchone()
     except sqlite3.OperationalError:
-        if network and not marked:
+        if is_network and not was_marked:
             os.unlink(_mark(path))
         raise
-    if marked and not network:
+    if was_marked and not is_network:
         _sync_names(path)
         os.unlink(_mark(path))
 
 
 def _sync_names(path: str) -> None:
-    try:
+    with writing(path):
         sync_folder(os.path.dirname(path))
-    except OSError as exc:
-        raise unwritable(exc, path) from exc
 
 
-def network_writer(path: str) -> Connect:
+def network_writer(path: str) -> Opening:
     """Opens connections that read and write with a rollback journal."""
 
     def open_() -> sqlite3.Connection:
-        conn = connect(path, network=True)
-        conn.execute("PRAGMA journal_mode = PERSIST").fetchone()
-        conn.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        conn = connect(path, keeps_journal=True)
+        conn.execute(f"PRAGMA journal_mode = {NETWORK.journal}").fetchone()
+        conn.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
         return conn
 
-    return open_
+    return Opening(open_, NETWORK)
 
 
-def network_reader(path: str) -> Connect:
+def network_reader(path: str) -> Opening:
     """Opens connections that cannot change the database; to a private copy where somebody else must change it first.
 
     Raises:
@@ -116,18 +117,18 @@ def network_reader(path: str) -> Connect:
         if exc.sqlite_errorcode not in (READONLY_ROLLBACK, IOERR_LOCK):
             raise
         return private_copy(path)
-    return lambda: connect(path, "mode=ro")
+    return Opening(lambda: connect(path, "mode=ro"), NETWORK)
 
 
 def check_no_log(path: str) -> None:
     """Raises: StorageError: somebody uses the database with a WAL."""
     if is_there(path + "-wal"):
-        raise other_mode(path, network=True)
+        raise other_mode(path, NETWORK)
 
 
-def other_mode(path: str, *, network: bool) -> StorageError:
-    """What is wrong where the kind of journal is not that of the mode."""
-    if network:
+def other_mode(path: str, strategy: Strategy) -> StorageError:
+    """The error where the kind of journal is not that of the strategy."""
+    if strategy is NETWORK:
         return StorageError(
             f"{path} is used with a write-ahead log, which works within one machine only, and here it is on a "
             f'network file system (or {VARIABLE}=1): close it everywhere, then open it here once with mode="w", '
@@ -139,11 +140,12 @@ def other_mode(path: str, *, network: bool) -> StorageError:
     )
 
 
-def in_use(path: str, *, network: bool) -> StorageError | None:
+def in_use(path: str, strategy: Strategy) -> StorageError | None:
     """What is wrong where the kind of journal must change, and somebody has the database open; None: it need not."""
-    if not (is_there(path + "-wal") if network else is_marked(path)):
+    is_network = strategy is NETWORK
+    if not (is_there(path + "-wal") if is_network else is_marked(path)):
         return None
-    wanted = "network mode, without a write-ahead log," if network else "a write-ahead log"
+    wanted = "network mode, without a write-ahead log," if is_network else "a write-ahead log"
     return StorageError(
         f"{path} must be switched to {wanted} and other programs have it open: close it there, and open it again",
         path=path,
@@ -160,7 +162,7 @@ def _warn_of_local_locks(path: str, mount: Mount) -> None:
 
 
 def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
-    found = unlocked_place(path, mount)
+    found = _unlocked_place(path, mount)
     if found is not None:
         other, between = found
         caller.warn(
@@ -168,6 +170,45 @@ def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
             "apart, so writers would undo what the others write: use one of the two paths alone, or mount it so that "
             "locks are passed on (bindfs: --multithreaded --enable-lock-forwarding)"
         )
+
+
+def _unlocked_place(path: str, mount: Mount | None) -> tuple[str, Mount] | None:
+    """Where else the file at `path` may be opened without seeing its locks, and the mount that keeps them apart.
+
+    A FUSE file system may answer for locks by itself, as bindfs does: then the folder below it is another world,
+    though the files are the same. A new file, locked through both, tells. None where there is no such place, or none
+    can be told: a folder that may not be written is not tried.
+    """
+    for other, between in places_of(path, mount):
+        if _are_apart(os.path.dirname(path), os.path.dirname(other)):
+            return other, between
+    return None
+
+
+def _are_apart(folder: str, other: str) -> bool:
+    name = f".store-{secrets.token_hex(8)}"
+    try:
+        with Descriptor(os.path.join(folder, name), NEW, 0o600) as here:
+            try:
+                # Not there: it is another folder that has the name of the source.
+                with Descriptor(os.path.join(other, name), os.O_RDWR | NO_FOLLOW) as there:
+                    return _both(here, there)
+            finally:
+                os.unlink(os.path.join(folder, name))
+    except OSError:
+        return False
+
+
+def _both(here: int, there: int) -> bool:
+    """Whether two descriptors of one file can be locked at once."""
+    import fcntl  # where there is FUSE there is this
+
+    fcntl.flock(here, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(there, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _mark(path: str) -> str:

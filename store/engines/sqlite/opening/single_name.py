@@ -10,7 +10,7 @@ import os
 
 from store.engines.sqlite.engine import wal_index
 from store.errors import StorageError
-from store.system import kept_locks
+from store.system import range_locks
 from store.system.mounts import mount_of
 
 
@@ -26,7 +26,7 @@ def check_single_name(path: str, *, read_only: bool) -> None:
         )
     try:
         names = os.stat(path).st_nlink
-    except OSError:  # whoever opens it says so
+    except OSError:  # opening it says so
         return
     if names > 1 and not (read_only and _is_at_rest(path)):
         raise StorageError(
@@ -43,13 +43,13 @@ def _is_at_rest(path: str) -> bool:
     """Whether nobody is at work on it, or not under another name; then a reader reads what is there."""
     if os.path.lexists(path + "-wal"):
         return True
-    if not kept_locks.AVAILABLE:
+    if not range_locks.AVAILABLE:
         return False
     try:
         with wal_index.opening():
             file = wal_index.hold(path)
             try:
-                return kept_locks.holder(file.number) is None
+                return range_locks.holder(file.number) is None
             finally:
                 wal_index.let_go(file, at_once=True)
     except OSError:

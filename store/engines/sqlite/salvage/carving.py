@@ -1,7 +1,7 @@
 """Rows of `records` found by their looks, where no page leads to them any more.
 
 A row begins with the serial types of its columns (https://www.sqlite.org/fileformat2.html, section 2.1), of which the
-seal's is always the same. What is found by that may be a piece of anything: whoever asks checks the seal.
+seal's is always the same. A match may be a piece of anything: the caller checks the seal.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from operator import mul
 from typing import NamedTuple, Protocol
 
 from store.engines.sqlite.salvage.pages import SIZES
+from store.system.descriptors import read_at
 
 LOG_HEADER, FRAME_HEADER = 32, 24
 _MAGICS = {0x377F0682: "<", 0x377F0683: ">"}  # the byte order of the checksums
@@ -39,7 +40,7 @@ class Log(Protocol):
 
 
 class LogFile:
-    """The bytes of a log that is open; what was cut off since is not there, and no error."""
+    """The bytes of an open log. A part that was cut off meanwhile reads as empty, not as an error."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -49,7 +50,7 @@ class LogFile:
 
     def __getitem__(self, part: slice, /) -> bytes:
         start = part.start or 0
-        return os.pread(self._descriptor, part.stop - start, start)
+        return read_at(self._descriptor, part.stop - start, start)
 
 
 class Frame(NamedTuple):
@@ -103,7 +104,7 @@ def page_size(log: Log) -> int:
 
 
 def header_holds(log: Log) -> bool:
-    """Whether the header of a log is what was written."""
+    """Whether the checksum of a log's header holds."""
     header = log[:LOG_HEADER]
     if len(header) < LOG_HEADER:
         return False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from store.engines.sqlite.salvage.frames import Frame, frames_of, header_holds, is_sound, journaled, page_size
 from store.engines.sqlite.salvage.pages import FILE_HEADER, MAGIC, SIZES, Format, node_of
 from store.errors import StorageError
+from store.system.descriptors import read_at
 
 Page = Callable[[int], bytes | None]
 
@@ -75,7 +76,7 @@ class Image:
 
     def _read(self, at: int, size: int) -> bytes:
         try:
-            return os.pread(self._descriptor, size, at)
+            return read_at(self._descriptor, size, at)
         except OSError as exc:
             if exc.errno != errno.EIO:
                 raise StorageError(

@@ -6,30 +6,28 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.opening import companions as companions
+from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.attach import is_attached
 from store.engines.sqlite.salvage.image import Image
 from store.errors import LockTimeout, ReadOnly, StorageError, StoreError, StoreNotFound
-from store.system.locking import Hold, WriterLock
-
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+from store.system.descriptors import BINARY, READ, Descriptor
+from store.system.file_status import reaching, stamp_of
+from store.system.locking import locked
 
 _kept: list[int] = []  # descriptors of files that this process opened as a store meanwhile
 
 
 class Source:
-    """The image of a database, and whether it is still what was read."""
+    """The image of a database, and whether the files have changed since it was read."""
 
     def __init__(self, path: str, descriptor: int) -> None:
         self.path = path
         self._descriptor = descriptor
         self._stamps = _stamps(path)
-        self.image = Image(
-            descriptor, path, companions.contents_of(path + "-wal"), companions.contents_of(path + "-journal")
-        )
+        self.image = Image(descriptor, path, _contents_of(path + "-wal"), _contents_of(path + "-journal"))
 
     def rights(self) -> os.stat_result:
         """The status of the database."""
@@ -55,30 +53,22 @@ def opened(path: str, timeout: float) -> Iterator[Source]:
     path = os.path.realpath(path)
     _check_ours(path)
     companions.check(path, writes=False)
-    lock, hold = WriterLock(path + ".lock"), Hold()
-    try:
+    with ExitStack() as stack, reaching(path):
         if os.path.exists(path + ".lock"):  # else nobody of ours has written here, and nothing is made beside it
             with suppress(ReadOnly):
-                _acquire(lock, hold, path, timeout)
-        descriptor = os.open(path, _READ)
+                _lock(stack, path, timeout)
+        descriptor = os.open(path, READ | BINARY)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise StorageError(f"{path} is not a regular file", errno=errno.EINVAL, path=path)
             yield Source(path, descriptor)
         finally:
             _close(descriptor)
-    except OSError as exc:
-        if isinstance(exc, StoreError):
-            raise
-        raise StorageError(f"{path} cannot be read: {exc.strerror}", errno=exc.errno, path=path) from exc
-    finally:
-        lock.release(hold)
-        lock.close()
 
 
-def _acquire(lock: WriterLock, hold: Hold, path: str, timeout: float) -> None:
+def _lock(stack: ExitStack, path: str, timeout: float) -> None:
     try:
-        lock.acquire(hold, lambda: None, timeout)
+        stack.enter_context(locked(path + ".lock", timeout))
     except LockTimeout as exc:
         raise LockTimeout(
             f"{path} is being written to; stop the programs that use it, and try again", path=path
@@ -105,12 +95,17 @@ def _close(descriptor: int) -> None:
 
 
 def _stamps(path: str) -> list[tuple[int, ...] | None]:
-    found: list[tuple[int, ...] | None] = []
-    for suffix in ("", "-wal", "-journal"):
-        try:
-            status = os.stat(path + suffix)
-        except FileNotFoundError:
-            found.append(None)
-        else:
-            found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
-    return found
+    return [stamp_of(path + suffix) for suffix in ("", "-wal", "-journal")]
+
+
+def _contents_of(path: str) -> bytes:
+    """All bytes of a file beside a database; none where there is none. Raises: OSError: no regular file, say."""
+    try:
+        descriptor = Descriptor(path, READ)
+    except FileNotFoundError:
+        return b""
+    with descriptor as number:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        with open(number, "rb", closefd=False) as file:
+            return file.read()

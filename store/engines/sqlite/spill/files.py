@@ -8,49 +8,84 @@ commit back and leave the row without its file.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet, ref
 
 from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.slot import NotText, fetch_one
-from store.engines.sqlite.engine.walks import by_id
+from store.engines.sqlite.engine.fetching import Fetch, NotText, by_id, fetch_one
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.usability import Usability
+from store.engines.sqlite.opening.strategy import Strategy
 from store.engines.sqlite.spill import reading as spill_reading
 from store.engines.sqlite.spill import writing as spill_writing
-from store.engines.sqlite.spill.folder import Folder, lock_exclusively, translated, unlock
-from store.engines.sqlite.spill.holding import SharedHold
+from store.engines.sqlite.spill.folder import Folder
 from store.engines.sqlite.spill.hollow import refuse_hollow
-from store.engines.sqlite.spill.pending import Pending
+from store.engines.sqlite.spill.pending import Pending, SharedHold
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.rows import spilled
 from store.rows.row import Header
 from store.rows.spilled import Part
 from store.system import running
+from store.system.file_status import writing
 from store.system.reentry import is_interrupting
-from store.system.syncing import sync_named
 
-if TYPE_CHECKING:
-    from store.engines.sqlite.engine.engine import Engine
-    from store.engines.sqlite.engine.transaction import SqliteTransaction
+T = TypeVar("T")
 
 NO_WAIT = 0.0  # seconds
 _SIZE = Header._fields.index("size")
 _TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
-GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
+
+
+class File(Protocol):
+    """The database, as its large values ask it."""
+
+    def check_in_place(self) -> None: ...
+
+
+class Host(Protocol):
+    """The engine, as its large values use it."""
+
+    path: str
+    read_only: bool
+    strategy: Strategy
+    usability: Usability
+
+    @property
+    def file(self) -> File: ...
+
+    @property
+    def store_id(self) -> bytes: ...
+
+    def connection(self) -> ThreadConnection: ...
+
+    def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T: ...
+
+    def read_together(
+        self, statements: Sequence[tuple[str, Sequence[Any]]], now: float, timeout: float, walk: Any
+    ) -> list[Any]: ...
+
+
+class Ending(Protocol):
+    """A transaction, with which files stay or go."""
+
+    def on_rollback(self, undo: Callable[[], None]) -> None: ...
+
+    def on_commit(self, done: Callable[[], None]) -> None: ...
 
 
 class SqliteSpill:
     """The contract `Spill` of `store.engines.contract`, for all handles on one engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Host) -> None:
         self._engine = engine
         self.folder = Folder(engine.path, engine.path + spilled.FOLDER_SUFFIX)
         self._hold = SharedHold(self.folder)
         self._pending: dict[str, Pending] = {}  # by the text that their row has in `spill`
-        self._cleared: WeakSet[SqliteTransaction] = WeakSet()  # before whose first file leftovers were let go of
+        self._cleared: WeakSet[Any] = WeakSet()  # before whose first file leftovers were let go of
 
     # -- writing
 
@@ -64,23 +99,23 @@ class SqliteSpill:
 
     def _write(self, namespace: str, name: str, timeout: float, write: Any) -> str:
         engine = self._engine
-        engine.check_open()
+        engine.usability.check()
         if engine.read_only:
             raise ReadOnly(
                 f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
             )
-        refuse(engine.slot())  # what it struck may have the lock of the folder, and go on when this returns
+        refuse(engine.connection())  # what it struck may have the lock of the folder, and go on when this returns
         self.let_go_of_leftovers()
-        engine.check_in_place()  # else the folder would be made beside something else
+        engine.file.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self._hold.take(timeout), namespace, name)
         try:
-            with translated(self.folder.path):
+            with writing(self.folder.path):
                 text = spilled.text_of(write(pending))
         except BaseException:
             self._remove(pending)
             raise
         self._pending[text] = pending
-        transaction = engine.slot().current()
+        transaction = engine.connection().current()
         if transaction is not None:
             pending.transaction = ref(transaction.outermost())
             self._end_with(transaction, text)
@@ -100,10 +135,10 @@ class SqliteSpill:
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
-                sync_named(part.file, pending.folder)  # whoever left it may have been killed before
+                pending.folder.sync_file(part.file)  # its writer may have been killed before it was synced
         return list(parts)
 
-    def claim(self, text: str, transaction: SqliteTransaction) -> None:
+    def claim(self, text: str, transaction: Ending) -> None:
         """A row that names these files was written in that transaction, and with it they stay or go.
 
         Raises:
@@ -123,7 +158,7 @@ class SqliteSpill:
         if pending is not None and not pending.is_stored:  # else its transaction decides
             self._rolled_back(text)
 
-    def _end_with(self, transaction: SqliteTransaction, text: str) -> None:
+    def _end_with(self, transaction: Ending, text: str) -> None:
         transaction.on_rollback(partial(self._rolled_back, text))
         transaction.on_commit(partial(self._committed, text))
 
@@ -139,7 +174,7 @@ class SqliteSpill:
         pending = self._pending.pop(text, None)
         if pending is None:
             return
-        if self._engine.is_lost() or (pending.is_stored and self._may_be_named(pending, text)):
+        if self._engine.usability.is_forked or (pending.is_stored and self._may_be_named(pending, text)):
             pending.release()
         else:
             self._remove(pending)
@@ -163,7 +198,7 @@ class SqliteSpill:
 
         But for a signal handler, or a finalizer, that struck it while it packs another one.
         """
-        current = self._engine.slot().current()
+        current = self._engine.connection().current()
         transaction = None if current is None else current.outermost()
         if transaction in self._cleared:  # all that came since is of that transaction
             return
@@ -193,7 +228,7 @@ class SqliteSpill:
         return spill_reading.copied(self.folder, part)
 
     def buffer(self, part: Part, *, mapped: bool, verify: bool) -> memoryview:
-        if mapped and not self._engine.network:  # there, a server that cuts a file short ends whoever has it mapped
+        if mapped and self._engine.strategy.maps_files:
             return spill_reading.mapped(self.folder, part, verify=verify)
         view = spill_reading.private(self.folder, part, verify=verify)
         return view.toreadonly() if mapped else view
@@ -205,8 +240,7 @@ class SqliteSpill:
         refuse_hollow(self.folder, parts)
 
     def contents(self, part: Part) -> bytes | None:
-        found: bytes | None = spill_reading.contents(self.folder, part)
-        return found
+        return spill_reading.contents(self.folder, part)
 
     # -- what nobody needs any more
 
@@ -219,7 +253,7 @@ class SqliteSpill:
         """
         files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        least = -1 if self._engine.network else 0
+        least = -1 if self._engine.strategy.journal != "WAL" else 0
         if not files or busy or not frames == folded >= least:
             return 0, 0
         try:
@@ -230,23 +264,23 @@ class SqliteSpill:
         return len(gone), freed
 
     def orphans(self, timeout: float) -> list[str]:
-        with translated(self.folder.path), suppress(FileNotFoundError):
-            with self.folder.opened() as descriptor:
-                if not lock_exclusively(descriptor, NO_WAIT if self._engine.slot().current() else timeout):
-                    return []  # of files that are being written nobody can say it
-                listed = self.folder.files(descriptor)
-                unlock(descriptor)
+        with writing(self.folder.path), suppress(FileNotFoundError):
+            with self.folder.opened() as folder:
+                if not folder.lock_exclusively(NO_WAIT if self._engine.connection().current() else timeout):
+                    return []  # files that are being written look like orphans
+                listed = folder.files()
+                folder.unlock()
                 left = self.unnamed(listed) if listed else set()
-                return sorted(left & self.folder.files(descriptor))  # less what was garbage, and is gone by now
+                return sorted(left & folder.files())  # less what was garbage, and is gone by now
         return []
 
     def unnamed(self, files: Iterable[str]) -> set[str]:
         """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.
 
-        None over a network, where the lock of a folder is known to its own machine alone: another one may be writing
+        None where the lock of the folder does not tell of all writers: over a network another machine may be writing
         them.
         """
-        if self._engine.network:
+        if not self._engine.strategy.knows_writers:
             return set()
         rows = self._engine.read_together([(sql.EVERY_SPILL, ()), (sql.EVERY_GARBAGE, ())], 0.0, NO_WAIT, by_id)
         named: set[str] = set()
@@ -274,7 +308,7 @@ def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
         raise
 
 
-def dropped(engine: Engine, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
+def dropped(engine: Host, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
     """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
     files: list[str] = []
     size = 0

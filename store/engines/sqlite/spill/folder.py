@@ -1,34 +1,147 @@
 """The folder `<database>-spill/`: its files, and who may remove them. Knows nothing of rows.
 
 Every file is opened relative to a descriptor of the folder, which is opened for the occasion: neither the folder nor
-a file may be a link, so nothing is ever followed out of it. Whoever writes holds a shared lock (flock) on the folder
-from before the first file is made until the row that names them is committed; whoever removes orphans holds it
-exclusively, and so never takes the files of a write in progress for leftovers.
+a file may be a link, so nothing is ever followed out of it. A writer holds a shared lock (flock) on the folder from
+before the first file is made until the row that names them is committed; orphans are removed under an exclusive lock,
+so the files of a write in progress are never taken for leftovers.
+
+Where the system opens no folders (Windows), files are opened by their paths, and nothing locks the folder: then
+orphans stay.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.errors import LockTimeout, StorageError
 from store.rows.spilled import is_file
 from store.system.clock import steady_clock
-from store.system.descriptors import Descriptor
-from store.system.file_status import LOOK_AT_LOG
+from store.system.descriptors import NO_FOLLOW, Descriptor
+from store.system.file_status import LOOK_AT_LOG, writing
 from store.system.refusals import advice
 from store.system.rights import folder_mode, give_rights
 from store.system.syncing import sync_folder
 
+try:
+    import fcntl
+except ImportError:
+    fcntl = None  # type: ignore[assignment]
+
 RETRY_SECONDS = 0.002  # between two attempts at the lock of the folder
 ATTEMPTS = 10  # to lock the folder that is at the path
 
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPENS_FOLDERS = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd
+LOCKS_FOLDERS = OPENS_FOLDERS and fcntl is not None
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | NO_FOLLOW
+
+
+class OpenFolder:
+    """The folder, open until `close` or the end of the object. Raises: OSError: it is a link, or no folder."""
+
+    __slots__ = ("__weakref__", "_descriptor", "_path")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = Descriptor(path, _FOLDER) if OPENS_FOLDERS else None
+        if self._descriptor is None and not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+
+    def open(self, file: str, flags: int) -> Descriptor:
+        """A file in it; one that is made is its user's alone. Raises: OSError."""
+        path, above = self._place_of(file)
+        return Descriptor(path, flags, 0o600, dir_fd=above)
+
+    def status(self, file: str) -> os.stat_result:
+        """The status of a file in it, or of a link. Raises: OSError."""
+        path, above = self._place_of(file)
+        return os.stat(path, dir_fd=above, follow_symlinks=False)
+
+    def files(self) -> set[str]:
+        """The names of all files that are called as ours are."""
+        place = self._path if self._descriptor is None else self._descriptor.number
+        return {name for name in os.listdir(place) if is_file(name)}
+
+    def unlink(self, file: str) -> int | None:
+        """The bytes that were given back; None where the file could not be removed."""
+        path, above = self._place_of(file)
+        try:
+            status = self.status(file)
+            os.unlink(path, dir_fd=above)
+        except FileNotFoundError:
+            return 0
+        except OSError:
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+    def sync(self) -> None:
+        """The names of its files are on the disk when this returns. Raises: OSError."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor.number)
+
+    def sync_file(self, file: str) -> None:
+        """A file that was there, and its name: it may have been left unsynced. Raises: OSError."""
+        with self.open(file, (os.O_RDONLY if OPENS_FOLDERS else os.O_RDWR) | NO_FOLLOW) as descriptor:
+            os.fsync(descriptor)
+        self.sync()
+
+    def is_at(self, path: str) -> bool:
+        """Whether it is the folder that is at the path now."""
+        if self._descriptor is None:
+            return os.path.isdir(path)
+        try:
+            return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(self._descriptor.number))
+        except OSError:
+            return False
+
+    def identity(self) -> tuple[int, int]:
+        """Its device and inode."""
+        status = os.lstat(self._path) if self._descriptor is None else os.fstat(self._descriptor.number)
+        return status.st_dev, status.st_ino
+
+    def give_rights(self, database: os.stat_result) -> None:
+        """Give it those that go with the rights of a database. Raises: OSError."""
+        target = self._path if self._descriptor is None else self._descriptor.number
+        give_rights(target, database, folder_mode(database.st_mode))
+
+    def lock_shared(self, timeout: float) -> bool:
+        """Keep its files from being removed as orphans until it is closed; whether that was done in time."""
+        return not LOCKS_FOLDERS or self._lock(fcntl.LOCK_SH, timeout)
+
+    def lock_exclusively(self, timeout: float) -> bool:
+        """Whether nobody is writing files any more, nor begins to until it is unlocked or closed."""
+        return LOCKS_FOLDERS and self._lock(fcntl.LOCK_EX, timeout)
+
+    def unlock(self) -> None:
+        """Let others write again."""
+        if LOCKS_FOLDERS and self._descriptor is not None:
+            fcntl.flock(self._descriptor.number, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Its lock goes with it."""
+        if self._descriptor is not None:
+            self._descriptor.close()
+
+    def _lock(self, how: int, timeout: float) -> bool:
+        assert self._descriptor is not None
+        deadline = steady_clock() + timeout
+        while True:
+            try:
+                fcntl.flock(self._descriptor.number, how | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if steady_clock() >= deadline:
+                    return False
+                time.sleep(RETRY_SECONDS)
+
+    def _place_of(self, file: str) -> tuple[str, int | None]:
+        if self._descriptor is None:
+            return os.path.join(self._path, file), None
+        return file, self._descriptor.number
 
 
 class Folder:
@@ -41,10 +154,10 @@ class Folder:
         self._was_made = False  # by this object
 
     @contextmanager
-    def opened(self) -> Iterator[int]:
-        """Its descriptor. Raises: FileNotFoundError: there is none. StorageError: it cannot be read."""
+    def opened(self) -> Iterator[OpenFolder]:
+        """The folder for the length of the block. Raises: FileNotFoundError: there is none. StorageError."""
         try:
-            descriptor = self._open()
+            folder = self._open()
         except (FileNotFoundError, StorageError):
             raise
         except OSError as exc:
@@ -53,62 +166,52 @@ class Folder:
                 errno=exc.errno,
                 path=self.path,
             ) from exc
-        with descriptor as number:
-            yield number
+        try:
+            yield folder
+        finally:
+            folder.close()
 
-    def hold(self, timeout: float) -> Descriptor:
-        """A descriptor that keeps its files from being removed as orphans until it is closed; makes the folder.
+    def hold(self, timeout: float) -> OpenFolder:
+        """The folder, which is made, its files kept from being removed as orphans until it is closed.
 
         Raises:
             ReadOnly, StorageError: it cannot be made or opened. LockTimeout: orphans are being removed.
         """
         for left in reversed(range(ATTEMPTS)):
-            descriptor = self._open_or_make()
+            folder = self._open_or_make()
             try:
-                with translated(self.path):
-                    self._sync_name(descriptor.number)
-                    if not lock(descriptor.number, fcntl.LOCK_SH, timeout):
+                with writing(self.path):
+                    self._sync_name(folder.identity())
+                    if not folder.lock_shared(timeout):
                         raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
                     # Else `remove_if_made` was faster; or this file system numbers a folder anew at each look.
-                    if self.is_at_path(descriptor.number) or not left:
-                        return descriptor
+                    if folder.is_at(self.path) or not left:
+                        return folder
             except BaseException:
-                descriptor.close()
+                folder.close()
                 raise
-            descriptor.close()
+            folder.close()
         raise AssertionError("the last attempt returns or raises")
-
-    def is_at_path(self, descriptor: int) -> bool:
-        """Whether a descriptor is of the folder that is at the path now."""
-        try:
-            return os.path.samestat(os.stat(self.path, follow_symlinks=False), os.fstat(descriptor))
-        except OSError:
-            return False
 
     def remove_if_made(self) -> None:
         """Removes the folder if this object made it, it is empty, and nobody is writing files into it."""
-        if not self._was_made:
-            return
-        with suppress(OSError, StorageError), self._open() as descriptor:
-            if lock_exclusively(descriptor, 0.0) and self.is_at_path(descriptor):
-                os.rmdir(self.path)
-
-    def files(self, descriptor: int) -> set[str]:
-        """The names of all files that are called as ours are."""
-        return {name for name in os.listdir(descriptor) if is_file(name)}
+        if self._was_made:
+            with suppress(OSError, StorageError), self.opened() as folder:
+                if folder.lock_exclusively(0.0) and folder.is_at(self.path):
+                    os.rmdir(self.path)
 
     def remove(self, files: Iterable[str]) -> tuple[list[str], int]:
         """Removes those files, and syncs the folder: which are gone now, and how many bytes that gave back."""
         gone: list[str] = []
         freed = 0
         try:
-            with self.opened() as descriptor:
+            with self.opened() as folder:
                 for file in filter(is_file, files):
-                    size = _unlink(file, descriptor)
+                    size = folder.unlink(file)
                     if size is not None:
                         gone.append(file)
                         freed += size
-                os.fsync(descriptor)
+                folder.sync()
         except FileNotFoundError:
             return list(files), 0
         return gone, freed
@@ -117,9 +220,9 @@ class Folder:
         """The status of the database, whose rights the files get."""
         return os.stat(self.database)
 
-    def _open(self) -> Descriptor:
+    def _open(self) -> OpenFolder:
         try:
-            return Descriptor(self.path, _FOLDER)
+            return OpenFolder(self.path)
         except OSError as exc:
             if exc.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise StorageError(
@@ -129,8 +232,8 @@ class Folder:
                 ) from exc
             raise
 
-    def _open_or_make(self) -> Descriptor:
-        with translated(self.path):
+    def _open_or_make(self) -> OpenFolder:
+        with writing(self.path):
             try:
                 return self._open()
             except FileNotFoundError:
@@ -139,78 +242,21 @@ class Folder:
 
     def _make(self) -> None:
         """With the rights of the database, as SQLite makes its log."""
-        status = self.rights()
+        rights = self.rights()
         try:
             os.mkdir(self.path, 0o700)
         except FileExistsError:
             return
         self._was_made = True
-        with self._open() as descriptor:
-            give_rights(descriptor, status, folder_mode(status.st_mode))
-
-    def _sync_name(self, descriptor: int) -> None:
-        """Once, also where the folder was there: whoever made it may have been killed before it was synced."""
-        status = os.fstat(descriptor)
-        folder = status.st_dev, status.st_ino
-        if self._synced == folder:
-            return
-        # A folder may be such that it can be written and not read; SQLite goes on as well.
-        with suppress(PermissionError):
-            sync_folder(os.path.dirname(self.path))
-        self._synced = folder
-
-
-def lock(descriptor: int, how: int, timeout: float) -> bool:
-    """Lock the folder, waiting for as long; whether that was done. The lock goes with the descriptor."""
-    deadline = steady_clock() + timeout
-    while True:
+        folder = self._open()
         try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if steady_clock() >= deadline:
-                return False
-            time.sleep(RETRY_SECONDS)
+            folder.give_rights(rights)
+        finally:
+            folder.close()
 
-
-def lock_exclusively(descriptor: int, timeout: float) -> bool:
-    """Whether nobody is writing files any more, nor begins to while the descriptor is open."""
-    return lock(descriptor, fcntl.LOCK_EX, timeout)
-
-
-def unlock(descriptor: int) -> None:
-    """Let others write again."""
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-
-def unwritable(exc: OSError, path: str) -> StorageError | ReadOnly:
-    """The error of ours for a file or folder that could not be written."""
-    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ReadOnly(
-            f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
-        )
-    what = advice(exc, "the file system refused; see its log and try again")
-    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
-
-
-@contextmanager
-def translated(path: str) -> Iterator[None]:
-    """In it, what the system says of the folder is an error of ours. Raises: StorageError, ReadOnly."""
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as exc:
-        raise unwritable(exc, path) from exc
-
-
-def _unlink(file: str, descriptor: int) -> int | None:
-    """The bytes that were given back; None where the file could not be removed."""
-    try:
-        status = os.stat(file, dir_fd=descriptor, follow_symlinks=False)
-        os.unlink(file, dir_fd=descriptor)
-    except FileNotFoundError:
-        return 0
-    except OSError:
-        return None
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+    def _sync_name(self, folder: tuple[int, int]) -> None:
+        """Once, also where the folder was there: its maker may have been killed before it was synced."""
+        if self._synced != folder:
+            with suppress(PermissionError):  # a folder that can be written and not read; SQLite goes on as well
+                sync_folder(os.path.dirname(self.path))
+            self._synced = folder

@@ -5,7 +5,6 @@ Only of a record of somebody else does that matter: what we wrote takes what the
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from store.engines.sqlite.spill.folder import Folder
@@ -42,15 +41,16 @@ def _disk_bytes(folder: Folder, parts: Sequence[Part]) -> dict[object, int]:
     """By inode, what each file takes on disk; one that is missing or cannot be looked at counts as full."""
     found: dict[object, int] = {}
     try:
-        with folder.opened() as above:
+        with folder.opened() as opened:
             for part in parts:
                 try:
-                    status = os.stat(part.file, dir_fd=above, follow_symlinks=False)
-                except OSError:  # whoever opens it says why
+                    status = opened.status(part.file)
+                except OSError:  # opening it says why
                     found[part.file] = part.bytes
                 else:
-                    # https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/sys_stat.h.html
-                    found[status.st_dev, status.st_ino] = status.st_blocks * 512
+                    # https://pubs.opengroup.org/onlinepubs/9699919799/basedefs/sys_stat.h.html; none on Windows
+                    blocks = getattr(status, "st_blocks", None)
+                    found[status.st_dev, status.st_ino] = part.bytes if blocks is None else blocks * 512
     except FileNotFoundError:  # the folder
         return {part.file: part.bytes for part in parts}
     return found

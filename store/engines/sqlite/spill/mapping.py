@@ -46,7 +46,9 @@ _FIXED = 0x10  # MAP_FIXED, of Linux and macOS; `mmap` does not name it
 
 @cache
 def _library() -> Any:
-    """The C library; None where there is no ctypes."""
+    """The C library; None where there is no ctypes, or no place for a map can be chosen."""
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return None
     try:
         import ctypes
 

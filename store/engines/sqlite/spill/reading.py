@@ -8,19 +8,15 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from store.engines.sqlite.spill.folder import Folder
 from store.engines.sqlite.spill.mapping import map_file
 from store.errors import Corrupt, StorageError
 from store.rows.spilled import Part, checksum
-from store.system.descriptors import Descriptor
+from store.system.descriptors import READ
 from store.system.refusals import advice
 
 CHUNK_BYTES = 8 * 1024 * 1024
-
-# NONBLOCK: a pipe that somebody put there must not make us wait for its other end.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def copied(folder: Folder, part: Part) -> bytes:
@@ -98,7 +94,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
     """Its descriptor, and whether nobody but this user and the database's could have it changed."""
     try:
         with folder.opened() as above:
-            opened = Descriptor(part.file, _FILE, dir_fd=above)
+            opened = above.open(part.file, READ)
     except FileNotFoundError as exc:
         raise _corrupt(folder, part, "is missing") from exc
     except StorageError:  # it is the folder
@@ -115,7 +111,7 @@ def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
         if status.st_size != part.bytes:
             what = "truncated" if status.st_size < part.bytes else "longer than it was written"
             raise _corrupt(folder, part, f"is {what}: it has {status.st_size} bytes, and {part.bytes} belong there")
-        yield descriptor, status.st_uid in _owners(folder)
+        yield descriptor, not hasattr(os, "geteuid") or status.st_uid in _owners(folder)
     except OSError as exc:
         raise _unreadable(folder, part, exc) from exc
     finally:
@@ -133,11 +129,12 @@ def _owners(folder: Folder) -> set[int]:
 
 def _fill(folder: Folder, part: Part, descriptor: int, view: memoryview) -> None:
     done = 0
-    while done < len(view):
-        count = os.readv(descriptor, [view[done : done + CHUNK_BYTES]])
-        if not count:
-            raise _corrupt(folder, part, "was truncated while it was read")
-        done += count
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        while done < len(view):
+            count = file.readinto(view[done : done + CHUNK_BYTES])
+            if not count:
+                raise _corrupt(folder, part, "was truncated while it was read")
+            done += count
 
 
 def _check(folder: Folder, part: Part, view: memoryview) -> None:
@@ -161,11 +158,11 @@ def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
     )
 
 
-def contents(folder: Folder, part: Part) -> Any:
+def contents(folder: Folder, part: Part) -> bytes | None:
     """What there is of a file, whatever it says, for an export that loses nothing; None where it is missing."""
     try:
         with folder.opened() as above:
-            opened = Descriptor(part.file, _FILE, dir_fd=above)
+            opened = above.open(part.file, READ)
     except OSError:
         return None
     with opened as descriptor, open(descriptor, "rb", buffering=0, closefd=False) as file:

@@ -7,37 +7,37 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from store.engines.sqlite.spill.folder import Folder
+from store.engines.sqlite.spill.folder import Folder, OpenFolder
 from store.rows.spilled import Part, checksum, new_file
-from store.system.descriptors import Descriptor
+from store.system.descriptors import NEW
 from store.system.rights import give_rights
 
 CHUNK_BYTES = 8 * 1024 * 1024  # of one write: an interrupt waits for no more
 HASHED_BESIDE_BYTES = 4 * 1024 * 1024  # from here on a thread hashes while the kernel writes and syncs
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-
-def write_parts(folder: Folder, descriptor: int, prefix: str, contents: Sequence[Any], made: list[str]) -> list[Part]:
+def write_parts(
+    folder: Folder, opened: OpenFolder, prefix: str, contents: Sequence[Any], made: list[str]
+) -> list[Part]:
     """Writes and syncs a file for each content, bytes or another flat buffer; `made` gets each name before that."""
     database = folder.rights()
     parts = []
     for content in contents:
         made.append(new_file(prefix))
-        parts.append(_write(descriptor, made[-1], memoryview(content).cast("B"), database))
-    os.fsync(descriptor)
+        parts.append(_write(opened, made[-1], memoryview(content).cast("B"), database))
+    opened.sync()
     return parts
 
 
-def write_as(folder: Folder, descriptor: int, file: str, content: Any) -> Part:
+def write_as(folder: Folder, opened: OpenFolder, file: str, content: Any) -> Part:
     """The same for one file that has its name already. Raises: FileExistsError."""
-    part = _write(descriptor, file, memoryview(content).cast("B"), folder.rights())
-    os.fsync(descriptor)
+    part = _write(opened, file, memoryview(content).cast("B"), folder.rights())
+    opened.sync()
     return part
 
 
-def _write(folder: int, file: str, content: memoryview, database: os.stat_result) -> Part:
-    with Descriptor(file, _NEW, 0o600, dir_fd=folder) as descriptor:
+def _write(folder: OpenFolder, file: str, content: memoryview, database: os.stat_result) -> Part:
+    with folder.open(file, NEW) as descriptor:
         give_rights(descriptor, database, database.st_mode & 0o666)
         with _Hashing(content) as hashing:
             written = 0

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from store.engines.sqlite.engine import log_names, wal_index
-from store.engines.sqlite.engine.kept_files import FileLock
-from store.engines.sqlite.engine.log_names import UNSETTLED, Names
-from store.system import kept_locks, mounts
+from store.engines.sqlite.engine import log_files, wal_index
+from store.engines.sqlite.engine.log_files import UNSTABLE, LogFiles
+from store.engines.sqlite.engine.log_locks import FileLock
+from store.system import mounts, range_locks
 from store.system.mounts import Mount, places_of
 
-needs_kept_locks = pytest.mark.skipif(
-    not kept_locks.AVAILABLE, reason="this system has no open file description locks: NOTHING here was tested"
+needs_range_locks = pytest.mark.skipif(
+    not range_locks.AVAILABLE, reason="this system has no open file description locks: NOTHING here was tested"
 )
 LOCK_ALL = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
 
@@ -41,35 +41,35 @@ def file(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     os.close(number)
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_lock_outlives_every_close_of_the_file(file: tuple[Path, int]) -> None:
     path, number = file
-    assert kept_locks.share(number, 0, 10)
+    assert range_locks.share(number, 0, 10)
     path.read_bytes()
     assert not another_may_have(path)
-    kept_locks.unlock(number, 0, 10)
+    range_locks.unlock(number, 0, 10)
     assert another_may_have(path)
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_lock_of_the_process_is_seen_and_taken_again(file: tuple[Path, int]) -> None:
     path, number = file
-    assert kept_locks.holder(number) is None
-    kept_locks.share_as_process(number, 0, 10)
-    assert kept_locks.holder(number) == os.getpid()
+    assert range_locks.holder(number) is None
+    range_locks.share_as_process(number, 0, 10)
+    assert range_locks.holder(number) == os.getpid()
     path.read_bytes()
-    assert kept_locks.holder(number) is None
+    assert range_locks.holder(number) is None
 
 
-@needs_kept_locks
+@needs_range_locks
 def test_lock_that_somebody_has_for_writing(file: tuple[Path, int]) -> None:
     path, number = file
     with path.open("r+b") as other:
         fcntl.lockf(other, fcntl.LOCK_EX)
-        assert not kept_locks.share(number, 0, 10)
-    assert kept_locks.share(number, 0, 10)
+        assert not range_locks.share(number, 0, 10)
+    assert range_locks.share(number, 0, 10)
     with pytest.raises(OSError, match="Bad file descriptor"):
-        kept_locks.share(9999, 0, 10)
+        range_locks.share(9999, 0, 10)
 
 
 def test_held_file_stays_open(tmp_path: Path) -> None:
@@ -98,26 +98,26 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def names(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Names, list[float]]]:
+def names(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[LogFiles, list[float]]]:
     """Of a database with a log, at a time that the test sets."""
     now = [1000.0]
-    monkeypatch.setattr(log_names, "steady_clock", lambda: now[0])
+    monkeypatch.setattr(log_files, "steady_clock", lambda: now[0])
     for suffix in ("", "-wal", "-shm"):
         Path(f"{path}{suffix}").write_bytes(b"x" * 100)
-    names = Names(str(path))
+    names = LogFiles(str(path))
     assert names.learn()
     with open(f"{path}-wal"), open(f"{path}-shm"):  # as SQLite has them open: no inode comes back
         yield names, now
     names.forget()
 
 
-def settle(names: Names, now: list[float], seconds: float = 0.06) -> None:
+def settle(names: LogFiles, now: list[float], seconds: float = 0.06) -> None:
     assert names.check(names.begin())
     now[0] += seconds
     assert names.check(names.begin())
 
 
-def test_folder_settles_once_its_next_change_would_be_seen(names: tuple[Names, list[float]]) -> None:
+def test_folder_settles_once_its_next_change_would_be_seen(names: tuple[LogFiles, list[float]]) -> None:
     it, now = names
     settle(it, now, 0.04)
     assert it.unchanged() is None
@@ -129,12 +129,12 @@ def test_folder_settles_once_its_next_change_would_be_seen(names: tuple[Names, l
 
 
 def test_folder_with_coarse_times_settles_late(
-    names: tuple[Names, list[float]], path: Path, monkeypatch: pytest.MonkeyPatch
+    names: tuple[LogFiles, list[float]], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     it, now = names
-    monkeypatch.setattr(log_names, "_mark", lambda status: (5_000_000_000, status.st_ino, status.st_dev))
+    monkeypatch.setattr(log_files, "_mark", lambda status: (5_000_000_000, status.st_ino, status.st_dev))
     settle(it, now, 2.9)
-    assert it._changed == UNSETTLED
+    assert it._changed == UNSTABLE
     now[0] += 0.2
     assert it.check(it.begin())
     assert it._changed == 5_000_000_000
@@ -143,11 +143,11 @@ def test_folder_with_coarse_times_settles_late(
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("how", ["deleted", "replaced", "moved"])
 def test_name_that_changes_in_a_settled_folder(
-    names: tuple[Names, list[float]], path: Path, suffix: str, how: str
+    names: tuple[LogFiles, list[float]], path: Path, suffix: str, how: str
 ) -> None:
     it, now = names
     settle(it, now)
-    assert it.is_log_kept()
+    assert it.is_kept()
     gone = Path(f"{path}{suffix}")
     if how == "moved":
         gone.rename(path.with_name("moved"))
@@ -155,19 +155,19 @@ def test_name_that_changes_in_a_settled_folder(
         gone.unlink()
     if how == "replaced":
         gone.touch()
-    assert (it.unchanged(), it.is_log_kept(), it.check(it.begin())) == (None, False, False)
+    assert (it.unchanged(), it.is_kept(), it.check(it.begin())) == (None, False, False)
 
 
 @pytest.mark.parametrize("settled", [True, False])
-def test_other_names_may_change(names: tuple[Names, list[float]], path: Path, settled: bool) -> None:
+def test_other_names_may_change(names: tuple[LogFiles, list[float]], path: Path, settled: bool) -> None:
     it, now = names
     if settled:
         settle(it, now)
     path.with_name("another").touch()
-    assert (it.unchanged(), it.is_log_kept(), it.check(it.begin())) == (None, True, True)
+    assert (it.unchanged(), it.is_kept(), it.check(it.begin())) == (None, True, True)
 
 
-def test_folder_that_was_moved_away(names: tuple[Names, list[float]], path: Path) -> None:
+def test_folder_that_was_moved_away(names: tuple[LogFiles, list[float]], path: Path) -> None:
     it, now = names
     settle(it, now)
     other = path.parent.with_name("elsewhere")
@@ -194,7 +194,7 @@ def test_folder_that_was_moved_away(names: tuple[Names, list[float]], path: Path
     ids=["nothing", "log", "both", "empty", "written", "checkpoint", "moved", "index"],
 )
 def test_log_that_may_be_folded_in(
-    names: tuple[Names, list[float]], path: Path, happens: Callable[[Path], object], folded: bool
+    names: tuple[LogFiles, list[float]], path: Path, happens: Callable[[Path], object], folded: bool
 ) -> None:
     it, _ = names
     assert it.check(it.begin())

@@ -6,33 +6,27 @@ An engine joins before SQLite opens the log, and its connections leave as they a
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
-from weakref import WeakSet, WeakValueDictionary, ref
+from weakref import WeakSet, WeakValueDictionary
 
 from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.engine.kept_files import locks_on
-from store.engines.sqlite.engine.log_names import Inode, Names, inode_of
-from store.engines.sqlite.engine.place import moved
+from store.engines.sqlite.engine.log_files import Inode, LogFiles, inode_of
+from store.engines.sqlite.engine.log_locks import locks_on
 from store.engines.sqlite.errors import busy
-from store.errors import StorageError
-from store.system.refusals import advice
 
-# What became of what was committed when the log was taken away.
+# Where the commits are after the log was taken away.
 IN_LOG = "what was committed is in the log that is there"
 IN_DATABASE = "what was committed before is in the database"
 LOST = "what was committed since the last checkpoint may be lost with it"
 
 # Weak: an interrupt may lose an engine on the way, and what it held would be held for good.
-_present: WeakValueDictionary[Inode, Presence] = WeakValueDictionary()
+_shared: WeakValueDictionary[Inode, SharedDatabase] = WeakValueDictionary()
 
 
 class Member(Protocol):
-    """An engine, as its presence sees it."""
+    """An engine, as the others see it."""
 
     def has_any_connection(self) -> bool:
         """Whether one is open, with a log or without."""
@@ -44,18 +38,18 @@ class Member(Protocol):
         """Close its connections; one that a thread is using is waited for so long, and else is closed after that."""
 
 
-class Presence:
+class SharedDatabase:
     """Of one database, by its device and inode; there is one for as long as the process has connections to it."""
 
     def __init__(self, path: str, inode: Inode) -> None:
-        self.names = Names(path)
+        self.logs = LogFiles(path)
         self.inode = inode
         self._path = path
         self._locks = locks_on(path, inode)
         self._members: WeakSet[Member] = WeakSet()
         self._owner = os.getpid()
-        self._is_lost = False
-        self._may_be_missed = True  # what was committed, once it is
+        self._has_lost_log = False
+        self._may_be_missed = True  # whether commits may be lost with the log
 
     def join(self, member: Member) -> None:
         """Before `member` opens a connection.
@@ -63,13 +57,13 @@ class Presence:
         Raises:
             sqlite3.OperationalError: somebody is just closing the log, or still has one here that was removed.
         """
-        if self._is_lost or not self._locks.take():
+        if self._has_lost_log or not self._locks.take():
             raise busy()
         self._members.add(member)
 
     def opened(self) -> None:
         """After it opened one with a log: nobody takes that away any more. Raises: as `join`."""
-        if not self._locks.take_index(self._path) or not self.names.learn():
+        if not self._locks.take_index(self._path) or not self.logs.learn():
             raise busy()
 
     def is_unused(self) -> bool:
@@ -77,13 +71,13 @@ class Presence:
         return not any(member.has_any_connection() for member in list(self._members))
 
     def leave(self, conn: sqlite3.Connection | None) -> None:
-        """Close a connection, which no slot has any more; the last one folds in the log, if that is ours."""
+        """Close a connection, which no thread has any more; the last one folds in the log, if that is ours."""
         if self._owner != os.getpid():  # the locks are the parent's as well
             close(conn)
             return
         try:
             with wal_index.opening():
-                if conn is not None and self.names.is_known() and self.is_unused():
+                if conn is not None and self.logs.is_known() and self.is_unused():
                     self._allow_folding()
         finally:
             self._close(conn)
@@ -98,9 +92,9 @@ class Presence:
 
     def release(self) -> None:
         """Nothing is open any more."""
-        if _present.get(self.inode) is self:
-            del _present[self.inode]
-            self.names.forget()
+        if _shared.get(self.inode) is self:
+            del _shared[self.inode]
+            self.logs.forget()
             self._locks.release()
 
     def lose_log(self, seconds: float) -> bool:
@@ -109,25 +103,25 @@ class Presence:
         One that another thread is using is waited for, so many seconds each. Returns whether something may be lost.
         """
         with wal_index.opening():
-            is_first, self._is_lost = not self._is_lost, True
-        before, is_there = self.names.database(), self.names.is_log_there()
+            is_first, self._has_lost_log = not self._has_lost_log, True
+        before, is_there = self.logs.database_stamp(), self.logs.is_there()
         if is_first:
             self._fail(LOST)
         for member in list(self._members):
             member.close_connections(seconds)
-        if is_first and (is_there or self.names.database() != before):
+        if is_first and (is_there or self.logs.database_stamp() != before):
             self._may_be_missed = False
             self._fail(IN_LOG if is_there else IN_DATABASE)
         return self._may_be_missed
 
     def _allow_folding(self) -> None:
         """The order matters: until SQLite has closed, one lock or the other keeps everybody else's last close off."""
-        if self.names.may_be_folded() and self._locks.hand_over() and self.names.may_be_folded():
-            self.names.forget()
+        if self.logs.may_be_folded() and self._locks.hand_over() and self.logs.may_be_folded():
+            self.logs.forget()
             self._locks.drop()
             return
         self._locks.keep_log()
-        if inode_of(self._path) == self.inode and not self.names.is_log_there():
+        if inode_of(self._path) == self.inode and not self.logs.is_there():
             self._fail(LOST)
 
     def _fail(self, outcome: str) -> None:
@@ -139,78 +133,21 @@ class Presence:
             member.fail(error)
 
 
-class Membership:
-    """What one engine has of the presence of its database; without an inode, or a log, there is none."""
-
-    def __init__(self, member: Member, path: str, inode: Inode | None) -> None:
-        self._member = ref(member)
-        self._path = path
-        self._inode = inode
-        self._present: Presence | None = None
-        self.names: Names | None = None
-        """The log, once a connection to the file was opened."""
-
-    def join(self) -> None:
-        """Before a connection is opened; `opening` is held. Raises: StorageError, sqlite3.OperationalError."""
-        member = self._member()
-        if self._inode is not None and member is not None:
-            with _reachable(self._path):
-                self._present = join(self._path, self._inode, member)
-            self.names = self._present.names
-
-    def opened(self) -> None:
-        """After one with a log was. Raises: as `join`."""
-        if self._present is not None:
-            with _reachable(self._path):
-                self._present.opened()
-
-    def leave(self, conn: sqlite3.Connection | None) -> None:
-        """Close a connection, or none where none could be opened."""
-        if self._present is None:
-            close(conn)
-        else:
-            self._present.leave(conn)
-
-    def lose_log(self, seconds: float) -> bool:
-        """`Presence.lose_log`."""
-        return self._present is not None and self._present.lose_log(seconds)
-
-    def forget(self) -> None:
-        """In a forked child: it is the parent's."""
-        self._present = self.names = None
-
-
 def close(conn: sqlite3.Connection | None) -> None:
-    """Close what was opened."""
+    """Close a connection, if there is one."""
     if conn is not None:
         conn.close()
 
 
-@contextmanager
-def _reachable(path: str) -> Iterator[None]:
-    """In it, what the system says of the file, its log and its index is an error of ours. Raises: StorageError."""
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in (errno.ENOENT, errno.ESTALE):
-            raise moved(path, "deleted" if exc.errno == errno.ENOENT else "replaced") from exc
-        raise StorageError(
-            f"{path} cannot be locked against the removal of its log: {exc.strerror}; "
-            + advice(exc, "see the file system's log and try again"),
-            errno=exc.errno,
-            path=path,
-        ) from exc
-
-
-def join(path: str, inode: Inode, member: Member) -> Presence:
-    """The presence of a database, the same for all; `opening` is held.
+def join(path: str, inode: Inode, member: Member) -> SharedDatabase:
+    """What is shared of a database, the same for all engines on it; `opening` is held.
 
     Raises:
         OSError: the path names another file, or none, or it cannot be opened. sqlite3.OperationalError.
     """
-    found = _present.get(inode)
+    found = _shared.get(inode)
     if found is None:
-        found = _present[inode] = Presence(path, inode)
+        found = _shared[inode] = SharedDatabase(path, inode)
     try:
         found.join(member)
     except BaseException:
@@ -222,4 +159,4 @@ def join(path: str, inode: Inode, member: Member) -> Presence:
 
 def renew() -> None:
     """In a forked child, before anything else: what is locked is the parent's, so it is closed and never unlocked."""
-    _present.clear()
+    _shared.clear()

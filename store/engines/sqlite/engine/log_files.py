@@ -19,14 +19,14 @@ _Folder = tuple[int, int, int]  # time of change, inode, device
 
 # How long a folder must have been as it is before the next change has another time for sure. The kernel's clock moves
 # on every 1 to 10 ms; some file systems store seconds, FAT every other one.
-SETTLED_SECONDS = 0.05
-SETTLED_COARSE_SECONDS = 3.0
-UNSETTLED = -1
+STABLE_SECONDS = 0.05
+STABLE_COARSE_SECONDS = 3.0
+UNSTABLE = -1
 _SECOND = 1_000_000_000
 
 
-class Names:
-    """Of one database and its log, and of the folder that has them."""
+class LogFiles:
+    """The write-ahead log of one database and its index, by their inodes, and the folder that has them."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -36,8 +36,8 @@ class Names:
         self._logs: list[Inode] = []  # as long as a connection has them open
         self._database: tuple[int, ...] | None = None  # as it was when the log was last in its place
         self._seen: tuple[_Folder, float] | None = None  # the folder, and since when it has been so
-        self._settled: Inode | None = None  # inode and device of a folder that has settled
-        self._changed = UNSETTLED  # and its time of change
+        self._stable: Inode | None = None  # inode and device of a folder that is stable
+        self._changed = UNSTABLE  # and its time of change
         self._looked = 0.0
 
     def learn(self) -> bool:
@@ -56,7 +56,7 @@ class Names:
 
     def forget(self) -> None:
         """The last connection is closed."""
-        self._logs, self._seen, self._changed, self._number = [], None, UNSETTLED, -1
+        self._logs, self._seen, self._changed, self._number = [], None, UNSTABLE, -1
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -68,12 +68,12 @@ class Names:
 
         That is at most a second ago.
         """
-        if self._changed != UNSETTLED and 0 <= steady_clock() - self._looked < LOOK_SECONDS:
+        if self._changed != UNSTABLE and 0 <= steady_clock() - self._looked < LOOK_SECONDS:
             try:
                 status = os.stat(self._folder)
             except OSError:
                 return None
-            if status.st_ctime_ns == self._changed and (status.st_ino, status.st_dev) == self._settled:
+            if status.st_ctime_ns == self._changed and (status.st_ino, status.st_dev) == self._stable:
                 return self._changed
         return None
 
@@ -90,15 +90,15 @@ class Names:
         logs = self._logs
         if not logs:
             return True
-        database = self.database()
+        database = self.database_stamp()
         if not self._are_in_place(logs):
-            self._changed = UNSETTLED
+            self._changed = UNSTABLE
             return False
         self._database = database
-        self._settle(*begun)
+        self._note_stable(*begun)
         return True
 
-    def is_log_kept(self) -> bool:
+    def is_kept(self) -> bool:
         """Whether log and index are in place, asked after each commit. Raises: OutcomeUnknown."""
         try:
             if os.fstat(self._number).st_ctime_ns == self._changed:
@@ -119,7 +119,7 @@ class Names:
         """Or another thread is closing the last connection just now, which takes them along after `forget`."""
         return not logs or self._find() == logs or self._logs is not logs
 
-    def is_log_there(self) -> bool:
+    def is_there(self) -> bool:
         """Whether the log is; its index may be gone."""
         return bool(self._logs) and inode_of(self._path + "-wal") == self._logs[0]
 
@@ -138,27 +138,27 @@ class Names:
         if self._has(self._logs):
             return True
         log = _status(self._path + "-wal")
-        is_removed = log is None or (log.st_size == 0 and not self.is_log_there())
-        return is_removed and self._database is not None and self.database() == self._database
+        is_removed = log is None or (log.st_size == 0 and not self.is_there())
+        return is_removed and self._database is not None and self.database_stamp() == self._database
 
     def note_folded(self) -> None:
         """The database was changed by ourselves, and the log is in place."""
         if self._logs and self._has(self._logs):
             self._note_database()
 
-    def database(self) -> tuple[int, ...] | None:
+    def database_stamp(self) -> tuple[int, ...] | None:
         """What is at its path, and when that was changed."""
         status = _status(self._path)
         return None if status is None else (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def _note_database(self) -> None:
-        self._database = self.database()
+        self._database = self.database_stamp()
 
     # -- the folder
 
     def _look_at_folder(self) -> _Folder | None:
         """Before the names in it: a change from now on is seen, by them or by it."""
-        if os.name != "posix":
+        if not hasattr(os, "O_DIRECTORY"):
             return None
         try:
             status = os.stat(self._folder)
@@ -166,14 +166,14 @@ class Names:
         except OSError:  # it is not open, or has been closed by another thread
             return None
 
-    def _settle(self, folder: _Folder | None, now: float) -> None:
-        self._changed = UNSETTLED
+    def _note_stable(self, folder: _Folder | None, now: float) -> None:
+        self._changed = UNSTABLE
         if folder is None:
             self._seen = None
         elif self._seen is None or self._seen[0] != folder:
             self._seen = folder, now
-        elif now - self._seen[1] >= (SETTLED_SECONDS if folder[0] % _SECOND else SETTLED_COARSE_SECONDS):
-            self._settled, self._looked = folder[1:], now
+        elif now - self._seen[1] >= (STABLE_SECONDS if folder[0] % _SECOND else STABLE_COARSE_SECONDS):
+            self._stable, self._looked = folder[1:], now
             self._changed = folder[0]
 
     def _find(self) -> list[Inode]:
@@ -210,6 +210,6 @@ def _mark(status: os.stat_result) -> _Folder:
 def _folder_at(path: str) -> Descriptor | None:
     """None where it may only be searched, or cannot be opened: then each name is looked at."""
     try:
-        return Descriptor(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC)
+        return Descriptor(path, os.O_RDONLY | os.O_DIRECTORY)
     except (OSError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""Rows as they are fetched, of a database that may be damaged: a walk ends where it does not move on.
+"""What is made of a statement's cursor; on a database that may be damaged a walk ends where it does not move on.
 
 The pages of a damaged tree can lead round in a circle, and the rows of it would never end.
 """
@@ -6,16 +6,35 @@ The pages of a damaged tree can lead round in a circle, and the rows of it would
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any, TypeVar
 
-from store.engines.sqlite.engine.slot import Fetch
 from store.errors import Corrupt
 from store.rows.row import Row
+
+T = TypeVar("T")
+Fetch = Callable[[sqlite3.Cursor], T]
+
+fetch_one: Fetch[Any] = sqlite3.Cursor.fetchone
+fetch_all: Fetch[list[Any]] = sqlite3.Cursor.fetchall
+row_count: Fetch[int] = attrgetter("rowcount")
 
 PAGE_ROWS = 256
 PAGE_PART = 16  # rows that are fetched at once
 PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
+
+
+class NotText(bytes):
+    """What stands in a column of text, and is no UTF-8."""
+
+
+def text_or_bytes(data: bytes) -> str | NotText:
+    """The `text_factory` of a connection that met such text."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return NotText(data)
 
 
 def by_id(cursor: sqlite3.Cursor, path: str, column: int = -1) -> Iterator[Any]:

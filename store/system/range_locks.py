@@ -16,6 +16,7 @@ try:
 except ImportError:  # Windows, where closing a descriptor drops the locks of no other
     fcntl = None  # type: ignore[assignment]
 
+IS_POSIX = fcntl is not None
 AVAILABLE = hasattr(fcntl, "F_OFD_SETLK") and struct.calcsize("P") == 8
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock: l_type, l_whence, l_start, l_len, l_pid
@@ -43,9 +44,9 @@ def share_as_process(descriptor: int, start: int, length: int) -> None:
     _set(fcntl.F_SETLK, descriptor, fcntl.F_RDLCK, start, length)
 
 
-def holder(descriptor: int) -> int | None:
-    """The process whose lock is in the way of locking all of the file; None: no lock is, -1: it is of no process."""
-    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+def holder(descriptor: int, start: int = 0, length: int = 0) -> int | None:
+    """The process whose lock is in the way of locking a range, or all; None: no lock is, -1: it is of no process."""
+    asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid
 

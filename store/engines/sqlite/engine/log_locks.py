@@ -8,17 +8,15 @@ drops. Where the system has no such locks, `FileLock` keeps at least programs of
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import sys
 from contextlib import suppress
 from typing import Protocol
 
 from store.engines.sqlite.engine import wal_index
-from store.engines.sqlite.engine.log_names import Inode
+from store.engines.sqlite.engine.log_files import Inode
 from store.engines.sqlite.opening.connection import connect
-from store.system import kept_locks
-from store.system.descriptors import Descriptor
+from store.system import range_locks
+from store.system.descriptors import READ, Descriptor, read_at
 from store.system.rights import make_beside
 
 try:
@@ -26,9 +24,9 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-# Where SQLite locks what a reader of a database holds, and whoever wants it alone: SHARED_FIRST and SHARED_SIZE of
-# its os.h. And the byte of the index that says that somebody has it mapped, UNIX_SHM_DMS of its os_unix.c: who finds
-# it free truncates the file.
+# The bytes of a database that SQLite locks for readers, and for a connection that wants it alone: SHARED_FIRST and
+# SHARED_SIZE of its os.h. And the byte of the index that says that a process has it mapped, UNIX_SHM_DMS of its
+# os_unix.c: a process that finds it free truncates the file.
 _SHARED = 0x40000002, 510
 _MAPPED = 128, 1
 _WAL = b"\2\2"  # bytes 18 and 19 of a database with a write-ahead log, https://www.sqlite.org/fileformat.html
@@ -67,8 +65,8 @@ class RangeLocks:
 
     def take(self) -> bool:
         number = self._database.number
-        if not self._locked and os.pread(number, _VERSIONS.stop, 0)[_VERSIONS] == _WAL:
-            self._locked = kept_locks.share(number, *_SHARED)
+        if not self._locked and read_at(number, _VERSIONS.stop, 0)[_VERSIONS] == _WAL:
+            self._locked = range_locks.share(number, *_SHARED)
             return self._locked
         return True
 
@@ -81,14 +79,14 @@ class RangeLocks:
             except FileNotFoundError:
                 return False
             self._index = index
-            if not kept_locks.share(index.number, *_MAPPED):
+            if not range_locks.share(index.number, *_MAPPED):
                 self._let_go_of_index()
                 return False
         return True
 
     def hand_over(self) -> bool:
         try:
-            kept_locks.share_as_process(self._database.number, *_SHARED)
+            range_locks.share_as_process(self._database.number, *_SHARED)
         except OSError:
             return False
         return True
@@ -96,7 +94,7 @@ class RangeLocks:
     def drop(self) -> None:
         if self._locked:
             self._locked = False
-            kept_locks.unlock(self._database.number, *_SHARED)
+            range_locks.unlock(self._database.number, *_SHARED)
 
     def keep_log(self) -> None:
         """Nothing is to be done: SQLite cannot have the database alone while it is locked."""
@@ -111,7 +109,7 @@ class RangeLocks:
         index, self._index = self._index, None
         if index is not None:
             with suppress(OSError):
-                kept_locks.unlock(index.number, *_MAPPED)
+                range_locks.unlock(index.number, *_MAPPED)
             wal_index.let_go(index, at_once=False)
 
 
@@ -126,12 +124,12 @@ class FileLock:
         self._reader: sqlite3.Connection | None = None
 
     def take(self) -> bool:
-        if sys.platform == "win32":  # where closing a file drops no lock of SQLite's
+        if not range_locks.IS_POSIX:  # Windows, where closing a file drops no lock of SQLite's
             return True
         if self._file is None:
             try:
                 make_beside(self._path, self._database)
-                self._file = Descriptor(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+                self._file = Descriptor(self._path, READ)
             except OSError:  # a reader that may not make it
                 return True
         return self._flock(fcntl.LOCK_SH)
@@ -170,4 +168,4 @@ class FileLock:
 
 def locks_on(path: str, inode: Inode) -> Locks:
     """Those that this system has. Raises: OSError: the path names another file, or none, or it cannot be opened."""
-    return RangeLocks(path, inode) if kept_locks.AVAILABLE else FileLock(path)
+    return RangeLocks(path, inode) if range_locks.AVAILABLE else FileLock(path)

@@ -1,0 +1,87 @@
+"""Opening the connections of one engine, and making sure that each is to its file."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.usability import Usability, moved
+from store.engines.sqlite.errors import NO_SUCH_TABLE, code_of
+from store.engines.sqlite.opening.network import is_marked, other_mode
+from store.engines.sqlite.opening.strategy import Opening
+from store.errors import NotAStore
+from store.system.rights import regroup
+
+ID_BYTES = 16
+SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
+
+
+class Opener:
+    """Opens connections as the strategy of the file says. They are closed by `DatabaseFile.leave`."""
+
+    def __init__(self, opening: Opening, file: DatabaseFile, usability: Usability) -> None:
+        self.store_id = b""
+        """The id made with the file, once a connection was opened."""
+        self.durability = "full" if opening.strategy.syncs_commits else "normal"
+        self._connect = opening.connect
+        self._strategy = opening.strategy
+        self._file = file
+        self._usability = usability
+
+    def open(self, connection: ThreadConnection) -> sqlite3.Connection:
+        """Raises: StoreError: the engine is closed, or the file is another one by now. sqlite3.Error."""
+        self._usability.check()
+        self._file.check_in_place()
+        with wal_index.opening():
+            self._file.join()
+            conn = None
+            try:
+                conn = self._connect()
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS[self.durability]}")
+                self._check_identity(conn)
+                connection.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+                self._check_journal(connection.logged)
+                if connection.logged:
+                    regroup(self._file.path, ("-wal", "-shm"))
+                    self._file.opened()
+            except BaseException:
+                self._file.leave(conn)
+                raise
+            connection.conn = conn  # here, that nobody takes another one for the last
+            return conn
+
+    def close(self) -> None:
+        """It opens no more; a private copy that a reader may have goes with the function that opens it."""
+        self._connect = _nowhere
+
+    def _check_journal(self, logged: bool) -> None:
+        """Raises: StorageError: another program uses the file in the other mode."""
+        expected = self._strategy.journal
+        if expected is None:
+            return
+        if logged if expected != "WAL" else not logged and is_marked(self._file.path):
+            raise other_mode(self._file.path, self._strategy)
+
+    def _check_identity(self, conn: sqlite3.Connection) -> None:
+        """An inode comes back once nobody has it open: the id made with the file does not."""
+        path = self._file.path
+        try:
+            found: bytes = conn.execute(sql.STORE_ID).fetchone()[0]
+        except (sqlite3.OperationalError, TypeError) as exc:
+            if isinstance(exc, sqlite3.Error) and code_of(exc) != NO_SUCH_TABLE:
+                raise
+            raise NotAStore(
+                f"{path} is marked as a store and lacks its tables ({exc}); restore a backup", path=path
+            ) from exc
+        if not isinstance(found, bytes) or len(found) != ID_BYTES:
+            raise NotAStore(f"{path} is marked as a store and has no identity; restore a backup", path=path)
+        self.store_id = self.store_id or found
+        if found != self.store_id:
+            raise moved(path, "replaced")
+
+
+def _nowhere() -> sqlite3.Connection:
+    raise AssertionError("a closed engine opens no connection")

@@ -1,0 +1,114 @@
+"""The writer of one file in this process: its lock, and the checkpoints that are made under it."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from store.engines.reentry import refuse
+from store.engines.sqlite import statements as sql
+from store.engines.sqlite.engine.checkpoints import GARBAGE_AT_ONCE, Checkpoints
+from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.pool import ConnectionPool
+from store.engines.sqlite.engine.thread_connection import ThreadConnection
+from store.engines.sqlite.engine.usability import Usability
+from store.system.locking import Hold, WriterLock
+
+T = TypeVar("T")
+
+
+class Writer:
+    """Of one engine. Safe across threads and processes: one of them has the lock."""
+
+    def __init__(
+        self,
+        lock: WriterLock,
+        file: DatabaseFile,
+        usability: Usability,
+        pool: ConnectionPool,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self._lock = lock
+        self._file = file
+        self._usability = usability
+        self._pool = pool
+        self._checkpoints = checkpoints
+        if lock.file is not None:
+            lock.file.folder = file.unchanged
+
+    def alone(self, work: Callable[[], T], timeout: float) -> T:
+        """What `work` returns, done under the writer's lock and as one operation of this thread.
+
+        Raises:
+            InUse: the caller struck another one of this thread, which may have the lock.
+        """
+        connection = self._pool.own()
+        refuse(connection)
+        before = connection.operation
+        try:
+            connection.operation = sys._getframe()
+            return self.holding(connection, work, timeout)
+        finally:
+            connection.operation = before
+            if connection.put_off:
+                connection.end_put_off()
+
+    def holding(self, connection: ThreadConnection, work: Callable[[], T], timeout: float) -> T:
+        """The same inside an operation."""
+        hold = Hold()  # in no frame that a connection refers to: it could outlive an interrupt, and the lock with it
+        self.take(hold, connection, timeout)
+        try:
+            return work()
+        finally:
+            self.give(hold)
+
+    def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None:
+        """Take the lock, and make sure that what will be written is still what the path names."""
+        self._usability.check()
+        lock = self._lock
+        lock.acquire(hold, connection.roll_back, timeout)
+        if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
+            return
+        try:
+            self._file.check_in_place()
+        except BaseException:
+            self._part_from_log()
+            self.give(hold)
+            raise
+
+    def give(self, hold: Hold) -> None:
+        """Give the lock back."""
+        self._lock.release(hold)
+
+    def committed(self, connection: ThreadConnection) -> None:
+        """After each commit, the lock still held."""
+        if self._checkpoints.is_due():
+            self.fold(connection)
+
+    def fold(
+        self, connection: ThreadConnection, mode: str | None = None, files: int = GARBAGE_AT_ONCE
+    ) -> tuple[int, int]:
+        """A checkpoint, the lock held. Up to so many dropped `files` go then: how many, and their bytes."""
+        self._file.check_log()
+        with connection.guard:
+            if connection.conn is None:  # closed by another thread, which folds in the log as well
+                return 0, 0
+            try:
+                return self._checkpoints.run(connection.conn, mode, files)
+            finally:
+                self._file.note_folded()
+
+    def _part_from_log(self) -> None:
+        """Where the database was replaced, fold the log into the old one, the lock held.
+
+        It would be taken for the log of the new one, and be read as a part of it.
+        """
+        if self._file.has_foreign_log():
+            for connection in self._pool.all():
+                with connection.guard, suppress(sqlite3.Error):
+                    if connection.conn is not None and connection.logged:
+                        connection.conn.execute(sql.TRUNCATE_LOG).fetchone()
+                        return

@@ -1,0 +1,161 @@
+"""One file that processes lock against each other: opened on first use, and found again where others removed it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from store.errors import ReadOnly, StorageError, StoreClosed, StoreError
+from store.system.deadlock import LINE_BYTES
+from store.system.descriptors import NO_SURPRISE, READ, Descriptor, read_at, write_at
+from store.system.file_status import LOOK_AT_LOG
+from store.system.late import late
+from store.system.refusals import advice
+from store.system.rights import make_beside
+
+NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
+_READ_REMEDY = 'to read only, open the store with mode="r"'
+
+ATTEMPTS = 100  # to open a lock file that others remove
+_LINE_AT = 1  # Windows lets nobody read the byte that is locked, the first
+
+
+class LockFile:
+    """Locked as a whole by its descriptor. Used under the mutex of its `WriterLock`.
+
+    filelock is imported with the first lock that is taken: it costs a reader 70–110 ms it has no use for.
+    """
+
+    def __init__(self, path: str, database: str, *, is_named: bool) -> None:
+        self.path = path
+        self._database = database  # whose mode and group the lock file gets
+        self._is_named = is_named
+        self._opened: Descriptor | None = None
+        self._number: int | None = None  # of that descriptor
+        self._inode = (0, 0)
+        self._lock: Callable[..., bool]
+        self._unlock: Callable[[int], Any]
+        self.is_closed = False
+        self.folder: Callable[[], int | None] | None = None
+        """What the folder is known by while no name in it changes; None: look at the lock file."""
+        self.seen: int | None = None
+        """What that was when the lock was last taken."""
+        self._good: int | None = None  # and when the lock file was last looked at
+
+    def lock(self) -> bool:
+        """One attempt. A file that was deleted or replaced under us excludes nobody. Raises: StoreError."""
+        descriptor = self._number
+        if descriptor is None:
+            descriptor = self._open()
+        try:
+            if not self._lock(descriptor, blocking=False):
+                return False
+            seen = self.seen = None if self.folder is None else self.folder()
+            if seen is not None and seen == self._good:
+                return True
+            if self.is_in_place():
+                self._good = seen
+                return True
+        except OSError as exc:
+            raise _unlockable(self.path, exc) from exc
+        self.close()
+        return False
+
+    def unlock(self) -> None:
+        """Let others lock it."""
+        if self._number is not None:
+            try:
+                self._unlock(self._number)
+            except OSError:  # closed, it is unlocked as well, and what was written was written
+                self.close()
+
+    def remove(self) -> None:
+        """Unlink it before it is unlocked: waiting processes notice, and make another. Else it stays, harmlessly."""
+        with suppress(OSError):
+            if self.is_in_place():
+                os.unlink(self.path)
+
+    def close(self) -> None:
+        """Give up the descriptor, and with it the lock."""
+        self._number = self._good = None
+        if self._opened is not None:
+            self._opened.close()
+
+    def write_line(self, line: bytes) -> None:
+        """Write for other processes what the holder waits for; they have their timeout if that fails."""
+        if self._number is not None:
+            with suppress(OSError):
+                write_at(self._number, line, _LINE_AT)
+
+    def read_line(self) -> bytes:
+        """What the holder, in any process, waits for."""
+        with suppress(OSError):
+            if self._number is not None:
+                return read_at(self._number, LINE_BYTES, _LINE_AT)
+            with Descriptor(self.path, READ) as descriptor:  # a store that is open here, and was not written to yet
+                return read_at(descriptor, LINE_BYTES, _LINE_AT)
+        return b""
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is the one at the path."""
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return self._inode == (status.st_dev, status.st_ino)
+
+    def _open(self) -> int:
+        self._lock = late("filelock:lock_descriptor", self.path)
+        self._unlock = late("filelock:unlock_descriptor", self.path)
+        if self.is_closed:
+            raise StoreClosed(f"{self.path}: the store was closed while a writer waited; open it again")
+        try:
+            self._opened = self._made_or_there()
+        except OSError as exc:
+            what = "the file of a named lock" if self._is_named else "the lock file"
+            raise unopenable(self.path, exc, what, NAMED_REMEDY if self._is_named else _READ_REMEDY) from exc
+        try:
+            status = os.fstat(self._opened.number)
+        except OSError as exc:
+            self.close()
+            raise _unlockable(self.path, exc) from exc
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise StorageError(
+                f"{self.path} is no regular file, and no lock; move it away, and try again",
+                errno=errno.EINVAL,
+                path=self.path,
+            )
+        self._inode = (status.st_dev, status.st_ino)
+        self._number = self._opened.number
+        return self._number
+
+    def _made_or_there(self) -> Descriptor:
+        for _ in range(ATTEMPTS):
+            make_beside(self.path, self._database)
+            with suppress(FileNotFoundError):  # its holder removed it in between
+                return Descriptor(self.path, os.O_RDWR | NO_SURPRISE)
+        return Descriptor(self.path, os.O_RDWR | NO_SURPRISE)
+
+
+def unopenable(path: str, exc: OSError, what: str, remedy: str) -> StoreError:
+    """The error for a lock file, or its folder, that cannot be made; `remedy`: what to do if that is forbidden."""
+    if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {remedy}", path=path)
+    otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
+    return StorageError(
+        f"{path}: cannot open {what}: {exc.strerror}; {advice(exc, otherwise)}", errno=exc.errno, path=path
+    )
+
+
+def _unlockable(path: str, exc: OSError) -> StorageError:
+    """The error for a file that the system does not lock, or unlock."""
+    return StorageError(
+        f"{path}: cannot be locked or unlocked: {exc.strerror}; {advice(exc, LOOK_AT_LOG)}",
+        errno=exc.errno,
+        path=path,
+    )
