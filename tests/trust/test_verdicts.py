@@ -116,11 +116,10 @@ def test_restricted_never_falls_back_to_full(path: Path, marker: Path, monkeypat
         pytest.fail("the full decoder was asked")
 
     monkeypatch.setattr(pickle.PickleCodec, "decode", full)
-    with Store(path, key=MINE) as s:
-        for name in ("plain", "instance", "code"):
-            outcome(s, name)
-            s.opened.values.allow = (Point,)
-            outcome(s, name)
+    for allow in ((), (Point,)):
+        with Store(path, key=MINE, allow=allow) as s:
+            for name in ("plain", "instance", "code"):
+                outcome(s, name)
 
 
 def test_touch_of_a_foreign_record(path: Path, marker: Path) -> None:

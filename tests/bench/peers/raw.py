@@ -16,7 +16,7 @@ from typing import Any
 from store.engines.sqlite import schema as schema
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.checkpoints import LOG_FRAMES
-from store.engines.sqlite.opening.connection import WAL_LIMIT_BYTES
+from store.engines.sqlite.opening.local import LOG_LIMIT_BYTES
 
 from ..session import PROTOCOL
 from . import KEPT, SYNCED, Defaults, Kind, Pairs
@@ -30,7 +30,7 @@ SEAL, CRC = bytes(24), 123_456_789
 _BODY = 7  # the column of the value
 _SETTINGS = (
     "auto_vacuum = INCREMENTAL", "journal_mode = WAL", f"wal_autocheckpoint = {LOG_FRAMES}",
-    f"journal_size_limit = {WAL_LIMIT_BYTES}", "trusted_schema = OFF", "cell_size_check = ON",
+    f"journal_size_limit = {LOG_LIMIT_BYTES}", "trusted_schema = OFF", "cell_size_check = ON",
 )  # fmt: skip
 _TABLES = (
     schema.IDENTITY, schema.SEALERS, schema.RECORDS, schema.RECORDS_BY_NAMESPACE, schema.RECORDS_BY_EXPIRY,

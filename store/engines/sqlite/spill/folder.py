@@ -41,15 +41,28 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | NO_FOLLOW
 
 
 class OpenFolder:
-    """The folder, open until `close` or the end of the object. Raises: OSError: it is a link, or no folder."""
+    """The folder, open until `close` or the end of the object, unless it is borrowed."""
 
-    __slots__ = ("__weakref__", "_descriptor", "_path")
+    __slots__ = ("__weakref__", "_number", "_owner", "_path")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, number: int | None, owner: Descriptor | None) -> None:
         self._path = path
-        self._descriptor = Descriptor(path, _FOLDER) if OPENS_FOLDERS else None
-        if self._descriptor is None and not stat.S_ISDIR(os.lstat(path).st_mode):
+        self._number = number
+        self._owner = owner
+
+    @classmethod
+    def at(cls, path: str) -> OpenFolder:
+        """Raises: OSError: there is none, it is a link, or no folder."""
+        if OPENS_FOLDERS:
+            descriptor = Descriptor(path, _FOLDER)
+            return cls(path, descriptor.number, descriptor)
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        return cls(path, None, None)
+
+    def borrowed(self) -> OpenFolder:
+        """The same folder without keeping it open: the frames of an error that a program keeps would hold its lock."""
+        return OpenFolder(self._path, self._number, None)
 
     def open(self, file: str, flags: int) -> Descriptor:
         """A file in it; one that is made is its user's alone. Raises: OSError."""
@@ -63,7 +76,7 @@ class OpenFolder:
 
     def files(self) -> set[str]:
         """The names of all files that are called as ours are."""
-        place = self._path if self._descriptor is None else self._descriptor.number
+        place = self._path if self._number is None else self._number
         return {name for name in os.listdir(place) if is_file(name)}
 
     def unlink(self, file: str) -> int | None:
@@ -80,8 +93,8 @@ class OpenFolder:
 
     def sync(self) -> None:
         """The names of its files are on the disk when this returns. Raises: OSError."""
-        if self._descriptor is not None:
-            os.fsync(self._descriptor.number)
+        if self._number is not None:
+            os.fsync(self._number)
 
     def sync_file(self, file: str) -> None:
         """A file that was there, and its name: it may have been left unsynced. Raises: OSError."""
@@ -91,21 +104,21 @@ class OpenFolder:
 
     def is_at(self, path: str) -> bool:
         """Whether it is the folder that is at the path now."""
-        if self._descriptor is None:
+        if self._number is None:
             return os.path.isdir(path)
         try:
-            return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(self._descriptor.number))
+            return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(self._number))
         except OSError:
             return False
 
     def identity(self) -> tuple[int, int]:
         """Its device and inode."""
-        status = os.lstat(self._path) if self._descriptor is None else os.fstat(self._descriptor.number)
+        status = os.lstat(self._path) if self._number is None else os.fstat(self._number)
         return status.st_dev, status.st_ino
 
     def give_rights(self, database: os.stat_result) -> None:
         """Give it those that go with the rights of a database. Raises: OSError."""
-        target = self._path if self._descriptor is None else self._descriptor.number
+        target = self._path if self._number is None else self._number
         give_rights(target, database, folder_mode(database.st_mode))
 
     def lock_shared(self, timeout: float) -> bool:
@@ -118,20 +131,20 @@ class OpenFolder:
 
     def unlock(self) -> None:
         """Let others write again."""
-        if LOCKS_FOLDERS and self._descriptor is not None:
-            fcntl.flock(self._descriptor.number, fcntl.LOCK_UN)
+        if LOCKS_FOLDERS and self._number is not None:
+            fcntl.flock(self._number, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Its lock goes with it."""
-        if self._descriptor is not None:
-            self._descriptor.close()
+        if self._owner is not None:
+            self._owner.close()
 
     def _lock(self, how: int, timeout: float) -> bool:
-        assert self._descriptor is not None
+        assert self._number is not None
         deadline = steady_clock() + timeout
         while True:
             try:
-                fcntl.flock(self._descriptor.number, how | fcntl.LOCK_NB)
+                fcntl.flock(self._number, how | fcntl.LOCK_NB)
                 return True
             except BlockingIOError:
                 if steady_clock() >= deadline:
@@ -139,9 +152,9 @@ class OpenFolder:
                 time.sleep(RETRY_SECONDS)
 
     def _place_of(self, file: str) -> tuple[str, int | None]:
-        if self._descriptor is None:
+        if self._number is None:
             return os.path.join(self._path, file), None
-        return file, self._descriptor.number
+        return file, self._number
 
 
 class Folder:
@@ -222,7 +235,7 @@ class Folder:
 
     def _open(self) -> OpenFolder:
         try:
-            return OpenFolder(self.path)
+            return OpenFolder.at(self.path)
         except OSError as exc:
             if exc.errno in (errno.ENOTDIR, errno.ELOOP):
                 raise StorageError(

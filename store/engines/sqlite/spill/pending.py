@@ -50,9 +50,9 @@ class Pending:
 
     @property
     def folder(self) -> OpenFolder:
-        """The folder that they are in."""
+        """The folder that they are in, borrowed."""
         assert self._held is not None
-        return self._held
+        return self._held.borrowed()
 
     def release(self) -> None:
         """Its files are named, or gone. The lock goes with the last of those that are being written."""
