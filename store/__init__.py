@@ -21,25 +21,35 @@ from store.classes.allowlist import allow
 from store.codecs import pickle as _pickle  # so that `store.codecs.pickle` is there
 from store.errors import *
 from store.mapping.store import Store
+from store.opened.options import StoreOptions as StoreOptions
+from store.opened.sentinels import ABSENT
 from store.shelf import DbfilenameShelf as DbfilenameShelf  # "as": exported to type checkers too
 from store.shelf import Shelf as Shelf
 from store.shelf import open as open
 
 if _typing.TYPE_CHECKING:
+    from store.aio import AsyncStore as AsyncStore
     from store.care.backup import restore
+    from store.care.copy import copy as copy  # not for `import *`, as `open`: it would hide the standard library's
+    from store.care.destroy import destroy
     from store.care.recover import recover
     from store.classes.placeholder import Placeholder
     from store.classes.versions import versioned
+    from store.memo import memo as memoize
     from store.rows.record import Record
+    from store.sessions import Sessions as Sessions
+    from store.settings import Settings as Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Store",
+    "ABSENT",
     "Record",
     "Placeholder",
     "allow",
     "versioned",
+    "destroy",
     "recover",
     "restore",
     "codecs",
@@ -49,11 +59,17 @@ __all__ = [
 
 
 _LATE = {
-    "Record": "store.rows.record",
-    "Placeholder": "store.classes.placeholder",
-    "versioned": "store.classes.versions",
-    "recover": "store.care.recover",
-    "restore": "store.care.backup",
+    "AsyncStore": "store.aio:AsyncStore",
+    "Placeholder": "store.classes.placeholder:Placeholder",
+    "Record": "store.rows.record:Record",
+    "Sessions": "store.sessions:Sessions",
+    "Settings": "store.settings:Settings",
+    "copy": "store.care.copy:copy",
+    "destroy": "store.care.destroy:destroy",
+    "memoize": "store.memo:memo",
+    "recover": "store.care.recover:recover",
+    "restore": "store.care.backup:restore",
+    "versioned": "store.classes.versions:versioned",
 }
 
 # Modules that moved, by the names that older pickles and programs have. An entry stays for ever.
@@ -101,7 +117,8 @@ def __getattr__(name: str) -> _typing.Any:
     """Names that few programs need are loaded on first use (PEP 562)."""
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
-    return globals().setdefault(name, getattr(_import_module(_LATE[name]), name))
+    module, _, attribute = _LATE[name].partition(":")
+    return globals().setdefault(name, getattr(_import_module(module), attribute))
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from store.errors import NotAStore
 from store.mapping.store import Store
 from store.opened.opening import is_store
+from store.opened.options import Mode
 
 Shelf = Store
 DbfilenameShelf = Store
@@ -17,7 +18,7 @@ _SUFFIXES = (".dat", ".dir", ".bak", ".db")  # which dbm's modules add to a file
 
 
 def open(
-    filename: str | os.PathLike[str], flag: str = "c", protocol: int | None = None, writeback: bool = False
+    filename: str | os.PathLike[str], flag: Mode = "c", protocol: int | None = None, writeback: bool = False
 ) -> Store[Any]:
     """Opens a `Store` as `shelve.open` opens a shelf; the file has exactly the name that is given.
 

@@ -39,7 +39,7 @@ def conflict(path: Path) -> None:
     with Store(path) as s:
         seen = s.record("x")
         s["x"] = 2
-        s.put("x", 3, if_revision=seen)
+        s.put("x", 3, if_version=seen)
 
 
 def conflict_inside_edit(path: Path) -> None:

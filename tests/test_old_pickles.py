@@ -70,6 +70,20 @@ def test_record() -> None:
     assert type(record) is store.Record
     assert (record.namespace, record.name, record.revision) == ("n", "a", 2)
     assert (record.created.tzinfo, record.modified.second, record.expires) == (UTC, 6, None)
+    assert (record.codec, record.size, record.version) == ("pickle", 4, "")
+    assert pickle.loads(pickle.dumps(record)) == record
+
+
+def test_record_that_had_no_version_fits_no_state(path: Path) -> None:
+    record = pickle.loads(RECORD, encoding="latin-1")
+    with Store(path) as s:
+        with pytest.raises(store.Conflict):
+            s.put("a", 1, if_version=record)
+        s["a"] = 1
+        with pytest.raises(store.Conflict):
+            s.put("a", 2, if_version=record)
+        again = pickle.loads(pickle.dumps(s.record("a")))
+        assert s.put("a", 3, if_version=again).revision == 2
 
 
 @pytest.mark.parametrize("old", sorted(store._MOVED))

@@ -11,6 +11,7 @@ from store.aio.opening import Closable, Opening
 from store.aio.worker import Gate, Taken, Worker, inside
 from store.errors import LockTimeout, StoreError
 from store.mapping.store import Store
+from store.opened.locks import Lock, seconds_to_wait
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -78,23 +79,70 @@ class Block(Generic[H, T]):
             self._worker.release()
 
 
-class Named:
-    """A named lock of `Store`. Other tasks use the store while it is waited for, and while it is held."""
+class AsyncLock:
+    """A named lock of `Store`, between tasks too: `async with`, or `acquire` and `release`.
+
+    Other tasks use the store while it is waited for, and while it is held.
+    """
 
     def __init__(self, opening: Opening[Store[Any]], name: str, timeout: float | None) -> None:
         self._opening = opening
-        self._name = name
+        self.name = name
         self._timeout = timeout
-        self._context: AbstractContextManager[None] | None = None
+        self._held: Lock | None = None
 
-    async def __aenter__(self) -> None:
+    async def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """As `Lock.acquire`. Cancelled, it has not taken the lock."""
+        worker = self._opening.worker
+        worker.check()
+        lock = await worker.run(lambda: self._opening.opened.lock(self.name))
+        seconds = seconds_to_wait(blocking, timeout)
+        deadline, delay = worker.loop.time() + seconds, FIRST_DELAY
+        if seconds and worker.is_inside():
+            await worker.run(lambda: lock.acquire(timeout=seconds))  # raises, and says why
+        try:
+            while not await worker.run(lambda: lock.acquire(blocking=False)):
+                left = deadline - worker.loop.time()
+                if left <= 0:
+                    return False
+                await asyncio.sleep(min(delay, left))
+                delay = min(delay * 2, LAST_DELAY)
+        except BaseException:  # cancelled, perhaps after it was taken
+            if lock.locked():
+                await worker.call(lock.release)
+            raise
+        self._held = lock
+        return True
+
+    async def release(self) -> None:
+        """As `Lock.release`; another task than the one that acquired it may call it."""
+        held, self._held = self._held, None
+        if held is None:
+            raise StoreError(f"the lock {self.name!r} is not held by this object; acquire it first")
+        await self._opening.worker.call(held.release)  # needs no turn: it runs no statement
+
+    def locked(self) -> bool:
+        """As `Lock.locked`."""
+        return self._held is not None and self._held.locked()
+
+    @property
+    def lost(self) -> bool:
+        """As `Lock.lost`."""
+        return self._held is not None and self._held.lost
+
+    @property
+    def fence(self) -> int | None:
+        """As `Lock.fence`."""
+        return None if self._held is None else self._held.fence
+
+    async def __aenter__(self) -> Self:
         self._worker = worker = self._opening.worker
         worker.check()
         seconds = worker.timeout if self._timeout is None else self._timeout
         deadline = worker.loop.time() + seconds
-        self._gate = worker.gates.setdefault(self._name, Gate())
+        self._gate = worker.gates.setdefault(self.name, Gate())
         if self._gate.owner is asyncio.current_task():
-            raise StoreError(f"this task holds the lock {self._name!r} already, and would wait for itself")
+            raise StoreError(f"this task holds the lock {self.name!r} already, and would wait for itself")
         if worker.is_inside():
             await worker.run(self._enter)  # raises, and says why
         try:
@@ -108,15 +156,16 @@ class Named:
             await self.__aexit__(None, None, None)
             raise
         self._gate.owner = asyncio.current_task()
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        context, self._context = self._context, None
+        held, self._held = self._held, None
         self._gate.owner = None
         try:
-            if context is not None:  # needs no turn: it runs no statement
-                await self._worker.call(lambda: context.__exit__(None, None, None))
+            if held is not None:  # needs no turn: it runs no statement
+                await self._worker.call(lambda: held.__exit__(None, None, None))
         finally:
             self._gate.release()
 
@@ -133,14 +182,12 @@ class Named:
             delay = min(delay * 2, LAST_DELAY)
 
     def _enter(self) -> None:
-        context = self._opening.opened.lock(self._name, 0)
-        context.__enter__()
-        self._context = context
+        self._held = self._opening.opened.lock(self.name, 0).__enter__()
 
     def _timed_out(self, seconds: float) -> LockTimeout:
         return LockTimeout(
-            f"the lock {self._name!r} was held by somebody else for {seconds:g} seconds; try again, or wait longer: "
-            f"lock({self._name!r}, timeout=…)"
+            f"the lock {self.name!r} was held by somebody else for {seconds:g} seconds; try again, or wait longer: "
+            f"lock({self.name!r}, timeout=…)"
         )
 
 

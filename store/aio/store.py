@@ -13,7 +13,7 @@ Every method of `Store` is here under its own name, to be awaited. Operators of 
 
     s[name]            await s.getitem(name)         name in s     await s.contains(name)
     s[name] = value    await s.set(name, value)      len(s)        await s.length()
-    del s[name]        await s.delete(name)          s == other    await s.equals(other)
+    del s[name]        await s.delitem(name)         s == other    await s.equals(other)
     for name in s      async for name in s           dict(s)       await s.as_dict()
     reversed(s)        s.keys(reverse=True)          s |= other    await s.update(other)
 
@@ -24,18 +24,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
-from store.aio.blocks import AsyncWatch, Named
+from store.aio.blocks import AsyncLock, AsyncWatch
 from store.aio.handle import AsyncHandle, block, forward, handle_of, instead, iterate
 from store.aio.opening import Opening
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
-from store.opened.edits import MISSING
-from store.opened.options import DEFAULT_TIMEOUT_SECONDS
+from store.opened.options import DEFAULT_TIMEOUT_SECONDS, StoreOptions
+from store.opened.sentinels import MISSING, Missing
 from store.watching import INTERVAL_SECONDS
 
 V = TypeVar("V")
@@ -59,7 +58,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     begun is done.
     """
 
-    def __init__(self, location: str | os.PathLike[str] | Store[V], **options: Any) -> None:
+    def __init__(self, location: str | os.PathLike[str] | Store[V], **options: Unpack[StoreOptions]) -> None:
         kind = type(self).__name__
         timeout: float = options.get("timeout", DEFAULT_TIMEOUT_SECONDS)
         if not isinstance(location, Store):
@@ -84,7 +83,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         """`s[name] = value`."""
         await self.opening.do(lambda s: s.__setitem__(name, value))
 
-    async def delete(self, name: str) -> None:
+    async def delitem(self, name: str) -> None:
         """`del s[name]`. Raises: KeyError."""
         await self.opening.do(lambda s: s.__delitem__(name))
 
@@ -95,6 +94,10 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     popitem = forward(Store[V].popitem)
     setdefault = forward(Store[V].setdefault)
     put = forward(Store[V].put)
+    add = forward(Store[V].add)
+    incr = forward(Store[V].incr)
+    delete = forward(Store[V].delete)
+    get_with_record = forward(Store[V].get_with_record)
     record = forward(Store[V].record)
     touch = forward(Store[V].touch)
     inspect = forward(Store[V].inspect)
@@ -116,17 +119,21 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         """Delete a record and return its value, as one step; one that cannot be decoded stays."""
         return await self.opening.do(lambda s: s.pop(name, default))
 
-    async def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
+    async def modify(self, name: str, fn: Callable[[V], V], default: V | Missing = MISSING) -> V:
         """As `Store.modify`; `fn` is called in the store's thread. For a coroutine use `transaction`."""
-        if iscoroutinefunction(fn):
-            raise TypeError(
-                "fn is a plain function, called in the store's thread; to await inside, use transaction()"
-            )
+        _check_plain(fn)
         return await self.opening.do(lambda s: s.modify(name, fn, default))
+
+    async def transact(self, fn: Callable[[Store[V]], D]) -> D:
+        """As `Store.transact`; `fn` is called with the `Store`, in its thread. For a coroutine use `transaction`."""
+        _check_plain(fn)
+        return await self.opening.do(lambda s: s.transact(fn))
 
     # -- many
 
     get_many = forward(Store[V].get_many)
+    delete_many = forward(Store[V].delete_many)
+    delete_prefix = forward(Store[V].delete_prefix)
     clear = forward(Store[V].clear)
     names = forward(Store[V].names)
     records = iterate(Store[V].records)
@@ -169,9 +176,9 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
     transaction = block(Store[V].transaction)
     edit = block(Store[V].edit)
 
-    def lock(self, name: str, timeout: float | None = None) -> AbstractAsyncContextManager[None]:
+    def lock(self, name: str, timeout: float | None = None) -> AsyncLock:
         """As `Store.lock`, between tasks too: `async with s.lock(name):`. Does not hold up the store."""
-        return Named(self.opening, name, None if timeout is None else check_timeout(timeout))
+        return AsyncLock(self.opening, name, None if timeout is None else check_timeout(timeout))
 
     def watch(
         self,
@@ -200,13 +207,19 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
 
     __getitem__ = instead("an AsyncStore", "await s.getitem(name), or s.get(name)")
     __setitem__ = instead("an AsyncStore", "await s.set(name, value)")
-    __delitem__ = instead("an AsyncStore", "await s.delete(name)")
+    __delitem__ = instead("an AsyncStore", "await s.delitem(name)")
     __contains__ = instead("an AsyncStore", "await s.contains(name)")
     __len__ = instead("an AsyncStore", "await s.length()")
     __bool__ = instead("an AsyncStore", "await s.length()")
     __iter__ = instead("an AsyncStore", "async for name in s")
     __enter__ = instead("an AsyncStore", "async with")
     __exit__ = instead("an AsyncStore", "async with")
+
+
+def _check_plain(fn: Callable[..., Any]) -> None:
+    """Raises: TypeError: it is a coroutine function."""
+    if iscoroutinefunction(fn):
+        raise TypeError("fn is a plain function, called in the store's thread; to await inside, use transaction()")
 
 
 def _plain(other: Any) -> Any:

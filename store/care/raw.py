@@ -26,7 +26,7 @@ BATCH = 500  # records that are imported as one transaction
 BATCH_CHARS = 64 * 1024 * 1024  # a batch ends after the line that passes this
 _BYTES = ("body", "seal")
 _ID_BYTES = 16
-_SEAL_BYTES = 24
+SEAL_BYTES = 24
 
 
 def export_raw(ns: Namespace, namespace: str | None = None) -> Iterator[str]:
@@ -79,6 +79,20 @@ def import_raw(ns: Namespace, lines: Iterable[str | bytes]) -> Iterator[tuple[st
         yield from done
         if problem is not None:
             raise problem
+
+
+def transferred(ns: Namespace, row: Row, to: Namespace) -> tuple[Row, str]:
+    """The row for another store, its files written there, and its verdict, as `import_raw` has it."""
+    row, contents = _with_files(ns, row)
+    return _resealed(to, ns.engine.id, row, contents)
+
+
+def _write(ns: Namespace, row: Row) -> None:
+    """Writes a row as it is, an expired one too, without purging."""
+    if len(row.seal) == SEAL_BYTES:
+        ns.put_uncounted(row)
+    else:  # damaged: it does not name a key
+        ns.engine.put(row)
 
 
 def _batch(numbered: Iterator[tuple[int, str | bytes]]) -> list[tuple[int, str | bytes]]:
@@ -162,13 +176,6 @@ def _never_own(ours: Sealer, row: Row) -> Row:
     except (Tampered, Corrupt):
         return row
     return row._replace(seal=row.seal[: len(UNKEYED)] + bytes(byte ^ 0xFF for byte in row.seal[len(UNKEYED) :]))
-
-
-def _write(ns: Namespace, row: Row) -> None:
-    if len(row.seal) == _SEAL_BYTES:
-        ns.put_uncounted(row)  # without purging: expired records are copied too
-    else:  # damaged: it does not name a key
-        ns.engine.put(row)
 
 
 def _row_of(line: str | bytes, number: int) -> tuple[bytes, Row, list[bytes | None]]:

@@ -26,7 +26,6 @@ COLUMNS = (
     Column("name", cut=True, style="bold"),
 )
 LONG_COLUMNS = (
-    Column("id", right=True),
     *COLUMNS[:2],
     Column("created", style="cyan"),
     *COLUMNS[2:4],
@@ -87,8 +86,9 @@ def ls(path: str, namespace: str, selection: Selection, form: str | None, **styl
 def records(path: str, namespace: str, selection: Selection, form: str | None, **style: Any) -> None:
     """Shows the metadata of all records as a table.
 
-    With --json as an array of objects with the keys id, namespace, name, codec, protocol, type, python, size
-    (bytes), revision, created, modified, expires (RFC 3339, or null) and sealed_by (the id of a key, or null).
+    With --json as an array of objects with the keys namespace, name, codec, protocol, type, python, size
+    (bytes), revision, created, modified, expires (RFC 3339, or null), sealed_by (the id of a key, or null) and
+    version (another one after each write).
 
     \b
     Examples:
@@ -154,7 +154,7 @@ def _print_records(
             return [size, revision, modified, expires, kind, name]
         codec, python = f"{record.codec} {record.protocol}", str(record.python or "?")
         seal = record.sealed_by or "no key"
-        return [str(record.id), size, revision, created, modified, expires, codec, python, seal, kind, name]
+        return [size, revision, created, modified, expires, codec, python, seal, kind, name]
 
     print_table(LONG_COLUMNS if long else COLUMNS, map(cells, found), color=color)
 

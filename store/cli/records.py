@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from store import Record, Store
+from store import ABSENT, Record, Store
 from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.terminal import confirm, note, shown_name
 from store.cli.reading import options, values
 from store.cli.reading.opening import existing, open_store
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
+from store.opened.options import Mode
+from store.opened.sentinels import Absent
 
 
 @click.command()
@@ -92,11 +94,11 @@ def set_(
     if if_missing and if_revision is not None:
         raise usage_error("--if-missing or --if-revision, not both")
     parsed = _parsed(value, form)
-    mode = "w" if if_revision else "c"  # a record that must exist needs no new store
+    mode: Mode = "w" if if_revision else "c"  # a record that must exist needs no new store
     with open_store(path, mode=mode, namespace=namespace, codec=codec, ttl=ttl) as s:
-        condition = _condition(s, name, 0 if if_missing else if_revision)
+        condition = _condition(s, name, if_missing, if_revision)
         try:
-            s.put(name, parsed, if_revision=condition)
+            s.put(name, parsed, if_version=condition)
         except Conflict as exc:
             if not if_missing:
                 raise
@@ -173,10 +175,12 @@ def _parsed(value: str, form: str | None) -> Any:
     return given if form == "text" else values.parse_value(given, value)
 
 
-def _condition(s: Store[Any], name: str, revision: int | None) -> Record | int | None:
-    """What `put` takes as `if_revision`. Raises: Conflict: the record is at another revision, or missing."""
-    if not revision:
-        return revision
+def _condition(s: Store[Any], name: str, if_missing: bool, revision: int | None) -> Record | Absent | None:
+    """What `put` takes as `if_version`. Raises: Conflict: the record is at another revision, or missing."""
+    if if_missing or revision == 0:
+        return ABSENT
+    if revision is None:
+        return None
     try:
         record = s.record(name)
     except KeyError:

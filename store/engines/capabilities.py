@@ -62,11 +62,28 @@ class Transactions(Protocol):
         """If it is, have `work` done once that operation has ended. Returns whether it is."""
 
 
+class NamedLock(Protocol):
+    """A lock by name that was taken."""
+
+    @property
+    def fence(self) -> int | None:
+        """A number that grows with each holder; None where the lock cannot pass to another holder unseen."""
+
+    def is_kept(self) -> bool:
+        """Whether it still excludes others: not after a fork, nor where it was lost."""
+
+    def release(self) -> None:
+        """Give it back; nothing happens where it is not kept any more."""
+
+
 class Locks(Protocol):
     """Locks by name for the program's own purposes, between all that have the store open."""
 
-    def hold(self, name: str, timeout: float) -> AbstractContextManager[None]:
-        """Raises: LockTimeout: somebody else kept it for that long. StoreError: this thread has it already."""
+    def hold(self, name: str, timeout: float) -> AbstractContextManager[NamedLock]:
+        """For a block of this thread. Raises: LockTimeout. StoreError: this thread has it already."""
+
+    def take(self, name: str, timeout: float) -> NamedLock:
+        """For any thread, until it is released or dropped. Raises: LockTimeout: it was held for that long."""
 
 
 class Changes(Protocol):

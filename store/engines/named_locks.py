@@ -21,6 +21,24 @@ SUFFIX = "-locks"  # behind the name of the database
 LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long, and waited for in peace
 
 
+class HeldLock:
+    """A lock by name that was taken; it goes with this object at the latest."""
+
+    fence: int | None = None  # a lock of the system is lost with its process alone
+
+    def __init__(self, lock: WriterLock, hold: Hold) -> None:
+        self._lock = lock
+        self._hold = hold
+
+    def is_kept(self) -> bool:
+        """Whether it still excludes others: not after a fork, nor where somebody removed its file."""
+        return self._lock.is_kept_by(self._hold)
+
+    def release(self) -> None:
+        """Give it back; nothing happens where it is not kept any more."""
+        self._lock.release_and_remove(self._hold)
+
+
 class NamedLocks:
     """Locks by name for the program's own purposes, each on a file of its own in `folder` while somebody holds it.
 
@@ -35,7 +53,7 @@ class NamedLocks:
         self._known: WeakValueDictionary[str, WriterLock] = WeakValueDictionary()
 
     @contextmanager
-    def hold(self, name: str, timeout: float) -> Iterator[None]:
+    def hold(self, name: str, timeout: float) -> Iterator[HeldLock]:
         """Hold the lock called `name`.
 
         Raises:
@@ -49,12 +67,18 @@ class NamedLocks:
         try:
             held.add(mine)  # before it is taken: a signal handler that came in between would wait for its own thread
             self._acquire(lock, hold, name, timeout)
-            yield
+            yield HeldLock(lock, hold)
         finally:
             try:
                 lock.release_and_remove(hold)  # after an interrupt in between it goes with `hold`, and its file stays
             finally:  # not before, as above
                 held.discard(mine)
+
+    def take(self, name: str, timeout: float) -> HeldLock:
+        """Take the lock called `name`, for whatever thread. Raises: LockTimeout."""
+        lock, hold = self._lock(name), Hold(bound=False)
+        self._acquire(lock, hold, name, timeout)
+        return HeldLock(lock, hold)
 
     def _acquire(self, lock: WriterLock, hold: Hold, name: str, timeout: float) -> None:
         try:

@@ -15,12 +15,22 @@ from store.classes.lookup import Renames
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.mapping.views import Items, Names, Values
-from store.opened import edits, reading, writing
+from store.opened import counting, deleting, edits, reading, writing
 from store.opened.edits import Edit
+from store.opened.locks import Lock
 from store.opened.namespace import Namespace
 from store.opened.opening import open_namespace
-from store.opened.options import CACHE_BYTES, DEFAULT_TIMEOUT_SECONDS, OnUnreadable, Options
-from store.opened.readcache import MISSING
+from store.opened.options import (
+    CACHE_BYTES,
+    DEFAULT_TIMEOUT_SECONDS,
+    Durability,
+    Mode,
+    OnMissing,
+    OnUnreadable,
+    Options,
+    Trust,
+)
+from store.opened.sentinels import MISSING, UNSET, Absent, Missing, Unset
 from store.system.clock import wall_clock
 from store.system.file_status import reaching
 from store.system.rights import Rights
@@ -106,15 +116,15 @@ class Store(MutableMapping[str, V]):
         codec: CodecChoice = "pickle",
         protocol: int | None = None,
         ttl: float | None = None,
-        mode: str = "c",
+        mode: Mode = "c",
         writeback: bool = False,
-        trust: str = "data",
+        trust: Trust = "data",
         allow: Iterable[type | str] = (),
         renames: Renames | None = None,
-        on_missing: str = "raise",
+        on_missing: OnMissing = "raise",
         key: KeySource = None,
-        on_unreadable: str | OnUnreadable = "raise",
-        durability: str = "normal",
+        on_unreadable: OnUnreadable = "raise",
+        durability: Durability = "normal",
         timeout: float = DEFAULT_TIMEOUT_SECONDS,
         cache_bytes: int = CACHE_BYTES,
         spill_bytes: int = DEFAULT_SPILL_BYTES,
@@ -133,19 +143,32 @@ class Store(MutableMapping[str, V]):
     # -- one record
 
     def __getitem__(self, name: str) -> V:
+        """Returns the value of a name, decoded anew.
+
+        Raises:
+            KeyError: no such record, or it has expired. Untrusted: it needs more than `trust` allows. Tampered,
+                Corrupt: its seal does not hold. CodecUnavailable: the codec's library is not installed.
+        """
         value: V = self._opened.get(name)
         if value is MISSING:
             raise KeyError(name)
         return value
 
     def __setitem__(self, name: str, value: V) -> None:
+        """Stores a value under a name, with the store's codec and lifetime; it is committed on return.
+
+        Raises:
+            NotSerializable: the value cannot be encoded; says where in it. LockTimeout, ReadOnly, StorageError.
+        """
         writing.assign(self._opened, name, value)
 
     def __delitem__(self, name: str) -> None:
+        """Deletes a record. Raises: KeyError: there is none; `delete` returns False then."""
         if not writing.delete(self._opened, name):
             raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
+        """Returns whether there is a record of that name, without decoding it."""
         return reading.contains(self._opened, name)
 
     @overload
@@ -162,22 +185,55 @@ class Store(MutableMapping[str, V]):
         name: str,
         value: V,
         *,
-        ttl: float | None = None,
+        ttl: float | Unset | None = UNSET,
         codec: CodecChoice | None = None,
         protocol: int | None = None,
-        if_revision: Record | int | None = None,
+        if_version: Record | str | Absent | None = None,
     ) -> Record:
         """Stores a value with options of its own; returns the metadata of its record.
 
         Args:
-            ttl: seconds to live; None is the store's.
+            ttl: seconds to live; None is for ever; left out, it is the store's.
             codec, protocol: for this record; None is the store's.
-            if_revision: write only if the record still is this one; 0: only if there is none.
+            if_version: write only if the record is still in this state: a `Record`, or its `version`; or
+                `store.ABSENT`: only if there is none. None: whatever there is.
 
         Raises:
-            Conflict: the record is another one by now. NotSerializable: the value cannot be encoded.
+            Conflict: the record is in another state by now. NotSerializable: the value cannot be encoded.
         """
-        return writing.put(self._opened, name, value, ttl, codec, protocol, if_revision)
+        return writing.put(self._opened, name, value, ttl, codec, protocol, if_version)
+
+    def add(self, name: str, value: V, *, ttl: float | Unset | None = UNSET) -> bool:
+        """Stores a value only where there is no such record, as one step; returns whether it did.
+
+        Of many processes that add a name one gets True. `ttl` is in seconds; None is for ever; left out, it is the
+        store's.
+
+        Raises:
+            NotSerializable: the value cannot be encoded.
+        """
+        return counting.add(self._opened, name, value, ttl)
+
+    def incr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
+        """Adds `delta` to a whole number, as one step across threads and processes; returns the sum.
+
+        Expiry, codec and protocol stay. Where the record is missing, `default + delta` is stored with the store's.
+
+        Raises:
+            TypeError: the value, `delta` or `default` is not an int; nothing was written.
+        """
+        return counting.incr(self._opened, name, delta, default)
+
+    def delete(self, name: str, *, if_version: Record | str | None = None) -> bool:
+        """Deletes a record; returns whether there was one.
+
+        Args:
+            if_version: delete only if the record is still in this state: a `Record`, or its `version`.
+
+        Raises:
+            Conflict: the record is in another state by now, or was deleted.
+        """
+        return deleting.delete(self._opened, name, if_version)
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -187,18 +243,25 @@ class Store(MutableMapping[str, V]):
         """Deletes a record and returns its value, as one step; one that cannot be decoded stays."""
         return writing.pop(self._opened, name, default)
 
-    def popitem(self) -> tuple[str, V]:
-        """Deletes the record that was inserted last and returns name and value, as one step."""
-        return writing.popitem(self._opened)
+    def popitem(self, last: bool = True) -> tuple[str, V]:
+        """Deletes the record that was inserted last and returns name and value, as one step.
+
+        `last=False`: the one that was inserted first, as a queue does.
+
+        Raises:
+            KeyError: the namespace is empty.
+        """
+        return writing.popitem(self._opened, last=last)
 
     def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
         """Returns the value of that name; where there is none, `default` is stored and returned. One step."""
         value: V = writing.setdefault(self._opened, name, default)
         return value
 
-    def touch(self, name: str, ttl: float | None) -> Record:
-        """Gives a record a new lifetime, in seconds from now (None: for ever); returns its metadata.
+    def touch(self, name: str, ttl: float | Unset | None = UNSET) -> Record:
+        """Gives a record a new lifetime; returns its metadata.
 
+        `ttl` is in seconds from now; None is for ever; left out, it is the store's.
         The value is not decoded: its bytes are checked and sealed anew with the new expiry.
 
         Raises:
@@ -211,6 +274,21 @@ class Store(MutableMapping[str, V]):
     def update(self, other: Any = (), /, **named: V) -> None:
         """Stores all of a mapping, of pairs, or of the keyword arguments, as one transaction."""
         writing.update(self._opened, other, named)
+
+    def delete_many(self, names: Iterable[str]) -> int:
+        """Deletes the records of those names, as one transaction; returns how many there were."""
+        return deleting.delete_many(self._opened, names)
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Deletes the records whose name begins with `prefix`; returns how many.
+
+        In batches, each a transaction, between which other writers get their turn; inside `transaction` all as one.
+        Records that others add meanwhile may stay.
+
+        Raises:
+            ValueError: the prefix is empty; to delete everything use `clear`.
+        """
+        return deleting.delete_prefix(self._opened, prefix)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""
@@ -233,32 +311,40 @@ class Store(MutableMapping[str, V]):
         return Items(self, self._opened)
 
     def __len__(self) -> int:
+        """Returns how many records the namespace has."""
         return reading.count(self._opened)
 
     def __bool__(self) -> bool:
+        """Returns whether the namespace has any record."""
         return reading.count(self._opened) > 0
 
     def __iter__(self) -> Iterator[str]:
+        """Iterates over the names in order of insertion: those there are now, less what is deleted meanwhile."""
         return reading.each_name(self._opened)
 
     def __reversed__(self) -> Iterator[str]:
+        """Iterates over the names, the one that was inserted last first."""
         return reading.each_name(self._opened, reverse=True)
 
     def __ior__(self, other: Any) -> Self:  # type: ignore[misc]
+        """Stores all of `other`, as `update`."""
         self.update(other)
         return self
 
     def __or__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        """Returns a dict of all records as of one moment, updated with `other`; `s | {}` is a copy."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return {**reading.snapshot(self._opened), **other}
 
     def __ror__(self, other: Mapping[str, D]) -> dict[str, V | D]:
+        """Returns a dict of `other`, updated with all records as of one moment."""
         if not isinstance(other, Mapping):
             return NotImplemented
         return {**other, **reading.snapshot(self._opened)}
 
     def __eq__(self, other: object) -> bool:
+        """Returns whether both mappings have equal names and values, each as of one moment."""
         if self is other:
             return True
         if not isinstance(other, Mapping):
@@ -281,7 +367,15 @@ class Store(MutableMapping[str, V]):
         """
         return self._opened.transaction(block=True)
 
-    def edit(self, name: str, default: V = MISSING) -> AbstractContextManager[V]:
+    def transact(self, fn: Callable[[Self], D]) -> D:
+        """Calls `fn(store)` in a `transaction`, and returns its result; an exception of it undoes everything.
+
+        On engines that must retry `fn` may run again, so let it do nothing that cannot be done twice.
+        """
+        with self._opened.transaction(block=True):
+            return fn(self)
+
+    def edit(self, name: str, default: V | Missing = MISSING) -> AbstractContextManager[V]:
         """Decodes the value, yields it, and writes it back if it changed: one atomic step.
 
         Atomic across threads and processes; expiry, codec and protocol stay. Where the record is missing
@@ -294,7 +388,7 @@ class Store(MutableMapping[str, V]):
         """
         return Edit(self._opened, name, default)
 
-    def modify(self, name: str, fn: Callable[[V], V], default: V = MISSING) -> V:
+    def modify(self, name: str, fn: Callable[[V], V], default: V | Missing = MISSING) -> V:
         """Stores `fn(value)` in place of the value, as one atomic step, and returns it.
 
         Works for any value; `fn` must return the new one. It is given `default` where the record is missing.
@@ -306,17 +400,20 @@ class Store(MutableMapping[str, V]):
         value: V = edits.modify(self._opened, name, fn, default)
         return value
 
-    def lock(self, name: str, timeout: float | None = None) -> AbstractContextManager[None]:
-        """A lock of that name, for the program's own purposes, between threads and processes.
+    def lock(self, name: str, timeout: float | None = None) -> Lock:
+        """Returns a lock of that name, for the program's own purposes, between threads and processes.
 
-        It does not hold up writers. `timeout` is in seconds; None is the store's. Take several in one order
+        `with s.lock("job"):` takes it; or see `Lock.acquire`. It does not hold up writers. Take several in one order
         everywhere: two programs that hold one each and wait for the other's do so until the timeout.
 
-        Raises:
+        Args:
+            timeout: seconds that `with` waits; None is the store's.
+
+        Raises, as `with` begins:
             LockTimeout: another thread or process held it for that long. StoreError: this thread holds it already,
                 or is inside `edit` or `transaction` of this or any other store, where waiting could deadlock.
         """
-        return edits.lock(self._opened, name, timeout)
+        return Lock(self._opened, name, timeout)
 
     # -- metadata
 
@@ -324,9 +421,22 @@ class Store(MutableMapping[str, V]):
         """Returns the metadata of a record, without decoding it. Raises: KeyError."""
         return reading.record(self._opened, name)
 
-    def records(self, prefix: str = "") -> Iterator[Record]:
-        """The metadata of all records whose name begins with `prefix`, in name order, page by page."""
-        return reading.records(self._opened, prefix)
+    def get_with_record(self, name: str) -> tuple[V, Record]:
+        """Returns the value of a name and the metadata of the very record that it was decoded from.
+
+        Raises:
+            KeyError: no such record.
+        """
+        return reading.get_with_record(self._opened, name)
+
+    def records(
+        self, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
+    ) -> Iterator[Record]:
+        """Iterates over the metadata of records whose name begins with `prefix`, in name order, page by page.
+
+        `after`, `limit` and `reverse` are those of `names`.
+        """
+        return reading.records(self._opened, prefix, after, limit, reverse)
 
     def names(
         self, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
@@ -424,15 +534,18 @@ class Store(MutableMapping[str, V]):
         self._opened.close()
 
     def __enter__(self) -> Self:
+        """Returns the store, which is closed as the block ends."""
         self._opened.check_open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Closes the store."""
         self.close()
 
     def __repr__(self) -> str:
+        """Returns location, namespace and number of records."""
         where = f"<{type(self).__name__} {self.location!r} namespace={self.namespace!r}"
         if self._opened.closed:
             return f"{where} closed>"
@@ -446,7 +559,7 @@ class Store(MutableMapping[str, V]):
         if self.location == ":memory:":
             raise TypeError("an in-memory store cannot be pickled: it lives in this process only")
         options = self._opened.options
-        mode = "r" if options.mode == "r" else "w"
+        mode: Mode = "r" if options.mode == "r" else "w"
         return _reopen, (
             type(self), self.location, {**options._replace(mode=mode)._asdict(), "namespace": self.namespace}
         )  # fmt: skip

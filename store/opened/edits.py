@@ -1,23 +1,20 @@
-"""Read, change, write back as one step: `Edit`, `modify`, and locks by name."""
+"""Read, change, write back as one step: `Edit` and `modify`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from enum import Enum
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from store.engines.capabilities import Transaction
 from store.engines.contract import Fields
-from store.engines.registry import is_in_transaction, supported
 from store.errors import Conflict, StoreError, label
-from store.opened.arguments import check_name, check_timeout
+from store.opened.arguments import check_name
 from store.opened.namespace import Namespace
-from store.opened.readcache import (
-    MISSING as MISSING,  # the `default` where none was given; layers above import it here
-)
+from store.opened.sentinels import MISSING, Missing
 from store.rows.row import Row, has_expired
 
 V = TypeVar("V")
@@ -49,28 +46,10 @@ def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> 
         return value
 
 
-def lock(ns: Namespace, name: str, timeout: float | None) -> AbstractContextManager[None]:
-    """See `Store.lock`."""
-    seconds = ns.options.timeout if timeout is None else check_timeout(timeout)
-    ns.check_open()
-    return _hold(ns, check_name(name), seconds)
-
-
-@contextmanager
-def _hold(ns: Namespace, name: str, seconds: float) -> Iterator[None]:
-    if is_in_transaction():
-        raise StoreError(
-            f"lock({name!r}) inside edit or transaction could wait for a program that waits for this one: "
-            "take the lock first, then begin the transaction"
-        )
-    with supported(ns.engine.locks, ns.engine.kind, "named locks").hold(name, seconds):
-        yield
-
-
 class Edit(Generic[V]):
     """The context manager that `Store.edit` returns."""
 
-    def __init__(self, ns: Namespace, name: str, default: V) -> None:
+    def __init__(self, ns: Namespace, name: str, default: V | Missing) -> None:
         self._ns = ns
         self._name = check_name(name)
         self._default = default

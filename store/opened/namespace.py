@@ -19,7 +19,8 @@ from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, St
 from store.opened.arguments import check_name, sought_name
 from store.opened.options import OnUnreadable, Options
 from store.opened.purging import PURGE_EVERY, Expired, Purging
-from store.opened.readcache import MISSING, ReadCache
+from store.opened.readcache import ReadCache
+from store.opened.sentinels import MISSING
 from store.opened.writeback import Writeback, close_at_exit
 from store.rows.row import Row
 from store.system.clock import wall_clock
@@ -212,7 +213,7 @@ class Namespace:
                     raise
                 row = now
 
-    def decoded(self, rows: Iterable[Row], on_unreadable: str | OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
+    def decoded(self, rows: Iterable[Row], on_unreadable: OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
         """Names and values, one by one, less those that expired or were deleted since the rows were read.
 
         `on_unreadable` says what is done with a row that cannot be decoded.

@@ -1,22 +1,59 @@
-"""`Options`: what a store is opened with, checked before anything is made of it."""
+"""The options of `Store`: their types, and `Options`, checked before anything is made of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, get_args
 
 from store.classes.lookup import Renames
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.opened.arguments import check_bytes, check_flag, check_timeout, check_ttl
+from store.system.rights import Rights
+from store.trust.keys.ring import KeySource
 from store.values.large import DEFAULT_SPILL_BYTES, LargeOptions, check_large
 from store.values.pipeline import Choices, choose
 
-OnUnreadable = Callable[[str, StoreError], Any]
+Mode: TypeAlias = Literal["r", "w", "c", "n"]
+Trust: TypeAlias = Literal["own", "data", "all"]
+OnMissing: TypeAlias = Literal["raise", "placeholder"]
+Durability: TypeAlias = Literal["normal", "full"]
+OnUnreadable: TypeAlias = Literal["raise", "skip"] | Callable[[str, StoreError], Any]
 
-MODES = ("r", "w", "c", "n")
+MODES: tuple[str, ...] = get_args(Mode)
 DEFAULT_TIMEOUT_SECONDS = 60.0
 CACHE_BYTES = 32 * 1024 * 1024
+
+
+class OpeningOptions(TypedDict, total=False):
+    """Options of `Store` that any layer above can pass on; see there."""
+
+    protocol: int | None
+    mode: Mode
+    trust: Trust
+    allow: Iterable[type | str]
+    renames: Renames | None
+    on_missing: OnMissing
+    key: KeySource
+    on_unreadable: OnUnreadable
+    durability: Durability
+    timeout: float
+    cache_bytes: int
+    spill_bytes: int
+    mmap: bool
+    verify_buffers: bool
+    verify_writes: bool
+    clock: Callable[[], float]
+    rights: Rights | None
+
+
+class StoreOptions(OpeningOptions, total=False):
+    """All options of `Store`, for `**options: Unpack[StoreOptions]` of a layer above."""
+
+    namespace: str
+    codec: CodecChoice
+    ttl: float | None
+    writeback: bool
 
 
 class Options(NamedTuple):
@@ -25,14 +62,14 @@ class Options(NamedTuple):
     codec: CodecChoice = "pickle"
     protocol: int | None = None
     ttl: float | None = None
-    mode: str = "c"
+    mode: Mode = "c"
     writeback: bool = False
-    trust: str = "data"
+    trust: Trust = "data"
     allow: Iterable[type | str] = ()
     renames: Renames | None = None
-    on_missing: str = "raise"
-    on_unreadable: str | OnUnreadable = "raise"
-    durability: str = "normal"
+    on_missing: OnMissing = "raise"
+    on_unreadable: OnUnreadable = "raise"
+    durability: Durability = "normal"
     timeout: float = DEFAULT_TIMEOUT_SECONDS
     cache_bytes: int = CACHE_BYTES
     spill_bytes: int = DEFAULT_SPILL_BYTES
@@ -54,7 +91,7 @@ class Options(NamedTuple):
         return self._replace(timeout=timeout, allow=choices.allow), choices, large
 
 
-def check_on_unreadable(choice: str | OnUnreadable) -> None:
+def check_on_unreadable(choice: object) -> None:
     """Raises: TypeError, ValueError."""
     if isinstance(choice, str):
         if choice not in ("raise", "skip"):

@@ -24,9 +24,9 @@ from typing import Any
 
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
+from store.opened.sentinels import MISSING
 from store.rows.row import Row
 
-MISSING: Any = object()
 ENTRY_BYTES = 300  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 

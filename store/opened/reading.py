@@ -95,18 +95,18 @@ def whole(ns: Namespace) -> dict[str, Any]:
     return dict(ns.decoded(_all_rows(ns)))
 
 
-def last(ns: Namespace) -> Row | None:
-    """The row that was inserted last and has not expired."""
+def end_row(ns: Namespace, *, last: bool) -> Row | None:
+    """The row that was inserted last, or first, and has not expired."""
     after, limit = None, 1
     while True:
-        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, limit=limit, reverse=True)
+        page = ns.engine.scan(ns.name, Order.INSERTED, after=after, limit=limit, reverse=last)
         rows: list[Row] = page.items
         for row in rows:
             if ns.is_alive(row, ns.clock()):
                 return row
         if page.next is None:
             return None
-        after, limit = page.next, PAGE_ROWS  # the last ones have expired
+        after, limit = page.next, PAGE_ROWS  # those at the end have expired
 
 
 def _all_rows(ns: Namespace) -> list[Row]:
@@ -146,24 +146,43 @@ def record_written(ns: Namespace, name: str) -> Record:
     return record_of(ns.engine.get(ns.name, (name,), Fields.HEADER)[name])
 
 
-def records(ns: Namespace, prefix: str = "") -> Iterator[Record]:
-    """The metadata of all records whose name begins with `prefix`, in name order, page by page."""
-    after: str | None = None
-    while page := names(ns, prefix, after=after, limit=PAGE_NAMES):
+def get_with_record(ns: Namespace, name: str) -> tuple[Any, Record]:
+    """See `Store.get_with_record`."""
+    row = ns.find(name)
+    while row is not None:
+        value = ns.value_of(row)
+        if row.spill is None:
+            return value, record_of(row.header())
+        again = ns.find(name)  # the value is of a later state where the files of this one were gone
+        if again is not None and again.stamp == row.stamp:
+            return value, record_of(row.header())
+        row = again
+    raise KeyError(name)
+
+
+def records(
+    ns: Namespace, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
+) -> Iterator[Record]:
+    """See `Store.records`."""
+    check_limit(limit)  # now, and not at the first step
+    prefix, after = check_name(prefix, "prefix"), None if after is None else check_name(after)
+    return _records(ns, prefix, after, limit, reverse)
+
+
+def _records(ns: Namespace, prefix: str, after: str | None, limit: int | None, reverse: bool) -> Iterator[Record]:
+    left = -1 if limit is None else limit
+    while left and (page := names(ns, prefix, after, PAGE_NAMES if left < 0 else min(left, PAGE_NAMES), reverse)):
         headers, now = ns.engine.get(ns.name, page, Fields.HEADER), ns.clock()
-        found = [headers[name] for name in page if name in headers]
-        yield from (record_of(header) for header in found if not has_expired(header, now))
-        after = page[-1]
+        found = [headers[name] for name in page if name in headers and not has_expired(headers[name], now)]
+        yield from map(record_of, found)
+        after, left = page[-1], left - len(found)
 
 
 def names(
     ns: Namespace, prefix: str = "", after: str | None = None, limit: int | None = None, reverse: bool = False
 ) -> list[str]:
     """See `Store.names`."""
-    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
-        raise TypeError(f"limit is a number of names, or None for all, not {limit!r}")
-    if limit is not None and not 0 <= limit < 2**63:
-        raise ValueError(f"limit is a number of names from 0 up, or None for all, not {limit!r}")
+    check_limit(limit)
     after = None if after is None else check_name(after)
     found: list[str] = []
     prefix, now = check_name(prefix, "prefix"), ns.clock()
@@ -178,6 +197,14 @@ def names(
             break
         after = page.next
     return found
+
+
+def check_limit(limit: int | None) -> None:
+    """Raises: TypeError, ValueError."""
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+        raise TypeError(f"limit is a number of names, or None for all, not {limit!r}")
+    if limit is not None and not 0 <= limit < 2**63:
+        raise ValueError(f"limit is a number of names from 0 up, or None for all, not {limit!r}")
 
 
 def record_of(header: Header) -> Record:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from store.codecs import CodecChoice
 from store.engines.contract import Delete, Fields
 from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
-from store.opened.readcache import MISSING
-from store.opened.reading import last, record_of, record_written
+from store.opened.reading import end_row, record_of, record_written
+from store.opened.sentinels import ABSENT, MISSING, UNSET, Absent, Unset
 from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
 from store.trust.seal import Verdict
@@ -20,6 +20,7 @@ from store.trust.seal import Verdict
 if TYPE_CHECKING:
     from store.rows.record import Record
 
+Expected: TypeAlias = "Record | str | Absent"  # the state that a write expects of the record of its name
 BATCH = 500  # records that `update` packs before it writes them
 
 
@@ -35,19 +36,18 @@ def put(
     ns: Namespace,
     name: str,
     value: Any,
-    ttl: float | None = None,
+    ttl: float | Unset | None = UNSET,
     codec: CodecChoice | None = None,
     protocol: int | None = None,
-    if_revision: Record | int | None = None,
+    if_version: Expected | None = None,
 ) -> Record:
     """See `Store.put`."""
     name = check_name(name)
-    ttl = ns.options.ttl if ttl is None else check_ttl(ttl)
-    row = ns.pack(name, value, ttl, codec, protocol)
+    row = ns.pack(name, value, seconds_to_live(ns, ttl), codec, protocol)
     try:
         with ns.transaction() as transaction:
-            if if_revision is not None:
-                check_revision(ns, name, if_revision, row.modified)
+            if if_version is not None:
+                check_version(ns, name, if_version, row.modified)
             ns.put(row)
             record = record_written(ns, name)
             if ns.writeback is not None:
@@ -86,9 +86,9 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
                     ns.writeback.learn(value, row, transaction)
 
 
-def touch(ns: Namespace, name: str, ttl: float | None) -> Record:
+def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record:
     """See `Store.touch`."""
-    ttl = check_ttl(ttl)
+    ttl = seconds_to_live(ns, ttl)
     with ns.transaction() as transaction:
         row = ns.find(name)
         if row is None:
@@ -134,10 +134,10 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
     return default
 
 
-def popitem(ns: Namespace) -> tuple[str, Any]:
+def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     """See `Store.popitem`."""
     with ns.transaction():
-        row = last(ns)
+        row = end_row(ns, last=last)
         if row is None:
             raise KeyError("popitem(): the store is empty")
         value = ns.value_of(row)
@@ -177,31 +177,41 @@ def _delete_damaged(ns: Namespace, name: str) -> bool:
 # -- parts of the above
 
 
-def check_revision(ns: Namespace, name: str, wanted: Record | int, now: float) -> None:
-    """Raises: Conflict: the record of that name is not the wanted one. TypeError."""
+def check_version(ns: Namespace, name: str, wanted: Expected, now: float) -> None:
+    """Raises: Conflict: the record of that name is not in the wanted state. TypeError."""
+    version = _version_of(ns, wanted)
+    header = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
+    found = None if header is None or has_expired(header, now) else record_of(header)
+    if version == (None if found is None else found.version):
+        return
+    now_is = "there is none" if found is None else f"it is at revision {found.revision}"
+    raise Conflict(
+        f"{label(name, ns.name)} is not the one that was read ({now_is}): read it again and retry",
+        name=name,
+        namespace=ns.name,
+    )
+
+
+def _version_of(ns: Namespace, wanted: Expected) -> str | None:
+    """What the version must be; None: there must be no record."""
+    if wanted is ABSENT:
+        return None
+    if isinstance(wanted, str):
+        return str(wanted)
     try:
         from store.rows.record import Record
     except OSError as exc:
         raise unreachable(ns.location, exc) from exc
-
-    found = ns.engine.get(ns.name, (name,), Fields.HEADER).get(name)
-    if found is not None and has_expired(found, now):
-        found = None
-    if found is not None:
-        record_of(found)  # raises where its columns are damaged: nobody can say which one it is
-    if isinstance(wanted, Record):
-        fits = found is not None and wanted.is_same_as(found)
-    elif wanted == 0 and not isinstance(wanted, bool):
-        fits = found is None
-    else:
-        raise TypeError(f"if_revision is a Record, or 0 for a record that must not exist, not {wanted!r}")
-    if not fits:
-        now_is = "there is none" if found is None else f"it is at revision {found.revision}"
-        raise Conflict(
-            f"{label(name, ns.name)} is not the one that was read ({now_is}): read it again and retry",
-            name=name,
-            namespace=ns.name,
+    if not isinstance(wanted, Record):
+        raise TypeError(
+            f"if_version is a Record, its version, or store.ABSENT where there must be none, not {wanted!r:.80}"
         )
+    return wanted.version
+
+
+def seconds_to_live(ns: Namespace, ttl: float | Unset | None) -> float | None:
+    """The ttl of a write: the store's, where none was given; None is for ever. Raises: TypeError, ValueError."""
+    return ns.options.ttl if ttl is UNSET else check_ttl(ttl)
 
 
 def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:

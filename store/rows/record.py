@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from store.errors import Corrupt
 from store.rows.row import Header
@@ -19,9 +20,12 @@ class Record:
     `type` is the qualified name of the value's class, `python` the version that wrote it, `revision` 1 at
     the first write and one more at each later one, `sealed_by` the id of the key that sealed it (None for
     a record that was written where no key could be had).
+
+    `version` identifies this state of this record: equal versions mean equal bytes and the same expiry. It is opaque
+    text that JSON and an HTTP ETag can carry; `put` and `delete` take it as `if_version`. Every write gives another
+    one, and so does a new key (`rekey`, `admit`).
     """
 
-    id: int
     namespace: str
     name: str
     codec: str
@@ -34,6 +38,7 @@ class Record:
     modified: datetime
     expires: datetime | None
     sealed_by: str | None
+    version: str
 
     @classmethod
     def from_header(cls, header: Header) -> Record:
@@ -42,16 +47,22 @@ class Record:
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)
         return cls(
-            *header[:9],
+            *header[1:9],
             created=_utc(header.created),
             modified=_utc(header.modified),
             expires=None if header.expires is None else _utc(header.expires),
             sealed_by=header.key_id.hex() if any(header.key_id) else None,
+            version=header.stamp,
         )
 
-    def is_same_as(self, header: Header) -> bool:
-        """Whether `header` is still that of the record that this one was read from."""
-        return (self.id, self.created, self.revision) == (header.id, _utc(header.created), header.revision)
+    def __getstate__(self) -> list[Any]:
+        return [getattr(self, name) for name in self.__slots__]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        if isinstance(state[0], int):  # of a pickle made when a record had an id first, and no version
+            state = [*state[1:], ""]
+        for name, value in zip(self.__slots__, state, strict=True):
+            object.__setattr__(self, name, value)
 
 
 def _utc(seconds: float) -> datetime:

@@ -1,16 +1,11 @@
-"""What `Sessions` is called with: lifetimes, and options of the store that it opens."""
+"""The lifetimes that `Sessions` is called with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Literal, TypedDict
+from typing import Literal
 
-from store.classes.lookup import Renames
 from store.opened.arguments import check_ttl
-from store.opened.options import OnUnreadable
-from store.system.rights import Rights
-from store.trust.keys.ring import KeySource
 
 
 class Lifetime(Enum):
@@ -35,25 +30,3 @@ def check_lifetime(ttl: float | Lifetime) -> float | None:
             "store.sessions.FOREVER for a session that never expires"
         )
     return None if ttl is FOREVER else check_ttl(ttl)  # type: ignore[arg-type]  # UNSET is no number: a TypeError
-
-
-class StoreOptions(TypedDict, total=False):
-    """The options of `Store` that `Sessions` passes on."""
-
-    protocol: int | None
-    mode: Literal["r", "w", "c", "n"]
-    trust: Literal["own", "data", "all"]
-    allow: Iterable[type | str]
-    renames: Renames | None
-    on_missing: Literal["raise", "placeholder"]
-    key: KeySource
-    on_unreadable: Literal["raise", "skip"] | OnUnreadable
-    durability: Literal["normal", "full"]
-    timeout: float
-    cache_bytes: int
-    spill_bytes: int
-    mmap: bool
-    verify_buffers: bool
-    verify_writes: bool
-    clock: Callable[[], float]
-    rights: Rights | None

@@ -10,7 +10,6 @@ from typing import Any
 from store import errors
 from store.codecs import CodecChoice
 from store.mapping.store import Store
-from store.opened.edits import step
 from store.rows.record import Record
 from store.system import caller
 
@@ -46,12 +45,7 @@ class SessionRecords:
     def put(self, name: str, data: dict[str, Any], seconds: float | None, **options: Any) -> Record:
         """Writes a new record. Its lifetime is never the default of the `Store` that was passed in."""
         options.setdefault("codec", self.codec)
-        with step(self.store):
-            record = self.store.put(name, data, ttl=seconds, **options)
-            if seconds is None and record.expires is not None:  # which may be over before it is taken away
-                self.store.put(name, data, ttl=_A_WHILE, **options)
-                record = self.store.touch(name, None)
-            return record
+        return self.store.put(name, data, ttl=seconds, **options)
 
     def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool) -> None:
         """Gives a record a new name, inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""

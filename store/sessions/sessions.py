@@ -13,9 +13,10 @@ from store.codecs import CodecChoice
 from store.mapping.store import Store
 from store.opened.arguments import locate
 from store.opened.edits import step
+from store.opened.options import OpeningOptions
 from store.rows.record import Record
 from store.sessions.ids import name_of, new_id
-from store.sessions.options import FOREVER, UNSET, Lifetime, StoreOptions, check_lifetime
+from store.sessions.options import FOREVER, UNSET, Lifetime, check_lifetime
 from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
 from store.system.rights import private_rights
 
@@ -55,7 +56,7 @@ class Sessions:
         ttl: float | Literal[Lifetime.FOREVER] = TWO_WEEKS,
         codec: CodecChoice = "json",
         group: str | int | None = None,
-        **options: Unpack[StoreOptions],
+        **options: Unpack[OpeningOptions],
     ) -> None:
         seconds = check_lifetime(ttl)
         if isinstance(location, Store):

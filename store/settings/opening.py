@@ -14,7 +14,6 @@ from store.settings.kinds import near_miss
 from store.trust.keys.ring import KeySource
 
 NAMESPACE = "settings"
-_A_WHILE = 3600.0  # seconds: the ttl of a store that was given may end before `touch` takes it away
 
 
 class SettingsOptions(TypedDict, total=False):
@@ -31,12 +30,9 @@ def put_plain(store: Store[Any], name: str, plain: Any) -> None:
     """Stores plain data for ever: as JSON where that holds it, else as a pickle that a restricted decode reads."""
     with step(store):
         try:
-            record = store.put(name, plain, codec="json")
+            store.put(name, plain, codec="json", ttl=None)
         except NotSerializable:
-            record = store.put(name, plain, codec="pickle")
-        if record.expires is not None:  # the store that was given has a ttl, which is not for settings
-            store.put(name, plain, codec=record.codec, ttl=_A_WHILE)
-            store.touch(name, None)
+            store.put(name, plain, codec="pickle", ttl=None)
 
 
 def config_file(app: str) -> Path:

@@ -57,7 +57,7 @@ class LockFile:
             seen = self.seen = None if self.folder is None else self.folder()
             if seen is not None and seen == self._good:
                 return True
-            if self._is_in_place():
+            if self.is_in_place():
                 self._good = seen
                 return True
         except OSError as exc:
@@ -76,7 +76,7 @@ class LockFile:
     def remove(self) -> None:
         """Unlink it before it is unlocked: waiting processes notice, and make another. Else it stays, harmlessly."""
         with suppress(OSError):
-            if self._is_in_place():
+            if self.is_in_place():
                 os.unlink(self.path)
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class LockFile:
                 return read_at(descriptor, LINE_BYTES, _LINE_AT)
         return b""
 
-    def _is_in_place(self) -> bool:
+    def is_in_place(self) -> bool:
         """Whether the file that is open is the one at the path."""
         try:
             status = os.stat(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -35,10 +36,13 @@ class Hold:
 
     __slots__ = ("__weakref__", "carrier", "thread")
 
-    def __init__(self) -> None:
-        self.thread = running.ident()
-        self.carrier = threading.get_ident()  # another one than `thread` in a greenlet, which shares it with others
+    def __init__(self, *, bound: bool = True) -> None:
+        """`bound`: to the thread or greenlet that runs; else to none, and any may give it back."""
+        self.thread = running.ident() if bound else next(_nobody)
+        self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
 
+
+_nobody = itertools.count(-1, -1)  # numbers that no thread has: those are positive
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 
@@ -111,6 +115,16 @@ class WriterLock:
                 self._unlock()
                 if self.file is not None:
                     self.file.close()
+
+    def is_kept_by(self, hold: Hold) -> bool:
+        """Whether `hold` has the lock, and the lock file is in its place, so that it excludes others."""
+        with self._mutex:
+            if self.holder is None or self.holder() is not hold:
+                return False
+            try:
+                return self.file is None or self.file.is_in_place()
+            except OSError:
+                return False
 
     def is_mine(self) -> bool:
         """Whether this thread holds the lock, including one leaked by an interrupt."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from tasks import SECONDS, contextless, enter, run, turns
 
-from store import Store
+from store import ABSENT, Store
 from store.aio import AsyncStore
 from store.aio.worker import Worker
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
@@ -39,7 +39,7 @@ def test_every_method_of_store_is_there_by_its_name_with_the_same_signature() ->
 
 def parameters(cls: type, name: str) -> list[tuple[str, Any, Any]]:
     found = inspect.signature(getattr(cls, name)).parameters.values()
-    return [(p.name, p.kind, p.default) for p in found if (cls, p.name) != (AsyncStore, "reverse") or name == "names"]
+    return [(p.name, p.kind, p.default) for p in found if (cls, p.name) != (AsyncStore, "reverse") or name in ("names", "records")]
 
 
 def test_methods_do_what_those_of_store_do(path: Path) -> None:
@@ -49,9 +49,14 @@ def test_methods_do_what_those_of_store_do(path: Path) -> None:
             assert record == await s.record("a")
             assert [r async for r in s.records("a")] == [record]
             with pytest.raises(Conflict):
-                await s.put("a", [2], if_revision=0)
+                await s.put("a", [2], if_version=ABSENT)
             assert await s.modify("a", lambda value: [*value, 2]) == [1, 2]
             assert (await s.touch("a", None)).expires is None
+            assert [await s.add("new", 1), await s.add("new", 2), await s.incr("new", 4)] == [True, False, 5]
+            assert await s.get_with_record("new") == (5, await s.record("new"))
+            assert await s.transact(lambda store: store.pop("new")) == 5
+            assert [await s.delete("new"), await s.delete_many(["new"]), await s.delete_prefix("new")] == [False, 0, 0]
+            assert [r.name async for r in s.records(reverse=True, limit=1)] == ["a"]
             assert await s.get_many(["a", "b"]) == {"a": [1, 2]}
             assert await s.admit(await s.inspect("a")) == await s.record("a")
             assert (await s.stats()).records == 1
@@ -100,7 +105,7 @@ def test_loop_goes_on_while_another_program_holds_the_store(path: Path, start: A
     holder = start(
         """
         import sys
-        from store import Store
+        from store import ABSENT, Store
         with Store(sys.argv[1]) as s, s.transaction():
             print("inside", flush=True)
             input()
@@ -376,6 +381,41 @@ def test_named_lock_of_another_handle_is_waited_for(path: Path) -> None:
     run(main)
 
 
+def test_lock_is_an_object_that_any_task_may_release(path: Path) -> None:
+    async def main() -> None:
+        with Store[Any](path) as other:
+            async with AsyncStore[Any](path) as s:
+                lock, again = s.lock("job"), s.lock("job")
+                assert (lock.locked(), lock.lost, lock.fence) == (False, False, None)
+                assert await lock.acquire()
+                assert (lock.locked(), again.locked()) == (True, False)
+                assert not await again.acquire(blocking=False) and not await again.acquire(timeout=0.01)
+                assert not other.lock("job").acquire(timeout=0)
+                waiting = asyncio.create_task(again.acquire())
+                await asyncio.sleep(0)
+                await asyncio.create_task(lock.release())
+                assert await waiting
+                with pytest.raises(StoreError, match="not held by this object"):
+                    await lock.release()
+                cancelled = asyncio.create_task(lock.acquire())
+                await asyncio.sleep(0)
+                cancelled.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await cancelled
+                await again.release()
+                assert await lock.acquire(timeout=5), "what was cancelled has not taken it"
+                await lock.release()
+                async with s.lock("job") as entered:
+                    assert entered.locked()
+                async with s.transaction():
+                    with pytest.raises(StoreError, match="take the lock first"):
+                        await lock.acquire()
+                    assert await lock.acquire(timeout=0)
+                await lock.release()
+
+    asyncio.run(main())
+
+
 # -- watching
 
 
@@ -576,7 +616,7 @@ def test_forked_child_is_refused(path: Path) -> None:
 WRONG: list[tuple[Callable[[AsyncStore[Any]], Any], str]] = [
     (lambda s: s["a"], "getitem"),
     (lambda s: s.__setitem__("a", 1), "s.set"),
-    (lambda s: s.__delitem__("a"), "s.delete"),
+    (lambda s: s.__delitem__("a"), "s.delitem"),
     (lambda s: "a" in s, "s.contains"),
     (len, "s.length"),
     (bool, "s.length"),

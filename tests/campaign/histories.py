@@ -22,7 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from store import Store
+from store import ABSENT, Store
 from store.errors import Conflict
 
 from .linearizable import CONFLICT, Operation, unexplained
@@ -189,7 +189,7 @@ class Player:
 
         def call() -> list[Any]:
             try:
-                return [self.store.put(name, self.plan.wrap(value), if_revision=record or 0).revision]
+                return [self.store.put(name, self.plan.wrap(value), if_version=record or ABSENT).revision]
             except Conflict:
                 return [CONFLICT]
 

@@ -145,7 +145,7 @@ OPERATIONS: dict[str, Operation] = {
     "in": Operation(lambda t: ("a" in t.store, "z" in t.store), {}),
     "set": Operation(lambda t: t.store.__setitem__("a", "new"), {"a": "new"}),
     "set large": Operation(lambda t: t.store.__setitem__("big", BIGGER), {"big": BIGGER}),
-    "put": Operation(lambda t: t.store.put("b", 1, if_revision=t.store.record("b")), {"b": 1}),
+    "put": Operation(lambda t: t.store.put("b", 1, if_version=t.store.record("b")), {"b": 1}),
     "delete": Operation(lambda t: t.store.__delitem__("a"), {"a": None}),
     "delete large": Operation(lambda t: t.store.__delitem__("big"), {"big": None}),
     "pop": Operation(lambda t: t.store.pop("big"), {"big": None}),

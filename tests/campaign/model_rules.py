@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from store import Store
+from store import ABSENT, Store
 from store.errors import Conflict, RecordError, Untrusted
 
 from .model_expected import Entry
@@ -52,18 +52,18 @@ class Rules(Handles):
         record, _, entry = fitting[which % len(fitting)]
         now_is = found.get(record.name)
         if now_is is not None and (now_is.birth, now_is.revision) == (entry.birth, entry.revision):
-            s.put(record.name, value, if_revision=record)
+            s.put(record.name, value, if_version=record)
             self.assign(s, record.name, value)
         else:
             with pytest.raises(Conflict):
-                s.put(record.name, value, if_revision=record)
+                s.put(record.name, value, if_version=record)
 
     def put_if_absent(self, s: Any, found: dict[str, Entry], name: str, value: Any) -> None:
         if name in found:
             with pytest.raises(Conflict):
-                s.put(name, value, if_revision=0)
+                s.put(name, value, if_version=ABSENT)
         else:
-            s.put(name, value, if_revision=0)
+            s.put(name, value, if_version=ABSENT)
             self.assign(s, name, value)
 
     # One rule for all that removes, else the stores would be empty most of the time.

@@ -142,10 +142,10 @@ class Twice(Store):
 class Unchecked(Store):
     """Compares, and then sets."""
 
-    def put(self, name: str, value: Any, *, if_revision: Any = None, **options: Any) -> Any:
-        if if_revision is not None:
+    def put(self, name: str, value: Any, *, if_version: Any = None, **options: Any) -> Any:
+        if if_version is not None:
             with self.transaction():
-                writing.check_revision(self.opened, name, if_revision, self.opened.clock())
+                writing.check_version(self.opened, name, if_version, self.opened.clock())
         return super().put(name, value, **options)
 
 

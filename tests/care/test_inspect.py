@@ -257,7 +257,7 @@ class TestAdmit:
             assert s["it"].x == 1
             assert s.inspect("it").verdict == "own"
             assert admitted == s.record("it")
-            assert (admitted.revision, admitted.id) == (before.revision + 1, before.id)
+            assert (admitted.revision, admitted.created) == (before.revision + 1, before.created)
             assert admitted.sealed_by not in (None, before.sealed_by)
             assert (admitted.type, admitted.python, admitted.created) == (before.type, before.python, before.created)
 

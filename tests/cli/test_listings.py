@@ -8,8 +8,8 @@ import pytest
 from store import Store
 
 FIELDS = {
-    "id", "namespace", "name", "codec", "protocol", "type", "python", "size", "revision", "created", "modified",
-    "expires", "sealed_by",
+    "namespace", "name", "codec", "protocol", "type", "python", "size", "revision", "created", "modified",
+    "expires", "sealed_by", "version",
 }  # fmt: skip
 
 
@@ -90,13 +90,13 @@ def test_records_are_as_old_as_the_clock_says(run, timed, clock):
 def test_records_long_has_all_that_is_known(run, timed, clock):
     heading, line = run("records", timed, "--long", "--utc", "--bytes", "--limit", "1", clock=clock).out.splitlines()
     assert re.split("  +", heading.strip()) == [
-        "id", "size", "rev", "created", "modified", "expires", "codec", "python", "sealed by", "type", "name",
+        "size", "rev", "created", "modified", "expires", "codec", "python", "sealed by", "type", "name",
     ]  # fmt: skip
     with Store(timed, clock=clock) as s:
         record = s.record("a")
     moment = f"{record.created:%Y-%m-%d %H:%M:%SZ}"
     assert re.split("  +", line.strip()) == [
-        str(record.id), str(record.size), "1", moment, moment, "never", "pickle 5", record.python, record.sealed_by,
+        str(record.size), "1", moment, moment, "never", "pickle 5", record.python, record.sealed_by,
         "bytes", "a",
     ]  # fmt: skip
 

@@ -6,6 +6,7 @@ import os
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forking import WRITE, outcome, write
@@ -13,7 +14,7 @@ from threads import in_thread
 
 from store import Store
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
-from store.errors import LockTimeout
+from store.errors import LockTimeout, StoreError
 
 TIMEOUT = 60.0  # seconds
 
@@ -274,5 +275,25 @@ def test_named_lock_held_at_a_fork(path, forked):
             with closing(Store(path)) as other:  # and still is, after the child left the block
                 tried = in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
                 assert isinstance(tried, LockTimeout)
-        assert forked(lambda: s.lock("job", timeout=10).__enter__()).result() is None
+        assert forked(lambda: s.lock("job").acquire(timeout=10)).result() is True
         assert s["child"] == 1
+
+
+def test_lock_is_not_held_in_a_forked_child(path: Path, forked: Any) -> None:
+    with Store[Any](path) as s:
+        lock = s.lock("job")
+        lock.acquire()
+
+        def child() -> list[Any]:
+            states = [lock.locked(), lock.lost, s.lock("job").acquire(timeout=0)]
+            try:
+                lock.release()
+            except StoreError:
+                states.append("lost")
+            return states
+
+        assert forked(child).result() == [False, True, False, "lost"]
+        assert lock.locked()
+        with s.lock("other") as other:
+            assert forked(other.locked).result() is False
+        lock.release()

@@ -92,7 +92,7 @@ def everything(path: Path, clock: Callable[[], float]) -> None:
         s.update({f"n{i}": i for i in range(20)})
         s |= {"b": [2]}
         s.put("ttl", 1, ttl=5)
-        s.put("ttl", 1, ttl=5, if_revision=s.record("ttl"))
+        s.put("ttl", 1, ttl=5, if_version=s.record("ttl"))
         s.touch("b", 10)
         s.setdefault("c", {})
         s.modify("a", lambda value: value + 1)

@@ -152,7 +152,8 @@ def found_in(path: Path, **options: Any) -> dict[str, dict[str, dict[str, Any]]]
 
 
 def found(s: Store[Any], record: Any) -> dict[str, Any]:
-    facts = {field: getattr(record, field) for field in record.__slots__ if field not in ("namespace", "name")}
+    facts = {field: getattr(record, field) for field in record.__slots__ if field not in ("namespace", "name", "version")}
+    facts["id"] = s.opened.find(record.name).id
     facts = {field: value.isoformat() if isinstance(value, datetime.datetime) else value for field, value in facts.items()}
     try:
         value = s[record.name]

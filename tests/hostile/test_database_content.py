@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from store import Store
+from store import ABSENT, Store
 from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, NotAStore, RecordError, StoreError, Tampered
 from store.rows.row import Row
@@ -100,7 +100,7 @@ def test_damaged_revision_is_no_reason_to_write(sound: Path, clock: Any, plant: 
     force(plant, sound, "UPDATE records SET revision = 'one' WHERE name = 'a'")
     with Store(sound, key=KEY, clock=clock) as s:
         with pytest.raises(Corrupt, match="record 'a'"):
-            s.put("a", 2, if_revision=0)
+            s.put("a", 2, if_version=ABSENT)
         with pytest.raises(Corrupt, match="record 'a'"):
             s.touch("a", 5)
 

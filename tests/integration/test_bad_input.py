@@ -211,8 +211,8 @@ def test_option_that_is_unknown(s: Store[Any], option: str, value: Any, kind: ty
         ({"protocol": 6}, ValueError, "the codec 'pickle' has protocols 0 to 5, not 6"),
         ({"codec": "json", "protocol": 5}, ValueError, "the codec 'json' has protocols 1 to 1, not 5"),
         ({"protocol": 5.0}, TypeError, "protocol is an int, not 5.0"),
-        ({"if_revision": 7}, TypeError, "if_revision is a Record, or 0"),
-        ({"if_revision": False}, TypeError, "if_revision is a Record, or 0"),
+        ({"if_version": 0}, TypeError, "if_version is a Record, its version, or store.ABSENT"),
+        ({"if_version": False}, TypeError, "if_version is a Record, its version, or store.ABSENT"),
     ],
     ids=repr,
 )

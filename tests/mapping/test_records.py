@@ -42,7 +42,7 @@ class TestPut:
         assert (first.revision, s["a"]) == (1, 1)
         second = s.put("a", 2)
         assert second == s.record("a")
-        assert (second.revision, second.id, s["a"]) == (2, first.id, 2)
+        assert (second.revision, second.version != first.version, s["a"]) == (2, True, 2)
 
     def test_keeps_place_and_creation(self, s: Store[Any], clock: Any) -> None:
         first = s.put("a", 1)
@@ -161,7 +161,6 @@ class TestRecord:
         with closing(sqlite3.connect(path)) as conn:
             key_id = conn.execute("SELECT key_id FROM sealers").fetchone()[0].hex()
         assert record == Record(
-            id=1,
             namespace="users",
             name="alice",
             codec="pickle",
@@ -174,6 +173,7 @@ class TestRecord:
             modified=datetime.fromtimestamp(clock.now, UTC),
             expires=datetime.fromtimestamp(clock.now + 60, UTC),
             sealed_by=key_id,
+            version=record.version,
         )
         assert record.created.tzinfo is UTC
 
@@ -232,3 +232,76 @@ class TestRecord:
         del s["a"]
         s.clear()
         assert not s
+
+
+class TestRecords:
+    def test_page_as_names_do(self, s: Store[Any]) -> None:
+        s.update({f"n{number:02}": number for number in range(12)})
+        s["other"] = 1
+        for options in (
+            {}, {"prefix": "n"}, {"prefix": "n", "after": "n03"}, {"limit": 5}, {"limit": 0}, {"reverse": True},
+            {"prefix": "n", "after": "n05", "reverse": True, "limit": 3}, {"after": "n0"}, {"after": "zz"},
+        ):  # fmt: skip
+            assert [record.name for record in s.records(**options)] == s.names(**options)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("limit", [None, 1100])
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_more_than_a_page(self, s: Store[Any], limit: int | None, reverse: bool) -> None:
+        s.update({f"n{number}": number for number in range(1200)})
+        found = [record.name for record in s.records(limit=limit, reverse=reverse)]
+        assert found == s.names(limit=limit, reverse=reverse)
+
+    def test_limit_counts_those_that_are_there(self, s: Store[Any]) -> None:
+        s.update({f"n{number:04}": number for number in range(1200)})
+        records = s.records(limit=600)
+        first = next(records)
+        s.delete_many([f"n{number:04}" for number in range(500, 600)])
+        assert len([first, *records]) == 600
+
+    @pytest.mark.parametrize("options", [{"limit": -1}, {"limit": True}, {"after": 1}, {"prefix": None}])
+    def test_wrong_arguments_raise_at_once(self, s: Store[Any], options: dict[str, Any]) -> None:
+        with pytest.raises((TypeError, ValueError)):
+            s.records(**options)
+
+
+class TestValueWithRecord:
+    def test_are_of_one_state(self, s: Store[Any]) -> None:
+        s["a"] = [1]
+        assert s.get_with_record("a") == ([1], s.record("a"))
+        s["large"] = bytes(3_000_000)
+        value, record = s.get_with_record("large")
+        assert (len(value), record) == (3_000_000, s.record("large"))
+
+    def test_missing_and_expired(self, s: Store[Any], clock: Any) -> None:
+        s.put("a", 1, ttl=5)
+        clock.advance(6)
+        for name in ("a", "b"):
+            with pytest.raises(KeyError, match=name):
+                s.get_with_record(name)
+
+    def test_writeback_gives_the_live_value(self, path: Path) -> None:
+        with Store[Any](path, writeback=True) as s:
+            s["a"] = []
+            s.get_with_record("a")[0].append(1)
+            assert s["a"] == [1]
+
+
+class TestTransact:
+    def test_gives_the_result_of_the_function(self, s: Store[Any]) -> None:
+        def move(store: Store[Any]) -> int:
+            store["b"] = store.pop("a")
+            return len(store)
+
+        s["a"] = 1
+        assert s.transact(move) == 1
+        assert dict(s) == {"b": 1}
+
+    def test_exception_undoes_all(self, s: Store[Any]) -> None:
+        def fail(store: Store[Any]) -> None:
+            store["a"] = 1
+            store.transact(lambda inner: inner.update(b=2))
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            s.transact(fail)
+        assert len(s) == 0

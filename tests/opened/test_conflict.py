@@ -1,21 +1,22 @@
-"""`put(…, if_revision=…)`: write only if the record is still the one that was read."""
+"""`put(…, if_version=…)`: write only if the record is still the one that was read."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from store import Record, Store
+from store import ABSENT, Store
 from store.errors import Conflict
 
 
-def refused(s: Store[Any], record: Record | int) -> Conflict:
+def refused(s: Store[Any], record: Any) -> Conflict:
     """The Conflict that a write under `record` meets, having changed nothing."""
     before = dict(s), list(s.records())
     with pytest.raises(Conflict) as caught:
-        s.put("a", "not to be seen", if_revision=record)
+        s.put("a", "not to be seen", if_version=record)
     assert (dict(s), list(s.records())) == before
     assert (caught.value.name, caught.value.namespace) == ("a", s.namespace)
     return caught.value
@@ -23,16 +24,16 @@ def refused(s: Store[Any], record: Record | int) -> Conflict:
 
 def test_unchanged_record_is_written(s: Store[Any]) -> None:
     record = s.put("a", 1)
-    record = s.put("a", 2, if_revision=record)
-    record = s.put("a", 3, if_revision=record)
+    record = s.put("a", 2, if_version=record)
+    record = s.put("a", 3, if_version=record)
     assert (s["a"], record.revision) == (3, 3)
 
 
 def test_record_read_by_other_ways_serves_too(s: Store[Any]) -> None:
     s["a"] = 1
-    assert s.put("a", 2, if_revision=s.record("a")).revision == 2
-    assert s.put("a", 3, if_revision=next(s.records())).revision == 3
-    assert s.put("a", 4, if_revision=s.touch("a", 60)).revision == 5
+    assert s.put("a", 2, if_version=s.record("a")).revision == 2
+    assert s.put("a", 3, if_version=next(s.records())).revision == 3
+    assert s.put("a", 4, if_version=s.touch("a", 60)).revision == 5
 
 
 def test_reads_and_other_records_do_not_count(s: Store[Any]) -> None:
@@ -42,7 +43,7 @@ def test_reads_and_other_records_do_not_count(s: Store[Any]) -> None:
     s.pop("b")
     with s.edit("a"):
         pass
-    assert s.put("a", 2, if_revision=record).revision == 2
+    assert s.put("a", 2, if_version=record).revision == 2
 
 
 def test_changed_record_is_a_conflict(s: Store[Any]) -> None:
@@ -75,31 +76,51 @@ def test_deleted_record_is_a_conflict(s: Store[Any]) -> None:
     assert "there is none" in str(refused(s, record))
 
 
-def test_deleted_and_created_again_is_a_conflict(s: Store[Any], clock: Any) -> None:
+def test_deleted_and_created_again_with_another_value_is_a_conflict(s: Store[Any]) -> None:
     record = s.put("a", 1)
     del s["a"]
-    clock.advance(0.000_001)
-    again = s.put("a", 1)
-    if s.location != ":memory:":
-        assert (again.id, again.revision) == (record.id, record.revision), "the row id comes back: that is the point"
+    again = s.put("a", 2)
+    assert (again.revision, again.created) == (record.revision, record.created), "these come back: that is the point"
     refused(s, record)
+
+
+def test_deleted_and_created_again_as_it_was_is_the_same_state(s: Store[Any]) -> None:
+    record = s.put("a", 1)
+    del s["a"]
+    assert s.put("a", 1).version == record.version
+    assert s.put("a", 2, if_version=record).revision == 2
+
+
+@pytest.mark.parametrize("carried", [lambda version: json.loads(json.dumps(version)), str])
+def test_version_travels_as_text(s: Store[Any], carried: Any) -> None:
+    version = carried(s.put("a", 1).version)
+    assert version.isascii() and not set(version) & set('\\", \t\n')  # as an HTTP ETag wants it
+    again = s.put("a", 2, if_version=version)
+    refused(s, version)
+    assert s.put("a", 3, if_version=again.version).revision == 3
+
+
+def test_every_state_has_a_version_of_its_own(s: Store[Any]) -> None:
+    versions = [s.put("a", 1).version, s.put("a", 1).version, s.touch("a", 5).version, s.touch("a", None).version]
+    versions += [s.put("b", 1).version, s.put("a", 2).version, s.within("x").put("a", 1).version]
+    assert len(set(versions)) == len(versions)
 
 
 def test_expired_and_created_again_is_a_conflict(s: Store[Any], clock: Any) -> None:
     record = s.put("a", 1, ttl=10)
     clock.advance(11)
     refused(s, record)
-    s["a"] = 1
+    s["a"] = 2
     refused(s, record)
 
 
-def test_zero_is_for_a_record_that_must_not_exist(s: Store[Any], clock: Any) -> None:
-    assert s.put("a", 1, if_revision=0, ttl=10).revision == 1
-    refused(s, 0)
+def test_absent_is_for_a_record_that_must_not_exist(s: Store[Any], clock: Any) -> None:
+    assert s.put("a", 1, if_version=ABSENT, ttl=10).revision == 1
+    refused(s, ABSENT)
     clock.advance(11)  # expired is absent
-    assert s.put("a", 2, if_revision=0).revision == 1
+    assert s.put("a", 2, if_version=ABSENT).revision == 1
     del s["a"]
-    assert s.put("a", 3, if_revision=0).revision == 1
+    assert s.put("a", 3, if_version=ABSENT).revision == 1
 
 
 def test_record_of_another_namespace_is_a_conflict(s: Store[Any]) -> None:
@@ -109,11 +130,11 @@ def test_record_of_another_namespace_is_a_conflict(s: Store[Any]) -> None:
         assert "in namespace 'x'" in str(refused(x, record))
 
 
-@pytest.mark.parametrize("wrong", [1, -1, True, False, "1", (1,), 1.0])
+@pytest.mark.parametrize("wrong", [0, 1, True, False, b"1", (1,), 1.0])
 def test_anything_else_is_a_type_error(s: Store[Any], wrong: Any) -> None:
     s["a"] = 1
-    with pytest.raises(TypeError, match="if_revision is a Record, or 0"):
-        s.put("a", 2, if_revision=wrong)
+    with pytest.raises(TypeError, match="if_version is a Record"):
+        s.put("a", 2, if_version=wrong)
     assert s["a"] == 1
     assert s.record("a").revision == 1
 
@@ -124,7 +145,7 @@ def test_conflict_inside_a_transaction_leaves_the_rest(s: Store[Any]) -> None:
         s["b"] = 1
         s["a"] = 2
         with pytest.raises(Conflict):
-            s.put("a", 3, if_revision=record)
+            s.put("a", 3, if_version=record)
         s["c"] = 1
     assert dict(s) == {"a": 2, "b": 1, "c": 1}
 
@@ -141,7 +162,7 @@ def test_one_of_many_processes_wins(path: Path, crowd: Any) -> None:
                 for _ in range(40):
                     record = s.record("a")
                     try:
-                        s.put("a", int(sys.argv[2]), if_revision=record)
+                        s.put("a", int(sys.argv[2]), if_version=record)
                         wins += 1
                     except Conflict:
                         pass
@@ -156,12 +177,13 @@ def test_one_of_many_processes_creates(path: Path, crowd: Any) -> None:
     made = crowd(
         5,
         """
+        from store import ABSENT
         from store.errors import Conflict
         made = []
         with Store(sys.argv[1]) as s:
             for i in range(40):
                 try:
-                    s.put(f"n{i}", int(sys.argv[2]), if_revision=0)
+                    s.put(f"n{i}", int(sys.argv[2]), if_version=ABSENT)
                     made.append(i)
                 except Conflict:
                     pass

@@ -209,3 +209,127 @@ def test_file_that_goes_with_each_holder_excludes_the_next_ones(path: Path, crow
     with Store[Any](path) as s:
         assert s["done"] == 300
     assert list(Path(f"{path}-locks").iterdir()) == []
+
+
+class TestObject:
+    """`acquire` and `release`, as those of `threading.Lock`."""
+
+    def test_is_taken_and_given_back(self, s: Store[Any]) -> None:
+        lock, other = s.lock("job"), s.lock("job")
+        assert (lock.locked(), lock.lost, lock.fence) == (False, False, None)
+        assert lock.acquire() is True
+        assert (lock.locked(), other.locked(), lock.lost) == (True, False, False)
+        assert other.acquire(timeout=0) is other.acquire(blocking=False) is other.acquire(timeout=0.01) is False
+        assert isinstance(in_thread(lambda: take(s, "job")), LockTimeout)
+        lock.release()
+        assert other.acquire(timeout=0) is True
+        assert not lock.locked()
+        other.release()
+        take(s, "job")
+
+    def test_any_thread_may_give_it_back(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        assert in_thread(lock.acquire) is True, "the thread that took it has ended"
+        assert lock.locked()
+        assert in_thread(lambda: take(s, "job")) is not None, "a thread of the same number, perhaps"
+        assert s.lock("job").acquire(timeout=0) is False
+        lock.release()
+        take(s, "job")
+
+    def test_is_waited_for_by_the_thread_that_has_it(self, s: Store[Any]) -> None:
+        lock, waits = s.lock("job"), threading.Event()
+        assert lock.acquire()
+
+        def give_back() -> None:
+            assert waits.wait(10)
+            lock.release()
+
+        thread = threading.Thread(target=give_back)
+        thread.start()
+        waits.set()
+        assert s.lock("job").acquire(timeout=30) is True
+        thread.join(20)
+
+    def test_is_the_one_of_with(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        with lock as entered:
+            assert entered is lock
+            assert lock.locked()
+            assert s.lock("job").acquire(blocking=False) is False
+        assert not lock.locked()
+        with lock:
+            lock.release()
+            take(s, "job", 5)
+        assert lock.acquire()
+        lock.release()
+
+    def test_is_dropped_with_the_object(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        assert lock.acquire()
+        del lock
+        gc.collect()
+        assert in_thread(lambda: take(s, "job", 5)) is None
+
+    def test_release_of_one_that_is_not_held(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        with pytest.raises(StoreError, match="not held by this object"):
+            lock.release()
+        assert lock.acquire()
+        lock.release()
+        with pytest.raises(StoreError, match="not held by this object"):
+            lock.release()
+
+    def test_inside_a_transaction_only_an_attempt_is_made(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        with s.transaction():
+            with pytest.raises(StoreError, match="take the lock first"):
+                lock.acquire()
+            with pytest.raises(StoreError, match="take the lock first"):
+                lock.acquire(timeout=5)
+            assert lock.acquire(timeout=0) is True
+        lock.release()
+
+    @pytest.mark.parametrize(
+        "options", [{"timeout": -2}, {"timeout": float("nan")}, {"blocking": False, "timeout": 5}]
+    )
+    def test_refuses_what_makes_no_sense(self, s: Store[Any], options: dict[str, Any]) -> None:
+        with pytest.raises(ValueError):
+            s.lock("job").acquire(**options)
+        with pytest.raises(TypeError):
+            s.lock("job").acquire(timeout="1")  # type: ignore[arg-type]
+
+    def test_of_a_closed_store(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        s.close()
+        for timeout in (0, 5):
+            with pytest.raises(StoreClosed):
+                lock.acquire(timeout=timeout)
+
+    def test_shows_its_state(self, s: Store[Any]) -> None:
+        lock = s.lock("job")
+        assert repr(lock) == "<Lock 'job'>"
+        lock.acquire()
+        assert repr(lock) == "<Lock 'job' held>"
+
+
+def test_lock_object_excludes_other_processes(path: Path, start: Any) -> None:
+    with Store[Any](path) as s:
+        holder = start(HOLDER, path, "job")
+        holder.hear()
+        lock = s.lock("job")
+        assert lock.acquire(timeout=0) is lock.acquire(timeout=0.05) is False
+        holder.say()
+        assert lock.acquire(timeout=30) is True
+
+
+def test_lock_whose_file_is_removed_is_lost(path: Path) -> None:
+    with Store[Any](path) as s:
+        lock = s.lock("job")
+        lock.acquire()
+        [file] = Path(f"{path}-locks").iterdir()
+        file.unlink()
+        assert (lock.locked(), lock.lost) == (False, True)
+        with pytest.raises(StoreError, match="was lost"):
+            lock.release()
+        assert (lock.locked(), lock.lost) == (False, False)
+        take(s, "job")

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any
 
 from store import Store
-from store.opened.readcache import MISSING
+from store.opened.sentinels import MISSING
 
 Action = Callable[[], Any]
 

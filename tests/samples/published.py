@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from store import Store
-from store.opened.readcache import MISSING
+from store.opened.sentinels import MISSING
 from store.system.locking import Hold, WriterLock
 
 NAMES = [f"{kind}{number}" for kind in ("set", "many", "foreign", "utils", "gone", "brief") for number in range(2)]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from store import Conflict, Store
+from store import ABSENT, Conflict, Store
 from store.sessions import Sessions
 
 HOUR, YEAR = 3600.0, 365 * 86400.0
@@ -141,18 +141,18 @@ class TestIdentity:
         del s["a"]
         clock.advance(ahead)
         after = s.put("a", 2)
-        assert (after.id, after.revision) == (before.id, before.revision)  # which alone would be taken for it
+        assert after.revision == before.revision  # which alone would be taken for it
         with pytest.raises(Conflict):
-            s.put("a", 3, if_revision=before)
+            s.put("a", 3, if_version=before)
         assert s["a"] == 2
-        assert s.put("a", 3, if_revision=after).revision == 2
+        assert s.put("a", 3, if_version=after).revision == 2
 
     def test_record_that_was_written_again(self, s: Store[Any], clock: Any) -> None:
         before = s.put("a", 1)
         clock.advance(-HOUR)
         s["a"] = 2
         with pytest.raises(Conflict):
-            s.put("a", 3, if_revision=before)
+            s.put("a", 3, if_version=before)
         with pytest.raises(Conflict), s.edit("list", []) as value:
             clock.advance(-HOUR)
             s["list"] = ["other"]
@@ -163,7 +163,7 @@ class TestIdentity:
         clock.advance(20)
         clock.advance(-15)
         with pytest.raises(Conflict):
-            s.put("a", 2, if_revision=0)
+            s.put("a", 2, if_version=ABSENT)
         assert s["a"] == 1
 
 

@@ -135,7 +135,7 @@ def uses(s: Store[Any], name: str) -> Iterator[Callable[[], Any]]:
     yield lambda: s.within("more")["evil"]
     yield lambda: s.pop(name)
     yield s.popitem
-    yield lambda: s.put(name, 1, if_revision=s.record(name))
+    yield lambda: s.put(name, 1, if_version=s.record(name))
     yield lambda: s.update({name: 1})
     yield lambda: s.__delitem__(name)
     yield s.clear

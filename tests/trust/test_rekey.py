@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from children import Start
 
-from store import Store
+from store import Conflict, Store
 from store.errors import ReadOnly, Tampered, Untrusted
 from store.trust.keys.key import Key
 
@@ -115,13 +115,21 @@ def test_watchers_are_told_nothing(old: Path, clock: Any) -> None:
             assert [change.name for change in watch] == ["a"]
 
 
-def test_cached_and_edited_records_stay_what_they_are(old: Path, clock: Any) -> None:
+def test_version_is_another_one_since_the_seal_is(old: Path, clock: Any) -> None:
     with Store[Any](old, key=[NEW, OLD], clock=clock) as s:
         record = s.record("b")
+        s.rekey()
+        with pytest.raises(Conflict):
+            s.put("b", [3], if_version=record)
+        assert s.record("b").revision == record.revision
+
+
+def test_cached_and_edited_records_stay_what_they_are(old: Path, clock: Any) -> None:
+    with Store[Any](old, key=[NEW, OLD], clock=clock) as s:
         assert s["b"] == [2]
         s.rekey()
         assert s["b"] == [2]
-        s.put("b", [3], if_revision=record)
+        s["b"] = [3]
         with s.edit("b") as value:
             value.append(4)
         assert s["b"] == [3, 4]

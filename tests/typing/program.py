@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from pathlib import Path
-from typing import Any, assert_type
+from typing import Any, Unpack, assert_type
 
 import store
-from store import Record, Store, settings
+from store import ABSENT, Record, Store, settings
 from store.aio import AsyncSessions, AsyncStore
 from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
+from store.opened.options import StoreOptions
 from store.sessions import FOREVER, Sessions
 from store.settings import Settings
 
@@ -76,7 +77,7 @@ def mapping(s: Store[int]) -> None:
 
 
 def records(s: Store[User]) -> None:
-    assert_type(s.put("a", User(), ttl=5, codec="json", protocol=1, if_revision=0), Record)
+    assert_type(s.put("a", User(), ttl=5, codec="json", protocol=1, if_version=ABSENT), Record)
     assert_type(s.record("a"), Record)
     assert_type(s.records("prefix"), Iterator[Record])
     assert_type(s.record("a").expires is None, bool)
@@ -84,6 +85,17 @@ def records(s: Store[User]) -> None:
     assert_type(s.get_many(["a"]), dict[str, User])
     assert_type(s.touch("a", None), Record)
     assert_type(s.purge(), int)
+    assert_type(s.put("a", User(), ttl=None, if_version=s.record("a")).version, str)
+    assert_type(s.put("a", User(), if_version="1-ab"), Record)
+    assert_type(s.touch("a"), Record)
+    assert_type(s.add("a", User(), ttl=None), bool)
+    assert_type(s.delete("a", if_version=s.record("a")), bool)
+    assert_type(s.delete_many(["a"]), int)
+    assert_type(s.delete_prefix("a"), int)
+    assert_type(s.records("prefix", after="a", limit=5, reverse=True), Iterator[Record])
+    assert_type(s.get_with_record("a"), tuple[User, Record])
+    assert_type(s.popitem(last=False), tuple[str, User])
+    assert_type(s.clear(), None)
     assert_type(s.namespaces(), list[str])
     assert_type(s.backup(Path("backup.db"), progress=lambda done, total: print(done / total)).bytes, int)
     assert_type(store.restore("backup.db", "app.db").replaced, bool)
@@ -96,8 +108,13 @@ def steps(s: Store[dict[str, int]], n: Store[int]) -> None:
     assert_type(n.modify("n", lambda value: value + 1, 0), int)
     with s.transaction(), s.within("x") as x:
         assert_type(x, Store[dict[str, int]])
-    with s.lock("job", timeout=5):
-        pass
+    with s.lock("job", timeout=5) as lock:
+        assert_type(lock.fence, int | None)
+    assert_type(s.lock("job").acquire(blocking=False), bool)
+    assert_type(n.incr("n", 2, default=5), int)
+    assert_type(n.transact(lambda inside: str(inside["n"])), str)
+    if (found := n.get("n", ABSENT)) is not ABSENT:
+        assert_type(found, int)
 
 
 @memo("cache.db", ttl=5)
@@ -162,7 +179,15 @@ async def memoized(s: Service) -> None:
     assert_type(Service.method(s, 1), str)
 
 
+def layer(location: str, **options: Unpack[StoreOptions]) -> Store[int]:
+    """How a layer above passes options on."""
+    return Store(location, **options)
+
+
 def opening() -> None:
+    assert_type(layer("app.db", trust="own", ttl=5), Store[int])
+    Store[int]("app.db", on_unreadable="skip", mode="r", durability="full")
+    Store[int]("app.db", on_unreadable=lambda name, error: None)
     with Store[int]("app.db") as s:
         assert_type(s, Store[int])
     with Store("app.db") as anything:
@@ -221,6 +246,13 @@ async def awaited(s: AsyncStore[int], sessions: AsyncSessions) -> None:
     assert_type(await s.put("a", 1, ttl=5, codec="json"), Record)
     assert_type(await s.modify("a", lambda value: value + 1, 0), int)
     assert_type(await s.names(limit=5), list[str])
+    assert_type(await s.add("a", 1, ttl=None), bool)
+    assert_type(await s.incr("a", default=5), int)
+    assert_type(await s.delete("a", if_version=await s.record("a")), bool)
+    assert_type(await s.delete_prefix("a"), int)
+    assert_type(await s.get_with_record("a"), tuple[int, Record])
+    assert_type(await s.transact(lambda inside: str(inside["a"])), str)
+    assert_type(await s.lock("a").acquire(blocking=False), bool)
     assert_type(await s.get_many(["a"]), dict[str, int])
     assert_type((await s.backup("backup.db", progress=lambda done, total: None)).bytes, int)
     assert_type(s.records("prefix"), AsyncIterator[Record])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import store
 from store import Store, settings
 from store.aio import AsyncStore
 from store.memo import memo
+from store.opened.options import StoreOptions
 from store.sessions import Sessions
 from store.settings import Settings
 
@@ -15,6 +18,10 @@ class NoCodec:
 
     def encode(self, value: object) -> bytes:
         return b""
+
+
+def layer(location: str, **options: Unpack[StoreOptions]) -> None:
+    Store(location, **options)
 
 
 def wrong(s: Store[int], users: Store[list[str]]) -> None:
@@ -38,6 +45,24 @@ def wrong(s: Store[int], users: Store[list[str]]) -> None:
     Store[int]("app.db", timeout="5")  # error
     store.allow(5)  # error
     users.record("a").revision = 5  # error
+    users.record("a").id  # error
+    Store("app.db", trust="dta")  # error
+    Store("app.db", mode="rw")  # error
+    Store("app.db", durability="none")  # error
+    Store("app.db", on_missing="skip")  # error
+    Store("app.db", on_unreadable="placeholder")  # error
+    store.open("app.db", "x")  # error
+    s.put("a", 1, if_revision=1)  # error
+    s.put("a", 1, if_version=0)  # error
+    s.delete("a", if_version=store.ABSENT)  # error
+    s.incr("a", 1.5)  # error
+    s.add("a", "text")  # error
+    s.lock("a").acquire("yes")  # error
+    layer("app.db", tll=5)  # error
+    store.AsyncStore("x", tll=3)  # error
+    store.AsyncStore("x", trust="dta")  # error
+    store.Sessions("x", maxage=1)  # error
+    layer("app.db", trust="dta")  # error
 
 
 @memo("cache.db")
@@ -92,5 +117,7 @@ async def awaited(s: AsyncStore[int]) -> None:
     await s.set("a", "text")  # error
     await s.put("a", "text")  # error
     await s.put("a", 1, tll=5)  # error
-    await s.touch("a")  # error
+    await s.touch("a", "5")  # error
+    await s.delete("a", if_version=0)  # error
+    await s.incr("a", 1.5)  # error
     s.length() + 1  # error

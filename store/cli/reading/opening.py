@@ -11,6 +11,7 @@ import click
 from store import Store
 from store.cli.output.exits import reported_as
 from store.errors import StoreNotFound, label
+from store.opened.options import Mode
 from store.system.clock import wall_clock
 
 
@@ -21,7 +22,7 @@ def clock() -> Callable[[], float]:
     return given if callable(given) else wall_clock
 
 
-def open_store(path: str, *, mode: str, **options: Any) -> Store[Any]:
+def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
     """The store at `path`; only mode "c" makes one.
 
     Raises:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
 APPLICATION_ID = 0x53746F72  # "Stor"; on disk in every store: never change
+DESTROYED_ID = 0x53746F2D  # "Sto-"; of a store whose destruction has begun: never change
 FORMAT_VERSION = 1  # what `seal` covers and how; in the table `identity`
 
 IDENTITY = "CREATE TABLE identity (id BLOB NOT NULL, format INTEGER NOT NULL) STRICT"
@@ -135,6 +136,11 @@ def check_mark(path: str, application_id: int, version: int) -> None:
     Raises:
         NotAStore: it is not ours, or of a later release.
     """
+    if application_id == DESTROYED_ID:
+        raise NotAStore(
+            f"{path} was a store, and its destruction was interrupted; to finish it call store.destroy({path!r})",
+            path=path,
+        )
     if application_id != APPLICATION_ID:
         raise NotAStore(
             f"{path} is an SQLite database of another program, and was not touched; choose another file",

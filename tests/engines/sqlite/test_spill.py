@@ -17,7 +17,7 @@ import pytest
 from buffered import Buffered
 from spilling import BIG, OTHER, files, folder_of, only_file, small_spill
 
-from store import Store
+from store import ABSENT, Store
 from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 from store.engines.sqlite.spill import writing as spill_writing
 from store.errors import (
@@ -249,7 +249,7 @@ def test_update_keeps_place_and_counts_on(path: Path) -> None:
         s["a"] = BIG
         last = s.record("a")
         assert list(s) == ["a", "b"]
-        assert (last.id, last.created, last.revision) == (first.id, first.created, 4)
+        assert (last.created, last.revision) == (first.created, 4)
         assert len(set(files(path)) - garbage(path)) == 1
 
 
@@ -486,7 +486,7 @@ def write_while_locked(s: Store[Any], write: Callable[[], Any]) -> None:
 
 
 FAILS: dict[str, tuple[Callable[[Store[Any]], Any], type[Exception]]] = {
-    "conflict": (lambda s: s.put("it", OTHER, if_revision=0), Conflict),
+    "conflict": (lambda s: s.put("it", OTHER, if_version=ABSENT), Conflict),
     "not encoded": (lambda s: s.__setitem__("it", [OTHER, Unpicklable()]), NotSerializable),
     "buffers and not encoded": (lambda s: s.__setitem__("it", [Buffered(OTHER), Unpicklable()]), NotSerializable),
     "one of many not encoded": (encode_later, NotSerializable),

@@ -20,7 +20,8 @@ from interleave import hook, stored, warm, write_beside
 
 from store import Store
 from store.engines.sqlite.engine import wal_index
-from store.opened.readcache import MISSING, Entries, ReadCache
+from store.opened.readcache import Entries, ReadCache
+from store.opened.sentinels import MISSING
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -1,0 +1,32 @@
+"""`destroy`: a store and all that is beside it, removed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from store.opened.arguments import locate
+from store.system.registry import Registry
+
+destroyers = Registry("backend")
+"""URL scheme → `destroy(location)`, which raises as `destroy` below."""
+destroyers.register("sqlite", "store.engines.sqlite.care.destroy:destroy")
+
+
+def destroy(location: str | os.PathLike[str]) -> None:
+    """Removes the store at `location`: the database, its logs and locks, and its large values.
+
+    Nothing is removed where it raises. Killed in the middle it leaves a file that opens no more, with an error that
+    says to call this again, which finishes. Not undone by any transaction.
+
+    Raises:
+        StoreNotFound: nothing is there. NotAStore: something else is there, or a store of a later release.
+        StorageError: this or another process has it open, files of others are in its folders, or something beside it
+            is not what belongs there. StoreError: this thread is in a transaction, of whatever store. ReadOnly: this
+            user may not remove it.
+    """
+    scheme, place = locate(location)
+    if place == ":memory:":
+        raise ValueError("a store in memory is gone once it is closed; give the path of a file")
+    remove: Callable[[str], None] = destroyers.load(scheme)
+    remove(place)
