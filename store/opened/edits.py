@@ -30,7 +30,7 @@ class Opened(Protocol):
 def step(store: Opened) -> AbstractContextManager[Any]:
     """A transaction that is part of one operation of this package, not a block of the program.
 
-    A signal handler that strikes in it does not join it: what it wrote could be rolled back without an error.
+    A signal handler that runs during it does not join it: what it wrote could be rolled back without an error.
     """
     return store.opened.transaction()
 
@@ -140,7 +140,7 @@ _ELSEWHERE = {
 
 
 def _immutable_where_imported() -> list[type]:
-    """Of modules that nobody has imported there is no value; importing them would cost a start 5 ms."""
+    """A module that was not imported has no value; importing them would cost a start 5 ms."""
     return [
         getattr(sys.modules[module], name) for module, names in _ELSEWHERE.items() if module in sys.modules
         for name in names

@@ -50,7 +50,7 @@ def open_namespace(
 
 def is_store(path: str) -> bool:
     """Whether the file at `path` is a store; it is not changed."""
-    from store.engines.sqlite.opening.attach import is_store as bears_our_mark  # only who asks imports the engine
+    from store.engines.sqlite.opening.attach import is_store as bears_our_mark  # imported on first use
 
     return bears_our_mark(path)
 
