@@ -1,7 +1,7 @@
 """`Namespace`: one opened namespace of a store and its parts, which are public to the code of this package.
 
-`Store` holds one. Reading and writing a record are here, since nearly everything needs them; what only some callers
-need is in `reading`, `writing`, `edits` and `purging`, as functions of a namespace.
+`Store` holds one. One file because reading, writing and closing use the same parts, and nearly everything needs them;
+what only some callers need is in `reading`, `writing`, `edits` and `purging`, as functions of a namespace.
 """
 
 from __future__ import annotations
