@@ -10,6 +10,7 @@ import click
 
 from store import Store
 from store.cli.output.exits import reported_as
+from store.cli.output.terminal import note, shown_name
 from store.errors import StoreNotFound, label
 from store.opened.options import Mode
 from store.system.clock import wall_clock
@@ -49,6 +50,14 @@ def each_namespace(s: Store[Any], namespaces: Iterable[str]) -> Iterator[Store[A
 def namespaces_of(s: Store[Any], namespace: str | None) -> list[str]:
     """All namespaces that have records, or the given one."""
     return s.namespaces() if namespace is None else [namespace]
+
+
+def note_namespaces(s: Store[Any]) -> None:
+    """Names the namespaces that have records where that of the store has none: it is probably mistyped."""
+    found = s.namespaces()
+    if found and s.namespace not in found:
+        listed = ", ".join(map(shown_name, found[:10])) + (", …" if len(found) > 10 else "")
+        note(f"nothing here; these namespaces have records: {listed}")
 
 
 @contextmanager
