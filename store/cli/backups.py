@@ -18,7 +18,7 @@ from store.cli.output.units import size_text
 from store.cli.reading import options
 from store.cli.reading.completion import complete_path
 from store.cli.reading.opening import each_namespace, note_namespaces, open_store
-from store.errors import Corrupt, StoreError
+from store.errors import StoreError
 
 MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all
 
@@ -186,8 +186,8 @@ def _content(path: str, yes: bool) -> Content:
         with open_store(path, mode="r") as s:
             found = [inner.stats() for inner in each_namespace(s, s.namespaces())]
             file, location = s.stats(), s.location
-    except StoreError as exc:  # it is damaged, removed in part, or no store, which `store.destroy` refuses
-        if not (yes or isinstance(exc, Corrupt)):
+    except StoreError:  # it is damaged, removed in part, or no store, which `store.destroy` refuses
+        if not yes:
             raise
         return Content(path)
     return Content(

@@ -54,6 +54,7 @@ WRONG = [
     ("set PATH greeting 1 --if-version 1 --if-missing", 2, "only one of"),
     ("set PATH greeting 1 --if-version old", 1, "is not the one that was read (it is at revision 1)"),
     ("set PATH nobody 1 --if-version old", 1, "is not the one that was read (there is none)"),
+    ("set memory:// name 1", 2, "a store in memory ends with the command"),
     ("set NOTHING name 1 --if-version old", 1, "there is no store at"),
     ("set PATH name @NOTHING --bytes", 1, "No such file or directory"),
     ("set PATH name @NOTHING", 1, "No such file or directory"),

@@ -12,6 +12,7 @@ from store import Store
 from store.cli.output.exits import reported_as
 from store.cli.output.terminal import note, shown_name
 from store.errors import StoreNotFound, label
+from store.opened.arguments import locate
 from store.opened.options import Mode
 from store.system.clock import wall_clock
 
@@ -29,10 +30,10 @@ def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
     Raises:
         click.UsageError: an option, or a key in the environment, can never be right. StoreError.
     """
-    if path == ":memory:":
-        raise click.UsageError("a store in memory ends with the command; give the path of a file")
     try:
         with reported_as(click.UsageError):
+            if locate(path)[1] == ":memory:":
+                raise click.UsageError("a store in memory ends with the command; give the path of a file")
             return Store(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # the directory is missing, and the message says so
