@@ -102,7 +102,7 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
     exit_with_error(not found.ok)
 
 
-@click.command("copy")
+@click.command()
 @click.argument("path", metavar="SOURCE", shell_complete=complete_path)
 @click.argument("target", shell_complete=complete_path)
 @options.any_namespace
