@@ -39,8 +39,6 @@ from store.values.large import DEFAULT_SPILL_BYTES
 from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:  # a `Store("app.db")` without annotation holds anything (PEP 696; in typing since 3.13)
-    from types import TracebackType
-
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     from store.care.backup import Backup
@@ -538,9 +536,7 @@ class Store(MutableMapping[str, V]):
         self._opened.check_open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Closes the store."""
         self.close()
 

@@ -230,8 +230,8 @@ class Records:
                 names = records.names(self._prefix, after=names[-1], limit=PAGE)
 
     def _delete(self, names: Iterable[str]) -> int:
-        with self.source.open() as records, step(records):
-            return sum([_has_deleted(records, name) for name in names])
+        with self.source.open() as records:
+            return records.delete_many(names)
 
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
@@ -240,7 +240,7 @@ class Records:
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
         with step(records):
             self._put(records, fresh, outcome.value, "pickle" if outcome.raised else None)
-            _has_deleted(records, stale)
+            records.delete(stale)
 
     def _put(self, records: Store[Any], name: str, value: Any, codec: str | None = None) -> None:
         if self._ttl is None:  # then the store's own
@@ -259,11 +259,3 @@ class Records:
             if kind not in self._told:
                 self._told.add(kind)
                 self._pending.append(f"{self.label}: {message}")
-
-
-def _has_deleted(records: Store[Any], name: str) -> bool:
-    try:
-        del records[name]
-    except KeyError:
-        return False
-    return True

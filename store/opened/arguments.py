@@ -113,22 +113,16 @@ def check_timeout(timeout: float) -> float:
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """The clock, its results checked at each call: infinity would purge every record that has a lifetime."""
-    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no check
+    if clock in (wall_clock, time.time):  # the system's own needs no check
+        return clock
 
-
-class _Checked:
-    """Calls a clock. Raises: TypeError, ValueError: it does not return a finite number."""
-
-    __slots__ = ("clock",)
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
-
-    def __call__(self) -> float:
-        now = self.clock()
+    def checked() -> float:
+        now = clock()
         try:
             if math.isfinite(now):
                 return now
         except (TypeError, OverflowError) as exc:
             raise TypeError(f"clock() gives the seconds since 1970 as a number, not {now!r:.80}") from exc
         raise ValueError(f"clock() gives the seconds since 1970, not {now!r}: give a clock that counts")
+
+    return checked

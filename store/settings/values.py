@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,15 +65,10 @@ class Values:
             plain = each(held, lambda name, value: fields[name].plain(value))
             for name, one in plain.items():
                 if fields[name].is_default(one):
-                    self.forget(name)
+                    self.store.delete(name)
                 else:
                     put_plain(self.store, name, one)
         return held
-
-    def forget(self, name: str) -> None:
-        """Delete what is stored under a name, if anything is."""
-        with contextlib.suppress(KeyError):
-            del self.store[name]
 
     def refusal(self, name: str, value: Any, exc: Exception) -> str:
         """The message for a value that the class no longer takes."""
