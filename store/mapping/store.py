@@ -15,7 +15,7 @@ from store.classes.lookup import Renames
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.mapping.views import Items, Names, Values
-from store.opened import counting, deleting, edits, reading, writing
+from store.opened import edits, reading, writing
 from store.opened.edits import Edit
 from store.opened.locks import Lock
 from store.opened.namespace import Namespace
@@ -210,7 +210,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             NotSerializable: the value cannot be encoded.
         """
-        return counting.add(self._opened, name, value, ttl)
+        return writing.add(self._opened, name, value, ttl)
 
     def incr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
         """Adds `delta` to a whole number, as one step across threads and processes; returns the sum.
@@ -220,7 +220,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             TypeError: the value, `delta` or `default` is not an int; nothing was written.
         """
-        return counting.incr(self._opened, name, delta, default)
+        return edits.incr(self._opened, name, delta, default)
 
     def delete(self, name: str, *, if_version: Record | str | None = None) -> bool:
         """Deletes a record; returns whether there was one.
@@ -231,7 +231,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             Conflict: the record is in another state by now, or was deleted.
         """
-        return deleting.delete(self._opened, name, if_version)
+        return writing.delete(self._opened, name, if_version)
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -275,7 +275,7 @@ class Store(MutableMapping[str, V]):
 
     def delete_many(self, names: Iterable[str]) -> int:
         """Deletes the records of those names, as one transaction; returns how many there were."""
-        return deleting.delete_many(self._opened, names)
+        return writing.delete_many(self._opened, names)
 
     def delete_prefix(self, prefix: str) -> int:
         """Deletes the records whose name begins with `prefix`; returns how many.
@@ -286,7 +286,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             ValueError: the prefix is empty; to delete everything use `clear`.
         """
-        return deleting.delete_prefix(self._opened, prefix)
+        return writing.delete_prefix(self._opened, prefix)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""

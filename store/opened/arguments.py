@@ -63,16 +63,12 @@ def check_name(name: str, what: str = "name") -> str:
 
 def sought_name(name: str) -> str | None:
     """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
-    if type(name) is not str:
-        if not isinstance(name, str):
-            raise TypeError(f"a name is a str, not {type(name).__name__}: {name!r:.80}")
-        name = str.__str__(name)
-    if not name.isascii():
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            return None
-    return name
+    if type(name) is str and name.isascii():  # nearly all, without another call
+        return name
+    try:
+        return check_name(name)
+    except ValueError:
+        return None
 
 
 def check_ttl(ttl: float | None) -> float | None:
@@ -113,16 +109,22 @@ def check_timeout(timeout: float) -> float:
 
 def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     """The clock, its results checked at each call: infinity would purge every record that has a lifetime."""
-    if clock in (wall_clock, time.time):  # the system's own needs no check
-        return clock
+    return clock if clock in (wall_clock, time.time) else _Checked(clock)  # the system's own needs no check
 
-    def checked() -> float:
-        now = clock()
+
+class _Checked:
+    """Calls a clock. Raises: TypeError, ValueError: it does not return a finite number."""
+
+    __slots__ = ("clock",)
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+
+    def __call__(self) -> float:
+        now = self.clock()
         try:
             if math.isfinite(now):
                 return now
         except (TypeError, OverflowError) as exc:
             raise TypeError(f"clock() gives the seconds since 1970 as a number, not {now!r:.80}") from exc
         raise ValueError(f"clock() gives the seconds since 1970, not {now!r}: give a clock that counts")
-
-    return checked
