@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from store.trust.keys.ring import KeySource
 
+__all__ = ["MAX_BYTES", "receive", "receive_async", "send", "send_async"]
+
 MAX_BYTES = 256 * 1024 * 1024
 """The default of `max_bytes`."""
 
