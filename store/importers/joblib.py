@@ -62,6 +62,10 @@ def expand(data: bytes, limit: int = MAX_BYTES) -> bytes:
         decompressor = lzma.LZMADecompressor(memlimit=MAX_LZMA_BYTES)
     else:
         return data
+    return _all_of(decompressor, data, limit)
+
+
+def _all_of(decompressor: Any, data: bytes, limit: int) -> bytes:
     found: bytes = decompressor.decompress(data, limit + 1)
     if len(found) > limit:
         raise ValueError(f"it would take more than {limit} bytes")
