@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
@@ -14,8 +15,6 @@ from store.mapping.store import Store
 from store.opened.locks import Lock, seconds_to_wait
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from store.watching.changes import Change
     from store.watching.watch import Watch
 
@@ -41,20 +40,18 @@ class Block(Generic[H, T]):
         await worker.acquire()
         try:
             value = await worker.call(self._enter)
-        except BaseException as exc:
-            await self._leave(type(exc), exc, exc.__traceback__)
+        except BaseException:
+            await self._leave(*sys.exc_info())
             raise
         self._taken = Taken(worker)
         self._outer = inside.get()
         inside.set((*self._outer, self._taken))
         return value
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: Any) -> None:
         self._taken.is_open = False
         inside.set(self._outer)
-        await self._leave(kind, error, trace)
+        await self._leave(*exc)
 
     def __enter__(self) -> NoReturn:
         raise TypeError("this waits for its turn: use `async with`")
@@ -68,13 +65,11 @@ class Block(Generic[H, T]):
         self._context = context
         return value
 
-    async def _leave(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def _leave(self, *exc: Any) -> None:
         context, self._context = self._context, None
         try:
             if context is not None:
-                await self._worker.call(lambda: context.__exit__(kind, error, trace))
+                await self._worker.call(lambda: context.__exit__(*exc))
         finally:
             self._worker.release()
 
@@ -158,9 +153,7 @@ class AsyncLock:
         self._gate.owner = asyncio.current_task()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         held, self._held = self._held, None
         self._gate.owner = None
         try:
@@ -208,9 +201,7 @@ class AsyncWatch:
                 raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
     def __aiter__(self) -> Self:

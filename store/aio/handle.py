@@ -14,13 +14,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import partial, update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Self, TypeVar
 
 from store.aio.blocks import Block
 from store.aio.opening import Closable, Opening
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 H = TypeVar("H", bound=Closable)
 P = ParamSpec("P")
@@ -51,9 +48,7 @@ class AsyncHandle(Generic[H]):
     async def __aenter__(self) -> Self:
         return await self.open()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property

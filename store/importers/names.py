@@ -37,7 +37,7 @@ def _is_plain(key: Any) -> bool:
 
 
 def as_text(data: bytes) -> str | bytes:
-    """Text where the bytes are UTF-8: for sources whose keys are always bytes."""
+    """Text where the bytes are UTF-8: for sources in which text is bytes."""
     try:
         return data.decode()
     except UnicodeDecodeError:

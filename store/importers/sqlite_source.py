@@ -18,6 +18,7 @@ from store.engines.registry import file_formats
 from store.engines.unopened import FileFormat
 from store.errors import Corrupt, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
+from store.importers.names import as_text
 from store.system.step_budget import watched
 
 BUSY_SECONDS = 5.0
@@ -89,19 +90,11 @@ def _files() -> FileFormat:
 def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
     uri = f"file://{quote(os.fsencode(path))}?mode={mode}"  # with an empty authority
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as conn:
-        conn.text_factory = _text
+        conn.text_factory = as_text  # one bad record must not end the others
         for pragma in _PRAGMAS:
             conn.execute(f"PRAGMA {pragma}")
         conn.execute("BEGIN")
         yield watched(conn, path)
-
-
-def _text(data: bytes) -> str | bytes:
-    """Text, or bytes where it is not UTF-8: one bad record must not end the others."""
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return data
 
 
 def _needs_copy(path: str) -> bool:

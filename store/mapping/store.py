@@ -15,7 +15,7 @@ from store.classes.lookup import Renames
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.mapping.views import Items, Names, Values
-from store.opened import counting, deleting, edits, reading, writing
+from store.opened import edits, reading, writing
 from store.opened.edits import Edit
 from store.opened.locks import Lock
 from store.opened.namespace import Namespace
@@ -39,8 +39,6 @@ from store.values.large import DEFAULT_SPILL_BYTES
 from store.watching import INTERVAL_SECONDS
 
 if TYPE_CHECKING:  # a `Store("app.db")` without annotation holds anything (PEP 696; in typing since 3.13)
-    from types import TracebackType
-
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     from store.care.backup import Backup
@@ -212,7 +210,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             NotSerializable: the value cannot be encoded.
         """
-        return counting.add(self._opened, name, value, ttl)
+        return writing.add(self._opened, name, value, ttl)
 
     def incr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
         """Adds `delta` to a whole number, as one step across threads and processes; returns the sum.
@@ -222,7 +220,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             TypeError: the value, `delta` or `default` is not an int; nothing was written.
         """
-        return counting.incr(self._opened, name, delta, default)
+        return edits.incr(self._opened, name, delta, default)
 
     def delete(self, name: str, *, if_version: Record | str | None = None) -> bool:
         """Deletes a record; returns whether there was one.
@@ -233,7 +231,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             Conflict: the record is in another state by now, or was deleted.
         """
-        return deleting.delete(self._opened, name, if_version)
+        return writing.delete(self._opened, name, if_version)
 
     @overload
     def pop(self, name: str, /) -> V: ...
@@ -277,7 +275,7 @@ class Store(MutableMapping[str, V]):
 
     def delete_many(self, names: Iterable[str]) -> int:
         """Deletes the records of those names, as one transaction; returns how many there were."""
-        return deleting.delete_many(self._opened, names)
+        return writing.delete_many(self._opened, names)
 
     def delete_prefix(self, prefix: str) -> int:
         """Deletes the records whose name begins with `prefix`; returns how many.
@@ -288,7 +286,7 @@ class Store(MutableMapping[str, V]):
         Raises:
             ValueError: the prefix is empty; to delete everything use `clear`.
         """
-        return deleting.delete_prefix(self._opened, prefix)
+        return writing.delete_prefix(self._opened, prefix)
 
     def clear(self) -> None:
         """Deletes all records of this namespace."""
@@ -538,9 +536,7 @@ class Store(MutableMapping[str, V]):
         self._opened.check_open()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Closes the store."""
         self.close()
 

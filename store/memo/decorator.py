@@ -32,8 +32,6 @@ from store.memo.key import CallKey
 from store.memo.once import once
 from store.memo.records import Records, Source
 
-__all__ = ["CacheInfo", "Memoized", "memo"]
-
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")

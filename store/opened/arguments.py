@@ -63,16 +63,12 @@ def check_name(name: str, what: str = "name") -> str:
 
 def sought_name(name: str) -> str | None:
     """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
-    if type(name) is not str:
-        if not isinstance(name, str):
-            raise TypeError(f"a name is a str, not {type(name).__name__}: {name!r:.80}")
-        name = str.__str__(name)
-    if not name.isascii():
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            return None
-    return name
+    if type(name) is str and name.isascii():  # nearly all, without another call
+        return name
+    try:
+        return check_name(name)
+    except ValueError:
+        return None
 
 
 def check_ttl(ttl: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Read, change, write back as one step: `Edit` and `modify`."""
+"""Read, change, write back as one step: `Edit`, `modify` and `incr`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> 
         value = fn(_value_or(ns, row, name, default))
         _replace(ns, name, value, row, transaction)
         return value
+
+
+def incr(ns: Namespace, name: str, delta: int, default: int) -> int:
+    """See `Store.incr`."""
+    _check_int(delta, "delta")
+    _check_int(default, "default")
+
+    def plus(value: Any) -> int:
+        _check_int(value, label(check_name(name), ns.name))
+        return int(value + delta)
+
+    return int(modify(ns, name, plus, default))
+
+
+def _check_int(number: object, what: str) -> None:
+    """Raises: TypeError: anything else, a bool or another subclass too, since the sum would not be of its class."""
+    if type(number) is not int:
+        raise TypeError(f"{what} is {type(number).__name__}, and incr adds whole numbers (int) only")
 
 
 class Edit(Generic[V]):

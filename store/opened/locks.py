@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from store.engines.capabilities import Locks, NamedLock
 from store.engines.registry import is_in_transaction, supported
@@ -115,12 +114,10 @@ class Lock:
             context.__exit__(*sys.exc_info())
             raise
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: Any) -> None:
         context, self._context, self._held = self._context, None, None
         if context is not None:  # else `release` was called inside
-            context.__exit__(kind, error, trace)
+            context.__exit__(*exc)
 
     def __repr__(self) -> str:
         return f"<Lock {self.name!r}{' held' if self.locked() else ' lost' if self.lost else ''}>"

@@ -1,4 +1,4 @@
-"""Writing a namespace: with options, many at once, deleting, and a new lifetime."""
+"""Writing a namespace: with options, where there is none, many at once, deleting, and a new lifetime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.engines.contract import Delete, Fields
 from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
-from store.opened.reading import end_row, record_of, record_written
+from store.opened.reading import end_row, names, record_of, record_written
 from store.opened.sentinels import ABSENT, MISSING, UNSET, Absent, Unset
 from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from store.rows.record import Record
 
 Expected: TypeAlias = "Record | str | Absent"  # the state that a write expects of the record of its name
-BATCH = 500  # records that `update` packs before it writes them
+BATCH = 500  # records that `update` packs before it writes them, and that `delete_prefix` deletes at once
 
 
 def assign(ns: Namespace, name: str, value: Any) -> None:
@@ -56,6 +56,20 @@ def put(
         ns.values.discard(row)
         raise
     return record
+
+
+def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool:
+    """See `Store.add`."""
+    name = check_name(name)
+    seconds_to_live(ns, ttl)
+    if ns.find(name) is not None:  # the usual case, which takes no lock
+        ns.check_open()
+        return False
+    with ns.transaction():
+        if ns.find(name) is not None:
+            return False
+        put(ns, name, value, ttl)
+        return True
 
 
 def setdefault(ns: Namespace, name: str, default: Any) -> Any:
@@ -115,10 +129,37 @@ def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record
 # -- deleting
 
 
-def delete(ns: Namespace, name: str) -> bool:
+def delete(ns: Namespace, name: str, if_version: Expected | None = None) -> bool:
     """Deletes a record, also a damaged one that only looks expired; returns whether there was one."""
+    if if_version is ABSENT:
+        raise TypeError("if_version=ABSENT is for put: what is not there cannot be deleted")
+    if if_version is not None:
+        name = check_name(name)
+        with ns.transaction():
+            check_version(ns, name, if_version, ns.clock())
+            return delete(ns, name)
     wanted = sought_name(name)
     return wanted is not None and (_delete(ns, wanted) or _delete_damaged(ns, wanted))
+
+
+def delete_many(ns: Namespace, wanted: Iterable[str]) -> int:
+    """See `Store.delete_many`."""
+    if isinstance(wanted, str):
+        raise TypeError(f"names are several, in a list for example; to delete {wanted!r:.80} use delete")
+    checked = [check_name(name) for name in wanted]  # before the lock is taken, since an iterable may be slow
+    with ns.transaction():
+        return sum(delete(ns, name) for name in checked)
+
+
+def delete_prefix(ns: Namespace, prefix: str) -> int:
+    """See `Store.delete_prefix`."""
+    if not check_name(prefix, "prefix"):
+        raise ValueError('delete_prefix("") would delete every record of the namespace; to do that use clear()')
+    deleted, after = 0, None
+    while page := names(ns, prefix, after, BATCH):
+        deleted += delete_many(ns, page)
+        after = page[-1]
+    return deleted
 
 
 def pop(ns: Namespace, name: str, default: Any) -> Any:

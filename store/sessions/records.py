@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any
 
 from store import errors
@@ -95,10 +94,8 @@ class SessionEdit:
         except KeyError:  # deleted since
             raise NoSuchSession from None
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._edit.__exit__(kind, error, trace)
+    def __exit__(self, *exc: Any) -> None:
+        self._edit.__exit__(*exc)
 
 
 def _seconds_left(old: Record, made: Record) -> float | None:

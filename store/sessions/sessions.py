@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from store import errors
@@ -176,13 +175,7 @@ class Sessions:
     def delete(self, id: str | None) -> bool:
         """Deletes a session; returns whether there was one."""
         name = name_of(id)
-        if name not in self._store:
-            return False
-        try:
-            del self._store[name]
-        except KeyError:
-            return False
-        return True
+        return name in self._store and self._store.delete(name)  # what is not there waits for no writer
 
     def record(self, id: str | None) -> Record | None:
         """The metadata of a session (when it was made, when it expires), or None. Data are not decoded."""
@@ -239,9 +232,7 @@ class Sessions:
         self._store.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

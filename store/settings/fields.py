@@ -127,7 +127,7 @@ def reset(prefs: Settings[Any], *names: str) -> None:
             values.schema.field(name)
     with step(values.store):
         for name in names:
-            values.forget(name)
+            values.store.delete(name)
 
 
 def reset_all(prefs: Settings[Any]) -> None:

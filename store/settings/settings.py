@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from store.classes.shown import shown
@@ -72,14 +71,12 @@ class Settings(Generic[T]):
 
     def __delattr__(self, name: str) -> None:
         self.__settings__.schema.field(name)
-        self.__settings__.forget(name)
+        self.__settings__.store.delete(name)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         close(self)
 
     def __dir__(self) -> list[str]:

@@ -65,14 +65,10 @@ class Values:
             plain = each(held, lambda name, value: fields[name].plain(value))
             for name, one in plain.items():
                 if fields[name].is_default(one):
-                    self.forget(name)
+                    self.store.delete(name)
                 else:
                     put_plain(self.store, name, one)
         return held
-
-    def forget(self, name: str) -> None:
-        """Delete what is stored under a name, if anything is."""
-        self.store.delete(name)
 
     def refusal(self, name: str, value: Any, exc: Exception) -> str:
         """The message for a value that the class no longer takes."""

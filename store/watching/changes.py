@@ -82,7 +82,7 @@ class Watched:
         for name in self._seen.keys() - seen.keys():
             by_time = name in expired or _has_expired(self._seen[name], now)
             changes.append(self._change("expired" if by_time else "deleted", name))
-        self.pending.extend(sorted(changes, key=_name))
+        self.pending.extend(sorted(changes, key=lambda change: change.name))
         self._keep(seen)
 
     def _reported(self, new: list[str], alive: dict[str, Mark], now: float) -> Iterable[Change]:
@@ -119,7 +119,3 @@ class Watched:
 
 def _has_expired(mark: Mark, now: float) -> bool:
     return mark.expires is not None and mark.expires <= now
-
-
-def _name(change: Change) -> str:
-    return change.name

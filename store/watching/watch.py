@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from store.engines.registry import supported
 from store.errors import LockTimeout, StoreError
@@ -22,9 +22,6 @@ from store.opened.namespace import Namespace
 from store.system.clock import steady_clock
 from store.watching import INTERVAL_SECONDS
 from store.watching.changes import NEVER, Change, Watched
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 V = TypeVar("V")
 
@@ -124,17 +121,13 @@ class Watch(Generic[V]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:

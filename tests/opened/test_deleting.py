@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from store import ABSENT, Conflict, ReadOnly, Store
-from store.opened import deleting
+from store.opened import writing
 
 
 def test_delete_says_whether_there_was_one(s: Store[Any], clock: Any) -> None:
@@ -55,7 +55,7 @@ def test_delete_many_is_one_step_and_counts(s: Store[Any]) -> None:
 
 
 def test_delete_prefix_goes_in_batches(s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleting, "BATCH", 3)
+    monkeypatch.setattr(writing, "BATCH", 3)
     s.update({f"user:{number}": number for number in range(10)})
     s.update({"user": 1, "uses": 2, "user;": 3})
     with s.within("other") as other:
@@ -77,7 +77,7 @@ def test_delete_prefix_refuses_what_makes_no_sense(s: Store[Any], prefix: Any, e
 def test_delete_prefix_inside_a_transaction_is_undone_with_it(
     s: Store[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deleting, "BATCH", 2)
+    monkeypatch.setattr(writing, "BATCH", 2)
     s.update(a1=1, a2=2, a3=3)
     with pytest.raises(ZeroDivisionError), s.transaction():
         assert s.delete_prefix("a") == 3

@@ -36,10 +36,6 @@ class Stack:
         self.buffers: Iterator[Any] | None = None
         self.persistent_load: Callable[[Any], Any] | None = None
 
-    def push(self, value: Any) -> None:
-        """A value on top."""
-        self.items.append(value)
-
     def pop_mark(self) -> list[Any]:
         """What was pushed since the last mark."""
         items = self.items

@@ -200,9 +200,9 @@ class Reading:
         return rows, len(rows) < limit
 
     def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
-        """Those whose name is valid text: no other name can be asked for."""
+        """Those whose name is valid text, since no other can be asked for; whole rows all: their seals tell damage."""
         column = _NAME_AT[fields]
-        if [1 for row in rows if type(row[column]) is not str]:
+        if fields is not _ROW and [1 for row in rows if type(row[column]) is not str]:
             if fields is _LISTED and [1 for row in rows if row[0] is None]:
                 raise self._bad_index()
             rows = [row for row in rows if type(row[column]) is not NotText]
