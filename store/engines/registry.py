@@ -1,4 +1,4 @@
-"""Which engine opens a location, and which one puts a backup back.
+"""The engines that open a location or restore a backup.
 
 An engine is registered by the scheme of its URLs, as "module:function", and imported when it is first used.
 """
@@ -24,7 +24,7 @@ a store was replaced. `check_of` makes the `check` of `Care.backup` from the id 
 restorers.register("sqlite", "store.engines.sqlite.care.restore:restore")
 
 in_transaction: list[Callable[[], bool]] = []
-"""One of each engine that was imported: whether the caller is in a transaction of any store that it has open."""
+"""One function of each imported engine: whether the caller is in a transaction of any of its open stores."""
 
 
 def is_in_transaction() -> bool:
@@ -33,7 +33,7 @@ def is_in_transaction() -> bool:
 
 
 def supported(capability: T | None, engine: str, feature: str) -> T:
-    """A capability that is there. Raises: Unsupported: the engine of that name does not have the feature."""
+    """The capability, if it is not None. Raises: Unsupported: the engine of that name does not have the feature."""
     if capability is None:
         raise Unsupported(
             f"the engine {engine!r} does not have {feature}; keep what needs it in a store on another engine",

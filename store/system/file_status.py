@@ -77,7 +77,7 @@ def unwritable(path: str, exc: OSError) -> StorageError | ReadOnly:
             f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
         )
     what = advice(exc, "the file system refused; see its log and try again")
-    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
+    return StorageError(f"{path}: {what} ({exc.strerror}); earlier records are unchanged", errno=exc.errno, path=path)
 
 
 @contextmanager

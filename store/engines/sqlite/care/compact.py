@@ -43,7 +43,7 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     """Everything that can be given back now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
-    engine.spill.let_go_of_leftovers()
+    engine.spill.drop_leftovers()
     before = _database_bytes(engine)
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)

@@ -93,8 +93,8 @@ class ThreadConnection:
     """
 
     __slots__ = (
-        "budget", "conn", "connect", "guard", "host", "is_outdated", "is_parked", "life", "logged", "operation",
-        "outermost", "owner", "path", "put_off", "running", "transaction", "work", "writes",
+        "budget", "conn", "connect", "deferred", "guard", "host", "is_outdated", "is_parked", "life", "logged",
+        "operation", "outermost", "owner", "path", "running", "transaction", "work", "writes",
     )  # fmt: skip
 
     def __init__(self, path: str, connect: Callable[[ThreadConnection], sqlite3.Connection], host: Host) -> None:
@@ -106,7 +106,7 @@ class ThreadConnection:
         self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
         self.operation: FrameType | None = None
         """The frame of the innermost operation of the engine's that its owner is in."""
-        self.put_off: list[Later] = []  # what finalizers left to be done after the operation
+        self.deferred: list[Later] = []  # what finalizers left to be done after the operation
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
         self.running = False
@@ -278,14 +278,14 @@ class ThreadConnection:
 
         None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
         """
-        return None if self.transaction is None or conflict(self) is not None else self.settled()
+        return None if self.transaction is None or conflict(self) is not None else self.live_transaction()
 
     def own_transaction(self) -> HeldTransaction | None:
         """The one that its owner began, including one that an interrupt ended."""
         transaction = self.transaction  # read once: a finalizer may end it between two looks
         return None if transaction is None else transaction()
 
-    def settled(self) -> HeldTransaction | None:
+    def live_transaction(self) -> HeldTransaction | None:
         """The same as `current` inside an operation, which no other one can have struck.
 
         Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
@@ -318,12 +318,12 @@ class ThreadConnection:
                 except sqlite3.Error:
                     self.close()
 
-    def end_put_off(self) -> None:
+    def run_deferred(self) -> None:
         """Do what finalizers left, unless its owner is still inside something of the library's own."""
         transaction = self.own_transaction()
         if self.operation is None and (transaction is None or transaction.is_program_own()):
-            while self.put_off:
-                self.put_off.pop()
+            while self.deferred:
+                self.deferred.pop()
 
     # -- the contract `Place` of `store.engines.transaction`
 
@@ -414,7 +414,7 @@ class ThreadConnection:
         Statements of other threads end soon, and most transactions too. The caller's own does not.
         """
         mine = self.owner == running.ident()
-        if mine and conflict(self) is None and self.settled() is None:
+        if mine and conflict(self) is None and self.live_transaction() is None:
             self.roll_back()  # what an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - steady_clock())):
             if self.is_idle():

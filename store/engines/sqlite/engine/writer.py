@@ -53,8 +53,8 @@ class Writer:
             return self.holding(connection, work, timeout)
         finally:
             connection.operation = before
-            if connection.put_off:
-                connection.end_put_off()
+            if connection.deferred:
+                connection.run_deferred()
 
     def holding(self, connection: ThreadConnection, work: Callable[[], T], timeout: float) -> T:
         """The same inside an operation."""

@@ -105,7 +105,7 @@ class SqliteSpill:
                 f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
             )
         refuse(engine.connection())  # what it struck may have the lock of the folder, and go on when this returns
-        self.let_go_of_leftovers()
+        self.drop_leftovers()
         engine.file.check_in_place()  # else the folder would be made beside something else
         pending = Pending(self._hold.take(timeout), namespace, name)
         try:
@@ -193,7 +193,7 @@ class SqliteSpill:
         finally:
             pending.release()
 
-    def let_go_of_leftovers(self) -> None:
+    def drop_leftovers(self) -> None:
         """What an interrupt left of this thread's: it packs one value at a time, outside of transactions.
 
         But for a signal handler, or a finalizer, that struck it while it packs another one.
