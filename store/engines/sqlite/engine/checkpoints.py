@@ -36,12 +36,12 @@ class Checkpoints:
 
     def __init__(self, path: str, coherence: SqliteCoherence, garbage: Garbage) -> None:
         self.error: sqlite3.Error | StorageError | None = None
-        """Why the last one failed, if it did: the writes are safe in the log all the same."""
+        """Why the last one failed, if it did; the writes are still safe in the log."""
         self._path = path
         self._coherence = coherence
         self._garbage = garbage
-        self._dropped = 0  # bytes of files that nobody needs once the log is folded in
-        self._written = 0  # pages, as this process counts them where there is no index to ask
+        self._dropped = 0  # bytes of files that become unused once the log is folded in
+        self._written = 0  # pages, as this process counts them without an index
         self._folded = 0  # frames that were in the log at the last one
         self._room = self._frames_with_room()
 

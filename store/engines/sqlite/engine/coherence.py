@@ -21,8 +21,8 @@ Touched = Names | None
 class Commits:
     """The last commits of this process, by the header before each; a cache follows them when it is read.
 
-    So the cost of a commit does not depend on how many stores are open. Written only under the writer's lock. A signal
-    handler may write during a write; an entry that is lost then only makes the cache start anew.
+    So the cost of a commit does not depend on how many stores are open. Written only under the writer's lock. A
+    signal handler may write during a write; an entry that is lost then only makes the cache start anew.
     """
 
     def __init__(self) -> None:

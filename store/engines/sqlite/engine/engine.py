@@ -79,8 +79,8 @@ class Engine:
     def _has_lock(self) -> bool:
         """Whether this engine uses a lock file.
 
-        A reader in network mode uses the writers' lock file if it may write it; otherwise only SQLite's own locks keep
-        it from reading during a commit. It creates none: writers of another user could not open it.
+        A reader in network mode uses the writers' lock file if it may write it; otherwise only SQLite's own locks
+        keep it from reading during a commit. It creates none: writers of another user could not open it.
         """
         if self.read_only:
             return self.strategy.locks_reads and os.access(self.path + ".lock", os.W_OK)
