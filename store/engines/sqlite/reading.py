@@ -14,10 +14,9 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, cursor_of, of_row
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.fetching import NotText, all_by_id, bad_index, fetch_one, page_of
+from store.engines.sqlite.engine.fetching import NotText, all_by_id, bad_index, fetch_one, header_of, page_of
 from store.engines.sqlite.engine.wal_readers import pinned
 from store.engines.sqlite.handle import Handle
-from store.engines.sqlite.spill.files import header_of
 from store.engines.sqlite.statements import FIND_ONE
 from store.errors import Corrupt
 from store.rows.row import Mark, Row, Total

@@ -10,7 +10,7 @@ from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.handle import Handle
-from store.engines.sqlite.spill.files import dropped
+from store.engines.sqlite.spill.garbage import dropped
 from store.engines.transaction import HeldTransaction
 from store.rows.row import Row, stamp_of
 from store.rows.spilled import files_of, prefix_of
@@ -190,7 +190,7 @@ class Writing:
     def _drop(self, spills: Spilled, but: str | None = None) -> None:
         """Add their files to `garbage` in the open transaction, and count their size for the next checkpoint."""
         engine = self._handle.engine
-        files, size = dropped(engine, spills, but)
+        files, size = dropped(engine.store_id, spills, but)
         if files:
             engine.write_many(sql.DROP, [(file,) for file in files], (), 0)
             engine.checkpoints.dropped(size)

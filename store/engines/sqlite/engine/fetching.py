@@ -6,11 +6,13 @@ The pages of a damaged tree can form a circle, and its rows would never end.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
 from store.errors import Corrupt
+from store.rows import spilled
+from store.rows.row import Header
 
 T = TypeVar("T")
 Fetch = Callable[[sqlite3.Cursor], T]
@@ -20,6 +22,8 @@ fetch_all: Fetch[list[Any]] = sqlite3.Cursor.fetchall
 row_count: Fetch[int] = attrgetter("rowcount")
 
 BODY = 7  # the column
+_SIZE = Header._fields.index("size")
+_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 PAGE_PART = 16  # rows that are fetched at once
 PAGE_BYTES = 4 * 1024 * 1024  # a page ends after the part that passes this
 
@@ -79,6 +83,17 @@ def page_of(limit: int) -> Fetch[tuple[list[Any], bool]]:
         return rows, len(rows) < limit and size <= PAGE_BYTES
 
     return fetch
+
+
+def header_of(values: Sequence[Any]) -> Header:
+    """The header of a row of the columns of `Fields.HEADER`; its size includes that of the files."""
+    *fields, spill = values
+    for place in _TEXTS:  # unsealed except for the codec; only shown, never compared
+        if type(fields[place]) is NotText:
+            fields[place] = fields[place].decode("utf-8", "backslashreplace")
+    if spill is not None and type(fields[_SIZE]) is int:
+        fields[_SIZE] += spilled.size_of(spill)
+    return Header._make(fields)
 
 
 def bad_index(path: str) -> Corrupt:

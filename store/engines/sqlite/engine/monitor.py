@@ -11,9 +11,8 @@ from typing import Any
 from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
+from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all, header_of
 from store.engines.sqlite.opening.connection import BUSY_SECONDS
-from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark, has_expired
 

@@ -16,18 +16,18 @@ from weakref import WeakSet, ref
 
 from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.fetching import Fetch, NotText, by_id, fetch_one
+from store.engines.sqlite.engine.fetching import Fetch, by_id, fetch_one
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.engine.usability import Usability
 from store.engines.sqlite.opening.strategy import Strategy
 from store.engines.sqlite.spill import reading as spill_reading
 from store.engines.sqlite.spill import writing as spill_writing
 from store.engines.sqlite.spill.folder import Folder
+from store.engines.sqlite.spill.garbage import forget_garbage
 from store.engines.sqlite.spill.hollow import refuse_hollow
 from store.engines.sqlite.spill.pending import Pending, SharedHold
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.rows import spilled
-from store.rows.row import Header
 from store.rows.spilled import Part
 from store.system import running
 from store.system.file_status import writing
@@ -36,8 +36,6 @@ from store.system.reentry import is_interrupting
 T = TypeVar("T")
 
 NO_WAIT = 0.0  # seconds
-_SIZE = Header._fields.index("size")
-_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 
 
 class File(Protocol):
@@ -295,37 +293,3 @@ class SqliteSpill:
             except Corrupt:
                 damaged.add(prefix)
         return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
-
-
-def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
-    """Delete the rows of files that are gone."""
-    conn.execute("BEGIN IMMEDIATE")
-    try:
-        conn.executemany(sql.FORGET_GARBAGE, [(file,) for file in files])
-        conn.execute("COMMIT")
-    except BaseException:
-        conn.rollback()
-        raise
-
-
-def dropped(engine: Host, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
-    """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
-    files: list[str] = []
-    size = 0
-    for namespace, name, text, *_ in rows:
-        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
-        found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
-        files += found
-        size += spilled.size_of(text) if found else 0
-    return files, size
-
-
-def header_of(values: Sequence[Any]) -> Header:
-    """What `_HEADER` selects, the size of the files added to that of the body."""
-    *fields, spill = values
-    for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
-        if type(fields[place]) is NotText:
-            fields[place] = fields[place].decode("utf-8", "backslashreplace")
-    if spill is not None and type(fields[_SIZE]) is int:
-        fields[_SIZE] += spilled.size_of(spill)
-    return Header._make(fields)
