@@ -35,6 +35,7 @@ _VERSIONS = slice(18, 20)
 
 class Locks(Protocol):
     """The locks on one database in one process. All members are called under `wal_index.opening`."""
+
     def take(self) -> bool:
         """Lock before SQLite opens the log; False if another process is closing it."""
 

@@ -27,6 +27,7 @@ _shared: WeakValueDictionary[Inode, SharedDatabase] = WeakValueDictionary()
 
 class Member(Protocol):
     """An engine, as the other engines on the file use it."""
+
     def has_any_connection(self) -> bool:
         """Whether a connection is open, with a log or without."""
 
