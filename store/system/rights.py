@@ -1,7 +1,7 @@
-"""Mode, owner and group of a database that is made, and of what is made beside it, which gets those of the database.
+"""Mode, owner and group of new databases, and of new files beside a database, which get those of the database.
 
-No umask keeps the group out of a store that is shared with it, and none opens a store that is private. What is there
-already keeps what it has.
+No umask keeps the group out of a store that is shared with it, and none opens a private store. Existing files keep
+their rights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from store.system.descriptors import NEW, Descriptor
 
-FILE_MODE = 0o644  # less the umask: what SQLite makes a database with (SQLITE_DEFAULT_FILE_PERMISSIONS)
+FILE_MODE = 0o644  # minus the umask: the mode of SQLite's new databases (SQLITE_DEFAULT_FILE_PERMISSIONS)
 
 _PRIVATE, _SHARED = 0o600, 0o660
 _ALL = 0o666  # that can be given to a file
@@ -27,7 +27,7 @@ Give = Callable[[int], None]  # to a descriptor
 
 
 class Rights(NamedTuple):
-    """Mode and group of a database that is made; a group that is None is left to the folder and the process."""
+    """Mode and group of a new database; group None: the default of the folder and the process."""
 
     mode: int
     group: int | None
@@ -40,7 +40,7 @@ def private_rights(group: str | int | None) -> Rights:
     if isinstance(group, bool) or not isinstance(group, str | int):
         raise TypeError(f"group is the name or number of a group, not {group!r:.80}")
     if isinstance(group, int):
-        if not 0 <= group < 2**32 - 1:  # the last one stands for no change
+        if not 0 <= group < 2**32 - 1:  # the last one means no change
             raise ValueError(f"group is the name or number of a group, not {group!r}")
         return Rights(_SHARED, group)
     try:
@@ -52,7 +52,7 @@ def private_rights(group: str | int | None) -> Rights:
 
 
 def make_database(path: str, rights: Rights) -> None:
-    """An empty file with those rights, from its first moment on closed to all others; one that is there stays.
+    """Create an empty file with those rights, never accessible to others; an existing file stays.
 
     Raises: OSError: it cannot be made, or this user may not give it that group; then there is none.
     """
@@ -135,7 +135,7 @@ def regroup(database: str, suffixes: Iterable[str]) -> None:
 
 
 def _make_as_draft(path: str, mode: int, give: Give) -> None:
-    """As `_make_empty`; but the file bears its name only once it has its rights, where there are hard links."""
+    """Like `_make_empty`, but with hard links the file gets its name only after its rights."""
     if os.path.lexists(path):
         return
     draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")

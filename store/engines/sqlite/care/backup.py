@@ -67,7 +67,7 @@ def refuse_own(engine: Engine, target: str) -> None:
     """Raises: StoreError: the target is the store that is copied, or one of the files that belong to it."""
     own = [engine.path + suffix for suffix in _OWN]
     if target in own or os.path.dirname(target) in own or _is_same(engine, target):
-        raise StoreError(f"{target} is the store to copy, or a file of it; give another path")
+        raise StoreError(f"{target} is what is to be copied, or a file of it; give another path")
 
 
 def _is_same(engine: Engine, target: str) -> bool:

@@ -1,4 +1,4 @@
-"""A new store of rows that exist already: their ids, revisions, times and seals stay what they were."""
+"""Builds a store from existing rows, with their ids, revisions, times and seals unchanged."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class SqliteCare:
         return unread_commits(self._handle.engine)
 
     def rows(self, damage: list[str]) -> Iterator[Row | tuple[str, str]]:
-        """By the table; where that leads no further, by the index of names, each by its id."""
+        """Read the table; after damage in it, read each row by its id from the index of names."""
         reading = Reading(self._handle)
         last, page = 0, None
         try:
