@@ -96,9 +96,7 @@ class LockFile:
         with suppress(OSError):
             if self._number is not None:
                 return read_at(self._number, LINE_BYTES, _LINE_AT)
-            with Descriptor(
-                self.path, READ
-            ) as descriptor:  # open in this process, not written to yet
+            with Descriptor(self.path, READ) as descriptor:  # open in this process, not written to yet
                 return read_at(descriptor, LINE_BYTES, _LINE_AT)
         return b""
 

@@ -23,8 +23,8 @@ from store.system.turns import QUEUE_SECONDS, Ticket, Turns
 
 # Seconds between two attempts, doubled after each: filelock's own waiting sleeps 50 ms, and lost 17,284 to 1 against
 # a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so often that 1,200
-# writes a second were left of 8,000; delays up to 8 ms gave a fifth more writes, and a longest wait twice as long. The
-# remaining cost over a single writer is the switch of processes: each starts with cold caches.
+# writes a second were left of 8,000; delays up to 8 ms gave a fifth more writes, and a longest wait twice as long.
+# The remaining cost over a single writer is the switch of processes: each starts with cold caches.
 FIRST_DELAY = 0.0001
 LAST_DELAY = 0.002
 
