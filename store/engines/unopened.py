@@ -58,12 +58,12 @@ class DamagedStore(Protocol):
         """Some rows, to test an id on."""
 
     def salvage(self, holds: Callable[[Row], bool], step: Callable[[], None]) -> Findings:
-        """Finds the rows. `holds` says of a row whether its seal does; `step` is called for each page."""
+        """Finds the rows. `holds` returns whether a row's seal is valid; `step` is called for each page."""
 
     def rebuilt(self, store_id: bytes) -> AbstractContextManager[NewStore]:
-        """The new store, which is in its place once the block ends; nothing is there if it fails.
+        """The new store, which is moved to its place when the block ends; nothing is there if it fails.
 
-        Raises: StorageError: it cannot be written, or somebody wrote to the damaged one meanwhile.
+        Raises: StorageError: it cannot be written, or a program wrote to the damaged one meanwhile.
         """
 
 
@@ -80,7 +80,7 @@ class FileFormat(Protocol):
         """Checks the files beside a database. Raises: StorageError: one does not belong there."""
 
     def are_companions_safe(self, path: str) -> bool:
-        """Whether nobody else can make files beside it between that check and its opening."""
+        """Whether no other user can create files beside it between that check and its opening."""
 
     def copy_file(self, source: str, target: str) -> None:
         """Copies a database or a file beside it, so that no link can replace it before it is opened.

@@ -38,7 +38,7 @@ def refuse_hollow(folder: Folder, parts: Sequence[Part]) -> None:
 
 
 def _disk_bytes(folder: Folder, parts: Sequence[Part]) -> dict[object, int]:
-    """By inode, what each file takes on disk; one that is missing or cannot be looked at counts as full."""
+    """The size on disk of each file, by inode; a file that is missing or cannot be examined counts fully."""
     found: dict[object, int] = {}
     try:
         with folder.opened() as opened:
