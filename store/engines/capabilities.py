@@ -1,6 +1,6 @@
-"""The capabilities of an engine: what some have and others do not, each one an attribute that may be None.
+"""The optional capabilities of an engine; each is an attribute that is None where an engine lacks it.
 
-It has over 300 lines since each member says what it promises; there is no code here.
+One file because it is only the contract: protocols whose docstrings say what each member promises, and no code.
 """
 
 from __future__ import annotations
@@ -13,81 +13,82 @@ from store.rows.row import Header, Mark, Row
 from store.rows.spilled import Part
 from store.system.locking import WriterLock
 
-HEADER = slice(0, 48)  # where in what `Coherence.index` gives the header is
-LOOK_SECONDS = 1.0  # how often readers make sure that the file is still in its place
+HEADER = slice(0, 48)  # the header within `Coherence.index`
+LOOK_SECONDS = 1.0  # how often readers check that the file is still in its place
 
 
 class Transaction(AbstractContextManager["Transaction"], Protocol):
     """All or nothing: commits when its `with` block ends, rolls back when an exception leaves it."""
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if what happens in this transaction is rolled back."""
+        """Call `undo` if this transaction is rolled back."""
 
     def on_commit(self, done: Callable[[], None]) -> None:
-        """Call `done` once what happens in this transaction is committed."""
+        """Call `done` once this transaction is committed."""
 
     def claim(self, namespace: str, name: str) -> bool:
-        """Take a record for this transaction's own; False where one around it has."""
+        """Claim a record for this transaction; False if an enclosing transaction has claimed it."""
 
     def hand_over(self) -> None:
-        """From now on it is a block of the program's own, until `take_back`."""
+        """Make the transaction a block of the program until `take_back`."""
 
     def take_back(self) -> None:
-        """It is a part of the caller's operation again, which ends it."""
+        """Make the transaction a part of the caller's operation again; the caller ends it."""
 
 
 class Transactions(Protocol):
-    """Transactions that are held open: what is read and written on the handle in between is part of them."""
+    """Transactions that are held open; reads and writes on the handle in between are part of them."""
 
     def begin(self, timeout: float | None = None, *, block: bool = False) -> Transaction:
-        """One writer at a time; nests. `timeout`: seconds to wait for other writers; None is the handle's.
+        """A transaction; only one writes at a time, and they nest.
 
-        `block`: it is the program's own, which a signal handler that strikes in it joins. Else it is a part of the
-        operation whose frame enters it, and what strikes that is refused with `InUse`.
+        `timeout`: seconds to wait for other writers; None uses the handle's timeout. `block`: the program opened it,
+        and a signal handler that runs during it takes part in it. Otherwise it belongs to the operation whose frame
+        enters it, and calls from a signal handler during it raise `InUse`.
         """
 
     def is_open(self) -> bool:
-        """Whether this thread is in one, including one of another task, and one that the caller interrupted."""
+        """Whether this thread is in a transaction, also one of another task or one that the caller interrupts."""
 
     def needs_handle(self) -> bool:
-        """Whether it is, and closing this handle would end it: there is no other one."""
+        """Whether a transaction is open and this is the last handle, so that closing it would end the transaction."""
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        """Call `work` when this thread's transaction is committed and others may write; at once if none is open."""
+        """Call `work` once this thread's transaction is committed and unlocked; at once if none is open."""
 
-    def is_struck(self) -> bool:
-        """Whether the caller is a signal handler or a finalizer that struck an operation on the store."""
+    def is_interrupting(self) -> bool:
+        """Whether the caller is a signal handler or a finalizer that runs during an operation on the store."""
 
-    def put_off(self, work: Callable[[], object]) -> bool:
-        """If it is, have `work` done once that operation has ended. Returns whether it is."""
+    def defer(self, work: Callable[[], object]) -> bool:
+        """If the caller interrupts an operation, run `work` once that has ended. Returns whether it does."""
 
 
 class NamedLock(Protocol):
-    """A lock by name that was taken."""
+    """A named lock that was acquired."""
 
     @property
     def fence(self) -> int | None:
         """A number that grows with each holder; None where the lock cannot pass to another holder unseen."""
 
     def is_kept(self) -> bool:
-        """Whether it still excludes others: not after a fork, nor where it was lost."""
+        """Whether it still excludes others; False after a fork, and if it was lost."""
 
     def release(self) -> None:
-        """Give it back; nothing happens where it is not kept any more."""
+        """Release it; does nothing if it is not held any more."""
 
 
 class Locks(Protocol):
-    """Locks by name for the program's own purposes, between all that have the store open."""
+    """Named locks for the program, shared by all processes that have the store open."""
 
     def hold(self, name: str, timeout: float) -> AbstractContextManager[NamedLock]:
-        """For a block of this thread. Raises: LockTimeout. StoreError: this thread has it already."""
+        """Hold it for a block of this thread. Raises: LockTimeout. StoreError: this thread has it already."""
 
     def take(self, name: str, timeout: float) -> NamedLock:
-        """For any thread, until it is released or dropped. Raises: LockTimeout: it was held for that long."""
+        """Hold it, in any thread, until it is released or collected. Raises: LockTimeout."""
 
 
 class Changes(Protocol):
-    """Whether anything has changed, and what."""
+    """Detects whether records of a namespace changed, and which."""
 
     def watch(self, namespace: str) -> Monitor:
         """The monitor of a namespace. Raises: StorageError: changes cannot be seen on this file."""
@@ -101,17 +102,17 @@ class Changes(Protocol):
 
 
 class Monitor(Protocol):
-    """Tells whether something was committed, and which records there are now. It never waits.
+    """Detects commits and lists the current records. It never waits.
 
     Safe across threads; in a forked child it is not to be used.
 
     Raises:
-        LockTimeout: just now it cannot be read; try again. StoreClosed: it was closed, or the store was.
+        LockTimeout: it cannot be read now; try again. StoreClosed: the monitor or the store was closed.
         StorageError: the file was replaced or deleted.
     """
 
     def version(self) -> object:
-        """Equal to the last one only if nobody has committed anything in between."""
+        """Equal to the previous one only if nothing was committed in between."""
 
     def since(self, version: object) -> set[str] | None:
         """The names that may have changed since that version; None: unknown, so any may have."""
@@ -129,20 +130,20 @@ class Monitor(Protocol):
 
 
 class CachedReads(Protocol):
-    """What an engine tells of changes that no header shows."""
+    """A cache, as an engine notifies it of changes that no header shows."""
 
     def drop(self) -> None:
-        """Nothing will tell of changes any more."""
+        """Discard everything: changes will not be detected any more."""
 
     def renew(self) -> None:
-        """As `drop`, in a forked child, where the locks of the parent's threads are held for ever."""
+        """Like `drop`, in a forked child, where locks of the parent's threads stay locked for ever."""
 
 
 class Coherence(Protocol):
-    """Tells whether anything was committed since a cached read, by comparing bytes.
+    """Detects commits since a cached read, by comparing bytes.
 
-    Its first 48 bytes, the header, differ after each commit by any process. A row that is read after the header was
-    is as new as that header, or newer.
+    The first 48 bytes of the index, the header, differ after each commit by any process. A row that is read after the
+    header is as new as that header, or newer.
     """
 
     writer: WriterLock
@@ -154,12 +155,12 @@ class Coherence(Protocol):
         """Make sure that the file is still in its place. Raises: StorageError."""
 
     def index(self) -> Any:
-        """What holds the header, and is another object where it may be another file's; None: nothing tells."""
+        """The buffer that contains the header; a new object if the file may be another. None: changes are unknown."""
 
     def between(self, before: bytes, after: bytes) -> list[Sequence[tuple[str, str]]] | None:
         """The names that commits of this process touched from one header to another.
 
-        None: others have committed too, or too much has happened since to be known.
+        None: other processes have committed too, or the names are not remembered any more.
         """
 
     def register(self, cache: CachedReads) -> None: ...
@@ -167,7 +168,7 @@ class Coherence(Protocol):
     def unregister(self, cache: CachedReads) -> None: ...
 
     def drop(self) -> None:
-        """Have all caches begin anew."""
+        """Empty all caches."""
 
 
 class Blobs(Protocol):
@@ -187,17 +188,17 @@ class Blobs(Protocol):
     def restore(
         self, namespace: str, name: str, parts: Sequence[Part], contents: Sequence[Any], timeout: float
     ) -> str:
-        """The same with names and checksums that are given; None is a part that is missing, and stays so.
+        """Like `write`, with given names and checksums; a content of None is a part that is missing and stays so.
 
         Raises:
-            StorageError: such a part is there, and is not what its checksum says (EEXIST); and as `write`.
+            StorageError: the part exists and does not match its checksum (EEXIST); and as `write`.
         """
 
     def discard(self, text: str) -> None:
-        """Removes what was written for a row that was not put; nothing happens where it was."""
+        """Removes the parts of a row that was not put; does nothing if it was."""
 
     def prefix(self, namespace: str, name: str) -> str:
-        """What the names of the record's parts begin with; see `store.rows.spilled`."""
+        """The prefix of the names of the record's parts; see `store.rows.spilled`."""
 
     def body(self, part: Part) -> bytes:
         """A copy in private memory, checked against its checksum.
@@ -210,30 +211,30 @@ class Blobs(Protocol):
         """The part mapped read-only, or a copy that may be written; `verify`: checked too. Raises: as `body`."""
 
     def problem(self, part: Part, *, content: bool) -> str | None:
-        """What is wrong with a part, and with its `content` if asked; None where nothing is."""
+        """The problem of a part, with `content` also of its bytes; None if it is sound."""
 
     def refuse_hollow(self, parts: Sequence[Part]) -> None:
-        """Raises: Corrupt: the parts of a record of somebody else take far more memory than disk."""
+        """Raises: Corrupt: the parts, of a record of another user, take far more memory than disk."""
 
     def contents(self, part: Part) -> bytes | None:
-        """What there is of a part, unchecked; None where it is missing."""
+        """The bytes of a part, unchecked; None if it is missing."""
 
 
 class Eviction(Protocol):
-    """What a bounded cache asks: how much there is, and which records were used the longest time ago."""
+    """Usage and access marks, by which a bounded cache picks the least recently used records."""
 
     def usage(self, namespace: str) -> tuple[int, int]:
         """Records, and their bytes."""
 
     def sample(self, namespace: str, number: int) -> list[tuple[Header, float]]:
-        """Some records at random, and the mark of each, 0.0 where it has none."""
+        """Some random records, each with its mark, or 0.0 if it has none."""
 
     def note(self, namespace: str, marks: Mapping[str, float]) -> None:
-        """Mark records, by name; this changes no revision, seal or token."""
+        """Set the marks of records by name; this changes no revision, seal or token."""
 
 
 class Freed(Protocol):
-    """What `compact` gave back."""
+    """The space that `compact` freed."""
 
     @property
     def files(self) -> int:
@@ -241,7 +242,7 @@ class Freed(Protocol):
 
     @property
     def orphans(self) -> int:
-        """Files of writes that never came to their end."""
+        """Files of writes that never finished."""
 
     @property
     def file_bytes(self) -> int:
@@ -252,11 +253,11 @@ class Freed(Protocol):
 
     @property
     def files_left(self) -> int:
-        """Files that nobody needs, and that must stay while a reader has an older state of the data."""
+        """Unused files that must stay while a reader uses an older state of the data."""
 
 
 class Copy(Protocol):
-    """What a backup has, or a store that was restored."""
+    """The contents of a backup or of a restored store."""
 
     @property
     def records(self) -> int: ...
@@ -266,7 +267,7 @@ class Copy(Protocol):
 
     @property
     def file_bytes(self) -> int:
-        """Of all files of large values."""
+        """The size of all files of large values."""
 
     @property
     def parts(self) -> Mapping[str, Part]:
@@ -274,25 +275,25 @@ class Copy(Protocol):
 
 
 class Care(Protocol):
-    """Maintenance of what an engine stores on, and of all records at once."""
+    """Maintenance of an engine's storage, and of all records at once."""
 
     def damage(self, *, quick: bool) -> list[str]:
-        """What is wrong with what it stores on, apart from the records; [] where nothing is.
+        """The problems of the storage itself, apart from the records; [] if there are none.
 
-        `quick`: without comparing indexes with what they are of.
+        `quick`: indexes are not compared with their tables.
         """
 
     def unread_commits(self) -> int:
-        """How many commits are there that nothing reads, since something before them is damaged."""
+        """How many commits cannot be read because the log is damaged before them."""
 
     def rows(self, damage: list[str]) -> Iterator[Row | tuple[str, str]]:
-        """Every row that can be read in any way; namespace and name of those that are known, and cannot be read.
+        """Every row that can be read in any way; for a known row that cannot be read, its namespace and name.
 
-        What is found to be damaged on the way is added to `damage`.
+        Damage that is found meanwhile is added to `damage`.
         """
 
     def unfound(self, damage: list[str]) -> Iterator[tuple[str, str]]:
-        """Namespace and name of the rows that are there, and that looking for their name does not find."""
+        """Namespace and name of the rows that exist but are not found by their name."""
 
     def row_count(self) -> int:
         """The records of all namespaces, those that have expired too."""
@@ -301,29 +302,29 @@ class Care(Protocol):
         """The records of all namespaces, those that have expired too, by the id of the key that sealed them."""
 
     def forget_sealers_but(self, key_ids: set[bytes]) -> None:
-        """List no other keys than these as those that sealed records."""
+        """Keep only these keys in the list of keys that sealed records."""
 
     def reseal(self, row: Row, before: bytes) -> bool:
-        """Replace seal and checksum of a record that bears the seal `before`, and nothing else; whether it did."""
+        """Replace only the seal and checksum of a record, if its seal is `before`. Returns whether it was."""
 
     def orphans(self) -> list[str]:
-        """Files that no record needs, but for those of writes in progress."""
+        """Files that no record uses, except those of writes in progress."""
 
     def compact(self, progress: Callable[[int, int], None] | None) -> Freed:
-        """Removes files that nobody needs any more, and gives free space back.
+        """Removes unused files, and returns free space to the file system.
 
-        In steps, between which other writers get their turn. `progress` is called after each, with how much is done
-        and how much there is.
+        It works in steps, between which other writers get their turn. `progress` is called after each step with the
+        amount done and the total.
 
         Raises:
             StoreError: inside a transaction. ReadOnly, LockTimeout, StorageError.
         """
 
     def backup(self, path: str, check: Callable[[Row], bool], progress: Callable[[int, int], object] | None) -> Copy:
-        """Puts a copy of the store, as of one moment, into the place of a backup of it, or where nothing is yet.
+        """Writes a copy of the store, as of one moment, to a new path or over an older backup of the same store.
 
-        `check` gets each row of the copy, and raises a RecordError for one that is damaged; `progress` gets bytes
-        done and bytes of all. What either raises ends it and leaves at `path` what was there.
+        `check` gets each row of the copy, and raises a RecordError for a damaged one; `progress` gets the bytes done
+        and the total. If either raises, the backup ends and `path` stays unchanged.
 
         Raises:
             NotAStore, StorageError, StoreError: something else is there. RecordError, Corrupt: the store is damaged.

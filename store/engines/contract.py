@@ -1,6 +1,6 @@
-"""The contract of an engine: where sealed rows are kept, and how they are found again.
+"""The contract of an engine, which stores sealed rows and finds them again.
 
-An engine sees bytes only; it knows nothing of values, codecs, keys and seals. The core is what every engine has. Each
+An engine sees bytes only; it knows nothing of values, codecs, keys and seals. Every engine has the core. Each
 capability is an attribute of the engine that may be None; `registry.supported` turns a missing one into an error.
 
 `get` and `scan` return expired rows too: a forged expiry may neither hide nor delete a record, so the layer above
@@ -23,8 +23,8 @@ DURABILITIES = ("normal", "full")
 PAGE_ROWS = 256  # rows of a page, where no limit is given
 
 Cursor = Any
-"""A place in an order, which stays valid when the row it came from is deleted. It is opaque to callers, except that
-any name is a cursor of NAME. Engines return that of `cursor_of`, so that an overlay can insert rows between."""
+"""A position in an order, which stays valid when its row is deleted. It is opaque to callers, except that any name
+is a cursor of NAME. Engines return the cursor of `cursor_of`, so that an overlay can insert rows between."""
 
 
 class Fields(StrEnum):
@@ -82,7 +82,7 @@ class Page(NamedTuple):
 
 
 class Expect(Enum):
-    """What a change expects of the record of its name. A stamp (a str) expects exactly that state of it."""
+    """The state that a change expects of its record. A stamp (a str) expects exactly that state."""
 
     ANY = "any"
     ABSENT = "absent"
@@ -93,7 +93,7 @@ Expected = Expect | str
 
 
 def expect(stamp: str | None, expected: Expected, namespace: str, name: str) -> None:
-    """Compares a record's stamp, None for no record, with what was expected. Raises: Conflict."""
+    """Compares a record's stamp, None for no record, with the expected one. Raises: Conflict."""
     if expected is ANY or (stamp is None if expected is ABSENT else stamp == expected):
         return
     what = "is there" if expected is ABSENT else "was deleted" if stamp is None else "was changed"
@@ -116,7 +116,7 @@ class Delete(NamedTuple):
     name: str
     expect: Expected = ANY
     now: float = -math.inf
-    """A record that had expired by then is left; by default expired records are deleted too."""
+    """A record that had expired by then is kept; by default expired records are deleted too."""
 
 
 class Check(NamedTuple):
@@ -127,31 +127,31 @@ class Check(NamedTuple):
 
 
 Change = Row | Put | Delete | Check
-"""A row by itself is put over whatever is there."""
+"""A bare row replaces any existing record of its name."""
 
 
 class Applied(NamedTuple):
-    """What `apply` did: how many records it deleted; and the stamps of what it put, if those were asked for."""
+    """The result of `apply`: how many records it deleted, and, if asked for, the stamps of the rows it put."""
 
     deleted: int
     stamps: list[str]
 
 
 class Usage(NamedTuple):
-    """The space that an engine takes, in bytes; a log holds what was committed and not folded into the data yet."""
+    """The space that an engine takes, in bytes; the log contains commits that are not folded into the data yet."""
 
     data_bytes: int = 0
     log_bytes: int = 0
     log_pinned_bytes: int = 0
-    """What of the log a reader keeps from being folded."""
+    """The part of the log that a reader keeps from being folded."""
     log_pinned_by: int | None = None
-    """Its process; None where there is none, or the system does not know it."""
+    """The process of that reader; None if there is none or it is unknown."""
     log_error: str | None = None
     """Why the last attempt to fold it failed, if it did."""
 
 
 def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:
-    """All that a scan comes upon, page by page; see `Engine.scan`."""
+    """All items of a scan, page by page; see `Engine.scan`."""
     page = engine.scan(namespace, order, **how)
     yield from page.items
     while page.next is not None:
@@ -160,7 +160,7 @@ def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) ->
 
 
 def every_row(engine: Engine) -> Iterator[Row]:
-    """The rows of all namespaces that there are when it begins, less those that are deleted meanwhile."""
+    """The rows of all namespaces that exist at the start, except those that are deleted meanwhile."""
     return in_pages(engine, None, Order.INSERTED, until=engine.end(None))
 
 
@@ -174,7 +174,7 @@ class Engine(Protocol):
     id: bytes
     """Sixteen random bytes, made once with the store; part of every seal."""
     now: Callable[[], float]
-    """The time that expiries are compared with, in Unix seconds; all clients of a server have the server's."""
+    """The time that expiries are compared with, in Unix seconds; all clients of a server use the server's clock."""
 
     transactions: Transactions | None
     locks: Locks | None
@@ -183,17 +183,17 @@ class Engine(Protocol):
     """All rows of a namespace in order of insertion, as of one moment."""
     coherence: Coherence | None
     blobs: Blobs | None
-    """Where large values go; None: all goes into rows."""
+    """Storage of large values; None: values of any size go into rows."""
     eviction: Eviction | None
     care: Care | None
 
     # -- reading
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
-        """What there is of those names, by name, as of one moment.
+        """The existing records of those names, by name, as of one moment.
 
         Raises:
-            Corrupt: a name cannot be looked up, so that nobody can say whether it is there.
+            Corrupt: a name cannot be looked up, so it is unknown whether it exists.
         """
 
     def scan(
@@ -208,50 +208,50 @@ class Engine(Protocol):
         reverse: bool = False,
         fields: Fields = Fields.ROW,
     ) -> Page:
-        """Up to `limit` rows of one namespace or of all, behind `after` and up to `until`; `prefix` by NAME only.
+        """Up to `limit` rows of one namespace or of all, after `after` and up to `until`; `prefix` by NAME only.
 
-        `reverse`: from the other end, `after` going down; INSERTED and NAME only. A page may have fewer than `limit`
-        rows although others follow. Nothing is held open between two pages.
+        `reverse`: in descending order, before `after`; INSERTED and NAME only. A page may have fewer than `limit`
+        rows although more follow. Nothing is held open between two pages.
         """
 
     def end(self, namespace: str | None) -> Cursor:
         """The place behind the last row in order of insertion: the `until` of an iteration that begins now."""
 
     def count(self, namespace: str, now: float) -> tuple[int, float]:
-        """How many rows have not expired, and until when that holds if nobody writes; infinity: for ever."""
+        """How many rows have not expired, and until when that holds without writes; infinity: for ever."""
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
-        """The namespaces behind that one, in order, that have records which have not expired."""
+        """The namespaces after `after`, in order, that have records which have not expired."""
 
     def totals(self, namespace: str, now: float) -> list[Total]:
-        """One for each pair of codec and protocol, of the rows that have not expired."""
+        """A total for each pair of codec and protocol, over the rows that have not expired."""
 
     def usage(self) -> Usage: ...
 
     # -- writing
 
     def put(self, row: Row) -> bytes | None:
-        """Apply one row, as fast as it can be; returns a token for the cache.
+        """Apply one row, on the fastest path; returns a token for the cache.
 
-        That is what `Coherence` shows after this commit, where the commit is the only one since the caches' token;
-        else, and inside a transaction, None.
+        The token is the header of `Coherence` after this commit, if this is the only commit since the caches' token;
+        otherwise, and inside a transaction, it is None.
         """
 
     def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
-        """Make all those changes, one after the other, or none. A bare row may be of another namespace.
+        """Make all those changes in order, or none. A bare row may be of another namespace.
 
         Raises:
-            Conflict: one did not find what it expected; nothing was changed.
+            Conflict: a change did not find the expected state; nothing was changed.
         """
 
     def load(self, rows: Sequence[Row]) -> None:
-        """Add rows as they are, in this order behind all others: revision, times and seal. No name is there yet."""
+        """Append rows unchanged (revision, times and seal), in this order. None of the names exists yet."""
 
     def clear(self, namespace: str) -> None:
         """Delete all records of a namespace."""
 
     def sealers(self) -> set[bytes]:
-        """The ids of keys that sealed here: the first thousand that the store lists, which a sound one never has."""
+        """The ids of keys that sealed records here, at most a thousand; a sound store has fewer."""
 
     def add_sealer(self, key_id: bytes) -> None: ...
 
@@ -261,4 +261,4 @@ class Engine(Protocol):
         """Another handle on the same store."""
 
     def close(self) -> None:
-        """Close this handle; the last one frees what the store holds in this process."""
+        """Close this handle; closing the last one frees the resources of the store in this process."""

@@ -1,4 +1,4 @@
-"""Locks by name, between processes, for the program's own purposes."""
+"""Named locks between processes, for use by the program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAST_DELAY = 0.005  # seconds between two attempts: such a lock is held for long
 
 
 class HeldLock:
-    """A lock by name that was taken; it goes with this object at the latest."""
+    """A named lock that was acquired; it is released at the latest when this object is collected."""
 
     fence: int | None = None  # a lock of the system is lost with its process alone
 
@@ -31,16 +31,16 @@ class HeldLock:
         self._hold = hold
 
     def is_kept(self) -> bool:
-        """Whether it still excludes others: not after a fork, nor where somebody removed its file."""
+        """Whether it still excludes others; False after a fork, and if its file was removed."""
         return self._lock.is_kept_by(self._hold)
 
     def release(self) -> None:
-        """Give it back; nothing happens where it is not kept any more."""
+        """Release it; does nothing if it is not held any more."""
         self._lock.release_and_remove(self._hold)
 
 
 class NamedLocks:
-    """Locks by name for the program's own purposes, each on a file of its own in `folder` while somebody holds it.
+    """Named locks; each is a file in `folder` while it is held.
 
     Without a folder they exclude threads only. A thread that takes one twice gets an error: it would
     wait for itself.
@@ -57,7 +57,7 @@ class NamedLocks:
         """Hold the lock called `name`.
 
         Raises:
-            LockTimeout: somebody else kept it for `timeout` seconds. StoreError: this thread has it.
+            LockTimeout: another holder kept it for `timeout` seconds. StoreError: this thread has it.
         """
         held: set[tuple[str, int]] = self._mine.__dict__.setdefault("held", set())
         mine = name, running.ident()  # greenlets share what is local to their thread
@@ -75,7 +75,7 @@ class NamedLocks:
                 held.discard(mine)
 
     def take(self, name: str, timeout: float) -> HeldLock:
-        """Take the lock called `name`, for whatever thread. Raises: LockTimeout."""
+        """Acquire the lock called `name`; any thread may release it. Raises: LockTimeout."""
         lock, hold = self._lock(name), Hold(bound=False)
         self._acquire(lock, hold, name, timeout)
         return HeldLock(lock, hold)
@@ -91,13 +91,13 @@ class NamedLocks:
             ) from exc
 
     def forget(self) -> None:
-        """In a forked child: the locks of the parent's threads are not ours (`system.locking` closes them)."""
+        """In a forked child: forget the locks of the parent's threads (`system.locking` closes them)."""
         self._mine = threading.local()
         self._mutex = threading.RLock()
         self._known = WeakValueDictionary()
 
     def _lock(self, name: str) -> WriterLock:
-        """The lock of that name, one for all threads, as long as one of them has or wants it."""
+        """The lock of that name, shared by all threads while one of them holds it or waits for it."""
         folder = self.folder
         path = None if folder is None else self._file(folder, name)
         database = None if folder is None else folder.removesuffix(SUFFIX)

@@ -1,6 +1,6 @@
-"""Transactions that nobody holds open: what they read is recorded, and compared as they are committed.
+"""Optimistic transactions: reads are recorded and compared at the commit, and no transaction is held open.
 
-For engines that are asked over a network, where an open transaction of one client would hold up all others.
+For engines behind a network, where an open transaction of one client would block all others.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from store.engines.registry import supported
 
 
 class Optimistic:
-    """A transaction that is held by nobody: others go on, and one of two that touched the same comes to nothing."""
+    """A transaction without locks; of two that touch the same record, the later commit fails."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._seen = _Recorder(engine)
         self.view = Overlay(self._seen)
-        """What is read and written in it; `savepoint` and `roll_back_to` are the view's."""
+        """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
     def commit(self) -> None:
-        """Raises: Conflict: what was read is not so any more. Unsupported: it is of several namespaces."""
+        """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
         changes = self.view.changes
         namespaces = {key[0] for key in changes} | {key[0] for key in self._seen.expected}
         if len(namespaces) > 1:
@@ -39,7 +39,7 @@ class Optimistic:
 
 
 class _Recorder:
-    """Reads an engine, and remembers what a commit is to expect of it: of each thing, as it was first seen."""
+    """Reads an engine, and records the first state of each record that it reads, for the commit to expect."""
 
     def __init__(self, engine: Engine) -> None:
         self.expected: dict[tuple[str, str | None], Any] = {}
@@ -69,6 +69,6 @@ class _Recorder:
         return self._engine.namespaces(now, after, limit)
 
     def _all_of(self, namespace: str | None) -> None:
-        """Expect the whole namespace to stay as it is; before it is read, since the version may go up meanwhile."""
+        """Expect the whole namespace to stay unchanged; called before it is read, since the version may grow."""
         if namespace is not None and self._versions is not None and (namespace, None) not in self.expected:
             self.expected[namespace, None] = self._versions.version_of(namespace)

@@ -1,6 +1,6 @@
-"""Writes that are buffered above an engine until they are committed, merged into what is read meanwhile.
+"""Writes that are buffered above an engine until they are committed, and merged into reads meanwhile.
 
-The engine in memory keeps those of an open transaction so; `optimistic.py` does it above engines that hold none open.
+The engine in memory uses it for open transactions, `optimistic.py` for engines that hold no transaction open.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Key = tuple[str, str]
 
 
 class Base(Protocol):
-    """What is read beneath an overlay; see `Engine`."""
+    """The reading part of `Engine`, as an overlay uses it."""
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]: ...
 
@@ -56,21 +56,21 @@ class Base(Protocol):
 
 
 class Buffered(NamedTuple):
-    """What becomes of one name."""
+    """The buffered change of one name."""
 
     row: Row | None
     """None: it is deleted."""
     is_new: bool
-    """Whether the row comes behind those of the base; else it keeps its place there."""
+    """Whether the row comes after those of the base; otherwise it keeps its place there."""
     base: Row | None
-    """What the base has."""
+    """The row of the base."""
 
 
 _NOTHING = Buffered(None, False, None)
 
 
 class Overlay:
-    """Buffered writes of all namespaces over a base. Each change of it is one step, also for an interrupt."""
+    """Buffered writes of all namespaces over a base. Each change is one step, which no interrupt divides."""
 
     def __init__(self, base: Base) -> None:
         self.changes: dict[Key, Buffered] = {}
@@ -179,7 +179,7 @@ class Overlay:
         self._change({(namespace, name): Buffered(None, False, rows.get(name)) for name in names})
 
     def reseal(self, row: Row, before: bytes) -> bool:
-        """As of `Care`."""
+        """As `Care.reseal`."""
         key = row.namespace, row.name
         found = self._known(row.namespace, [Delete(row.name)])[key]
         if found.row is None or found.row.seal != before:
@@ -188,7 +188,7 @@ class Overlay:
         return True
 
     def savepoint(self) -> int:
-        """What `roll_back_to` takes."""
+        """The argument for `roll_back_to`."""
         return len(self._undo)
 
     def roll_back_to(self, savepoint: int) -> None:
@@ -206,7 +206,7 @@ class Overlay:
         self.changes.update(new)
 
     def _known(self, namespace: str, changes: Sequence[Put | Delete | Check]) -> dict[Key, Buffered]:
-        """What there is of all names that those changes are about."""
+        """The current state of all names in those changes."""
         names: dict[str, list[str]] = {}
         for change in changes:
             space, name = _key_of(namespace, change)
@@ -238,7 +238,7 @@ class Overlay:
     def _own(
         self, namespace: str | None, order: Order, after: Any, until: Any, prefix: str, reverse: bool
     ) -> list[tuple[Any, Row]]:
-        """The buffered rows that a scan comes upon by themselves, each with its place in the order."""
+        """The buffered rows that a scan returns in addition to those of the base, each with its cursor."""
         own = [
             (cursor_of(row, order), row)
             for (space, name), (row, is_new, _) in self.changes.items()
@@ -255,7 +255,7 @@ class Overlay:
         return [one for one in own if after is None or (one[0] < after if reverse else one[0] > after)]
 
     def _shown(self, namespace: str | None, item: Any, order: Order, fields: Fields) -> list[Any]:
-        """What stands in the place of an item of the base, if anything does."""
+        """The item that a scan shows for one of the base, in a list; empty if it is deleted or comes elsewhere."""
         changed = self.changes.get((item.namespace if namespace is None else namespace, item.name))
         if changed is None:
             return [item]
@@ -265,7 +265,7 @@ class Overlay:
 
 
 def in_order(changes: dict[Key, Buffered]) -> list[tuple[Key, Buffered]]:
-    """The changes as they are to be made: new rows last, one after the other."""
+    """The changes in the order to apply them: new rows last, in order of insertion."""
     return sorted(changes.items(), key=lambda item: (item[1].row.id or 0) if item[1].is_new and item[1].row else -1)
 
 
@@ -286,7 +286,7 @@ def _is_alive(row: Row | None, now: float) -> bool:
 
 
 def _is_first(own: Any, base: Any, reverse: bool) -> bool:
-    """Whether a buffered row comes before one of the base; that of the same name does, which it hides."""
+    """Whether a buffered row comes before one of the base; one of the same name does, and hides it."""
     return bool(own >= base if reverse else own <= base)
 
 

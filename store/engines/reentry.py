@@ -1,7 +1,8 @@
-"""Who may use a connection in the middle of something: the operation itself, and what the program calls in it.
+"""Which callers may use a connection during an operation or a transaction: only code that it calls itself.
 
-A signal handler or a finalizer runs in the thread that it strikes, and another task may run in a thread whose first
-task is suspended in its block. Neither is what an interrupt left of an operation, whose frame is on no stack.
+A signal handler or a finalizer runs in the thread that it interrupts, and another task may run in a thread whose
+first task is suspended in its block: both are refused. An operation that an interrupt ended is forgotten; its frame
+is on no stack.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from store.system.reentry import are_uncalled, strangers
 
 
 class OpenTransaction(Protocol):
-    """What is asked of a transaction about who may go on in it."""
+    """A transaction, as this module checks whether the caller may use it."""
 
     frame: int
-    """The id of the frame of the operation that it is a part of; 0: it is a block of the program's own."""
+    """The id of the frame of the operation that it belongs to; 0: it is a block of the program."""
     task: ref[Any] | None
     coroutine: int
     is_guarded: bool
-    """Whether any of the three is to be looked at."""
+    """Whether any of the three is set."""
 
     def leave_behind(self) -> None:
-        """An interrupt ended the frame that it was a part of."""
+        """Record that an interrupt ended its frame."""
 
     def is_open_block(self) -> bool: ...
 
@@ -36,81 +37,81 @@ class OpenTransaction(Protocol):
 
 
 class Visitor(Protocol):
-    """A thread or greenlet as an engine knows it: the operation and the transaction that it is in."""
+    """A thread or greenlet of an engine: the operation and the transaction that it is in."""
 
     path: str
     operation: FrameType | None
-    put_off: list[Any]
+    deferred: list[Any]
 
     def own_transaction(self) -> OpenTransaction | None: ...
 
 
-_STRUCK = (
+_INTERRUPTS = (
     "this was called in the middle of an operation of the same thread, by a signal handler or a finalizer: nothing "
     "of it was done; note what is to be done there, and do it once the operation has ended"
 )
 
 
-def refuse(slot: Visitor) -> None:
-    """Raises: InUse: the caller has no part in what the slot's connection is in the middle of."""
-    problem = conflict(slot)
+def refuse(visitor: Visitor) -> None:
+    """Raises: InUse: the visitor's connection is in use, and the caller is not part of that use."""
+    problem = conflict(visitor)
     if problem is not None:
-        raise in_use(slot, problem)
+        raise in_use(visitor, problem)
 
 
-def in_use(slot: Visitor, problem: str) -> InUse:
-    """The error of who may not use it."""
-    return InUse(f"{slot.path}: {problem}", path=slot.path)
+def in_use(visitor: Visitor, problem: str) -> InUse:
+    """The error for a caller that may not use the connection."""
+    return InUse(f"{visitor.path}: {problem}", path=visitor.path)
 
 
-def conflict(slot: Visitor) -> str | None:
-    """Why the caller may not use the connection now; None: it may. What an interrupt left is forgotten."""
-    if slot.operation is not None and strikes_statement(slot):
-        return _STRUCK
-    transaction = slot.own_transaction()
+def conflict(visitor: Visitor) -> str | None:
+    """Why the caller may not use the connection now; None: it may. Operations that an interrupt ended are cleared."""
+    if visitor.operation is not None and interrupts_operation(visitor):
+        return _INTERRUPTS
+    transaction = visitor.own_transaction()
     if transaction is None or not transaction.is_guarded:
         return None
     if not transaction.frame:
         return _other_task(transaction)
-    # What the operation calls, a function of the program's or a method of its classes, may go on in it.
+    # Functions and methods of the program that the operation calls may use its transaction.
     found = strangers(sys._getframe(2), transaction.frame)
     if found is None:
         transaction.leave_behind()
         return None
-    return _STRUCK if found and are_uncalled(found) else None
+    return _INTERRUPTS if found and are_uncalled(found) else None
 
 
-def is_struck(slot: Visitor) -> bool:
-    """Whether the caller is a signal handler or a finalizer that struck an operation on the slot."""
-    return conflict(slot) is _STRUCK
+def is_interrupting(visitor: Visitor) -> bool:
+    """Whether the caller is a signal handler or a finalizer that runs during an operation of the visitor."""
+    return conflict(visitor) is _INTERRUPTS
 
 
-def strikes_statement(slot: Visitor) -> bool:
-    """Whether the caller struck an operation of the engine's on the slot, which goes on when it returns."""
-    operation = slot.operation
+def interrupts_operation(visitor: Visitor) -> bool:
+    """Whether the caller runs during an engine operation of the visitor, which resumes when the caller returns."""
+    operation = visitor.operation
     if operation is None:
         return False
     found = strangers(sys._getframe(1), id(operation))
     if found is None:
-        slot.operation = None  # an interrupt left it
+        visitor.operation = None  # an interrupt left it
         return False
     return bool(found)
 
 
-def put_off(slot: Visitor, work: Callable[[], object]) -> bool:
-    """Have `work`, that of a finalizer, done after the operation that it struck; False where it struck none."""
-    frame, operation = sys._getframe(1), slot.operation
-    transaction = slot.own_transaction()
+def defer(visitor: Visitor, work: Callable[[], object]) -> bool:
+    """Run a finalizer's `work` after the operation that it interrupts; False if it interrupts none."""
+    frame, operation = sys._getframe(1), visitor.operation
+    transaction = visitor.own_transaction()
     ids = [0 if operation is None else id(operation), 0 if transaction is None else transaction.frame]
     if not any(id_ and strangers(frame, id_) is not None for id_ in ids):
         return False
-    slot.put_off.append(Later(work))
+    visitor.deferred.append(Later(work))
     return True
 
 
-def is_in_block(slot: Visitor) -> bool:
-    """Whether the program is in a block of its own on it, and the caller in no other task."""
-    transaction = slot.own_transaction()
+def is_in_block(visitor: Visitor) -> bool:
+    """Whether the program is in a transaction block of its own, in the same task as the caller."""
+    transaction = visitor.own_transaction()
     if transaction is None:
         return False
     outermost = transaction.outermost()
@@ -118,7 +119,7 @@ def is_in_block(slot: Visitor) -> bool:
 
 
 def _other_task(transaction: OpenTransaction) -> str | None:
-    """Why the caller may not go on in a block of the program's: it is another task's, which is suspended in it."""
+    """Why the caller may not use the program's block: it belongs to another task, which is suspended in it."""
     if transaction.task is not None:
         began = transaction.task()
         if began is None or began.done() or began is (mine := running.task()):
@@ -137,7 +138,7 @@ def _tasks(first: str, second: str) -> str:
 
 
 class Later:
-    """Does its work when it is dropped: Python then reports an error of it as that of any finalizer."""
+    """Does its work when it is collected, so that Python reports its errors as those of a finalizer."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         self._work = work

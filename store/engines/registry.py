@@ -1,4 +1,4 @@
-"""What each engine does: it opens a location, puts a backup back, removes or recovers a store, knows its own files.
+"""The functions of each engine: open, restore, destroy and recover a store, recognise its own files.
 
 All of it is registered by the scheme of the engine's URLs, as "module:name", and imported when it is first used.
 """
@@ -36,7 +36,7 @@ file_formats = Registry("engine")
 file_formats.register("sqlite", "store.engines.sqlite.opening.file_format:file_format")
 
 in_transaction: list[Callable[[], bool]] = []
-"""One of each engine that was imported: whether the caller is in a transaction of any store that it has open."""
+"""One function of each imported engine: whether the caller is in a transaction of any of its open stores."""
 
 
 def is_in_transaction() -> bool:
@@ -45,7 +45,7 @@ def is_in_transaction() -> bool:
 
 
 def supported(capability: T | None, engine: str, feature: str) -> T:
-    """A capability that is there. Raises: Unsupported: the engine of that name does not have the feature."""
+    """The capability, if it is not None. Raises: Unsupported: the engine of that name does not have the feature."""
     if capability is None:
         raise Unsupported(
             f"the engine {engine!r} does not have {feature}; keep what needs it in a store on another engine",

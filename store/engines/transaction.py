@@ -1,4 +1,4 @@
-"""The life of a transaction that a thread holds open: nesting, ownership, and what an interrupt leaves of it."""
+"""A transaction that a thread holds open: nesting, ownership, and cleanup after an interrupt."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import FrameType, TracebackType
 from typing import Any, Protocol
 from weakref import ref
 
-from store.engines.reentry import Later, Visitor, refuse, strikes_statement
+from store.engines.reentry import Later, Visitor, interrupts_operation, refuse
 from store.errors import StoreError
 from store.system import running
 from store.system.locking import Hold
@@ -18,52 +18,52 @@ ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 
 class Place(Visitor, Protocol):
-    """A thread's or greenlet's part of an engine, in which it has one transaction, and savepoints in that."""
+    """The part of an engine that one thread or greenlet uses; it has one transaction, with savepoints in it."""
 
     transaction: ref[HeldTransaction] | None
     outermost: ref[HeldTransaction] | None
 
-    def settled(self) -> HeldTransaction | None:
-        """The transaction that is open; what an interrupt left of one is rolled back."""
+    def live_transaction(self) -> HeldTransaction | None:
+        """The open transaction; one that an interrupt ended is rolled back."""
 
-    def end_put_off(self) -> None:
-        """Do what finalizers left, unless the thread is still inside something of the library's own."""
+    def run_deferred(self) -> None:
+        """Run the deferred work of finalizers, unless the thread is still inside an operation of the library."""
 
     def begin(self, hold: Hold, timeout: float) -> None:
-        """Take the writer's lock for `hold`, and begin."""
+        """Acquire the writer's lock for `hold`, and begin."""
 
     def commit(self, hold: Hold) -> None:
         """Raises: StoreError: nothing was committed; `roll_back` follows."""
 
     def roll_back(self) -> None:
-        """End what is open. Never raises."""
+        """Roll back the open transaction. Never raises."""
 
     def give(self, hold: Hold) -> None:
-        """Give the writer's lock back; nothing happens where `hold` does not have it."""
+        """Release the writer's lock; does nothing if `hold` does not have it."""
 
     def committed(self) -> None:
-        """After the commit, the lock still held: maintenance that is due, such as a checkpoint."""
+        """Do maintenance that is due after the commit, such as a checkpoint, with the lock still held."""
 
     def savepoint(self) -> Any: ...
 
     def release(self, savepoint: Any) -> None:
-        """Keep the changes since the savepoint, as a part of the transaction around it."""
+        """Keep the changes since the savepoint, as part of the enclosing transaction."""
 
     def roll_back_to(self, savepoint: Any) -> None: ...
 
     def check_open(self, *, is_inside: bool) -> None:
-        """Raises: StoreError: the store is closed, or, where one is inside a transaction, that has ended."""
+        """Raises: StoreError: the store is closed, or `is_inside` and the transaction has ended."""
 
 
 class HeldTransaction(Hold):
-    """All or nothing in one thread's place; itself the token that holds the writer's lock.
+    """A transaction in one thread's place; it is also the token that holds the writer's lock.
 
-    The place refers to it weakly, and `state` says how far it came: whatever an interrupt leaves half-way is
-    recognised by the next operation and rolled back.
+    The place refers to it weakly, and `state` says how far it got: the next operation recognises a transaction that
+    an interrupt ended, and rolls it back.
 
-    A `block` is the program's own: a signal handler that strikes in it joins it, as all does that the program calls
-    there. Any other is a part of one operation of the library, whose frame it knows, and no handler joins it. It
-    knows it by `id` alone: referred to, the frame would keep the transaction and with it the lock.
+    The program opens a `block`: all that it calls there takes part in it, signal handlers too. Any other transaction
+    belongs to one operation of the library, and no handler takes part in it. It stores only the `id` of the
+    operation's frame: a reference to the frame would keep the transaction alive, and with it the lock.
     """
 
     __slots__ = (
@@ -77,16 +77,16 @@ class HeldTransaction(Hold):
         self.timeout = timeout
         self.block = block
         self.state = ENTERING
-        self.frame = 0  # the id of the frame that the transaction is a part of; 0: the program's own
+        self.frame = 0  # the id of the frame that the transaction belongs to; 0: a block of the program
         self.task: ref[Any] | None = None  # the asyncio task that began it
-        self.coroutine = 0  # the id of the frame that did, of a coroutine of another framework
-        self.is_guarded = False  # whether any of the three is to be looked at
+        self.coroutine = 0  # the id of the frame that began it, for a coroutine of another framework
+        self.is_guarded = False  # whether any of the three is set
         self.outer: HeldTransaction | None = None
         self.savepoint: Any = None
         self.claims: set[tuple[str, str]] = set()
         self.undo: list[Callable[[], None]] = []
         self.done: list[Callable[[], None]] = []
-        self.after: list[Callable[[], None]] = []  # what is to be done when it is over; of the outermost one alone
+        self.after: list[Callable[[], None]] = []  # called once it has ended; used in the outermost one only
 
     def __enter__(self) -> HeldTransaction:
         if self.state is not ENTERING:
@@ -105,7 +105,7 @@ class HeldTransaction(Hold):
 
     def _enter(self) -> None:
         place = self.place
-        self.outer = place.settled()
+        self.outer = place.live_transaction()
         if self.outer is not None:
             place.check_open(is_inside=True)
             self.savepoint = place.savepoint()
@@ -119,7 +119,7 @@ class HeldTransaction(Hold):
             raise
 
     def _belong(self, caller: FrameType) -> None:
-        """It has begun, for that frame of the library's, or for the program and one of its tasks."""
+        """Mark it as begun by that frame of the library, or by the program and one of its tasks."""
         task = running.task()
         if task is not None:
             self.task = ref(task)
@@ -133,34 +133,34 @@ class HeldTransaction(Hold):
         self.is_guarded = frame != 0 or self.task is not None or self.coroutine != 0
 
     def hand_over(self) -> None:
-        """From now on it is the program's own block, until it is taken back."""
+        """Make it a block of the program, until it is taken back."""
         self._own(0)
 
     def take_back(self) -> None:
-        """It is a part of the caller again, which ends it."""
+        """Make it part of the caller's frame again; the caller ends it."""
         self._own(id(sys._getframe(1)))
 
     def leave_behind(self) -> None:
-        """An interrupt ended the frame that it was a part of: the next operation rolls it back."""
+        """Mark it as ended by an interrupt, so that the next operation rolls it back."""
         self.state = LEFT
 
     def is_open_block(self) -> bool:
-        """Whether the program is in it, and it is the program's own."""
+        """Whether it is active, and a block of the program."""
         return self.state is ACTIVE and not self.frame
 
     def is_program_own(self) -> bool:
-        """Whether nothing of the library's is going on in it."""
+        """Whether no operation of the library is running in it."""
         return not self.frame and (self.outer is None or self.outer.is_program_own())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         place = self.place
-        if self.thread != running.ident():  # a collection in another thread ends the generator that began it
+        if self.thread != running.ident():  # garbage collection in another thread ended the generator that began it
             self._leave(failed=kind is not None)
             return
-        if place.operation is not None and strikes_statement(place):
-            place.put_off.append(Later(lambda: self.__exit__(kind, error, trace)))
+        if place.operation is not None and interrupts_operation(place):
+            place.deferred.append(Later(lambda: self.__exit__(kind, error, trace)))
             return
         before = place.operation
         try:
@@ -168,8 +168,8 @@ class HeldTransaction(Hold):
             self._leave(failed=kind is not None)
         finally:
             place.operation = before
-            if place.put_off:
-                place.end_put_off()
+            if place.deferred:
+                place.run_deferred()
         if kind is None:
             while self.after:
                 self.after.pop()()
@@ -184,15 +184,15 @@ class HeldTransaction(Hold):
             self._commit()
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Call `undo` if this transaction, or one around it, is rolled back."""
+        """Call `undo` if this transaction or an enclosing one is rolled back."""
         self.undo.append(undo)
 
     def on_commit(self, done: Callable[[], None]) -> None:
-        """Call `done` once what happened in this transaction is committed, the outermost one included."""
+        """Call `done` once the outermost transaction is committed."""
         self.done.append(done)
 
     def claim(self, namespace: str, name: str) -> bool:
-        """Take a record for this transaction's own; False where one around it has."""
+        """Claim a record for this transaction; False if it or an enclosing one has claimed it."""
         transaction: HeldTransaction | None = self
         while transaction is not None:
             if (namespace, name) in transaction.claims:
@@ -202,16 +202,16 @@ class HeldTransaction(Hold):
         return True
 
     def was_left(self) -> bool:
-        """Whether an interrupt ended the `with` block without `__exit__` having done its work."""
+        """Whether an interrupt ended the `with` block before `__exit__` finished."""
         if self.state is not ACTIVE:
             return True
-        # An interrupt may strike at the very first instruction of __exit__, of ours or of what wraps us. The
-        # exception that is being handled then tells, or the one that an interactive session keeps.
+        # An interrupt may come at the first instruction of __exit__, ours or that of a wrapper. The traceback of the
+        # exception that is being handled shows it, or of the one that an interactive session keeps.
         error, last = sys.exc_info()[1], sys.__dict__.get("last_value")
         return (error is not None and self._passed(error)) or (last is not None and self._passed(last))
 
     def _passed(self, error: BaseException | None) -> bool:
-        """Whether an exception, or one that it was raised in the handling of, left our `with` block."""
+        """Whether an exception, or one in its context, left our `with` block."""
         while error is not None:
             trace = error.__traceback__
             while trace is not None:
@@ -258,7 +258,7 @@ class HeldTransaction(Hold):
             self._undo()
 
     def outermost(self) -> HeldTransaction:
-        """The transaction itself, where this one is nested."""
+        """The outermost of the transactions that it is nested in, or itself."""
         return self if self.outer is None else self.outer.outermost()
 
     def _undo(self) -> None:

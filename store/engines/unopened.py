@@ -1,4 +1,4 @@
-"""What an engine does with files that no handle is open on: recover a damaged store, and recognise a store."""
+"""The contract of an engine for files without an open handle: recover a damaged store, and recognise a store."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Key = tuple[str, str]
 
 
 class Findings(NamedTuple):
-    """What was found in a damaged store."""
+    """The results of salvaging a damaged store."""
 
     rows: Iterator[Row]
-    """Those to be kept, with their ids, in order of insertion; each is read when it is asked for."""
+    """The rows to keep, with their ids, in order of insertion; each is read when the iterator reaches it."""
     number: int
-    """How many those are."""
+    """How many rows to keep there are."""
     unsure: list[Key]
-    """Which of them may have been replaced or deleted before the damage."""
+    """Records among them that may have been replaced or deleted before the damage."""
     lost: dict[Key, str]
-    """Which are lost, and why."""
+    """The lost records, and the reasons."""
     damage: list[str]
-    """What is wrong with the file."""
+    """The problems of the file."""
 
 
 class NewStore(Protocol):
-    """The store that is filled with what was found."""
+    """The new store that the salvaged rows go to."""
 
     def add(self, row: Row) -> None:
-        """Puts a row as it is."""
+        """Adds a row unchanged."""
 
     def add_file(self, part: Part) -> None:
         """Copies a file of a row from the damaged store.
@@ -52,18 +52,18 @@ class DamagedStore(Protocol):
     """How much there is to read; `step` is called up to twice as often."""
 
     def ids(self) -> Iterator[bytes]:
-        """What may be the id of the store, the likeliest first; some come twice."""
+        """Candidates for the id of the store, the likeliest first; some come twice."""
 
     def sample(self) -> list[Row]:
-        """Some rows, to try an id on."""
+        """Some rows, to test an id on."""
 
     def salvage(self, holds: Callable[[Row], bool], step: Callable[[], None]) -> Findings:
-        """Finds the rows. `holds` says of a row whether its seal does; `step` is called for each page."""
+        """Finds the rows. `holds` returns whether a row's seal is valid; `step` is called for each page."""
 
     def rebuilt(self, store_id: bytes) -> AbstractContextManager[NewStore]:
-        """The new store, which is in its place once the block ends; nothing is there if it fails.
+        """The new store, which is moved to its place when the block ends; nothing is there if it fails.
 
-        Raises: StorageError: it cannot be written, or somebody wrote to the damaged one meanwhile.
+        Raises: StorageError: it cannot be written, or a program wrote to the damaged one meanwhile.
         """
 
 
@@ -80,7 +80,7 @@ class FileFormat(Protocol):
         """Checks the files beside a database. Raises: StorageError: one does not belong there."""
 
     def are_companions_safe(self, path: str) -> bool:
-        """Whether nobody else can make files beside it between that check and its opening."""
+        """Whether no other user can create files beside it between that check and its opening."""
 
     def copy_file(self, source: str, target: str) -> None:
         """Copies a database or a file beside it, so that no link can replace it before it is opened.

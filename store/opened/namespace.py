@@ -106,7 +106,7 @@ class Namespace:
         if self.closed:
             return
         transactions = self.engine.transactions
-        if transactions is not None and transactions.is_struck() and transactions.put_off(self.close):
+        if transactions is not None and transactions.is_interrupting() and transactions.defer(self.close):
             return
         if transactions is not None and transactions.needs_handle():
             raise StoreError(f"{self.location} cannot be closed inside its transaction; leave the block first")
@@ -127,7 +127,7 @@ class Namespace:
         if self.closed:
             return
         transactions = self.engine.transactions
-        if transactions is None or not transactions.put_off(self.close):
+        if transactions is None or not transactions.defer(self.close):
             self.close()
 
     # -- the engine

@@ -1,1 +1,1 @@
-"""What is stored: a row, its metadata, and the parts of it that are files."""
+"""The shapes of a record: a row, its metadata, and the parts of it that are files."""

@@ -15,7 +15,7 @@ _LAST_SECOND = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of a record without decoding its value. Times are UTC; `size` is in bytes.
+    """The metadata of a record, without decoding its value. Times are UTC; `size` is in bytes.
 
     `type` is the qualified name of the value's class, `python` the version that wrote it, `revision` 1 at
     the first write and one more at each later one, `sealed_by` the id of the key that sealed it (None for
@@ -42,7 +42,7 @@ class Record:
 
     @classmethod
     def from_header(cls, header: Header) -> Record:
-        """The public view of what the engine read. Raises: Corrupt: the columns hold something else."""
+        """The public view of a header from the engine. Raises: Corrupt: a column has a wrong type or value."""
         if not header.has_types():
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)
@@ -59,12 +59,12 @@ class Record:
         return [getattr(self, name) for name in self.__slots__]
 
     def __setstate__(self, state: list[Any]) -> None:
-        if isinstance(state[0], int):  # of a pickle made when a record had an id first, and no version
+        if isinstance(state[0], int):  # an older pickle, of a record with an id first and no version
             state = [*state[1:], ""]
         for name, value in zip(self.__slots__, state, strict=True):
             object.__setattr__(self, name, value)
 
 
 def _utc(seconds: float) -> datetime:
-    """A ttl of ten thousand years, or a damaged file, must not make the metadata unreadable."""
+    """The UTC time, limited to the range of datetime: a huge ttl or a damaged file must not raise."""
     return datetime.fromtimestamp(min(max(seconds, _FIRST_SECOND), _LAST_SECOND), UTC)

@@ -1,4 +1,4 @@
-"""A record as it travels between layers: `Row`, and parts of it."""
+"""A record as the layers pass it on: `Row`, and parts of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from store.rows.spilled import size_of
 class Row(NamedTuple):
     """One row of the table `records`, in the order of its columns; times are Unix seconds.
 
-    `revision`, `id` and `created` are the engine's to give: a row that is to be put carries 1, None
-    and the time of the write, which hold unless the name exists already.
+    The engine sets `revision`, `id` and `created`: a row to put has 1, None and the time of the write, which apply
+    unless the name already exists.
     """
 
     id: int | None
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
     @property
     def stamp(self) -> str:
-        """What identifies this state of this record: equal stamps mean equal bytes and expiry."""
+        """Identifies this state of this record: equal stamps mean equal bytes and expiry."""
         return stamp_of(self.revision, self.seal)
 
     def header(self) -> Header:
@@ -42,18 +42,18 @@ class Row(NamedTuple):
         return Header(self.id or 0, *self[1:7], size, *self[11:], self.seal)
 
     def mark(self) -> Mark:
-        """What tells a watcher of a change."""
+        """The mark by which a watch detects a change."""
         return Mark(self.name, self.id or 0, self.created, self.revision, self.expires, self.crc)
 
     def has_types(self) -> bool:
-        """Whether each column holds a value of its type; in a file made by hand it may not. Each read asks this."""
+        """Whether each column has a value of its type; in a file made by hand it may not. Checked at each read."""
         return tuple(map(type, self)) in _ROW_TYPES
 
     def has_column_types(self) -> bool:
-        """The same of a row from elsewhere: whether its numbers are some that SQLite can hold, too."""
+        """Like `has_types`, for an imported row: also whether SQLite can store its numbers."""
         return self.has_types() and all(
             (type(value) is not int or _LEAST_INT <= value <= _LARGEST_INT)
-            and value == value  # not NaN, which SQLite has no place for
+            and value == value  # not NaN, which SQLite cannot store
             for value in self
         )
 
@@ -66,15 +66,15 @@ class Expiring(Protocol):
 
 
 def has_expired(item: Expiring, now: float) -> bool:
-    """Whether it says that it has; whether that is so, the seal of the row tells."""
+    """Whether its expiry has passed; the row's seal shows whether that expiry is genuine."""
     try:
         return item.expires is not None and item.expires <= now
-    except TypeError:  # not a number, in a file made by hand: SQLite takes it for the end of time
+    except TypeError:  # not a number, in a file made by hand: SQLite sorts it after all numbers
         return False
 
 
 def stamp_of(revision: int, seal: bytes) -> str:
-    """The stamp of a record: its revision, and the digest that the seal has behind the id of the key."""
+    """The stamp of a record: its revision, and the digest in the seal, which follows the id of the key."""
     return f"{revision}-{seal[8:].hex()}"
 
 
@@ -88,7 +88,7 @@ _ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
 
 
 class Header(NamedTuple):
-    """A `Row` without its body: what `Record` is made of. `size` is that of the body and the files together."""
+    """A `Row` without its body, from which a `Record` is made. `size` is that of the body and the files together."""
 
     id: int
     namespace: str
@@ -134,10 +134,10 @@ class Total(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What tells whether a record is still the one that was seen: a change of it changes the mark.
+    """The mark of a record, which changes with every change of it.
 
-    The checksum is part of it: what is deleted and written again within one tick of a coarse clock differs in no
-    other. Not the seal, which changes with the key alone.
+    It includes the checksum: a record that is deleted and written again within one tick of a coarse clock differs in
+    nothing else. It excludes the seal, which also changes with the key.
     """
 
     name: str

@@ -1,10 +1,10 @@
 """The files of a record whose value is too large for its row: the column `spill`, as text and as parts.
 
-On disk, never to change: JSON in ASCII without spaces, a list of [file, bytes, checksum]. Where the row has no body
-the first file is it; the others are buffers, in the order in which the body refers to them. A file is called by 32
-hex digits of BLAKE2b over the store's id, namespace and name, "-", and 32 at random, so that a row can name no file
-of another record. The checksum is SHA-256 in hex: the seal covers this text, and through it every byte. (BLAKE2b
-takes 1.1 s for a GiB, SHA-256 with the instructions that processors have for it 0.6 s; a write may not wait.)
+On disk, never to change: JSON in ASCII without spaces, a list of [file, bytes, checksum]. If the row has no body, the
+first file is the body; the others are buffers, in the order in which the body refers to them. The name of a file is
+32 hex digits of BLAKE2b over the store's id, namespace and name, "-", and 32 random ones, so that a row can name no
+file of another record. The checksum is SHA-256 in hex: the seal covers this text, and through it every byte.
+(BLAKE2b takes 1.1 s for a GiB, SHA-256 with the processor's instructions for it 0.6 s.)
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Part(NamedTuple):
 
 
 def checksum(content: Any = b"") -> Any:
-    """The hash of a part's content; its `hexdigest` is what the list says."""
+    """The hash of a part's content; its `hexdigest` is stored in the list."""
     # OpenSSL's, which uses the processor's instructions for it; 3 ms to load
     return late("hashlib:sha256", "a large value")(content)
 
 
 def prefix_of(store_id: bytes, namespace: str, name: str) -> str:
-    """What the names of all files of a record begin with."""
+    """The prefix of the names of all files of a record."""
     place = namespace.encode("utf-8", "surrogatepass")
     digest = blake2b(store_id, digest_size=16, person=b"store.spill.v1")
     digest.update(len(place).to_bytes(8, "little") + place + name.encode("utf-8", "surrogatepass"))
@@ -49,12 +49,12 @@ def prefix_of(store_id: bytes, namespace: str, name: str) -> str:
 
 
 def new_file(prefix: str, random: Callable[[int], bytes] = os.urandom) -> str:
-    """A name for a file of the record with that prefix, which no other has."""
+    """A new unique name for a file of the record with that prefix."""
     return f"{prefix}-{random(_RANDOM_BYTES).hex()}"
 
 
 def is_file(name: Any) -> bool:
-    """Whether a name is one that we give: no other is ever opened, named an orphan or removed."""
+    """Whether a name has our pattern: files with other names are never opened, reported as orphans or removed."""
     return isinstance(name, str) and _FILE.fullmatch(name) is not None
 
 
@@ -64,8 +64,8 @@ def is_of(file: str, prefix: str) -> bool:
 
 
 def text_of(parts: Sequence[Part]) -> str:
-    """The column `spill`."""
-    # Loaded for values that are spilled alone: a program that has none starts sooner.
+    """The text of the column `spill`."""
+    # Imported only for spilled values: programs without them start faster.
     text: str = late("json:dumps", "a large value")(parts, separators=(",", ":"))
     return text
 
@@ -74,7 +74,7 @@ def parts_of(text: str, prefix: str) -> list[Part]:
     """The files of a row, all of them of the record with that prefix.
 
     Raises:
-        Corrupt: it is not what `text_of` writes, or names a file of another record.
+        Corrupt: the text is malformed, or names a file of another record.
     """
     found = _read(text)
     parts = [Part(*entry) for entry in found if _is_part(entry, prefix)]
@@ -85,24 +85,24 @@ def parts_of(text: str, prefix: str) -> list[Part]:
 
 
 def files_of(text: Any, prefix: str, but: Container[str] = ()) -> list[str]:
-    """The files that a row names and that are its own, whatever else the text may hold."""
+    """The files of a row that belong to its record; other content of the text is ignored."""
     files = [entry[0] for entry in _read(text) if isinstance(entry, list) and entry and is_file(entry[0])]
     return [file for file in files if is_of(file, prefix) and file not in but]
 
 
 def size_of(text: Any) -> int:
-    """The bytes that the files of a row take together, going by what it says; 0 for what says nothing."""
+    """The total bytes of the files of a row according to its text; 0 if the text is malformed."""
     sizes = [entry[1] for entry in _read(text) if isinstance(entry, list) and len(entry) == 3]
     return sum(size for size in sizes if type(size) is int and 0 <= size <= _LARGEST)
 
 
 def count_of(text: Any) -> int:
-    """How many files a row names, going by what it says."""
+    """How many files a row names according to its text."""
     return len(_read(text))
 
 
 def _read(text: Any) -> list[Any]:
-    """The list, or [] where the text is none."""
+    """The list in the text, or [] if it has none."""
     if not isinstance(text, str):
         return []
     loads = late("json:loads", "a large value")

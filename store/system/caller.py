@@ -1,4 +1,4 @@
-"""Warnings that point at the line of the program, however many of our own calls lie between."""
+"""Warnings that point at the line of the program, skipping the frames of this library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BETWEEN = {"contextlib", "functools", "_collections_abc", "copy", "typing", "th
 
 
 class Site(NamedTuple):
-    """A line of the program; `registry` is where its module keeps which warnings it has shown."""
+    """A line of the program; `registry` is its module's record of the warnings that were shown."""
 
     file: str
     line: int
@@ -23,7 +23,7 @@ class Site(NamedTuple):
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warns at the line outside this package that led here, in whatever thread."""
+    """Warns at the line outside this package that led here, also from another thread."""
     site = site_of_caller() or getattr(_handed_over, "site", None)
     if site is None:
         warnings.warn(message, category, stacklevel=2)
@@ -32,7 +32,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def site_of_caller() -> Site | None:
-    """The line outside this package that led here; None where none did, as in a thread of ours."""
+    """The line outside this package that led here; None if there is none, as in a thread of the library."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_between(frame):
         frame = frame.f_back
@@ -45,7 +45,7 @@ def site_of_caller() -> Site | None:
 
 @contextmanager
 def working_for(site: Site | None) -> Iterator[None]:
-    """In it, this thread does something for that line, which waits for it in another thread."""
+    """In the block, this thread works for that line, which waits for it in another thread."""
     _handed_over.site = site
     try:
         yield

@@ -1,4 +1,4 @@
-"""The clocks that a store reads: of lifetimes, where it is given none, and of deadlines."""
+"""The clocks of a store: the default one for lifetimes, and one for deadlines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from functools import partial
 class WallClock:
     """A function that returns the time in Unix seconds; `help` shows it by its name, without an address.
 
-    `time.time` is looked up at each call: programs that test their lifetimes put another one there (freezegun,
-    unittest.mock), which a function that was bound before would not see.
+    `time.time` is looked up at each call, because programs replace it to test lifetimes (freezegun, unittest.mock).
     """
 
     __slots__ = ()
@@ -35,8 +34,8 @@ def _steady() -> Callable[[], float]:
 
 
 steady_clock = _steady()
-"""Seconds that go on evenly, for deadlines.
+"""A monotonic clock in seconds, for deadlines.
 
-Not `time.monotonic` where there is another way: freezegun and time-machine stop that as well, and a wait for a lock
-would never come to its deadline.
+If possible not `time.monotonic`, which freezegun and time-machine also stop: a wait for a lock would never reach its
+deadline.
 """

@@ -1,13 +1,13 @@
-"""Deadlocks between writers of several files: how they are found, and which writer gives up.
+"""Deadlocks between writers of several files: how they are detected, and which writer gives up.
 
-A thread that holds the lock of one file and waits for that of another says so in the lock file that it holds: a count
-that goes on while it waits, and what it waits for. A thread that waits against the order of the paths follows those
-lines from the lock that it wants. Where they lead to one that it holds itself, and every count goes on, it gives up:
-in a ring some thread waits against the order, and the others then go on. A process that was killed leaves its line
-behind, and its count stands still.
+A thread that holds the lock of one file and waits for that of another writes a line into the lock file that it holds:
+a count that grows while it waits, and the lock it waits for. A thread that waits against the order of the paths
+follows those lines from the lock that it wants. If they lead to a lock that it holds itself, and every count grows,
+it gives up: in each ring some thread waits against the order, and the others can then continue. The line of a killed
+process stays, but its count does not grow.
 
 Only lock files of stores that this process has open are read: a line, which another user may have written, never
-makes it open any other. A ring through a store that it has not open ends by the timeout.
+makes it open another file. A ring through a store that it does not have open ends by the timeout.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ LINE_BYTES = 8192  # a path has no more than 4096
 
 
 class Lock(Protocol):
-    """What is known of a writer's lock here."""
+    """A writer's lock, as this module uses it."""
 
     label: str
-    """Its path; of one in memory, a name that no other one has."""
+    """Its path; for a store in memory, a unique name."""
 
     def say(self, line: bytes) -> None:
-        """Tell other waiters, which read it by `said`, what its holder waits for."""
+        """Publish the lock that its holder waits for; other waiters read it by `said`."""
 
     def said(self) -> bytes: ...
 
@@ -37,7 +37,7 @@ L = TypeVar("L", bound=Lock)
 class Waiting(Generic[L]):
     """A thread that holds some locks and waits for another. To be used by that thread alone.
 
-    `find` gives the lock of a label, where this process has it.
+    `find` returns the lock with a label, if this process has it.
     """
 
     def __init__(self, wanted: L, held: Sequence[L], find: Callable[[str], L | None]) -> None:
@@ -47,10 +47,10 @@ class Waiting(Generic[L]):
         self._count = 0
         self._labels = {lock.label for lock in held}
         self._is_against_order = any(_place(lock) > _place(wanted) for lock in held)
-        self._ring: list[tuple[str, bytes]] = []  # as it was first seen
+        self._ring: list[tuple[str, bytes]] = []  # as first seen
 
     def look(self) -> bool:
-        """Say that this thread still waits; whether it is in a deadlock."""
+        """Publish that this thread still waits; returns whether it is in a deadlock."""
         self._count += 1
         for lock in self.held:
             lock.say(b"%d %s\n" % (self._count, self.wanted.label.encode("utf-8", "surrogateescape")))
@@ -63,7 +63,7 @@ class Waiting(Generic[L]):
         return bool(ring) and all(now != then for (_, now), (_, then) in zip(ring, self._ring, strict=True))
 
     def end(self) -> None:
-        """It waits no longer."""
+        """Stop publishing that this thread waits."""
         for lock in self.held:
             lock.say(b"\n")
 
@@ -72,7 +72,7 @@ class Waiting(Generic[L]):
         return ", then of ".join(_file(lock) for lock in sorted([*self.held, self.wanted], key=_place))
 
     def _followed(self) -> list[tuple[str, bytes]]:
-        """The locks from the wanted one to one of ours, each with the count of its waiter; none where they end."""
+        """The locks from the wanted one to one that we hold, with their waiters' counts; empty if the chain ends."""
         ring: list[tuple[str, bytes]] = []
         lock: L | None = self.wanted
         while lock is not None and lock.label not in [label for label, _ in ring]:

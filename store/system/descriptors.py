@@ -1,9 +1,9 @@
-"""A descriptor that no interrupt can lose, and what its flags and calls are on each system.
+"""A descriptor that no interrupt can leak, and its flags and calls on each system.
 
-`fd = os.open(…)` is two steps, and Ctrl-C may strike between them: then nobody knows the number, and what it locks
-stays locked. CPython looks for signals after a call of C, not within it: each step here is one such call.
+`fd = os.open(…)` is two steps, and Ctrl-C may come between them: then the number is lost, and its locks stay held.
+CPython checks for signals after a C call, not during it, and each step here is one C call.
 
-Python keeps every descriptor from programs that are started (PEP 446), so no flag asks for that.
+Descriptors are not inherited by other programs (PEP 446), so no flag is needed for that.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from functools import partial
 from typing import Any
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-"""A link is refused."""
+"""Refuse links."""
 NO_SURPRISE = NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
-"""And a pipe does not make the caller wait for its other end."""
+"""Refuse links, and do not wait for the other end of a pipe."""
 READ = os.O_RDONLY | NO_SURPRISE
 NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW
 BINARY = getattr(os, "O_BINARY", 0)
-"""Without it Windows changes the ends of lines; a `Descriptor` has it always."""
+"""Without it Windows converts line ends; a `Descriptor` always has it."""
 
 
 class Descriptor:
-    """`os.open(path, flags, mode, dir_fd=dir_fd)`, open until `close` or the end of the object. For one thread.
+    """`os.open(path, flags, mode, dir_fd=dir_fd)`, open until `close` or collected. For use by one thread.
 
-    Raises: what `os.open` does.
+    Raises: the errors of `os.open`.
     """
 
     __slots__ = ("__weakref__", "_closing", "_numbers")
@@ -39,13 +39,13 @@ class Descriptor:
 
     @property
     def number(self) -> int:
-        """What the functions of `os` want."""
+        """The number, for functions of `os`."""
         return self._numbers[0]
 
     def close(self) -> None:
-        """A second call does nothing; an error is ignored: the file was only read, or is synced.
+        """Close it; a second call does nothing. Errors are ignored: the file was only read, or is synced.
 
-        Linux closes the descriptor all the same (https://man7.org/linux/man-pages/man2/close.2.html).
+        Linux closes the descriptor even after an error (https://man7.org/linux/man-pages/man2/close.2.html).
         """
         if self._numbers:
             try:

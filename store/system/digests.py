@@ -1,6 +1,6 @@
 """BLAKE2b (RFC 7693) and a comparison in constant time, without OpenSSL.
 
-`hashlib` and `hmac` have the same two objects, and load OpenSSL on the way, for 3 ms that every start would pay.
+`hashlib` and `hmac` have the same two objects, but import OpenSSL, which takes 3 ms at every start.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What is at a path, and the error of ours where the system does not say: the one place that translates it.
+"""The status of files, and the translation of the system's errors into those of this library.
 
-`os.path.exists` and its like take a folder that may not be searched, or a disk that fails, for a file that is not
-there.
+`os.path.exists` and similar functions report a file as missing if its folder may not be searched or the disk fails.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _OF_PATHS = {
 
 
 def status_of(path: str, *, follow: bool = True) -> os.stat_result | None:
-    """The status of what is at the path, None where nothing is. Raises: StorageError: that cannot be told."""
+    """The status of the file at the path, None if there is none. Raises: StorageError: it cannot be reached."""
     try:
         return os.stat(path, follow_symlinks=follow)
     except (FileNotFoundError, NotADirectoryError):
@@ -34,19 +33,19 @@ def status_of(path: str, *, follow: bool = True) -> os.stat_result | None:
 
 
 def size_of(path: str) -> int:
-    """The bytes of the file at the path, 0 where there is none. Raises: as `status_of`."""
+    """The size of the file at the path in bytes, 0 if there is none. Raises: as `status_of`."""
     status = status_of(path)
     return 0 if status is None else status.st_size
 
 
 def stamp_of(path: str) -> tuple[int, ...] | None:
-    """What changes when the file at the path does; None where there is none. Raises: as `status_of`."""
+    """A value that changes with the file at the path; None if there is none. Raises: as `status_of`."""
     status = status_of(path)
     return None if status is None else (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def is_there(path: str) -> bool:
-    """Whether anything is at the path, if only a link that leads nowhere. Raises: as `status_of`."""
+    """Whether anything is at the path, even a broken link. Raises: as `status_of`."""
     try:
         return status_of(path, follow=False) is not None
     except StorageError as exc:
@@ -56,13 +55,13 @@ def is_there(path: str) -> bool:
 
 
 def unreachable(path: str, exc: OSError) -> StorageError:
-    """The error of ours for a file that the system does not let us look at or open."""
+    """The library's error for a file that cannot be examined or opened."""
     what = _OF_PATHS.get(exc.errno or 0) or advice(exc, LOOK_AT_LOG)
     return StorageError(f"{path} cannot be reached: {exc.strerror or exc}; {what}", errno=exc.errno, path=path)
 
 
 def no_thread(what: str, exc: RuntimeError) -> StorageError:
-    """The error of ours where the system, or an interpreter that ends, starts no thread."""
+    """The library's error if the system, or an interpreter that shuts down, cannot start a thread."""
     return StorageError(
         f"{what}: no thread could be started for it ({exc}); end other threads or programs, or raise `ulimit -u`, "
         "and try again",
@@ -71,18 +70,18 @@ def no_thread(what: str, exc: RuntimeError) -> StorageError:
 
 
 def unwritable(path: str, exc: OSError) -> StorageError | ReadOnly:
-    """The error of ours for a file or folder that could not be written."""
+    """The library's error for a file or folder that could not be written."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnly(
             f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
         )
     what = advice(exc, "the file system refused; see its log and try again")
-    return StorageError(f"{path}: {what} ({exc.strerror}); what was stored before stands", errno=exc.errno, path=path)
+    return StorageError(f"{path}: {what} ({exc.strerror}); earlier records are unchanged", errno=exc.errno, path=path)
 
 
 @contextmanager
 def writing(path: str) -> Iterator[None]:
-    """In it, an error of the system is that of a file that cannot be written. Raises: StorageError, ReadOnly."""
+    """Translates OSErrors in the block to those of an unwritable file. Raises: StorageError, ReadOnly."""
     try:
         yield
     except StoreError:
@@ -93,7 +92,7 @@ def writing(path: str) -> Iterator[None]:
 
 @contextmanager
 def reaching(path: str) -> Iterator[None]:
-    """In it, an error of the system is one of ours, which names the path. Raises: StoreError."""
+    """Translates OSErrors in the block to library errors that name the path. Raises: StoreError."""
     try:
         yield
     except StoreError:

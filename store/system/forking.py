@@ -1,11 +1,11 @@
-"""What happens at a fork: the one registry of hooks, in the order of their stages.
+"""The registry of fork hooks, in the order of their stages.
 
 A child inherits locks that threads of the parent hold for ever, connections whose locks it does not share, and values
-that the parent will write back. Each module that keeps such a thing registers here what is to be done about it.
+that the parent will write back. Each module that keeps such state registers its hooks here.
 
-Before a fork the stages run from the last to the first: what uses a lock stops before the lock does. After it they
-run from the first to the last, in the parent and in the child, so that each finds what it uses renewed. Where the
-system has no fork (Windows), nothing is registered and nothing runs.
+Before a fork the stages run from the last to the first, so that the users of a lock stop before the lock does. After
+it they run from the first to the last, in the parent and in the child, so that each finds the parts that it uses
+renewed. On a system without fork (Windows) nothing is registered and nothing runs.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Stage(IntEnum):
     ENGINES = 2
     """Idle connections are closed before the fork; the child starts with none."""
     WRITEBACK = 3
-    """Live values are the parent's to write back."""
+    """Only the parent writes back live values."""
     MEMO = 4
-    """Calls that threads of the parent compute are not waited for."""
+    """The child does not wait for calls that threads of the parent compute."""
 
 
 _before: dict[Stage, list[Hook]] = {stage: [] for stage in reversed(Stage)}
@@ -37,7 +37,7 @@ _in_child: dict[Stage, list[Hook]] = {stage: [] for stage in Stage}
 
 
 def register(stage: Stage, *, in_child: Hook, before: Hook | None = None, in_parent: Hook | None = None) -> None:
-    """Have these called at each fork, at that stage, in the order of their registration."""
+    """Call these at each fork, at that stage, in the order of registration."""
     _in_child[stage].append(in_child)
     if before is not None:
         _before[stage].append(before)
@@ -46,7 +46,7 @@ def register(stage: Stage, *, in_child: Hook, before: Hook | None = None, in_par
 
 
 def _run(stages: Iterable[list[Hook]]) -> None:
-    """Each hook runs, whatever the others raise: Python reports the last error, and the fork happens anyway."""
+    """Run every hook, even if others raise: Python reports the last error, and the fork happens anyway."""
     failure: BaseException | None = None
     for hook in [hook for hooks in stages for hook in hooks]:
         try:

@@ -1,7 +1,7 @@
-"""Imports that wait until they are needed: a start that does not need a module does not pay for it.
+"""Lazy imports, so that a program does not pay at start for modules that it does not use.
 
-Such an import opens files, and a program may have as many open as it can: then the import fails with an `OSError`
-that names no file of the program's. Here it becomes an error that says what was to be loaded, and what to do.
+An import opens files, and a program may have used up its descriptors: then the import fails with an `OSError` that
+names no file of the program. Here it becomes an error that says which module was to be loaded, and what to do.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from store.system.file_status import unreachable
 def late(where: str, purpose: str) -> Any:
     """The object at `"module:name"`, imported now if it was not before.
 
-    `purpose` begins the message of an error: the path of the store, or what is to be loaded.
+    `purpose` begins the message of an error: the path of the store, or the name of the part to load.
 
     Raises:
-        StorageError: no descriptor was left to load it by. ImportError: there is no such module.
+        StorageError: no descriptor was left to load it. ImportError: there is no such module.
     """
     module, _, name = where.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""One file that processes lock against each other: opened on first use, and found again where others removed it."""
+"""A file that processes lock against each other; it is opened on first use, and again if others removed it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow th
 _READ_REMEDY = 'to read only, open the store with mode="r"'
 
 ATTEMPTS = 100  # to open a lock file that others remove
-_LINE_AT = 1  # Windows lets nobody read the byte that is locked, the first
+_LINE_AT = 1  # after the locked byte, the first, which cannot be read on Windows
 
 
 class LockFile:
-    """Locked as a whole by its descriptor. Used under the mutex of its `WriterLock`.
+    """A lock file, locked as a whole by its descriptor. Used under the mutex of its `WriterLock`.
 
-    filelock is imported with the first lock that is taken: it costs a reader 70–110 ms it has no use for.
+    filelock is imported at the first lock: it takes 70–110 ms, which readers do not need.
     """
 
     def __init__(self, path: str, database: str, *, is_named: bool) -> None:
         self.path = path
-        self._database = database  # whose mode and group the lock file gets
+        self._database = database  # the lock file gets its mode and group
         self._is_named = is_named
         self._opened: Descriptor | None = None
         self._number: int | None = None  # of that descriptor
@@ -41,13 +41,13 @@ class LockFile:
         self._unlock: Callable[[int], Any]
         self.is_closed = False
         self.folder: Callable[[], int | None] | None = None
-        """What the folder is known by while no name in it changes; None: look at the lock file."""
+        """Returns a value that is the same while no name in the folder changes; None: check the lock file."""
         self.seen: int | None = None
-        """What that was when the lock was last taken."""
-        self._good: int | None = None  # and when the lock file was last looked at
+        """That value when the lock was last acquired."""
+        self._good: int | None = None  # that value when the lock file was last checked
 
     def lock(self) -> bool:
-        """One attempt. A file that was deleted or replaced under us excludes nobody. Raises: StoreError."""
+        """Try once to lock; checks that the file was not deleted or replaced. Raises: StoreError."""
         descriptor = self._number
         if descriptor is None:
             descriptor = self._open()
@@ -66,42 +66,42 @@ class LockFile:
         return False
 
     def unlock(self) -> None:
-        """Let others lock it."""
+        """Unlock it."""
         if self._number is not None:
             try:
                 self._unlock(self._number)
-            except OSError:  # closed, it is unlocked as well, and what was written was written
+            except OSError:  # closing unlocks it as well
                 self.close()
 
     def remove(self) -> None:
-        """Unlink it before it is unlocked: waiting processes notice, and make another. Else it stays, harmlessly."""
+        """Unlink it before unlocking: waiting processes notice, and create another. If that fails, it stays."""
         with suppress(OSError):
             if self.is_in_place():
                 os.unlink(self.path)
 
     def close(self) -> None:
-        """Give up the descriptor, and with it the lock."""
+        """Close the descriptor, and so release the lock."""
         self._number = self._good = None
         if self._opened is not None:
             self._opened.close()
 
     def write_line(self, line: bytes) -> None:
-        """Write for other processes what the holder waits for; they have their timeout if that fails."""
+        """Write for other processes the lock that the holder waits for; if that fails, they time out."""
         if self._number is not None:
             with suppress(OSError):
                 write_at(self._number, line, _LINE_AT)
 
     def read_line(self) -> bytes:
-        """What the holder, in any process, waits for."""
+        """The lock that the holder, in any process, waits for."""
         with suppress(OSError):
             if self._number is not None:
                 return read_at(self._number, LINE_BYTES, _LINE_AT)
-            with Descriptor(self.path, READ) as descriptor:  # a store that is open here, and was not written to yet
+            with Descriptor(self.path, READ) as descriptor:  # open in this process, not written to yet
                 return read_at(descriptor, LINE_BYTES, _LINE_AT)
         return b""
 
     def is_in_place(self) -> bool:
-        """Whether the file that is open is the one at the path."""
+        """Whether the open file is the one at the path."""
         try:
             status = os.stat(self.path)
         except (FileNotFoundError, NotADirectoryError):
@@ -143,10 +143,10 @@ class LockFile:
 
 
 def unopenable(path: str, exc: OSError, what: str, remedy: str) -> StoreError:
-    """The error for a lock file, or its folder, that cannot be made; `remedy`: what to do if that is forbidden."""
+    """The error for a lock file, or its folder, that cannot be created; `remedy`: advice if that is forbidden."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return ReadOnly(f"{path}: cannot make {what} ({exc.strerror}); {remedy}", path=path)
-    otherwise = "see what stands there, if the disk is full, or if its folder was moved, and open the store again"
+    otherwise = "see if it is another file, the disk is full, or its folder was moved, and open the store again"
     return StorageError(
         f"{path}: cannot open {what}: {exc.strerror}; {advice(exc, otherwise)}", errno=exc.errno, path=path
     )

@@ -1,4 +1,8 @@
-"""The lock between processes that every write of a store passes through."""
+"""The lock between threads and processes that every write of a store acquires.
+
+One file because acquiring, waiting and releasing change the same fields under one mutex; the queue of threads, the
+lock file and the detection of deadlocks are in `turns`, `lock_file` and `deadlock`.
+"""
 
 from __future__ import annotations
 
@@ -17,32 +21,32 @@ from store.system.deadlock import LOOK_SECONDS, Waiting
 from store.system.lock_file import LockFile
 from store.system.turns import QUEUE_SECONDS, Ticket, Turns
 
-# Seconds between two attempts, doubled from the one to the other: filelock's own waiting sleeps 50 ms, and lost
-# 17,284 to 1 against a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so
-# often that 1,200 writes a second were left of 8,000; delays up to 8 ms gave a fifth more writes, and a longest wait
-# twice as long. What a write costs more than alone is the change of processes: each begins with cold caches.
+# Seconds between two attempts, doubled after each: filelock's own waiting sleeps 50 ms, and lost 17,284 to 1 against
+# a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so often that 1,200
+# writes a second were left of 8,000; delays up to 8 ms gave a fifth more writes, and a longest wait twice as long.
+# The remaining cost over a single writer is the switch of processes: each starts with cold caches.
 FIRST_DELAY = 0.0001
 LAST_DELAY = 0.002
 
-SUFFIX = ".lock"  # behind the name of what is locked
+SUFFIX = ".lock"  # appended to the name of the locked file
 
 
 class Hold:
-    """The token of the lock's holder; the lock is given back when the token is gone.
+    """The token of the lock's holder; the lock is released when the token is collected.
 
-    An interrupt can strike between any two steps of taking or giving a lock. So the lock only refers
-    weakly to its holder: a token that an exception dropped on the way releases the lock by itself.
+    An interrupt can come between any two steps of acquiring or releasing a lock. So the lock only refers weakly to
+    its holder: a token that an exception dropped releases the lock by itself.
     """
 
     __slots__ = ("__weakref__", "carrier", "thread")
 
     def __init__(self, *, bound: bool = True) -> None:
-        """`bound`: to the thread or greenlet that runs; else to none, and any may give it back."""
+        """`bound`: it belongs to the running thread or greenlet; otherwise any may release it."""
         self.thread = running.ident() if bound else next(_nobody)
         self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
 
 
-_nobody = itertools.count(-1, -1)  # numbers that no thread has: those are positive
+_nobody = itertools.count(-1, -1)  # numbers that no thread has: thread numbers are positive
 
 _writer_locks: WeakValueDictionary[int, WriterLock] = WeakValueDictionary()
 
@@ -51,9 +55,9 @@ class WriterLock:
     """Mutual exclusion of the writers of one file: threads of this process, and other processes.
 
     Between threads ownership is a field under a mutex; between processes it is a lock on one descriptor of
-    the lock file, taken in a loop of our own. Not reentrant: nesting is the business of transactions.
-    Without a path it excludes threads only. In a forked child nobody holds it, and the parent's stands.
-    Threads that hold one and wait for another's find out where they would wait for ever (`store.system.deadlock`).
+    the lock file, acquired in a loop of our own. Not reentrant: transactions handle nesting. Without a path it
+    excludes threads only. In a forked child it is not held, and the parent keeps its lock. Threads that hold one lock
+    and wait for another detect deadlocks (`store.system.deadlock`).
     """
 
     def __init__(
@@ -68,11 +72,11 @@ class WriterLock:
         self.path = path
         self.file = None if path is None else LockFile(path, database or path.removesuffix(SUFFIX), is_named=is_named)
         self.label = path or f":memory: {id(self)}"
-        self.is_named = is_named  # a lock of the program's own, which is not looked at for rings
+        self.is_named = is_named  # a lock of the program, which is not checked for deadlocks
         self.holder: ref[Hold] | None = None
-        """Who has it in this process, or is about to; None: nobody."""
+        """Its holder in this process, or the thread that is acquiring it; None: neither."""
         self.yields = False
-        """Whether it gives way to other waiters before it is taken again."""
+        """Whether this process lets other waiters go first before it acquires the lock again."""
         self._last_delay = last_delay
         self._clock = clock
         self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
@@ -83,10 +87,10 @@ class WriterLock:
         _writer_locks[id(self)] = self
 
     def acquire(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
-        """Take the lock for `hold`, waiting up to `timeout` seconds; `clean` undoes what it leaves behind.
+        """Acquire the lock for `hold`, waiting up to `timeout` seconds; `clean` is called when it is released.
 
         Raises:
-            LockTimeout: somebody else kept it for that long, or would for ever, waiting for a lock of this thread's.
+            LockTimeout: another holder kept it for that long, or waits for a lock of this thread (a deadlock).
             ReadOnly, StorageError: no lock file. StoreClosed.
         """
         try:
@@ -101,13 +105,13 @@ class WriterLock:
             raise
 
     def release(self, hold: Hold) -> None:
-        """Give the lock back; nothing happens where `hold` does not have it."""
+        """Release the lock; does nothing if `hold` does not have it."""
         with self._mutex:
             if self.holder is not None and self.holder() is hold:
                 self._unlock()
 
     def release_and_remove(self, hold: Hold) -> None:
-        """The same, and the lock file is removed, where it can be."""
+        """Release the lock, and remove the lock file if possible."""
         with self._mutex:
             if self.holder is not None and self.holder() is hold:
                 if self.file is not None:
@@ -137,14 +141,14 @@ class WriterLock:
         return hold is not None and hold.thread == thread
 
     def say(self, line: bytes) -> None:
-        """Tell other waiters what the holder of this lock waits for."""
-        with self._mutex:  # a descriptor that was closed may be another file's by now
+        """Publish the lock that the holder of this one waits for."""
+        with self._mutex:  # the number of a closed descriptor may belong to another file now
             self._line = line
             if self.file is not None:
                 self.file.write_line(line)
 
     def said(self) -> bytes:
-        """What the holder of this lock, in any process, waits for."""
+        """The lock that the holder of this one, in any process, waits for."""
         with self._mutex:
             return self._line if self.file is None else self.file.read_line()
 
@@ -158,11 +162,11 @@ class WriterLock:
             self.file.close()
 
     def is_closed(self) -> bool:
-        """Whether it was given up for good."""
+        """Whether it was closed."""
         return self.file is not None and self.file.is_closed
 
     def close(self) -> None:
-        """Give up the descriptor, and with it the lock, for good."""
+        """Close the descriptor for good, and so release the lock."""
         with self._mutex:
             if self.file is not None:
                 self.file.is_closed = True
@@ -212,12 +216,12 @@ class WriterLock:
                     self._turns.wake()
 
     def _is_polled(self, hold: Hold) -> bool:
-        """Whether no thread will tell: another process has the lock, or a greenlet waits that shares its thread."""
+        """Whether to poll, since no thread wakes us: another process or a greenlet of this thread has the lock."""
         holder = self.holder
         return (holder is not None and holder() is hold) or running.greenlet() is not None or self._is_beside(hold)
 
     def _is_beside(self, hold: Hold) -> bool:
-        """Whether another greenlet of this very thread has the lock."""
+        """Whether another greenlet of this thread has the lock."""
         holder = self.holder
         other = None if holder is None else holder()
         return other is not None and other.thread != hold.thread and other.carrier == hold.carrier
@@ -240,7 +244,7 @@ class WriterLock:
         )
 
     def _pause(self, hold: Hold, seconds: float) -> None:
-        """Let others go on: where another greenlet of this very thread has the lock, that one."""
+        """Sleep; if another greenlet of this thread has the lock, switch greenlets."""
         if not self._is_beside(hold):
             time.sleep(seconds)
         elif "gevent" in sys.modules:
@@ -262,8 +266,8 @@ class WriterLock:
                     if ticket is not None:
                         self._turns.join(ticket)
                     return False
-                # A thread that comes here does not hold the lock in any live transaction: what bears its
-                # name is the leftover of an interrupt.
+                # This thread does not hold the lock in a live transaction, so a holder with its number was left by
+                # an interrupt.
                 if holder is not hold:
                     self._unlock()
             if self.holder is None:
@@ -276,7 +280,7 @@ class WriterLock:
             return self.file is None or self.file.lock()
 
     def _unlock(self) -> None:
-        """Undo what the holder left, then let the next one in. Under the mutex."""
+        """Call the holder's `clean`, then let the next waiter in. Under the mutex."""
         clean = self._clean
         if clean is not None:
             clean()
@@ -294,7 +298,7 @@ class WriterLock:
 
 @contextmanager
 def locked(path: str, timeout: float, *, remove: bool = False) -> Iterator[None]:
-    """Holds a lock file for the length of the block; it is removed at its end if asked. Raises: as `acquire`."""
+    """Holds a lock file for the block; `remove`: deletes it at the end. Raises: as `acquire`."""
     lock, hold = WriterLock(path), Hold()
     try:
         lock.acquire(hold, nothing, timeout)
@@ -305,11 +309,11 @@ def locked(path: str, timeout: float, *, remove: bool = False) -> Iterator[None]
 
 
 def nothing() -> None:
-    """What a lock that guards no transaction has to undo."""
+    """A `clean` for locks that guard no transaction: does nothing."""
 
 
 def _known() -> list[WriterLock]:
-    """All that there are; listed by one C call, since other threads make and drop them."""
+    """All locks; listed by one C call, since other threads create and drop them."""
     return [lock for reference in _writer_locks.valuerefs() if (lock := reference()) is not None]
 
 
@@ -318,7 +322,7 @@ def _labelled(label: str) -> WriterLock | None:
 
 
 def _forget_all() -> None:
-    """In a forked child: the descriptors are copies, and an unlock through one would be the parent's too."""
+    """In a forked child: forget all locks; unlocking through a copied descriptor would unlock the parent's."""
     for lock in _known():
         lock.forget()
 

@@ -1,8 +1,8 @@
 """Whether a path lies on a network file system, from the table of mounts.
 
-There SQLite has no WAL: the memory that its users share cannot be shared between machines
-(https://www.sqlite.org/wal.html, "Overview"). What counts is whether more than one machine can have the file open,
-not how far away the disk is; where that cannot be told it counts as a network, which is slower and never wrong.
+SQLite's WAL does not work there: it needs memory that cannot be shared between machines
+(https://www.sqlite.org/wal.html, "Overview"). The criterion is whether several machines can have the file open, not
+the distance of the disk. If that is unknown it counts as a network, which is slower and never wrong.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _NETWORK = frozenset(
     9p virtiofs vboxsf vmhgfs prl_fs drvfs fakeowner
     """.split()
 )
-# The kernel does not know what is behind FUSE, and there are hundreds: sshfs, rclone, s3fs, glusterfs are remote,
-# mergerfs cannot be told, and many map no memory for several to write. These alone are known to be of one machine: a
-# block device of its own (`fuseblk`: ntfs-3g, exfat), and what a container without root runs on.
+# The kernel does not know the file system behind FUSE, and there are hundreds: sshfs, rclone, s3fs, glusterfs are
+# remote, mergerfs may be either, and many do not support shared writable maps. Only these are known to be of one
+# machine: a block device of its own (`fuseblk`: ntfs-3g, exfat), and the file systems of rootless containers.
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.fuse-overlayfs", "fuse.ext2", "fuse.fuse2fs", "fuse.lxcfs"})
 
 _LOCAL_LOCKS = frozenset({"nolock", "local_lock=all", "local_lock=flock", "nobrl", "flock=local", "localflock"})
@@ -40,17 +40,17 @@ _MOUNT_COMMAND = "/sbin/mount"
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A line of the table. Without numbers (BSD) a later mount stands over an earlier one."""
+    """A line of the table. Without numbers (BSD) a later mount hides an earlier one."""
 
     point: str
     type: str
     options: frozenset[str] = frozenset()
     read_only: bool = False
-    """The file system itself is: not only this mount of it, beside which another one may be written to."""
+    """Whether the file system itself is, and not only this mount, while another mount of it may be writable."""
     number: int | None = None
     parent: int | None = None
     source: str = field(default="", compare=False)
-    """What is mounted: a device, a server, and of some FUSE file systems the folder that they show."""
+    """The mounted device or server; for some FUSE file systems the folder that they show."""
 
     def covers(self, path: str) -> bool:
         """Whether the path is at or below the mount point."""
@@ -63,17 +63,17 @@ class Mount:
         return self.type in _NETWORK
 
     def local_locks(self) -> list[str]:
-        """The options that it was mounted with by which locks do not reach other machines."""
+        """Its mount options that keep locks from reaching other machines."""
         return sorted(self.options & _LOCAL_LOCKS)
 
 
 def mount_of(path: str) -> Mount | None:
-    """The mount that a path without links lies on; None where that cannot be told (Windows, a hidden `/proc`).
+    """The mount of a path without links; None if that is unknown (Windows, a hidden `/proc`).
 
-    The table is read once for each path, and again where its directory is on another device.
+    The table is read once for each path, and again if its directory is on another device.
     """
     try:
-        device = os.stat(os.path.dirname(path)).st_dev  # an automounter mounts it now, and not after we looked
+        device = os.stat(os.path.dirname(path)).st_dev  # makes an automounter mount it before we read the table
     except OSError:  # opening the file says so
         return find(_mounts(), path)
     known = _known.get(path)
@@ -85,9 +85,9 @@ def mount_of(path: str) -> Mount | None:
 
 
 def places_of(path: str, mount: Mount | None) -> list[tuple[str, Mount]]:
-    """Where else a file lies that is shown by FUSE, or that lies below what is: each with the FUSE mount between.
+    """Other paths of a file that FUSE shows, or that is below a folder that FUSE shows, each with the FUSE mount.
 
-    `mount` is that of the path. These are guesses by names: a source that looks like a path may be none.
+    `mount` is that of the path. These are guesses by name: a source that looks like a path may not be one.
     """
     if mount is not None and mount.type.startswith("fuse"):
         return [(mount.source + path[len(mount.point) :], mount)] if mount.source.startswith("/") else []
@@ -96,13 +96,13 @@ def places_of(path: str, mount: Mount | None) -> list[tuple[str, Mount]]:
 
 
 def find(mounts: Sequence[Mount], path: str) -> Mount | None:
-    """Where a path leads that begins at the root: from mount to mount, as the kernel goes."""
+    """The mount of an absolute path, resolved from mount to mount like the kernel does."""
     current = _root(mounts)
     if current is None:
         return _topmost(mounts, path)
     seen = {current.number}
     while True:
-        # What is mounted on it along the path; of several the one that the path comes to first hides the rest.
+        # Mounts on it along the path; of several the first one on the path hides the others.
         nearest = None
         for mount in mounts:
             if mount.parent != current.number or mount.number in seen or not mount.covers(path):
@@ -116,7 +116,7 @@ def find(mounts: Sequence[Mount], path: str) -> Mount | None:
 
 
 def parse_mountinfo(text: str) -> list[Mount]:
-    """The lines of `/proc/self/mountinfo`; see proc_pid_mountinfo(5). A line that is none is left out."""
+    """The lines of `/proc/self/mountinfo`; see proc_pid_mountinfo(5). Malformed lines are skipped."""
     found = []
     for line in text.splitlines():
         before, separator, after = line.partition(" - ")
@@ -147,7 +147,7 @@ def _mounts() -> list[Mount]:
     except OSError:
         pass
     if sys.platform == "darwin" or "bsd" in sys.platform:
-        import subprocess  # not on Linux, whose programs would wait for it
+        import subprocess  # imported here, since it is slow and not needed on Linux
 
         try:
             done = subprocess.run([_MOUNT_COMMAND], capture_output=True, timeout=10, check=True)
@@ -158,7 +158,7 @@ def _mounts() -> list[Mount]:
 
 
 def _root(mounts: Sequence[Mount]) -> Mount | None:
-    """The mount at `/` that is on none of the others: the first of those that lie on one another there."""
+    """The mount at `/` that is on no other mount: the lowest of those stacked there."""
     numbers = {mount.number for mount in mounts}
     for mount in mounts:
         stands_alone = mount.parent not in numbers or mount.parent == mount.number

@@ -1,8 +1,8 @@
-"""Locks on a range of a file that no `close()` of this process drops, and the POSIX locks that each of them does.
+"""Range locks that no `close()` in this process drops, and POSIX locks, which any `close()` drops.
 
 A POSIX lock belongs to the process, and closing *any* descriptor of the file drops it. An open file description lock
-belongs to what `open` made; see fcntl(2), "Open file description locks". The two exclude each other, in one process
-too. Linux has them; elsewhere `AVAILABLE` is False and nothing here may be called.
+belongs to the open file description; see fcntl(2), "Open file description locks". The two exclude each other, also
+within one process. Linux has them; elsewhere `AVAILABLE` is False and nothing here may be called.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import struct
 
 try:
     import fcntl
-except ImportError:  # Windows, where closing a descriptor drops the locks of no other
+except ImportError:  # Windows, where closing a descriptor does not drop locks of others
     fcntl = None  # type: ignore[assignment]
 
 IS_POSIX = fcntl is not None
@@ -24,7 +24,7 @@ _HELD_BY_OTHERS = (errno.EAGAIN, errno.EACCES)
 
 
 def share(descriptor: int, start: int, length: int) -> bool:
-    """Lock a range so that nobody may lock it for writing; False where somebody has. Raises: OSError."""
+    """Lock a range for reading, so that writers cannot lock it; False if one has it locked. Raises: OSError."""
     try:
         _set(fcntl.F_OFD_SETLK, descriptor, fcntl.F_RDLCK, start, length)
     except OSError as exc:
@@ -35,17 +35,17 @@ def share(descriptor: int, start: int, length: int) -> bool:
 
 
 def unlock(descriptor: int, start: int, length: int) -> None:
-    """Give back what `share` took, for all processes that have the open file from this one. Raises: OSError."""
+    """Release the lock of `share`, for all processes that share the open file description. Raises: OSError."""
     _set(fcntl.F_OFD_SETLK, descriptor, fcntl.F_UNLCK, start, length)
 
 
 def share_as_process(descriptor: int, start: int, length: int) -> None:
-    """The POSIX lock of this process, taken again where a `close()` has dropped it. Raises: OSError."""
+    """Acquire the POSIX lock of this process again, if a `close()` has dropped it. Raises: OSError."""
     _set(fcntl.F_SETLK, descriptor, fcntl.F_RDLCK, start, length)
 
 
 def holder(descriptor: int, start: int = 0, length: int = 0) -> int | None:
-    """The process whose lock is in the way of locking a range, or all; None: no lock is, -1: it is of no process."""
+    """The process whose lock prevents locking a range; None: no lock does, -1: the lock belongs to no process."""
     asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
     kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, asked))
     return None if kind == fcntl.F_UNLCK else pid

@@ -1,6 +1,6 @@
-"""Whether a call comes from inside an operation that it interrupts: from a signal handler or a finalizer.
+"""Whether a call comes from a signal handler or a finalizer that interrupts an operation.
 
-Both run in the thread that they interrupt, between two instructions of it, with its frames below theirs.
+Both run in the thread that they interrupt, between two instructions, with its frames below theirs.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 
 def _file_of(function: Any) -> str:
-    return str(function.__code__.co_filename)  # which is what frames say, also where a bundler renamed files
+    return str(function.__code__.co_filename)  # the same as in frames, even if a bundler renamed files
 
 
-# Whose files are ours, and what lies between two frames of ours that are used with `with`. By their files: a look at
-# the names of their modules takes longer, and this is done for each step of a transaction that is not the program's.
+# Files of the library, and of `contextlib`, whose frames come between ours in a `with`. Compared by file, which is
+# faster than by module name: this runs at each step of a transaction that is not a block of the program.
 _OURS = (os.path.dirname(os.path.dirname(_file_of(_file_of))) + os.sep, _file_of(contextlib.contextmanager))
 _FINALIZE = weakref.finalize.__call__.__code__
 
 
 def strangers(frame: FrameType | None, operation: int) -> list[FrameType] | None:
-    """The frames of others from a frame down to that of an operation, given by `id`; None where it is not below."""
+    """The foreign frames from a frame down to that of an operation, given by `id`; None if it is not below."""
     found: list[FrameType] = []
     while frame is not None:
         if id(frame) == operation:
@@ -39,12 +39,12 @@ def strangers(frame: FrameType | None, operation: int) -> list[FrameType] | None
 
 
 def are_uncalled(frames: Iterable[FrameType]) -> bool:
-    """Whether one of them is of a function that no code called: a handler of a signal, a finalizer."""
+    """Whether one of them belongs to a function that no code called: a signal handler or a finalizer."""
     return any(map(_is_uncalled, frames))
 
 
 def is_interrupting() -> bool:
-    """Whether the caller runs inside a signal handler or a finalizer which struck code of this package."""
+    """Whether the caller runs inside a signal handler or a finalizer that interrupts code of this package."""
     frame, uncalled = sys._getframe(1), False
     below = frame.f_back
     while below is not None:
@@ -56,9 +56,9 @@ def is_interrupting() -> bool:
 
 
 def _is_uncalled(frame: FrameType) -> bool:
-    """Told by what such a function is given: the frame that it struck, or the reference whose object is gone.
+    """Recognises it by its arguments: the interrupted frame, or a weak reference to a dead object.
 
-    Which function handles a signal cannot be asked: handlers often reset that first.
+    The function that handles a signal cannot be looked up: handlers often reset that first.
     """
     code = frame.f_code
     if code.co_name == "__del__" or code is _FINALIZE:

@@ -1,4 +1,4 @@
-"""What the system means by refusing a file, and what to do about it."""
+"""Reasons for the system's errors on files, and advice for the user."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def advice(exc: OSError, otherwise: str) -> str:
-    """What to do about an error of the system: `otherwise`, where its number does not tell."""
+    """Advice about an error of the system; `otherwise` if its number is not known here."""
     if exc.errno in NO_DESCRIPTORS:
         return out_of_descriptors(exc.errno or 0)
     return "the disk is full: free space and try again" if exc.errno in _FULL else otherwise
 
 
 def out_of_descriptors(number: int) -> str:
-    """What to do where the process, or the machine, has no descriptor left."""
+    """Advice if the process, or the machine, has no descriptor left."""
     if number == errno.ENFILE:
         return "the machine has as many files open as it may: close programs, and try again"
     return f"this process has as many files open as it may{_limit()}: close some, or raise that limit, and try again"
@@ -32,7 +32,7 @@ def _limit() -> str:
 
 
 def lacks_descriptors(count: int) -> int:
-    """EMFILE or ENFILE where fewer than `count` files can be opened just now; else 0."""
+    """EMFILE or ENFILE if fewer than `count` files can be opened now; else 0."""
     opened: list[int] = []
     try:
         while len(opened) < count:

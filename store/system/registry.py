@@ -1,4 +1,4 @@
-"""Name → implementation, found late: importing `store` imports no codec and no engine that is not used."""
+"""Name → implementation, imported on first use: importing `store` imports no unused codec or engine."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Mode, owner and group of a database that is made, and of what is made beside it, which gets those of the database.
+"""Mode, owner and group of new databases, and of new files beside a database, which get those of the database.
 
-No umask keeps the group out of a store that is shared with it, and none opens a store that is private. What is there
-already keeps what it has.
+No umask keeps the group out of a store that is shared with it, and none opens a private store. Existing files keep
+their rights.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import NamedTuple
 
 from store.system.descriptors import NEW, Descriptor
 
-FILE_MODE = 0o644  # less the umask: what SQLite makes a database with (SQLITE_DEFAULT_FILE_PERMISSIONS)
+FILE_MODE = 0o644  # minus the umask: the mode of SQLite's new databases (SQLITE_DEFAULT_FILE_PERMISSIONS)
 
 _PRIVATE, _SHARED = 0o600, 0o660
-_ALL = 0o666  # that can be given to a file
+_ALL = 0o666  # the bits that can be given to a file
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without hard links
 
-_HAS_RIGHTS = hasattr(os, "geteuid")  # Windows has access lists, which a new file takes from its folder
+_HAS_RIGHTS = hasattr(os, "geteuid")  # Windows has access lists, which a new file inherits from its folder
 
 Give = Callable[[int], None]  # to a descriptor
 
 
 class Rights(NamedTuple):
-    """Mode and group of a database that is made; a group that is None is left to the folder and the process."""
+    """Mode and group of a new database; group None: the default of the folder and the process."""
 
     mode: int
     group: int | None
@@ -40,7 +40,7 @@ def private_rights(group: str | int | None) -> Rights:
     if isinstance(group, bool) or not isinstance(group, str | int):
         raise TypeError(f"group is the name or number of a group, not {group!r:.80}")
     if isinstance(group, int):
-        if not 0 <= group < 2**32 - 1:  # the last one stands for no change
+        if not 0 <= group < 2**32 - 1:  # the last one means no change
             raise ValueError(f"group is the name or number of a group, not {group!r}")
         return Rights(_SHARED, group)
     try:
@@ -52,9 +52,9 @@ def private_rights(group: str | int | None) -> Rights:
 
 
 def make_database(path: str, rights: Rights) -> None:
-    """An empty file with those rights, from its first moment on closed to all others; one that is there stays.
+    """Create an empty file with those rights, never accessible to others; an existing file stays.
 
-    Raises: OSError: it cannot be made, or this user may not give it that group; then there is none.
+    Raises: OSError: it cannot be created, or this user may not give it that group; then there is no file.
     """
 
     def give(made: int) -> None:
@@ -67,9 +67,9 @@ def make_database(path: str, rights: Rights) -> None:
 
 
 def make_beside(path: str, database: str) -> None:
-    """An empty file beside a database, with its mode and group; nothing happens where something is there.
+    """Create an empty file beside a database, with its mode and group; does nothing if the file exists.
 
-    Where there is no database yet, it gets the mode that SQLite will give it.
+    Without a database, it gets the mode that SQLite will give the database.
 
     Raises: OSError.
     """
@@ -78,19 +78,19 @@ def make_beside(path: str, database: str) -> None:
         _make_empty(path, FILE_MODE)
     else:
         mode = status.st_mode & _ALL
-        # Others who may write it would be refused an open until it has its rights.
+        # Otherwise users who may write it could not open it until it has its rights.
         make = _make_as_draft if mode & (stat.S_IWGRP | stat.S_IWOTH) else _make_empty
         make(path, mode, lambda made: give_rights(made, status, mode))
 
 
 def make_folder_beside(path: str, database: str) -> None:
-    """The same for a folder."""
+    """Like `make_beside`, for a folder."""
     status = _status(database)
     with suppress(FileExistsError):
         os.mkdir(path, folder_mode(status.st_mode if status else FILE_MODE))
         if status is not None:
             give_rights(path, status, folder_mode(status.st_mode))
-    if not stat.S_ISDIR(os.stat(path).st_mode):  # not `isdir`, to which what cannot be looked at is none
+    if not stat.S_ISDIR(os.stat(path).st_mode):  # not `isdir`, which is False on errors
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
 
 
@@ -100,9 +100,9 @@ def folder_mode(mode: int) -> int:
 
 
 def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
-    """Give a file or descriptor the group of a database, and `mode`; what root makes gets the owner as well.
+    """Give a file or descriptor the group of a database, and `mode`; if this is root, its owner as well.
 
-    A user who is not in that group keeps another one, which is then given nothing: it is not that of the database.
+    If this user is not in that group, the file keeps another group, which gets no rights.
     """
     if not _HAS_RIGHTS:
         return
@@ -120,8 +120,8 @@ def give_rights(target: str | int, database: os.stat_result, mode: int) -> None:
 
 
 def regroup(database: str, suffixes: Iterable[str]) -> None:
-    """Give what SQLite made beside a database, with its mode, its group too; where that cannot be, it stays."""
-    # What root makes, SQLite itself gives to the owner (findCreateFileMode and robustFchown in os_unix.c).
+    """Give files that SQLite created beside a database its group too, if possible."""
+    # SQLite itself gives files of root to the owner (findCreateFileMode and robustFchown in os_unix.c).
     if not _HAS_RIGHTS or os.geteuid() == 0:
         return
     status = _status(database)
@@ -135,7 +135,7 @@ def regroup(database: str, suffixes: Iterable[str]) -> None:
 
 
 def _make_as_draft(path: str, mode: int, give: Give) -> None:
-    """As `_make_empty`; but the file bears its name only once it has its rights, where there are hard links."""
+    """Like `_make_empty`, but with hard links the file gets its name only after its rights."""
     if os.path.lexists(path):
         return
     draft = os.path.join(os.path.dirname(path), f".store-{os.urandom(8).hex()}")
@@ -154,9 +154,9 @@ def _make_as_draft(path: str, mode: int, give: Give) -> None:
 
 
 def _make_empty(path: str, mode: int, give: Give | None = None) -> None:
-    """An empty file to which `give` gives its rights; nothing happens where something is there, a link included."""
+    """Create an empty file, with its rights by `give`; does nothing if a file or a link exists."""
     try:
-        with Descriptor(path, NEW, mode) as descriptor:  # by the path another file could be given them
+        with Descriptor(path, NEW, mode) as descriptor:  # not by the path, which could name another file by then
             if give is not None:
                 try:
                     give(descriptor)

@@ -1,6 +1,6 @@
-"""What is running: a thread, whatever started it, a greenlet in it, or an asyncio task on it.
+"""Identifies the running thread, greenlet or asyncio task.
 
-Neither greenlet nor asyncio is imported here: without them in the process there are no greenlets and no tasks.
+Neither greenlet nor asyncio is imported here: a process that has not imported them has no greenlets and no tasks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from weakref import ref
 
 
 def greenlet() -> Any:
-    """The greenlet that is running; None for the thread's own, which every thread begins with."""
+    """The running greenlet; None for the main greenlet of the thread."""
     getcurrent = getattr(sys.modules.get("greenlet"), "getcurrent", None)
     if getcurrent is None:
         return None
@@ -21,7 +21,7 @@ def greenlet() -> Any:
 
 
 def ident() -> int:
-    """A number that no other thread or greenlet has while this one lives."""
+    """A number of this thread or greenlet, unique while it lives."""
     if "greenlet" in sys.modules:
         current = greenlet()
         if current is not None:
@@ -30,14 +30,14 @@ def ident() -> int:
 
 
 def task() -> Any:
-    """The asyncio task that is running in this thread; None where there is none."""
+    """The asyncio task that is running in this thread; None if there is none."""
     running_loop = getattr(sys.modules.get("asyncio"), "_get_running_loop", None)
     loop = None if running_loop is None else running_loop()
     return None if loop is None else sys.modules["asyncio"].current_task(loop)
 
 
 def name_of(running: Any) -> str:
-    """How messages name a task, None being no task at all."""
+    """The name of a task in messages; None means no task."""
     if running is None:
         return "code outside of any task"
     function = getattr(running.get_coro(), "__qualname__", "?")
@@ -45,17 +45,17 @@ def name_of(running: Any) -> str:
 
 
 class Mark:
-    """Lies in a thread's local storage, and goes with it.
+    """An object in a thread's local storage, which is collected when the thread ends.
 
-    `threading.current_thread()` cannot tell that a thread has ended which `threading` did not start: it makes a
-    `_DummyThread` of it, which is alive for ever.
+    `threading.current_thread()` does not detect the end of a thread that `threading` did not start: it represents it
+    by a `_DummyThread`, which is alive for ever.
     """
 
     __slots__ = ("__weakref__",)
 
 
 class Life:
-    """Tells when a thread, by the `Mark` in its local storage, or a greenlet has ended."""
+    """Detects the end of a thread, by the `Mark` in its local storage, or of a greenlet."""
 
     __slots__ = ("_bearer",)
 
@@ -63,10 +63,10 @@ class Life:
         self._bearer = ref(bearer)
 
     def is_of(self, bearer: object) -> bool:
-        """Whether it is that one's."""
+        """Whether it belongs to that mark or greenlet."""
         return self._bearer() is bearer
 
     def is_over(self) -> bool:
-        """Whether it has ended. A greenlet may be kept for its result long after."""
+        """Whether it has ended. An ended greenlet may be kept for its result."""
         bearer = self._bearer()
         return bearer is None or getattr(bearer, "dead", False)

@@ -1,7 +1,7 @@
-"""An end for every statement: on a damaged database, whose trees lead round in circles, SQLite never comes to one.
+"""A limit of steps for every statement: on a damaged database with circular trees SQLite would run for ever.
 
-A sound database of so many bytes has at most so many rows, each of which takes some steps of SQLite's virtual
-machine. A statement that has taken many times as many goes round in a circle, and is interrupted.
+The size of a sound database limits the number of its rows, and each takes some steps of SQLite's virtual machine. A
+statement that has taken many times as many runs in a circle, and is interrupted.
 https://www.sqlite.org/c3ref/progress_handler.html
 """
 
@@ -12,7 +12,7 @@ import sqlite3
 from contextlib import suppress
 
 STEPS = 100_000  # between two calls of the handler: about a millisecond
-LEAST_CALLS = 40  # for a statement on a small database, one call with a value for each of many rows included
+LEAST_CALLS = 40  # for a statement on a small database
 STEPS_PER_BYTE = 4  # ten times what the longest statement takes, SQLite's own check of records as small as they come
 STEPS_PER_VALUE = 1000  # of a statement that is run for each of many rows
 
@@ -25,24 +25,24 @@ class Budget:
     def __init__(self, path: str) -> None:
         self._path = path
         self._calls = LEAST_CALLS
-        self._ends = [True]  # what the handler takes from the end, and answers: whether the statement ends now
+        self._ends = [True]  # the handler pops its answers: whether to interrupt the statement now
 
     def watch(self, conn: sqlite3.Connection) -> None:
-        """From now on a statement on the connection is interrupted when it takes more.
+        """Interrupt statements on the connection that take more steps.
 
-        The handler is a method of a list, and no function of ours: in a function the exception of a signal could be
-        raised, which the module would take for the order to interrupt the statement, and drop.
+        The handler is a method of a list and not a Python function: a signal could raise an exception in a function,
+        which the module would drop, and interrupt the statement.
         """
         self.grow()
         conn.set_progress_handler(self._ends.pop, STEPS)
 
     def begin(self, values: int = 1) -> None:
-        """The next statement begins, which is run for so many values."""
+        """Start the budget of the next statement, which is run for so many values."""
         if len(self._ends) <= self._calls or values > 1:
             self._fill(self._calls + values * STEPS_PER_VALUE // STEPS)
 
     def grow(self) -> bool:
-        """Go by the size that the files have now; whether a statement may take more steps than before."""
+        """Adapt to the current size of the files; returns whether a statement may now take more steps."""
         size = 0
         for suffix in ("", "-wal"):
             with suppress(OSError):
@@ -57,6 +57,6 @@ class Budget:
 
 
 def watched(conn: sqlite3.Connection, path: str) -> sqlite3.Connection:
-    """The connection, on which all statements together may take as much as one may."""
+    """The connection, with one budget for all its statements together."""
     Budget(path).watch(conn)
     return conn

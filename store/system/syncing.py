@@ -1,6 +1,6 @@
-"""What was written, synced: files, and the folders that name them; a power cut then takes neither.
+"""Syncs files, and the folders that contain their names, so that a power cut loses neither.
 
-Windows opens no folder, and keeps the names of files without being asked.
+Windows cannot open folders, and keeps the names of files without a sync.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FOLDER = getattr(os, "O_DIRECTORY", None)
 
 
 def sync_file(file: IO[Any]) -> None:
-    """What was written to an open file is on the disk when this returns. Raises: OSError."""
+    """Sync an open file with its buffer to the disk. Raises: OSError."""
     file.flush()
     os.fsync(file.fileno())
 

@@ -52,7 +52,7 @@ def fill(folder: Path, leave: int) -> Path:
 def refused(store: Store, how: str, size: int) -> StorageError:
     """The error of a write of that size."""
     big = os.urandom(size)
-    with pytest.raises(StorageError, match="what was stored before stands") as caught:
+    with pytest.raises(StorageError, match="earlier records are unchanged") as caught:
         if how == "set":
             store["a"] = big
         elif how == "new":

@@ -131,7 +131,7 @@ FAILING: dict[str, tuple[Callable[[Any], None], str]] = {
 def test_migration_that_fails_leaves_the_file_as_it_was(old: Path, how: str) -> None:
     step, told = FAILING[how]
     before, rows = contents(old), rows_of(old)
-    with next_release(step), pytest.raises(StorageError, match=rf"from schema 1 to 2 \({told}.*is as it was: .*keep a copy"):
+    with next_release(step), pytest.raises(StorageError, match=rf"from schema 1 to 2 \({told}.*is unchanged: .*keep a copy"):
         open_(old)
     assert contents(old) == before
     opened(old)

@@ -1,8 +1,8 @@
 """The engine in memory.
 
-What is written goes into an `Overlay` first, also outside of transactions, and from there into the rows when it is
-committed: in one step, so that neither an interrupt nor another thread ever sees a half of it. Readers never see what
-another thread has not committed, and never wait.
+Writes go into an `Overlay` first, also outside of transactions. A commit moves them into the rows in one step, so
+that neither an interrupt nor another thread sees half of it. Readers never wait, and never see uncommitted writes of
+another thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor,
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
 from store.engines.overlay import Overlay
-from store.engines.reentry import is_struck, put_off
+from store.engines.reentry import defer, is_interrupting
 from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError
 from store.rows.row import Header, Mark, Row, Total, has_expired
@@ -27,7 +27,7 @@ from store.system.rights import Rights
 if TYPE_CHECKING:
     from store.engines.capabilities import Copy
 
-ALL = sys.maxsize  # a limit that is none
+ALL = sys.maxsize  # no limit
 KEY_ID_BYTES = 8
 
 
@@ -137,17 +137,17 @@ class MemoryTransactions:
         return len(self._handle.shared.handles) <= 1 and self.is_open()
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._handle.shared.visitor().settled()
+        transaction = self._handle.shared.visitor().live_transaction()
         if transaction is None:
             work()
         else:
             transaction.outermost().after.append(work)
 
-    def is_struck(self) -> bool:
-        return is_struck(self._handle.shared.visitor())
+    def is_interrupting(self) -> bool:
+        return is_interrupting(self._handle.shared.visitor())
 
-    def put_off(self, work: Callable[[], object]) -> bool:
-        return put_off(self._handle.shared.visitor(), work)
+    def defer(self, work: Callable[[], object]) -> bool:
+        return defer(self._handle.shared.visitor(), work)
 
 
 class MemoryChanges:
@@ -198,12 +198,12 @@ class MemoryMonitor:
     def _rows(self) -> Committed:
         self._handle.check_open()
         if self._is_closed:
-            raise StoreClosed(f"what watched {LOCATION} was closed; watch it again")
+            raise StoreClosed(f"the watch on {LOCATION} was closed; watch it again")
         return self._handle.shared.rows
 
 
 class Nothing(NamedTuple):
-    """The contract `Freed`: in memory there is nothing that could be left over."""
+    """The contract `Freed`: all zero, since memory has no files."""
 
     files: int = 0
     orphans: int = 0
@@ -213,7 +213,7 @@ class Nothing(NamedTuple):
 
 
 class MemoryCare:
-    """The contract `Care`: nothing can be damaged, and a backup is a file of SQLite's."""
+    """The contract `Care`: nothing can be damaged, and a backup is an SQLite file."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
@@ -270,7 +270,7 @@ class MemoryCare:
 def open_memory(
     location: str, *, mode: str, timeout: float, durability: str, rights: Rights | None = None
 ) -> MemoryEngine:
-    """A new store, which is gone once its last handle is closed. Raises: ValueError: it has no place and no name."""
+    """A new store, which is gone once its last handle is closed. Raises: ValueError: `location` is not ":memory:"."""
     if location != LOCATION:
         raise ValueError(f"a store in memory has no path: give {LOCATION!r}, not {location!r}")
     if durability not in DURABILITIES:

@@ -1,4 +1,4 @@
-"""Who reads and writes in memory: handles on a store, the threads that use them, and what those have open."""
+"""Handles on a store in memory, the threads that use them, and their open transactions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ID_BYTES = 16
 
 
 class Shared:
-    """What the handles on one store share."""
+    """The state that all handles on one store share."""
 
     def __init__(self) -> None:
         self.id = os.urandom(ID_BYTES)
@@ -41,15 +41,15 @@ class Shared:
         _stores.add(self)
 
     def visitor(self) -> ThreadPlace:
-        """The thread or greenlet that calls."""
+        """The place of the calling thread or greenlet."""
         greenlet = running.greenlet()
         own = self._local.__dict__ if greenlet is None else self._of_greenlets.setdefault(greenlet, {})
         return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self))
 
     def is_in_transaction(self) -> bool:
-        """Whether the caller is in a transaction, or struck one."""
+        """Whether the caller is in a transaction, or interrupts one."""
         visitor = self.visitor()
-        return conflict(visitor) is not None or visitor.settled() is not None
+        return conflict(visitor) is not None or visitor.live_transaction() is not None
 
 
 class ThreadPlace:
@@ -58,7 +58,7 @@ class ThreadPlace:
     def __init__(self, shared: Shared) -> None:
         self.path = LOCATION
         self.operation: FrameType | None = None
-        self.put_off: list[Any] = []
+        self.deferred: list[Any] = []
         self.transaction: ref[HeldTransaction] | None = None
         self.outermost: ref[HeldTransaction] | None = None
         self.view: Overlay | None = None
@@ -66,14 +66,15 @@ class ThreadPlace:
         self._process = 0
 
     def own_transaction(self) -> HeldTransaction | None:
-        """The one that its owner began, whatever became of it."""
+        """The transaction that its owner began, also one that an interrupt ended."""
         reference = self.transaction
         return None if reference is None else reference()
 
-    def settled(self) -> HeldTransaction | None:
-        """The transaction that is open; what an interrupt left of one is rolled back.
+    def live_transaction(self) -> HeldTransaction | None:
+        """The open transaction; one that an interrupt ended is rolled back.
 
-        Where it left an inner block and was caught in the outer one, that is the outer one, which has ended as well.
+        If an interrupt left an inner block and was caught in the outer one, this is the outer transaction, which has
+        ended as well.
         """
         if self.transaction is None:
             return None
@@ -87,11 +88,11 @@ class ThreadPlace:
         self.transaction = self.outermost
         return outermost
 
-    def end_put_off(self) -> None:
+    def run_deferred(self) -> None:
         transaction = self.own_transaction()
         if self.operation is None and (transaction is None or transaction.is_program_own()):
-            while self.put_off:
-                self.put_off.pop()
+            while self.deferred:
+                self.deferred.pop()
 
     def begin(self, hold: Hold, timeout: float) -> None:
         self._shared.lock.acquire(hold, self.roll_back, timeout)
@@ -113,10 +114,10 @@ class ThreadPlace:
         return 0 if self.view is None else self.view.savepoint()
 
     def committed(self) -> None:
-        """Nothing is left to be done."""
+        """Does nothing: memory needs no maintenance."""
 
     def release(self, savepoint: int) -> None:
-        """The rows of a savepoint are among those of the view already."""
+        """Does nothing: the view contains the rows already."""
 
     def roll_back_to(self, savepoint: int) -> None:
         if self.view is not None:
@@ -133,7 +134,7 @@ class ThreadPlace:
 
 
 class Handle:
-    """One handle, as its engine and its capabilities share it."""
+    """One handle, shared by its engine and its capabilities."""
 
     def __init__(self, shared: Shared, *, read_only: bool, timeout: float) -> None:
         self.shared = shared
@@ -149,7 +150,7 @@ class Handle:
             raise ReadOnly(f'{LOCATION} was opened with mode="r"; open it with mode="w" to write', path=LOCATION)
 
     def read(self, work: Callable[[Base], T]) -> T:
-        """What `work` returns of the rows as the caller sees them: those of its transaction, or the committed."""
+        """Call `work` with the rows that the caller sees: those of its transaction, or the committed ones."""
         self.check_open()
         visitor = self.shared.visitor()
         source: Base | None = self.shared.rows
@@ -161,18 +162,18 @@ class Handle:
         before = visitor.operation
         try:
             visitor.operation = sys._getframe()
-            if problem is None and visitor.settled() is not None:
+            if problem is None and visitor.live_transaction() is not None:
                 visitor.check_open(is_inside=True)
                 source = visitor.view
             assert source is not None
             return work(source)
         finally:
             visitor.operation = before
-            if visitor.put_off:
-                visitor.end_put_off()
+            if visitor.deferred:
+                visitor.run_deferred()
 
     def write(self, work: Callable[[Overlay], T]) -> T:
-        """What `work` returns, which changes rows: in the open transaction, or in one of its own."""
+        """Call `work`, which changes rows, in the open transaction or in a new one."""
         self.check_open(is_writing=True)
         visitor = self.shared.visitor()
         if visitor.operation is not None or visitor.transaction is not None:
@@ -180,15 +181,15 @@ class Handle:
         before = visitor.operation
         try:
             visitor.operation = sys._getframe()
-            if visitor.settled() is None:
+            if visitor.live_transaction() is None:
                 return self._write_alone(visitor, work)
             visitor.check_open(is_inside=True)
             assert visitor.view is not None
             return work(visitor.view)
         finally:
             visitor.operation = before
-            if visitor.put_off:
-                visitor.end_put_off()
+            if visitor.deferred:
+                visitor.run_deferred()
 
     def _write_alone(self, visitor: ThreadPlace, work: Callable[[Overlay], T]) -> T:
         hold = Hold()

@@ -1,4 +1,4 @@
-"""What is committed in memory: rows in dicts, and sorted lists of their keys for each order."""
+"""The committed rows of a store in memory: dicts, and sorted lists of their keys for each order."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ LOGGED = 1000  # commits whose names are known
 
 
 class _Sorted:
-    """Keys in order. Changes are noted, and made when the keys are asked for: many of them cost one sort."""
+    """Keys in order. Changes are applied when the keys are read, so that many of them cost one sort."""
 
     def __init__(self) -> None:
         self._keys: list[Any] = []
         self._noted: dict[Any, bool] = {}
 
     def note(self, key: Any, is_there: bool) -> None:
-        """From now on the key is there, or not."""
+        """Add the key, or remove it."""
         self._noted[key] = is_there
 
     def keys(self) -> list[Any]:
-        """All of them. An interrupt on the way does no harm: what is noted is done again."""
+        """All keys. An interrupt does no harm: the noted changes are applied again."""
         noted, keys = self._noted, self._keys
         if len(noted) > FEW:
             keys = self._keys = sorted(key for key in {*keys, *noted} if noted.get(key, True))
@@ -55,7 +55,7 @@ class _Rows:
         self.ids, self.expiries = _Sorted(), _Sorted()
 
     def replace(self, before: Row | None, row: Row | None) -> None:
-        """Put one row in the place of another. Done twice it comes to the same."""
+        """Replace one row by another. Idempotent."""
         for one, is_there in ((before, False), (row, True)):
             if one is not None:
                 self.ids.note(one.id, is_there)
@@ -68,7 +68,7 @@ class _Rows:
 
 
 class _Namespace(_Rows):
-    """Those of one namespace, by name too."""
+    """The rows of one namespace, also by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class _Namespace(_Rows):
 
 
 class Committed:
-    """What is committed; the base of overlays. Safe across threads: the holder of the writer's lock alone writes."""
+    """The committed rows; the base of overlays. Safe across threads: only the holder of the writer's lock writes."""
 
     def __init__(self) -> None:
         self.version = 0
         self.log: deque[tuple[int, list[Key]]] = deque(maxlen=LOGGED)
-        """The last commits: the version that each made, and the names that it changed."""
+        """The last commits: the version of each, and the names that it changed."""
         self._all = _Rows()
         self._namespaces: dict[str, _Namespace] = {}
         self._last_id = 0
@@ -92,13 +92,13 @@ class Committed:
         self.renew()
 
     def close(self) -> None:
-        """Frees all rows at once: threads that used the store refer to it until the next collection."""
+        """Free all rows now: threads that used the store refer to it until the next garbage collection."""
         with self._mutex:
             self._is_closed = True
             self._all, self._namespaces, self._unfiled = _Rows(), {}, []
 
     def renew(self) -> None:
-        """Also in a forked child, where a lock that another thread held is held for ever."""
+        """Replace the lock: in a forked child, one that another thread held would stay locked for ever."""
         self._mutex = threading.RLock()
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class Committed:
             self._filed("")
 
     def _filed(self, namespace: str) -> _Namespace:
-        """The rows of a namespace, once all that is committed is in its place; an interrupt may have come between."""
+        """The rows of a namespace, after filing commits that an interrupt left unfiled."""
         if self._is_closed:
             raise StoreClosed("the store on :memory: was closed; open it again")
         if self._unfiled:
@@ -190,7 +190,7 @@ class Committed:
         return self._namespaces.get(namespace) or _Namespace()
 
     def _ordered(self, namespace: str | None, order: Order) -> tuple[list[Any], Callable[[Any], Row]]:
-        """The keys of an order, which are its cursors; and the row of a key."""
+        """The keys of an order, which are its cursors, and a function from a key to its row."""
         named = self._filed(namespace or "")
         rows = self._all if namespace is None else named
         if order is Order.NAME:

@@ -1,4 +1,4 @@
-"""The SQLite engine: the contract of `store.engines.contract`, put together of its parts."""
+"""The SQLite engine: implements the contract of `store.engines.contract` from its parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from store.engines.contract import DURABILITIES
-from store.engines.reentry import is_struck, put_off
+from store.engines.reentry import defer, is_interrupting
 from store.engines.registry import in_transaction, supported
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.opening.attach import attach, detach, is_in_transaction, retain
@@ -36,7 +36,7 @@ class SqliteEngine:
         self.coherence, self.blobs, self.locks = engine.coherence, engine.spill, engine.named_locks
         self.transactions = SqliteTransactions(handle)
         self.changes = SqliteChanges(handle)
-        # Each as a member of its own, not as a method that calls it: a read is then one call less.
+        # Bound as attributes, not wrapped in methods, which saves a call at each read.
         reading, writing = Reading(handle), Writing(handle)
         self.get, self.scan, self.end, self.count = reading.get, reading.scan, reading.end, reading.count
         self.namespaces, self.snapshot, self.sealers = reading.namespaces, reading.snapshot, reading.sealers
@@ -47,7 +47,7 @@ class SqliteEngine:
 
     @property
     def care(self) -> SqliteCare:
-        """Loaded when it is asked for: most programs never do."""
+        """Imported on first use: most programs never need it."""
         with reaching(self.location):
             from store.engines.sqlite.care.records import SqliteCare
 
@@ -74,19 +74,19 @@ class SqliteTransactions:
         return self._handle.engine.handles <= 1 and self.is_open()
 
     def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._handle.engine.connection().settled()
+        transaction = self._handle.engine.connection().live_transaction()
         if transaction is None:
             work()
         else:
             transaction.outermost().after.append(work)
 
-    def is_struck(self) -> bool:
-        slot = self._handle.engine.pool.known()
-        return slot is not None and is_struck(slot)
+    def is_interrupting(self) -> bool:
+        visitor = self._handle.engine.pool.known()
+        return visitor is not None and is_interrupting(visitor)
 
-    def put_off(self, work: Callable[[], object]) -> bool:
-        slot = self._handle.engine.pool.known()
-        return slot is not None and put_off(slot, work)
+    def defer(self, work: Callable[[], object]) -> bool:
+        visitor = self._handle.engine.pool.known()
+        return visitor is not None and defer(visitor, work)
 
 
 class SqliteChanges:
@@ -108,7 +108,7 @@ class SqliteChanges:
 def open_sqlite(
     location: str, *, mode: str, timeout: float, durability: str, rights: Rights | None = None
 ) -> SqliteEngine:
-    """The engine of a path; `mode` as for dbm. A file that is made gets `rights`."""
+    """The engine of a path; `mode` as for dbm. A new file gets `rights`."""
     if not isinstance(durability, str) or durability not in DURABILITIES:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(DURABILITIES)}")
     lease = attach(location, mode=mode, timeout=timeout, rights=rights)

@@ -1,4 +1,4 @@
-"""SQLite's errors as ours: the one place that translates them."""
+"""Translates SQLite's errors into those of this library."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.system.clock import steady_clock
 _INTERRUPT = 9
 _BUSY = {5, 6, 15}  # BUSY, LOCKED, PROTOCOL (the WAL's lock was contended): try again
 READONLY, _IOERR, CORRUPT, _FULL, CANTOPEN, _TOOBIG, NOTADB = 8, 10, 11, 13, 14, 18, 26
-RETRY_SECONDS = 0.001  # between two attempts at a database that another program keeps locked
+RETRY_SECONDS = 0.001  # between two attempts while another program keeps the database locked
 NO_SUCH_TABLE = 1  # SQLITE_ERROR: the statement does not fit the schema
 READONLY_ROLLBACK = 776  # a journal must be rolled back, and this connection may not
 IOERR_LOCK = 3850
@@ -23,28 +23,28 @@ _SHORT_READ = 522
 
 SqliteError = sqlite3.Error | UnicodeDecodeError
 SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""What a statement can raise: a message of SQLite may quote damaged bytes, which the module then cannot decode."""
+"""The errors of a statement. The second: SQLite's message quotes damaged bytes, which the module cannot decode."""
 
 
 def code_of(error: SqliteError) -> int:
-    """The primary result code, or 0 where the error comes from the module and not from SQLite."""
+    """The primary result code, or 0 if the error comes from the module and not from SQLite."""
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
 def is_busy(error: SqliteError) -> bool:
-    """Whether somebody else holds a lock, so that trying again is the answer."""
+    """Whether another connection holds a lock, so that a retry may succeed."""
     return code_of(error) in _BUSY
 
 
 def busy() -> sqlite3.OperationalError:
-    """The error of SQLite for what somebody else has locked for the moment."""
+    """SQLite's error for a database that another connection has locked."""
     error = sqlite3.OperationalError("database is locked")
     error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_BUSY, "SQLITE_BUSY"
     return error
 
 
 def is_read_only(error: SqliteError) -> bool:
-    """Whether the connection cannot write: SQLite opens a file for reading where it cannot do so for writing."""
+    """Whether the connection cannot write: SQLite opens a file for reading if it cannot open it for writing."""
     return code_of(error) == READONLY
 
 
@@ -54,22 +54,22 @@ def is_interrupted(error: SqliteError) -> bool:
 
 
 def is_of_text(error: SqliteError) -> bool:
-    """Whether a column of text held something else than UTF-8."""
+    """Whether a text column contained something other than UTF-8."""
     return isinstance(error, sqlite3.OperationalError) and "Could not decode to UTF-8" in str(error)
 
 
 def is_writable(path: str) -> bool:
-    """Whether this user may write the file, and what is beside it."""
+    """Whether this user may write the file and its folder."""
     return os.access(path, os.W_OK) and os.access(os.path.dirname(path), os.W_OK)
 
 
 def is_passing(error: SqliteError) -> bool:
-    """Whether the same may work later: somebody else's lock, or what the disk refused."""
+    """Whether a retry may succeed later: the error is a lock of another connection, or of the disk."""
     return code_of(error) in _BUSY | {_IOERR, _FULL, CANTOPEN, READONLY}
 
 
 def timed_out(path: str, timeout: float) -> LockTimeout:
-    """A foreign program held SQLite's own lock for too long."""
+    """The error if another program held SQLite's own lock for too long."""
     return LockTimeout(
         f"{path}: another program held the database locked for {timeout:g} seconds; try again, or open the "
         "store with a longer timeout",
@@ -78,10 +78,10 @@ def timed_out(path: str, timeout: float) -> LockTimeout:
 
 
 def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) -> float:
-    """Pause before another attempt at what SQLite was too busy for; returns the deadline of them all.
+    """Pause before retrying a statement for which SQLite was busy; returns the deadline of all attempts.
 
     Raises:
-        StoreError: it is another error, translated, or the deadline has passed.
+        StoreError: another error, translated, or the deadline has passed.
     """
     if not is_busy(error):
         raise translate(error, path) from error
@@ -95,7 +95,7 @@ def wait(error: SqliteError, path: str, deadline: float | None, timeout: float) 
 
 
 def translate(error: SqliteError, path: str) -> StoreError:
-    """The error of ours that says what happened and what to do next."""
+    """The library's error, whose message says what happened and what to do next."""
     code = code_of(error)
     if code == _FULL:
         return _storage(error, path, errno.ENOSPC, "the disk is full: free space and try again")
@@ -144,4 +144,4 @@ def translate(error: SqliteError, path: str) -> StoreError:
 
 def _storage(error: SqliteError, path: str, number: int | None, advice: str) -> StorageError:
     detail = f"{error} [{getattr(error, 'sqlite_errorname', type(error).__name__)}]"
-    return StorageError(f"{path}: {advice} ({detail}); what was stored before stands", errno=number, path=path)
+    return StorageError(f"{path}: {advice} ({detail}); earlier records are unchanged", errno=number, path=path)

@@ -1,4 +1,4 @@
-"""One handle on a database file, as its engine and its capabilities share it."""
+"""One handle on a database file, shared by its engine and its capabilities."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from store.errors import ReadOnly, StoreClosed
 
 
 class Handle:
-    """Asks the engine of a file until it is closed."""
+    """Runs statements on the engine of a file until the handle is closed."""
 
     def __init__(self, lease: Lease, location: str, *, read_only: bool, timeout: float) -> None:
         self.location = location
@@ -34,7 +34,7 @@ class Handle:
         return self.engine.read(statement, values, fetch_all, 0.0, self.timeout)
 
     def of_names(self, statement: str, namespace: str, names: Sequence[str]) -> list[Any]:
-        """One statement for each MANY names; several of them in one snapshot."""
+        """Run a statement for each MANY names; several of them in one snapshot."""
         if len(names) <= sql.MANY:
             return self.all(statement.format(", ".join("?" * len(names))), (namespace, *names))
         parts = [names[start : start + sql.MANY] for start in range(0, len(names), sql.MANY)]
@@ -42,7 +42,7 @@ class Handle:
         return self.engine.read_together(statements, 0.0, self.timeout)
 
     def write(self, statement: str, values: Sequence[Any], touched: Touched, size: int = 0) -> int:
-        """How many rows the statement changed."""
+        """Run a statement that writes; returns how many rows it changed."""
         self.check_writable()
         return self.engine.write(statement, values, touched, size, self.timeout)[0]
 
@@ -58,14 +58,14 @@ class Handle:
             )
 
     def close(self) -> None:
-        """Give the file back; a second call does nothing."""
+        """Release the engine; a second call does nothing."""
         if not isinstance(self.engine, _Closed):
             self.engine = _Closed(self.location)  # type: ignore[assignment]
             detach(self._lease)
 
 
 class _Closed:
-    """Stands where the engine of a closed handle was."""
+    """Replaces the engine of a closed handle; any use raises StoreClosed."""
 
     def __init__(self, location: str) -> None:
         self._location = location

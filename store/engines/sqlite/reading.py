@@ -1,7 +1,7 @@
-"""What the SQLite engine reads, and what it makes of a damaged file: no answer rather than a wrong one.
+"""The reads of the SQLite engine; a damaged file raises an error instead of returning wrong rows.
 
-An index of a damaged file can lead anywhere, and no seal is checked where names are listed or counted; so each answer
-is compared with what was asked.
+An index of a damaged file can lead to any row, and no seal is checked when names are listed or counted, so each
+result is compared with the question.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, cursor_of, of_row
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.fetching import NotText, all_by_id, bad_index, fetch_one, page_of
+from store.engines.sqlite.engine.fetching import NotText, all_by_id, bad_index, fetch_one, header_of, page_of
 from store.engines.sqlite.engine.wal_readers import pinned
 from store.engines.sqlite.handle import Handle
-from store.engines.sqlite.spill.files import header_of
 from store.engines.sqlite.statements import FIND_ONE
 from store.errors import Corrupt
 from store.rows.row import Mark, Row, Total
@@ -54,7 +53,7 @@ class Reading:
                 return {name: _make_row(values)}
         elif values[_NAME_AT[fields]] == name and (fields not in _NAMESPACED or values[1] == namespace):
             return {name: _MAKE[fields](values)}
-        raise self._bad_index()  # by a damaged or planted one it can be any row
+        raise self._bad_index()  # a damaged or planted index can lead to any row
 
     def _get_many(self, namespace: str, names: Sequence[str], fields: Fields) -> dict[str, Any]:
         rows = self._handle.of_names(sql.FIND_ALL[fields], namespace, names)
@@ -102,7 +101,7 @@ class Reading:
             page = self._page(sql.PAGES[fields, reverse], (namespace, low, high), namespace, order, limit, fields)
             ids = [item.id for item in page.items]
         if ids and not (low < ids[0] <= high and low < ids[-1] <= high):
-            raise self._bad_index()  # or asking for page after page never comes to an end
+            raise self._bad_index()  # otherwise paging would never end
         self._in_order(ids, reverse)
         return page
 
@@ -118,7 +117,7 @@ class Reading:
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
         found = (namespace for (namespace,) in self._handle.all(sql.NAMESPACES, (now,)))
-        # What is not valid text is left out: such a namespace cannot be opened.
+        # Names that are not valid text are left out: such a namespace cannot be opened.
         named = [self._text(namespace) for namespace in found if type(namespace) is not NotText]
         return [namespace for namespace in named if after is None or namespace > after][:limit]
 
@@ -172,7 +171,7 @@ class Reading:
     def _page(
         self, statement: str, values: tuple[Any, ...], namespace: str | None, order: Order, limit: int, fields: Fields
     ) -> Page:
-        """What a statement that takes a limit at its end gives."""
+        """The page that a statement returns; its last parameter is the limit."""
         rows, is_last = self._rows(statement, values, limit, fields)
         items = list(map(Row._make, rows)) if namespace is None else self._items(rows, namespace, fields)
         return Page(items, None if is_last or not rows else _cursor(rows[-1], order, fields))
@@ -191,7 +190,7 @@ class Reading:
         return Page(items, None if is_last or not rows else rows[-1][column])
 
     def _rows(self, statement: str, values: tuple[Any, ...], limit: int, fields: Fields) -> tuple[list[Any], bool]:
-        """What was fetched, and whether that was the last of it."""
+        """The fetched rows, and whether they are the last ones."""
         handle = self._handle
         values = *values, min(limit, sql.LARGEST_ID)
         if fields is _ROW:
@@ -200,7 +199,7 @@ class Reading:
         return rows, len(rows) < limit
 
     def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
-        """Those whose name is valid text, since no other can be asked for; whole rows all: their seals tell damage."""
+        """The items whose name is valid text, as no other can be looked up; of whole rows all, which seals check."""
         column = _NAME_AT[fields]
         if fields is not _ROW and [1 for row in rows if type(row[column]) is not str]:
             if fields is _LISTED and [1 for row in rows if row[0] is None]:
@@ -213,7 +212,7 @@ class Reading:
         return list(map(_MAKE[fields], rows))
 
     def _expiries(self, after: tuple[str, Any] | None, until: float, limit: int) -> Page:
-        """Of all namespaces in turn; `after` is one of them, and how far it was read, None: all of it."""
+        """A page over all namespaces in turn; `after`: a namespace and its last cursor, None if it is finished."""
         items: list[Row] = []
         namespace: str | bytes | None = None
         if after is not None:
@@ -238,10 +237,10 @@ class Reading:
             namespace = name
         return Page(items, (namespace, None) if len(rows) == NAMESPACES_AT_ONCE else None)
 
-    # -- whether that is what was asked
+    # -- checking that rows are those that were requested
 
     def _text(self, found: Any) -> str:
-        """What a column of text held: anything, where somebody rewrote the schema by hand."""
+        """The value of a text column; it may be of any type if the schema was edited by hand."""
         if isinstance(found, str):
             return found
         raise self._damaged(found, "a name")
@@ -251,12 +250,12 @@ class Reading:
         return Corrupt(f"{where} is damaged: {found!r:.80} stands where {what} should; restore a backup")
 
     def _in_order(self, places: list[Any], reverse: bool = False) -> None:
-        """No record comes twice, nor out of its place, as a damaged index has them."""
+        """Check that no record comes twice or out of order, as in a damaged index."""
         if not all(map(gt if reverse else lt, places, places[1:])):
             raise self._bad_index()
 
     def _check_nowhere(self, namespace: str, name: str) -> None:
-        """A name that was not found is not there. The table is searched only where the index is damaged."""
+        """Check that a name that was not found does not exist. Searches the table only if the index is damaged."""
         if 0 in self._handle.one(sql.NEIGHBOURS, (namespace, name, namespace, name)) and self._handle.one(
             sql.IS_IN_TABLE, (namespace, name)
         ):
@@ -272,6 +271,6 @@ _ID_AT = {_ROW: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 
 
 def _cursor(values: Sequence[Any], order: Order, fields: Fields) -> Cursor:
-    """The cursor behind what was read last, also where that is no item."""
+    """The cursor after the row that was read last, even if that is not an item of the page."""
     id_ = values[_ID_AT[fields]]
     return id_ if order is Order.INSERTED else (values[-1], id_)  # by EXPIRY there are whole rows alone

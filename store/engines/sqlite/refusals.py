@@ -1,7 +1,7 @@
-"""Why SQLite cannot open a file: it says SQLITE_CANTOPEN whatever it was, so the system is asked again.
+"""Why SQLite cannot open a file: it reports SQLITE_CANTOPEN for any reason, so this module asks the system.
 
-By stat and access, and by opening another file: a descriptor of the database that is closed would drop the locks of
-every connection that this process has to it.
+It uses stat and access, and opens another file: closing a descriptor of the database would drop the locks of all
+connections that this process has to it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def why_not_opened(path: str) -> tuple[int, str] | None:
-    """The number of the system's error, and what it is and what to do; None where the system finds nothing wrong."""
+    """The system's error number, and text with the reason and the remedy; None if the system finds no problem."""
     length = len(os.fsencode(path))
     if length > LONGEST_PATH:
         what = f"its path has {length} bytes, and SQLite takes up to {LONGEST_PATH}: keep it where that is shorter"
@@ -36,7 +36,7 @@ def why_not_opened(path: str) -> tuple[int, str] | None:
 
 
 def why_not_read(path: str) -> tuple[int, str] | None:
-    """The same of a database that is there: which file of it this user may not read."""
+    """Like `why_not_opened`, for an existing database with a file that this user may not read."""
     for file in (path, *(path + suffix for suffix in _BESIDE)):
         with suppress(OSError):
             if os.path.exists(file) and not os.access(file, os.R_OK):

@@ -1,10 +1,10 @@
-"""The tables of a store, how they come to be, and how a file is told to be one.
+"""The tables of a store, their creation and migration, and the checks that a file is a store.
 
 A new file is made from the texts of the newest schema. A file of an earlier version is migrated by sqlite-utils,
-which is imported for that alone: it loads pandas where that is installed (73 MiB in place of 13).
+which is imported only for that: it loads pandas where that is installed (73 MiB instead of 13).
 
-A new version is one more `Step` at the end of `STEPS`, and golden stores of it for the tests; the steps that are
-there, and what they make, stay as they are: files of every version are about.
+A new version is one more `Step` at the end of `STEPS`, and golden stores of it for the tests. Existing steps and
+their results never change, since files of every version are in use.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ APPLIED_ONCE = (
     '    ON "_sqlite_migrations" ("migration_set", "name")'
 )
 NOTE_APPLIED = "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, ?)"
-MIGRATIONS = "store"  # what sqlite-utils calls our steps together; on disk, never to change
+MIGRATIONS = "store"  # the name of our set of steps in sqlite-utils; on disk, never to change
 
 _Object = tuple[str, str, str]  # type, name and table, as in `sqlite_schema`
 _Structure = dict[_Object, str | None]  # → its text; SQLite keeps none of the indexes it makes itself
@@ -81,8 +81,8 @@ _FIRST: _Structure = {
     ("table", "garbage", "garbage"): GARBAGE,
     ("index", "sqlite_autoindex_garbage_1", "garbage"): None,
 }
-# SQLite reads these columns as C strings: of a blob, or of text with a NUL in it, it takes what an ordinary
-# comparison does not see. It makes neither itself, so whose they are need not be asked.
+# SQLite reads these columns as C strings: of a blob, or of text with a NUL in it, it uses a name that an ordinary
+# comparison does not see. SQLite itself writes neither, so such entries are always refused.
 _FIND_STRUCTURE = """
 SELECT type, name, tbl_name, sql FROM sqlite_schema
 WHERE lower(tbl_name) IN ({})
@@ -93,23 +93,23 @@ _SPACES = re.compile(r"[ \t\n\f\r]+")  # SQLite's own; str.split() would also ta
 
 
 class Step(NamedTuple):
-    """What makes the schema of one version from that of the version before."""
+    """The change from the schema of one version to the next."""
 
     name: str
-    """What the table of sqlite-utils calls it; on disk, never to change."""
+    """Its name in the table of sqlite-utils; on disk, never to change."""
     apply: Callable[[Database], None] | None
-    """Changes a file of the version before; None: there was none."""
+    """Changes a file of the version before; None for the first version."""
     structure: _Structure
-    """All that a file of that version has of ours."""
+    """All tables and indexes of the library in a file of that version."""
 
 
 def version_of(conn: sqlite3.Connection, path: str) -> int:
-    """The schema version of a store, which this release knows; 0: the file is empty, and yet to be made one.
+    """The schema version of a store, which this release knows; 0: the file is empty, and can become a store.
 
-    All of it is read as of one moment: somebody else may be making the store.
+    Everything is read in one snapshot: another process may be creating the store.
 
     Raises:
-        NotAStore: it is something else, or of a later release.
+        NotAStore: it is not a store, or of a later release.
     """
     if conn.in_transaction:
         return _version(conn, path)
@@ -154,7 +154,7 @@ def check_mark(path: str, application_id: int, version: int) -> None:
 
 
 def _check_format(conn: sqlite3.Connection, path: str) -> None:
-    """Raises: NotAStore: its records are sealed in a way that a later release brought."""
+    """Raises: NotAStore: its records are sealed in a format of a later release."""
     for (version,) in conn.execute(_FORMAT):
         if version > FORMAT_VERSION:
             raise _later(path, "record format", version, FORMAT_VERSION)
@@ -169,15 +169,15 @@ def _later(path: str, what: str, version: int, known: int) -> NotAStore:
 
 
 def check_structure(conn: sqlite3.Connection, path: str, version: int) -> None:
-    """Make sure that our tables are what we create in that version, with our indexes and nothing else on them.
+    """Check that our tables are those of that version, with our indexes and nothing else on them.
 
-    The texts are compared, which SQLite keeps as they were given and makes the tables from at each open: none of
-    ours has a quote or a comment in it, so equal but for white space is equal. One that means the same in other
-    words is refused, which errs on the safe side. That an entry is filed under what its text says (no trigger on
-    `records` passes for one on another table) SQLite checks itself as it opens a file.
+    It compares the texts of the schema, which SQLite stores unchanged and builds the tables from at each open. None
+    of ours contains a quote or a comment, so texts that differ only in white space are equal. An equivalent text in
+    other words is refused, to be on the safe side. SQLite itself checks at each open that an entry is listed under
+    the name in its text (a trigger on `records` cannot pass for one on another table).
 
     Raises:
-        NotAStore: something is missing, altered or added. Other people's tables are left alone.
+        NotAStore: something is missing, altered or added. Tables of other programs are ignored.
     """
     missing = dict(STEPS[version - 1].structure)
     tables = sorted({table for _, _, table in missing})
@@ -203,7 +203,7 @@ def _altered(path: str, what: str) -> NotAStore:
 
 
 def is_blank(conn: sqlite3.Connection) -> bool:
-    """Whether there is nothing in the database at all: an empty file, which becomes a store."""
+    """Whether the database is empty, so that it can become a store."""
     return not conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
@@ -216,12 +216,12 @@ def read_mark(conn: sqlite3.Connection) -> tuple[int, int]:
 
 
 def migrate(conn: sqlite3.Connection, path: str) -> None:
-    """Bring the file to SCHEMA_VERSION. Under the writer's lock, on a connection that is thrown away.
+    """Bring the file to SCHEMA_VERSION. Under the writer's lock, on a connection that is closed afterwards.
 
-    One transaction: a process that is killed in it leaves an empty file, or the old schema.
+    It is one transaction: a process that is killed during it leaves an empty file, or the old schema.
 
     Raises:
-        NotAStore: the file is not ours. StorageError: an old one cannot be changed as it must be, and was not.
+        NotAStore: the file is not ours. StorageError: an old one cannot be migrated, and was not changed.
     """
     if is_blank(conn):  # works only before the first table, and would write to one that has some
         conn.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -245,7 +245,7 @@ def migrate(conn: sqlite3.Connection, path: str) -> None:
 
 
 def _create(conn: sqlite3.Connection, path: str) -> None:
-    """Make the tables of the newest version in an empty file, and note its steps as done."""
+    """Create the tables of the newest version in an empty file, and record its steps as applied."""
     for statement in (*filter(None, STEPS[-1].structure.values()), APPLIED, APPLIED_ONCE):
         conn.execute(statement)
     conn.execute("INSERT INTO identity VALUES (?, ?)", [os.urandom(16), FORMAT_VERSION])
@@ -255,7 +255,7 @@ def _create(conn: sqlite3.Connection, path: str) -> None:
 
 
 def _apply(conn: sqlite3.Connection, path: str, version: int) -> None:
-    """The steps that a file of that version lacks; what they made of it is what this release makes itself."""
+    """Apply the steps that a file of that version lacks, and check that the result equals a new file."""
     from sqlite_utils import Database, Migrations
 
     migrations = Migrations(MIGRATIONS)
@@ -270,7 +270,7 @@ def _apply(conn: sqlite3.Connection, path: str, version: int) -> None:
             raise
         raise StorageError(
             f"{path} cannot be brought from schema {version} to {SCHEMA_VERSION} ({type(exc).__name__}: {exc}), and "
-            "is as it was: the release of sealed-store that wrote it reads it still; keep a copy, and report this",
+            "is unchanged: the release of sealed-store that wrote it can still read it; keep a copy, and report this",
             path=path,
         ) from exc
 

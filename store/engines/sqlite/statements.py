@@ -1,6 +1,6 @@
-"""Every statement that runs against the tables of a store; only values are ever bound in.
+"""Every statement that runs on the tables of a store; only values are bound in.
 
-Placeholders have no numbers: Python 3.12.0 to 3.12.3 takes `?1` for a name and warns (gh-117995).
+Placeholders have no numbers: Python 3.12.0 to 3.12.3 treats `?1` as a name and warns (gh-117995).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
 
-# The expiry is compared above, where the seal tells whether it is the one that was written.
+# The layer above compares the expiry, after the seal has shown that it is unaltered.
 _NAMED = "FROM records WHERE namespace = ? AND name = ?"
 FIND = f"SELECT {_COLUMNS} {_NAMED}"
-# What each of `Fields` takes; LISTED has statements of its own.
+# The columns of each of `Fields`; LISTED has its own statements.
 FIELDS = {
     Fields.ROW: _COLUMNS,
     Fields.HEADER: _HEADER,
@@ -38,8 +38,8 @@ FIND_ALL = {  # {} becomes a list of "?"
     for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
 }
 
-# Whether the entries before and after a name that was not found say what the table does (NULL: there is none). Where
-# an entry is damaged, a search for what it was, or for what it hides, ends beside it.
+# Whether the index entries before and after a name that was not found agree with the table (NULL: there is none). A
+# search for the name of a damaged entry, or for a name that it hides, ends next to it.
 _AGREES = (
     "SELECT t.namespace IS i.namespace AND t.name IS i.name "
     "FROM records i INDEXED BY sqlite_autoindex_records_1 LEFT JOIN records t ON t.id = i.id "
@@ -72,8 +72,8 @@ _IS_INDEXED = (
     "EXISTS (SELECT 1 FROM records i INDEXED BY sqlite_autoindex_records_1 "
     "WHERE i.namespace = records.namespace AND i.name = records.name AND i.id = records.id)"
 )
-# Listings of names check no seal. So table and indexes must agree on each, on its name and on when it expires; else
-# its name is NULL.
+# Listings of names check no seal, so table and indexes must agree on the name and the expiry of each record;
+# otherwise its name is NULL.
 _EXPIRY_INDEXED = (
     "({row}.expires IS NULL OR EXISTS (SELECT 1 FROM records e INDEXED BY records_by_expiry "
     "WHERE e.namespace = {row}.namespace AND e.expires = {row}.expires AND e.id = {row}.id))"
@@ -89,7 +89,7 @@ PAGES = {  # (fields, reverse) → a page in order of insertion
     ]
 }
 
-# By row id, which is the table itself: no index takes part that a damaged file could have wrong.
+# By row id, which is the table itself: uses no index, which may be wrong in a damaged file.
 LAST_ID_OF_ALL = "SELECT max(id) FROM records"
 EVERY_PAGE = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 EVERY_ROW = f"SELECT {_COLUMNS} FROM records NOT INDEXED ORDER BY id"
@@ -97,11 +97,11 @@ QUICK_CHECK = "PRAGMA quick_check"  # of all but the content of the indexes; up 
 INTEGRITY_CHECK = "PRAGMA integrity_check"
 BAD_SEALERS = "SELECT count(*) FROM sealers WHERE typeof(key_id) <> 'blob' OR length(key_id) <> 8"
 BY_ID = f"SELECT {_COLUMNS} FROM records NOT INDEXED WHERE id = ?"
-# By the index of names alone, which covers it: no row is read.
+# Uses only the index of names, which covers the query: no row is read.
 EVERY_NAME = "SELECT id, namespace, name FROM records NOT INDEXED WHERE id <= ? ORDER BY id"
 NAMES_BY_INDEX = "SELECT id, namespace, name FROM records INDEXED BY sqlite_autoindex_records_1"
 
-# LEFT: an entry of the index that leads to no record must not go unseen.
+# LEFT: an entry of the index that leads to no record must be detected.
 _LISTED_NAMES = (
     "SELECT CASE WHEN t.namespace = i.namespace AND t.name = i.name "
     f"AND {_EXPIRY_INDEXED.format(row='t')} THEN i.name END, t.expires, i.id "
@@ -121,9 +121,9 @@ NAME_PAGES = {  # (fields, is there an upper bound, reverse) → a page in order
 
 DATA_VERSION = "PRAGMA data_version"
 
-# The row of a name keeps its place (id) and `created`. A row that is spilled or has expired is left as it is: the one
-# has files to give up, the other is absent and must come back at the end. PUT_OVER follows when that was seen to. No
-# record was modified before it was created, even if the clock was set back since.
+# The row of a name keeps its place (id) and `created`. PUT skips a row that is spilled or has expired: the first has
+# files to drop, the second counts as absent and must come back at the end. PUT_OVER follows once that is done. No
+# record is modified before it was created, even if the clock was set back since.
 PUT_OVER = f"""
 INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (namespace, name) DO UPDATE SET
@@ -131,9 +131,7 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
     revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
-RESTORE = (
-    f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # as it was: a new file
-)
+RESTORE = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # unchanged
 PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
@@ -161,7 +159,7 @@ SELECT namespace, EXISTS (
 FIRST_EXPIRING = _EXPIRING_STEPS.format("")
 NEXT_EXPIRING = _EXPIRING_STEPS.format(" AND namespace > CAST(? AS TEXT)")
 
-# Steps from one namespace to the next by the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
+# Steps from one namespace to the next in the index; DISTINCT would read all of it. UNION, not UNION ALL: in a
 # damaged index a step can lead back.
 NAMESPACES = """
 WITH RECURSIVE step (namespace) AS (
@@ -181,7 +179,7 @@ WHERE namespace = ? AND {_ALIVE} GROUP BY codec, protocol ORDER BY codec, protoc
 
 TOTALS_SPILLED = f"SELECT codec, protocol, spill FROM records WHERE namespace = ? AND {_ALIVE} AND spill IS NOT NULL"
 
-# The files of large values: see sqlite_spill.py.
+# The files of large values: see spill/files.py.
 SPILL = "SELECT namespace, name, spill FROM records WHERE namespace = ? AND name = ? AND spill IS NOT NULL"
 SPILLS = f"SELECT namespace, name, spill, id {_IN_ORDER} AND spill IS NOT NULL ORDER BY id"
 EVERY_SPILL = "SELECT namespace, name, spill, id FROM records NOT INDEXED WHERE spill IS NOT NULL ORDER BY id"
@@ -202,7 +200,7 @@ TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
 MOST_SEALERS = 1000
-# Of the first of all rows: anybody who can write the file can plant a million, of any kind.
+# Only the first rows: a person who can write the file can plant a million, of any kind.
 _SEALERS = "SELECT key_id FROM sealers LIMIT ?"
 SEALERS = f"SELECT key_id FROM ({_SEALERS}) WHERE typeof(key_id) = 'blob' AND length(key_id) = 8"
 COUNT_BY_KEY = "SELECT substr(seal, 1, 8), count(*) FROM records NOT INDEXED GROUP BY 1"
@@ -215,12 +213,12 @@ ADD_SEALER = "INSERT OR IGNORE INTO sealers (key_id) VALUES (?)"
 
 
 def as_bytes(text: Any) -> Any:
-    """A text as SQLite compares it: in the order of texts, among which there may be some that are none."""
+    """A text as the bytes that SQLite compares; a name in a damaged file may be bytes already."""
     return text.encode() if type(text) is str else text
 
 
 def bytes_bounds(prefix: str, after: bytes, reverse: bool) -> tuple[bytes, bytes | None]:
-    """The same as `bounds` after a name that is no text: the bytes of texts have the order of the texts."""
+    """Like `bounds`, after a name that is not valid text: encoded texts have the same order as the texts."""
     lower, upper = prefix.encode(), _successor(prefix)
     end = None if upper is None else upper.encode()
     if reverse:
@@ -229,9 +227,9 @@ def bytes_bounds(prefix: str, after: bytes, reverse: bool) -> tuple[bytes, bytes
 
 
 def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
-    """The least name of a page, and the name that it ends before, None where nothing bounds it.
+    """The least name of a page, and the name that it ends before, None if there is no bound.
 
-    `after` is made part of them, not a condition beside them: by the index SQLite goes straight to the page.
+    `after` is part of the bounds and not another condition, so that SQLite seeks straight to the page.
     """
     upper = _successor(prefix)
     if after is None:

@@ -1,4 +1,4 @@
-"""What the SQLite engine writes: rows, in place; and which files of large values that makes garbage."""
+"""The writes of the SQLite engine: rows, and the files of large values that they make garbage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.handle import Handle
-from store.engines.sqlite.spill.files import dropped
+from store.engines.sqlite.spill.garbage import dropped
 from store.engines.transaction import HeldTransaction
 from store.rows.row import Row, stamp_of
 from store.rows.spilled import files_of, prefix_of
@@ -83,7 +83,7 @@ class Writing:
         if key_id not in known:
             self._handle.write(sql.ADD_SEALER, (key_id,), ())
             known.add(key_id)
-            transaction = engine.connection().settled()
+            transaction = engine.connection().live_transaction()
             if transaction is not None:
                 transaction.on_rollback(lambda: known.discard(key_id))
 
@@ -113,14 +113,14 @@ class Writing:
                     for row in rows:
                         self._claim(row, transaction)
             except _SomeWereLeft:
-                # Undone, so that those that must be replaced take their place among the others.
+                # Rolled back, so that rows that must be replaced get their place in the order of the others.
                 for row in rows:
                     self.put(row)
 
     def _replace(self, row: Row) -> None:
-        """The slower way, for a row that has files or that PUT left: what was there may have files to give up.
+        """Put a row that has files, or that PUT skipped because the existing row may have files to drop.
 
-        A row that names the files which its record has already (it was touched, say) keeps them.
+        A row that names the files of its existing record (after `touch`, for example) keeps them.
         """
         handle, place = self._handle, (row.namespace, row.name)
         with handle.transaction() as transaction:
@@ -158,7 +158,7 @@ class Writing:
                         if self._handle.engine.write_many(sql.DELETE_STAMPED, values, touched, 0) == len(changes):
                             return len(changes)
                         raise _SomeWereLeft
-                except _SomeWereLeft:  # they have files to give up, or are others by now
+                except _SomeWereLeft:  # some have files to drop, or were changed
                     pass
             return sum([self._delete(namespace, change) for change in changes])
 
@@ -177,20 +177,20 @@ class Writing:
     # -- files beside it
 
     def _claim(self, row: Row, transaction: HeldTransaction) -> None:
-        """Its files are the row's now, and no garbage any more: it may have been exported, deleted and imported."""
+        """Give the row its files, and remove them from `garbage`: a deleted row may have been imported again."""
         if row.spill is None:
             return
         handle = self._handle
         files = files_of(row.spill, prefix_of(handle.id, row.namespace, row.name))
-        if not files:  # a damaged row that was imported may say anything
+        if not files:  # an imported row may be damaged
             return
         handle.engine.write_many(sql.FORGET_GARBAGE, [(file,) for file in files], (), 0)
         handle.engine.spill.claim(row.spill, transaction)
 
     def _drop(self, spills: Spilled, but: str | None = None) -> None:
-        """Their files become garbage with the open transaction; their size brings the next checkpoint nearer."""
+        """Add their files to `garbage` in the open transaction, and count their size for the next checkpoint."""
         engine = self._handle.engine
-        files, size = dropped(engine, spills, but)
+        files, size = dropped(engine.store_id, spills, but)
         if files:
             engine.write_many(sql.DROP, [(file,) for file in files], (), 0)
             engine.checkpoints.dropped(size)
@@ -201,4 +201,4 @@ def _expect(found: Any, expected: Expected, namespace: str, name: str) -> None:
 
 
 class _SomeWereLeft(Exception):
-    """Rows that one statement cannot change stand in the way of some."""
+    """Some rows could not be changed by the single statement."""

@@ -13,7 +13,7 @@ import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
 import store.trust.keys.file as key_file
-from store.engines.sqlite.spill.files import dropped
+from store.engines.sqlite.spill.garbage import dropped
 from store.engines.sqlite.writing import Writing
 
 
@@ -38,7 +38,7 @@ def unlinked_at_commit() -> None:
     def drop_and_unlink(self: Any, spills: Any, but: str | None = None) -> None:
         found, engine = list(spills), self._handle.engine
         drop(self, found, but)
-        files, _ = dropped(engine, found, but)
+        files, _ = dropped(engine.store_id, found, but)
         engine.connection().current().on_commit(lambda: engine.spill.folder.remove(files))
 
     Writing._drop = drop_and_unlink  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""A backup: a copy of the store that takes the place of the one before it in one step, or not at all."""
+"""A backup: a copy of the store that replaces the previous one in one step, or not at all."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def backup(engine: Engine, path: str, check: Check, progress: Progress | None, t
 
 
 def place_copy(engine: Engine, target: str, check: Check, report: Report, timeout: float) -> Copied:
-    """Puts a copy of the store into the place of `target`, which is a store of the same id or nothing yet."""
+    """Puts a copy of the store at `target`, where there is an older store of the same id or nothing."""
     refuse_own(engine, target)
     older = _older(engine, target, timeout)
     with partial_beside(target, timeout) as partial:
@@ -53,12 +53,12 @@ def place_copy(engine: Engine, target: str, check: Check, report: Report, timeou
             with _claimed(engine, target, timeout):
                 _rename(partial, target)
         except BaseException:
-            if os.path.lexists(partial):  # else it is in its place, whatever came after that
+            if os.path.lexists(partial):  # otherwise it was renamed before the error
                 files.undo()
             raise
         finally:
             files.close()
-        if older:  # else what lies there may be of a store that was moved away
+        if older:  # otherwise the files there may belong to a store that was moved away
             remove_others(Folder(target, folder.path), copied.parts)
     return copied
 
@@ -88,7 +88,7 @@ def _older(engine: Engine, target: str, timeout: float) -> bool:
     if identity not in (None, engine.store_id):
         raise StorageError(
             f"{target} is another store, or a backup of another, and was not touched; choose another path, or delete "
-            "it if nobody needs it",
+            "it if it is not needed",
             errno=errno.EEXIST,
             path=target,
         )
@@ -106,13 +106,13 @@ def _older(engine: Engine, target: str, timeout: float) -> bool:
 
 @contextmanager
 def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
-    """Nobody opens the target as a store meanwhile, nor has it open to write, nor has it a log left beside it.
+    """Keeps other processes from opening the target as a store or writing to it, and folds in a log beside it.
 
-    The log of a database that was replaced would be taken for that of the new one. The lock keeps those away that
-    would make one; SQLite's own lock on the database that is there those that are at work on it.
+    SQLite would use the log of a replaced database for the new one. The lock keeps processes from creating a log;
+    SQLite's own lock on the existing database keeps out those that are using it.
     """
     with locked(target + ".lock", timeout, remove=True):
-        if not _older(engine, target, timeout):  # it may have come since
+        if not _older(engine, target, timeout):  # it may have been created meanwhile
             yield
             return
         with ExitStack() as stack:
@@ -123,7 +123,7 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
 
 
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:
-    """Folds the log in and keeps everybody out. Raises: LockTimeout: the target is in use."""
+    """Folds the log in and locks the database exclusively. Raises: LockTimeout: the target is in use."""
     try:
         # The first read, for which a log is opened with its index, as others have it.
         if conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal" and companions.is_exposed(target):

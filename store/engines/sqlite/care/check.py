@@ -1,4 +1,4 @@
-"""What is wrong with the database of a store and its log: SQLite's own checks, and what SQLite does not look at."""
+"""Finds damage in the database of a store and its log: SQLite's own checks, and checks that SQLite lacks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from store.engines.sqlite.schema import FORMAT_VERSION
 from store.system.descriptors import READ, Descriptor
 from store.system.file_status import writing
 
-ATTEMPTS = 3  # at a log which somebody begins anew while it is read
+ATTEMPTS = 3  # at a log that is restarted while it is read
 
 
 def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
-    """What SQLite's check says, and what of the small tables holds something else than it should.
+    """The problems that SQLite's check finds, and wrong rows of the small tables.
 
-    `quick`: not whether tables and indexes agree, nor whether the log's checksums hold.
+    `quick`: without comparing tables and indexes, and without the log's checksums.
     """
     found = engine.read(sql.QUICK_CHECK if quick else sql.INTEGRITY_CHECK, (), fetch_all, 0.0, timeout)
     problems = [] if found == [("ok",)] else [str(text) for (text,) in found]
@@ -28,14 +28,14 @@ def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
     if identities != [(engine.store_id, FORMAT_VERSION)]:
         problems.append("the table identity does not hold one id and the format that this release writes")
     if engine.read(sql.BAD_SEALERS, (), fetch_all, 0.0, timeout) != [(0,)]:
-        problems.append("the table sealers holds what is no id of a key")
+        problems.append("the table sealers has a row that is not the id of a key")
     if not quick:
         problems += log_damage(engine)
     return problems
 
 
 def log_damage(engine: Engine) -> list[str]:
-    """Frames of the log that SQLite reads from though their checksums do not hold: it checks them as it opens."""
+    """Frames that SQLite reads although their checksums are wrong: it checks them only when it opens the log."""
     problems: list[str] = []
     for _ in range(ATTEMPTS):
         with _opened_log(engine) as log:
@@ -51,9 +51,9 @@ def log_damage(engine: Engine) -> list[str]:
 
 
 def unread_commits(engine: Engine) -> int:
-    """How many commits stand in the log that SQLite does not read, since something before them is damaged.
+    """How many commits in the log SQLite does not read because the log is damaged before them.
 
-    A power cut leaves some too, with `durability="normal"`: their frames were written and those before them were not.
+    A power cut leaves some too, with `durability="normal"`, if later frames were written and earlier ones were not.
     """
     with _opened_log(engine) as log:
         size, frames, read = _frames(engine, log)
@@ -62,7 +62,7 @@ def unread_commits(engine: Engine) -> int:
 
 @contextmanager
 def _opened_log(engine: Engine) -> Iterator[Log]:
-    """The log, opened beside SQLite: it takes no lock on that file, but on the two others."""
+    """The log, opened in addition to SQLite, which is safe: SQLite locks the two other files, not the log."""
     with writing(engine.path + "-wal"):
         try:
             opened = Descriptor(engine.path + "-wal", READ)
@@ -77,7 +77,7 @@ def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int]:
     """The size of a page, the frames of the log, and how many of them SQLite reads."""
     size, holds, salts = page_size(log), header_holds(log), log[16:24]
     frames = frames_of(log, size) if size else []
-    index = engine.coherence.index()  # after the frames: what is committed meanwhile must not look as if unread
+    index = engine.coherence.index()  # after the frames, so that newer commits are not taken for unread ones
     if index is None or not frames:
         return size, [], 0
     found, read = salts_of(index)

@@ -1,4 +1,4 @@
-"""Giving space back: files that nobody needs any more, free pages of the database, and the log."""
+"""Frees space: unused files, free pages of the database, and the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from store.system.file_status import writing
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
-STEP_PAGES = 1000  # that one turn of the writer's lock gives back: 4 MB, some milliseconds
+STEP_PAGES = 1000  # freed while holding the writer's lock once: 4 MB, some milliseconds
 STEP_FILES = 500
 LEAST_PAGE_BYTES = 512
 
@@ -40,10 +40,10 @@ class SqliteFreed:
 
 
 def compact(engine: Engine, timeout: float, progress: Progress | None) -> SqliteFreed:
-    """Everything that can be given back now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
+    """Free as much as possible now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
-    engine.spill.let_go_of_leftovers()
+    engine.spill.drop_leftovers()
     before = _database_bytes(engine)
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
@@ -59,29 +59,29 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
 
 
 class _Steps:
-    """Tells how far the work is, in files and pages; how many there are is known as it goes on."""
+    """Reports progress in files and pages; the total is updated during the work."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._done = 0
 
     def step(self, done: int, left: int) -> None:
-        """So many were done, and so many are left."""
+        """Report how many more are done, and how many are left."""
         self._done += done
         if self._progress is not None:
             self._progress(self._done, self._done + left + 1)
 
     def end(self) -> None:
-        """All is done."""
+        """Report that everything is done."""
         self._done += 1
         self.step(0, -1)
 
 
 def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, int]:
-    """How many files went, and their bytes; STEP_FILES in a turn, each with the checkpoint that lets them go."""
+    """Remove dropped files, STEP_FILES with each checkpoint; returns how many, and their bytes."""
     files = size = 0
     left = _garbage(engine, timeout)
-    for _ in range(0, left, STEP_FILES):  # and no more: in a damaged table those that were folded may stay
+    for _ in range(0, left, STEP_FILES):  # not until none is left: a damaged table may keep its rows
         gone, freed = engine.writer.alone(
             lambda: engine.writer.fold(engine.connection(), "TRUNCATE", STEP_FILES), timeout
         )
@@ -94,8 +94,7 @@ def _fold_garbage(engine: Engine, timeout: float, steps: _Steps) -> tuple[int, i
 
 
 def _vacuum(engine: Engine, timeout: float, steps: _Steps) -> None:
-    """The free pages that there are go, STEP_PAGES in a turn; those that others free meanwhile are for the next time.
-
+    """Free the current free pages, STEP_PAGES at a time; pages that others free meanwhile are left for the next call.
     Each turn ends with a checkpoint, so that neither the log grows nor the last one takes long.
     """
     left = min(_free_pages(engine, timeout), _database_bytes(engine) // LEAST_PAGE_BYTES)
@@ -115,7 +114,7 @@ def _vacuum_step(engine: Engine, timeout: float) -> None:
 
 
 def _vacuumed(cursor: sqlite3.Cursor) -> None:
-    """Some free pages: `execute` would step the statement once, since it has no columns, and that frees one."""
+    """Run the statement to its end: `execute` steps it only once, since it has no columns, and so frees one page."""
     cursor.connection.executescript(sql.INCREMENTAL_VACUUM.format(STEP_PAGES))
 
 
@@ -125,10 +124,10 @@ def _free_pages(engine: Engine, timeout: float) -> int:
 
 
 def _remove_orphans(engine: Engine, timeout: float) -> tuple[int, int]:
-    """How many files were removed that nobody named, and their bytes.
+    """Remove files that no row names; returns how many, and their bytes.
 
-    A thread that writes files may wait for the writer's lock, so it is not held while we wait for them. Where they do
-    not end within the timeout, the orphans stay.
+    A thread that writes files may wait for the writer's lock, so we do not hold it while we wait for such threads. If
+    they do not finish within the timeout, the orphans stay.
     """
     files = size = 0
     if not engine.strategy.knows_writers:
@@ -147,7 +146,7 @@ def _remove_orphans(engine: Engine, timeout: float) -> tuple[int, int]:
 
 
 def _orphans_removed(spill: SqliteSpill) -> tuple[int, int] | None:
-    """None where files are being written: those are named by no row yet."""
+    """Remove orphans; None if files are being written, which no row names yet."""
     with writing(spill.folder.path), suppress(FileNotFoundError):
         with spill.folder.opened() as folder:
             if not folder.lock_exclusively(NO_WAIT):

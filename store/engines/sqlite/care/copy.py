@@ -1,9 +1,9 @@
-"""One state of a store, copied whole: checked, synced, and not yet in its place.
+"""Copies a store as of one moment, checked and synced, to a file that the caller then puts in its place.
 
-The copy is made in a file of its own beside the place it is for, `<target>-partial`, and the large values go into the
-folder beside the target at once: their names are random, so nothing there refers to them before the copy is in place.
-A snapshot is held while the files are copied. It keeps the checkpoint from removing those that are dropped meanwhile
-(see `spill.files`), and the log from being begun anew, but nobody from writing.
+The copy is made in a file beside the target, `<target>-partial`, and the large values go straight into the folder
+beside the target: their names are random, so nothing there refers to them before the copy is in place. A snapshot is
+held while the files are copied. It keeps checkpoints from removing files that are dropped meanwhile (see
+`spill.files`) and from restarting the log, but blocks no writer.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from store.system.step_budget import watched
 from store.system.syncing import sync_closed
 
 PARTIAL = "-partial"  # behind the name of the target
-STEP_PAGES = 256  # that are copied between two reports: 1 MiB
+STEP_PAGES = 256  # copied between two reports: 1 MiB
 PRIVATE = 0o600
 
 _SUFFIXES = ("", "-journal", "-wal", "-shm")
@@ -44,7 +44,7 @@ _READ_ERRORS = (266, 522)  # SQLITE_IOERR_READ and _SHORT_READ: of the source, a
 
 @dataclass(slots=True)
 class Copied:
-    """What a copy holds: how many records, the files of large values by name, and bytes."""
+    """The contents of a copy: the number of records, the files of large values by name, and bytes."""
 
     records: int = 0
     database_bytes: int = 0
@@ -58,7 +58,7 @@ class Copied:
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """In it, what SQLite or the system says is an error of ours, which names the path. Raises: StoreError."""
+    """Translates errors of SQLite and the system in the block to ones that name the path. Raises: StoreError."""
     with writing(path):
         try:
             yield
@@ -68,10 +68,10 @@ def translated(path: str) -> Iterator[None]:
 
 @contextmanager
 def partial_beside(target: str, timeout: float) -> Iterator[str]:
-    """Where one process at a time may make a copy for that path; what a killed one left is removed, before and after.
+    """The path for a copy, for one process at a time; leftovers of a killed one are removed, before and after.
 
     Raises:
-        ReadOnly: the directory may not be written. LockTimeout: somebody else makes one.
+        ReadOnly: the directory may not be written. LockTimeout: another process makes a copy.
         StorageError: the name is too long, say.
     """
     check_name_length(target, COPIED)
@@ -90,12 +90,12 @@ def partial_beside(target: str, timeout: float) -> Iterator[str]:
 def copy_state(
     engine: Engine, partial: str, files: FileCopies, check: Check, report: Report, timeout: float
 ) -> Copied:
-    """Makes `partial` a copy of the store as it is now, in one file, and puts its large values where `files` has it.
+    """Makes `partial` a copy of the store as of now, in one file, and its large values by `files`.
 
-    `check` gets each row of the copy, and raises a RecordError for one that is not whole.
+    `check` gets each row of the copy, and raises a RecordError for a damaged one.
 
     Raises:
-        Corrupt, RecordError: the store is damaged; a record of it where one is known. StorageError, ReadOnly.
+        Corrupt, RecordError: the store is damaged; the second if the record is known. StorageError, ReadOnly.
     """
     engine.file.check_in_place()
     with translated(partial):
@@ -114,9 +114,9 @@ def copy_state(
 
 
 def _make(partial: str, source: os.stat_result) -> None:
-    """An empty file with the rights of the source, before there is anything in it to read.
+    """Create an empty file with the rights of the source, before it has any contents.
 
-    But its owner may write it: a user who copies a store that they may only read makes a copy of their own.
+    Its owner may write it: a user may copy a store that is read-only for them.
     """
     with Descriptor(partial, NEW, PRIVATE) as descriptor:
         give_rights(descriptor, source, source.st_mode & 0o666 | PRIVATE)
@@ -125,7 +125,7 @@ def _make(partial: str, source: os.stat_result) -> None:
 def _snapshot(
     engine: Engine, cursor: sqlite3.Cursor, partial: str, files: FileCopies, check: Check, report: Report
 ) -> Copied:
-    """Copies all as of one moment, that of the first read."""
+    """Copies everything as of one moment, that of the first read."""
     conn = cursor.connection
     try:
         size = conn.execute("PRAGMA page_count").fetchone()[0] * conn.execute("PRAGMA page_size").fetchone()[0]
@@ -145,13 +145,13 @@ def _snapshot(
 
 
 def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell) -> None:
-    """By SQLite's own backup; as the snapshot stands, it does not begin anew when others write.
+    """Copy by SQLite's backup; because of the snapshot it does not restart when others write.
 
     Raises:
-        StoreError: SQLite's, translated, and as much of the source at `path` as can be told. And what `tell` raises.
+        StoreError: SQLite's error, translated, and attributed to the source at `path` if possible; errors of `tell`.
     """
     with translated(partial), apart(partial) as target:
-        target.execute("PRAGMA journal_mode = MEMORY").fetchone()  # nobody needs a half of it back
+        target.execute("PRAGMA journal_mode = MEMORY").fetchone()  # an unfinished copy is discarded
         target.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
         left: list[int] = []
 
@@ -169,10 +169,10 @@ def _copy_pages(source: sqlite3.Connection, partial: str, path: str, tell: Tell)
 
 
 def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
-    """Makes the copy one file that needs no other beside it, and looks at each row of it.
+    """Makes the copy a single file without a log, and checks each row of it.
 
-    Its header asks for a log, which a place that is only read has none for; it has a rollback journal until somebody
-    opens it to write.
+    A log in the header would need a log file, which a read-only place lacks; the copy has a rollback journal until it
+    is opened for writing.
     """
     _give_up_log(partial)
     with apart(partial) as conn:
@@ -192,7 +192,7 @@ def _finish(path: str, partial: str, copied: Copied, check: Check) -> None:
 
 
 def _give_up_log(partial: str) -> None:
-    """In its header, as nobody has it open: SQLite would look for a journal, which somebody else may have made."""
+    """Set the journal mode in the header: SQLite would look for a journal, which another user may have planted."""
     with Descriptor(partial, os.O_RDWR | NO_FOLLOW) as number:
         if read_at(number, len(_LOGGED), _VERSIONS_AT) == _LOGGED:
             write_at(number, _UNLOGGED, _VERSIONS_AT)

@@ -1,8 +1,8 @@
-"""Removing a store from the disk: the database and all that this library and SQLite put beside it.
+"""Removes a store from the disk: the database and all files that this library and SQLite put beside it.
 
-Order matters, since the process may be killed between any two steps. First the database is marked, while nobody else
-has it open: from then on it is refused by everybody, with an error that says how to finish. Then what is beside it
-goes, and the database last. So whatever is left, a marked database is with it, and a second call resumes.
+Order matters, since the process may be killed between any two steps. First the database is marked, while no other
+process has it open: from then on every open is refused, with an error that says how to finish. Then the files beside
+it are removed, and the database last. So a marked database remains until the end, and a second call resumes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def destroy(location: str) -> None:
 
 
 def _checked(path: str) -> list[tuple[str, list[str]]]:
-    """The folders beside it with the names of their files. Raises: StoreError: it is not to be destroyed."""
+    """The folders beside it with the names of their files. Raises: StoreError: it must not be destroyed."""
     if is_in_transaction():
         raise StoreError("destroy inside a transaction could not be undone with it; leave the block first")
     status = status_of(path)

@@ -1,4 +1,4 @@
-"""A backup of a store that is no file: its rows become one, which is backed up as any other."""
+"""A backup of a store that is not a file: writes its rows to a temporary store, and backs that up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from store.rows.row import Row
 def backup_of_rows(
     store_id: bytes, rows: Iterable[Row], path: str, check: Check, progress: Progress | None, timeout: float
 ) -> Copied:
-    """The contract `Care.backup`, of a store with that id which has those rows."""
+    """The contract `Care.backup`, for a store with that id and those rows."""
     with tempfile.TemporaryDirectory(prefix="store-") as folder:
         source = os.path.join(folder, "store.db")
         with rebuilt(source, store_id, os.stat(folder)) as made:
@@ -26,7 +26,7 @@ def backup_of_rows(
                 made.add(row)
         lease = attach(source, mode="w", timeout=timeout)
         try:
-            lease.engine.identity(timeout)  # which the backup that is there already is compared with
+            lease.engine.identity(timeout)  # compared with that of the existing backup
             return backup(lease.engine, path, check, progress, timeout)
         finally:
             detach(lease)

@@ -1,4 +1,4 @@
-"""Telling a program how far a copy is, without taking an error of its function for one of the copy."""
+"""Reports progress to the program, and keeps errors of its function apart from those of the copy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Progress = Callable[[int, int], object]
 
 
 class Stopped(BaseException):
-    """Carries what whoever was told of the progress raised past all that would take it for an error of theirs."""
+    """Carries an error of the progress function past the handlers of errors of the copy."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(cause)
@@ -18,7 +18,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """What a `Stopped` carries is raised as it was."""
+    """Raises the error that a `Stopped` carries, unchanged."""
     try:
         yield
     except Stopped as exc:
@@ -26,7 +26,7 @@ def stoppable() -> Iterator[None]:
 
 
 class Report:
-    """Tells how much of a copy is done, in bytes."""
+    """Reports how much of a copy is done, in bytes."""
 
     def __init__(self, tell: Progress | None) -> None:
         self._tell = tell
@@ -37,7 +37,7 @@ class Report:
         self.add(0)
 
     def add(self, size: int) -> None:
-        """So much more is done. Raises: Stopped: whoever was told raised something, which ends the copy."""
+        """Report so many more bytes. Raises: Stopped: the progress function raised an error, which ends the copy."""
         self._done += size
         if self._tell is not None:
             try:

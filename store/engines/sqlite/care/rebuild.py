@@ -1,4 +1,4 @@
-"""A new store of rows that exist already: their ids, revisions, times and seals stay what they were."""
+"""Builds a store from existing rows, with their ids, revisions, times and seals unchanged."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ ID_BYTES = 8  # of a seal: whose it is
 
 
 class Rebuild:
-    """The store that is being made; all of it is in a folder of its own until it is complete."""
+    """The store being built; it is in a temporary folder until it is complete."""
 
     def __init__(self, conn: sqlite3.Connection, path: str) -> None:
         self._conn = conn
         self._folder = Folder(path, path + FOLDER_SUFFIX)
 
     def add(self, row: Row) -> None:
-        """Puts a row as it is."""
+        """Adds a row unchanged."""
         self._conn.execute(sql.RESTORE, tuple(row))
         self._conn.execute(sql.ADD_SEALER, (row.seal[:ID_BYTES],))
 
@@ -45,7 +45,7 @@ class Rebuild:
         with memoryview(mapped(source, part, verify=True)) as content:
             holder = self._folder.hold(0.0)
             try:
-                with writing(self._folder.path), suppress(FileExistsError):  # another revision may have had it too
+                with writing(self._folder.path), suppress(FileExistsError):  # another revision may have the same file
                     write_as(self._folder, holder, part.file, content)
             finally:
                 holder.close()
@@ -53,7 +53,7 @@ class Rebuild:
 
 @contextmanager
 def rebuilt(target: str, store_id: bytes, rights: os.stat_result) -> Iterator[Rebuild]:
-    """A store to fill, which is at `target` once the block ends; nothing is there if it fails.
+    """A store to fill, which is moved to `target` when the block ends; nothing is there if it fails.
 
     `rights`: the status of the file whose mode and owner it gets.
 
@@ -99,14 +99,14 @@ def check_target(target: str) -> None:
 
 
 def _put_in_place(path: str, target: str) -> None:
-    """The files first: a store that names files which are not there is never seen."""
+    """Move the files first, so that no process sees a store whose files are missing."""
     files, moved = target + FOLDER_SUFFIX, False
     try:
         if os.path.isdir(path + FOLDER_SUFFIX):
             os.rename(path + FOLDER_SUFFIX, files)
             moved = True
         try:
-            os.link(path, target)  # which no other file gives way to
+            os.link(path, target)  # which replaces no existing file
         except OSError as exc:
             if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise

@@ -33,7 +33,7 @@ class SqliteCare:
         return unread_commits(self._handle.engine)
 
     def rows(self, damage: list[str]) -> Iterator[Row | tuple[str, str]]:
-        """By the table; where that leads no further, by the index of names, each by its id."""
+        """Read the table; after damage in it, read each row by its id from the index of names."""
         reading = Reading(self._handle)
         last, page = 0, None
         try:
@@ -69,9 +69,9 @@ class SqliteCare:
                 yield str(namespace), str(name)
 
     def _listed(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Id, namespace and name of every record, as the index of names has them.
+        """Id, namespace and name of every record in the index of names.
 
-        Raises: Corrupt: at the end, where the index leads round in a circle.
+        Raises: Corrupt: at the end, if the index forms a circle.
         """
         handle = self._handle
         found, ends = handle.engine.read(sql.NAMES_BY_INDEX, (), until_repeated, 0.0, handle.timeout)

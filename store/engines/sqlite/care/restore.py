@@ -1,4 +1,4 @@
-"""A backup put back: as a new store, or over the one that it is of, for all its users in one commit."""
+"""Restores a backup: as a new store, or over the store of the same id, for all its users in one commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from store.engines.sqlite.opening.attach import Lease, attach, detach
 from store.engines.sqlite.opening.connection import BUSY_SECONDS, apart
 from store.engines.sqlite.opening.files import identity_at
 from store.engines.sqlite.spill.copying import Check, FileCopies
-from store.engines.sqlite.spill.files import dropped
+from store.engines.sqlite.spill.garbage import dropped
 from store.errors import Corrupt, StorageError, StoreError, StoreNotFound
 from store.system.clock import steady_clock
 
@@ -41,7 +41,7 @@ def _restore(
 ) -> tuple[Copied, bool]:
     refuse_own(source, target)
     check = check_of(source.identity(timeout))
-    if _identity(target, timeout) != source.store_id:  # nothing is there yet, or what must not be written over
+    if _identity(target, timeout) != source.store_id:  # there is nothing yet, or a file that must not be overwritten
         return place_copy(source, target, check, report, timeout), False
     live = attach(target, mode="w", timeout=timeout)
     try:
@@ -70,7 +70,7 @@ def _identity(target: str, timeout: float) -> bytes | None:
 
 
 def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout: float) -> Copied:
-    """Others read and write until all is there and checked; then they wait for one commit."""
+    """Copy and check everything while others read and write; they only wait for the final commit."""
     if live.connection().current() is not None:
         raise StoreError(f"{live.path} cannot be restored inside its transaction; leave the block first")
     with partial_beside(live.path, timeout) as partial:
@@ -97,9 +97,9 @@ def _replace(source: Engine, live: Engine, check: Check, report: Report, timeout
 
 
 def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
-    """What the copy must know of the store whose place it takes: its garbage, its sealers, the size of its pages.
+    """Give the copy the garbage, the sealers and the page size of the store that it replaces.
 
-    Files of today's rows become garbage with the commit that takes the rows away, as those of any other would.
+    Files of the current rows become garbage with the commit that removes the rows, as with any other commit.
     """
     garbage, sealers = _left_behind(live, timeout)
     page_bytes: int = live.read("PRAGMA page_size", (), fetch_all, 0.0, timeout)[0][0]
@@ -114,18 +114,18 @@ def _adapt(partial: str, live: Engine, copied: Copied, timeout: float) -> None:
 
 
 def _left_behind(live: Engine, timeout: float) -> tuple[set[str], list[tuple[bytes]]]:
-    """The files that nobody needs once it is restored; and whose seals there were. Of a damaged store, nothing."""
+    """The files that are unused after the restore, and the sealers; both empty for a damaged store."""
     try:
         spills = live.read(sql.EVERY_SPILL, (), all_by_id(live.path), 0.0, timeout)
         garbage = live.read(sql.EVERY_GARBAGE, (), all_by_id(live.path), 0.0, timeout)
         sealers = live.read(sql.SEALERS, (sql.MOST_SEALERS,), fetch_all, 0.0, timeout)
     except Corrupt:  # then the files are orphans, which `compact` removes as well
         return set(), []
-    return {*dropped(live, spills)[0], *(str(file) for (file, _) in garbage)}, sealers
+    return {*dropped(live.store_id, spills)[0], *(str(file) for (file, _) in garbage)}, sealers
 
 
 def _write_over(partial: str, live: Engine, timeout: float) -> None:
-    """Under the writer's lock: SQLite's own backup into a database is one transaction of it, synced at once."""
+    """Overwrite it under the writer's lock: SQLite's backup into a database is one transaction, synced at once."""
     connection = live.pool.open_extra()
     try:
         connection.run(
@@ -141,7 +141,7 @@ def _commit(cursor: sqlite3.Cursor, partial: str, path: str, timeout: float) -> 
     cursor.close()
 
     def wait(status: int, remaining: int, total: int) -> None:
-        if status and remaining and steady_clock() >= deadline:  # else it would be tried for ever
+        if status and remaining and steady_clock() >= deadline:  # otherwise SQLite would retry for ever
             raise timed_out(path, timeout)
 
     with apart(partial, "mode=ro") as source:

@@ -1,7 +1,7 @@
-"""When the write-ahead log is folded into the database, and what became of it.
+"""Checkpoints: when the write-ahead log is folded into the database, and the result of the last attempt.
 
-Checkpoints are the writer's, under its lock: two that run at once beside a writer could corrupt a database in SQLite
-before 3.51.3 (https://www.sqlite.org/wal.html, "The WAL-Reset Bug").
+Only the writer checkpoints, under its lock: two checkpoints at once beside a writer could corrupt a database in
+SQLite before 3.51.3 (https://www.sqlite.org/wal.html, "The WAL-Reset Bug").
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from store.errors import StorageError
 from store.system.file_status import size_of
 
 LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
-LEAST_FRAMES = 25  # pages; a checkpoint for fewer than a few commits wrote would cost more than it saves
+LEAST_FRAMES = 25  # pages; a checkpoint of fewer, those of a few commits, would cost more than it saves
 LOG_SHARE = 8  # of the free disk space; the log gets no more than an eighth of it
 PAGE_BYTES = 4096
-DROPPED_BYTES = 12 * 1024 * 1024  # of files that are given up, from which a checkpoint is worth the space
+DROPPED_BYTES = 12 * 1024 * 1024  # of dropped files, from which a checkpoint is worth the space
 GARBAGE_AT_ONCE = 10_000  # files that one checkpoint removes
 FORCED_BYTES = 64 * 1024 * 1024  # a log this large is worth waiting for readers, briefly
 
 
 class Garbage(Protocol):
-    """The files that nobody needs once the log is folded in."""
+    """The files that become unused once the log is folded in."""
 
     def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
-        """A checkpoint of that mode, and up to so many files removed: how many, and their bytes."""
+        """Checkpoint in that mode, then remove up to `limit` files; returns how many it removed, and their bytes."""
 
 
 class Checkpoints:
-    """Of one engine; used under the writer's lock."""
+    """The checkpoints of one engine; used under the writer's lock."""
 
     def __init__(self, path: str, coherence: SqliteCoherence, garbage: Garbage) -> None:
         self.error: sqlite3.Error | StorageError | None = None
-        """Why the last one failed, if it did: the writes are safe in the log all the same."""
+        """Why the last one failed, if it did; the writes are still safe in the log."""
         self._path = path
         self._coherence = coherence
         self._garbage = garbage
-        self._dropped = 0  # bytes of files that nobody needs once the log is folded in
-        self._written = 0  # pages, as this process counts them where there is no index to ask
+        self._dropped = 0  # bytes of files that become unused once the log is folded in
+        self._written = 0  # pages, as this process counts them without an index
         self._folded = 0  # frames that were in the log at the last one
         self._room = self._frames_with_room()
 
     def wrote(self, rows: int, size: int) -> None:
-        """Count what goes into the log."""
+        """Count the rows and bytes that were written to the log."""
         self._written += rows + size // PAGE_BYTES
 
     def dropped(self, size: int) -> None:
@@ -58,7 +58,7 @@ class Checkpoints:
         return self._written > 0
 
     def is_due(self) -> bool:
-        """Whether enough has come into the log since the last one, or enough files wait for it."""
+        """Whether the log has grown enough since the last checkpoint, or enough dropped files wait for one."""
         if self._dropped >= DROPPED_BYTES:
             return True
         frames = self._frames()
@@ -69,7 +69,7 @@ class Checkpoints:
         return frames - self._folded >= min(LOG_FRAMES, self._room)
 
     def run(self, conn: sqlite3.Connection, mode: str | None, files: int) -> tuple[int, int]:
-        """Fold in what can be; a failure is kept for `stats`. How many spill files went then, and their bytes."""
+        """Fold in as much as possible; a failure is kept for `stats`. Returns removed spill files and their bytes."""
         self._written = self._dropped = 0
         self._folded = self._frames() or 0
         try:
@@ -84,7 +84,7 @@ class Checkpoints:
         return gone
 
     def _frames_with_room(self) -> int:
-        """How many pages the log may have on a small disk: without it, it alone could fill one with little data."""
+        """How many pages the log may have, so that it does not fill a small disk that has little data."""
         try:
             status = os.statvfs(os.path.dirname(self._path))
         except (AttributeError, OSError):  # Windows

@@ -1,4 +1,4 @@
-"""Which cached reads of this process are still good: the contract `Coherence` for one file."""
+"""Which cached reads of this process are still valid: the contract `Coherence` for one file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.engines.capabilities import CachedReads
 from store.engines.sqlite.engine.wal_index import header_of, index_of, is_next, opening
 from store.system.locking import WriterLock
 
-LOG_NAMES = 2000  # records named by the commits that are kept for caches which have yet to follow them
+LOG_NAMES = 2000  # records named by the remembered commits, for caches that have not followed them yet
 
 Names = Sequence[tuple[str, str]]
 Touched = Names | None
@@ -19,10 +19,10 @@ Touched = Names | None
 
 
 class Commits:
-    """The last commits of this process, by the header that each came after; a cache follows them when it is read.
+    """The last commits of this process, by the header before each; a cache follows them when it is read.
 
-    So a commit costs the same however many stores are open. Written under the writer's lock alone; the handler of a
-    signal may write amid that, and what is lost of it then is only not known.
+    So the cost of a commit does not depend on how many stores are open. Written only under the writer's lock. A
+    signal handler may write during a write; an entry that is lost then only makes the cache start anew.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Commits:
             self._left = LOG_NAMES
 
     def between(self, before: bytes, after: bytes) -> list[Names] | None:
-        """What was touched from one header to another; None where not all that lies between them is known."""
+        """The names that changed from one header to another; None if not all commits between them are known."""
         steps: list[Names] = []
         while before != after:
             step = self._recent.get(before) or self._older.get(before)
@@ -52,8 +52,8 @@ class Commits:
 class SqliteCoherence:
     """Belongs to one engine. Safe across threads; before a fork it is dropped, as its connections are.
 
-    `is_open` says whether the process has a connection to the file open that has read through the index: only then
-    the map is what others write to. No `path`: there is no map, and nothing is cached.
+    `is_open` returns whether the process has an open connection to the file that has read through the index: only
+    then do others write to the mapped file. Without a `path` there is no map, and nothing is cached.
     """
 
     def __init__(
@@ -67,16 +67,17 @@ class SqliteCoherence:
         self._index: mmap | None = None
         self._commits = Commits()
         self.between = self._commits.between
-        # Weak: an interrupt may lose a store on the way.
+        # Weak: an interrupt may drop a store before it is unregistered.
         self._caches: WeakValueDictionary[int, CachedReads] = WeakValueDictionary()
-        self._lock = threading.RLock()  # the handler of a signal may come here again, in the thread that has it
+        self._lock = threading.RLock()  # a signal handler may acquire it again in the thread that holds it
 
     def index(self) -> mmap | None:
         index = self._index
         if index is not None or self._path is None:
             return index
-        # `drop` waits in ours, and with it a thread that is about to close the last connection. Not taken first: a
-        # thread that opens one may close another in a collection, and would wait for this one, which waits for it.
+        # `drop` waits for our lock, and so does a thread that is about to close the last connection. `opening` is not
+        # acquired first: a thread that opens a connection may close another during garbage collection and would wait
+        # for this thread, which waits for it.
         with opening(), self._lock:
             if self._index is None and self._is_open():
                 self._index = index_of(self._path)
@@ -89,15 +90,15 @@ class SqliteCoherence:
         self._caches.pop(id(cache), None)
 
     def header(self) -> bytes | None:
-        """The header before a commit of our own; None where nobody caches."""
+        """The header before a commit of our own; None without caches."""
         index = self._index
         return header_of(index) if index is not None and self._caches else None
 
     def committed(self, before: bytes, touched: Touched) -> bytes | None:
-        """After a commit of our own that changed rows, the writer's lock still held.
+        """Record a commit of our own that changed rows; the writer's lock is still held.
 
-        `before`: the header just before it. Where it was the one commit since, the caches will follow it without what
-        it touched, and the header is returned; else none can, and what is read next begins anew.
+        `before`: the header just before it. If it is the only commit since, caches can follow it by dropping the
+        touched names, and the new header is returned. Otherwise returns None, and caches start anew.
         """
         index = self._index
         if index is None or touched is None:
@@ -109,14 +110,14 @@ class SqliteCoherence:
         return after
 
     def drop(self) -> None:
-        """Before the last connection is closed: from then on others may be at work on another file."""
+        """Empty the caches before the last connection is closed: others may then write to another file."""
         with self._lock:
             self._index = None
             for cache in self._live():
                 cache.drop()
 
     def renew(self) -> None:
-        """In a forked child: nothing of the parent's is good here, its locks included."""
+        """In a forked child: start anew, with new locks."""
         self._lock = threading.RLock()
         self._index = None
         for cache in self._live():

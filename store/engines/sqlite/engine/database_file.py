@@ -1,6 +1,6 @@
-"""Whether the database, its log and the log's index are still those that were opened.
+"""Checks that the database, its log and the log's index are still those that were opened.
 
-A write to a file that was deleted or replaced goes into the void: nobody else sees what it has committed.
+A write to a file that was deleted or replaced is lost: no other process sees its commits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NO_WAIT = 0.0  # seconds
 
 
 class DatabaseFile:
-    """What one engine has of its file: joined before a connection is opened, left as it is closed."""
+    """One engine's part in its file: joined before a connection is opened, left when it is closed."""
 
     def __init__(self, path: str, inode: Inode, strategy: Strategy, usability: Usability, member: Member) -> None:
         self.path = path
@@ -36,12 +36,12 @@ class DatabaseFile:
         self._usability = usability
         self._member = ref(member)
         self._shared: SharedDatabase | None = None
-        self._logs: LogFiles | None = None  # those that were opened; None: none is open, or nobody shares one
+        self._logs: LogFiles | None = None  # the opened log files; None: none is open, or the log is not shared
 
     # -- connections
 
     def join(self) -> None:
-        """Before a connection is opened; `opening` is held. Raises: StorageError, sqlite3.OperationalError."""
+        """Prepare to open a connection; `opening` is held. Raises: StorageError, sqlite3.OperationalError."""
         member = self._member()
         if self._strategy.shares_log and member is not None:
             with _locking(self.path):
@@ -49,61 +49,61 @@ class DatabaseFile:
             self._logs = self._shared.logs
 
     def opened(self) -> None:
-        """After one with a log was. Raises: as `join`."""
+        """Record that a connection with a log was opened. Raises: as `join`."""
         if self._shared is not None:
             with _locking(self.path):
                 self._shared.opened()
 
     def leave(self, conn: sqlite3.Connection | None) -> None:
-        """Close a connection, or none where none could be opened."""
+        """Close a connection; None if it could not be opened."""
         if self._shared is not None:
             self._shared.leave(conn)
         elif conn is not None:
             conn.close()
 
     def forget(self) -> None:
-        """In a forked child: it is the parent's."""
+        """In a forked child: forget the parent's part."""
         self._shared = self._logs = None
 
-    # -- whether all is in its place
+    # -- checking that the files are in their place
 
     def check_in_place(self) -> None:
-        """Raises: StorageError: the path names another file than the one that is open, or none, or the log does."""
+        """Raises: StorageError: the database or its log was deleted or replaced since it was opened."""
         if not self._is_in_place():
             self.lose_log(NO_WAIT)
             raise self._usability.failed()
 
     def check_log(self) -> None:
-        """After each commit. Raises: StorageError: it went into a log that nobody else reads. OutcomeUnknown."""
+        """Check after each commit. Raises: StorageError: no other process reads that log. OutcomeUnknown."""
         logs = self._logs
         if logs is not None and not logs.is_kept():
             self.lose_log(NO_WAIT)
             raise self._usability.failed()
 
     def lose_log(self, seconds: float) -> StorageError | None:
-        """The log is not ours any more: close all connections of this process, so that it can open the file again.
+        """Close all connections of this process after the log was replaced, so that it can open the file again.
 
-        Returns the error, where commits may be lost with the log.
+        Returns the error if commits may be lost with the log.
         """
         may_be_missed = self._shared is not None and self._shared.lose_log(seconds)
         return self._usability.failed() if may_be_missed else None
 
     def is_usable_at(self, path: str) -> bool:
-        """Whether the file, found at `path`, can be used by this engine still."""
+        """Whether this engine can still use the file, found at `path`."""
         try:
             return not self._usability.failure and self._is_in_place()
         except StorageError:
-            return path == self.path  # what ails it will ail another engine too
+            return path == self.path  # another engine would have the same problem
 
     def is_log_lost(self) -> bool:
-        """Whether the log was taken away, the database being in its place. False where that cannot be told."""
+        """Whether the log was removed while the database is in its place. False if that is unknown."""
         try:
             return not self._is_in_place()
         except StorageError:
             return False
 
     def unchanged(self) -> int | None:
-        """What the folder is known by, where `check_in_place` would find nothing; else None."""
+        """The folder's time of change, if `check_in_place` would find no problem; else None."""
         return None if self._logs is None else self._logs.unchanged()
 
     def has_new_log(self) -> bool:
@@ -111,16 +111,16 @@ class DatabaseFile:
         return self._logs is not None and not self._logs.is_known() and os.path.lexists(self.path + "-wal")
 
     def note_folded(self) -> None:
-        """After a checkpoint of our own, which changed the database."""
+        """Record a checkpoint of our own, which changed the database."""
         if self._logs is not None:
             self._logs.note_folded()
 
     def has_foreign_log(self) -> bool:
-        """Whether another database stands where this one was, and our log beside it."""
+        """Whether another database replaced this one, with our log still beside it."""
         return self._logs is not None and self._logs.is_beside_another(self.inode)
 
     def _is_in_place(self) -> bool:
-        """Whether the log is the one that was opened, or none is open. Raises: StorageError: the database is not."""
+        """Whether the log is the opened one, or none is open. Raises: StorageError: the database is not in place."""
         logs = self._logs
         if logs is None:
             self._check_database()
@@ -149,7 +149,7 @@ class DatabaseFile:
 
 @contextmanager
 def _locking(path: str) -> Iterator[None]:
-    """In it, what the system says of the file, its log and its index is an error of ours. Raises: StorageError."""
+    """Translates the system's errors about the file, its log and its index in the block. Raises: StorageError."""
     try:
         yield
     except OSError as exc:

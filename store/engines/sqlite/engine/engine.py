@@ -1,6 +1,8 @@
-"""The engine of one file in one process: it runs statements, under the writer's lock where they write.
+"""The engine of one file in one process: it runs statements, and writes under the writer's lock.
 
 Lock order: the writer's lock, then the pool's, then a connection's guard.
+
+One file because reads, writes, close and fork all decide by the same parts, which this class owns and connects.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def _each(cursor: sqlite3.Cursor, path: str) -> Iterable[Any]:
 
 
 class Engine:
-    """Runs statements for all `Store`s of this process that are on one file.
+    """Runs statements for all `Store`s of this process on one file.
 
     Safe across threads (a connection for each) and processes. Before a fork `park` closes what is idle;
     in the child `renew` starts anew, and a file that was in a transaction cannot be used there (`Usability`).
@@ -58,7 +60,7 @@ class Engine:
         self.strategy = opening.strategy
         self._locks_reads = opening.strategy.locks_reads  # asked at each read
         self.read_only = read_only
-        self.leases: dict[int, ref[Any]] = {}  # of those that have it open
+        self.leases: dict[int, ref[Any]] = {}  # of the handles that have it open
         self.known_sealers: set[bytes] = set()
         self.usability = Usability(path)
         self.file = DatabaseFile(path, inode, self.strategy, self.usability, self)
@@ -75,10 +77,10 @@ class Engine:
         self.writer = Writer(self.writer_lock, self.file, self.usability, self.pool, self.checkpoints)
 
     def _has_lock(self) -> bool:
-        """Whether there is a lock file to take.
+        """Whether this engine uses a lock file.
 
-        A reader in network mode takes that of the writers where it may; else SQLite's own locks alone keep it from
-        reading while one commits. It makes none: writers of another user could not open it.
+        A reader in network mode uses the writers' lock file if it may write it; otherwise only SQLite's own locks
+        keep it from reading during a commit. It creates none: writers of another user could not open it.
         """
         if self.read_only:
             return self.strategy.locks_reads and os.access(self.path + ".lock", os.W_OK)
@@ -86,19 +88,19 @@ class Engine:
 
     @property
     def store_id(self) -> bytes:
-        """The id made with the file, once a connection was opened."""
+        """The id of the store, once a connection was opened."""
         return self.opener.store_id
 
     @property
     def handles(self) -> int:
-        """How many have it open."""
+        """How many handles have it open."""
         return sum(map(_is_open, self.leases.copy().values()))
 
     # -- statements
 
     def read(self, statement: str, params: Sequence[Any], fetch: Fetch[T], now: float, timeout: float) -> T:
-        """Run a statement that changes nothing; no lock is taken, unless the strategy asks for it."""
-        if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0 = a question that has no time
+        """Run a statement that changes nothing; takes no lock, unless the strategy requires it."""
+        if now and not 0 <= now - self.coherence.looked < LOOK_SECONDS:  # 0: the caller has no time
             self._look(now)
         connection = self.connection()
         if (connection.operation is not None or connection.transaction is not None) and (
@@ -108,14 +110,14 @@ class Engine:
         before = connection.operation
         try:
             connection.operation = sys._getframe()
-            inside = connection.transaction is not None and connection.settled() is not None
+            inside = connection.transaction is not None and connection.live_transaction() is not None
             if self._locks_reads and not inside:
                 return self.exclusively(connection, statement, params, fetch, timeout)
             return connection.run(statement, params, fetch, timeout)
         finally:
             connection.operation = before
-            if connection.put_off:
-                connection.end_put_off()
+            if connection.deferred:
+                connection.run_deferred()
 
     def read_together(
         self,
@@ -124,7 +126,7 @@ class Engine:
         timeout: float,
         walk: Callable[[sqlite3.Cursor, str], Iterable[Any]] = _each,
     ) -> list[Any]:
-        """All rows of several statements, as of one moment, each taken from its cursor by `walk`."""
+        """All rows of several statements, as of one moment; `walk` reads them from each cursor."""
         connection = self.connection()
         inside = connection.current() is not None or (conflict(connection) is not None and is_in_block(connection))
 
@@ -145,9 +147,9 @@ class Engine:
     def write(
         self, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
     ) -> tuple[int, bytes | None]:
-        """Run a statement that changes about `size` bytes, as a transaction of its own or in the open one.
+        """Run a statement that changes about `size` bytes, in the open transaction or in a new one.
 
-        Returns how many rows it changed; and what `Engine.put` does.
+        Returns how many rows it changed, and the token of `Engine.put`.
         """
         connection = self.connection()
         if (connection.operation is not None or connection.transaction is not None) and (
@@ -157,17 +159,17 @@ class Engine:
         outer = connection.operation
         try:
             connection.operation = sys._getframe()
-            if connection.settled() is None:
+            if connection.live_transaction() is None:
                 return self._write_alone(connection, statement, params, touched, size, timeout)
-            connection.check_open(is_inside=True)  # else the statement would be a transaction of its own
+            connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
             assert connection.work is not None
             connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
             return connection.run(statement, params, row_count, timeout), None
         finally:
             connection.operation = outer
-            if connection.put_off:
-                connection.end_put_off()
+            if connection.deferred:
+                connection.run_deferred()
 
     def _write_alone(
         self,
@@ -178,7 +180,7 @@ class Engine:
         size: int,
         timeout: float,
     ) -> tuple[int, bytes | None]:
-        """The same outside of transactions."""
+        """Like `write`, outside of transactions."""
         hold = Hold()
         self.writer.take(hold, connection, timeout)
         try:
@@ -194,7 +196,7 @@ class Engine:
             self.writer.give(hold)
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
-        """Run a statement for each row, inside the transaction that is open; how many rows that changed."""
+        """Run a statement for each row, in the open transaction; returns how many rows changed."""
         connection = self.connection()
         refuse(connection)
         before = connection.operation
@@ -212,12 +214,12 @@ class Engine:
     def exclusively(
         self, connection: ThreadConnection, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float
     ) -> T:
-        """Run a statement under the writer's lock, which this thread may have already."""
+        """Run a statement under the writer's lock, which this thread may already hold."""
         if self.writer_lock.is_mine():
             return connection.run(statement, params, fetch, timeout)
         return self.writer.holding(connection, lambda: connection.run(statement, params, fetch, timeout), timeout)
 
-    # -- callers that have no part in what their connection is in the middle of
+    # -- callers that may not use their thread's connection now: signal handlers, finalizers, other tasks
 
     def _read_apart(
         self,
@@ -228,9 +230,9 @@ class Engine:
         fetch: Fetch[T],
         timeout: float,
     ) -> T:
-        """On another connection: the caller sees what is committed. Raises: InUse: there can be none.
+        """Read on another connection, which sees committed rows. Raises: InUse: the strategy allows no other one.
 
-        In the block of its own that the program is in, the caller sees what the block has written.
+        If the program is in a transaction block of its own, the caller reads in that block.
         """
         if is_in_block(connection):
             return connection.run(statement, params, fetch, timeout)
@@ -252,7 +254,7 @@ class Engine:
         size: int,
         timeout: float,
     ) -> tuple[int, bytes | None]:
-        """The same, where this thread has no lock yet, or no more. Raises: InUse: it has, or there can be none."""
+        """Write on another connection. Raises: InUse: this thread holds the lock, or as `_read_apart`."""
         if self.strategy.locks_reads or self.writer_lock.is_mine():
             raise in_use(connection, problem)
         extra = self.pool.open_extra()
@@ -262,14 +264,14 @@ class Engine:
             self.pool.close_extra(extra)
 
     def transaction(self, timeout: float, *, block: bool = False) -> HeldTransaction:
-        """One of the caller's, to be entered; `block`: the program's own."""
+        """A transaction for the caller to enter; `block`: it is a block of the program."""
         return HeldTransaction(self.connection(), timeout, block=block)
 
     # -- the file
 
     def _look(self, now: float) -> None:
         self.file.check_in_place()
-        if self.file.has_new_log():  # connections that were opened without one would not keep it in its place
+        if self.file.has_new_log():  # connections that were opened without a log would not keep it in its place
             self.pool.reopen()
         self.coherence.looked = now
 
@@ -278,19 +280,19 @@ class Engine:
         return size_of(self.path)
 
     def identity(self, timeout: float) -> bytes:
-        """The id made with the file."""
+        """The id of the store."""
         if not self.opener.store_id:
             self.read("SELECT 1", (), row_count, 0.0, timeout)  # opens a connection, which reads it
         return self.opener.store_id
 
     def sync_fully(self) -> None:
-        """From now on a commit returns when the disk has it (`durability="full"`), on every connection."""
+        """Make commits on every connection wait for the disk from now on (`durability="full"`)."""
         if self.opener.durability != "full":
             self.opener.durability = "full"
             self.pool.reopen()
 
     def is_stale(self, path: str) -> bool:
-        """Whether the file, found at `path`, can only be used by another engine. Closes what is open of this one."""
+        """Whether the file at `path` needs a new engine; then closes the connections of this one."""
         if self.file.is_usable_at(path):
             return False
         self.file.lose_log(CLOSING_SECONDS)
@@ -300,10 +302,10 @@ class Engine:
         """Close all connections; a transaction that is open on one is rolled back.
 
         Raises:
-            StorageError: the log was removed, with writes that were acknowledged. All is closed nevertheless.
+            StorageError: the log was removed, with acknowledged writes. Everything is closed nevertheless.
         """
         if self.file.has_foreign_log():
-            with suppress(StoreError):  # what it does where the database was replaced
+            with suppress(StoreError):  # which it raises because the database was replaced
                 self.writer.take(Hold(), self.connection(), 0.0)
         failure = self._lost_log()
         self.usability.is_closed = True
@@ -318,30 +320,30 @@ class Engine:
     def _lost_log(self) -> StorageError | None:
         """The error for acknowledged commits that were lost with the log, unless it was raised before."""
         usability = self.usability
-        is_told = usability.is_forked or usability.is_closed or usability.failure
-        if self.read_only or is_told or not self.checkpoints.has_unfolded() or not self.file.is_log_lost():
+        is_reported = usability.is_forked or usability.is_closed or usability.failure
+        if self.read_only or is_reported or not self.checkpoints.has_unfolded() or not self.file.is_log_lost():
             return None
         return self.file.lose_log(CLOSING_SECONDS)
 
     # -- for the other engines on the file: `shared_database.Member`
 
     def has_any_connection(self) -> bool:
-        """Whether one is open, with a log or without."""
+        """Whether a connection is open, with a log or without."""
         return self.pool.has_open()
 
     def fail(self, error: str) -> None:
-        """From now on only this error comes of it."""
+        """Make every use raise this error from now on."""
         self.usability.failure = error
 
     def close_connections(self, seconds: float) -> None:
-        """Close all connections; one that is in a statement for longer is closed after it."""
+        """Close all connections, waiting for so long; one in a longer statement is closed after it."""
         self.pool.close_within(seconds)
 
     def _has_logged_connection(self) -> bool:
         return self.pool.has_open(logged=True)
 
     def disconnect(self, conn: sqlite3.Connection) -> None:
-        """Close a connection; with the last one goes what is cached."""
+        """Close a connection; closing the last one empties the caches."""
         if not self._has_logged_connection():
             self.coherence.drop()
         self.file.leave(conn)
@@ -349,7 +351,7 @@ class Engine:
     # -- fork
 
     def renew(self) -> list[sqlite3.Connection]:
-        """In a forked child: start anew. Returns the connections that were in use, which must live on."""
+        """In a forked child: start anew. Returns the connections that were in use, which must stay referenced."""
         in_use = self.pool.renew()
         self.file.forget()
         self.usability.is_forked = self.usability.is_forked or bool(in_use)

@@ -1,7 +1,7 @@
-"""Whether the names beside a database still are those of the log that this process writes to.
+"""Whether the log files beside a database are still those that this process writes to.
 
-A look at each name costs a write a sixth of its time, so the folder is looked at instead: its time of change tells of
-every name that came, went or was renamed in it, and no program can set that time back.
+Checking each name would add a sixth to the time of a write, so the folder is checked instead: its time of change
+shows every name that was added, removed or renamed, and no program can set that time back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from store.system.file_status import status_of
 Inode = tuple[int, int]
 _Folder = tuple[int, int, int]  # time of change, inode, device
 
-# How long a folder must have been as it is before the next change has another time for sure. The kernel's clock moves
-# on every 1 to 10 ms; some file systems store seconds, FAT every other one.
+# How long a folder must be unchanged before the next change surely gets another time. The kernel's clock advances
+# every 1 to 10 ms; some file systems store seconds, FAT every other one.
 STABLE_SECONDS = 0.05
 STABLE_COARSE_SECONDS = 3.0
 UNSTABLE = -1
@@ -26,7 +26,7 @@ _SECOND = 1_000_000_000
 
 
 class LogFiles:
-    """The write-ahead log of one database and its index, by their inodes, and the folder that has them."""
+    """The write-ahead log of one database and its index, by their inodes, and their folder."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -34,14 +34,14 @@ class LogFiles:
         self._opened: Descriptor | None = None
         self._number = -1
         self._logs: list[Inode] = []  # as long as a connection has them open
-        self._database: tuple[int, ...] | None = None  # as it was when the log was last in its place
-        self._seen: tuple[_Folder, float] | None = None  # the folder, and since when it has been so
+        self._database: tuple[int, ...] | None = None  # its stamp when the log was last in its place
+        self._seen: tuple[_Folder, float] | None = None  # the folder, and since when it is unchanged
         self._stable: Inode | None = None  # inode and device of a folder that is stable
         self._changed = UNSTABLE  # and its time of change
         self._looked = 0.0
 
     def learn(self) -> bool:
-        """Remember the log that is there, which a connection has just opened; whether there is one, and the same."""
+        """Remember the log that a connection has just opened; returns whether it exists and is the same as before."""
         found = self._find()
         if not self._logs and found:
             self._opened = _folder_at(self._folder)
@@ -51,11 +51,11 @@ class LogFiles:
         return bool(found) and found == self._logs
 
     def is_known(self) -> bool:
-        """Whether a connection with a log is open, or was until now."""
+        """Whether a connection with a log is open, or was until the last check."""
         return bool(self._logs)
 
     def forget(self) -> None:
-        """The last connection is closed."""
+        """Forget the log, since the last connection is closed."""
         self._logs, self._seen, self._changed, self._number = [], None, UNSTABLE, -1
         if self._opened is not None:
             self._opened.close()
@@ -78,14 +78,14 @@ class LogFiles:
         return None
 
     def begin(self) -> tuple[_Folder | None, float]:
-        """Before the database and its log are looked at, for `check`."""
+        """The state of the folder before the files are checked, to pass to `check`."""
         return self._look_at_folder() if self._logs else None, steady_clock()
 
     def check(self, begun: tuple[_Folder | None, float]) -> bool:
-        """Whether log and index are in place; a look at each. The database was found in its own.
+        """Whether log and index are in place, by a look at each; the database was found in its place.
 
         Raises:
-            StorageError: that cannot be told.
+            StorageError: a file cannot be checked.
         """
         logs = self._logs
         if not logs:
@@ -109,31 +109,31 @@ class LogFiles:
             return self._are_in_place(self._logs)
         except StorageError as exc:
             raise OutcomeUnknown(
-                f"{self._path}: a change was written, and it cannot be told whether others see it ({exc}); read the "
+                f"{self._path}: a change was written, but it is unknown whether others see it ({exc}); read the "
                 "record before you write it again",
                 errno=exc.errno,
                 path=self._path,
             ) from exc
 
     def _are_in_place(self, logs: list[Inode]) -> bool:
-        """Or another thread is closing the last connection just now, which takes them along after `forget`."""
+        """Whether they are; also if another thread is closing the last connection, which removes them."""
         return not logs or self._find() == logs or self._logs is not logs
 
     def is_there(self) -> bool:
-        """Whether the log is; its index may be gone."""
+        """Whether the log exists; its index may be gone."""
         return bool(self._logs) and inode_of(self._path + "-wal") == self._logs[0]
 
     def is_beside_another(self, inode: Inode) -> bool:
-        """Whether another database stands in the place of that one, and our log beside it."""
+        """Whether another database replaced that one, with our log still beside it."""
         return bool(self._logs) and inode_of(self._path) not in (None, inode) and self._has(self._logs)
 
-    # -- what may become of the log
+    # -- folding the log
 
     def may_be_folded(self) -> bool:
-        """Whether it is the one in its place; or it was removed, and nobody has written to the database since.
+        """Whether the log is in its place, or was removed and the database was not written to since.
 
-        A program that did has left its own log: to unlink it, it would need the database alone, which our locks
-        do not let it have. Or it has written to the database itself, which changes its time.
+        A program that wrote since has left its own log: to unlink it, it would need exclusive access to the database,
+        which our locks prevent. Or it has written to the database itself, which changes its time.
         """
         if self._has(self._logs):
             return True
@@ -142,12 +142,12 @@ class LogFiles:
         return is_removed and self._database is not None and self.database_stamp() == self._database
 
     def note_folded(self) -> None:
-        """The database was changed by ourselves, and the log is in place."""
+        """Record that this process changed the database, with the log in place."""
         if self._logs and self._has(self._logs):
             self._note_database()
 
     def database_stamp(self) -> tuple[int, ...] | None:
-        """What is at its path, and when that was changed."""
+        """The file at its path, and its time of change."""
         status = _status(self._path)
         return None if status is None else (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
@@ -157,7 +157,7 @@ class LogFiles:
     # -- the folder
 
     def _look_at_folder(self) -> _Folder | None:
-        """Before the names in it: a change from now on is seen, by them or by it."""
+        """The state of the folder; read before the names, so that no later change is missed."""
         if not hasattr(os, "O_DIRECTORY"):
             return None
         try:
@@ -177,13 +177,13 @@ class LogFiles:
             self._changed = folder[0]
 
     def _find(self) -> list[Inode]:
-        """Nobody removes these files while a connection is open; [] where one is missing. Raises: StorageError."""
+        """The inodes of log and index; [] if one is missing. Raises: StorageError."""
         log = status_of(self._path + "-wal")
         index = status_of(self._path + "-shm") if log is not None else None
         return [] if log is None or index is None else [(log.st_dev, log.st_ino), (index.st_dev, index.st_ino)]
 
     def _has(self, logs: list[Inode]) -> bool:
-        """Whether it is these; False where that cannot be told."""
+        """Whether log and index are these; False if that is unknown."""
         try:
             return self._find() == logs
         except StorageError:
@@ -191,7 +191,7 @@ class LogFiles:
 
 
 def inode_of(path: str) -> Inode | None:
-    """Device and inode of what the path names; None where it names nothing that can be reached."""
+    """Device and inode of the file at the path; None if there is none or it cannot be reached."""
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
 
@@ -208,7 +208,7 @@ def _mark(status: os.stat_result) -> _Folder:
 
 
 def _folder_at(path: str) -> Descriptor | None:
-    """None where it may only be searched, or cannot be opened: then each name is looked at."""
+    """The folder, opened; None if that fails, and then each name is checked."""
     try:
         return Descriptor(path, os.O_RDONLY | os.O_DIRECTORY)
     except (OSError, AttributeError):

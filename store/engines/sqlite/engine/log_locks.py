@@ -1,9 +1,9 @@
-"""What keeps a write-ahead log in its place for as long as this process has connections to it.
+"""Locks that keep a write-ahead log in its place for as long as this process has connections to it.
 
-The last connection to a database folds its log in and unlinks it, and SQLite tells that it is the last one by locking
-bytes of the database. The lock of this process goes with any `close()` of the file that the program makes, to read,
-hash or copy it, and another process then takes the log away. `RangeLocks` hold beside SQLite's own what no `close()`
-drops. Where the system has no such locks, `FileLock` keeps at least programs of this library from doing so.
+The last connection to a database folds its log in and unlinks it; SQLite detects that it is the last one by locking
+bytes of the database. If the program opens the file to read, hash or copy it, its `close()` drops the locks of this
+process, and another process then removes the log. `RangeLocks` hold locks in addition to SQLite's that no `close()`
+drops. On a system without such locks, `FileLock` at least keeps programs of this library from removing the log.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ try:
 except ImportError:
     fcntl = None  # type: ignore[assignment]
 
-# The bytes of a database that SQLite locks for readers, and for a connection that wants it alone: SHARED_FIRST and
-# SHARED_SIZE of its os.h. And the byte of the index that says that a process has it mapped, UNIX_SHM_DMS of its
-# os_unix.c: a process that finds it free truncates the file.
+# The bytes of a database that SQLite locks for readers, and for a connection that wants exclusive access:
+# SHARED_FIRST and SHARED_SIZE of its os.h. And the byte of the index that is locked while a process has it mapped,
+# UNIX_SHM_DMS of its os_unix.c: a process that finds it unlocked truncates the file.
 _SHARED = 0x40000002, 510
 _MAPPED = 128, 1
 _WAL = b"\2\2"  # bytes 18 and 19 of a database with a write-ahead log, https://www.sqlite.org/fileformat.html
@@ -34,25 +34,25 @@ _VERSIONS = slice(18, 20)
 
 
 class Locks(Protocol):
-    """Of one database in one process. All members are called under `wal_index.opening`."""
+    """The locks on one database in one process. All members are called under `wal_index.opening`."""
 
     def take(self) -> bool:
-        """Before SQLite opens the log; True at once where they are held, False where somebody is closing it."""
+        """Lock before SQLite opens the log; False if another process is closing it."""
 
     def take_index(self, path: str) -> bool:
-        """After it did; False where the index is not there any more."""
+        """Lock the index, after SQLite opened it; False if it does not exist any more."""
 
     def hand_over(self) -> bool:
-        """Before the last connection closes: from now on SQLite alone keeps others away. False: it cannot."""
+        """Rely on SQLite's own locks alone, before the last connection closes. False: they do not suffice."""
 
     def drop(self) -> None:
-        """After `hand_over`: the last connection may now fold the log in."""
+        """Unlock after `hand_over`, so that the last connection may fold the log in."""
 
     def keep_log(self) -> None:
-        """Instead of `drop`: the last connection leaves the log alone as it closes."""
+        """Instead of `drop`: make the last connection keep the log when it closes."""
 
     def release(self) -> None:
-        """After the last connection has closed."""
+        """Release everything, after the last connection has closed."""
 
 
 class RangeLocks:
@@ -97,7 +97,7 @@ class RangeLocks:
             range_locks.unlock(self._database.number, *_SHARED)
 
     def keep_log(self) -> None:
-        """Nothing is to be done: SQLite cannot have the database alone while it is locked."""
+        """Does nothing: SQLite cannot get exclusive access to the database while it is locked."""
 
     def release(self) -> None:
         with suppress(OSError):  # closed, they are unlocked as well
@@ -114,7 +114,7 @@ class RangeLocks:
 
 
 class FileLock:
-    """A shared lock on a file of its own, which other SQLite programs know nothing of."""
+    """A shared lock on a separate file, which other SQLite programs ignore."""
 
     SUFFIX = "-open"
 
@@ -138,14 +138,14 @@ class FileLock:
         return True
 
     def hand_over(self) -> bool:
-        """Whether nobody else has the log open, as far as this can tell."""
+        """Whether no other program of this library has the log open."""
         return self._file is None or self._flock(fcntl.LOCK_EX)
 
     def drop(self) -> None:
-        """It is kept until the connection is closed."""
+        """Does nothing: the lock is kept until the connection is closed."""
 
     def keep_log(self) -> None:
-        """Another connection, which may only read and so cannot have the database alone, is closed after that one."""
+        """Open another connection, to be closed last: it may only read, and so cannot get exclusive access."""
         self._reader = connect(self._database, "mode=ro")
         self._reader.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
@@ -167,5 +167,5 @@ class FileLock:
 
 
 def locks_on(path: str, inode: Inode) -> Locks:
-    """Those that this system has. Raises: OSError: the path names another file, or none, or it cannot be opened."""
+    """The locks of this system. Raises: OSError: the path names another file, or none, or it cannot be opened."""
     return RangeLocks(path, inode) if range_locks.AVAILABLE else FileLock(path)

@@ -1,4 +1,4 @@
-"""The questions of a watcher to SQLite: was anything committed, and which records are there now?"""
+"""The monitor of a watch: detects commits, and lists the current records."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from store.engines.contract import Fields
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all
+from store.engines.sqlite.engine.fetching import Fetch, NotText, fetch_all, header_of
 from store.engines.sqlite.opening.connection import BUSY_SECONDS
-from store.engines.sqlite.spill.files import header_of
 from store.errors import Corrupt, StorageError, StoreClosed, label
 from store.rows.row import Header, Mark, has_expired
 
@@ -23,8 +22,8 @@ NO_WAIT = 0.0  # seconds: a watcher asks again soon, and may be on an event loop
 class SqliteMonitor:
     """The contract `Monitor` of `store.engines.contract`.
 
-    `PRAGMA data_version` compares the header that every commit changes, but tells a connection only what others
-    have committed (https://www.sqlite.org/pragma.html#pragma_data_version): hence one that never writes, its own.
+    `PRAGMA data_version` compares the header that every commit changes, but shows a connection only the commits of
+    others (https://www.sqlite.org/pragma.html#pragma_data_version), so the monitor has its own, which never writes.
     """
 
     def __init__(self, engine: Engine, namespace: str) -> None:
@@ -45,7 +44,7 @@ class SqliteMonitor:
         return self._read(sql.DATA_VERSION, (), _version)
 
     def since(self, version: object) -> None:
-        """SQLite does not tell what was changed."""
+        """None: SQLite does not report which records changed."""
 
     def marks(self, prefix: str, after: str | None, limit: int) -> list[Mark]:
         lower, upper = sql.bounds(prefix, after, False)
@@ -56,7 +55,7 @@ class SqliteMonitor:
             left = limit - len(found)
             marks = self._rows(sql.NAME_PAGES[Fields.MARK, upper is not None, False], (place, *ends[1:], left))
             found += self._checked(mark for mark in marks if not _is_no_text(mark.name))
-            if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # else there is no end of pages
+            if marks and not sql.as_bytes(marks[-1].name) >= sql.as_bytes(place):  # otherwise paging would never end
                 raise self._damaged("the order of its names")
             if len(found) == limit or len(marks) < left:
                 return found
@@ -75,7 +74,7 @@ class SqliteMonitor:
 
     def close(self) -> None:
         self._closed = True
-        if os.getpid() == self._owner:  # else its guard may be held for ever
+        if os.getpid() == self._owner:  # in a forked child its guard may be locked for ever
             self._engine.pool.close_extra(self._slot)
 
     def _rows(self, statement: str, values: Sequence[Any]) -> list[Mark]:
@@ -95,10 +94,10 @@ class SqliteMonitor:
         return self._slot.run(statement, values, fetch, NO_WAIT)
 
     def _check(self) -> None:
-        """The file is looked at each time: on one that was deleted nothing would ever change again."""
+        """Check the file each time: a deleted file would never change again."""
         self._engine.usability.check()
         if self._closed:
-            raise StoreClosed(f"what watched {self._engine.path} was closed; watch it again")
+            raise StoreClosed(f"the watch on {self._engine.path} was closed; watch it again")
         self._engine.file.check_in_place()
 
     def _damaged(self, what: str) -> Corrupt:
@@ -113,7 +112,7 @@ _name = attrgetter("name")
 
 
 def _version(cursor: sqlite3.Cursor) -> object:
-    """Of this connection: one that was opened since, after a fork for example, counts anew."""
+    """The version of this connection: a new connection, after a fork for example, counts anew."""
     return cursor.connection, cursor.fetchone()[0]
 
 

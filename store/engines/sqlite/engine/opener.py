@@ -1,4 +1,4 @@
-"""Opening the connections of one engine, and making sure that each is to its file."""
+"""Opens the connections of one engine, and checks that each is to its file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Opener:
 
     def __init__(self, opening: Opening, file: DatabaseFile, usability: Usability) -> None:
         self.store_id = b""
-        """The id made with the file, once a connection was opened."""
+        """The id of the store, once a connection was opened."""
         self.durability = "full" if opening.strategy.syncs_commits else "normal"
         self._connect = opening.connect
         self._strategy = opening.strategy
@@ -32,7 +32,7 @@ class Opener:
         self._usability = usability
 
     def open(self, connection: ThreadConnection) -> sqlite3.Connection:
-        """Raises: StoreError: the engine is closed, or the file is another one by now. sqlite3.Error."""
+        """Open a connection. Raises: StoreError: the engine is closed, or the file was replaced. sqlite3.Error."""
         self._usability.check()
         self._file.check_in_place()
         with wal_index.opening():
@@ -50,11 +50,11 @@ class Opener:
             except BaseException:
                 self._file.leave(conn)
                 raise
-            connection.conn = conn  # here, that nobody takes another one for the last
+            connection.conn = conn  # set here, so that no other connection is taken for the last one
             return conn
 
     def close(self) -> None:
-        """It opens no more; a private copy that a reader may have goes with the function that opens it."""
+        """Open no more connections; the private copy of a reader is removed with the function that opens it."""
         self._connect = _nowhere
 
     def _check_journal(self, logged: bool) -> None:
@@ -66,7 +66,7 @@ class Opener:
             raise other_mode(self._file.path, self._strategy)
 
     def _check_identity(self, conn: sqlite3.Connection) -> None:
-        """An inode comes back once nobody has it open: the id made with the file does not."""
+        """Check the store's id: the system reuses the inode of a file that is not open any more."""
         path = self._file.path
         try:
             found: bytes = conn.execute(sql.STORE_ID).fetchone()[0]

@@ -1,7 +1,7 @@
-"""What all engines of one process share of a database with a write-ahead log: its locks, and which log it is.
+"""The state of a database with a write-ahead log that all engines of one process share: its locks, and its log.
 
-An engine joins before SQLite opens the log, and its connections leave as they are closed. Everything here is under
-`wal_index.opening`, so that nobody opens a connection while the last one is being closed, nor forks.
+An engine joins before SQLite opens the log, and its connections leave when they are closed. Everything here runs
+under `wal_index.opening`, so that no thread opens a connection, or forks, while the last one is being closed.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from store.engines.sqlite.engine.log_files import Inode, LogFiles, inode_of
 from store.engines.sqlite.engine.log_locks import locks_on
 from store.engines.sqlite.errors import busy
 
-# Where the commits are after the log was taken away.
-IN_LOG = "what was committed is in the log that is there"
-IN_DATABASE = "what was committed before is in the database"
-LOST = "what was committed since the last checkpoint may be lost with it"
+# Where the commits are after the log was removed.
+IN_LOG = "the commits are in the log that is there"
+IN_DATABASE = "the earlier commits are in the database"
+LOST = "commits since the last checkpoint may be lost with it"
 
-# Weak: an interrupt may lose an engine on the way, and what it held would be held for good.
+# Weak: an interrupt may drop an engine before it leaves, and its locks would then be held for ever.
 _shared: WeakValueDictionary[Inode, SharedDatabase] = WeakValueDictionary()
 
 
 class Member(Protocol):
-    """An engine, as the others see it."""
+    """An engine, as the other engines on the file use it."""
 
     def has_any_connection(self) -> bool:
-        """Whether one is open, with a log or without."""
+        """Whether a connection is open, with a log or without."""
 
     def fail(self, error: str) -> None:
-        """From now on only this error comes of it."""
+        """Make every use raise this error from now on."""
 
     def close_connections(self, seconds: float) -> None:
-        """Close its connections; one that a thread is using is waited for so long, and else is closed after that."""
+        """Close its connections, waiting for so long; one in a longer statement is closed after it."""
 
 
 class SharedDatabase:
-    """Of one database, by its device and inode; there is one for as long as the process has connections to it."""
+    """The shared state of one database, by device and inode, for as long as the process has connections to it."""
 
     def __init__(self, path: str, inode: Inode) -> None:
         self.logs = LogFiles(path)
@@ -52,17 +52,17 @@ class SharedDatabase:
         self._may_be_missed = True  # whether commits may be lost with the log
 
     def join(self, member: Member) -> None:
-        """Before `member` opens a connection.
+        """Prepare for `member` to open a connection.
 
         Raises:
-            sqlite3.OperationalError: somebody is just closing the log, or still has one here that was removed.
+            sqlite3.OperationalError: another process is closing the log, or this one still uses a removed log.
         """
         if self._has_lost_log or not self._locks.take():
             raise busy()
         self._members.add(member)
 
     def opened(self) -> None:
-        """After it opened one with a log: nobody takes that away any more. Raises: as `join`."""
+        """Lock the log in its place, after a connection with a log was opened. Raises: as `join`."""
         if not self._locks.take_index(self._path) or not self.logs.learn():
             raise busy()
 
@@ -71,8 +71,8 @@ class SharedDatabase:
         return not any(member.has_any_connection() for member in list(self._members))
 
     def leave(self, conn: sqlite3.Connection | None) -> None:
-        """Close a connection, which no thread has any more; the last one folds in the log, if that is ours."""
-        if self._owner != os.getpid():  # the locks are the parent's as well
+        """Close a connection that no thread uses; closing the last one folds in the log, if that is ours."""
+        if self._owner != os.getpid():  # in a forked child; the locks belong to the parent as well
             close(conn)
             return
         try:
@@ -91,16 +91,16 @@ class SharedDatabase:
                     self.release()
 
     def release(self) -> None:
-        """Nothing is open any more."""
+        """Release the locks, since no connection is open any more."""
         if _shared.get(self.inode) is self:
             del _shared[self.inode]
             self.logs.forget()
             self._locks.release()
 
     def lose_log(self, seconds: float) -> bool:
-        """The log is not the one that was opened: close every connection of this process, which says so from now on.
+        """Close every connection of this process after the log was replaced; each use reports that from now on.
 
-        One that another thread is using is waited for, so many seconds each. Returns whether something may be lost.
+        Waits up to `seconds` for each connection that another thread is using. Returns whether commits may be lost.
         """
         with wal_index.opening():
             is_first, self._has_lost_log = not self._has_lost_log, True
@@ -115,7 +115,7 @@ class SharedDatabase:
         return self._may_be_missed
 
     def _allow_folding(self) -> None:
-        """The order matters: until SQLite has closed, one lock or the other keeps everybody else's last close off."""
+        """The order matters: until SQLite has closed, one of the two locks keeps others from closing last."""
         if self.logs.may_be_folded() and self._locks.hand_over() and self.logs.may_be_folded():
             self.logs.forget()
             self._locks.drop()
@@ -140,7 +140,7 @@ def close(conn: sqlite3.Connection | None) -> None:
 
 
 def join(path: str, inode: Inode, member: Member) -> SharedDatabase:
-    """What is shared of a database, the same for all engines on it; `opening` is held.
+    """The shared state of a database, one object for all engines on it; `opening` is held.
 
     Raises:
         OSError: the path names another file, or none, or it cannot be opened. sqlite3.OperationalError.
@@ -158,5 +158,5 @@ def join(path: str, inode: Inode, member: Member) -> SharedDatabase:
 
 
 def renew() -> None:
-    """In a forked child, before anything else: what is locked is the parent's, so it is closed and never unlocked."""
+    """In a forked child, before anything else: close the parent's locked files without unlocking them."""
     _shared.clear()

@@ -1,6 +1,6 @@
 """The connection of one thread or greenlet, and the operation and the transaction that it is in.
 
-One file, though a long one: what a statement checks, and what an interrupt or a fork leaves, is the same state.
+One file because statements, transactions, interrupts and forks all check and change the state of one connection.
 """
 
 from __future__ import annotations
@@ -65,20 +65,20 @@ class Host(Protocol):
 
 
 class Work:
-    """What has been done in the open transaction: one for all that are nested in it."""
+    """The changes in the open transaction, including those nested in it."""
 
     __slots__ = ("anything", "changes", "depth", "header", "timeout", "touched")
 
     def __init__(self, header: bytes | None, changes: int, timeout: float) -> None:
-        self.header = header  # that of the index before it
-        self.changes = changes  # rows that the connection had changed before it
+        self.header = header  # of the index before the transaction
+        self.changes = changes  # rows that the connection had changed before the transaction
         self.timeout = timeout
         self.depth = 0  # of savepoints
-        self.touched: list[tuple[str, str]] = []  # in what is rolled back inside it as well
+        self.touched: list[tuple[str, str]] = []  # including names in nested transactions that were rolled back
         self.anything = False
 
     def touch(self, touched: Touched) -> None:
-        """Remember what a statement may have changed."""
+        """Remember the names that a statement may have changed."""
         if touched is None:
             self.anything = True
         else:
@@ -88,13 +88,13 @@ class Work:
 class ThreadConnection:
     """A connection, opened on first use and closed before a fork. The contract `Place` of transactions.
 
-    `guard` is held during each statement, by `with` alone, so that an interrupt cannot leave it locked and
-    a fork can tell an idle connection from one in use.
+    `guard` is held during each statement, only by `with`, so that an interrupt cannot leave it locked and a fork
+    recognises an idle connection.
     """
 
     __slots__ = (
-        "budget", "conn", "connect", "guard", "host", "is_outdated", "is_parked", "life", "logged", "operation",
-        "outermost", "owner", "path", "put_off", "running", "transaction", "work", "writes",
+        "budget", "conn", "connect", "deferred", "guard", "host", "is_outdated", "is_parked", "life", "logged",
+        "operation", "outermost", "owner", "path", "running", "transaction", "work", "writes",
     )  # fmt: skip
 
     def __init__(self, path: str, connect: Callable[[ThreadConnection], sqlite3.Connection], host: Host) -> None:
@@ -103,17 +103,17 @@ class ThreadConnection:
         self.connect = connect
         self.host = host
         self.guard = threading.RLock()
-        self.life: running.Life | None = None  # of the thread or greenlet that has it; None: it outlives any
+        self.life: running.Life | None = None  # of the thread or greenlet that owns it; None: no owner
         self.operation: FrameType | None = None
-        """The frame of the innermost operation of the engine's that its owner is in."""
-        self.put_off: list[Later] = []  # what finalizers left to be done after the operation
+        """The frame of the innermost engine operation that its owner is in."""
+        self.deferred: list[Later] = []  # work of finalizers, to be done after the operation
         self.conn: sqlite3.Connection | None = None
-        self.logged = False  # whether the connection has the write-ahead log open; then it has until it is closed
+        self.logged = False  # whether the connection has the write-ahead log open, until it is closed
         self.running = False
-        self.writes = False  # whether the connection is known to be one that can
+        self.writes = False  # whether the connection is known to be able to write
         self.is_outdated = False  # to be opened again with other settings
-        self.is_parked = False  # closed, and its guard kept, for a fork
-        self.owner = running.ident()  # whose `transaction` is
+        self.is_parked = False  # closed for a fork, with its guard held
+        self.owner = running.ident()  # the thread of `transaction`
         self.transaction: ref[HeldTransaction] | None = None
         self.outermost: ref[HeldTransaction] | None = None
         self.work: Work | None = None
@@ -121,10 +121,10 @@ class ThreadConnection:
     # -- statements
 
     def run(self, sql: str, params: Sequence[Any], fetch: Fetch[T], timeout: float) -> T:
-        """What `fetch` makes of the statement's cursor; waits while another program holds SQLite's lock.
+        """The result of `fetch` on the statement's cursor; waits while another program holds SQLite's lock.
 
         Raises:
-            StoreError: what SQLite raised, translated.
+            StoreError: SQLite's error, translated.
         """
         deadline = None
         is_again = False
@@ -146,8 +146,8 @@ class ThreadConnection:
                             cursor.close()
                             raise
                         finally:
-                            # Under the guard still: closed with a statement that is not at its end, SQLite keeps the
-                            # files open (https://www.sqlite.org/c3ref/close.html), and a fork would hand them down.
+                            # Still under the guard: if it is closed with an unfinished statement, SQLite keeps the
+                            # files open (https://www.sqlite.org/c3ref/close.html), and a fork would inherit them.
                             del cursor
                     finally:
                         self.running = False
@@ -162,7 +162,7 @@ class ThreadConnection:
                 deadline = wait(exc, self.path, deadline, timeout)
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """One statement for each row, inside a transaction; how many rows that changed."""
+        """Run a statement for each row, inside a transaction; returns how many rows changed."""
         try:
             with self.guard:
                 conn = self.ready()
@@ -173,16 +173,16 @@ class ThreadConnection:
             raise translate(exc, self.path) from exc
 
     def _check_writes(self, begun: sqlite3.Cursor) -> None:
-        """On a connection for reading only BEGIN IMMEDIATE begins to read, and the first write would fail."""
+        """Check that it can write: on a read-only connection BEGIN IMMEDIATE succeeds, and the first write fails."""
         if not self.writes:
             begun.connection.execute(CHANGES_NOTHING)
             self.writes = True
 
     def _reads_any_text(self, error: SqliteError, sql: str) -> bool:
-        """Whether the statement is worth another attempt: now text that is not UTF-8 comes as bytes.
+        """Whether to retry the statement, with text that is not UTF-8 returned as bytes.
 
-        Anyone who can write the file can plant a row of such text: it must not stand in the way of the others. Not
-        so from the beginning, because each column of text then takes a call.
+        A person who can write the file can plant a row of such text, which must not block the others. It is not the
+        default because each text column then costs a call.
         """
         conn = self.conn
         if conn is None or conn.text_factory is not str or not is_of_text(error):
@@ -191,18 +191,18 @@ class ThreadConnection:
         return sql.startswith(("SELECT", "BEGIN", "WITH", "\nWITH"))
 
     def _has_grown(self, error: SqliteError) -> bool:
-        """Whether a statement came to the end of its budget, and the database is larger now than that was made for.
+        """Whether a statement used up its budget because the database has grown since the budget was made.
 
-        One that writes is not repeated in a transaction: SQLite has rolled that back.
+        A statement that writes is not repeated in a transaction: SQLite has rolled that back.
         """
         if not is_interrupted(error) or not self.budget.grow():
             return False
         return self.transaction is None or (self.conn is not None and self.conn.in_transaction)
 
     def _can_write_again(self, error: SqliteError) -> bool:
-        """Whether another connection is worth an attempt, where this one turned out to be for reading only.
+        """Whether to retry on a new connection because this one turned out to be read-only.
 
-        SQLite does so where it cannot open the file for writing, if only for a moment, and leaves it at that
+        SQLite falls back to reading if it cannot open the file for writing, even for a moment, and does not try again
         (unixOpen, unixOpenSharedMemory in its os_unix.c). The next statement outside a transaction opens it again.
         """
         if not is_read_only(error):
@@ -213,7 +213,7 @@ class ThreadConnection:
     # -- opening and closing
 
     def ready(self) -> sqlite3.Connection:
-        """The connection, opened, and rid of what an interrupt left open. Under the guard."""
+        """The connection, opened if necessary, without a transaction that an interrupt left. Under the guard."""
         conn = self.conn
         if conn is not None and self.transaction is None and (conn.in_transaction or self.is_outdated):
             conn.rollback()
@@ -230,20 +230,20 @@ class ThreadConnection:
     def close(self) -> None:
         """Close the connection; the next use opens one again."""
         with self.guard:
-            conn, self.conn = self.conn, None  # first, so that of two that close at once one sees that it is the last
+            conn, self.conn = self.conn, None  # first, so that one of two closing threads sees that it is the last
             if conn is not None:
                 self.host.disconnect(conn)
 
     def close_for_good(self, connect: Callable[[ThreadConnection], sqlite3.Connection]) -> None:
-        """The same; the next use calls `connect`, which raises."""
+        """Close the connection; the next use calls `connect`, which raises."""
         with self.guard:
             self.close()
             self.connect = connect
 
     def close_within(self, seconds: float, *, if_idle: bool) -> None:
-        """Close it, waiting for so long for a statement that is running; `if_idle`: not in a transaction.
+        """Close it, waiting for so long for a running statement; `if_idle`: only outside of transactions.
 
-        One that cannot be closed now is closed before its next statement, unless it was only to be closed if idle.
+        A connection that cannot be closed now is closed before its next statement, unless `if_idle`.
         """
         if self.guard.acquire(timeout=seconds):
             with self.guard:
@@ -254,13 +254,13 @@ class ThreadConnection:
             self.is_outdated = True
 
     def inherit(self, other: ThreadConnection) -> None:
-        """Take over the connection of a thread that has ended, where there is none yet."""
+        """Take over the connection of a thread that has ended, if this one is not open."""
         other.roll_back()
         with other.guard, self.guard:
             if self.conn is None and other.conn is not None and not other.is_outdated:
                 self.logged, self.writes = other.logged, other.writes
-                # In this order: a process that has none for a moment would let go of the index. And in one statement:
-                # a signal handler that came between two would find one connection in both, and close it.
+                # In this order: a process without a connection, even for a moment, would release the index. And in
+                # one statement: a signal handler between two would find the connection in both, and close it.
                 self.conn, other.conn = other.conn, None
 
     def is_orphaned(self) -> bool:
@@ -268,28 +268,28 @@ class ThreadConnection:
         return self.life is not None and self.life.is_over()
 
     def is_idle(self) -> bool:
-        """Whether the connection is in no statement and no transaction. Under the guard."""
+        """Whether the connection is neither in a statement nor in a transaction. Under the guard."""
         return not self.running and not (self.conn is not None and self.conn.in_transaction)
 
     # -- its transaction
 
     def current(self) -> HeldTransaction | None:
-        """The transaction that the caller is in; what an interrupt left of one is undone.
+        """The transaction that the caller is in; one that an interrupt ended is rolled back.
 
-        None in a signal handler or a finalizer that struck an operation of this thread, and in another task.
+        None in a signal handler or a finalizer that interrupts an operation of this thread, and in another task.
         """
-        return None if self.transaction is None or conflict(self) is not None else self.settled()
+        return None if self.transaction is None or conflict(self) is not None else self.live_transaction()
 
     def own_transaction(self) -> HeldTransaction | None:
-        """The one that its owner began, including one that an interrupt ended."""
+        """The transaction that its owner began, also one that an interrupt ended."""
         transaction = self.transaction  # read once: a finalizer may end it between two looks
         return None if transaction is None else transaction()
 
-    def settled(self) -> HeldTransaction | None:
-        """The same as `current` inside an operation, which no other one can have struck.
+    def live_transaction(self) -> HeldTransaction | None:
+        """Like `current`, for an operation that has already checked that it interrupts no other one.
 
-        Where an interrupt left an inner block and was caught in the outer one, that is the outer one, which has
-        ended as well: its next write says so.
+        If an interrupt left an inner block and was caught in the outer one, this is the outer transaction, which has
+        ended as well: its next write raises an error.
         """
         reference = self.transaction  # read once, as above
         if reference is None:
@@ -306,8 +306,8 @@ class ThreadConnection:
         return outermost
 
     def roll_back(self) -> None:
-        """End what is open on the connection; never raises: a connection that cannot roll back is closed."""
-        if self.host.usability.is_forked:  # it is the parent's
+        """Roll back the open transaction; never raises: a connection that cannot roll back is closed."""
+        if self.host.usability.is_forked:  # the transaction belongs to the parent
             self.transaction = None
             return
         with self.guard:
@@ -318,19 +318,19 @@ class ThreadConnection:
                 except sqlite3.Error:
                     self.close()
 
-    def end_put_off(self) -> None:
-        """Do what finalizers left, unless its owner is still inside something of the library's own."""
+    def run_deferred(self) -> None:
+        """Run the deferred work of finalizers, unless its owner is still inside an operation of the library."""
         transaction = self.own_transaction()
         if self.operation is None and (transaction is None or transaction.is_program_own()):
-            while self.put_off:
-                self.put_off.pop()
+            while self.deferred:
+                self.deferred.pop()
 
     # -- the contract `Place` of `store.engines.transaction`
 
     def begin(self, hold: Hold, timeout: float) -> None:
-        """Take the writer's lock for `hold`, and begin to write.
+        """Acquire the writer's lock for `hold`, and begin.
 
-        IMMEDIATE: a deferred transaction that reads first fails at its first write.
+        IMMEDIATE, because a deferred transaction that reads first fails at its first write.
         """
         self.host.writer.take(hold, self, timeout)
         self.owner = hold.thread
@@ -338,25 +338,25 @@ class ThreadConnection:
         self.work = Work(self.host.coherence.header(), self._changes(), timeout)
 
     def commit(self, hold: Hold) -> None:
-        """Raises: StoreError: nothing was committed, or it went into a log that nobody else reads."""
+        """Raises: StoreError: nothing was committed, or only to a log that no other process reads."""
         work, host = self.work, self.host
         assert work is not None
-        host.file.check_in_place()  # it may have begun long ago
+        host.file.check_in_place()  # the transaction may have begun long ago
         self._execute("COMMIT")
         host.file.check_log()
-        if work.header is not None and self._changes() != work.changes:  # else any change is somebody else's
+        if work.header is not None and self._changes() != work.changes:  # else any change is another process's
             host.coherence.committed(work.header, None if work.anything else work.touched)
 
     def committed(self) -> None:
-        """After the commit, the writer's lock still held: a checkpoint, if one is due."""
+        """Run a checkpoint after the commit if one is due; the writer's lock is still held."""
         self.host.writer.committed(self)
 
     def give(self, hold: Hold) -> None:
-        """Give the writer's lock back; nothing happens where `hold` does not have it."""
+        """Release the writer's lock; does nothing if `hold` does not have it."""
         self.host.writer.give(hold)
 
     def savepoint(self) -> int:
-        """The depth of a new one."""
+        """Begin a savepoint; returns its depth."""
         assert self.work is not None
         depth = self.work.depth + 1
         self._execute(f"SAVEPOINT nested_{depth}")
@@ -364,7 +364,7 @@ class ThreadConnection:
         return depth
 
     def release(self, savepoint: int) -> None:
-        """Keep the changes since the savepoint, as a part of the transaction around it."""
+        """Keep the changes since the savepoint, as part of the enclosing transaction."""
         self._execute(f"RELEASE nested_{savepoint}")
         assert self.work is not None
         self.work.depth = savepoint - 1
@@ -376,10 +376,10 @@ class ThreadConnection:
             self._execute(f"ROLLBACK TO nested_{savepoint}")
             self._execute(f"RELEASE nested_{savepoint}")
         self.work.depth = savepoint - 1
-        self.work.anything = True  # rows changed that no commit will have changed
+        self.work.anything = True  # the count of changed rows includes those that were rolled back
 
     def check_open(self, *, is_inside: bool) -> None:
-        """Raises: StoreError: nothing may be written: the store is closed, or the transaction has ended already."""
+        """Raises: StoreError: the store is closed, or the transaction has ended already."""
         self.host.usability.check()
         if is_inside and not self._is_in_transaction():
             self.host.usability.check()  # another thread may have closed the store just now
@@ -409,13 +409,13 @@ class ThreadConnection:
     # -- fork
 
     def park(self, deadline: float) -> None:
-        """Before a fork: wait until nothing runs on the connection, close it, and keep it from opening.
+        """Before a fork: wait until the connection is idle, close it, and keep it from opening.
 
-        Statements of other threads end soon, and most transactions too. The caller's own does not.
+        Statements of other threads end soon, and so do most transactions; a transaction of the caller does not.
         """
         mine = self.owner == running.ident()
-        if mine and conflict(self) is None and self.settled() is None:
-            self.roll_back()  # what an interrupt left
+        if mine and conflict(self) is None and self.live_transaction() is None:
+            self.roll_back()  # a transaction that an interrupt left
         while self.guard.acquire(timeout=max(0.0, deadline - steady_clock())):
             if self.is_idle():
                 self.close()
@@ -427,7 +427,7 @@ class ThreadConnection:
             time.sleep(RETRY_SECONDS)
 
     def unpark(self) -> None:
-        """After it, in the parent."""
+        """After a fork, in the parent."""
         self.is_parked = False
-        with suppress(RuntimeError):  # the guard was not to be had
+        with suppress(RuntimeError):  # `park` did not get the guard
             self.guard.release()

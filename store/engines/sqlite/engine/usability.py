@@ -1,4 +1,4 @@
-"""Whether an engine may still be used, and the error that says why not."""
+"""Whether an engine may still be used, and the error if it may not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from store.errors import StorageError, StoreClosed, StoreError
 
 
 class Usability:
-    """Of one engine: until it is closed, its log is lost, or a fork comes in the middle of a transaction."""
+    """The usability of one engine, which ends when it is closed, loses its log, or is forked in a transaction."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -16,7 +16,7 @@ class Usability:
         self.is_forked = False
         """This process was forked while a connection to the file was in use, and must not touch it."""
         self.failure = ""
-        """Why nothing can be done any more."""
+        """Why the engine cannot be used any more."""
 
     def check(self) -> None:
         """Raises: StoreError: this process was forked while the file was in use. StoreClosed. StorageError."""
@@ -33,7 +33,7 @@ class Usability:
 
 
 def forked(path: str) -> StoreError:
-    """The error in a forked child for a file that its parent was using at that moment."""
+    """The error in a forked child for a file that its parent was using at the fork."""
     return StoreError(
         f"{path} was in a transaction when this process was forked from another, and cannot be used here: "
         'fork outside of transactions, or use spawn (multiprocessing.get_context("spawn"))'

@@ -1,9 +1,9 @@
-"""The header of SQLite's WAL index, mapped read-only: it changes with every commit that anybody makes.
+"""The header of SQLite's WAL index, mapped read-only: it changes with every commit of any process.
 
-The file `<database>-shm` begins with two copies of a 48-byte header, which each commit rewrites and which SQLite
-itself compares to tell whether its page cache is still good (https://www.sqlite.org/walformat.html, "WAL-Index
-Header"; the first copy is written last). A map is only good while this process has a connection open that has read
-through it: the last connection anywhere deletes the file, and the next one makes another.
+The file `<database>-shm` begins with two copies of a 48-byte header. Each commit rewrites them, and SQLite compares
+them to check whether its page cache is still valid (https://www.sqlite.org/walformat.html, "WAL-Index Header"; the
+first copy is written last). A map is only valid while this process has an open connection that has read through it:
+the last connection of all processes deletes the file, and the next one creates another.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from store.engines.capabilities import HEADER
 from store.system import range_locks
 from store.system.descriptors import READ
 
-# iChange, one more with each commit, and the salts of the log, others once it is begun anew; in the machine's order.
+# iChange, which grows by one with each commit, and the salts of the log, which change when it restarts; native order.
 _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _SALTS = slice(32, 40)
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
-_MAPPED = 136  # both headers, and what is known of checkpoints and readers
+_MAPPED = 136  # both headers, and the state of checkpoints and readers
 _map = partial(mmap.mmap, length=_MAPPED, access=mmap.ACCESS_READ, **_OPTIONS)
 
-KEPT = 8  # files of which nothing is open here but ours: SQLite may be opening one of them again just now
-FEW = 32  # files that are looked at each time; more only at every fourth part of so many calls
+KEPT = 8  # files that only we have open in this process: SQLite may be reopening one of them now
+FEW = 32  # files that are checked at each call; more than that only once in a quarter as many calls
 
 
 class OpenFile:
-    """What this process has of one file: descriptors, and the map, which hides one more before Python 3.13."""
+    """The descriptors and the map of one file in this process; before Python 3.13 the map hides one more."""
 
     def __init__(self, descriptors: list[int], inode: tuple[int, int] = (0, 0)) -> None:
         self.descriptors = descriptors
         self.inode = inode
-        self.holders: WeakSet[Held] = WeakSet()  # from `hold` to `let_go`; an interrupt may lose one on the way
-        self.maps: list[mmap.mmap] = []  # one, once it is asked for
+        self.holders: WeakSet[Held] = WeakSet()  # from `hold` to `let_go`; an interrupt may drop one in between
+        self.maps: list[mmap.mmap] = []  # at most one, made on first use
 
     def index(self) -> mmap.mmap:
         if not self.maps:
-            # Made and kept in one call: an interrupt in between would have it collected, and with it the locks.
+            # Made and stored in one call: an interrupt in between would collect the map, and drop the locks.
             self.maps.extend(map(_map, self.descriptors[:1]))
         return self.maps[0]
 
     @property
     def number(self) -> int:
-        """The descriptor whose locks count."""
+        """The descriptor that holds the locks."""
         return self.descriptors[0]
 
     def count(self) -> int:
-        """How many descriptors there are, the hidden one as well."""
+        """How many descriptors there are, including the hidden one."""
         return len(self.descriptors) + (len(self.maps) if "trackfd" not in _OPTIONS else 0)
 
     def close(self) -> None:
-        """A thread that still uses the map gets a ValueError from it."""
+        """Close map and descriptors; a thread that still uses the map gets a ValueError."""
         for index in self.maps:
             index.close()
         for descriptor in self.descriptors:
@@ -71,7 +71,7 @@ class OpenFile:
 
 
 class Held:
-    """A descriptor that stays open until it is given to `let_go`, or is gone."""
+    """A descriptor that stays open until it is passed to `let_go` or collected."""
 
     __slots__ = ("__weakref__", "file", "number")
 
@@ -84,13 +84,13 @@ class Held:
 # By device and inode. Closing any descriptor of a file drops all POSIX locks of the process on it, and SQLite's own
 # are on this very file: nothing here is closed, nor left to the garbage collector, while SQLite has it open.
 _files: dict[tuple[int, int], OpenFile] = {}
-_new: list[int] = []  # opened, and not among them yet
-_pace = {"calls": 0, "used": 0}  # of `release_unused`: since it last looked; how many files were then in use
+_new: list[int] = []  # opened, and not registered yet
+_pace = {"calls": 0, "used": 0}  # of `release_unused`: calls since its last check; files in use at that check
 _files_lock = threading.RLock()
 
 
 def index_of(path: str) -> mmap.mmap | None:
-    """The map of the WAL index of the database at `path`; None where there is none that can be mapped.
+    """The map of the WAL index of the database at `path`; None if there is none or it cannot be mapped.
 
     On Windows SQLite could not delete a file that is open here.
     """
@@ -101,12 +101,12 @@ def index_of(path: str) -> mmap.mmap | None:
             status = os.stat(path + "-shm", follow_symlinks=False)
             known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
             return known.index()
-        except (OSError, ValueError):  # ValueError: it is shorter than a header, for it is only being made
+        except (OSError, ValueError):  # ValueError: it is shorter than a header, since it is just being created
             return None
 
 
 def hold(path: str, inode: tuple[int, int] | None = None) -> Held:
-    """A descriptor of a database, or of its index, that stays open until `let_go`; of that inode, if one is given.
+    """A descriptor of a database or its index, open until `let_go`; of that inode, if one is given.
 
     Raises:
         OSError: it cannot be opened, or the path names another file (ESTALE).
@@ -120,7 +120,7 @@ def hold(path: str, inode: tuple[int, int] | None = None) -> Held:
 
 
 def let_go(held: Held, *, at_once: bool) -> None:
-    """Close it when nothing else here has the file open; `at_once`: now, if it can be told and nobody holds it."""
+    """Close it once this process does not use the file otherwise; `at_once`: now, if that is known to be the case."""
     with _files_lock:
         file = held.file
         file.holders.discard(held)
@@ -129,7 +129,7 @@ def let_go(held: Held, *, at_once: bool) -> None:
 
 
 def _is_locked_here(file: OpenFile) -> bool:
-    """Whether SQLite, ours or one that the program uses, has a lock of this process on it, which would be dropped."""
+    """Whether SQLite, ours or another copy in this process, has a lock on it, which a close would drop."""
     holder = range_locks.holder(file.number)
     if holder is None or holder == os.getpid():
         return holder is not None
@@ -138,7 +138,7 @@ def _is_locked_here(file: OpenFile) -> bool:
 
 @contextmanager
 def descriptor_of(path: str) -> Iterator[int]:
-    """A descriptor of the WAL index, not to be closed and good inside the block. Raises: OSError: there is none."""
+    """A descriptor of the WAL index, valid inside the block; do not close it. Raises: OSError: there is none."""
     with _files_lock:
         status = os.stat(path + "-shm", follow_symlinks=False)
         known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
@@ -146,7 +146,7 @@ def descriptor_of(path: str) -> Iterator[int]:
 
 
 def opening() -> AbstractContextManager[Any]:
-    """Held while SQLite opens a connection: what it locks of a file would be lost if ours were closed just then."""
+    """A lock, held while SQLite opens a connection: closing our descriptor then would drop SQLite's new locks."""
     return _files_lock
 
 
@@ -157,13 +157,13 @@ def _opened(path: str) -> OpenFile:
 
 
 def _registered() -> OpenFile:
-    """That of the newest descriptor. One that an interrupt left before it is known from now on as well."""
+    """The file of the newest descriptor. Also registers descriptors that an interrupt left unregistered."""
     while True:
         descriptor = _new[0]
         status = os.fstat(descriptor)
         inode = status.st_dev, status.st_ino
         file = _files.setdefault(inode, OpenFile([descriptor], inode))
-        if descriptor not in file.descriptors:  # it was replaced since the look, by one that is known
+        if descriptor not in file.descriptors:  # an interrupt may have come after it was registered
             file.descriptors.append(descriptor)
         _new.remove(descriptor)
         if not _new:
@@ -171,14 +171,13 @@ def _registered() -> OpenFile:
 
 
 def release_unused(keep: int = KEPT) -> None:
-    """Close our descriptors of files that SQLite has closed: all of deleted files, of others all but some.
+    """Close our descriptors of files that SQLite has closed: of deleted files all, of others all but `keep`.
 
-    A file is left behind by a connection that may only read, and where other processes are at work. It is not closed
-    at once: a program that uses plain `sqlite3` beside us takes no lock of ours to open it again.
+    Such files are left by a connection that may only read, and if other processes use the database. They are not
+    closed at once: a program that also uses plain `sqlite3` takes none of our locks to open the file again.
 
-    A program that opens 1,600 stores comes here at each. So the files are looked at a few times as often as there
-    are files, not each at each call, and all descriptors of the process only once there are twice as many files as
-    were in use the last time.
+    A program that opens 1,600 stores calls this for each. So the files are not checked at each call, and all
+    descriptors of the process only once there are twice as many files as were in use the last time.
     """
     with _files_lock:
         with suppress(OSError):  # as below
@@ -200,13 +199,13 @@ def release_unused(keep: int = KEPT) -> None:
 def _is_deleted(file: OpenFile) -> bool:
     try:
         return os.fstat(file.number).st_nlink == 0
-    except OSError:  # a disk that fails: kept, until it can be told
+    except OSError:  # the disk fails: kept until it works again
         return False
 
 
 def _release_listed(left: dict[tuple[int, int], OpenFile], keep: int) -> None:
     found = _descriptors()
-    # Equal, not less: where ours are not listed, nothing is known of SQLite's.
+    # Equal, not less: if our descriptors are not listed, SQLite's are unknown too.
     unused = [inode for inode, file in left.items() if found[inode] == file.count()]
     _pace["used"] = len(left) - len(unused)
     for inode in unused[: max(0, len(unused) - keep)]:
@@ -218,29 +217,29 @@ def _release(inode: tuple[int, int]) -> None:
 
 
 def _descriptors() -> Counter[tuple[int, int]]:
-    """How many descriptors this process has of each file; none where that cannot be told."""
+    """How many descriptors this process has of each file; empty if that is unknown."""
     found: Counter[tuple[int, int]] = Counter()
     with suppress(OSError):
         for number in os.listdir("/dev/fd"):
-            with suppress(OSError):  # that of the listing
+            with suppress(OSError):  # the descriptor of the listing is closed already
                 status = os.stat(int(number))
                 found[status.st_dev, status.st_ino] += 1
     return found
 
 
 def park(seconds: float) -> None:
-    """Before a fork: wait for threads that open or close a file; the child would keep what is not in the table."""
+    """Before a fork: wait for threads that open or close a file; the child would leak unregistered descriptors."""
     _files_lock.acquire(timeout=seconds)
 
 
 def unpark() -> None:
-    """After it, in the parent."""
+    """After a fork, in the parent."""
     with suppress(RuntimeError):  # the lock was not to be had
         _files_lock.release()
 
 
 def renew() -> None:
-    """In a forked child, which holds no lock that could be dropped: begin anew."""
+    """In a forked child, which holds no locks that could be dropped: start anew."""
     global _files_lock  # noqa: PLW0603 - a lock that another thread held is held for ever here
     _files_lock = threading.RLock()
     for file in (*_files.values(), OpenFile(_new)):
@@ -251,13 +250,13 @@ def renew() -> None:
 
 
 def is_next(before: bytes, after: bytes) -> bool:
-    """Whether exactly one commit lies between two headers, in one and the same log."""
+    """Whether exactly one commit lies between two headers of the same log."""
     changes, salts = _COUNTERS.unpack_from(before)
     return _COUNTERS.unpack_from(after) == ((changes + 1) % 2**32, salts)
 
 
 def header_of(index: mmap.mmap) -> bytes | None:
-    """The header; None where the map was closed by another thread, with the last connection."""
+    """The header; None if another thread closed the map, with the last connection."""
     try:
         return index[HEADER]
     except ValueError:
@@ -265,7 +264,7 @@ def header_of(index: mmap.mmap) -> bytes | None:
 
 
 def frames_in(index: mmap.mmap) -> int | None:
-    """How many frames the log has, those that are in the database already included; None: as above."""
+    """How many frames the log has, including those that are folded in already; None: as `header_of`."""
     try:
         return int(_FRAMES.unpack_from(index)[0])
     except ValueError:
@@ -273,7 +272,7 @@ def frames_in(index: mmap.mmap) -> int | None:
 
 
 def salts_of(index: mmap.mmap) -> tuple[bytes, int]:
-    """The salts of the log that the index is of, as they stand in its header; and how many frames of it are read."""
+    """The salts of the index's log, as in its header, and how many of its frames SQLite reads."""
     try:
         header = index[HEADER]
     except ValueError:

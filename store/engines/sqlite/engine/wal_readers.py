@@ -1,9 +1,9 @@
-"""What readers keep from being folded out of the write-ahead log.
+"""The part of the write-ahead log that readers keep from being folded in.
 
 Each reader holds a shared lock on the byte of a mark, which says up to which frame of the log it reads
-(https://www.sqlite.org/walformat.html, section 2.1): nothing behind that is copied into the database, nor the log
-begun anew. The system tells who holds a lock, this process too where the question is one of an open file description
-(https://man7.org/linux/man-pages/man2/F_GETLK.2const.html).
+(https://www.sqlite.org/walformat.html, section 2.1): frames after it are not copied into the database, and the log
+does not restart. The system reports the process that holds a lock, this one too if it is asked by an open file
+description (https://man7.org/linux/man-pages/man2/F_GETLK.2const.html).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIRST_LOCK = 123  # the byte of the first mark
 
 
 class Pinned(NamedTuple):
-    """How many bytes of the log a reader keeps in it; and its process, where the system knows."""
+    """How many bytes of the log a reader keeps there, and its process, if the system knows it."""
 
     bytes: int
     process: int | None
@@ -32,7 +32,7 @@ NOTHING = Pinned(0, None)
 
 
 def pinned(path: str) -> Pinned:
-    """Of the log of the database at `path`, which this process has open; nothing where that cannot be told."""
+    """The pinned part of the log of the database at `path`, which this process has open; empty if unknown."""
     index = wal_index.index_of(path) if range_locks.AVAILABLE else None
     if index is None:
         return NOTHING

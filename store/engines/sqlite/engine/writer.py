@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Writer:
-    """Of one engine. Safe across threads and processes: one of them has the lock."""
+    """The writer of one engine. Safe across threads and processes: only one of them holds the lock."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Writer:
             lock.file.folder = file.unchanged
 
     def alone(self, work: Callable[[], T], timeout: float) -> T:
-        """What `work` returns, done under the writer's lock and as one operation of this thread.
+        """Call `work` under the writer's lock, as one operation of this thread.
 
         Raises:
-            InUse: the caller struck another one of this thread, which may have the lock.
+            InUse: the caller interrupts another operation of this thread, which may hold the lock.
         """
         connection = self._pool.own()
         refuse(connection)
@@ -53,12 +53,12 @@ class Writer:
             return self.holding(connection, work, timeout)
         finally:
             connection.operation = before
-            if connection.put_off:
-                connection.end_put_off()
+            if connection.deferred:
+                connection.run_deferred()
 
     def holding(self, connection: ThreadConnection, work: Callable[[], T], timeout: float) -> T:
-        """The same inside an operation."""
-        hold = Hold()  # in no frame that a connection refers to: it could outlive an interrupt, and the lock with it
+        """Call `work` under the writer's lock, inside an operation."""
+        hold = Hold()  # not in a frame that a connection refers to: after an interrupt that would keep the lock
         self.take(hold, connection, timeout)
         try:
             return work()
@@ -66,7 +66,7 @@ class Writer:
             self.give(hold)
 
     def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None:
-        """Take the lock, and make sure that what will be written is still what the path names."""
+        """Acquire the lock, and check that the path still names the open file."""
         self._usability.check()
         lock = self._lock
         lock.acquire(hold, connection.roll_back, timeout)
@@ -80,18 +80,18 @@ class Writer:
             raise
 
     def give(self, hold: Hold) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         self._lock.release(hold)
 
     def committed(self, connection: ThreadConnection) -> None:
-        """After each commit, the lock still held."""
+        """Checkpoint after a commit if one is due; the lock is still held."""
         if self._checkpoints.is_due():
             self.fold(connection)
 
     def fold(
         self, connection: ThreadConnection, mode: str | None = None, files: int = GARBAGE_AT_ONCE
     ) -> tuple[int, int]:
-        """A checkpoint, the lock held. Up to so many dropped `files` go then: how many, and their bytes."""
+        """Checkpoint under the lock, and remove up to `files` dropped files; returns how many, and their bytes."""
         self._file.check_log()
         with connection.guard:
             if connection.conn is None:  # closed by another thread, which folds in the log as well
@@ -102,9 +102,9 @@ class Writer:
                 self._file.note_folded()
 
     def _part_from_log(self) -> None:
-        """Where the database was replaced, fold the log into the old one, the lock held.
+        """If the database was replaced, fold the log into the old one, under the lock.
 
-        It would be taken for the log of the new one, and be read as a part of it.
+        Otherwise SQLite would read it as the log of the new database.
         """
         if self._file.has_foreign_log():
             for connection in self._pool.all():

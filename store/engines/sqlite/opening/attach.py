@@ -1,4 +1,4 @@
-"""From a path to its engine: one engine per real file, forks and exits."""
+"""Finds or creates the engine of a path, one per real file; handles forks and exit."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ from store.system.rights import Rights
 FORK_SECONDS = 1.0  # how long a fork waits for the statements and transactions of other threads
 OPENING_SECONDS = 10.0  # and for one that is opening a connection, which is soon done
 
-STALE = -2  # stands for an inode
+STALE = -2  # used in place of an inode
 
 _engines: dict[tuple[Inode, bool], Engine] = {}
-_engines_lock = threading.RLock()  # never while a connection is opened: a collection then may close a store
-_closing: list[tuple[Engine, int]] = []  # no longer in _engines, not closed yet; and the thread that closes it
-_forked_files: set[Inode] = set()  # in a forked child: those that the parent was using
+_engines_lock = threading.RLock()  # not held while a connection is opened: garbage collection may close a store
+_closing: list[tuple[Engine, int]] = []  # removed from _engines, not closed yet; and the closing thread
+_forked_files: set[Inode] = set()  # in a forked child: files that the parent was using
 _kept_for_ever: list[sqlite3.Connection] = []
 
 
 class Lease:
-    """Keeps an engine open until it is given back to `detach`, or is gone: an interrupt may lose it on any way.
+    """Keeps an engine open until it is passed to `detach` or collected: an interrupt may drop it anywhere.
 
-    Made under _engines_lock, so that nobody closes the engine meanwhile.
+    Created under _engines_lock, so that no thread closes the engine meanwhile.
     """
 
     __slots__ = ("__weakref__", "engine", "is_open")
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        engine.leases[id(self)] = ref(self)  # raises StoreClosed where the engine is a closed handle's
+        engine.leases[id(self)] = ref(self)  # raises StoreClosed for the engine of a closed handle
         self.is_open = True
 
     def __del__(self) -> None:
-        if getattr(self, "is_open", False):  # else it came to nothing
+        if getattr(self, "is_open", False):  # otherwise `__init__` failed
             detach(self)
 
 
 def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None) -> Lease:
-    """The engine of the file at `path`, made as `mode` ("r" "w" "c" "n") says; give it back to `detach`.
+    """A lease on the engine of the file at `path`, opened by `mode` ("r" "w" "c" "n"); pass it to `detach`.
 
     Raises:
         StoreNotFound, NotAStore, ReadOnly, StorageError, LockTimeout.
@@ -76,18 +76,18 @@ def attach(path: str, *, mode: str, timeout: float, rights: Rights | None = None
         with leaving_no_trace(path):
             opening = prepare(path, strategy, read_only=read_only, timeout=timeout, rights=rights)
         inode = _inode(path)
-        if inode is not None:  # else deleted again at this very moment
+        if inode is not None:  # otherwise it was deleted meanwhile
             return _adopt(Engine(path, inode, opening, read_only=read_only))
 
 
 def retain(engine: Engine) -> Lease:
-    """The same engine for another handle, which gives it back too."""
+    """Another lease on the same engine, for another handle."""
     with _engines_lock:
         return Lease(engine)
 
 
 def detach(lease: Lease) -> None:
-    """Give an engine back; the last one to do so closes its connections. And those that an interrupt left."""
+    """Release a lease; releasing the last one closes the engine. Also closes engines that an interrupt left."""
     lease.is_open = False
     lease.engine.leases.pop(id(lease), None)
     mine = threading.get_ident()
@@ -101,7 +101,7 @@ def detach(lease: Lease) -> None:
             try:
                 entry[0].close()
             finally:
-                with suppress(ValueError):  # a collection in between closed it
+                with suppress(ValueError):  # garbage collection has closed it meanwhile
                     _closing.remove(entry)
 
 
@@ -111,7 +111,7 @@ def is_in_transaction() -> bool:
 
 
 def is_store(path: str) -> bool:
-    """Whether the file at `path` bears our mark."""
+    """Whether the file at `path` has the mark of a store."""
     try:
         with wal_index.opening():
             conn = probe(os.path.realpath(path))
@@ -124,7 +124,7 @@ def is_store(path: str) -> bool:
 
 
 def is_attached(inode: Inode) -> bool:
-    """Whether this process has the file open: nothing but SQLite may then open it, or rather close it."""
+    """Whether this process has the file open: then only SQLite may open and close it."""
     return inode in _forked_files or any(engine.inode == inode for engine in _every_engine())
 
 
@@ -142,7 +142,7 @@ def _known(inode: Inode, path: str, read_only: bool) -> Lease | None:
 
 
 def _set_aside(inode: Inode, path: str) -> None:
-    """Engines of the file that can do nothing more are known by no name, for as long as anybody has a handle of them.
+    """Unregister engines of the file that cannot be used any more, while handles on them remain.
 
     All of them: SQLite has one index of the log for the whole process.
     """
@@ -156,7 +156,7 @@ def _set_aside(inode: Inode, path: str) -> None:
 
 
 def _adopt(engine: Engine) -> Lease:
-    """Make a new engine the one of its file, unless another thread was faster."""
+    """Register a new engine for its file, unless another thread was faster."""
     with _engines_lock:
         known = _engines.setdefault((engine.inode, engine.read_only), engine)
         lease = Lease(known)
@@ -174,7 +174,7 @@ def _inode(path: str) -> Inode | None:
 
 
 def _before_fork() -> None:
-    """SQLite's table of locks survives a fork: a connection that does must not be opened beside again."""
+    """Close idle connections: SQLite's table of locks survives a fork, and inherited connections must not be used."""
     _engines_lock.acquire()
     deadline = steady_clock() + FORK_SECONDS
     parked = [engine.pool.park(deadline) for engine in _every_engine()]
@@ -214,7 +214,7 @@ def _every_engine() -> list[Engine]:
 
 
 def _keep_for_ever(conn: sqlite3.Connection) -> None:
-    """An inherited connection that is in a transaction is the parent's: closing it here could undo that."""
+    """Keep an inherited connection that is in a transaction: closing it here could undo the parent's transaction."""
     import ctypes
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(conn))

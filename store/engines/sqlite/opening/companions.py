@@ -1,8 +1,8 @@
-"""The files beside a database, looked at before SQLite opens it: a planted one could be used against the reader.
+"""Checks the files beside a database before SQLite opens it: a planted one could harm the reader.
 
 A rollback journal may end with the name of another file (a "super-journal"), which SQLite deletes once it has applied
 the journal (https://www.sqlite.org/fileformat2.html#rollback_journal; pager_delsuper in its pager.c). A pipe in the
-place of a file makes the reader wait, a link leads to a file that is none of the store's.
+place of a file makes the reader wait; a link leads to a file that does not belong to the store.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _KINDS = {
 
 
 def check(path: str, *, writes: bool) -> None:
-    """Look at all that may lie beside the database at `path`, which has no links in it.
+    """Check all files that may be beside the database at `path`, which has no links in it.
 
-    `writes`: whether it will be opened for writing, when a file with several names is refused too.
+    `writes`: it will be opened for writing; a file with several names is refused then too.
 
     Raises:
-        StorageError: something there is not what belongs there, or belongs to somebody who has no part in the store.
+        StorageError: one of them is of a wrong kind, or belongs to a user who has no part in the store.
     """
     check_logs(path, writes=writes)
     check_own(path, writes=writes)
 
 
 def check_own(path: str, *, writes: bool) -> None:
-    """The same of what this library alone puts there, before a connection is opened, which looks at the rest."""
+    """Check only the files of this library; opening a connection checks those of SQLite."""
     for suffix in FILES:
         _check(path, suffix, stat.S_IFREG, writes=False)
     if writes:
@@ -54,14 +54,14 @@ def check_own(path: str, *, writes: bool) -> None:
 
 
 def check_logs(path: str, *, writes: bool) -> bool:
-    """The same of what SQLite opens: before each connection. Whether a journal is there that it would apply."""
+    """Check the files that SQLite opens, before each connection. Returns whether it would apply a journal."""
     _check(path, "-wal", stat.S_IFREG, writes=writes)
     _check(path, "-shm", stat.S_IFREG, writes=True)  # SQLite truncates it and writes into it, for readers too
     return _check(path, "-journal", stat.S_IFREG, writes=writes) and _is_hot(path + "-journal")
 
 
 def is_exposed(path: str) -> bool:
-    """Whether anybody but this user and root can make files beside the database."""
+    """Whether users other than this one and root can create files beside the database."""
     if not hasattr(os, "geteuid"):
         return False
     try:
@@ -72,11 +72,11 @@ def is_exposed(path: str) -> bool:
 
 
 def _check(path: str, suffix: str, kind: int, *, writes: bool) -> bool:
-    """Whether it is there. Raises: StorageError."""
+    """Check one file; returns whether it exists. Raises: StorageError."""
     name = path + suffix
     try:
         found = os.lstat(name)
-    except OSError:  # nothing is there; or nobody of this user's rights gets at it, SQLite neither
+    except OSError:  # there is none, or neither this user nor SQLite can reach it
         return False
     if stat.S_IFMT(found.st_mode) != kind:
         raise StorageError(
@@ -93,9 +93,9 @@ def _check(path: str, suffix: str, kind: int, *, writes: bool) -> bool:
 
 
 def _check_lock_file(name: str, path: str) -> None:
-    """A file of ours has two names while it is made; but what waiters write into it must change no other file.
+    """Check that waiters, which write to it, change no other file; while it is created it has two names.
 
-    They begin at its second byte: the first is zero.
+    They write from its second byte on: the first is zero.
     """
     try:
         found = os.lstat(name)
@@ -121,7 +121,7 @@ def _is_of_store(found: os.stat_result, path: str) -> bool:
 
 
 def is_group_shared(folder: os.stat_result, found: os.stat_result, path: str) -> bool:
-    """Whether all who can make files there are of the group that the store is of."""
+    """Whether all users who can create files there are in the group of the store."""
     if not folder.st_mode & stat.S_IWGRP or folder.st_mode & (stat.S_ISVTX | stat.S_IWOTH):
         return False
     try:

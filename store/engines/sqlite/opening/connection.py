@@ -1,4 +1,4 @@
-"""Opening one SQLite connection: its settings, and what is looked at before."""
+"""Opening one SQLite connection: the checks before, and its settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _apart: dict[int, tuple[int, int]] = {}  # of connections that belong to no engi
 def connect(
     path: str, query: str = "mode=rw", *, alone: bool = False, keeps_journal: bool = False
 ) -> sqlite3.Connection:
-    """A bare connection to an existing file, usable from every thread, transactions begun by us.
+    """A bare connection to an existing file, usable from every thread, without implicit transactions.
 
     `alone`: it keeps every lock that it takes, and reads a log without its index. `keeps_journal`: the database has
     a rollback journal, which stays.
 
     Raises:
-        sqlite3.Error. StorageError: what lies beside the file is not what belongs there (`companions`).
+        sqlite3.Error. StorageError: a file beside the database is refused (`companions`).
     """
     target, writes = f"file:{quote(os.fsencode(path))}?{query}", not query.startswith("mode=ro")
     is_hot = companions.check_logs(path, writes=writes)
@@ -47,10 +47,10 @@ def connect(
 
 
 def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, alone: bool, keeps_journal: bool) -> None:
-    """Make the first read, after which SQLite asks for no journal any more, if the database has a log.
+    """Make the first read; after it SQLite does not look for a journal any more, if the database has a log.
 
-    If it has none SQLite asks again before each transaction, unless the connection keeps its lock on the file; and
-    once more when a log is given up: for that there is a journal of our own.
+    Without a log SQLite looks again before each transaction, unless the connection keeps its lock on the file. It
+    also looks when the log mode is left; for that we make a journal of our own.
     """
     conn.execute("PRAGMA schema_version").fetchone()
     if not writes:
@@ -103,9 +103,9 @@ def files_apart() -> set[tuple[int, int]]:
 
 
 def probe(path: str) -> sqlite3.Connection | None:
-    """A connection that can look at a file without changing it; None where only a writer can.
+    """A connection that reads a file without changing it; None if only a writer can open it.
 
-    That is the case when a crash left a rollback journal: a database can be read only once it is applied.
+    That is the case when a crash left a rollback journal: the database can be read only once it is applied.
     """
     try:
         return open_and_look(path, "mode=ro")

@@ -1,4 +1,4 @@
-"""Making and recognising the file of a store: what lies at a path, and whether a connection can be opened to it."""
+"""Creating and recognising the file of a store, before connections to it are opened."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WRITERS = {LOCAL: writer, NETWORK: network_writer}
 
 
 def identity_at(path: str, timeout: float) -> bytes | None:
-    """The id of the store at `path`, of an older schema too; None where there is nothing, or an empty file.
+    """The id of the store at `path`, of an older schema too; None if there is no file or an empty one.
 
     Raises:
         NotAStore: it is something else, or of a later release. StoreNotFound: no parent directory. StorageError.
@@ -69,9 +69,9 @@ def _identity(path: str) -> bytes | None:
 def prepare(
     path: str, strategy: Strategy, *, read_only: bool, timeout: float, rights: Rights | None = None
 ) -> Opening:
-    """Make the file a store of this release, and say how to open connections to it.
+    """Make the file a store of this release, and return how to open connections to it.
 
-    A file that is made gets `rights`; None are those of the umask.
+    A new file gets `rights`; None: those of the umask.
     """
     _check_place(path)
     check_single_name(path, read_only=read_only)
@@ -96,10 +96,10 @@ def prepare(
 
 
 def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
-    """What `look` makes of the file, once no other process is making, recovering or closing it.
+    """The result of `look` on the file, once no other process is creating, recovering or closing it.
 
     Raises:
-        StoreError: what SQLite raised, translated.
+        StoreError: SQLite's error, translated.
     """
     deadline = None
     while True:
@@ -111,7 +111,7 @@ def _patiently(path: str, timeout: float, look: Callable[[], T]) -> T:
 
 
 def _is_complete(path: str) -> bool:
-    """Whether the file is a store of the current schema, in WAL mode: its maker may have been killed before."""
+    """Whether the file is a store of the current schema in WAL mode; its creator may have been killed before that."""
     conn = probe(path)
     if conn is None:  # a crash left a journal: only a writer can tell
         return False
@@ -126,7 +126,7 @@ def _version(path: str, opening: Opening) -> int:
 
 
 def _not_yet(path: str, version: int) -> StoreError:
-    """The error for a file that only a writer can make what this release reads."""
+    """The error for a file that a writer must create or migrate first."""
     if not version:
         return NotAStore(f"{path} is empty; open it for writing once to make it a store", path=path)
     return ReadOnly(
@@ -138,10 +138,10 @@ def _not_yet(path: str, version: int) -> StoreError:
 
 @contextmanager
 def leaving_no_trace(path: str) -> Iterator[None]:
-    """What SQLite made beside a file to look at it goes again where the file is refused.
+    """Remove the files that SQLite made beside a file during the check, if the file is refused.
 
-    A connection that only reads leaves it there (https://sqlite.org/wal.html#the_wal_file); the last one that may
-    write takes it along. Where something was beside the file before, nothing is done: it is somebody's.
+    A connection that only reads leaves them (https://sqlite.org/wal.html#the_wal_file); the last one that may write
+    removes them. If such files existed before, nothing is done: another program may use them.
     """
     had_log = _is_beside(path)
     try:
@@ -152,14 +152,14 @@ def leaving_no_trace(path: str) -> Iterator[None]:
 
 
 def _clear(path: str, had_log: bool) -> None:
-    """Removes what a look at the file left beside it, where nothing was before."""
+    """Removes the files that a check left beside the file, if there were none before."""
     if not had_log and _is_beside(path):
         with suppress(StorageError, *SQLITE_ERRORS), wal_index.opening(), closing(connect(path)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
 
 
 def _is_beside(path: str) -> bool:
-    """Whether SQLite has something beside the file, if only an empty log."""
+    """Whether files of SQLite are beside the file, even an empty log."""
     return is_there(path + "-wal") or is_there(path + "-shm")
 
 

@@ -1,8 +1,9 @@
-"""Rollback journals, which anyone who can make files in a folder could plant: what keeps SQLite from applying one.
+"""Keeps SQLite from applying rollback journals that another user planted in a shared folder.
 
-A look is too early: a journal may come between it and SQLite's first read. So where others can make files in the
-folder, `guarded` holds a lock on the byte that SQLite asks about before it opens a journal: while anybody has it, the
-journal is that of a live writer and is left alone (hasHotJournal in pager.c, unixCheckReservedLock in os_unix.c).
+A check beforehand is not enough: a journal may appear between it and SQLite's first read. So if others can create
+files in the folder, `guarded` locks the byte that SQLite tests before it opens a journal. While that is locked,
+SQLite takes the journal for that of a live writer and ignores it (hasHotJournal in pager.c, unixCheckReservedLock in
+os_unix.c).
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _RESERVED = 0x40000001, 1  # RESERVED_BYTE of SQLite's os.h
 
 @contextmanager
 def guarded(path: str, *, writes: bool) -> Iterator[None]:
-    """In it, SQLite opens no rollback journal of the database, and nobody makes one that counts.
+    """In the block, SQLite opens no rollback journal of the database, and no writer can begin one.
 
     Raises:
-        sqlite3.OperationalError: somebody is writing with one. StorageError: it cannot be had, in a folder of all.
+        sqlite3.OperationalError: a writer uses one. StorageError: no lock is available, in a folder of all users.
     """
     if not range_locks.AVAILABLE:
         if writes:
@@ -39,7 +40,7 @@ def guarded(path: str, *, writes: bool) -> Iterator[None]:
     with wal_index.opening():
         try:
             file = wal_index.hold(path)
-        except OSError:  # it is new, and no journal is applied to an empty database; or SQLite says what ails it
+        except OSError:  # it is new, and no journal is applied to an empty database; or SQLite reports the error
             yield
             return
         try:
@@ -68,7 +69,7 @@ def _reserved(descriptor: int, path: str, *, writes: bool) -> Iterator[None]:
 
 
 def check_recoverable(path: str) -> None:
-    """Raises: StorageError: others can put another journal in the place of this one while SQLite opens it."""
+    """Raises: StorageError: other users can replace the journal while SQLite opens it."""
     folder, journal = os.path.dirname(path), path + "-journal"
     try:
         found, above = os.lstat(journal), os.stat(folder)
@@ -90,20 +91,20 @@ def check_recoverable(path: str) -> None:
 
 
 def keep_journal(path: str) -> None:
-    """Make an empty journal of our own, so that nobody else makes one; it stays. Raises: StorageError."""
+    """Create an empty journal of our own, so that no other user can create one; it stays. Raises: StorageError."""
     try:
         database = os.stat(path)
         with Descriptor(path + "-journal", NEW, 0o600) as number:
             give_rights(number, database, database.st_mode & 0o666)
     except FileExistsError:
         check_logs(path, writes=True)
-    except OSError:  # a folder that may not be written: nobody of this user's rights commits there
+    except OSError:  # the folder is not writable for this user, who cannot commit there
         return
     check_recoverable(path)
 
 
 def _check_folder(path: str) -> None:
-    """Where nothing keeps SQLite from a journal that comes after the look."""
+    """Raises: StorageError: others could plant a journal after the check, and no lock prevents that."""
     folder = os.path.dirname(path)
     if os.stat(folder).st_mode & stat.S_IWOTH:
         raise StorageError(

@@ -12,7 +12,7 @@ from store.engines.sqlite.opening.strategy import FROZEN, LOCAL, Opening
 from store.system.file_status import size_of
 from store.system.mounts import mount_of
 
-LOG_LIMIT_BYTES = 16 * 1024 * 1024  # what a log or journal that once grew larger is cut back to when it is reset
+LOG_LIMIT_BYTES = 16 * 1024 * 1024  # a log or journal that grew larger is truncated to this when it is reset
 
 
 def writer(path: str) -> Opening:
@@ -20,7 +20,7 @@ def writer(path: str) -> Opening:
 
     def open_() -> sqlite3.Connection:
         conn = connection.connect(path)
-        conn.execute("PRAGMA wal_autocheckpoint = 0")  # checkpoints are the writer's, under its lock
+        conn.execute("PRAGMA wal_autocheckpoint = 0")  # only the writer checkpoints, under its lock
         conn.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT_BYTES}")
         return conn
 
@@ -32,7 +32,7 @@ def reader(path: str) -> Opening:
 
     1. Plainly read-only, where the WAL's index (`-shm`) exists or can be made.
     2. Immutable, where the file system is mounted read-only and no WAL holds newer rows.
-    3. On a private copy of database and WAL. Never immutable where anybody can write: that ignores the WAL.
+    3. On a private copy of database and WAL. Never immutable if others can write: that ignores the WAL.
 
     Raises:
         sqlite3.Error, StorageError: nothing worked.
@@ -50,7 +50,7 @@ def reader(path: str) -> Opening:
 
 
 def _mounted_read_only(path: str) -> bool:
-    """Whether nobody can write: not where a folder is only shown read-only here, as to a container."""
+    """Whether no process can write; False if only this mount is read-only, as often in a container."""
     if not (hasattr(os, "statvfs") and os.statvfs(path).f_flag & os.ST_RDONLY):
         return False
     mount = mount_of(path)

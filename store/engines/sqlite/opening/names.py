@@ -1,4 +1,4 @@
-"""How long the name of a store's file may be: others, beside it, have the same name and more behind it."""
+"""How long the name of a store's file may be: files beside it have the same name and a suffix."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import os
 
 from store.errors import StorageError
 
-# The longest of what is put behind the name, in a program's work and in a backup to that name or a restore over it.
+# The longest suffixes: in normal use, and in a backup to that name or a restore over it.
 USED, COPIED = "-journal", "-partial-journal"
 USUAL_LIMIT = 255  # where the system does not say
 
 
 def check_name_length(path: str, longest: str) -> None:
-    """Raises: StorageError: the system takes no name as long as that of the file and `longest` together."""
+    """Raises: StorageError: the name of the file with the suffix `longest` is too long for the system."""
     name, limit = os.fsencode(os.path.basename(path)), _limit(os.path.dirname(path))
     most = limit - len(longest)
     if len(name) > most:
@@ -28,5 +28,5 @@ def check_name_length(path: str, longest: str) -> None:
 def _limit(folder: str) -> int:
     try:
         return os.pathconf(folder, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):  # Windows; what cannot be asked is told by what is done there
+    except (AttributeError, OSError, ValueError):  # Windows, or the folder cannot be reached; later calls report that
         return USUAL_LIMIT

@@ -1,17 +1,17 @@
-"""Network mode: how a store is used where several machines may have it open.
+"""Network mode: for a store that several machines may have open.
 
-SQLite has no WAL there, so the database has a rollback journal, and every transaction of ours, reads included, is
-made under the writer's lock. All programs that use one file must agree on that, also one on the server, for which
-the same file is on a local disk: the empty file `<database>-network` beside it tells them. `STORE_NETWORK=1` in the
-environment asks for network mode where the table of mounts does not tell. `STORE_NETWORK=0` asks for a WAL, and takes
-the mark away again: use it where one machine alone uses the file.
+SQLite's WAL does not work there, so the database has a rollback journal, and every transaction of ours, including
+reads, runs under the writer's lock. All programs that use one file must agree on that, also one on the server, where
+the same file is on a local disk: the empty file `<database>-network` beside it marks the mode. `STORE_NETWORK=1` in
+the environment selects network mode if the table of mounts does not show it. `STORE_NETWORK=0` selects a WAL, and
+removes the mark: use it if only one machine uses the file.
 
 - The writer's lock is `flock` here as well, which Linux passes on to the server for NFS (2.6.12) and SMB (5.5), see
-  flock(2), as it does SQLite's own locks, below ours. Soft locks, files that exist while somebody holds them, were
-  not chosen: a killed program leaves one behind, and no other machine can tell it from one that is held.
-- The journal is kept and its header overwritten (`PERSIST`). Whether a dead writer left one to be rolled back is then
-  seen by opening it, when NFS asks the server, and not by whether it exists, which a client may remember wrongly for
-  a minute. Nor is a directory to be synced for a commit to last.
+  flock(2), as it does SQLite's own locks. Soft locks, files that exist while they are held, were not chosen: a killed
+  program leaves one behind, and another machine cannot distinguish it from one that is held.
+- The journal is kept and its header overwritten (`PERSIST`). A reader detects the journal of a dead writer by opening
+  it, which makes NFS ask the server, and not by its existence, which a client may cache wrongly for a minute. And no
+  directory must be synced for a commit to last.
 - `synchronous = FULL`: with a rollback journal NORMAL can corrupt a database in a power cut
   (https://www.sqlite.org/pragma.html#pragma_synchronous). A commit is synced when it returns.
 """
@@ -40,7 +40,7 @@ VARIABLE = "STORE_NETWORK"
 
 
 def strategy_of(path: str) -> Strategy:
-    """How the database at a path without links is to be used. Raises: ValueError: VARIABLE is none of its values."""
+    """The strategy for the database at a path without links. Raises: ValueError: VARIABLE has another value."""
     wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "0", "1"):
         raise ValueError(f"{VARIABLE} is 1 (network mode), 0 (a local disk) or empty, not {wanted!r}")
@@ -57,18 +57,19 @@ def strategy_of(path: str) -> Strategy:
 
 
 def is_marked(path: str) -> bool:
-    """Whether somebody uses it in network mode, or did last."""
+    """Whether the mark of network mode is beside it."""
     return is_there(_mark(path))
 
 
 def set_journal(conn: sqlite3.Connection, path: str, strategy: Strategy) -> None:
-    """Give the database the kind of journal that the strategy needs. Under the writer's lock.
+    """Switch the database to the kind of journal that the strategy needs. Under the writer's lock.
 
-    The mark is made before the WAL is removed, and removed after it is made: a program that finds no WAL looks for
-    the mark. Also after a power cut: a journal that came back would be applied to the file, beside the WAL of others.
+    The mark is created before the WAL is removed, and removed after the WAL is created: a program that finds no WAL
+    looks for the mark. This holds after a power cut too: otherwise a restored journal would be applied to the file
+    while others use a WAL.
 
     Raises:
-        sqlite3.OperationalError: somebody else has it open, and the kind would change. ReadOnly, StorageError.
+        sqlite3.OperationalError: the kind must change while others have it open. ReadOnly, StorageError.
     """
     was_marked, is_network = is_marked(path), strategy is NETWORK
     if is_network:
@@ -103,13 +104,13 @@ def network_writer(path: str) -> Opening:
 
 
 def network_reader(path: str) -> Opening:
-    """Opens connections that cannot change the database; to a private copy where somebody else must change it first.
+    """Opens connections that cannot change the database; to a private copy if a writer must recover it first.
 
     Raises:
-        StorageError: it has a WAL that somebody is using, or has left.
+        StorageError: it has a WAL, in use or left over.
     """
     try:
-        # Alone, it asks for a lock that a reader cannot have where there is a WAL.
+        # With `alone`, it requests a lock that a reader cannot get if there is a WAL.
         with closing(connect(path, "mode=ro", alone=True)) as conn:
             conn.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
     except sqlite3.OperationalError as exc:
@@ -121,13 +122,13 @@ def network_reader(path: str) -> Opening:
 
 
 def check_no_log(path: str) -> None:
-    """Raises: StorageError: somebody uses the database with a WAL."""
+    """Raises: StorageError: the database is used with a WAL."""
     if is_there(path + "-wal"):
         raise other_mode(path, NETWORK)
 
 
 def other_mode(path: str, strategy: Strategy) -> StorageError:
-    """The error where the kind of journal is not that of the strategy."""
+    """The error if the kind of journal is not that of the strategy."""
     if strategy is NETWORK:
         return StorageError(
             f"{path} is used with a write-ahead log, which works within one machine only, and here it is on a "
@@ -141,7 +142,7 @@ def other_mode(path: str, strategy: Strategy) -> StorageError:
 
 
 def in_use(path: str, strategy: Strategy) -> StorageError | None:
-    """What is wrong where the kind of journal must change, and somebody has the database open; None: it need not."""
+    """The error if the kind of journal must change while others have the database open; None: it need not change."""
     is_network = strategy is NETWORK
     if not (is_there(path + "-wal") if is_network else is_marked(path)):
         return None
@@ -173,11 +174,11 @@ def _warn_of_locks_apart(path: str, mount: Mount | None) -> None:
 
 
 def _unlocked_place(path: str, mount: Mount | None) -> tuple[str, Mount] | None:
-    """Where else the file at `path` may be opened without seeing its locks, and the mount that keeps them apart.
+    """Another path of the file at `path` that does not share its locks, and the mount that separates them.
 
-    A FUSE file system may answer for locks by itself, as bindfs does: then the folder below it is another world,
-    though the files are the same. A new file, locked through both, tells. None where there is no such place, or none
-    can be told: a folder that may not be written is not tried.
+    A FUSE file system may handle locks by itself, as bindfs does: then locks in the folder below it are separate,
+    though the files are the same. To detect that, a new file is locked through both paths. None if there is no such
+    path, or if that is unknown: a folder that is not writable is not tried.
     """
     for other, between in places_of(path, mount):
         if _are_apart(os.path.dirname(path), os.path.dirname(other)):
@@ -190,7 +191,7 @@ def _are_apart(folder: str, other: str) -> bool:
     try:
         with Descriptor(os.path.join(folder, name), NEW, 0o600) as here:
             try:
-                # Not there: it is another folder that has the name of the source.
+                # Not there: another folder has the name of the source.
                 with Descriptor(os.path.join(other, name), os.O_RDWR | NO_FOLLOW) as there:
                     return _both(here, there)
             finally:

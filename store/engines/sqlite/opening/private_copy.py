@@ -1,4 +1,4 @@
-"""A private copy of a database, for readers that can read it nowhere else."""
+"""A private copy of a database, for readers that cannot read it in its place."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _SUFFIXES = ("", "-wal", "-journal")
 
 
 def private_copy(path: str) -> Opening:
-    """Opens connections to a copy of database and logs as they are now. Raises: StorageError: it cannot be made."""
+    """Opens connections to a copy of the current database and logs. Raises: StorageError: it cannot be made."""
     return Opening(_on_private_copy(path), FROZEN)
 
 
 def _on_private_copy(path: str) -> Connect:
-    """Copied once, deleted with the function that opens it.
+    """A function that opens the copy, which is made now and deleted with that function.
 
-    Copying closes descriptors of the database, which would drop the locks of SQLite connections of this
-    process; there are none: they would have made the `-shm` file whose absence brought us here.
+    Copying closes descriptors of the database, which would drop the locks of SQLite connections in this process.
+    There are none: they would have made the `-shm` file, and a copy is only made without it.
     """
     import shutil  # here and below: 6 ms that few readers need
     import tempfile
@@ -67,7 +67,7 @@ def _unread(path: str, exc: OSError | sqlite3.Error) -> StorageError:
 
 
 def _copy_whole(path: str, copy: str) -> None:
-    """Copy database and logs, all as of one moment: there is no lock here that would keep a writer out."""
+    """Copy database and logs as of one moment, by comparing and retrying: no lock keeps writers out."""
     for _ in range(COPY_ATTEMPTS):
         companions.check_logs(path, writes=False)
         before = _stamps(path)
@@ -86,7 +86,7 @@ def _stamps(path: str) -> list[tuple[int, ...] | None]:
 
 
 def _remove(folder: str, owner: int) -> None:
-    """Remove a private copy: its maker does, and not a child that was forked from it."""
+    """Remove a private copy, in the process that made it and not in a forked child."""
     import shutil
 
     if os.getpid() == owner:
@@ -94,7 +94,7 @@ def _remove(folder: str, owner: int) -> None:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copy a database or what lies beside it: a regular file, and a journal without the name of another file.
+    """Copy a database or a file beside it; of a journal, without the name of another file.
 
     Raises:
         OSError: it cannot be read or written.
@@ -107,7 +107,7 @@ def copy_file(source: str, target: str) -> None:
         out.flush()
         size = os.fstat(out.fileno()).st_size
         if source.endswith("-journal") and size >= len(companions.SUPER_MAGIC):
-            # Zeros name nothing, whatever stands before them; cut off, another such name could come to be the end.
+            # Zeros name no file; if the name were cut off, bytes before it could be read as another name.
             with open(target, "rb") as made:
                 made.seek(size - len(companions.SUPER_MAGIC))
                 if made.read() == companions.SUPER_MAGIC:

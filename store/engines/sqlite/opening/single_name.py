@@ -1,6 +1,6 @@
-"""A database has one name: SQLite finds its log by the name, and two names are two logs of one file.
+"""Refuses a database with several names: SQLite finds the log by the name, so two names would have two logs.
 
-What is written through the one is not seen through the other, and the last to close leaves its own state of things.
+Writes through one name are not seen through the other, and the last connection to close overwrites other writes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from store.system.mounts import mount_of
 
 
 def check_single_name(path: str, *, read_only: bool) -> None:
-    """Of a path without links, before it is opened. Raises: StorageError: the file has another name as well."""
+    """Check a path without links before it is opened. Raises: StorageError: the file has another name as well."""
     mount = mount_of(path)
     if mount is not None and mount.point == path and not mount.read_only:
         raise StorageError(
@@ -40,7 +40,7 @@ def check_single_name(path: str, *, read_only: bool) -> None:
 
 
 def _is_at_rest(path: str) -> bool:
-    """Whether nobody is at work on it, or not under another name; then a reader reads what is there."""
+    """Whether no program writes to it under another name, so that a reader may use it."""
     if os.path.lexists(path + "-wal"):
         return True
     if not range_locks.AVAILABLE:

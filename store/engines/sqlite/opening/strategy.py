@@ -1,4 +1,4 @@
-"""How SQLite uses a database where it lies: chosen once, as the file is opened, for all connections of an engine."""
+"""How SQLite uses a database in its place: chosen once, at open, for all connections of an engine."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ Connect = Callable[[], sqlite3.Connection]
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """What the place of the file allows."""
+    """The options that the place of the file allows."""
 
     journal: str | None
-    """The journal mode; None: the one that the file has."""
+    """The journal mode; None: that of the file."""
     shares_log: bool = False
-    """All users share a write-ahead log and its index in memory, which tells of each commit: reads can be cached."""
+    """All processes share a write-ahead log and its index in memory, which shows each commit: reads can be cached."""
     locks_reads: bool = False
-    """Reads are made under the writer's lock too, and the journal is looked at before each transaction."""
+    """Reads run under the writer's lock too, and the journal is checked before each transaction."""
     syncs_commits: bool = False
     """Each commit is on the disk when it returns, whatever the durability."""
     maps_files: bool = True
-    """Large values can be mapped: nobody cuts their files short."""
+    """Large values can be mapped, since no process truncates their files."""
     knows_writers: bool = LOCKS_FOLDERS
-    """The lock on the folder of large values tells of every writer, on whatever machine."""
+    """The lock on the folder of large values shows every writer, on every machine."""
     is_frozen: bool = False
     """No change is ever seen: it is a private copy, or the file system is read-only."""
 
@@ -37,11 +37,11 @@ LOCAL = Strategy("WAL", shares_log=True)
 NETWORK = Strategy("PERSIST", locks_reads=True, syncs_commits=True, maps_files=False, knows_writers=False)
 """Several machines may have it open; see `store.engines.sqlite.opening.network`."""
 FROZEN = Strategy(None, is_frozen=True)
-"""Its connections read what was there when it was opened."""
+"""Its connections read the state at open."""
 
 
 class Opening(NamedTuple):
-    """What opens connections to a file, and how they use it."""
+    """The function that opens connections to a file, and their strategy."""
 
     connect: Connect
     strategy: Strategy

@@ -1,7 +1,7 @@
-"""Rows of `records` found by their looks, where no page leads to them any more.
+"""Finds rows of `records` by their byte pattern when no page refers to them any more.
 
 A row begins with the serial types of its columns (https://www.sqlite.org/fileformat2.html, section 2.1), of which the
-seal's is always the same. A match may be a piece of anything: the caller checks the seal.
+seal's is always the same. A match may be part of other data: the caller checks the seal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STORE_ID = re.compile(rb"(?s)(?=\x2c[\x01\x08\x09](.{16}))")  # a row of `ident
 
 
 def carved(data: bytes, form: Format) -> Iterator[tuple[Cell, bool]]:
-    """What looks like a row, wherever it is on a page; and whether its row id is known."""
+    """Matches anywhere on a page, each as a cell, and whether its row id is known."""
     for match in _TYPES.finditer(data):
         at, types = match.start(), match[1]
         payload = 2 + len(types)
@@ -36,19 +36,19 @@ def carved(data: bytes, form: Format) -> Iterator[tuple[Cell, bool]]:
 
 
 def mended(payload: bytes) -> bytes:
-    """The payload of a carved row with the two bytes in front that were not looked at."""
+    """The payload of a carved row, with its first two bytes, which the pattern does not check, filled in."""
     match = _TYPES.match(payload)
     return payload if match is None else bytes((2 + len(match[1]), 0)) + payload[2:]
 
 
 def store_ids(data: bytes) -> Iterator[bytes]:
-    """What may be the id of the store."""
+    """Candidates for the id of the store."""
     for match in _STORE_ID.finditer(data):
         yield match[1]
 
 
 def row_of(values: list[object] | None, rowid: int | None) -> Row | None:
-    """The row that these columns are; None where they are none. Of a REAL that is whole, SQLite keeps an integer."""
+    """The row with these columns; None if they are not one. SQLite stores a whole REAL as an integer."""
     if values is None or len(values) != len(Row._fields):
         return None
     times = [float(value) if type(value) is int else value for value in values[-3:]]
@@ -57,7 +57,7 @@ def row_of(values: list[object] | None, rowid: int | None) -> Row | None:
 
 
 def _rowid_before(data: bytes, at: int, payload: int) -> int | None:
-    """The row id between the size of the payload and the payload, if both are there."""
+    """The row id between the size of the payload and the payload, if both exist."""
     size = varint_bytes(payload)
     for length in range(1, 10):
         start = at - length

@@ -1,10 +1,9 @@
-"""What is in a write-ahead log, damaged or not, and in a rollback journal.
+"""Reads the frames of a write-ahead log, damaged or not, and the pages of a rollback journal.
 
 The log: https://www.sqlite.org/fileformat2.html, section 4.
 
-SQLite stops at the first frame whose checksum is wrong and forgets all that was committed after it. A frame's
-checksum begins with that of the frame before, as it is stored: so one damaged frame can be told from the good ones
-behind it.
+SQLite stops at the first frame whose checksum is wrong and ignores all commits after it. A frame's checksum starts
+from the stored checksum of the previous frame, so a damaged frame does not invalidate the ones after it.
 """
 
 from __future__ import annotations
@@ -54,10 +53,10 @@ class LogFile:
 
 
 class Frame(NamedTuple):
-    """One frame: which page, the size of the database where it ends a commit (else 0), where its content begins.
+    """One frame: its page, the size of the database if it ends a commit (else 0), the offset of its content.
 
-    `current`: it is of this use of the log, and not what an earlier one left. `sums` are its checksum as it is
-    stored, `before` that of the frame before it.
+    `current`: it belongs to this use of the log, not to one before the log restarted. `sums` is its stored checksum,
+    `before` that of the previous frame.
     """
 
     page: int
@@ -69,8 +68,8 @@ class Frame(NamedTuple):
 
 
 def frames_of(log: Log, size: int) -> list[Frame]:
-    """All frames of a log whose pages have that size, in their order."""
-    header = log[:LOG_HEADER]  # read once: a log that is in use may be cut off between two looks
+    """All frames of a log whose pages have that size, in order."""
+    header = log[:LOG_HEADER]  # read once: a log in use may be truncated between two reads
     found = list(_read(log, size))
     if not found or len(header) < LOG_HEADER:
         return []
@@ -89,7 +88,7 @@ def _pair(numbers: tuple[int, ...]) -> tuple[int, int]:
 
 
 def is_sound(log: Log, frame: Frame, size: int) -> bool:
-    """Whether the checksum of a frame holds: of 8 bytes of its header and of its page, from the one before on."""
+    """Whether the checksum of a frame is right: over 8 bytes of its header and its page, from the previous one."""
     order = _MAGICS.get(int.from_bytes(log[:4], "big"), "<")
     start = frame.at - FRAME_HEADER
     content = log[start : start + 8] + log[frame.at : frame.at + size]
@@ -97,14 +96,14 @@ def is_sound(log: Log, frame: Frame, size: int) -> bool:
 
 
 def page_size(log: Log) -> int:
-    """The size of a page that a log's header gives; 0 where it gives none."""
+    """The page size in a log's header; 0 if it has none."""
     header = log[:LOG_HEADER]
     size = _HEADER.unpack(header)[2] if len(header) == LOG_HEADER else 0
     return size if size in SIZES else 0
 
 
 def header_holds(log: Log) -> bool:
-    """Whether the checksum of a log's header holds."""
+    """Whether the checksum of a log's header is right."""
     header = log[:LOG_HEADER]
     if len(header) < LOG_HEADER:
         return False
@@ -121,7 +120,7 @@ def _read(log: Log, size: int) -> Iterator[tuple[tuple[int, ...], int]]:
 
 
 def _salts(header: bytes, frames: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """Those of the log's header, or of most frames where that is damaged."""
+    """The salts of the log's header, or of most frames if that is damaged."""
     if header_holds(header):
         return _HEADER.unpack(header)[4:6]
     return Counter(frame[2:4] for frame in frames).most_common(1)[0][0]
@@ -130,7 +129,7 @@ def _salts(header: bytes, frames: list[tuple[int, ...]]) -> tuple[int, ...]:
 def _sums(content: bytes, before: tuple[int, int], order: str) -> tuple[int, int]:
     """SQLite's two sums (section 4.2): s0 += x[i] + s1; s1 += x[i+1] + s0; each modulo 2**32.
 
-    They are linear in the words and in what they begin with, so two products of vectors are as good, and faster here.
+    They are linear in the words and in the initial values, so two products of vectors give the same, and faster.
     """
     words = array("I", content)
     if (order == "<") != (sys.byteorder == "little"):
@@ -144,7 +143,7 @@ def _sums(content: bytes, before: tuple[int, int], order: str) -> tuple[int, int
 
 @lru_cache(maxsize=4)
 def _factors(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
-    """What each word counts in the one sum and in the other, and what the sums before do: powers of ((1 1) (1 2))."""
+    """The factors of each word in both sums, and of the initial sums: powers of ((1 1) (1 2))."""
     one: list[int] = []
     two: list[int] = []
     a, b, c = 1, 0, 1
@@ -156,9 +155,9 @@ def _factors(pairs: int) -> tuple[list[int], list[int], tuple[int, int, int]]:
 
 
 def journaled(journal: bytes, size: int) -> tuple[int, dict[int, int]]:
-    """What a rollback journal that a crash left takes back: the pages that there were, and where each of them is.
+    """The number of pages before the transaction of a crashed writer's journal, and the offset of each saved page.
 
-    (0, {}) where it is none, or was ended (https://www.sqlite.org/fileformat2.html, section 3).
+    (0, {}) if it is no journal, or was ended (https://www.sqlite.org/fileformat2.html, section 3).
     """
     pages: dict[int, int] = {}
     count = at = 0
@@ -168,7 +167,7 @@ def journaled(journal: bytes, size: int) -> tuple[int, dict[int, int]]:
             break
         count = count or before
         at += sector
-        if records == _MASK:  # it was not synced, and has what there is
+        if records == _MASK:  # it was not synced: it has as many as the file
             records = (len(journal) - at) // (size + 8)
         for _ in range(records):
             number, content = int.from_bytes(journal[at : at + 4], "big"), journal[at + 4 : at + 4 + size]

@@ -1,4 +1,4 @@
-"""A database that may be damaged, as its bytes are: its pages, with what its log or its journal makes of them."""
+"""The pages of a database that may be damaged, read from its bytes, with its log or journal applied."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from store.system.descriptors import read_at
 
 Page = Callable[[int], bytes | None]
 
-SAMPLED = 64  # pages that are looked at for the size that a page has
+SAMPLED = 64  # pages that are examined to guess the page size
 FREE = 2  # of a page in the pointer map (section 1.8): it is on the freelist
 _MAP_ENTRY = 5
 
 
 class Image:
-    """The pages of a database and its log. Memory holds the log; of the database, a page at a time.
+    """The pages of a database and its log. The log is in memory; the database is read page by page.
 
-    What each page number means is what SQLite would say, but that a damaged frame of the log does not hide the
-    commits behind it. What it replaced is in `older`.
+    Page numbers mean the same as for SQLite, except that a damaged frame of the log does not hide the commits after
+    it. `older_pages` gives the replaced pages.
     """
 
     def __init__(self, descriptor: int, path: str, log: bytes = b"", journal: bytes = b"") -> None:
@@ -33,7 +33,7 @@ class Image:
         self._descriptor = descriptor
         self.bytes = os.fstat(descriptor).st_size
         self.form = self._guessed_form()
-        self._in_log: dict[int, int] = {}  # page → where its content is in the log
+        self._in_log: dict[int, int] = {}  # page → offset of its content in the log
         self._older: list[Frame] = []
         self.count = -(-self.bytes // self.form.size)
         self._lay_log_over()
@@ -41,12 +41,12 @@ class Image:
         self.free = self._free_pages()
 
     def page(self, number: int) -> bytes | None:
-        """A page as it was committed last; None where there is none, or where the file ends in it."""
+        """The last committed version of a page; None if there is none, or the file ends within it."""
         at = self._in_log.get(number)
         return self.base_page(number) if at is None else self.log[at : at + self.form.size]
 
     def base_page(self, number: int) -> bytes | None:
-        """A page as it is in the database alone."""
+        """A page of the database without the log."""
         if not 0 < number <= self.count:
             return None
         if number in self._taken_back:
@@ -55,11 +55,11 @@ class Image:
         return data if len(data) == self.form.size else None
 
     def partial_page(self, number: int) -> bytes:
-        """What there is of a page that the file ends in."""
+        """The existing part of a page that the file ends within."""
         return self.page(number) or self._read((number - 1) * self.form.size, self.form.size)
 
     def older_pages(self) -> Iterator[tuple[int, bytes, Page]]:
-        """What was there before: the number of the page, its content, and what reads the pages beside it."""
+        """The replaced pages: the number, the content, and a function that reads other pages of the same time."""
         for number in sorted(self._in_log):
             if (data := self.base_page(number)) is not None:
                 yield number, data, self.base_page
@@ -67,7 +67,7 @@ class Image:
             yield frame.page, self.log[frame.at : frame.at + self.form.size], self.page
 
     def map_entry(self, number: int) -> int:
-        """What the pointer map says that a page is (section 1.8); 0 where it says nothing."""
+        """The type of a page in the pointer map (section 1.8); 0 if it has no entry."""
         entries = self.form.usable // _MAP_ENTRY
         group = (number - 2) // (entries + 1)
         data = self.page(2 + group * (entries + 1))
@@ -82,12 +82,12 @@ class Image:
                 raise StorageError(
                     f"{self.path} cannot be read: {exc.strerror}", errno=exc.errno, path=self.path
                 ) from exc
-            return b""  # a bad sector: the rest is what this is for
+            return b""  # a bad sector: the rest is still read
 
-    # -- what the file says of itself
+    # -- the format of the file
 
     def _guessed_form(self) -> Format:
-        """By the header, if the pages look like it; else by what most pages look like."""
+        """The format in the header, if the pages match it; otherwise the one that most pages match."""
         header = self._read(0, FILE_HEADER)
         told = int.from_bytes(header[16:18], "big") if header[:16] == MAGIC else 0
         told, reserved = 65536 if told == 1 else told, header[20] if told else 0
@@ -132,13 +132,13 @@ class Image:
             self.damage.append("the log: its header is damaged")
 
     def _take_back(self) -> dict[int, int]:
-        """The pages of a transaction that a crash ended, as they were before: page → where it is in the journal."""
+        """The pages before a transaction that a crash ended: page → its offset in the journal."""
         count, pages = journaled(self._journal, self.form.size)
         self.count = count or self.count
         return pages
 
     def _free_pages(self) -> set[int]:
-        """The pages of the freelist (section 1.5), and those that the pointer map calls free."""
+        """The pages of the freelist (section 1.5), and those that are free in the pointer map."""
         first = self.page(1) or b""
         has_map = first[:16] != MAGIC or any(first[52:56])
         free = {number for number in range(3, self.count + 1) if has_map and self.map_entry(number) == FREE}

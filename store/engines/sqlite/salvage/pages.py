@@ -1,6 +1,6 @@
 """The pages of SQLite's file format, read from bytes that may be damaged (https://www.sqlite.org/fileformat2.html).
 
-Nothing here believes what it reads: a number that leads out of its page, or round in a circle, ends in None.
+Nothing here trusts the bytes: a number that leads out of its page, or in a circle, gives None.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 INDEX_INNER, TABLE_INNER, INDEX_LEAF, TABLE_LEAF = 0x02, 0x05, 0x0A, 0x0D  # on disk: section 1.6
 MAGIC = b"SQLite format 3\0"
 FILE_HEADER = 100  # bytes before the b-tree of page 1
-SIZES = (4096, 1024, 8192, 2048, 16384, 32768, 65536, 512)  # of a page, the likely ones first
+SIZES = (4096, 1024, 8192, 2048, 16384, 32768, 65536, 512)  # of a page, likely ones first
 NULL_TYPE, REAL_TYPE, ZERO_TYPE, ONE_TYPE = 0, 7, 8, 9
 
 _HEAD = struct.Struct(">BHHHB")
@@ -21,7 +21,7 @@ _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # serial type → bytes
 
 
 class Format(NamedTuple):
-    """What the whole file has in common: the size of a page, and how much of it is used."""
+    """The format of the file: the size of a page, and how many bytes of it are usable."""
 
     size: int
     usable: int
@@ -37,7 +37,7 @@ class Format(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """Where a cell keeps what: `at` is where its payload begins in the page, `child` the page left of it."""
+    """The parts of a cell: `at` is the offset of its payload in the page, `child` the page to its left."""
 
     at: int
     payload: int
@@ -47,7 +47,7 @@ class Cell(NamedTuple):
 
 
 class Node(NamedTuple):
-    """A page of a b-tree. `sound`: its parts fill it without a gap and without an overlap."""
+    """A page of a b-tree. `sound`: its parts fill it without gaps or overlaps."""
 
     kind: int
     cells: list[Cell]
@@ -56,7 +56,7 @@ class Node(NamedTuple):
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends. Raises: IndexError: the data ends before."""
+    """A number of variable length, and the offset of its end. Raises: IndexError: the data ends before."""
     value = 0
     for end in range(at, at + 8):
         byte = data[end]
@@ -67,12 +67,12 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def signed(value: int) -> int:
-    """A row id, which is a number with a sign."""
+    """A row id from its unsigned value."""
     return value - 2**64 if value >= 2**63 else value
 
 
 def varint_bytes(value: int) -> bytes:
-    """How a number up to 2**56 is written."""
+    """The encoding of a number up to 2**56."""
     parts = [value & 0x7F]
     while value := value >> 7:
         parts.append(value & 0x7F | 0x80)
@@ -80,7 +80,7 @@ def varint_bytes(value: int) -> bytes:
 
 
 def node_of(data: bytes, form: Format, at: int = 0) -> Node | None:
-    """The b-tree page whose header is at `at`; None where it is none."""
+    """The b-tree page with its header at `at`; None if it is not one."""
     try:
         kind, freeblock, count, start, fragments = _HEAD.unpack_from(data, at)
         if kind not in (INDEX_INNER, TABLE_INNER, INDEX_LEAF, TABLE_LEAF):
@@ -105,7 +105,7 @@ def node_of(data: bytes, form: Format, at: int = 0) -> Node | None:
 
 
 def _cell(data: bytes, form: Format, kind: int, place: int, least: int) -> Cell | None:
-    """The cell at a place of a page; None where none can be."""
+    """The cell at an offset of a page; None if it is not valid."""
     if not least <= place < form.usable:
         return None
     try:
@@ -125,7 +125,7 @@ def _cell(data: bytes, form: Format, kind: int, place: int, least: int) -> Cell 
 
 
 def _free(data: bytes, freeblock: int, usable: int) -> int:
-    """The bytes of the freeblocks of a page; -1 where their chain is broken."""
+    """The bytes of the freeblocks of a page; -1 if their chain is broken."""
     total = before = 0
     while freeblock:
         if not before < freeblock <= usable - 4:
@@ -137,7 +137,7 @@ def _free(data: bytes, freeblock: int, usable: int) -> int:
 
 
 def record_values(payload: bytes) -> list[Any] | None:
-    """The columns of a record (section 2.1); text that is not UTF-8 stays bytes. None where it is no record."""
+    """The columns of a record (section 2.1); text that is not UTF-8 stays bytes. None if it is not a record."""
     try:
         size, at = varint(payload, 0)
         types = []
@@ -152,7 +152,7 @@ def record_values(payload: bytes) -> list[Any] | None:
 
 
 def values_at(data: bytes, at: int, types: list[int]) -> Iterator[Any]:
-    """The values of these serial types, one behind the other."""
+    """The values of these serial types, in order."""
     for kind in types:
         size = type_bytes(kind)
         yield _value(kind, data[at : at + size])

@@ -1,4 +1,4 @@
-"""Where in a damaged database things begin: the table of records, the index of their names, the id of the store."""
+"""Finds the roots in a damaged database: the table of records, the index of their names, the id of the store."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from store.engines.sqlite.salvage.trees import Trees
 from store.rows.row import Row
 
 ROOT = 1  # of a page in the pointer map (section 1.8)
-SAMPLES = 50  # rows that a store's id is tried on, and entries that an index is known by
+SAMPLES = 50  # rows to test an id of the store on, and entries to recognise an index by
 
 
 def ids_of(image: Image) -> Iterator[bytes]:
-    """What may be the id of the store, the likeliest first; some come twice."""
+    """Candidates for the id of the store, the likeliest first; some come twice."""
     trees = Trees(image)
     root = trees.roots().get("identity")
     if root is not None:
@@ -28,7 +28,7 @@ def ids_of(image: Image) -> Iterator[bytes]:
 
 
 def sample_of(image: Image) -> list[Row]:
-    """Some rows, to try an id of the store on."""
+    """Some rows, to test an id of the store on."""
     trees, found = Trees(image), list[Row]()
     for number in range(1, image.count + 1):
         data = image.partial_page(number)
@@ -42,7 +42,7 @@ def sample_of(image: Image) -> list[Row]:
 
 
 def table_root(trees: Trees) -> int | None:
-    """The root of `records`: by the schema, or by what it leads to."""
+    """The root of `records`: from the schema, or recognised by its rows."""
     told = trees.roots().get("records")
     for number in _roots(trees, told):
         if _is_table(trees, number) and _has_rows(trees, number):
@@ -67,9 +67,9 @@ def _has_rows(trees: Trees, root: int) -> bool:
 
 
 def index_root(trees: Trees, known: Collection[tuple[str, str]]) -> int | None:
-    """The root of the index of names: by the schema, or the one that has most of some names that are known.
+    """The root of the index of names: from the schema, or the one that has most of some known names.
 
-    Where none is known, the schema alone can say.
+    Without known names it can only come from the schema.
     """
     told = trees.roots().get("sqlite_autoindex_records_1")
     best, most = None, 0
@@ -84,7 +84,7 @@ def index_root(trees: Trees, known: Collection[tuple[str, str]]) -> int | None:
 
 
 def _roots(trees: Trees, told: int | None) -> Iterator[int]:
-    """The root that the schema says, if the pointer map agrees; the others of the map; then whatever it says."""
+    """The root in the schema, if the pointer map agrees; the other roots of the map; then the schema's anyway."""
     image = trees.image
     roots = [number for number in range(3, image.count + 1) if image.map_entry(number) == ROOT]
     if told in roots:

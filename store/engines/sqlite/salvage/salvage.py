@@ -1,9 +1,9 @@
-"""Which rows of a damaged database are to be kept: those that its table leads to, and what fills the gaps in it.
+"""Selects the rows of a damaged database to keep: those of its table, and others that fill gaps in it.
 
-A row whose seal holds was written once, but it may have been replaced or deleted since, and its bytes left behind. So
-what is reached from the root of the table goes first. What lies elsewhere (on pages that nothing leads to, on free
-ones, in a log's earlier frames) is taken only for a row id that no whole page of the table covers, and only if the
-index of names has it, where that is whole.
+A row with a valid seal was written once, but it may have been replaced or deleted since, with its bytes left behind.
+So rows that are reached from the root of the table come first. Rows elsewhere (on unreferenced or free pages, in
+earlier frames of a log) are used only for a row id that no whole page of the table covers, and, if the index of names
+is whole, only if the index has them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LIVE, LOOSE, CARVED, OLD = 1, 2, 3, 4  # reached; on a page that is not free; by
 
 
 class Place(NamedTuple):
-    """Where a row is, and what tells which of two is the later one."""
+    """The location of a row, and the values that show which of two rows is later."""
 
     kind: int
     rowid: int | None
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
 @dataclass(slots=True)
 class Salvaged:
-    """Where each row is that is to be kept, and its id; which may be older ones; which are lost, and why."""
+    """The locations and ids of the rows to keep; which may be old versions; which are lost, and why."""
 
     places: dict[Key, Place] = field(default_factory=dict)
     ids: dict[Key, int] = field(default_factory=dict)
@@ -56,23 +56,23 @@ class Salvaged:
 
 
 class Salvage:
-    """Finds the rows of one image. `holds` says of a row whether its seal does; `step` is called for each page."""
+    """Finds the rows of one image. `holds` returns whether a row's seal is valid; `step` is called for each page."""
 
     def __init__(self, image: Image, holds: Callable[[Row], bool], step: Callable[[], None]) -> None:
         self._image, self._holds, self._step = image, holds, step
         self._trees = Trees(image)
         self._found = Salvaged(damage=list(image.damage))
-        self._covered: list[tuple[int, int]] = []  # parts of the table of which all rows are known
-        self._bad: dict[int, Row | None] = {}  # rows of the table that do not hold, by their ids
-        self._done: set[int] = set()  # pages on which nothing is left to be found
+        self._covered: list[tuple[int, int]] = []  # ranges of the table whose rows are all known
+        self._bad: dict[int, Row | None] = {}  # rows of the table with invalid seals, by their ids
+        self._done: set[int] = set()  # pages that need no further search
         self._fillers: dict[Key, Place] = {}
-        self._broken: dict[Key, int | None] = {}  # what looks like rows, elsewhere, and does not hold
-        self._listed: dict[int, Key] | None = None  # what the index of names has, where it is whole
+        self._broken: dict[Key, int | None] = {}  # possible rows elsewhere with invalid seals
+        self._listed: dict[int, Key] | None = None  # the index of names, if it is whole
         self._names: set[Key] = set()
-        self._named: dict[int, Key] = {}  # what can be read of it, for the report
+        self._named: dict[int, Key] = {}  # the readable part of the index, for the report
 
     def run(self) -> Salvaged:
-        """All that is to be kept, and what is lost."""
+        """The rows to keep, and the lost ones."""
         whole = self._walk()
         self._listed = self._index()
         self._names = set((self._listed or {}).values())
@@ -94,13 +94,13 @@ class Salvage:
         assert row is not None
         return row
 
-    # -- what the table leads to
+    # -- rows of the table
 
     def _walk(self) -> bool:
-        """Whether the table is whole, so that no row of it can be anywhere else."""
+        """Read the table; returns whether it is whole, so that no row can be elsewhere."""
         root = table_root(self._trees)
         if root is None:
-            self._found.damage.append("nothing says where the table of records begins")
+            self._found.damage.append("the beginning of the table of records was not found")
             return False
         before = len(self._trees.damage)
         whole = True
@@ -111,7 +111,7 @@ class Salvage:
         return whole and len(self._trees.damage) == before
 
     def _take_leaf(self, leaf: Leaf) -> bool:
-        """Whether every row of the page holds, and it can have had no others."""
+        """Read a page; returns whether all its rows are valid and no others can be missing."""
         whole, holding = leaf.is_whole(), True
         data = self._image.page(leaf.page) or b""
         for cell in leaf.node.cells:
@@ -134,10 +134,10 @@ class Salvage:
             self._done.add(leaf.page)
         return whole and holding
 
-    # -- what fills its gaps
+    # -- rows that fill its gaps
 
     def _index(self) -> dict[int, Key] | None:
-        """Row id → namespace and name, by the index of names; None where that is not whole."""
+        """Row id → namespace and name, from the index of names; None if that is not whole."""
         root = index_root(self._trees, self._found.places)
         before = len(self._trees.damage)
         listed: dict[int, Key] = {}
@@ -169,7 +169,7 @@ class Salvage:
                 self._found.unsure.append(key)
 
     def _search(self, source: bytes | int, data: bytes, page: Page, old: bool) -> None:
-        """The rows of one page, by what leads to them in it and by their looks."""
+        """Search one page for rows, by its cells and by the pattern of rows."""
         node = node_of(data, self._image.form) if len(data) == self._image.form.size else None
         cells = node.cells if node is not None and node.kind == TABLE_LEAF else []
         for cell in cells:
@@ -193,7 +193,7 @@ class Salvage:
             self._broken[key] = rowid
 
     def _may_be(self, key: Key, place: Place) -> bool:
-        """Whether a row that is not in its place in the table can be one that was stored last."""
+        """Whether a row outside of the table can be the last version of its record."""
         rowid = place.rowid
         if self._listed is not None and (key not in self._names if rowid is None else self._listed.get(rowid) != key):
             return False
@@ -211,7 +211,7 @@ class Salvage:
     # -- the report
 
     def _number(self) -> None:
-        """Each row keeps its id, which no seal covers: of two with one id the second gets a new one."""
+        """Number the rows: each keeps its id, which no seal covers; of two with one id the second gets a new one."""
         ids, names = self._found.ids, {key: rowid for rowid, key in self._named.items()}
         without: list[Key] = []
         taken: set[int] = set()

@@ -1,4 +1,4 @@
-"""A damaged database, opened as plain bytes: SQLite may not be able to, and nothing of it is to change."""
+"""Opens a damaged database as plain bytes: SQLite may not be able to open it, and nothing may be changed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from store.system.descriptors import BINARY, READ, Descriptor
 from store.system.file_status import reaching, stamp_of
 from store.system.locking import locked
 
-_kept: list[int] = []  # descriptors of files that this process opened as a store meanwhile
+_kept: list[int] = []  # descriptors of files that this process also opened as a store
 
 
 class Source:
@@ -34,7 +34,7 @@ class Source:
         return os.fstat(self._descriptor)
 
     def check_unchanged(self) -> None:
-        """Raises: StorageError: somebody wrote to it since it was opened."""
+        """Raises: StorageError: a program wrote to it since it was opened."""
         if _stamps(self.path) != self._stamps:
             raise StorageError(
                 f"{self.path} was written to while it was read; stop the programs that use it, and try again",
@@ -45,16 +45,16 @@ class Source:
 
 @contextmanager
 def opened(path: str, timeout: float) -> Iterator[Source]:
-    """The database at `path`. Writers of ours wait meanwhile.
+    """The database at `path`. Writers of this library wait meanwhile.
 
     Raises:
-        StoreNotFound, StorageError. StoreError: this process has it open. LockTimeout: somebody is writing to it.
+        StoreNotFound, StorageError. StoreError: this process has it open. LockTimeout: a program is writing to it.
     """
     path = os.path.realpath(path)
     _check_ours(path)
     companions.check(path, writes=False)
     with ExitStack() as stack, reaching(path):
-        if os.path.exists(path + ".lock"):  # else nobody of ours has written here, and nothing is made beside it
+        if os.path.exists(path + ".lock"):  # otherwise no writer of this library exists, and no lock file is created
             with suppress(ReadOnly):
                 _lock(stack, path, timeout)
         descriptor = os.open(path, READ | BINARY)
@@ -85,7 +85,7 @@ def _check_ours(path: str) -> None:
 
 
 def _close(descriptor: int) -> None:
-    """Closing any descriptor of a file drops SQLite's locks on it: not while this process has it open."""
+    """Close it, unless this process has the file open: closing any descriptor drops SQLite's locks on the file."""
     with wal_index.opening():
         status = os.fstat(descriptor)
         if is_attached((status.st_dev, status.st_ino)):
@@ -99,7 +99,7 @@ def _stamps(path: str) -> list[tuple[int, ...] | None]:
 
 
 def _contents_of(path: str) -> bytes:
-    """All bytes of a file beside a database; none where there is none. Raises: OSError: no regular file, say."""
+    """All bytes of a file beside a database; empty if there is none. Raises: OSError: it is not a regular file."""
     try:
         descriptor = Descriptor(path, READ)
     except FileNotFoundError:

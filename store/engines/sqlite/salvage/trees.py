@@ -1,4 +1,4 @@
-"""The b-trees of a database that may be damaged: what their roots lead to, and where the way is lost."""
+"""Walks the b-trees of a database that may be damaged, and records the damage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BUDGET = 16  # times the bytes of the file that overflow pages may be read, what
 
 
 class Leaf(NamedTuple):
-    """A page of rows; `low` < row id <= `high` is its part of the table, None where the way to it is in doubt."""
+    """A page of rows; `low` < row id <= `high` is its range of the table, None if the range is uncertain."""
 
     page: int
     node: Node
@@ -32,7 +32,7 @@ class Leaf(NamedTuple):
     high: int
 
     def is_whole(self) -> bool:
-        """Whether no other row of its part of the table can have been on it."""
+        """Whether the page cannot have had other rows of its range."""
         ids = [cell.rowid for cell in self.node.cells]
         return (
             self.low is not None
@@ -43,7 +43,7 @@ class Leaf(NamedTuple):
 
 
 class Trees:
-    """Walks the tables and indexes of an image. `damage` says what it met."""
+    """Walks the tables and indexes of an image. `damage` lists the problems."""
 
     def __init__(self, image: Image) -> None:
         self.image = image
@@ -51,12 +51,12 @@ class Trees:
         self._budget = BUDGET * (image.bytes + len(image.log))
 
     def node(self, number: int) -> Node | None:
-        """The b-tree page of that number, None where it is none."""
+        """The b-tree page with that number, None if it is not one."""
         data = self.image.page(number)
         return None if data is None else node_of(data, self.image.form, FILE_HEADER if number == 1 else 0)
 
     def roots(self) -> dict[str, int]:
-        """The root page of each table and index by its name, as the schema has them; what of it can be read."""
+        """The root page of each table and index by name, from the readable part of the schema."""
         found: dict[str, int] = {}
         for leaf in self.leaves(1):
             data = self.image.page(leaf.page) or b""
@@ -98,7 +98,7 @@ class Trees:
         yield node.right, before, high
 
     def entries(self, root: int) -> Iterator[list[Any]]:
-        """The entries of an index, in no order."""
+        """The entries of an index, in any order."""
         waiting, seen = [(root, 0)], set[int]()
         while waiting:
             number, depth = waiting.pop()
@@ -122,7 +122,7 @@ class Trees:
                 waiting.append((node.right, depth + 1))
 
     def payload(self, data: bytes, cell: Cell, *, table: bool, page: Page | None = None) -> bytes | None:
-        """All of what a cell holds, its overflow pages too; None where they end too soon."""
+        """The whole payload of a cell, with its overflow pages; None if these end too soon."""
         local = self.image.form.local(cell.payload, table=table)
         content = data[cell.at : cell.at + local]
         if local == cell.payload:
@@ -131,7 +131,7 @@ class Trees:
         return self._followed(content, after, cell.payload, page or self.image.page)
 
     def _followed(self, content: bytes, after: int, size: int, page: Page) -> bytes | None:
-        """The chain of overflow pages behind what is in the cell (section 1.6)."""
+        """The payload in the cell and in its chain of overflow pages (section 1.6)."""
         if size > self._budget or size > self.image.count * self.image.form.usable:
             return None
         self._budget -= size

@@ -1,4 +1,4 @@
-"""Copying the files of a store beside a copy of it: none is shared with the original, nor is its damage."""
+"""Copies the files of large values for a copy of a store; each is checked, and none is shared with the original."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ NO_WAIT = 0.0  # seconds
 
 Tell = Callable[[int], object]
 Check = Callable[[Row], bool]
-"""Whether a key of ours sealed a row; raises a RecordError where it is not whole."""
+"""Whether a key of ours sealed a row; raises a RecordError if the row is damaged."""
 
 
 class FileCopies:
-    """The files that a copy of a database names, put into its folder before it is in its place.
+    """The files that a copy of a database names, copied into its folder before the copy is in its place.
 
-    Until `close` they are not taken for orphans; `undo` removes those that were not there before. A file that is
-    there and whole stays as it is: what has a name is never written again.
+    Until `close` they are not removed as orphans; `undo` removes the files that were not there before. An existing
+    whole file stays unchanged: a file with a name is never written again.
     """
 
     def __init__(self, source: Folder, target: Folder, timeout: float) -> None:
@@ -59,7 +59,7 @@ class FileCopies:
                 self._write(self._held, part, tell)
 
     def complete(self, parts: Iterable[Part]) -> None:
-        """Copies files again that were removed meanwhile, as garbage. Raises: as `copy`."""
+        """Copies files again that were removed as garbage meanwhile. Raises: as `copy`."""
         for part in parts:
             try:
                 if self._held is not None:
@@ -69,13 +69,13 @@ class FileCopies:
         self.sync()
 
     def sync(self) -> None:
-        """After the last one: the folder names them all, whatever happens. Raises: StorageError."""
+        """Sync the folder after the last file, so that it keeps all names. Raises: StorageError."""
         if self._held is not None:
             with writing(self._target.path):
                 self._held.sync()
 
     def undo(self) -> None:
-        """Give the copy up: remove its files, and the folder if it was made for it."""
+        """Remove the files of the copy, and the folder if it was created for it."""
         with suppress(OSError):
             self._target.remove(self._made)
         self._made.clear()
@@ -83,7 +83,7 @@ class FileCopies:
         self._target.remove_if_made()
 
     def close(self) -> None:
-        """The copy is in its place, or given up."""
+        """Release the folder, once the copy is in its place or removed."""
         held, self._held = self._held, None
         if held is not None:
             held.close()
@@ -117,7 +117,7 @@ def parts_to_copy(
 
 
 def _refuse_hollow(spill: SqliteSpill, conn: sqlite3.Connection, id_: int, parts: list[Part], check: Check) -> None:
-    """Raises: Corrupt: files of somebody else would take far more than they do where they are."""
+    """Raises: Corrupt: files of another user would take far more space as copies."""
     try:
         spill.refuse_hollow(parts)
     except Corrupt:
@@ -126,10 +126,10 @@ def _refuse_hollow(spill: SqliteSpill, conn: sqlite3.Connection, id_: int, parts
 
 
 def remove_others(folder: Folder, named: Iterable[str]) -> None:
-    """Removes the files of a folder that are not among these, unless somebody is writing some just now."""
+    """Removes the files of a folder that are not among these, unless files are being written."""
     try:
         with folder.opened() as opened:
             if opened.lock_exclusively(NO_WAIT):
                 folder.remove(opened.files().difference(named))
-    except OSError:  # StorageError too: they do no harm, and the next one tries again
+    except OSError:  # StorageError too: the files do no harm, and the next call tries again
         pass

@@ -1,5 +1,4 @@
-"""The spill files of an SQLite store: when they are kept, when they are given up, and which nobody refers to.
-
+"""The spill files of an SQLite store: writing, keeping and dropping them, and finding orphans.
 The life of a file: written and synced; named by a row that commits; named by `garbage` from the commit on that drops
 the row; removed after a checkpoint has folded and synced that commit. Removed any earlier, a power cut could take the
 commit back and leave the row without its file.
@@ -16,18 +15,18 @@ from weakref import WeakSet, ref
 
 from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.engine.fetching import Fetch, NotText, by_id, fetch_one
+from store.engines.sqlite.engine.fetching import Fetch, by_id, fetch_one
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.engine.usability import Usability
 from store.engines.sqlite.opening.strategy import Strategy
 from store.engines.sqlite.spill import reading as spill_reading
 from store.engines.sqlite.spill import writing as spill_writing
 from store.engines.sqlite.spill.folder import Folder
+from store.engines.sqlite.spill.garbage import forget_garbage
 from store.engines.sqlite.spill.hollow import refuse_hollow
 from store.engines.sqlite.spill.pending import Pending, SharedHold
 from store.errors import Corrupt, ReadOnly, StorageError, StoreError
 from store.rows import spilled
-from store.rows.row import Header
 from store.rows.spilled import Part
 from store.system import running
 from store.system.file_status import writing
@@ -36,12 +35,10 @@ from store.system.reentry import is_interrupting
 T = TypeVar("T")
 
 NO_WAIT = 0.0  # seconds
-_SIZE = Header._fields.index("size")
-_TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 
 
 class File(Protocol):
-    """The database, as its large values ask it."""
+    """The database, as its large values use it."""
 
     def check_in_place(self) -> None: ...
 
@@ -70,7 +67,7 @@ class Host(Protocol):
 
 
 class Ending(Protocol):
-    """A transaction, with which files stay or go."""
+    """A transaction, whose end decides whether files are kept."""
 
     def on_rollback(self, undo: Callable[[], None]) -> None: ...
 
@@ -78,14 +75,14 @@ class Ending(Protocol):
 
 
 class SqliteSpill:
-    """The contract `Spill` of `store.engines.contract`, for all handles on one engine."""
+    """The contract `Blobs` of `store.engines.capabilities`, for all handles on one engine."""
 
     def __init__(self, engine: Host) -> None:
         self._engine = engine
         self.folder = Folder(engine.path, engine.path + spilled.FOLDER_SUFFIX)
         self._hold = SharedHold(self.folder)
-        self._pending: dict[str, Pending] = {}  # by the text that their row has in `spill`
-        self._cleared: WeakSet[Any] = WeakSet()  # before whose first file leftovers were let go of
+        self._pending: dict[str, Pending] = {}  # by the text `spill` of their row
+        self._cleared: WeakSet[Any] = WeakSet()  # transactions that have dropped leftovers, before their first file
 
     # -- writing
 
@@ -104,9 +101,9 @@ class SqliteSpill:
             raise ReadOnly(
                 f'{engine.path} was opened with mode="r"; open it with mode="w" to write', path=engine.path
             )
-        refuse(engine.connection())  # what it struck may have the lock of the folder, and go on when this returns
-        self.let_go_of_leftovers()
-        engine.file.check_in_place()  # else the folder would be made beside something else
+        refuse(engine.connection())  # an interrupted operation may hold the lock of the folder, and resume later
+        self.drop_leftovers()
+        engine.file.check_in_place()  # otherwise the folder would be created beside another file
         pending = Pending(self._hold.take(timeout), namespace, name)
         try:
             with writing(self.folder.path):
@@ -135,14 +132,14 @@ class SqliteSpill:
             except FileExistsError:
                 if spill_reading.problem_of(self.folder, part) is not None:
                     raise
-                pending.folder.sync_file(part.file)  # its writer may have been killed before it was synced
+                pending.folder.sync_file(part.file)  # its writer may have been killed before the sync
         return list(parts)
 
     def claim(self, text: str, transaction: Ending) -> None:
-        """A row that names these files was written in that transaction, and with it they stay or go.
+        """Bind the files to the transaction that wrote a row which names them.
 
         Raises:
-            StorageError: they were not written for it just now, or given up since: it must not be committed.
+            StorageError: the files were not written for it, or dropped since; the row must not be committed.
         """
         pending = self._pending.get(text)
         if pending is None:
@@ -155,7 +152,7 @@ class SqliteSpill:
 
     def discard(self, text: str) -> None:
         pending = self._pending.get(text)
-        if pending is not None and not pending.is_stored:  # else its transaction decides
+        if pending is not None and not pending.is_stored:  # otherwise its transaction decides
             self._rolled_back(text)
 
     def _end_with(self, transaction: Ending, text: str) -> None:
@@ -170,7 +167,7 @@ class SqliteSpill:
             self._remove(pending)
 
     def _rolled_back(self, text: str) -> None:
-        """An interrupt may have come after the commit was done: what a row names, or `garbage`, stays."""
+        """Remove the files, unless a row or `garbage` names them: an interrupt may have come after the commit."""
         pending = self._pending.pop(text, None)
         if pending is None:
             return
@@ -193,14 +190,14 @@ class SqliteSpill:
         finally:
             pending.release()
 
-    def let_go_of_leftovers(self) -> None:
-        """What an interrupt left of this thread's: it packs one value at a time, outside of transactions.
+    def drop_leftovers(self) -> None:
+        """Drop files of this thread that an interrupt left: outside of transactions it packs one value at a time.
 
-        But for a signal handler, or a finalizer, that struck it while it packs another one.
+        A signal handler or a finalizer drops none, since the interrupted code may be packing another value.
         """
         current = self._engine.connection().current()
         transaction = None if current is None else current.outermost()
-        if transaction in self._cleared:  # all that came since is of that transaction
+        if transaction in self._cleared:  # all files since belong to that transaction
             return
         mine = running.ident()
         for text, pending in list(self._pending.items()):
@@ -210,12 +207,12 @@ class SqliteSpill:
             self._cleared.add(transaction)
 
     def forget(self) -> None:
-        """As the engine closes: its files are orphans."""
+        """Release all files when the engine closes; they become orphans."""
         while self._pending:
             self._pending.popitem()[1].release()
 
     def renew(self) -> None:
-        """In a forked child: they are the parent's."""
+        """In a forked child: forget the parent's files."""
         self._hold.close()
         self.forget()
 
@@ -242,14 +239,14 @@ class SqliteSpill:
     def contents(self, part: Part) -> bytes | None:
         return spill_reading.contents(self.folder, part)
 
-    # -- what nobody needs any more
+    # -- removing unused files
 
     def collect(self, conn: sqlite3.Connection, mode: str, limit: int) -> tuple[int, int]:
-        """A checkpoint; then the files are removed whose garbage rows it has folded and synced: how many, and bytes.
+        """Checkpoint, then remove files whose garbage rows are folded and synced; returns how many, and their bytes.
 
-        Under the writer's lock, which keeps other rows from coming between. SQLite syncs the database before it says
-        that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, of which that
-        says -1, a commit is synced when it returns.
+        Under the writer's lock, so that no other rows are added meanwhile. SQLite syncs the database before it
+        reports that all frames are in it (https://sqlite.org/pragma.html#pragma_wal_checkpoint). Without a WAL, for
+        which it reports -1, a commit is synced when it returns.
         """
         files = [file for (file,) in conn.execute(sql.GARBAGE, (limit,))]
         busy, frames, folded = conn.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
@@ -258,7 +255,7 @@ class SqliteSpill:
             return 0, 0
         try:
             gone, freed = self.folder.remove(files)
-        except OSError:  # the next one tries again
+        except OSError:  # the next call tries again
             return 0, 0
         forget_garbage(conn, [*gone, *(file for file in files if not spilled.is_file(file))])
         return len(gone), freed
@@ -271,14 +268,13 @@ class SqliteSpill:
                 listed = folder.files()
                 folder.unlock()
                 left = self.unnamed(listed) if listed else set()
-                return sorted(left & folder.files())  # less what was garbage, and is gone by now
+                return sorted(left & folder.files())  # without garbage that was removed meanwhile
         return []
 
     def unnamed(self, files: Iterable[str]) -> set[str]:
-        """Those of some files that no row and no garbage names; a row that is damaged keeps all that are its own.
+        """The files that neither a row nor `garbage` names; a damaged row keeps all files with its prefix.
 
-        None where the lock of the folder does not tell of all writers: over a network another machine may be writing
-        them.
+        Empty if the lock of the folder does not show all writers: over a network another machine may be writing them.
         """
         if not self._engine.strategy.knows_writers:
             return set()
@@ -295,37 +291,3 @@ class SqliteSpill:
             except Corrupt:
                 damaged.add(prefix)
         return {file for file in files if file not in named and file.partition("-")[0] not in damaged}
-
-
-def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
-    """Delete the rows of files that are gone."""
-    conn.execute("BEGIN IMMEDIATE")
-    try:
-        conn.executemany(sql.FORGET_GARBAGE, [(file,) for file in files])
-        conn.execute("COMMIT")
-    except BaseException:
-        conn.rollback()
-        raise
-
-
-def dropped(engine: Host, rows: Iterable[Sequence[Any]], but: str | None = None) -> tuple[list[str], int]:
-    """The files that rows (namespace, name, spill) name as their own, less those of `but`; and their bytes."""
-    files: list[str] = []
-    size = 0
-    for namespace, name, text, *_ in rows:
-        prefix = spilled.prefix_of(engine.store_id, str(namespace), str(name))
-        found = spilled.files_of(text, prefix, but=spilled.files_of(but, prefix))
-        files += found
-        size += spilled.size_of(text) if found else 0
-    return files, size
-
-
-def header_of(values: Sequence[Any]) -> Header:
-    """What `_HEADER` selects, the size of the files added to that of the body."""
-    *fields, spill = values
-    for place in _TEXTS:  # not sealed, but for the codec: shown, and compared with nothing
-        if type(fields[place]) is NotText:
-            fields[place] = fields[place].decode("utf-8", "backslashreplace")
-    if spill is not None and type(fields[_SIZE]) is int:
-        fields[_SIZE] += spilled.size_of(spill)
-    return Header._make(fields)

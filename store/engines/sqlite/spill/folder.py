@@ -1,12 +1,11 @@
-"""The folder `<database>-spill/`: its files, and who may remove them. Knows nothing of rows.
+"""The folder `<database>-spill/`: its files, and the lock under which they are removed. Knows nothing of rows.
 
-Every file is opened relative to a descriptor of the folder, which is opened for the occasion: neither the folder nor
-a file may be a link, so nothing is ever followed out of it. A writer holds a shared lock (flock) on the folder from
-before the first file is made until the row that names them is committed; orphans are removed under an exclusive lock,
-so the files of a write in progress are never taken for leftovers.
+Every file is opened relative to a descriptor of the folder, which is opened for each use. Neither the folder nor a
+file may be a link, so no link leads out of it. A writer holds a shared lock (flock) on the folder from before the
+first file is created until the row that names them is committed; orphans are removed under an exclusive lock, so the
+files of a write in progress are never removed.
 
-Where the system opens no folders (Windows), files are opened by their paths, and nothing locks the folder: then
-orphans stay.
+A system that cannot open folders (Windows) opens files by their paths and does not lock the folder, so orphans stay.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | NO_FOLLOW
 
 
 class OpenFolder:
-    """The folder, open until `close` or the end of the object, unless it is borrowed."""
+    """The folder, open until `close` or until the object is collected, unless it is borrowed."""
 
     __slots__ = ("__weakref__", "_number", "_owner", "_path")
 
@@ -52,7 +51,7 @@ class OpenFolder:
 
     @classmethod
     def at(cls, path: str) -> OpenFolder:
-        """Raises: OSError: there is none, it is a link, or no folder."""
+        """Open the folder. Raises: OSError: there is none, or it is a link or not a folder."""
         if OPENS_FOLDERS:
             descriptor = Descriptor(path, _FOLDER)
             return cls(path, descriptor.number, descriptor)
@@ -61,11 +60,11 @@ class OpenFolder:
         return cls(path, None, None)
 
     def borrowed(self) -> OpenFolder:
-        """The same folder, not kept open: an error that a program keeps would hold its lock by a frame."""
+        """The same folder, not kept open: an error that the program keeps would keep the lock by its frames."""
         return OpenFolder(self._path, self._number, None)
 
     def open(self, file: str, flags: int) -> Descriptor:
-        """A file in it; one that is made is its user's alone. Raises: OSError."""
+        """Open a file in it; a new one is accessible to this user only. Raises: OSError."""
         path, above = self._place_of(file)
         return Descriptor(path, flags, 0o600, dir_fd=above)
 
@@ -75,12 +74,12 @@ class OpenFolder:
         return os.stat(path, dir_fd=above, follow_symlinks=False)
 
     def files(self) -> set[str]:
-        """The names of all files that are called as ours are."""
+        """The names of all files that match the pattern of our names."""
         place = self._path if self._number is None else self._number
         return {name for name in os.listdir(place) if is_file(name)}
 
     def unlink(self, file: str) -> int | None:
-        """The bytes that were given back; None where the file could not be removed."""
+        """Remove a file; returns the bytes freed, or None if it could not be removed."""
         path, above = self._place_of(file)
         try:
             status = self.status(file)
@@ -92,12 +91,12 @@ class OpenFolder:
         return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
     def sync(self) -> None:
-        """The names of its files are on the disk when this returns. Raises: OSError."""
+        """Sync the names of its files to the disk. Raises: OSError."""
         if self._number is not None:
             os.fsync(self._number)
 
     def sync_file(self, file: str) -> None:
-        """A file that was there, and its name: it may have been left unsynced. Raises: OSError."""
+        """Sync an existing file and its name, which may be unsynced. Raises: OSError."""
         with self.open(file, (os.O_RDONLY if OPENS_FOLDERS else os.O_RDWR) | NO_FOLLOW) as descriptor:
             os.fsync(descriptor)
         self.sync()
@@ -117,16 +116,16 @@ class OpenFolder:
         return status.st_dev, status.st_ino
 
     def give_rights(self, database: os.stat_result) -> None:
-        """Give it those that go with the rights of a database. Raises: OSError."""
+        """Set its rights to match those of the database. Raises: OSError."""
         target = self._path if self._number is None else self._number
         give_rights(target, database, folder_mode(database.st_mode))
 
     def lock_shared(self, timeout: float) -> bool:
-        """Keep its files from being removed as orphans until it is closed; whether that was done in time."""
+        """Keep its files from being removed as orphans until it is closed; returns whether that succeeded."""
         return not LOCKS_FOLDERS or self._lock(fcntl.LOCK_SH, timeout)
 
     def lock_exclusively(self, timeout: float) -> bool:
-        """Whether nobody is writing files any more, nor begins to until it is unlocked or closed."""
+        """Keep writers out until it is unlocked or closed; returns whether it got the lock in time."""
         return LOCKS_FOLDERS and self._lock(fcntl.LOCK_EX, timeout)
 
     def unlock(self) -> None:
@@ -135,7 +134,7 @@ class OpenFolder:
             fcntl.flock(self._number, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Its lock goes with it."""
+        """Close the folder, which releases its lock."""
         if self._owner is not None:
             self._owner.close()
 
@@ -163,7 +162,7 @@ class Folder:
     def __init__(self, database: str, path: str) -> None:
         self.database = database
         self.path = path
-        self._synced: tuple[int, int] | None = None  # the folder that a power cut leaves where it is
+        self._synced: tuple[int, int] | None = None  # the folder whose name is synced
         self._was_made = False  # by this object
 
     @contextmanager
@@ -185,8 +184,7 @@ class Folder:
             folder.close()
 
     def hold(self, timeout: float) -> OpenFolder:
-        """The folder, which is made, its files kept from being removed as orphans until it is closed.
-
+        """The folder, created if necessary; until it is closed, no files are removed as orphans.
         Raises:
             ReadOnly, StorageError: it cannot be made or opened. LockTimeout: orphans are being removed.
         """
@@ -197,7 +195,7 @@ class Folder:
                     self._sync_name(folder.identity())
                     if not folder.lock_shared(timeout):
                         raise LockTimeout(f"{self.path}: its orphans are being removed; try again", path=self.path)
-                    # Else `remove_if_made` was faster; or this file system numbers a folder anew at each look.
+                    # Otherwise `remove_if_made` was faster, or the inode changes at each look on this file system.
                     if folder.is_at(self.path) or not left:
                         return folder
             except BaseException:
@@ -207,14 +205,14 @@ class Folder:
         raise AssertionError("the last attempt returns or raises")
 
     def remove_if_made(self) -> None:
-        """Removes the folder if this object made it, it is empty, and nobody is writing files into it."""
+        """Removes the folder if this object created it, it is empty, and no files are being written."""
         if self._was_made:
             with suppress(OSError, StorageError), self.opened() as folder:
                 if folder.lock_exclusively(0.0) and folder.is_at(self.path):
                     os.rmdir(self.path)
 
     def remove(self, files: Iterable[str]) -> tuple[list[str], int]:
-        """Removes those files, and syncs the folder: which are gone now, and how many bytes that gave back."""
+        """Removes those files, and syncs the folder; returns which are removed, and the bytes freed."""
         gone: list[str] = []
         freed = 0
         try:
@@ -254,7 +252,7 @@ class Folder:
                 return self._open()
 
     def _make(self) -> None:
-        """With the rights of the database, as SQLite makes its log."""
+        """Create it with the rights of the database, as SQLite does for its log."""
         rights = self.rights()
         try:
             os.mkdir(self.path, 0o700)
@@ -268,7 +266,7 @@ class Folder:
             folder.close()
 
     def _sync_name(self, folder: tuple[int, int]) -> None:
-        """Once, also where the folder was there: its maker may have been killed before it was synced."""
+        """Sync its name once, also for an existing folder, whose creator may have been killed before the sync."""
         if self._synced != folder:
             with suppress(PermissionError):  # a folder that can be written and not read; SQLite goes on as well
                 sync_folder(os.path.dirname(self.path))

@@ -1,6 +1,6 @@
-"""Files of one record that take far more memory than disk: holes, and the same file under many names.
+"""Refuses files of one record that take far more memory than disk: holes, or one file under many names.
 
-Only of a record of somebody else does that matter: what we wrote takes what the value took.
+That only matters for a record of another user: files that we wrote are as large as the value.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ LEAST_SHARE_ON_DISK = 256  # more take a 256th of their size on disk, however we
 
 
 def refuse_hollow(folder: Folder, parts: Sequence[Part]) -> None:
-    """Looks at the files of a record of somebody else before any of them is opened.
+    """Checks the files of a record of another user before any of them is opened.
 
     Raises:
-        Corrupt: reading them takes a lot of memory and time, and they are next to nothing on disk.
+        Corrupt: they are almost nothing on disk, and reading them would take much memory and time.
     """
     size = sum(part.bytes for part in parts)
     if size <= MAX_SPARSE_BYTES:
@@ -38,7 +38,7 @@ def refuse_hollow(folder: Folder, parts: Sequence[Part]) -> None:
 
 
 def _disk_bytes(folder: Folder, parts: Sequence[Part]) -> dict[object, int]:
-    """By inode, what each file takes on disk; one that is missing or cannot be looked at counts as full."""
+    """The size on disk of each file, by inode; a file that is missing or cannot be examined counts fully."""
     found: dict[object, int] = {}
     try:
         with folder.opened() as opened:

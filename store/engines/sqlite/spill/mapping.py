@@ -1,7 +1,7 @@
-"""A file mapped into memory without a descriptor being kept: thousands of values fit under any limit of those.
+"""Maps files into memory without keeping a descriptor, so that the limit of descriptors does not limit the values.
 
-From Python 3.13 on `mmap` can do that (trackfd=False). Before, it keeps a copy of the descriptor for as long as the
-map lives. A map of no file has none: it is made first, and the C library puts the file in its place, with MAP_FIXED.
+From Python 3.13 on `mmap` can do that (trackfd=False). Before, it keeps a copy of the descriptor as long as the map
+exists. An anonymous map has none: it is created first, and the C library replaces it by the file, with MAP_FIXED.
 https://pubs.opengroup.org/onlinepubs/9699919799/functions/mmap.html
 """
 
@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from typing import Any
 
-_given_up: list[mmap.mmap] = []  # whose place in memory may be another's: never unmapped
+_given_up: list[mmap.mmap] = []  # their addresses may belong to another map: never unmapped
 
 
 def map_file(descriptor: int, size: int) -> memoryview:
@@ -29,7 +29,7 @@ def map_file(descriptor: int, size: int) -> memoryview:
 def _put_in_place(library: Any, descriptor: int, size: int) -> memoryview:
     import ctypes
 
-    # Private and read-only, so that it counts as no memory, however large it is.
+    # Private and read-only, so that it does not count as used memory.
     place = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)
     address, length = ctypes.c_void_p(), ctypes.c_ssize_t()
     ctypes.pythonapi.PyObject_AsReadBuffer(ctypes.py_object(place), ctypes.byref(address), ctypes.byref(length))
@@ -46,7 +46,7 @@ _FIXED = 0x10  # MAP_FIXED, of Linux and macOS; `mmap` does not name it
 
 @cache
 def _library() -> Any:
-    """The C library; None where there is no ctypes, or no place for a map can be chosen."""
+    """The C library; None without ctypes, or if the address of a map cannot be chosen."""
     if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
         return None
     try:

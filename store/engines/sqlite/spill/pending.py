@@ -10,10 +10,10 @@ from store.system import running
 
 
 class SharedHold:
-    """Gives everyone who writes files of one folder the same lock on it, while there is one. Safe across threads.
+    """One lock on the folder, shared by all threads that write files. Safe across threads.
 
-    It refers to it weakly, and the lock goes with the last reference: no interrupt can come between counting a user
-    and keeping what was counted.
+    It refers to the lock weakly, and the last reference releases it: there is no count that an interrupt could make
+    wrong.
     """
 
     def __init__(self, folder: Folder) -> None:
@@ -29,14 +29,14 @@ class SharedHold:
         return held
 
     def close(self) -> None:
-        """In a forked child: the lock is the parent's, and would outlive it with this descriptor."""
+        """In a forked child: close the parent's lock, which this descriptor would keep after the parent's end."""
         held, self._last = None if self._last is None else self._last(), None
         if held is not None:
             held.close()
 
 
 class Pending:
-    """Files that are written for a row which is yet to be committed. What it holds keeps compact() off them."""
+    """The files of a row that is not committed yet. The lock that it holds keeps `compact` from removing them."""
 
     __slots__ = ("_held", "files", "is_stored", "name", "namespace", "thread", "transaction")
 
@@ -44,18 +44,18 @@ class Pending:
         self._held: OpenFolder | None = held
         self.namespace, self.name = namespace, name
         self.files: list[str] = []
-        self.is_stored = False  # a row that names them was written, though not committed perhaps
+        self.is_stored = False  # whether a row that names them was written, perhaps not committed
         self.thread = running.ident()
         self.transaction: ref[Any] | None = None  # the outermost one that they were written in
 
     @property
     def folder(self) -> OpenFolder:
-        """The folder that they are in, borrowed."""
+        """Their folder, borrowed."""
         assert self._held is not None
         return self._held.borrowed()
 
     def release(self) -> None:
-        """Its files are named, or gone. The lock goes with the last of those that are being written."""
+        """Release the lock, once its files are committed or removed; it ends with the last pending files."""
         self._held = None
 
     def is_of(self, transaction: object) -> bool:

@@ -1,4 +1,4 @@
-"""Reading the files of a record: mapped or copied, each checked for what it is before a byte of it is used."""
+"""Reads the files of a record, mapped or copied; each is checked before a byte of it is used."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def copied(folder: Folder, part: Part) -> bytes:
     """The content in private memory, checked against its checksum.
 
     Raises:
-        Corrupt: the file is missing, truncated or altered, or no file of ours. StorageError: it cannot be read.
+        Corrupt: the file is missing, truncated or altered, or not a file of ours. StorageError: it cannot be read.
     """
-    buffer = io.BytesIO()  # of which `getvalue` gives the bytes without a second copy, once it has their size
+    buffer = io.BytesIO()  # `getvalue` returns its bytes without a copy, if it has exactly their size
     if part.bytes:
         buffer.seek(part.bytes - 1)
         buffer.write(b"\0")
@@ -46,10 +46,10 @@ def private(folder: Folder, part: Part, *, verify: bool) -> memoryview:
 
 
 def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
-    """The file itself, mapped read-only; it stays what it is when it is removed. Raises: as `copied`.
+    """The file itself, mapped read-only; the map stays valid when it is removed. Raises: as `copied`.
 
-    A file of another user is copied and compared: its owner could change it under us, or cut it short, which would
-    end the process.
+    A file of another user is copied and compared: its owner could change it, or truncate it, which would end the
+    process.
     """
     with _opened(folder, part) as (descriptor, is_ours):
         if is_ours and part.bytes:
@@ -66,7 +66,7 @@ def mapped(folder: Folder, part: Part, *, verify: bool) -> memoryview:
 
 
 def problem_of(folder: Folder, part: Part, *, content: bool = True) -> str | None:
-    """What is wrong with a file, its content compared in little memory if asked; None where nothing is."""
+    """The problem of a file, with `content` also of its bytes, compared in little memory; None if it is sound."""
     try:
         if not content:
             with _opened(folder, part):
@@ -79,7 +79,7 @@ def problem_of(folder: Folder, part: Part, *, content: bool = True) -> str | Non
 
 
 def chunks(folder: Folder, part: Part) -> Iterator[bytes]:
-    """The content piece by piece; only at its end is it known to be what its checksum says. Raises: as `copied`."""
+    """The content piece by piece; the checksum is compared only at the end. Raises: as `copied`."""
     with _opened(folder, part) as (descriptor, _):
         state = checksum()
         while chunk := os.read(descriptor, CHUNK_BYTES):
@@ -91,7 +91,7 @@ def chunks(folder: Folder, part: Part) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(folder: Folder, part: Part) -> Iterator[tuple[int, bool]]:
-    """Its descriptor, and whether nobody but this user and the database's could have it changed."""
+    """Its descriptor, and whether only this user and the owner of the database can change it."""
     try:
         with folder.opened() as above:
             opened = above.open(part.file, READ)
@@ -122,7 +122,7 @@ def _owners(folder: Folder) -> set[int]:
     owners = {0, os.geteuid()}
     try:
         owners.add(folder.rights().st_uid)
-    except OSError:  # it is gone; the next look at it says so
+    except OSError:  # it was removed; the next access reports that
         pass
     return owners
 
@@ -159,7 +159,7 @@ def _unreadable(folder: Folder, part: Part, exc: OSError) -> StorageError:
 
 
 def contents(folder: Folder, part: Part) -> bytes | None:
-    """What there is of a file, whatever it says, for an export that loses nothing; None where it is missing."""
+    """The bytes of a file, unchecked, for a complete export; None if it is missing."""
     try:
         with folder.opened() as above:
             opened = above.open(part.file, READ)

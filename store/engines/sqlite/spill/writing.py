@@ -30,7 +30,7 @@ def write_parts(
 
 
 def write_as(folder: Folder, opened: OpenFolder, file: str, content: Any) -> Part:
-    """The same for one file that has its name already. Raises: FileExistsError."""
+    """Like `write_parts`, for one file with a given name. Raises: FileExistsError."""
     part = _write(opened, file, memoryview(content).cast("B"), folder.rights())
     opened.sync()
     return part
@@ -48,7 +48,7 @@ def _write(folder: OpenFolder, file: str, content: memoryview, database: os.stat
 
 
 class _Hashing:
-    """Hashes a content while the block writes it; hashlib lets other threads run meanwhile."""
+    """Hashes the content in a thread while the block writes it; hashlib releases the GIL."""
 
     def __init__(self, content: memoryview) -> None:
         self._content = content
