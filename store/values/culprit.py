@@ -1,13 +1,7 @@
-"""The part of a value that cannot be stored, found after storing the whole has failed.
+"""Finds the part of a value that cannot be stored, after storing the whole value has failed.
 
-The value is pickled once more by a pickler in Python, which keeps the way to the object that it is at: where it
-fails, that is the culprit. Its path is the Python expression that leads there, `value['conn'].pool[3].socket`; where
-Python has no way to write a step, it is one of
-
-    value.key((1, <_thread.lock object>))    a key of a dict
-    value.member(<_thread.lock object>)      a member of a set
-    f.__closure__['lock']                    the value of a variable of an enclosing function
-    x.copyreg()[1][0]                        a part of what the function registered by `copyreg.pickle` returns for x
+The value is pickled again by a Python pickler that tracks the chain of objects it is in: the object at which it fails
+is the culprit. `path.py` turns the chain into an expression such as `value['conn'].pool[3].socket`.
 """
 
 from __future__ import annotations
@@ -27,10 +21,10 @@ from store.codecs.pickle.based import Pickled
 from store.errors import NotSerializable
 from store.values.remedies import Culprit, cause_of, explain, is_users, remedy, too_deep
 
-MOST_PARTS = 1_000_000  # objects that are looked at; an object may be made of new ones without an end
-MOST_PROBES = 2_000  # objects that are encoded and decoded one by one
-MOST_DEEP = 80  # objects in objects that are pickled by recursion; what is deeper is pickled afterwards
-MOST_WAYS = 1000  # objects that are looked at for a way from one object to another
+MOST_PARTS = 1_000_000  # objects that are visited; an object may create new ones endlessly
+MOST_PROBES = 2_000  # objects that are encoded and decoded separately
+MOST_DEEP = 80  # nesting that is pickled by recursion; deeper objects are pickled afterwards
+MOST_WAYS = 1000  # objects that are searched for a path from one object to another
 MOST_SHOWN = 80  # characters of a key
 _ATOMS = frozenset({str, float, bool, bytes, bytearray, complex, type(None), type(...), type(NotImplemented)})
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
@@ -41,13 +35,13 @@ _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: no class statement made it
 _LARGE = 1 << 64  # an int that a protocol may not be able to hold
 
 Attempt = Callable[[Any], object]
-"""Stores a part by itself, and raises what is wrong with it."""
+"""Encodes a part by itself, and raises the error if it cannot."""
 
 
 def error_for(
     error: Exception, value: Any, codec: Pickled, protocol: int, attempt: Attempt
 ) -> NotSerializable | None:
-    """The error for a value that could not be stored; None where it now can be. Raises: as `find`."""
+    """The error for a value that could not be stored; None if it now can be. Raises: as `find`."""
     found = find(value, cause_of(error), codec.pickler, protocol, attempt)
     if found is None:
         return None
@@ -56,10 +50,10 @@ def error_for(
 
 
 def find(value: Any, error: Exception, pickler: Any, protocol: int, attempt: Attempt) -> Culprit | None:
-    """The innermost part that cannot be stored; None where there is none any more.
+    """The innermost part that cannot be stored; None if all parts now can be.
 
-    `error` is what storing the whole raised, `pickler` the class of the codec's pickler in Python. Where pickling
-    the parts does not fail, each object is given to `attempt`, from the innermost on.
+    `error` is the error of storing the whole value, `pickler` the codec's Python pickler class. If pickling the parts
+    does not fail, each object is passed to `attempt`, innermost first.
 
     Raises:
         MemoryError: pickling or storing a part raised it.
@@ -83,15 +77,15 @@ def find(value: Any, error: Exception, pickler: Any, protocol: int, attempt: Att
 
 class _Nowhere:
     def write(self, chunk: Any) -> None:
-        """Keeps nothing."""
+        """Discard the output."""
 
 
 class _Spent(Exception):
-    """It took too many objects."""
+    """The search visited too many objects."""
 
 
 class _Node:
-    """An object, and the one that it was met in. `reduced` is what it said in its `__reduce__`."""
+    """An object, and the object that holds it. `reduced` is the result of its `__reduce__`."""
 
     __slots__ = ("parent", "reduced", "value")
 
@@ -101,13 +95,13 @@ class _Node:
 
 
 class _Tracer:
-    """Put before a pickler class in Python among the bases. `failed` is the innermost object that raised."""
+    """A mixin for a Python pickler class. `failed` is the innermost object that raised."""
 
     failed: _Node | None = None
     _error: Exception | None = None
 
     def trace(self, value: Any, probe: Attempt | None) -> None:
-        """Pickle the value, and give each object that is done to `probe`. Raises: whatever they raise, _Spent."""
+        """Pickle the value, and pass each finished object to `probe`. Raises: any error of either, _Spent."""
         self._probe, self._depth = probe, 0
         self._parts = self._probes = 0
         self._node: _Node | None = None
@@ -118,7 +112,7 @@ class _Tracer:
             self.save(node.value)
 
     def save(self, value: Any, *args: Any, **options: Any) -> None:
-        """As the pickler's."""
+        """As in the pickler, tracking the chain of objects."""
         self._parts += 1
         if self._parts > MOST_PARTS:
             raise _Spent
@@ -144,7 +138,7 @@ class _Tracer:
             self._node, self._depth = above, self._depth - 1
 
     def save_reduce(self, func: Any, args: Any, *others: Any, obj: Any = None, **options: Any) -> None:
-        """As the pickler's, which is given lists in place of the iterators."""
+        """As in the pickler, noting the arguments; iterators are copied to lists."""
         state, items, pairs = [*others, None, None, None][:3]
         items = options.pop("listitems", items)
         pairs = options.pop("dictitems", pairs)
@@ -167,7 +161,7 @@ class _Tracer:
 def _culprit(node: _Node, error: Exception, protocol: int, attempt: Attempt) -> Culprit:
     for above in _chain(node)[-3:-1]:
         if node.value is type(above.value) and node.value.__flags__ & _IMMUTABLE_TYPE:
-            node = above  # protocols 0 and 1 complain of the class that C code gave an object
+            node = above  # protocols 0 and 1 report the class of an object of a C type
             break
     steps = _steps(node, protocol)
     holders = [owner for owner, text in steps if _has_state(type(owner)) and _is_of_state(text)]
@@ -177,7 +171,7 @@ def _culprit(node: _Node, error: Exception, protocol: int, attempt: Attempt) -> 
 
 
 def _error_of(value: Any, attempt: Attempt) -> Exception | None:
-    """What storing a part by itself raises."""
+    """The error of storing a part by itself, or None."""
     try:
         attempt(value)
     except MemoryError:
@@ -188,12 +182,12 @@ def _error_of(value: Any, attempt: Attempt) -> Exception | None:
 
 
 def _has_state(cls: type) -> bool:
-    """Whether a class is the program's, and has a state that a `__getstate__` could leave something out of."""
+    """Whether a class belongs to the program, and a `__getstate__` could leave out a part of its state."""
     return is_users(cls) and not issubclass(cls, tuple | type)
 
 
 def _is_of_state(text: str) -> bool:
-    """Whether a step leads to an attribute, and not to an item or the class."""
+    """Whether a step leads to an attribute, rather than to an item or the class."""
     return text.startswith(".") and text != ".__class__" and not text.startswith((".key(", ".member("))
 
 
@@ -211,8 +205,8 @@ def _chain(node: _Node) -> list[_Node]:
 def _steps(node: _Node, protocol: int) -> list[tuple[Any, str]]:
     """The steps of the path, each with the object that it starts from.
 
-    What `__reduce__` and `__getstate__` make has no name in the program; what they put into it may have one. Of the
-    objects on the way, a step leads to the last one that its start holds itself.
+    Objects made by `__reduce__` and `__getstate__` have no name in the program, but their parts may. A step therefore
+    leads to the last object of the chain that its start holds directly.
     """
     chain, steps, at = _chain(node), [], 0
     places = {id(each.value): n for n, each in enumerate(chain)}
@@ -222,7 +216,7 @@ def _steps(node: _Node, protocol: int) -> list[tuple[Any, str]]:
             for part, form, key in _parts(owner):
                 if places.get(id(part), 0) > further:
                     further, text = places[id(part)], form.format(_key(key) if "{}" in form else "")
-        except Exception:  # a metaclass that answers in its own way
+        except Exception:  # a metaclass with unusual behaviour
             pass
         if further == at:
             made = _made_step(chain[at], chain[at + 1].value, protocol)
@@ -233,7 +227,7 @@ def _steps(node: _Node, protocol: int) -> list[tuple[Any, str]]:
 
 
 def _parts(owner: Any) -> Iterator[tuple[Any, str, Any]]:
-    """What an object holds, each with the form of the step and the key. Runs no code of the program."""
+    """(part, format of the step, key) for each part of an object. Runs no code of the program."""
     cls = type(owner)
     yield cls, ".__class__", None
     if cls is FunctionType:
@@ -276,16 +270,16 @@ def _parts_of_function(function: FunctionType) -> Iterator[tuple[Any, str, Any]]
 
 
 def _leads_there(cls: Any, name: Any, part: Any) -> bool:
-    """Whether the name of a value in the `__dict__` or in a slot leads to it as an attribute."""
+    """Whether a value in the `__dict__` or in a slot can be reached as an attribute."""
     if type(name) is not str or not name.isidentifier() or iskeyword(name):
         return False
-    if issubclass(cls, type):  # a class binds what it holds
+    if issubclass(cls, type):  # attribute access on a class binds descriptors
         return not hasattr(type(part), "__get__") or type(part) is FunctionType
     return not isinstance(defined(cls, name), property)
 
 
 def _longer_step(owner: Any, places: dict[int, int], at: int) -> tuple[int, str]:
-    """The place of an object further on the way, and several steps to it; the next place where none is found."""
+    """(place of a later object in the chain, several steps to it); the next place and no steps if none is found."""
     ways, seen = [(owner, "")], {id(owner)}
     for holder, so_far in ways:
         for part, form, key in _parts(holder) if len(ways) < MOST_WAYS else ():
@@ -299,7 +293,7 @@ def _longer_step(owner: Any, places: dict[int, int], at: int) -> tuple[int, str]
 
 
 def _made_step(node: _Node, part: Any, protocol: int) -> str | None:
-    """How what an object said in its `__reduce__` holds a part."""
+    """The step from an object to a part of its `__reduce__` result, or None."""
     cls = type(node.value)
     if cls in copyreg.dispatch_table:
         source = ".copyreg()"

@@ -1,8 +1,8 @@
-"""The globals that plain data needs, and what may be called of them, with arguments that are checked.
+"""The table of globals that plain data needs, with the constructors that replace calling them.
 
-A pair (module, qualified name) is looked up here exactly; nothing is ever imported because a stream says so.
-Each entry is the object itself, as a value, and the constructor that stands in for calling it: ours, with the
-checks that the C types leave out. An entry without one can be loaded and not called.
+A pair (module, qualified name) is looked up here exactly; a stream cannot cause the import of any other module. Each
+entry is the object itself and the constructor to use for a call, which makes the checks that the C types lack. An
+entry without a constructor can be loaded but not called.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ _FRACTION_BITS = 1 << 15
 
 
 class Global(NamedTuple):
-    """An object that a stream may name, and what calling it means; None: it may not be called.
+    """An object that a stream may name, and the constructor to use for a call; None: it may not be called.
 
-    A construct that is a text names a method of the machine, or of its `arrays`: what it does must be charged. `cost`
-    is what a call is charged beside the usual, in bytes (see `restricted_limits`), and `factor` what each byte of the
-    arguments is.
+    A `construct` that is a str names a method of `Objects`, or of its `arrays`, which charges its work. `cost` is the
+    additional charge for a call in bytes (see `limits.py`), `factor` the charge for each byte of the arguments.
     """
 
     value: Any
@@ -53,7 +52,7 @@ def standard(module: str, name: str) -> Global | None:
 
 
 def classes_of(allow: Allowed) -> set[type]:
-    """The classes whose instances may be given state: arrays are made by us alone, whatever is allowed."""
+    """The classes whose instances may get state by BUILD; never those of NumPy, even if allowed."""
     return {cls for cls in allow.values() if (cls.__module__, cls.__qualname__) not in _OF_NUMPY}
 
 
@@ -68,7 +67,7 @@ _VALUES = (
 
 @cache
 def _fixed() -> dict[tuple[str, str], Global]:
-    """The modules that every program has loaded."""
+    """The entries of modules that every program has loaded."""
     table = {("builtins", name): Global(getattr(builtins, name)) for name in _VALUES.split()}
     for name, construct in _BUILTINS.items():
         table["builtins", name] = Global(getattr(builtins, name), construct)
@@ -89,7 +88,7 @@ _LATE = {"decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
 
 @cache
 def _late(module: str) -> dict[str, Global]:
-    """The modules of the standard library that are imported when a record needs one of them."""
+    """The entries of a standard module that is imported when a record needs it."""
     if module == "decimal":
         from decimal import Decimal
 
@@ -134,7 +133,7 @@ _OF_NUMPY: dict[tuple[str, str], str] = {
 
 @cache
 def _array(name: str, construct: str) -> Global:
-    """A name that arrays, their scalars and dtypes take. Raises: ClassNotFound: NumPy is not installed."""
+    """The entry of a NumPy name. Raises: ClassNotFound: NumPy is not installed."""
     distribution = not_installed("numpy")
     if distribution is not None:
         raise install(f"numpy.{name}", distribution)
@@ -161,7 +160,7 @@ def _all_of(kind: type, values: tuple[Any, ...], what: str) -> None:
 
 
 def _latin_1(text: Any, encoding: Any = "") -> bytes:
-    """How protocols 0 to 2 write bytes; no other encoding may be asked for."""
+    """Protocols 0 to 2 write bytes this way; no other encoding is accepted."""
     _require(type(text) is str and encoding in ("latin1", "latin-1"), "bytes")
     return text.encode("latin-1")  # type: ignore[no-any-return]
 
@@ -193,13 +192,13 @@ def _slice(start: Any, stop: Any, step: Any) -> slice:
 
 
 def _type(value: Any) -> Any:
-    """How pickle writes the types of None, NotImplemented and Ellipsis."""
+    """Pickle writes the types of None, NotImplemented and Ellipsis this way."""
     _require(value is None or value is NotImplemented or value is Ellipsis, "type")
     return type(value)
 
 
 def is_factory(factory: Any) -> bool:
-    """Whether a defaultdict may call it: it makes something empty, without arguments."""
+    """Whether a defaultdict may call it: called without arguments, it makes an empty or zero object."""
     return any(factory is known for known in _FACTORIES)
 
 
@@ -210,7 +209,7 @@ _FACTORIES = (
 
 
 def _date(packed: Any) -> datetime.date:
-    """From the four bytes that `date` packs itself into; the C type checks only the month."""
+    """A date from its four packed bytes; the C type checks only the month."""
     packed = _packed(packed, 4)
     return datetime.date(packed[0] << 8 | packed[1], packed[2], packed[3])
 
@@ -233,7 +232,7 @@ def _datetime(packed: Any, zone: Any = None) -> datetime.datetime:
 
 
 def _packed(value: Any, size: int) -> bytes:
-    """The bytes of a date or time; a Python 2 wrote them as text, which `encoding="latin1"` brings back."""
+    """The packed bytes of a date or time; Python 2 wrote them as str, which `encoding="latin1"` restores."""
     if type(value) is str and len(value) == size:
         value = value.encode("latin-1")
     _require(type(value) is bytes and len(value) == size, "a date or time")
@@ -260,7 +259,7 @@ def _fraction(*args: Any) -> Any:
 
     if len(args) == 1:
         text = _text(args[0], _FRACTION_LIMIT)
-        _require("e" not in text and "E" not in text, "Fraction")  # an exponent is a power to compute
+        _require("e" not in text and "E" not in text, "Fraction")  # an exponent would be computed as a power
         return Fraction(text)
     _all_of(int, args, "Fraction")
     _require(len(args) == 2, "Fraction")
@@ -269,7 +268,7 @@ def _fraction(*args: Any) -> Any:
 
 
 def _address(cls: Any) -> Construct:
-    """Addresses write themselves as numbers, interfaces and networks as text."""
+    """Addresses are pickled as numbers, interfaces and networks as text."""
     return lambda value: cls(value if type(value) is int else _text(value, 200))
 
 
@@ -294,19 +293,19 @@ _BUILTINS: dict[str, Construct] = {
 _COLLECTIONS: dict[str, Construct] = {
     "OrderedDict": "make_ordered", "Counter": "make_counter", "deque": "make_deque", "defaultdict": "make_default",
 }  # fmt: skip
-_COSTS = {"deque": 640, "ZoneInfo": 24_000}  # a block of 64 places; a table read from a file
+_COSTS = {"deque": 640, "ZoneInfo": 24_000}  # deque: a block of 64 places; ZoneInfo: a table read from a file
 _DATETIME: dict[str, Construct] = {
     "date": _date, "time": _time, "datetime": _datetime, "timedelta": _timedelta, "timezone": _timezone,
 }  # fmt: skip
 
 
 def _reconstructor(*args: Any) -> Any:
-    """Stands for `copyreg._reconstructor` on the stack, where only `Objects.reconstruct` can be meant."""
+    """Represents `copyreg._reconstructor` on the stack; calls go to `Objects.reconstruct`."""
     raise TypeError("this is a name, not a function")
 
 
 def _getattr(*args: Any) -> Any:
-    """Stands for `getattr` on the stack, where only `Objects.attribute` can be meant."""
+    """Represents `getattr` on the stack; calls go to `Objects.attribute`."""
     raise TypeError("this is a name, not a function")
 
 
