@@ -47,7 +47,7 @@ class Lookup:
         """The object with a new name. Raises: ImportError, AttributeError: it does not exist."""
         module, rest = imported(dotted) or (None, "")
         if module is None:
-            raise ModuleNotFoundError(f"there is no module of the name {dotted!r} or above it")
+            raise ModuleNotFoundError(f"no part of {dotted!r} is the name of a module")
         found: Any = module
         for part in rest.split("."):
             found = getattr(found, part)
@@ -103,7 +103,7 @@ def _checked(renames: Renames) -> dict[str, str]:
             if len(name) > MAX_NAME:
                 raise ValueError(f"renames: {name[:100]!r}... has more than {MAX_NAME} characters")
             if not name or not all(name.split(".")):
-                raise ValueError(f"renames: {name!r} is no dotted name such as 'package.module.Class'")
+                raise ValueError(f"renames: {name!r} is not a dotted name such as 'package.module.Class'")
         found[old] = new
     return found
 

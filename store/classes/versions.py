@@ -62,7 +62,7 @@ def versioned(version: int) -> Callable[[T], T]:
         _check(cls, version)
         getstate, setstate = _own(cls, "__getstate__"), _own(cls, "__setstate__")
         if getstate is None and setstate is not None:
-            getstate = object.__getstate__  # what it expects is what Python would store
+            getstate = object.__getstate__  # it expects the default state of Python
         methods = {
             _ATTRIBUTE: version,
             "__getstate__": _getstate(getstate),
@@ -101,7 +101,7 @@ def _check(cls: Any, version: int) -> None:
             "its state: use __getstate__ and __setstate__ instead"
         )
     if issubclass(cls, _IMMUTABLE):
-        raise TypeError(f"{cls.__qualname__} keeps what it holds where no state can change it: it is immutable")
+        raise TypeError(f"{cls.__qualname__} is immutable, so no state can be set on its instances")
     upgrade = getattr_static(cls, "__upgrade__", None)
     if upgrade is None and version > _UNVERSIONED:
         raise TypeError(
@@ -135,7 +135,7 @@ def _check_is_decorated(cls: Any) -> None:
     if declared is not cls and vars(declared).get("__getstate__") is vars(cls).get("__getstate__", cls):
         raise TypeError(  # it has the methods of the decorated class: it is a copy of that
             f"@store.versioned was given another class than this {cls.__qualname__}: put it above @dataclass and "
-            "whatever else makes a new class of one"
+            "other decorators that create a new class"
         )
 
 

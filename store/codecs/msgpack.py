@@ -110,7 +110,7 @@ def _of_extension(code: int, data: bytes) -> Any:
     text = str(data, "ascii")
     moment = (date if code == DATE else datetime).fromisoformat(text)
     if moment.isoformat() != text or getattr(moment, "tzinfo", None) is UTC:
-        raise ValueError(f"{text[:80]!r} in it is not how a date or time is written")
+        raise ValueError(f"{text[:80]!r} in it is not a date or time as this codec writes it")
     return moment
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from store.classes.shown import shown, too_large
+from store.classes.shown import shown
+from store.classes.size import too_large
 from store.errors import NotSerializable
 
 Problem = Callable[[Any], str | None]

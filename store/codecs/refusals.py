@@ -32,8 +32,10 @@ def refusal(module: str, name: str) -> Untrusted:
     shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
     library = module.partition(".")[0]
     if library in DISTRIBUTIONS:
-        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not do"
-        return refused(reason, dotted[:200], '. Numbers need neither as NumPy arrays: codec="auto"')
+        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not be enough"
+        return refused(
+            reason, dotted[:200], '. Numbers can be stored as NumPy arrays with codec="auto", which need neither'
+        )
     if len(dotted) > 200 or not _may_be_allowed(module, name):
         return refused(
             f"loading it takes {shown}, which is not plain data, nor a class that could be allowed",

@@ -106,7 +106,7 @@ def test_decimal_round_trips(where: dict[str, Any]) -> None:
 
 
 def test_moment_in_another_zone_is_not_turned_into_utc() -> None:
-    with pytest.raises(NotSerializable, match="as something else"):
+    with pytest.raises(NotSerializable, match="would not round-trip"):
         AvroCodec({"type": "long", "logicalType": "timestamp-micros"}).encode(
             datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1))), 1
         )

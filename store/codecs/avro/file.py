@@ -22,7 +22,7 @@ def unpacked(body: bytes) -> tuple[bytes, bytes]:
     """(schema, datum). Raises: Corrupt: it is not such a file, or does not hold exactly one record."""
     reader = _Reader(body)
     if reader.take(len(_MAGIC)) != _MAGIC:
-        raise _bad("they do not begin as one")
+        raise _bad("they do not begin like one")
     metadata = reader.metadata()
     if metadata.get(b"avro.codec", b"null") != b"null":
         raise _bad("they are compressed, which no record of a store is")

@@ -109,7 +109,7 @@ class _Checking:
             return self._container(kind, schema, namespace, depth)
         if kind in ("record", "enum", "fixed"):
             return self._definition(kind, schema, namespace, depth)
-        raise Corrupt(f"the bytes have no Avro schema that is known here: {schema!r:.80}")
+        raise Corrupt(f"the bytes have an unknown kind of Avro schema: {schema!r:.80}")
 
     def _union(self, schema: list[Any], namespace: str, depth: int) -> tuple[Any, int]:
         found = [self.type(branch, namespace, depth + 1) for branch in schema]

@@ -74,7 +74,7 @@ class NumpyCodec:
 
 
 def _corrupt(exc: Exception) -> Corrupt:
-    return Corrupt(f"the bytes are no array as this codec writes it: {exc}")
+    return Corrupt(f"the bytes are not an array as this codec writes it: {exc}")
 
 
 # -- to bytes
@@ -140,7 +140,7 @@ def _decode(body: Any, buffers: Buffers, restricted: bool) -> Any:
         dtype = _checked(header)
         if header["beside"]:
             if data.nbytes or header["kind"] != "array":
-                raise ValueError("its data cannot be beside it")
+                raise ValueError("its data cannot be in a separate buffer")
             data = memoryview(next(iter(buffers), b"")).cast("B")
         if restricted:
             numpy_dtype.check_layout(dtype)
@@ -160,7 +160,7 @@ def _split(body: memoryview) -> tuple[dict[str, Any], memoryview]:
         raise ValueError("its header is something else")
     front = _front(header)
     if body[: len(front)] != front:
-        raise ValueError("its header is not as it is written here")
+        raise ValueError("its header is not written as by this codec")
     return header, body[len(front) :]
 
 
@@ -193,7 +193,7 @@ def _put_together(header: dict[str, Any], dtype: np.dtype[Any], data: memoryview
         made = np.ndarray(shape, dtype, order=order)
         _fill(made, data)
     if (order == "F") is made.flags.c_contiguous:
-        raise ValueError("its order is not as it is written here")
+        raise ValueError("its order is not written as by this codec")
     return made
 
 

@@ -59,7 +59,7 @@ def _fields(dtype: np.dtype[Any]) -> Mapping[str, Any]:
 
 def _field_of(name: str, dtype: np.dtype[Any], offset: int, title: Any = None) -> list[Any]:
     if title is not None and type(title) is not str:
-        raise ValueError(f"the title of the field {name!r} is no str")
+        raise ValueError(f"the title of the field {name!r} is not a str")
     return [name, title, offset, describe(dtype)]
 
 
@@ -150,13 +150,13 @@ class _Builder:
 def _of_text(text: str) -> np.dtype[Any]:
     found = _TEXT.fullmatch(text)
     if found is None or int(found["size"] or 8) > MAX_ITEM // (4 if found["kind"] == "U" else 1):
-        raise ValueError(f"{text[:80]!r} is no dtype")
+        raise ValueError(f"{text[:80]!r} is not a dtype")
     try:
         made = np.dtype(found["dtype"])
     except TypeError:
         raise ValueError(f"this platform has no numbers like {text!r}; read it where it was written") from None
     if made.str != found["dtype"]:
-        raise ValueError(f"{text[:80]!r} is no dtype as it is written here")
+        raise ValueError(f"{text[:80]!r} is not a dtype as this codec writes it")
     if _is_long(made):
         if found["more"] != str(np.finfo(made).nmant):
             raise ValueError(f"this platform's floats of {made.itemsize} bytes are not like {text!r}")
@@ -167,7 +167,7 @@ def _of_text(text: str) -> np.dtype[Any]:
 def _of_c_type(name: str, plain: np.dtype[Any]) -> np.dtype[Any]:
     """The named C type if it has the written size here, else a type of the same kind and size."""
     if name not in _CHARS or np.dtype(_CHARS[name]).kind != plain.kind:
-        raise ValueError(f"{name!r} is no C type for {plain.str}")
+        raise ValueError(f"{name!r} is not a C type for {plain.str}")
     made = np.dtype(_CHARS[name])
     return made.newbyteorder(plain.byteorder) if made.itemsize == plain.itemsize else plain
 

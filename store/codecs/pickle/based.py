@@ -112,7 +112,7 @@ def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> RecordError
             return ClassNotFound(
                 f"it is made of {dotted[:200]!r}, which is not there{where} ({described(why)}); the record is "
                 f'intact: say where it is now, Store(…, renames={{{dotted[:200]!r}: "new.module.Name"}}), or make it '
-                'importable again (PYTHONPATH), or look at what is left with on_missing="placeholder"',
+                'importable again (PYTHONPATH), or read the state of its objects with on_missing="placeholder"',
                 missing=dotted[:200],
             )
     return undecodable(exc)

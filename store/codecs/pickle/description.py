@@ -98,7 +98,7 @@ class InertObjects:
 
     def _inert(self, function: Any, args: Any) -> _Inert:
         if type(function) is not _Inert:
-            raise Corrupt("it calls something that is no class and no function")
+            raise Corrupt("it calls an object that is neither a class nor a function")
         self.budget.charge(64)
         return _Inert()
 

@@ -76,7 +76,7 @@ def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
         raise Corrupt(f"the bytes name a message type in more than {MAX_NAME} characters")
     full = packed.type_url.rpartition("/")[2]
     if not full:
-        raise Corrupt("the bytes are no protobuf message with its type: they name none")
+        raise Corrupt("the bytes are not a protobuf message with its type: they have no type name")
     package, _, name = full.rpartition(".")
     new = (lookup.renamed(package, name) if package else lookup.renamed(full, "")) or ""
     new = new.rstrip(".")  # for a type outside of packages
@@ -84,7 +84,7 @@ def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
     if kind is None:
         raise Corrupt(
             f"the message type {full!r:.200} is not known to this program{f', nor is {new!r:.200}' if new else ''}: "
-            "import the generated module that defines it, or say what it is called now: "
+            "import the generated module that defines it, or name its new type: "
             f'Store(renames={{"{full:.200}": "new.name"}})'
         )
     return kind, packed.value
@@ -96,9 +96,9 @@ def _parsed(kind: Any, data: bytes) -> Any:
         value = kind.FromString(data)
         complete = value.IsInitialized()
     except _ERRORS as exc:
-        raise Corrupt(f"the bytes are no protobuf message of the type {full}: {exc}") from exc
+        raise Corrupt(f"the bytes are not a protobuf message of the type {full}: {exc}") from exc
     if not complete:
-        raise Corrupt(f"the bytes are no protobuf message of the type {full}: required fields are missing")
+        raise Corrupt(f"the bytes are not a protobuf message of the type {full}: required fields are missing")
     return value
 
 

@@ -80,7 +80,7 @@ class _Walk:
             raise too_much("it would take more memory than a message of its size can need")
         options = kind.GetOptions()
         if options.message_set_wire_format:
-            raise too_much("it has a type in the format of message sets, which is not taken from others")
+            raise too_much("it has a type in the message set format, which is not read from foreign records")
         if options.map_entry and kind.fields_by_number[1].type != _STRING:
             self.integer_keys += 1
             if self.integer_keys > MAX_INTEGER_KEYS:
@@ -110,4 +110,4 @@ class _Walk:
 
 
 def _bad() -> Corrupt:
-    return Corrupt("the bytes are no protobuf message: its fields do not end where they should")
+    return Corrupt("the bytes are not a protobuf message: its fields do not end where they should")

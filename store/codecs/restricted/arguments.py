@@ -16,10 +16,11 @@ from numbers import Rational
 from types import FunctionType
 from typing import Any
 
-from store.classes.shown import size_of as shown_size
+from store.classes.size import size_of as shown_size
 from store.codecs.refusals import does_not_fit, too_much
+from store.codecs.restricted.constructors import is_factory
 from store.codecs.restricted.exceptions import safe_arguments
-from store.codecs.restricted.globals import Global, is_factory, standard
+from store.codecs.restricted.globals import Global, standard
 from store.codecs.restricted.limits import Budget
 
 _GROUPS = (list, tuple, set, frozenset, collections.deque)

@@ -58,7 +58,7 @@ class Filling:
         elif type(target) in self.classes:
             self._fill_own_dict(target, items)
         else:
-            raise Corrupt(f"it sets items of something that is no dict but {type(target).__qualname__[:80]!r}")
+            raise Corrupt(f"it sets items of an object that is not a dict but {type(target).__qualname__[:80]!r}")
 
     def _fill_own_dict(self, target: Any, items: list[Any]) -> None:
         is_own = defined(type(target), "__setitem__") is not dict.__setitem__
@@ -83,8 +83,11 @@ class Filling:
                 self.budget.charge_key(target, item)
                 target.add(item)
 
-    def fill_in_pieces(self, made: Any, items: list[Any], put: Callable[[Any, Any], None]) -> None:
+    def fill_in_pieces(self, made: Any, items: list[Any], put: Callable[..., None]) -> None:
+        """Fill a new dict with pairs, or a new set with items, by a method of the standard type."""
+        is_dict = isinstance(made, dict)
         for piece in self.budget.pieces(0, items):
             for item in piece:
-                self.budget.charge_key(made, item[0] if isinstance(made, dict) else item)
-                put(made, item)
+                args = item if is_dict else (item,)
+                self.budget.charge_key(made, args[0])
+                put(made, *args)

@@ -287,4 +287,4 @@ def _parts(item: Any) -> Sequence[Any]:
 def check_unfolded(size: int, stream: int) -> None:
     """Raises: Corrupt: shared parts would make the value far too large when it is written out."""
     if size > max(MAX_UNFOLDED, UNFOLDED_PER_BYTE * stream):
-        raise too_much("what it holds more than once would take gigabytes when it is written out")
+        raise too_much("its shared parts would take gigabytes when it is written out")

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
-from store.classes.shown import size_of
+from store.classes.size import size_of
 from store.codecs.refusals import too_much
 from store.codecs.restricted.filling import Filling
 from store.codecs.restricted.globals import NAMES_OF_FUNCTIONS

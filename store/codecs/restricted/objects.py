@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from store.classes.attributes import method_of
 from store.codecs.refusals import refusal, refused
 from store.codecs.restricted.arguments import checked_arguments, has_own_constructor, size_of
+from store.codecs.restricted.constructors import is_factory
 from store.codecs.restricted.exceptions import safe_arguments
 from store.codecs.restricted.filling import Filling
-from store.codecs.restricted.globals import Global, is_factory, standard
+from store.codecs.restricted.globals import Global, standard
 from store.codecs.restricted.names import Names
 from store.codecs.restricted.stack import Unbuilt
 from store.codecs.restricted.state import check_versioned, set_attributes, set_dict, uuid_of, values_of
@@ -67,12 +68,9 @@ class Objects:
         return made
 
     def _constructed(self, found: Global, args: tuple[Any, ...]) -> Any:
-        if (
-            found.construct is found.value
-            and isinstance(found.value, type)
-            and issubclass(found.value, BaseException)
-        ):
-            return found.value(*safe_arguments(found.value, args, self.budget))
+        cls = found.value
+        if found.construct is cls and isinstance(cls, type) and issubclass(cls, BaseException):
+            return cls(*safe_arguments(cls, args, self.budget))
         construct: Any = attrgetter(found.construct)(self) if isinstance(found.construct, str) else found.construct
         return construct(*args)
 
@@ -111,8 +109,8 @@ class Objects:
                 raise Corrupt("its arguments for Counter do not fit")
             else:
                 is_ordered = issubclass(cls, collections.OrderedDict)  # it keeps its order separately
-                put = _put_ordered if is_ordered else _put
-                self.filling.fill_in_pieces(made, _pairs_of(arg), put)
+                base = collections.OrderedDict if is_ordered else dict
+                self.filling.fill_in_pieces(made, _pairs_of(arg), base.__setitem__)
         return made
 
     def _rehearsed(self, cls: type, arg: Any) -> Any:
@@ -162,7 +160,7 @@ class Objects:
         name = getattr(function, "__qualname__", None)
         if isinstance(module, str) and isinstance(name, str):
             return refusal(module, name)
-        return refused("it calls what is no class")
+        return refused("it calls an object that is not a class")
 
     def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
         """`copyreg._reconstructor`: protocols 0 and 1 make instances with it."""
@@ -181,7 +179,7 @@ class Objects:
     def _based(self, cls: Any, base: Any, state: Any) -> Any:
         if base is dict:
             made = dict.__new__(cls)
-            self.filling.fill_in_pieces(made, list(state.items()), _put)
+            self.filling.fill_in_pieces(made, list(state.items()), dict.__setitem__)
             return made
         if base is set or base is frozenset:
             self.make_set(list(state))
@@ -275,14 +273,6 @@ def _setstate_of(cls: type) -> Any:
 
 def _cost_of(args: tuple[Any, ...]) -> int:
     return 16 * len(args) + sum(map(size_of, args))
-
-
-def _put(made: dict[Any, Any], pair: Any) -> None:
-    dict.__setitem__(made, *pair)
-
-
-def _put_ordered(made: collections.OrderedDict[Any, Any], pair: Any) -> None:
-    collections.OrderedDict.__setitem__(made, *pair)
 
 
 def _pairs_of(arg: Any) -> list[tuple[Any, Any]]:

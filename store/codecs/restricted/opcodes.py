@@ -249,7 +249,7 @@ def _additems(s: Stack) -> None:
     items = s.pop_mark()
     target = s.items[-1]
     if type(target) is not set:
-        raise Corrupt("it adds items to something that is no set")
+        raise Corrupt("it adds items to an object that is not a set")
     s.budget.charge(64 * len(items))
     s.filling.fill_set(target, items)
 

@@ -66,7 +66,7 @@ def check_versioned(cls: type, state: Any) -> None:
 def check_names(state: Any) -> None:
     """Raises: Corrupt: the state is not a dict with str keys."""
     if type(state) is not dict or not all(type(name) is str for name in state):
-        raise Corrupt("an object's state is no dict of attributes")
+        raise Corrupt("an object's state is not a dict of attributes")
 
 
 def values_of(state: Any) -> Iterable[Any]:

@@ -77,5 +77,5 @@ def _read(text: str, kind: Any, budget: Budget | None = None) -> Any:
 
 codec = Format(
     "yaml", "YAML", encode=_encode, decode=_decode, restricted=_restricted, errors=_ERRORS,
-    bytes_are="YAML that is taken here",
+    bytes_are="YAML that this codec supports",
 )  # fmt: skip

@@ -133,14 +133,16 @@ class Reading:
 
     def _expect(self, kind: type, otherwise: str) -> None:
         if not isinstance(self.event(), kind):
-            raise Corrupt(f"the bytes are not YAML that is taken here: {otherwise}")
+            raise Corrupt(f"the bytes are not YAML that this codec supports: {otherwise}")
 
     def _take(self, event: Any, items: list[Any]) -> None:
         if isinstance(event, ev.CollectionEndEvent):
             self._fill(*self.open.pop())
             return
         if isinstance(event, ev.AliasEvent) or event.anchor is not None:
-            raise Corrupt(f"the bytes have an anchor or an alias, {event.anchor!r:.80}, and those are not taken here")
+            raise Corrupt(
+                f"the bytes have an anchor or an alias, {event.anchor!r:.80}, which this codec does not support"
+            )
         if isinstance(event, ev.ScalarEvent):
             items.append(_scalar_of(event))
             return

@@ -74,7 +74,7 @@ def sealing_first(keys: list[Key], where: str) -> list[Key]:
     elif seals is not None and seals.weakness:
         raise ValueError(
             f"{where}: {seals.weakness}, so it can be guessed: {_HOW_TO_MAKE}; "
-            "what the weak one has sealed is read with key=[new, old]"
+            "a record of the weak key is read with key=[new, old]"
         )
     return keys
 
@@ -105,4 +105,4 @@ def _bytes_of(text: str, where: str) -> bytes:
     try:
         return os.fsencode(text) if where == "STORE_KEY" else text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{where} is no valid text: pass bytes") from None
+        raise ValueError(f"{where} is not valid text: pass bytes") from None
