@@ -24,6 +24,8 @@ store records app.db --sort size --limit 1 --bytes
 store namespaces app.db
 store rm app.db --prefix session: --yes
 store stats app.db
+store copy app.db other.db
+store destroy app.db --yes --bytes
 """
 
 

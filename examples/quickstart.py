@@ -57,14 +57,13 @@ from store import Store
 with Store(sys.argv[1]) as s:
     with s.edit("settings") as settings:
         settings["font_size"] += 2
-    s.modify("visits", lambda visits: visits + 1)
+    s.incr("visits")
 """
 
 
 def another_process(s: Store, path: str) -> None:
     """Another process changes what this one has open, and this one sees it at once."""
-    s.setdefault("visits", 0)
-    before = s["visits"], s["settings"]["font_size"]
+    before = s.get("visits", 0), s["settings"]["font_size"]
     subprocess.run([sys.executable, "-c", SECOND_PROCESS, path], check=True)
     after = s["visits"], s["settings"]["font_size"]
     print("visits and font size before the other process ran:", before, "and after:", after)

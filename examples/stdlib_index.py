@@ -118,17 +118,14 @@ def keep(trees: Store, name: str, tree: ast.Module | None, run: Run) -> None:
             run.too_deep += 1
     else:
         run.unparsable += 1
-    trees.pop(name, None)
+    trees.delete(name)
 
 
 def forget(index: Store, trees: Store, stamps: Store, names: set[str]) -> int:
     """Drop the modules that are no longer there."""
     with index.transaction():
-        for name in names:
-            del stamps[name]
-            if name in trees:
-                del trees[name]
-    return len(names)
+        trees.delete_many(names)
+        return stamps.delete_many(names)
 
 
 def show_largest(index: Store, count: int = 5) -> None:

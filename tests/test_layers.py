@@ -188,6 +188,42 @@ def test_import_that_is_right_passes(module: str, source: str) -> None:
     assert complaints(module, imports(module, ast.parse(source))) == []
 
 
+# The modules of `engines` that know no engine. Only the registry names those of one, as text.
+SHARED = {f"store.engines.{file.stem}" for file in (PACKAGE / "engines").glob("*.py")}
+
+
+def of_one_engine(module: str, found: Iterator[tuple[str, int]]) -> list[str]:
+    """The imports that name a module of one engine, where the importer is not of an engine itself."""
+    if module == "store.engines.registry" or (part_of(module) == "engines" and module not in SHARED):
+        return []
+    return [
+        f"{module}:{line} imports {dotted}"
+        for dotted, line in found
+        if dotted.startswith("store.engines.") and dotted not in SHARED
+    ]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_the_registry_names_an_engine(module: str) -> None:
+    assert of_one_engine(module, imports(module)) == []
+
+
+@pytest.mark.parametrize(
+    "module, source, names_one",
+    [
+        ("store.care.recover", "from store.engines.sqlite.salvage import source", True),
+        ("store.opened.opening", "def f():\n    import store.engines.memory.engine", True),
+        ("store.care.destroy", "where = 'store.engines.sqlite.care.destroy:destroy'", True),
+        ("store.engines.overlay", "from store.engines.memory.rows import Committed", True),
+        ("store.care.recover", "from store.engines.unopened import DamagedStore", False),
+        ("store.engines.memory.engine", "from store.engines.memory.rows import Committed", False),
+        ("store.engines.registry", "where = 'store.engines.memory.engine:open_memory'", False),
+    ],
+)
+def test_name_of_an_engine_is_found(module: str, source: str, names_one: bool) -> None:
+    assert bool(of_one_engine(module, imports(module, ast.parse(source)))) is names_one
+
+
 def test_module_in_no_part_is_found() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"store\.utils is in no part"):
         part_of("store.utils")

@@ -140,10 +140,11 @@ class TestHelp:
 
     def test_reads_like_a_manual_page(self) -> None:
         page = pydoc.plain(pydoc.render_doc(Store))
-        assert "object at 0x" not in page
+        assert " at 0x" not in page
         assert "functools.partial" not in page
         for text in (
             "trust: 'Trust' = 'data'", "ttl: 'float | Unset | None' = UNSET", "default: 'V | Missing' = MISSING",
+            "clock: 'Callable[[], float]' = wall_clock",
             "if_version: 'Record | str | Absent | None' = None", "incr(self, name: 'str', delta: 'int' = 1",
         ):  # fmt: skip
             assert text in page

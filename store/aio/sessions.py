@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from store.aio.handle import AsyncHandle, block, forward, instead, iterate
 from store.aio.opening import Opening
@@ -12,6 +12,7 @@ from store.mapping.store import Store
 from store.opened.arguments import check_timeout
 from store.opened.options import DEFAULT_TIMEOUT_SECONDS
 from store.sessions import Lifetime, Sessions
+from store.sessions.options import SessionsOptions
 
 
 class AsyncSessions(AsyncHandle[Sessions]):
@@ -35,7 +36,9 @@ class AsyncSessions(AsyncHandle[Sessions]):
     """
 
     def __init__(
-        self, location: str | os.PathLike[str] | Store[Any] | AsyncHandle[Store[Any]], **options: Any
+        self,
+        location: str | os.PathLike[str] | Store[Any] | AsyncHandle[Store[Any]],
+        **options: Unpack[SessionsOptions],
     ) -> None:
         kind = type(self).__name__
         if isinstance(location, AsyncHandle):
@@ -66,7 +69,7 @@ class AsyncSessions(AsyncHandle[Sessions]):
         return self.opening.opened.rejected
 
     @property
-    def ttl(self) -> float | Literal[Lifetime.FOREVER]:
+    def ttl(self) -> float | Lifetime:
         """Seconds that a session lives by default, or `FOREVER`."""
         return self.opening.opened.ttl
 

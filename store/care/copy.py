@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from store.care.inspect import verdict_of
-from store.care.raw import SEAL_BYTES, transferred
-from store.engines.contract import Delete, every_row
+from store.care.raw import load, transferred
+from store.engines.contract import every_row
 from store.errors import Corrupt, RecordError, StorageError, label
 from store.opened.edits import Opened
 from store.opened.namespace import Namespace
@@ -18,7 +18,6 @@ from store.opened.opening import open_namespace
 from store.opened.options import Mode, Options
 from store.rows import spilled
 from store.rows.row import Row
-from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import KeySource
 
 BATCH = 200  # records that are written in one transaction
@@ -139,14 +138,7 @@ def _put(of: Namespace, to: Namespace, row: Row) -> None:
         new = _inline(of, to, row)
     else:
         new, _ = transferred(of, row, to)
-    try:
-        to.engine.apply(row.namespace, [Delete(row.name)])
-        if len(new.seal) == SEAL_BYTES:  # else it is damaged, and names no key
-            to.engine.add_sealer(new.seal[: len(UNKEYED)])
-        to.engine.load([new])
-    except BaseException:
-        to.values.discard(new)
-        raise
+    load(to, new)
 
 
 def _inline(of: Namespace, to: Namespace, row: Row) -> Row:

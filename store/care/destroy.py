@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from store.engines.registry import destroyers
 from store.opened.arguments import locate
-from store.system.registry import Registry
-
-destroyers = Registry("backend")
-"""URL scheme → `destroy(location)`, which raises as `destroy` below."""
-destroyers.register("sqlite", "store.engines.sqlite.care.destroy:destroy")
 
 
 def destroy(location: str | os.PathLike[str]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from store.codecs import codecs
-from store.engines.sqlite.opening import companions, private_copy
 from store.errors import CodecUnavailable, RecordError
 from store.opened.namespace import Namespace
 from store.rows.row import Row
@@ -21,7 +20,6 @@ from store.values.pipeline import Pipeline, choose
 
 TRUST = ("data", "all")
 _STORE_ID = bytes(16)  # the rows made here are in no store
-_APPLICATION_ID = slice(68, 72)  # of SQLite's file header: https://sqlite.org/fileformat2.html#the_database_header
 
 
 class Foreign:
@@ -57,31 +55,10 @@ class Foreign:
         return self._pipeline.unpack(self._pipeline.sealer.seal_unkeyed(row))
 
 
-def check_companions(path: str) -> None:
-    """Checks the files beside a database of another program. Raises: StorageError: one does not belong there."""
-    companions.check_logs(path, writes=False)
-
-
-def are_companions_safe(path: str) -> bool:
-    """Whether nobody else can make files beside it between that check and its opening."""
-    return not companions.is_exposed(path)
-
-
-copy_companion = private_copy.copy_file
-"""Copies a database or a file beside it, so that no link can replace it before it is opened."""
-
-
 def problem_of(codec: str, body: bytes) -> str | None:
     """Why a body cannot be read to its end, without executing it; None where it can."""
     problem: str | None = codecs.load(codec).describe(body)[2]
     return problem
-
-
-def bears_our_mark(header: bytes) -> bool:
-    """Whether the first 100 bytes of a file are those of a store."""
-    from store.engines.sqlite.schema import APPLICATION_ID  # only who asks imports the backend
-
-    return int.from_bytes(header[_APPLICATION_ID], "big") == APPLICATION_ID
 
 
 def holds_same(ns: Namespace, name: str, value: Any) -> bool | None:

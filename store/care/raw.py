@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from store.care.inspect import verdict_of
-from store.engines.contract import every_row
+from store.engines.contract import Delete, Fields, every_row
 from store.errors import Corrupt, StorageError, Tampered, label
 from store.opened.namespace import Namespace
-from store.rows.row import Row
+from store.rows.row import Row, has_expired
 from store.trust.keys.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 
@@ -87,12 +87,34 @@ def transferred(ns: Namespace, row: Row, to: Namespace) -> tuple[Row, str]:
     return _resealed(to, ns.engine.id, row, contents)
 
 
+def load(ns: Namespace, row: Row) -> None:
+    """Writes a row as it is, an expired one too, in the open transaction; a record of its name is deleted first."""
+    try:
+        _add_sealer(ns, row)
+        ns.engine.apply(row.namespace, [Delete(row.name)])
+        ns.engine.load([row])
+    except BaseException:
+        ns.values.discard(row)
+        raise
+
+
 def _write(ns: Namespace, row: Row) -> None:
-    """Writes a row as it is, an expired one too, without purging."""
-    if len(row.seal) == SEAL_BYTES:
-        ns.put_uncounted(row)
-    else:  # damaged: it does not name a key
+    """As `load`, but a record that is there already is replaced: its revision goes on, and it keeps its place."""
+    found = ns.engine.get(row.namespace, (row.name,), Fields.LISTED).get(row.name)
+    if found is None or (row.spill is None and has_expired(found, row.modified)):
+        load(ns, row)  # not over an expired record that may have the very same files: it would give them up
+        return
+    try:
+        _add_sealer(ns, row)
         ns.engine.put(row)
+    except BaseException:
+        ns.values.discard(row)
+        raise
+
+
+def _add_sealer(ns: Namespace, row: Row) -> None:
+    if len(row.seal) == SEAL_BYTES:  # else it is damaged, and names no key
+        ns.engine.add_sealer(row.seal[: len(UNKEYED)])
 
 
 def _batch(numbered: Iterator[tuple[int, str | bytes]]) -> list[tuple[int, str | bytes]]:

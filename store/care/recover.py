@@ -7,22 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from store.engines.sqlite.care.rebuild import Rebuild, check_target, rebuilt
-from store.engines.sqlite.salvage.roots import ids_of, sample_of
-from store.engines.sqlite.salvage.salvage import Salvage, Salvaged
-from store.engines.sqlite.salvage.source import Source, opened
-from store.engines.sqlite.spill.folder import Folder
-from store.engines.sqlite.spill.hollow import refuse_hollow
-from store.errors import Corrupt, NotAStore, RecordError, StorageError
+from store.engines.registry import recoverers
+from store.engines.unopened import DamagedStore, Findings, NewStore
+from store.errors import Corrupt, NotAStore, RecordError
 from store.opened.arguments import locate
 from store.rows.row import Row
-from store.rows.spilled import FOLDER_SUFFIX, parts_of, prefix_of
+from store.rows.spilled import parts_of, prefix_of
 from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import Keyring, KeySource
 from store.trust.seal import Sealer, Verdict
 
 ID_BYTES = 16
-WAIT_SECONDS = 5.0  # for a writer of the damaged store
 TRIED_IDS = 1000  # candidates for the store's id; a crafted file has any number
 
 Progress = Callable[[int, int], None]
@@ -79,57 +74,50 @@ def recover(
         LockTimeout: another program is writing to it. StoreError: this one has it open.
         Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
     """
-    path, goal = _path(source), _path(target)
+    (scheme, path), (_, goal) = _located(source), _located(target)
     if store_id is not None and len(store_id) != ID_BYTES:
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
-    check_target(goal)
-    keyring = Keyring(key)
-    with opened(path, WAIT_SECONDS) as file:
-        steps = _Steps(file.image.count, progress)
-        sealer = _sealer(file, keyring, store_id)
-        salvage = Salvage(file.image, lambda row: _verdict(sealer, row) is not None, steps.page)
-        found = salvage.run()
-        with rebuilt(goal, sealer.store_id, file.rights()) as new:
-            result = _copied(found, salvage, sealer, Folder(file.path, file.path + FOLDER_SUFFIX), new, steps)
-            file.check_unchanged()
+    damaged: DamagedStore
+    with recoverers.load(scheme)(path, goal) as damaged:
+        steps = _Steps(damaged.pages, progress)
+        sealer = _sealer(damaged, Keyring(key), store_id)
+        found = damaged.salvage(lambda row: _verdict(sealer, row) is not None, steps.page)
+        with damaged.rebuilt(sealer.store_id) as new:
+            result = _copied(found, sealer, new, steps)
     steps.end()
     return result
 
 
-def _path(location: str | os.PathLike[str]) -> str:
-    """As `Store` takes it. Raises: TypeError, ValueError."""
-    _, path = locate(location)
+def _located(location: str | os.PathLike[str]) -> tuple[str, str]:
+    """Scheme and path of a location, as `Store` takes it. Raises: TypeError, ValueError."""
+    scheme, path = locate(location)
     if path == ":memory:":
         raise ValueError("what is recovered, and where it goes, is a file; give its path")
-    return path
+    return scheme, path
 
 
-def _copied(
-    found: Salvaged, salvage: Salvage, sealer: Sealer, folder: Folder, new: Rebuild, steps: _Steps
-) -> Recovery:
+def _copied(found: Findings, sealer: Sealer, new: NewStore, steps: _Steps) -> Recovery:
     """Fills the new store."""
     result = Recovery(damage=found.damage)
     lost = [(*key, why) for key, why in found.lost.items()]
-    for done, (key, rowid) in enumerate(sorted(found.ids.items(), key=lambda item: item[1])):
-        row = salvage.read(found.places[key])
+    for done, row in enumerate(found.rows):
+        key, verdict = (row.namespace, row.name), _verdict(sealer, row)
         try:
             parts = [] if row.spill is None else parts_of(row.spill, prefix_of(sealer.store_id, *key))
-            if _verdict(sealer, row) is not Verdict.OWN:
-                refuse_hollow(folder, parts)
+            if verdict is not Verdict.OWN:
+                new.refuse_hollow(parts)
             for part in parts:
-                new.add_file(folder, part)
+                new.add_file(part)
                 result.files, result.file_bytes = result.files + 1, result.file_bytes + part.bytes
-        except (Corrupt, StorageError) as exc:
-            if not isinstance(exc, Corrupt) and exc.path is not None and not exc.path.startswith(folder.path):
-                raise  # it is the new one that cannot be written
-            lost.append((*key, exc.message if isinstance(exc, Corrupt) else str(exc)))
+        except Corrupt as exc:
+            lost.append((*key, exc.message))
             continue
-        new.add(row._replace(id=rowid))
-        if _verdict(sealer, row) is Verdict.OWN:
+        new.add(row)
+        if verdict is Verdict.OWN:
             result.sealed += 1
         else:
             result.foreign += 1
-        steps.record(done, len(found.ids))
+        steps.record(done, found.number)
     gone = {(namespace, name) for namespace, name, _ in lost}
     result.lost = sorted(lost)
     result.unsure = sorted(key for key in found.unsure if key not in gone)
@@ -166,26 +154,26 @@ def _verdict(sealer: Sealer, row: Row) -> Verdict | None:
         return None
 
 
-def _sealer(file: Source, keyring: Keyring, store_id: bytes | None) -> Sealer:
+def _sealer(damaged: DamagedStore, keyring: Keyring, store_id: bytes | None) -> Sealer:
     """The sealer with the given id, or with the one under which most rows of a sample hold.
 
     Raises: Corrupt: there is none under which any does.
     """
     if store_id is not None:
         return Sealer(keyring, store_id)
-    rows = sample_of(file.image)
+    rows = damaged.sample()
     tried: dict[bytes, None] = {}
-    found = _best(_noted(islice(ids_of(file.image), TRIED_IDS), tried), rows, keyring)
+    found = _best(_noted(islice(damaged.ids(), TRIED_IDS), tried), rows, keyring)
     if found is None:
         found = _best((near for one in islice(tried, 3) for near in _one_byte_off(one)), rows[:3], keyring)
     if found is None and not any(keyring.find(row.seal[: len(UNKEYED)]) for row in rows):
         found = next(iter(tried), None)  # nothing in it is ours to check an id by
     if found is None and not rows:
-        raise NotAStore(f"{file.path}: nothing in it looks like a record of a store; choose another file")
+        raise NotAStore(f"{damaged.path}: nothing in it looks like a record of a store; choose another file")
     if found is None:
         raise Corrupt(
-            f"{file.path}: the id of the store is lost, and without it no seal can be checked; give that of a backup "
-            "(store_id=, --store-id): SELECT hex(id) FROM identity"
+            f"{damaged.path}: the id of the store is lost, and without it no seal can be checked; give that of a "
+            "backup (store_id=, --store-id): SELECT hex(id) FROM identity"
         )
     return Sealer(keyring, found)
 

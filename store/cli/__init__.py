@@ -21,7 +21,7 @@ SECTIONS = {
     "The store": {
         "namespaces": "listing", "stats": "info", "purge": "maintenance", "verify": "maintenance",
         "compact": "maintenance", "backup": "backups", "restore": "backups", "recover": "backups",
-        "upgrade": "maintenance",
+        "copy": "backups", "destroy": "backups", "upgrade": "maintenance",
     },
     "In and out": {"import": "importing", "export": "exporting"},
     "Trust": {"inspect": "trust", "admit": "trust", "key": "keys", "rekey": "keys"},

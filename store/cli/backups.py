@@ -1,20 +1,24 @@
-"""Copies of a whole store: `backup`, `restore`, `recover`."""
+"""A whole store, copied or removed: `backup`, `restore`, `recover`, `copy`, `destroy`."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import click
 
 import store
 from store.care.backup import Backup, Restoration
+from store.care.copy import Copied
 from store.care.recover import Recovery
 from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.json_output import print_report
 from store.cli.output.progress import progress_bar
-from store.cli.output.terminal import shown, shown_place
+from store.cli.output.terminal import confirm, is_answered, note, shown, shown_place
 from store.cli.output.units import size_text
 from store.cli.reading import options
 from store.cli.reading.completion import complete_path
-from store.cli.reading.opening import open_store
+from store.cli.reading.opening import each_namespace, note_namespaces, open_store
+from store.errors import StoreError
 
 MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all
 
@@ -98,9 +102,110 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
     exit_with_error(not found.ok)
 
 
+@click.command()
+@click.argument("path", metavar="SOURCE", shell_complete=complete_path)
+@click.argument("target", shell_complete=complete_path)
+@options.any_namespace
+@options.as_object
+def copy(path: str, target: str, namespace: str | None, as_object: bool) -> None:
+    """Copies the records of a store into another.
+
+    TARGET may have records already: those of the same name are replaced, the others stay. It is made if it is not
+    there. Nothing is decoded; revision, times and order stay, and expired records are left out. If it is interrupted,
+    run it again: it continues. Both stores may be in use. For a copy as of one moment, see `store backup`. The keys
+    with --json: records (written), unchanged (there already) and expired (left out).
+
+    \b
+    Examples:
+      store copy app.db other.db
+      store copy app.db web.db --namespace web
+      store copy app.db other.db --json
+    """
+    with open_store(path, mode="r", namespace=namespace or "") as source, open_store(target, mode="c") as to:
+        if namespace is not None:
+            note_namespaces(source)
+        with reported_as(usage_error):
+            done = store.copy(source, to, namespace=namespace)
+    print_report(done, as_object, _show_copied)
+
+
+@click.command()
+@click.argument("path", metavar="LOCATION", shell_complete=complete_path)
+@options.yes
+@options.as_object
+@options.exact
+def destroy(path: str, yes: bool, as_object: bool, exact: bool) -> None:
+    """Removes a store and all its files.
+
+    Removes the database, its log and locks, and the files of large values. Shows what there is, and asks; without a
+    terminal to ask on, it needs --yes. A store that a program has open is refused. If it is interrupted, run it
+    again. Backups stay. The keys with --json: path, records (of all namespaces), namespaces, files (of large values)
+    and bytes; all but path are null where the content cannot be read.
+
+    \b
+    Examples:
+      store destroy app.db --yes
+    """
+    content = _content(path, yes)
+    if not yes:
+        if not is_answered():
+            raise click.ClickException(
+                f"{content.path} would be removed ({content.text(exact)}), and there is no terminal to ask on; "
+                "--yes removes it without asking"
+            )
+        if not confirm(f"Remove {shown(content.path)} ({content.text(exact)})?", "--yes removes it without asking"):
+            note("nothing was removed")
+            exit_with_error()
+    with reported_as(usage_error):
+        store.destroy(path)
+    print_report(
+        content, as_object, lambda content: click.echo(f"removed {shown(content.path)}: {content.text(exact)}")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What `destroy` removes; None is unknown."""
+
+    path: str
+    records: int | None = None
+    namespaces: int | None = None
+    files: int | None = None
+    bytes: int | None = None
+
+    def text(self, exact: bool) -> str:
+        if self.records is None or self.bytes is None:
+            return "its content cannot be read"
+        size = size_text(self.bytes, exact=exact)
+        return f"records {self.records}, namespaces {self.namespaces}, files {self.files}, {size}"
+
+
+def _content(path: str, yes: bool) -> Content:
+    """Raises: click.ClickException: there is no store. StoreError, without --yes: as it is opened."""
+    try:
+        with open_store(path, mode="r") as s:
+            found = [inner.stats() for inner in each_namespace(s, s.namespaces())]
+            file, location = s.stats(), s.location
+    except StoreError:  # it is damaged, removed in part, or no store, which `store.destroy` refuses
+        if not yes:
+            raise
+        return Content(path)
+    return Content(
+        location,
+        sum(one.records for one in found),
+        len(found),
+        sum(one.spill_files for one in found),
+        file.file_bytes + file.wal_bytes + sum(one.spill_bytes for one in found),
+    )
+
+
 def _show_copy(done: Backup | Restoration, exact: bool) -> None:
     size = size_text(done.bytes, exact=exact)
     click.echo(f"records {done.records}, files {done.files}: {size} in {shown(done.path)}")
+
+
+def _show_copied(done: Copied) -> None:
+    click.echo(f"copied {done.records}, unchanged {done.unchanged}, expired {done.expired}")
 
 
 def _show_recovery(found: Recovery) -> None:

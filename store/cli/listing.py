@@ -11,10 +11,10 @@ import click
 from store import Record, Store
 from store.cli.output.json_output import PAGE, as_json, print_array
 from store.cli.output.tables import Column, print_table
-from store.cli.output.terminal import note, shown_name
+from store.cli.output.terminal import shown_name
 from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
-from store.cli.reading.opening import clock, each_namespace, open_store
+from store.cli.reading.opening import clock, each_namespace, note_namespaces, open_store
 from store.cli.reading.selection import RECORD_KEYS, Selection, selecting
 
 COLUMNS = (
@@ -78,7 +78,8 @@ def ls(path: str, namespace: str, selection: Selection, form: str | None, **styl
         else:
             by_name = selection.sort == "name"
             _print_names(selection.names(s) if by_name else (record.name for record in selection.records(s)))
-        _note_namespaces(s, selection)
+        if selection.is_all():
+            note_namespaces(s)
 
 
 @click.command()
@@ -103,7 +104,8 @@ def records(path: str, namespace: str, selection: Selection, form: str | None, *
             print_array(map(as_json, selection.records(s)))
         else:
             _print_records(selection.records(s), long=form == "long", **style)
-        _note_namespaces(s, selection)
+        if selection.is_all():
+            note_namespaces(s)
 
 
 @click.command()
@@ -164,16 +166,6 @@ def _print_names(names: Iterator[str]) -> None:
     lines = map(shown_name, names)
     while page := list(islice(lines, PAGE)):
         click.echo("\n".join(page))
-
-
-def _note_namespaces(s: Store[Any], selection: Selection) -> None:
-    """Names the namespaces that have records where the chosen one has none: it is probably mistyped."""
-    if not selection.is_all():
-        return
-    found = s.namespaces()
-    if found and s.namespace not in found:
-        listed = ", ".join(map(shown_name, found[:10])) + (", …" if len(found) > 10 else "")
-        note(f"nothing here; these namespaces have records: {listed}")
 
 
 def _figures(s: Store[Any]) -> dict[str, Any]:

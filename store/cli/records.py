@@ -70,10 +70,13 @@ def get(path: str, names: tuple[str, ...], namespace: str, form: str | None) -> 
     type=click.IntRange(min=0),
     help="Only if it is at this revision; 0: if there is none.",
 )
+@click.option(
+    "--if-version", metavar="V", type=options.text, help="Only if it has this version, of `store info --json`."
+)
 @options.namespace()
 def set_(
-    path: str, name: str, value: str, form: str | None, if_missing: bool, if_revision: int | None, ttl: float | None,
-    codec: str, namespace: str,
+    path: str, name: str, value: str, form: str | None, if_missing: bool, if_revision: int | None,
+    if_version: str | None, ttl: float | None, codec: str, namespace: str,
 ) -> None:  # fmt: skip
     """Stores a value under a name.
 
@@ -91,20 +94,17 @@ def set_(
       store set app.db session:4f2a '{"user": 1}' --ttl 1800
       store set app.db visits 0 --if-missing
     """
-    if if_missing and if_revision is not None:
-        raise usage_error("--if-missing or --if-revision, not both")
+    if if_missing + (if_revision is not None) + (if_version is not None) > 1:
+        raise usage_error("give only one of --if-missing, --if-revision and --if-version")
     parsed = _parsed(value, form)
-    mode: Mode = "w" if if_revision else "c"  # a record that must exist needs no new store
+    mode: Mode = "w" if if_revision or if_version is not None else "c"  # a record that must exist needs no new store
     with open_store(path, mode=mode, namespace=namespace, codec=codec, ttl=ttl) as s:
-        condition = _condition(s, name, if_missing, if_revision)
-        try:
-            s.put(name, parsed, if_version=condition)
-        except Conflict as exc:
-            if not if_missing:
-                raise
+        if not if_missing:
+            s.put(name, parsed, if_version=_condition(s, name, if_revision) if if_version is None else if_version)
+        elif not s.add(name, parsed):
             raise click.ClickException(
                 f"{path} has {label(name, namespace)} already; leave --if-missing out to replace it"
-            ) from exc
+            )
 
 
 @click.command()
@@ -175,12 +175,12 @@ def _parsed(value: str, form: str | None) -> Any:
     return given if form == "text" else values.parse_value(given, value)
 
 
-def _condition(s: Store[Any], name: str, if_missing: bool, revision: int | None) -> Record | Absent | None:
+def _condition(s: Store[Any], name: str, revision: int | None) -> Record | Absent | None:
     """What `put` takes as `if_version`. Raises: Conflict: the record is at another revision, or missing."""
-    if if_missing or revision == 0:
-        return ABSENT
     if revision is None:
         return None
+    if revision == 0:
+        return ABSENT
     try:
         record = s.record(name)
     except KeyError:
@@ -219,13 +219,5 @@ def _rm_prefix(path: str, namespace: str, prefix: str, yes: bool) -> None:
                 note("nothing was deleted")
                 exit_with_error()
         with s.transaction():
-            deleted = sum(_deleted(s, name) for name in selection.names(s))
+            deleted = sum(map(s.delete, selection.names(s)))
     click.echo(f"deleted {deleted}")
-
-
-def _deleted(s: Store[Any], name: str) -> bool:
-    try:
-        del s[name]
-    except KeyError:  # it has expired since the page was read
-        return False
-    return True

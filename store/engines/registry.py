@@ -1,6 +1,6 @@
-"""Which engine opens a location, and which one puts a backup back.
+"""What each engine does: it opens a location, puts a backup back, removes or recovers a store, knows its own files.
 
-An engine is registered by the scheme of its URLs, as "module:function", and imported when it is first used.
+All of it is registered by the scheme of the engine's URLs, as "module:name", and imported when it is first used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,18 @@ restorers = Registry("engine")
 """URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and whether
 a store was replaced. `check_of` makes the `check` of `Care.backup` from the id of the store."""
 restorers.register("sqlite", "store.engines.sqlite.care.restore:restore")
+
+destroyers = Registry("engine")
+"""URL scheme → `destroy(location)`, which raises as `store.care.destroy`."""
+destroyers.register("sqlite", "store.engines.sqlite.care.destroy:destroy")
+
+recoverers = Registry("engine")
+"""URL scheme → `recovering(source, target)`, a context manager that gives a `DamagedStore`."""
+recoverers.register("sqlite", "store.engines.sqlite.salvage.recovering:recovering")
+
+file_formats = Registry("engine")
+"""URL scheme → `FileFormat`, of the engines that keep a store in a file."""
+file_formats.register("sqlite", "store.engines.sqlite.opening.file_format:file_format")
 
 in_transaction: list[Callable[[], bool]] = []
 """One of each engine that was imported: whether the caller is in a transaction of any store that it has open."""

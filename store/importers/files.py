@@ -11,9 +11,10 @@ import stat
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from store.care.foreign import bears_our_mark
+from store.engines.registry import file_formats
 from store.errors import Corrupt, StorageError
 from store.importers.contract import Found
+from store.opened.opening import is_store
 
 HEADER_BYTES = 100
 SQLITE_MAGIC = b"SQLite format 3\0"
@@ -51,11 +52,10 @@ def contents_of(path: str, limit: int = -1) -> bytes:
 
 def is_our_store(path: str) -> bool:
     """Whether it is a store."""
-    if is_file(path) and is_open_here(path):  # only its backend can look at it
-        from store.opened.opening import is_store
-
+    if is_file(path) and is_open_here(path):  # only its engine can look at it
         return is_store(path)
-    return bears_our_mark(header_of(path))
+    header = header_of(path)
+    return any(file_formats.load(scheme).bears_mark(header) for scheme in file_formats.names())
 
 
 def is_open_here(path: str) -> bool:

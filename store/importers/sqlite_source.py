@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import quote
 
-from store.care.foreign import are_companions_safe, check_companions, copy_companion
+from store.engines.registry import file_formats
+from store.engines.unopened import FileFormat
 from store.errors import Corrupt, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
 from store.system.step_budget import watched
@@ -41,7 +42,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
         Corrupt: SQLite finds it damaged. StorageError: another program writes to it, or it cannot be read.
     """
     path = os.path.realpath(path)  # SQLite has the WAL beside the file, not beside a link to it
-    check_companions(path)
+    _files().check_companions(path)
     try:
         with ExitStack() as stack:
             if _needs_copy(path):
@@ -78,6 +79,12 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _files() -> FileFormat:
+    """How the engine that uses SQLite itself looks at its files."""
+    found: FileFormat = file_formats.load("sqlite")
+    return found
+
+
 @contextmanager
 def _connected(path: str, mode: str) -> Iterator[sqlite3.Connection]:
     uri = f"file://{quote(os.fsencode(path))}?mode={mode}"  # with an empty authority
@@ -102,7 +109,7 @@ def _needs_copy(path: str) -> bool:
     return (
         _WAL_MODE in header[18:20]
         or any(os.path.lexists(path + suffix) for suffix in _FILES[1:])
-        or not are_companions_safe(path)
+        or not _files().are_companions_safe(path)
     )
 
 
@@ -111,7 +118,7 @@ def _copied(path: str, folder: str) -> str:
     copy = os.path.join(folder, "copy.db")
     try:
         for _ in range(COPIES):
-            check_companions(path)
+            _files().check_companions(path)
             before = _state(path)
             for suffix in _FILES:
                 _copy(path + suffix, copy + suffix)
@@ -124,7 +131,7 @@ def _copied(path: str, folder: str) -> str:
 
 def _copy(source: str, target: str) -> None:
     try:
-        copy_companion(source, target)
+        _files().copy_file(source, target)
     except FileNotFoundError:
         if os.path.exists(target):  # of an attempt before
             os.unlink(target)

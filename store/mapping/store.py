@@ -1,7 +1,7 @@
 """`Store`: a dict on disk.
 
-Over 300 lines, since it is the manual page of the package: each method is a documented forward to the function that
-does the work, on `Store.opened`, the parts of the open store.
+One file because it is the manual page of the package: each method is a documented forward to the function that does
+the work, on `Store.opened`, the parts of the open store.
 """
 
 from __future__ import annotations

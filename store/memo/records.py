@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -182,11 +182,13 @@ class Records:
 
     def forget(self, name: str) -> bool:
         """Delete the outcome of one call; whether there was one."""
-        return self._delete((name, name + RAISED)) > 0
+        with self.source.open() as records:
+            return records.delete_many((name, name + RAISED)) > 0
 
     def forget_all(self) -> int:
         """Delete all outcomes of the function, of all its versions; how many there were."""
-        return sum(map(self._delete, self._pages()))
+        with self.source.open() as records:
+            return records.delete_prefix(self._prefix)
 
     def count(self) -> int:
         """How many outcomes are stored, of all versions of the function."""
@@ -229,10 +231,6 @@ class Records:
                 yield names
                 names = records.names(self._prefix, after=names[-1], limit=PAGE)
 
-    def _delete(self, names: Iterable[str]) -> int:
-        with self.source.open() as records, step(records):
-            return sum([_has_deleted(records, name) for name in names])
-
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
             self._put(records, name, outcome.value)
@@ -240,7 +238,7 @@ class Records:
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
         with step(records):
             self._put(records, fresh, outcome.value, "pickle" if outcome.raised else None)
-            _has_deleted(records, stale)
+            records.delete(stale)
 
     def _put(self, records: Store[Any], name: str, value: Any, codec: str | None = None) -> None:
         if self._ttl is None:  # then the store's own
@@ -259,11 +257,3 @@ class Records:
             if kind not in self._told:
                 self._told.add(kind)
                 self._pending.append(f"{self.label}: {message}")
-
-
-def _has_deleted(records: Store[Any], name: str) -> bool:
-    try:
-        del records[name]
-    except KeyError:
-        return False
-    return True

@@ -1,7 +1,7 @@
 """`Namespace`: one opened namespace of a store and its parts, which are public to the code of this package.
 
-`Store` holds one. Reading and writing a record are here, since nearly everything needs them; what only some callers
-need is in `reading`, `writing`, `edits` and `purging`, as functions of a namespace.
+`Store` holds one. One file because reading, writing and closing use the same parts, and nearly everything needs them;
+what only some callers need is in `reading`, `writing`, `edits` and `purging`, as functions of a namespace.
 """
 
 from __future__ import annotations
@@ -266,18 +266,14 @@ class Namespace:
 
     def put(self, row: Row) -> bytes | None:
         """Writes a row, as one statement; returns what `Engine.put` does."""
-        header = self.put_uncounted(row)
-        self.count_writes(1)
-        return header
-
-    def put_uncounted(self, row: Row) -> bytes | None:
-        """The same without purging afterwards, for a row that may have expired and is kept all the same."""
         try:
             self.engine.add_sealer(row.seal[: len(UNKEYED)])
-            return self.engine.put(row)
+            header = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
             raise
+        self.count_writes(1)
+        return header
 
     def assign(self, name: str, value: Any) -> None:
         """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""

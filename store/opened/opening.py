@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from store.engines.contract import Engine
-from store.engines.registry import engines
+from store.engines.registry import engines, file_formats
 from store.opened.arguments import check_name, checked_clock, locate
 from store.opened.key_warnings import warn_of_keys
 from store.opened.namespace import Namespace
@@ -50,9 +50,7 @@ def open_namespace(
 
 def is_store(path: str) -> bool:
     """Whether the file at `path` is a store; it is not changed."""
-    from store.engines.sqlite.opening.attach import is_store as bears_our_mark  # imported on first use
-
-    return bears_our_mark(path)
+    return any(file_formats.load(scheme).is_store(path) for scheme in file_formats.names())
 
 
 def _open_engine(location: str | os.PathLike[str], options: Options, rights: Rights | None) -> Engine:

@@ -9,26 +9,26 @@ from enum import Enum
 from typing import Final
 
 
-class _Sentinel(Enum):
-    """Survives pickling and copying as itself."""
+class Sentinel(Enum):
+    """Is shown by its name; survives pickling and copying as itself."""
 
     def __repr__(self) -> str:
         return self.name
 
 
-class Missing(_Sentinel):
+class Missing(Sentinel):
     """No default was given."""
 
     MISSING = "missing"
 
 
-class Unset(_Sentinel):
+class Unset(Sentinel):
     """Left out, so that the store's own applies."""
 
     UNSET = "unset"
 
 
-class Absent(_Sentinel):
+class Absent(Sentinel):
     """What `put` expects where there must be no record of that name."""
 
     ABSENT = "absent"

@@ -16,7 +16,8 @@ simply absent: all of them are hashed, looked up and answered alike. The hash is
 that it takes reveals nothing about any id.
 """
 
-from store.sessions.options import FOREVER, UNSET, Lifetime
+from store.opened.sentinels import UNSET
+from store.sessions.options import FOREVER, Lifetime
 from store.sessions.records import NoSuchSession
 from store.sessions.sessions import TWO_WEEKS, Sessions
 from store.sessions.sessions import reopened as _reopened  # by which earlier releases pickled

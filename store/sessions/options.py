@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Literal
+from typing import Final
 
+from store.codecs import CodecChoice
 from store.opened.arguments import check_ttl
+from store.opened.options import OpeningOptions
+from store.opened.sentinels import Sentinel
 
 
-class Lifetime(Enum):
-    """Lifetimes that are no number of seconds."""
+class Lifetime(Sentinel):
+    """The lifetime that is no number of seconds."""
 
     FOREVER = "for ever"
-    UNSET = "left out"
-
-    def __repr__(self) -> str:
-        return self.name
 
 
-FOREVER: Literal[Lifetime.FOREVER] = Lifetime.FOREVER
-UNSET: Literal[Lifetime.UNSET] = Lifetime.UNSET
+FOREVER: Final = Lifetime.FOREVER
+
+
+class SessionsOptions(OpeningOptions, total=False):
+    """All options of `Sessions`, for `**options: Unpack[SessionsOptions]` of a layer above."""
+
+    namespace: str
+    ttl: float | Lifetime
+    codec: CodecChoice
+    group: str | int | None
 
 
 def check_lifetime(ttl: float | Lifetime) -> float | None:
@@ -29,4 +35,4 @@ def check_lifetime(ttl: float | Lifetime) -> float | None:
             "ttl=None would be for ever to some and the default to others: leave it out for the default, or pass "
             "store.sessions.FOREVER for a session that never expires"
         )
-    return None if ttl is FOREVER else check_ttl(ttl)  # type: ignore[arg-type]  # UNSET is no number: a TypeError
+    return None if isinstance(ttl, Lifetime) else check_ttl(ttl)

@@ -42,17 +42,12 @@ class SessionRecords:
         """How often a record was taken for absent because it could not be trusted or read."""
         return sum(list(self._rejections.values()))
 
-    def put(self, name: str, data: dict[str, Any], seconds: float | None, **options: Any) -> Record:
-        """Writes a new record. Its lifetime is never the default of the `Store` that was passed in."""
-        options.setdefault("codec", self.codec)
-        return self.store.put(name, data, ttl=seconds, **options)
-
     def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool) -> None:
         """Gives a record a new name, inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
         try:
             old = self.store.record(name)
             first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-            made = self.put(new, self.store[name], first, codec=old.codec, protocol=old.protocol)
+            made = self.store.put(new, self.store[name], ttl=first, codec=old.codec, protocol=old.protocol)
             if keeps_expiry:
                 self.store.touch(new, _seconds_left(old, made))
             del self.store[name]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self, Unpack
 
 from store import errors
 from store.codecs import CodecChoice
@@ -14,9 +14,10 @@ from store.mapping.store import Store
 from store.opened.arguments import locate
 from store.opened.edits import step
 from store.opened.options import OpeningOptions
+from store.opened.sentinels import UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import name_of, new_id
-from store.sessions.options import FOREVER, UNSET, Lifetime, check_lifetime
+from store.sessions.options import FOREVER, Lifetime, check_lifetime
 from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
 from store.system.rights import private_rights
 
@@ -53,7 +54,7 @@ class Sessions:
         location: str | os.PathLike[str] | Store[Any],
         *,
         namespace: str = "sessions",
-        ttl: float | Literal[Lifetime.FOREVER] = TWO_WEEKS,
+        ttl: float | Lifetime = TWO_WEEKS,
         codec: CodecChoice = "json",
         group: str | int | None = None,
         **options: Unpack[OpeningOptions],
@@ -81,7 +82,7 @@ class Sessions:
 
     # -- one session
 
-    def create(self, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> str:
+    def create(self, data: dict[str, Any], *, ttl: float | Lifetime | Unset = UNSET) -> str:
         """Makes a session and returns its id, which is the visitor's and is kept nowhere else.
 
         `ttl` is in seconds, or `FOREVER`; left out, it is that of the `Sessions`.
@@ -91,14 +92,14 @@ class Sessions:
         """
         _check_data(data)
         id = new_id()
-        self._records.put(name_of(id), data, self._seconds(ttl))
+        self._store.put(name_of(id), data, ttl=self._seconds(ttl), codec=self._records.codec)
         return id
 
     def load(self, id: str | None) -> dict[str, Any] | None:
         """The data of a session, or None where there is none. Whatever `id` is, nothing is raised for it."""
         return self._records.read(name_of(id))
 
-    def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime = UNSET) -> bool:
+    def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime | Unset = UNSET) -> bool:
         """Replaces the data of an existing session; returns whether there is one. The last writer wins, see `edit`.
 
         It never makes a session: an id that somebody chose, or one that expired or was deleted since `load`, stays
@@ -131,7 +132,7 @@ class Sessions:
         """
         return SessionEdit(self._records, name_of(id))
 
-    def touch(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> bool:
+    def touch(self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET) -> bool:
         """Lets a session live for `ttl` seconds from now; returns whether there is one. Data are not decoded.
 
         `FOREVER` lets it never expire. Without `ttl` it is that of the `Sessions`, and a session that lives longer
@@ -155,7 +156,7 @@ class Sessions:
             return False
         return True
 
-    def rotate(self, id: str | None, *, ttl: float | Lifetime = UNSET) -> str | None:
+    def rotate(self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET) -> str | None:
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
         Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
@@ -216,7 +217,7 @@ class Sessions:
         return self._records.rejected
 
     @property
-    def ttl(self) -> float | Literal[Lifetime.FOREVER]:
+    def ttl(self) -> float | Lifetime:
         """Seconds that a session lives by default, or `FOREVER`."""
         return FOREVER if self._ttl is None else self._ttl
 
@@ -257,7 +258,7 @@ class Sessions:
 
     # -- how it is done
 
-    def _seconds(self, ttl: float | Lifetime) -> float | None:
+    def _seconds(self, ttl: float | Lifetime | Unset) -> float | None:
         """The seconds of a lifetime; None is for ever. Left out, it is that of the sessions."""
         return self._ttl if ttl is UNSET else check_lifetime(ttl)
 

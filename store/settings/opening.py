@@ -9,7 +9,6 @@ from typing import Any, Literal, TypedDict
 
 from store.errors import NotSerializable, StorageError
 from store.mapping.store import Store
-from store.opened.edits import step
 from store.settings.kinds import near_miss
 from store.trust.keys.ring import KeySource
 
@@ -28,11 +27,10 @@ class SettingsOptions(TypedDict, total=False):
 
 def put_plain(store: Store[Any], name: str, plain: Any) -> None:
     """Stores plain data for ever: as JSON where that holds it, else as a pickle that a restricted decode reads."""
-    with step(store):
-        try:
-            store.put(name, plain, codec="json", ttl=None)
-        except NotSerializable:
-            store.put(name, plain, codec="pickle", ttl=None)
+    try:
+        store.put(name, plain, codec="json", ttl=None)
+    except NotSerializable:
+        store.put(name, plain, codec="pickle", ttl=None)
 
 
 def config_file(app: str) -> Path:

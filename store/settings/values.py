@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -73,8 +72,7 @@ class Values:
 
     def forget(self, name: str) -> None:
         """Delete what is stored under a name, if anything is."""
-        with contextlib.suppress(KeyError):
-            del self.store[name]
+        self.store.delete(name)
 
     def refusal(self, name: str, value: Any, exc: Exception) -> str:
         """The message for a value that the class no longer takes."""

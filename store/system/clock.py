@@ -7,13 +7,26 @@ from collections.abc import Callable
 from functools import partial
 
 
-def wall_clock() -> float:
-    """The time in Unix seconds.
+class WallClock:
+    """A function that returns the time in Unix seconds; `help` shows it by its name, without an address.
 
     `time.time` is looked up at each call: programs that test their lifetimes put another one there (freezegun,
     unittest.mock), which a function that was bound before would not see.
     """
-    return time.time()
+
+    __slots__ = ()
+
+    def __call__(self) -> float:
+        return time.time()
+
+    def __repr__(self) -> str:
+        return "wall_clock"
+
+    def __reduce__(self) -> str:
+        return "wall_clock"  # pickled by its name, as functions are
+
+
+wall_clock = WallClock()
 
 
 def _steady() -> Callable[[], float]:

@@ -296,6 +296,36 @@ def test_column_that_holds_something_else_is_told_at_the_end(path: Path) -> None
         assert lines == ["a", "c"]
 
 
+@pytest.mark.parametrize("where", ["a file", ":memory:"])
+def test_record_keeps_revision_and_times_unless_it_replaces_one(path: Path, target: Path, where: str) -> None:
+    with Store[Any](path, ttl=500) as s:
+        for number in range(3):
+            s["it"] = number
+        line = exported(path)[0]
+        with Store[Any](target if where == "a file" else where, ttl=500) as other:
+            list(import_raw(other.opened, [line]))
+            there, here = other.record("it"), s.record("it")
+            assert there.revision == here.revision == 3
+            assert (there.created, there.modified, there.expires) == (here.created, here.modified, here.expires)
+            list(import_raw(other.opened, [line]))
+            assert other.record("it").revision == 4
+
+
+@pytest.mark.parametrize("where", ["a file", ":memory:"])
+def test_record_in_the_place_of_an_expired_one_keeps_its_revision(
+    path: Path, target: Path, clock: Any, where: str
+) -> None:
+    with Store[Any](target if where == "a file" else where, clock=clock) as s:
+        s.put("it", "old", ttl=10)
+        clock.now += 20
+        with Store[Any](path, clock=clock) as of:
+            of["it"] = 1
+            of["it"] = 2
+        list(import_raw(s.opened, exported(path)))
+        assert s.record("it").revision == 2
+        assert s["it"] == 2
+
+
 def test_import_into_a_store_that_is_read_only(path: Path) -> None:
     with Store[Any](path) as s:
         s["it"] = 1

@@ -18,9 +18,8 @@ import pytest
 
 import store
 from store import Store
-from store.care import recover as recovery
 from store.engines.sqlite import statements as sql
-from store.engines.sqlite.salvage import image
+from store.engines.sqlite.salvage import image, recovering
 from store.engines.sqlite.salvage.pages import varint_bytes
 from store.errors import Corrupt, LockTimeout, NotAStore, StorageError, StoreError, StoreNotFound
 
@@ -447,7 +446,7 @@ def test_writer_elsewhere_is_waited_for_and_then_refused(
     path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled(path)
-    monkeypatch.setattr(recovery, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(recovering, "WAIT_SECONDS", 0.01)
     with open(f"{path}.lock", "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(LockTimeout, match="stop the programs that use it"):

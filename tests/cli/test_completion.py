@@ -66,7 +66,7 @@ def test_many_names_are_limited(path):
     assert len(values("get", path, "n")) == LIMIT
 
 
-@pytest.mark.parametrize("command", ["ls", "records", "get", "touch", "purge", "stats", "admit"])
+@pytest.mark.parametrize("command", ["ls", "records", "get", "touch", "purge", "stats", "admit", "copy"])
 def test_namespaces_are_offered(named, command):
     assert values(command, named, "--namespace", "") == ["other", "web", "web:two"]
     assert values(command, named, "--namespace", "we") == ["web", "web:two"]

@@ -93,6 +93,13 @@ def test_set_if_revision(run, fails, path):
         assert (s["a"], record.revision, record.codec, record.expires is None) == (3, 3, "json", False)
 
 
+def test_set_if_version(run, fails, path):
+    run("set", path, "a", "1")
+    version = json.loads(run("info", path, "a", "--json").out)["version"]
+    assert run("set", path, "a", "2", "--if-version", version).code == 0
+    fails(1, "is not the one that was read (it is at revision 2)", "set", path, "a", "3", "--if-version", version)
+
+
 def test_set_if_revision_is_one_step_with_the_look(fails, path, monkeypatch):
     """Somebody writes between the look at the revision and the write."""
     with Store(path) as s:

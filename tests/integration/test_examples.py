@@ -49,6 +49,8 @@ EXPECTED = {
         r"^store: .*app\.db has no record 'nobody'; `store ls` shows the names it has$",
         r"^exit code 1$",
         r"^deleted 1$",
+        r"^copied 3, unchanged 0, expired 0$",
+        r"^removed .*app\.db: records 3, namespaces 2, files 0, \d+$",
     ),
     "aio.py": (
         [],

@@ -121,7 +121,7 @@ class Awaited(MutableMapping[str, Any]):
         self.loop.run(self.store.set(name, value))
 
     def __delitem__(self, name: str) -> None:
-        self.loop.run(self.store.delete(name))
+        self.loop.run(self.store.delitem(name))
 
     def __contains__(self, name: object) -> bool:
         return self.loop.run(self.store.contains(name))

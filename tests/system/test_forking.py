@@ -15,13 +15,13 @@ from store.system import forking
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
-PROGRAM = """
+PROGRAM = r"""
 import os, sys
 from store.system.forking import Stage, register
 
 def hook(text, error=False):
     def run():
-        print(text, flush=True)
+        os.write(1, f"{text}\n".encode())  # one call: parent and child do not mix their lines
         if error:
             raise OSError(text)
     return run

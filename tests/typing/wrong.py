@@ -6,7 +6,7 @@ from typing import Unpack
 
 import store
 from store import Store, settings
-from store.aio import AsyncStore
+from store.aio import AsyncSessions, AsyncStore
 from store.memo import memo
 from store.opened.options import StoreOptions
 from store.sessions import Sessions
@@ -94,6 +94,8 @@ def wrong_calls() -> None:
 
 def wrong_sessions(s: Sessions) -> None:
     Sessions("app.db", maxage=1)  # error
+    AsyncSessions("app.db", maxage=1)  # error
+    AsyncSessions("app.db", ttl=None)  # error
     Sessions("app.db", trust="dta")  # error
     Sessions("app.db", ttl=None)  # error
     s.create({}, ttl=None)  # error

@@ -61,6 +61,11 @@ def is_watched() -> bool:
     return _is_terminal(sys.stderr)
 
 
+def is_answered() -> bool:
+    """Whether stdin, where answers come from, is a terminal."""
+    return _is_terminal(sys.stdin)
+
+
 def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()

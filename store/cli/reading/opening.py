@@ -10,7 +10,9 @@ import click
 
 from store import Store
 from store.cli.output.exits import reported_as
+from store.cli.output.terminal import note, shown_name
 from store.errors import StoreNotFound, label
+from store.opened.arguments import locate
 from store.opened.options import Mode
 from store.system.clock import wall_clock
 
@@ -28,10 +30,10 @@ def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
     Raises:
         click.UsageError: an option, or a key in the environment, can never be right. StoreError.
     """
-    if path == ":memory:":
-        raise click.UsageError("a store in memory ends with the command; give the path of a file")
     try:
         with reported_as(click.UsageError):
+            if locate(path)[1] == ":memory:":
+                raise click.UsageError("a store in memory ends with the command; give the path of a file")
             return Store(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # the directory is missing, and the message says so
@@ -49,6 +51,14 @@ def each_namespace(s: Store[Any], namespaces: Iterable[str]) -> Iterator[Store[A
 def namespaces_of(s: Store[Any], namespace: str | None) -> list[str]:
     """All namespaces that have records, or the given one."""
     return s.namespaces() if namespace is None else [namespace]
+
+
+def note_namespaces(s: Store[Any]) -> None:
+    """Names the namespaces that have records where that of the store has none: it is probably mistyped."""
+    found = s.namespaces()
+    if found and s.namespace not in found:
+        listed = ", ".join(map(shown_name, found[:10])) + (", …" if len(found) > 10 else "")
+        note(f"nothing here; these namespaces have records: {listed}")
 
 
 @contextmanager

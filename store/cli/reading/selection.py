@@ -7,7 +7,6 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, TypeVar
 
 import click
@@ -61,14 +60,8 @@ class Selection:
         """The metadata, no value decoded; sorting holds all of it in memory, or `limit` records."""
         if self.sort != "name":
             yield from self.sorted(s.records(self.prefix), RECORD_KEYS[self.sort])
-        elif self.after is None and not self.reverse:
-            yield from islice(s.records(self.prefix), self.limit)
         else:
-            for name in self.names(s):
-                try:
-                    yield s.record(name)
-                except KeyError:  # deleted since the page was read
-                    pass
+            yield from s.records(self.prefix, self.after, self.limit, self.reverse)
 
     def sorted(self, found: Iterable[T], key: Key) -> list[T]:
         """The first `limit` objects in the order of a number."""

@@ -138,7 +138,8 @@ def check_mark(path: str, application_id: int, version: int) -> None:
     """
     if application_id == DESTROYED_ID:
         raise NotAStore(
-            f"{path} was a store, and its destruction was interrupted; to finish it call store.destroy({path!r})",
+            f"{path} was a store, and its destruction was interrupted; to finish it call store.destroy({path!r}), "
+            "or run `store destroy` with --yes",
             path=path,
         )
     if application_id != APPLICATION_ID:

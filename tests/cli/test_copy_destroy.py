@@ -1,0 +1,126 @@
+"""`copy` and `destroy`."""
+
+import json
+import sys
+
+import pytest
+
+import store
+from store import Store
+from store.engines.sqlite.care import destroy as engine
+
+
+class Terminal:
+    """A stdin that answers as a person would."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def isatty(self):
+        return True
+
+    def readline(self):
+        return self.answer
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    return lambda answer: monkeypatch.setattr(sys, "stdin", Terminal(answer))
+
+
+# -- copy
+
+
+def test_copy_says_what_it_did(run, filled, tmp_path):
+    target = tmp_path / "other.db"
+    assert run("copy", filled, target) == (0, "copied 5, unchanged 0, expired 0\n", "")
+    with Store(filled) as s:
+        s["greeting"] = "hi"
+    assert json.loads(run("copy", filled, target, "--json").out) == {"records": 1, "unchanged": 4, "expired": 0}
+    with Store(filled) as s, Store(target) as copy:
+        assert dict(copy) == dict(s)
+        assert copy.record("greeting").modified == s.record("greeting").modified
+
+
+def test_copy_of_a_namespace(run, filled, tmp_path):
+    target = tmp_path / "settings.db"
+    assert run("copy", filled, target, "--namespace", "settings").out == "copied 1, unchanged 0, expired 0\n"
+    with Store(target) as copy:
+        assert copy.namespaces() == ["settings"]
+    result = run("copy", filled, target, "--namespace", "setings")
+    assert result.code == 0 and 'these namespaces have records: "", settings' in result.err
+
+
+def test_copy_leaves_expired_records_out(run, filled, tmp_path):
+    with Store(filled) as s:
+        later = s.record("session:4f2a").expires.timestamp() + 1
+    result = run("copy", filled, tmp_path / "other.db", clock=lambda: later)
+    assert result.out == "copied 4, unchanged 0, expired 1\n"
+
+
+def test_wrong_copies(fails, filled, tmp_path):
+    fails(2, "source and target are the same store", "copy", filled, filled)
+    fails(2, "Missing argument 'TARGET'", "copy", filled)
+    fails(2, "give the path of a file", "copy", filled, ":memory:")
+    fails(1, "there is no store at", "copy", tmp_path / "none.db", tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+    fails(1, "there is no directory", "copy", filled, tmp_path / "none" / "other.db")
+
+
+# -- destroy
+
+
+def test_destroy_says_what_went(run, filled):
+    assert run("destroy", filled, "--yes", "--bytes").out.startswith(f"removed {filled}: records 5, namespaces 2, files 0, ")
+    assert not filled.exists()
+
+
+def test_destroy_json(run, filled):
+    told = json.loads(run("destroy", filled, "--yes", "--json").out)
+    assert told == {"path": str(filled), "records": 5, "namespaces": 2, "files": 0, "bytes": told["bytes"]}
+    assert not filled.exists()
+
+
+def test_destroy_asks_on_a_terminal(run, filled, answers):
+    answers("n\n")
+    result = run("destroy", filled)
+    assert result.code == 1 and result.out == ""
+    assert result.err.startswith(f"Remove {filled} (records 5, namespaces 2, files 0, ")
+    assert result.err.endswith("[y/N] store: nothing was removed\n")
+    assert filled.exists()
+    answers("y\n")
+    assert run("destroy", filled).code == 0
+    assert not filled.exists()
+
+
+def test_destroy_without_a_terminal_needs_yes(fails, filled, stdin):
+    stdin(b"y\n")
+    fails(1, "there is no terminal to ask on; --yes removes it without asking", "destroy", filled)
+    assert filled.exists()
+
+
+def test_destroy_of_what_is_no_store(fails, tmp_path):
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    for words in ((), ("--yes",)):
+        fails(1, "was not touched", "destroy", other, *words)
+        fails(1, "there is no store at", "destroy", tmp_path / "none.db", *words)
+        fails(1, "is a directory", "destroy", tmp_path, *words)
+    assert other.read_text() == "mine"
+    fails(2, "give the path of a file", "destroy", ":memory:", "--yes")
+    fails(2, "Missing argument 'LOCATION'", "destroy")
+
+
+def test_destroy_of_a_store_in_use(fails, filled):
+    with Store(filled):
+        fails(1, "is open in this process, and nothing was removed", "destroy", filled, "--yes")
+
+
+def test_destroy_goes_on_after_an_interruption(run, fails, filled, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "_remove", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.destroy(filled)
+    fails(1, "or run `store destroy` with --yes", "destroy", filled)
+    assert run("destroy", filled, "--yes") == (0, f"removed {filled}: its content cannot be read\n", "")
+    assert not filled.exists()
