@@ -32,7 +32,7 @@ def refusal(module: str, name: str) -> Untrusted:
     shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
     library = module.partition(".")[0]
     if library in DISTRIBUTIONS:
-        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not be enough"
+        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it is not enough"
         return refused(
             reason, dotted[:200], '. Numbers can be stored as NumPy arrays with codec="auto", which need neither'
         )

@@ -164,8 +164,8 @@ def _run_alone(machine: Machine) -> Any:
     except Untrusted as exc:
         allow = f". If that is a class of yours, put @store.allow above it, or pass allow=[{exc.missing!r}]"
         exc.message = (
-            f'{exc.reason}{allow if exc.allowable else ""}; trust="all" runs any code that the bytes name: use it only if '
-            "you trust who wrote them"
+            f'{exc.reason}{allow if exc.allowable else ""}; trust="all" runs any code that the bytes name: use it '
+            "only if you trust their author"
         )
         exc.args = (exc.message,)
         raise
