@@ -4,9 +4,8 @@ Layout, on disk: 8 bytes key id, 16 bytes BLAKE2b (RFC 7693) in keyed mode over 
 namespace, name, codec, protocol, expiry, spill list and body, each preceded by its length. With a CRC-32 over the
 same bytes a reader without the key can distinguish damage from a foreign record. Both are FORMAT_VERSION 1.
 
-Not covered, because decoding does not depend on them: id, type, python, revision, created, modified and the
-checksum itself.
-Anyone who can write the file can change those, delete records, and restore older ones.
+Not covered, because decoding does not depend on them: id, type, python, revision, created, modified and
+the checksum itself. Anyone who can write the file can change those, delete records, and restore older ones.
 """
 
 from __future__ import annotations
