@@ -3,25 +3,25 @@
     StoreError
     ├── RecordError                                    a record, by .name and .namespace
     │   ├── NotSerializable  (PicklingError, TypeError)      the value cannot be encoded
-    │   ├── Untrusted        (UnpicklingError)               somebody else's record wants a class
-    │   ├── Tampered         (ValueError)                    the seal is ours and does not match
+    │   ├── Untrusted        (UnpicklingError)               a foreign record needs a class that is not allowed
+    │   ├── Tampered         (ValueError)                    the seal names one of our keys and does not match
     │   ├── Corrupt          (UnpicklingError, ValueError)   the bytes cannot be decoded
-    │   │   └── ClassNotFound                                it is intact, and made of a class that is not here
+    │   │   └── ClassNotFound                                the record is intact, but its class cannot be imported
     │   ├── UnknownProtocol  (ValueError)                    written by a newer Python or codec
-    │   └── Conflict         (RuntimeError)                  the record moved on
+    │   └── Conflict         (RuntimeError)                  another writer changed the record
     ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
     │   ├── StoreNotFound    (FileNotFoundError)
-    │   └── OutcomeUnknown                                 it was written, and may be seen or not
+    │   └── OutcomeUnknown                                 the change was written, and may or may not be visible
     ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
     ├── Unsupported          (NotImplementedError)           the engine of this store cannot do it
-    ├── InUse                (RuntimeError)            this thread is amid something of its own that must end first
+    ├── InUse                (RuntimeError)            this thread is inside an operation that must end first
     ├── LockTimeout          (TimeoutError)
     ├── ReadOnly             (PermissionError)
     ├── StoreClosed          (ValueError)
-    └── NotAStore            (ValueError)                    a database of something else, or none
+    └── NotAStore            (ValueError)                    the file is not a store
 
-A missing name is a plain `KeyError`. A call that can never be right (an unknown codec, a negative ttl)
-is a plain `TypeError` or `ValueError`: those say that the program is wrong, these that the world is.
+A missing name is a plain `KeyError`. A call that can never be right (an unknown codec, a negative ttl) is a plain
+`TypeError` or `ValueError`: these report a mistake in the program, the errors above report what failed around it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StoreError(Exception):
             raise TypeError(f"{type(self).__name__}() has no attribute {', '.join(evidence)}")
 
     def __str__(self) -> str:
-        return self.message  # OSError and ImportError would build a text of their own
+        return self.message  # OSError and ImportError would build their own text
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {field: getattr(self, field) for field in self.evidence}
@@ -72,7 +72,7 @@ class RecordError(StoreError):
     namespace: str | None
 
     def about(self, name: str, namespace: str) -> RecordError:
-        """The same error, naming its record; one that already does is returned unchanged."""
+        """The same error with the name of its record; unchanged if it has one."""
         if self.name is None:
             self.name, self.namespace = name, namespace
             self.message = f"{label(name, namespace)}: {self.message}"
@@ -88,17 +88,17 @@ def label(name: str, namespace: str = "") -> str:
 
 
 class NotSerializable(RecordError, PicklingError, TypeError):
-    """The value cannot be encoded by its codec; nothing was written. `.path` is where in it the trouble lies."""
+    """The codec cannot encode the value; nothing was written. `.path` leads to the part that failed."""
 
     evidence = (*RecordError.evidence, "path")
     path: str | None
 
 
 class Untrusted(RecordError, UnpicklingError):
-    """A record of somebody else needs a class that was not allowed: `.missing` is its dotted name.
+    """A foreign record, not sealed by a key of the user, needs a class that is not allowed: `.missing` is its name.
 
-    The record stays as it is; its metadata can be read. `.reason` says why alone, and `.allowable` whether `allow=`
-    may let it pass: then the message has the line that does.
+    The record is not changed, and its metadata can be read. `.reason` is the cause without the remedy. `.allowable`
+    says whether `allow=` can permit it; the message then has the line that does.
     """
 
     evidence = (*RecordError.evidence, "missing", "reason", "allowable")
@@ -108,7 +108,7 @@ class Untrusted(RecordError, UnpicklingError):
 
 
 class Tampered(RecordError, ValueError):
-    """The record names a key that we hold, and its seal does not match its bytes."""
+    """The seal names a key that we hold, and does not match the bytes of the record."""
 
 
 class Corrupt(RecordError, UnpicklingError, ValueError):
@@ -122,10 +122,10 @@ class Corrupt(RecordError, UnpicklingError, ValueError):
 
 
 class ClassNotFound(Corrupt):
-    """The record is intact, and made of a class or function that is not here: `.missing` is its dotted name.
+    """The record is intact, but its class or function cannot be imported: `.missing` is its dotted name.
 
-    Its library is not installed, or it was moved or removed: the message says what to do. It is below `Corrupt`
-    because programs catch that one for whatever cannot be decoded.
+    Its library is not installed, or it was moved or removed; the message says what to do. It is a `Corrupt` because
+    programs catch that for any record that cannot be decoded.
     """
 
     evidence = (*Corrupt.evidence, "missing")
@@ -141,11 +141,11 @@ class UnknownProtocol(RecordError, ValueError):
 
 
 class Conflict(RecordError, RuntimeError):
-    """The record is no longer the one that the caller had read."""
+    """Another writer changed or deleted the record after the caller read it."""
 
 
 class StorageError(StoreError, OSError):
-    """The disk, the file system or SQLite failed: `.errno` and `.path`. The old value still stands."""
+    """The disk, the file system or SQLite failed: `.errno` and `.path`. The old value is unchanged."""
 
     evidence = ("errno", "path")
     errno: int | None
@@ -153,11 +153,11 @@ class StorageError(StoreError, OSError):
 
 
 class StoreNotFound(StorageError, FileNotFoundError):
-    """There is no store at that path, and the mode does not make one."""
+    """There is no store at that path, and the mode does not create one."""
 
 
 class OutcomeUnknown(StorageError):
-    """A change was written, and it cannot be told whether others see it: read before you write again."""
+    """A change was written, but it is unknown whether it is visible: read before you write again."""
 
 
 class CodecUnavailable(StoreError, ImportError):
@@ -168,7 +168,7 @@ class CodecUnavailable(StoreError, ImportError):
 
 
 class Unsupported(StoreError, NotImplementedError):
-    """The engine of this store does not have the `.feature`: `.engine` is its name."""
+    """The engine of this store does not support `.feature`; `.engine` is its name."""
 
     evidence = ("engine", "feature")
     engine: str | None
@@ -178,7 +178,7 @@ class Unsupported(StoreError, NotImplementedError):
 class InUse(StoreError, RuntimeError):
     """This thread is inside an operation or a block that must end first: `.path`. Nothing was done.
 
-    The caller is a signal handler or a finalizer that struck the operation, or another task than the block's.
+    The caller is a signal handler or a finalizer that interrupted the operation, or a task other than the block's.
     """
 
     evidence = ("path",)
@@ -186,7 +186,7 @@ class InUse(StoreError, RuntimeError):
 
 
 class LockTimeout(StoreError, TimeoutError):
-    """Somebody else held the lock for longer than `timeout` seconds: `.path`."""
+    """Another thread or process held the lock for longer than `timeout` seconds: `.path`."""
 
     evidence = ("path",)
     path: str | None
@@ -204,7 +204,7 @@ class StoreClosed(StoreError, ValueError):
 
 
 class NotAStore(StoreError, ValueError):
-    """The file is something else than a store, or one of a later release; it was not touched: `.path`."""
+    """The file is not a store, or a later release wrote it; it was not changed: `.path`."""
 
     evidence = ("path",)
     path: str | None

@@ -78,9 +78,10 @@ def recover(
     if store_id is not None and len(store_id) != ID_BYTES:
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
     damaged: DamagedStore
+    keyring = Keyring(key)  # a weak key is refused before anything is opened
     with recoverers.load(scheme)(path, goal) as damaged:
         steps = _Steps(damaged.pages, progress)
-        sealer = _sealer(damaged, Keyring(key), store_id)
+        sealer = _sealer(damaged, keyring, store_id)
         found = damaged.salvage(lambda row: _verdict(sealer, row) is not None, steps.page)
         with damaged.rebuilt(sealer.store_id) as new:
             result = _copied(found, sealer, new, steps)

@@ -1,1 +1,1 @@
-"""Which classes may load, under which name, and what stands in for those that are gone."""
+"""Which classes may be loaded, their new names after a move, and placeholders for missing classes."""

@@ -1,7 +1,6 @@
 """The classes that a program declared loadable from any record.
 
-Here and not in `trust` or `codecs`, because both the decoders (which load them) and the public `allow`
-need it, and neither of those packages may import the other.
+In a package below `codecs` and `trust`, because both need it and neither imports the other.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from store.classes.dotted import imported
 from store.classes.moved import other_names
 
 Allowed = dict[tuple[str, str], Any]
-"""(module, qualified name) → the object itself: a global is looked up here, never imported."""
+"""(module, qualified name) → the object: a global is looked up here, never imported."""
 
 T = TypeVar("T", bound=type)
 
-# With an object of these a record could call functions, run code or reach the system: never allowed, not even by
-# a program that asks for it. Exceptions defined there are harmless, and so are the classes excepted by name.
+# Objects of these modules let a record call functions, run code or reach the system: never allowed, even if the
+# program asks for it. Exceptions defined there are harmless, and so are the classes excepted by name.
 _NEVER_FROM = set("""
     _ctypes _frozen_importlib _frozen_importlib_external _operator _pickle _posixsubprocess _thread asyncio bdb code
     codeop concurrent copyreg ctypes dis functools importlib inspect linecache marshal multiprocessing nt operator os
@@ -36,13 +35,12 @@ _declared: Allowed = {}
 
 
 def allow(cls: T) -> T:
-    """Declare a class of yours loadable from any record; use it as a decorator or as a call.
+    """Declare one of your classes loadable from any record; use it as a decorator or as a call.
 
-    Its `__setstate__`, `__reduce__` result or `__new__` then runs on data that somebody else may have
-    written, so it should not do more with it than keep it.
+    Its `__setstate__`, `__reduce__` result and `__new__` then run on untrusted data, so they should only store it.
 
     Raises:
-        TypeError: `cls` is not a class. ValueError: it is one of those that no record may ever use.
+        TypeError: `cls` is not a class. ValueError: no record may ever use the class.
     """
     if not isinstance(cls, type):
         raise TypeError(f"store.allow takes a class, not {cls!r}")
@@ -52,12 +50,12 @@ def allow(cls: T) -> T:
 
 
 def allowed(extra: Iterable[type | str] = ()) -> Allowed:
-    """Everything declared with `allow`, and `extra`: classes, or exact dotted names of classes.
+    """All classes declared with `allow`, plus `extra`: classes, or exact dotted names of classes.
 
-    "package.module.*" stands for the classes that are defined in that module, and for nothing else.
+    "package.module.*" means exactly the classes that are defined in that module.
 
     Raises:
-        TypeError: an entry is neither. ValueError: a dotted name names no class, or one that is never allowed.
+        TypeError: an entry is neither. ValueError: a name does not lead to a class, or the class is never allowed.
     """
     entries = entries_of(extra)
     if not entries:
@@ -69,7 +67,7 @@ def allowed(extra: Iterable[type | str] = ()) -> Allowed:
 
 
 def entries_of(extra: Iterable[type | str]) -> tuple[type | str, ...]:
-    """What `allow=` was given. Raises: TypeError: it is not a sequence."""
+    """The entries of `allow=`. Raises: TypeError: it is not a sequence."""
     if isinstance(extra, str):
         raise TypeError(f"allow takes a sequence of classes, not a str: write allow=[{extra!r}]")
     if isinstance(extra, type):
@@ -81,14 +79,14 @@ def entries_of(extra: Iterable[type | str]) -> tuple[type | str, ...]:
 
 
 def key_of(cls: type) -> tuple[str, str]:
-    """How a pickle names a class."""
+    """The (module, qualified name) by which a pickle names a class."""
     return cls.__module__, cls.__qualname__
 
 
 def _resolve(entry: type | str) -> Allowed:
-    """A class under the name that pickles give it, and under the dotted name it was asked for by.
+    """A class under the name that pickles use, and under the dotted name that the program passed.
 
-    The two differ where a class was moved and its old module still offers it: older records have the old name.
+    They differ if the class was moved and its old module still exports it: older records have the old name.
     """
     if isinstance(entry, type):
         _refuse_dangerous(entry)
@@ -122,7 +120,7 @@ def _inside(module: ModuleType, name: str) -> Any:
 
 
 def _of_other_python(module: str, name: str) -> Any:
-    """What this Python has under another name than the one that wrote it: `re.PatternError` is `re.error`."""
+    """The class that this Python has under another name: `re.PatternError` is `re.error`."""
     for other, its_name in other_names(module, name):
         found = imported(f"{other}.{its_name}")
         if found is not None and isinstance(_inside(*found), type):
@@ -131,7 +129,7 @@ def _of_other_python(module: str, name: str) -> Any:
 
 
 def _all_of_module(entry: str) -> Allowed:
-    """The classes that a module defines; what it imported from elsewhere stays out."""
+    """The classes that a module defines, without those that it imports."""
     module, rest = _imported(entry)
     if rest != "*":
         raise ValueError(f"allow={entry!r}: only a module can stand before the star, and {rest[:-2]!r} is none")
@@ -144,7 +142,7 @@ def _all_of_module(entry: str) -> Allowed:
 
 
 def _refuse_dangerous(cls: type) -> None:
-    """Raises: ValueError: with an object of this class a record could do more than be data."""
+    """Raises: ValueError: objects of this class can do more than hold data."""
     if is_dangerous(cls.__module__, cls.__qualname__, cls):
         raise ValueError(
             f"{cls.__module__}.{cls.__qualname__} is never allowed: with it a record could call functions or reach "
@@ -153,7 +151,7 @@ def _refuse_dangerous(cls: type) -> None:
 
 
 def is_dangerous(module: str, name: str, cls: type | None = None) -> bool:
-    """Whether a class is never allowed, going by its name; exceptions always are, where the class itself is given."""
+    """Whether a class is never allowed, by its name. Exceptions are harmless, which only `cls` shows."""
     if cls is not None:
         if issubclass(cls, BaseException):
             return False
@@ -163,7 +161,7 @@ def is_dangerous(module: str, name: str, cls: type | None = None) -> bool:
 
 
 def _imported(entry: str) -> tuple[ModuleType, str]:
-    """The module of a dotted name, and the rest: the class may be a nested one."""
+    """The module of a dotted name, and the rest, which may name a nested class."""
     found = imported(entry)
     if found is None:
         raise ValueError(f"allow={entry!r}: there is no such module here; write it as module.Class")

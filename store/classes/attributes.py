@@ -1,4 +1,4 @@
-"""The attributes of objects, read and set without running a property or any other code of their class."""
+"""Reads and sets the attributes of objects without running a property or any other code of their class."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from store.errors import Corrupt
 
 FILLING = frozenset({"append", "extend", "add", "update", "__setitem__", "__setstate__"})
-"""Methods by which unpickling fills an object: no attribute of an instance may stand before one."""
+"""Methods with which unpickling fills an object: no attribute of an instance may shadow one."""
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: no type that a C module defines statically has it
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: static types of C modules do not have it
 
 
 class _Pair(NamedTuple):
@@ -33,7 +33,7 @@ def attributes_of(value: Any) -> Iterator[tuple[str, Any]]:
             pass
     try:
         held = object.__getattribute__(value, "__dict__")
-    except Exception:  # it has none, or a property of the program in its place
+    except Exception:  # it has none, or a property of the program replaces it
         return
     yield from dict(held).items()
 
@@ -49,14 +49,14 @@ def _members(cls: Any) -> tuple[tuple[str, Any], ...]:
 
 
 def defined(cls: Any, name: str) -> Any:
-    """What the class or one of its bases defines under that name, untouched; None where none does."""
+    """The raw attribute of the class or one of its bases, without binding; None if there is none."""
     return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
 
 
 def slot_of(cls: Any, name: str) -> MemberDescriptorType | None:
-    """The slot of that name that a `__slots__` in Python made.
+    """The descriptor of a slot that a `__slots__` in Python defined, or None.
 
-    The members of types in C look alike, but can be set to what crashes the interpreter.
+    Members of C types look alike, but setting them can crash the interpreter.
     """
     for base in cls.__mro__:
         if name in vars(base):
@@ -72,7 +72,7 @@ def slot_of(cls: Any, name: str) -> MemberDescriptorType | None:
 
 
 def own_dict(value: Any) -> dict[str, Any] | None:
-    """The `__dict__` of an instance; None where it has none, or a property in its place."""
+    """The `__dict__` of an instance; None if it has none, or a property instead."""
     if type(defined(type(value), "__dict__")) is not GetSetDescriptorType:
         return None
     try:
@@ -83,19 +83,16 @@ def own_dict(value: Any) -> dict[str, Any] | None:
 
 
 def method_of(value: Any, name: str) -> Any:
-    """The method of that name, bound, or None.
-
-    It is the class's: an attribute of the instance does not count.
-    """
+    """The bound method of that name from the class, or None; attributes of the instance are ignored."""
     cls = type(value)
     found = defined(cls, name)
     if not (callable(found) or isinstance(found, classmethod | staticmethod)):
-        return None  # a slot, say, or a property, would be what the record says
+        return None  # the record controls the value of a slot or a property
     bind = getattr(type(found), "__get__", None)
     return found if bind is None else bind(found, value, cls)
 
 
 def check_name(cls: Any, name: str, value: Any) -> None:
-    """Raises: Corrupt: an attribute of that name would stand before a method, or pass for one."""
+    """Raises: Corrupt: an attribute of that name would shadow a method, or be called as one."""
     if name in FILLING and (name.startswith("__") or callable(value) or defined(cls, name) is not None):
         raise Corrupt(f"the state of an object in it has an attribute {name!r}, which is the name of a method")

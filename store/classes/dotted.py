@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def splits(dotted: str) -> Iterator[tuple[str, str]]:
-    """The pairs of module and qualified name that a dotted name can stand for, the longest module first."""
+    """The (module, qualified name) pairs that a dotted name can mean, the longest module first."""
     module, _, name = dotted.rpartition(".")
     while module:
         yield module, name
@@ -17,10 +17,10 @@ def splits(dotted: str) -> Iterator[tuple[str, str]]:
 
 
 def imported(dotted: str) -> tuple[ModuleType, str] | None:
-    """The longest part of a dotted name that is a module, imported, and the rest; None where there is none.
+    """(the imported module with the longest matching name, the rest of the name); None if there is no such module.
 
     Raises:
-        ImportError: a module is there, and cannot be imported.
+        ImportError: a module exists, but cannot be imported.
     """
     for module, rest in splits(dotted):
         if not all(map(str.isidentifier, module.split("."))):
@@ -29,5 +29,5 @@ def imported(dotted: str) -> tuple[ModuleType, str] | None:
             return import_module(module), rest
         except ModuleNotFoundError as exc:
             if not f"{module}.".startswith(f"{exc.name}."):
-                raise  # the module is there, and lacks one that it needs
+                raise  # the module exists, but one that it imports is missing
     return None

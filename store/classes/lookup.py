@@ -1,4 +1,4 @@
-"""How the classes that a record names are found: under new names, and, where they are gone, as placeholders."""
+"""Finds the classes that a record names: under new names after a move, or as placeholders if they are missing."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ MAX_NAME = 1000
 
 
 class Lookup:
-    """What a store was told of classes that moved. Immutable, hence safe across threads.
+    """The settings of a store for classes that moved. Immutable, hence safe across threads.
 
     Args:
-        renames: old dotted name → the new one, or the class itself. The name of a module or of a class stands for
-            all that is in it as well, and the longest that fits counts; a name that moved twice is followed.
-        placeholders: whether what is not there any more is replaced by a placeholder.
-        other_pythons: whether what is not there is looked for under the names that other Pythons have for it, which
-            takes an unpickler in Python; the other two arguments have it done as well.
+        renames: old dotted name → new dotted name, or the class itself. The name of a module or class also applies to
+            everything in it, and the longest match wins; repeated moves are followed.
+        placeholders: whether missing classes and functions are replaced by placeholders.
+        other_pythons: whether missing names are looked up under the names that other Pythons use. This requires an
+            unpickler in Python; the other two arguments imply it.
 
     Raises:
-        TypeError: `renames` is no mapping of names. ValueError: a name in it is none, or they go round in a circle.
+        TypeError: `renames` is not a mapping of names. ValueError: a name is invalid, or the renames form a circle.
     """
 
     def __init__(
@@ -34,44 +34,44 @@ class Lookup:
         for old in self._given:
             self._followed(old)
         self.is_plain = not self._given and not placeholders and not other_pythons
-        """Whether every name is found as it was written."""
+        """Whether every name is looked up exactly as written."""
 
     def renamed(self, module: str, name: str) -> str | None:
-        """The new dotted name of a global; None where it keeps its own."""
+        """The new dotted name of a global; None if it was not renamed."""
         if not self._given or len(module) + len(name) >= MAX_NAME:
             return None
         names = self._followed(f"{module}.{name}")
         return names[-1] if len(names) > 1 else None
 
     def find(self, dotted: str) -> Any:
-        """The object of a new name. Raises: ImportError, AttributeError: it is not there, either."""
+        """The object with a new name. Raises: ImportError, AttributeError: it does not exist."""
         module, rest = imported(dotted) or (None, "")
         if module is None:
-            raise ModuleNotFoundError(f"there is no module of the name {dotted!r} or above it")
+            raise ModuleNotFoundError(f"no part of {dotted!r} is the name of a module")
         found: Any = module
         for part in rest.split("."):
             found = getattr(found, part)
         return found
 
     def with_placeholders(self) -> Lookup:
-        """The same, with placeholders for what is not there."""
+        """The same lookup with placeholders for missing names."""
         return Lookup(self._given, placeholders=True)
 
     def __repr__(self) -> str:
         return f"Lookup({self._given!r}, placeholders={self.placeholders})"
 
     def _followed(self, dotted: str) -> list[str]:
-        """A name, and where it was after each move. Raises: ValueError: they go round in a circle."""
+        """A name, followed by its names after each move. Raises: ValueError: the renames form a circle."""
         names, used = [dotted], set()
         while (old := _fitting(dotted, self._given)) is not None:
             new = self._given[old]
-            # Where "app" became "app.old", records that were written since have the new name already.
+            # If "app" became "app.old", newer records already have the new name.
             if _is_in(new, old) and _is_in(dotted, new):
                 break
             dotted = new + dotted[len(old) :]
             if dotted in names or (old in used and not _is_in(old, new)):
                 raise ValueError(f"renames go round in a circle: {' → '.join([*names, dotted])}")
-            if old in used:  # "app.app.User", where "app.app" became "app"
+            if old in used:  # "app.app.User", if "app.app" became "app"
                 break
             used.add(old)
             names.append(dotted)
@@ -83,7 +83,7 @@ def _is_in(dotted: str, outer: str) -> bool:
 
 
 def _fitting(dotted: str, renames: Mapping[str, str]) -> str | None:
-    """The longest of the old names that is this one, or one that this one is in."""
+    """The longest of the old names that equals this name or contains it."""
     while dotted not in renames:
         dotted = dotted.rpartition(".")[0]
         if not dotted:
@@ -103,12 +103,12 @@ def _checked(renames: Renames) -> dict[str, str]:
             if len(name) > MAX_NAME:
                 raise ValueError(f"renames: {name[:100]!r}... has more than {MAX_NAME} characters")
             if not name or not all(name.split(".")):
-                raise ValueError(f"renames: {name!r} is no dotted name such as 'package.module.Class'")
+                raise ValueError(f"renames: {name!r} is not a dotted name such as 'package.module.Class'")
         found[old] = new
     return found
 
 
 AS_WRITTEN = Lookup()
-"""Every name is found as it was written."""
+"""Every name is looked up exactly as written."""
 BY_OTHER_PYTHONS = Lookup(other_pythons=True)
-"""Every name is found as it was written, or as another Python writes it."""
+"""Names are looked up as written, then under the names that other Pythons use."""

@@ -1,9 +1,9 @@
-"""Names of the standard library that differ between Python versions, as pickles have them.
+"""Names of the standard library that differ in pickles of different Python versions.
 
-A pickle names a class by the module that defines it, and that is another one in another Python: 3.13 writes a
-`pathlib.Path` as `pathlib._local.PosixPath`, which 3.12 does not know. To make the tables, every class and function
-of the standard library was listed under the name that pickle gives it, in 3.8 to 3.13, and looked up in the others.
-What was removed for good is not in them.
+A pickle names a class by the module that defines it, which differs between Pythons: 3.13 writes a `pathlib.Path` as
+`pathlib._local.PosixPath`, which 3.12 does not know. To make the tables, every class and function of the standard
+library was listed by its name in pickles of 3.8 to 3.13, and looked up in the other versions. The tables omit classes
+that were removed without replacement.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _MODULES = [
     ("genericpath", "os.path"),  # functions, one by one since 3.12
     ("_sha512", "hashlib"),  # up to 3.11
     ("_sha2", "hashlib"),  # 3.12
-    ("__mp_main__", "__main__"),  # what multiprocessing calls a program in its workers
-    ("__main__", "__mp_main__"),  # as long as a worker imports the program
+    ("__mp_main__", "__main__"),  # name of the main program in workers of multiprocessing
+    ("__main__", "__mp_main__"),  # while a worker imports the program
 ]  # fmt: skip
 _NAMES = [
     ("re.PatternError", "re.error"),  # 3.13
@@ -39,7 +39,7 @@ _NAMES = [
 
 
 def other_names(module: str, name: str) -> Iterator[tuple[str, str]]:
-    """Where a global of that name is in other Pythons, as module and qualified name; none for most."""
+    """The (module, qualified name) pairs of a global in other Pythons; most have none."""
     for old, new in _MODULES:
         if module == old:
             yield new, name
@@ -54,11 +54,10 @@ WORKER_MAIN = "__mp_main__"
 
 
 def claim_main(body: bytes) -> bool:
-    """Whether a pickle names what a worker calls `__mp_main__`, and another one will name `__main__` in its place.
+    """Rename classes of `__mp_main__` in a pickle to `__main__`; True if the value must be pickled again.
 
-    A worker that multiprocessing starts afresh imports the program as `__mp_main__`, and has it as `__main__` too.
-    Elsewhere only the latter is there, so the program's classes and functions are made to say so, as they do in the
-    process that started it.
+    A worker that multiprocessing spawns imports the program as `__mp_main__`, and also has it as `__main__`. Other
+    processes have only the latter, so the `__module__` of the program's classes and functions is changed to it.
     """
     program = sys.modules.get(WORKER_MAIN)
     if program is None or program.__name__ != WORKER_MAIN or WORKER_MAIN.encode() not in body:
@@ -70,12 +69,12 @@ def claim_main(body: bytes) -> bool:
 
 
 def _renamed(found: Any) -> bool:
-    """Whether it was one of the program's, and says so now; so do classes and methods in a class."""
+    """Change the module of a class or function of the program, and of its members; whether it was one."""
     if not isinstance(found, type | FunctionType) or found.__module__ != WORKER_MAIN:
         return False
     try:
         found.__module__ = "__main__"
-    except (AttributeError, TypeError):  # the class of the class forbids it
+    except (AttributeError, TypeError):  # the metaclass forbids it
         return False
     for inner in list(vars(found).values()):
         _renamed(inner)

@@ -1,8 +1,7 @@
-"""Placeholders for what a pickle names and this program does not have any more.
+"""Placeholders for classes and functions that a pickle names and this program no longer has.
 
-A decode under `placeholders` puts a class of its own in the place of each such name. Its instances keep how they
-were made and what state they were given, and are written back as what they stand for: byte for byte, where the
-value was left as it was.
+A decode with `placeholders` replaces each missing name by a new class. Its instances keep their constructor arguments
+and their state, and are written back as the original objects: byte for byte if the value is unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _Base: Any = pickle._Pickler
 
 
 class PythonPickler(_Base):  # type: ignore[misc]
-    """The stdlib's pickler in Python, with the table that it has before an import of dill changes it."""
+    """The stdlib's Python pickler, with its dispatch table from before an import of dill changes it."""
 
     dispatch: ClassVar[dict[type, Any]] = {
         type(None): _Base.save_none, bool: _Base.save_bool, int: _Base.save_long, float: _Base.save_float,
@@ -36,7 +35,7 @@ class PythonPickler(_Base):  # type: ignore[misc]
 
 
 class HoldsPlaceholder(pickle.PicklingError):
-    """The C pickler met a placeholder, which only `encode` here can write."""
+    """The C pickler found a placeholder, which only `with_placeholders` can write."""
 
 
 def _refusal(class_name: str) -> HoldsPlaceholder:
@@ -46,7 +45,7 @@ def _refusal(class_name: str) -> HoldsPlaceholder:
 
 
 class StandIn(type):
-    """The class of the classes that stand for those that are gone. Equal where they stand for the same."""
+    """The metaclass of placeholder classes. They are equal if they replace the same class."""
 
     stands_for: tuple[str, str]
     origin: Origin
@@ -61,7 +60,7 @@ class StandIn(type):
         return hash(cls.stands_for)
 
     def __getattr__(cls, name: str) -> Any:
-        """A class inside the class, which protocols below 4 ask for by `getattr`."""
+        """A nested class, which protocols below 4 look up with `getattr`."""
         if name.startswith("__"):
             raise AttributeError(name)
         module, outer = cls.stands_for
@@ -69,11 +68,10 @@ class StandIn(type):
 
 
 class Placeholder:
-    """Stands for an object whose class is not there any more.
+    """Represents an object whose class is missing.
 
-    `class_name` is the dotted name of the class, `args` and `named_args` what it was made with, `state` what
-    `__setstate__` would be given, or else its attributes; `list_items` and `dict_items` what it held as a list or
-    dict.
+    `class_name` is the dotted name of the class, `args` and `named_args` its constructor arguments, `state` the
+    argument for `__setstate__` or its attributes, `list_items` and `dict_items` its items as a list or dict.
     """
 
     class_name = ""
@@ -85,7 +83,7 @@ class Placeholder:
     origin: ClassVar[Origin]
     made_by = "new"
     _state: Any = _NOTHING
-    number: int  # among those of its pickle
+    number: int  # its number among the placeholders of its pickle
 
     def __new__(cls, *args: Any, **named: Any) -> Placeholder:
         made = object.__new__(cls)
@@ -118,20 +116,20 @@ class Placeholder:
         return f"<placeholder for {self.class_name}{''.join(', ' + part for part in parts)}>"
 
     def __hash__(self) -> int:
-        """By its place in the pickle: a set that is decoded once more then has the same order."""
+        """The hash of its number in the pickle, so that a set has the same order when it is decoded again."""
         return hash((self.class_name, self.number))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise _refusal(self.class_name)
 
     def rebuilt(self, protocol: int) -> tuple[Any, ...]:
-        """What the object that it stands for would have said in its `__reduce_ex__`."""
+        """The result that `__reduce_ex__` of the original object would have."""
         cls: Any = type(self)
         if self.made_by == "call":
             how: tuple[Any, ...] = (cls, self.args)
         elif self.made_by == "reconstruct":
             how = (copyreg._reconstructor, (cls, *self.args))  # type: ignore[attr-defined]
-        elif self.named_args and protocol < 4:  # as pickle does it, with the `__new__` of the class that is gone
+        elif self.named_args and protocol < 4:  # as pickle does, with the `__new__` of the missing class
             module, name = cls.stands_for
             new = cls.origin.stand_in(module, f"{name}.__new__")
             how = (partial(new, cls, *self.args, **self.named_args), ())
@@ -146,7 +144,7 @@ class Placeholder:
 
 
 def reconstruct(cls: Any, base: Any, state: Any) -> Any:
-    """`copyreg._reconstructor` for placeholders too: how protocols 0 and 1 make instances."""
+    """`copyreg._reconstructor` with support for placeholders: protocols 0 and 1 make instances with it."""
     if not isinstance(cls, StandIn):
         return copyreg._reconstructor(cls, base, state)  # type: ignore[attr-defined]
     made: Any = Placeholder.__new__(cls, base, state)  # type: ignore[arg-type]
@@ -155,20 +153,20 @@ def reconstruct(cls: Any, base: Any, state: Any) -> Any:
 
 
 class Origin:
-    """The pickle that placeholders came from, and how to decode it once more."""
+    """The pickle that placeholders come from, and the function to decode it again."""
 
     def __init__(self, body: bytes, again: Callable[[], Any]) -> None:
         self.body = bytes(body)
         self.again = again
         self.numbers = count()
-        self.called: list[Placeholder] = []  # by two arguments, as what gives state to the first one is
+        self.called: list[Placeholder] = []  # with two arguments, like a function that sets the state of the first
         self._stand_ins: dict[tuple[str, str], StandIn] = {}
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise _refusal("a class that is gone")  # what stores classes by value comes here
+        raise _refusal("a class that is gone")  # reached by codecs that store classes by value
 
     def stand_in(self, module: str, name: str) -> StandIn:
-        """The class that stands for a global that is not there."""
+        """A placeholder class for a missing global."""
         found = self._stand_ins.get((module, name))
         if found is None:
             about = {"stands_for": (module, name), "origin": self, "class_name": f"{module}.{name}"}
@@ -177,15 +175,15 @@ class Origin:
 
     @property
     def protocol(self) -> int:
-        """The protocol of the pickle; 0 and 1 do not say which they are, and are 0."""
+        """The protocol of the pickle; 0 for protocols 0 and 1, which it does not name."""
         return self.body[1] if self.body.startswith(pickle.PROTO) else 0
 
 
 def with_placeholders(value: Any, protocol: int) -> bytes:
-    """The pickle of a value that holds placeholders: that which they came from, where nothing was changed.
+    """The pickle of a value that holds placeholders: the original pickle if the value is unchanged.
 
     Raises:
-        HoldsPlaceholder: something in that pickle would be lost.
+        HoldsPlaceholder: a part of the original pickle would be lost.
     """
     body, writer = _written(value, protocol)
     for origin in writer.origins:
@@ -197,7 +195,7 @@ def with_placeholders(value: Any, protocol: int) -> bytes:
 
 
 def _written(value: Any, protocol: int) -> tuple[bytes, _Writer]:
-    """The pickle of a value that holds placeholders, and what wrote it."""
+    """(pickle of a value that holds placeholders, the pickler that wrote it)."""
     file = io.BytesIO()
     writer = _Writer(file, protocol)
     writer.dump(value)
@@ -205,7 +203,7 @@ def _written(value: Any, protocol: int) -> tuple[bytes, _Writer]:
 
 
 class _Writer(PythonPickler):
-    """The pickler in Python, which can write the name of something that is not there."""
+    """A Python pickler that can write the names of missing classes and functions."""
 
     dispatch: ClassVar[dict[type, Any]] = dict(PythonPickler.dispatch)
 
@@ -215,7 +213,7 @@ class _Writer(PythonPickler):
         self._texts: dict[str, str] = {}
 
     def check_nothing_was_dropped(self) -> None:
-        """Raises: HoldsPlaceholder: a function that is gone gave an object its state; the call left no value."""
+        """Raises: HoldsPlaceholder: a missing function set the state of an object; its call is not in the value."""
         for made in (made for origin in self.origins for made in origin.called):
             if id(made.args[0]) in self.memo and id(made) not in self.memo:
                 raise HoldsPlaceholder(
@@ -224,7 +222,7 @@ class _Writer(PythonPickler):
                 )
 
     def save_text(self, text: str) -> None:
-        """Equal texts as one: which of them are one object depends on what was interned before the decode."""
+        """Pickle equal texts as one object: which of them are identical depends on interning before the decode."""
         text = self._texts.setdefault(text, text)
         if id(text) in self.memo:
             self.write(self.get(self.memo[id(text)][0]))
@@ -239,7 +237,7 @@ class _Writer(PythonPickler):
         return NotImplemented
 
     def save_stand_in(self, cls: StandIn) -> None:
-        """As `save_global`, which would look it up."""
+        """As `save_global`, without looking the name up."""
         self.origins.add(cls.origin)
         module, name = cls.stands_for
         outer, _, inner = name.rpartition(".")

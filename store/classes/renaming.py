@@ -1,4 +1,4 @@
-"""Full decoding under new names: an unpickler's `find_class`, where a store was told of classes that moved."""
+"""Full decoding with renamed classes: `find_class` of an unpickler with the `renames` of a store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from store.classes.placeholder import Origin, Placeholder, reconstruct
 
 
 class RenamingUnpickler:
-    """Put before an unpickler class among the bases: its names are looked up as `lookup` says."""
+    """A mixin for an unpickler class that resolves names with a `Lookup`."""
 
     lookup: Lookup
     origin: Origin
@@ -22,12 +22,12 @@ class RenamingUnpickler:
     named: dict[int, tuple[Any, str, str]]
 
     def look_up(self, lookup: Lookup, origin: Origin) -> None:
-        """Set how names are found, and what placeholders will say they came from."""
+        """Set the lookup for names, and the origin that placeholders get."""
         self.lookup, self.origin = lookup, origin
-        self.named = {}  # id → what was found, so that its id stays its own, and the name it was written under
+        self.named = {}  # id → (a found object, which prevents reuse of its id; its written name)
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """The global, under its new name where it has one; a placeholder where that is asked for."""
+        """The global, under its new name if it has one; a placeholder if it is missing and `lookup` asks for one."""
         found = self._found(module, name)
         if found is getattr and (self.lookup.placeholders or self.origin.protocol < 4):
             return self._attribute
@@ -50,15 +50,15 @@ class RenamingUnpickler:
                     return super().find_class(*other)  # type: ignore[misc]
             if not self.lookup.placeholders:
                 raise
-            # Under the name that was written: a new one does not tell where its module ends.
+            # The written name: a new name does not show where its module ends.
             return self.origin.stand_in(*written)
 
     def _attribute(self, owner: Any, name: str) -> Any:
-        """`getattr`, which is how protocols below 4 name a class in a class; that one may have moved."""
+        """`getattr`: protocols below 4 name nested classes with it, and these may have moved."""
         _, module, outer = self.named.get(id(owner), (None, "", ""))
         if outer and renamed(self.lookup, module, f"{outer}.{name}") is not None:
             return self.find_class(module, f"{outer}.{name}")
-        if isinstance(owner, Placeholder):  # a method of an object whose class is gone
+        if isinstance(owner, Placeholder):  # a method of an object whose class is missing
             return self.origin.stand_in("builtins", "getattr")(owner, name)
         found = getattr(owner, name)
         if outer:
@@ -67,7 +67,7 @@ class RenamingUnpickler:
 
 
 def renamed(lookup: Lookup, module: str, name: str) -> str | None:
-    """The new name of a global, by the name it was written under or by what Python 3 calls that."""
+    """The new name of a global, looked up by its written name and then by its Python 3 name."""
     new = lookup.renamed(module, name)
     if new is None and (module in IMPORT_MAPPING or (module, name) in NAME_MAPPING):
         new = lookup.renamed(*in_python_3(module, name))
@@ -75,7 +75,7 @@ def renamed(lookup: Lookup, module: str, name: str) -> str | None:
 
 
 def in_python_3(module: str, name: str) -> tuple[str, str]:
-    """What Python 3 calls a global that a protocol below 3 names as Python 2 did (`fix_imports`)."""
+    """The Python 3 name of a global that a protocol below 3 wrote with its Python 2 name (`fix_imports`)."""
     return NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
 
 

@@ -1,4 +1,4 @@
-"""Classes that grow: a version that is stored with their state, and a way forward for older state.
+"""Versioned classes: a version is stored with their state, and older state is upgraded when it is read.
 
     @store.versioned(2)
     class User:
@@ -8,8 +8,8 @@
                 state["email"] = None
             return state
 
-The version stands in the state itself, so it travels with an object wherever that goes: in containers, through
-`pickle`, `copy` and every codec that pickles. A class that is not versioned pays nothing.
+The version is part of the state, so it is kept in containers, by `pickle`, `copy` and every codec that pickles.
+Classes without a version have no overhead.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from store.errors import Corrupt, UnknownProtocol
 
 T = TypeVar("T", bound=type)
 
-# On disk in the state of every versioned object: never change.
+# On disk in the state of every versioned object: do not change.
 _VERSION, _STATE = "store:version", "store:state"
-_UNVERSIONED = 1  # the version of state that was written before its class had one
+_UNVERSIONED = 1  # the version of state written before its class had one
 
 _ATTRIBUTE = "__store_version__"
 _IMMUTABLE = (tuple, frozenset, str, bytes, int, float, complex)
@@ -40,17 +40,17 @@ _IMMUTABLE = (tuple, frozenset, str, bytes, int, float, complex)
 def versioned(version: int) -> Callable[[T], T]:
     """A class decorator: stores `version` with the state of each instance, and upgrades older state on reading.
 
-    Where the stored version is lower, `__upgrade__(cls, state, from_version)`, a classmethod of the class, is
-    called and returns state of this version; it may change `state` and return it. `state` is a dict of the
-    attributes, slots included; for a class with a `__getstate__` of its own, what that returned. State that was
-    written before the class was versioned counts as version 1. The class is declared with `store.allow` too.
+    If the stored version is lower, the classmethod `__upgrade__(cls, state, from_version)` is called and returns
+    state of this version; it may change `state` and return it. `state` is a dict of the attributes, slots included;
+    for a class that defines `__getstate__`, it is the result of that. State without a version counts as version 1.
+    The class is declared with `store.allow` too.
 
-    Put it above `@dataclass`. A subclass shares the version of its base, unless it has one of its own, which then
-    stands for the base as well: raise it when either changes. State that was written without a version by a class
-    that had no attributes cannot be upgraded: pickle stores none then.
+    Put it above `@dataclass`. A subclass shares the version of its base, unless it has its own, which then covers the
+    base too: raise it when either changes. State without a version from a class that had no attributes cannot be
+    upgraded, because pickle stores no state then.
 
     Raises:
-        TypeError: it is no class, has a `__reduce__` of its own, or no classmethod `__upgrade__` (from version 2 on).
+        TypeError: not a class, it defines `__reduce__`, or it has no classmethod `__upgrade__` (from version 2 on).
         ValueError: the version is not 1 or more.
     """
     if not isinstance(version, int) or isinstance(version, bool):
@@ -62,7 +62,7 @@ def versioned(version: int) -> Callable[[T], T]:
         _check(cls, version)
         getstate, setstate = _own(cls, "__getstate__"), _own(cls, "__setstate__")
         if getstate is None and setstate is not None:
-            getstate = object.__getstate__  # what it expects is what Python would store
+            getstate = object.__getstate__  # it expects the default state of Python
         methods = {
             _ATTRIBUTE: version,
             "__getstate__": _getstate(getstate),
@@ -77,7 +77,7 @@ def versioned(version: int) -> Callable[[T], T]:
 
 @contextmanager
 def upgrades() -> Iterator[list[str]]:
-    """A list of what was upgraded in this thread inside the block, a line each."""
+    """A list that receives a line for each upgrade in this thread inside the block."""
     before, _seen.lines = _seen.lines, []
     try:
         yield _seen.lines
@@ -101,7 +101,7 @@ def _check(cls: Any, version: int) -> None:
             "its state: use __getstate__ and __setstate__ instead"
         )
     if issubclass(cls, _IMMUTABLE):
-        raise TypeError(f"{cls.__qualname__} keeps what it holds where no state can change it: it is immutable")
+        raise TypeError(f"{cls.__qualname__} is immutable, so no state can be set on its instances")
     upgrade = getattr_static(cls, "__upgrade__", None)
     if upgrade is None and version > _UNVERSIONED:
         raise TypeError(
@@ -113,7 +113,7 @@ def _check(cls: Any, version: int) -> None:
 
 
 def _own(cls: type, name: str) -> Any:
-    """The method that the class or a base wrote, without what was put around it here; None for Python's defaults."""
+    """The method that the class or a base defines, without our wrapper; None for Python's defaults."""
     found = getattr(cls, name, None)
     found = getattr(found, "__store_original__", found)
     is_default = found is getattr(object, name, None) or getattr(found, "__module__", None) == "dataclasses"
@@ -125,7 +125,7 @@ def _is_ours(method: Any) -> bool:
 
 
 def _check_is_decorated(cls: Any) -> None:
-    """Raises: TypeError: the version would be left out, or would be that of another class."""
+    """Raises: TypeError: the version would be omitted, or be that of another class."""
     if not _is_ours(cls.__getstate__):
         raise TypeError(
             f"{cls.__qualname__} has a __getstate__ of its own, which leaves the version out that its base stores: "
@@ -133,9 +133,9 @@ def _check_is_decorated(cls: Any) -> None:
         )
     declared: Any = allowed().get(key_of(cls), cls)
     if declared is not cls and vars(declared).get("__getstate__") is vars(cls).get("__getstate__", cls):
-        raise TypeError(  # it has the very methods of the class that was decorated: it was made of that
+        raise TypeError(  # it has the methods of the decorated class: it is a copy of that
             f"@store.versioned was given another class than this {cls.__qualname__}: put it above @dataclass and "
-            "whatever else makes a new class of one"
+            "other decorators that create a new class"
         )
 
 
@@ -144,7 +144,7 @@ def _getstate(original: Any) -> Any:
         cls: Any = type(self)
         state = _attributes(self) if original is None else original(self)
         if cls.__getstate__ is not __getstate__ and _is_ours(cls.__getstate__):
-            return state  # asked for by `super()`, from that of a versioned class
+            return state  # called by `super()` from a versioned class
         _check_is_decorated(cls)
         return {_VERSION: getattr(cls, _ATTRIBUTE), _STATE: state}
 
@@ -156,12 +156,12 @@ def _setstate(original: Any, *, is_free: bool) -> Any:
     def __setstate__(self: Any, stored: Any) -> None:
         cls: Any = type(self)
         if cls.__setstate__ is not __setstate__ and _is_ours(cls.__setstate__):
-            state = stored  # handed on by `super()`, upgraded
+            state = stored  # passed on by `super()`, already upgraded
         else:
             state = _upgraded(cls, stored, is_free)
         if original is None:
             _give(self, _as_dict(state))
-        elif state is not None:  # for which unpickling calls nothing
+        elif state is not None:  # unpickling calls no method for it
             original(self, state)
 
     __setstate__.__store_original__ = original  # type: ignore[attr-defined]
@@ -190,7 +190,7 @@ def _upgraded(cls: Any, stored: Any, is_free: bool) -> Any:
 
 
 def _called(cls: Any, name: str, state: Any, version: int, is_free: bool) -> Any:
-    """What `__upgrade__` makes of a state."""
+    """The state returned by `__upgrade__`."""
     try:
         new = cls.__upgrade__(state, version)
     except Exception as exc:
@@ -220,7 +220,7 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 
 def _as_dict(state: Any) -> Any:
-    """Python's own ways to write attributes, as one dict: a dict, one and another for slots, or nothing."""
+    """The default state of Python as one dict: a dict, a pair of dicts with slots, or None."""
     if state is None:
         return {}
     if type(state) is tuple and len(state) == 2 and all(part is None or type(part) is dict for part in state):
@@ -229,13 +229,13 @@ def _as_dict(state: Any) -> Any:
 
 
 def _fields(cls: type, state: list[Any]) -> Any:
-    """What a frozen dataclass with slots wrote before it was versioned: its values, in the order of its fields."""
+    """The state of a frozen dataclass with slots from before it was versioned: values in the order of the fields."""
     names = [field.name for field in fields(cls)] if is_dataclass(cls) else []
     return dict(zip(names, state, strict=True)) if len(names) == len(state) else state
 
 
 def _give(value: Any, state: Any) -> None:
-    """Set attributes as unpickling does: no `__setattr__` and no property of the class has a say."""
+    """Set attributes as unpickling does, without calling `__setattr__` or properties."""
     if type(state) is not dict or not all(type(name) is str for name in state):
         raise Corrupt(
             f"the state of a {type(value).__qualname__} in it is {type(state).__name__}, no dict of attributes: "

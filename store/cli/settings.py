@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from store import Store
-from store.classes.shown import too_large
+from store.classes.size import too_large
 from store.cli.output.exits import exit_with_error, reported_as, usage_error
 from store.cli.output.tables import MOST_PADDED
 from store.cli.output.terminal import note, on_one_line, shown, shown_name

@@ -1,4 +1,4 @@
-"""Codecs: a value as bytes, and back, in full or with restraint. `register` adds one of the program's own."""
+"""Codecs encode values as bytes and decode them, in full or restricted. `register` adds a codec of the program."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Codec", "CodecChoice", "SimpleCodec", "codecs", "pickle", "register"
 def register(codec: Codec | SimpleCodec | type[SimpleCodec], name: str | None = None) -> None:
     """Make a codec of the program known to every store under its `name`, so that records of it can be read.
 
-    `codec` is an object, or a class of such, with `encode(value)`, which returns bytes, and `decode(bytes)`: see
-    `SimpleCodec`. It must be able to decode what it encoded for as long as there are records of it.
+    `codec` is an object or a class with `encode(value)`, which returns bytes, and `decode(bytes)`: see `SimpleCodec`.
+    It must decode its own bytes for as long as there are records of it.
 
     Raises:
-        TypeError: it is no codec. ValueError: the name is taken by one of another class.
+        TypeError: it is not a codec. ValueError: a codec of another class has the name.
     """
     from store.codecs.adapted import adapt
 

@@ -1,4 +1,4 @@
-"""Codecs of the program's own: a class with `encode` and `decode` is enough."""
+"""Codecs of the program: a class with `encode` and `decode` is enough."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CONTRACT = ("name", "protocols", "default_protocol", "encode", "decode", "decod
 
 
 class Adapted:
-    """The whole contract for a codec that has `name`, `encode` and `decode` alone.
+    """The full `Codec` contract around an object that has only `name`, `encode` and `decode`.
 
-    With an attribute `plain = True` it says that its `decode` makes nothing but data, in bounded time, for any bytes:
-    then records of others are decoded too.
+    An attribute `plain = True` declares that its `decode` makes only data, in bounded time, for any bytes. Foreign
+    records are then decoded too.
     """
 
     protocols = range(1, 2)
@@ -67,10 +67,10 @@ class Adapted:
 
 
 def adapt(codec: Any, name: str | None = None) -> Any:
-    """A codec that keeps the whole contract, made of one that the program gave: an object, or a class of such.
+    """A full `Codec` made from a codec of the program, an object or a class.
 
     Raises:
-        TypeError: it is none. ValueError: its name cannot be used, or is that of a codec of another class.
+        TypeError: it is not a codec. ValueError: the name is invalid, or a codec of another class has it.
     """
     if isinstance(codec, type):
         codec = codec()
@@ -94,7 +94,7 @@ def adapt(codec: Any, name: str | None = None) -> Any:
 
 
 def _is_successor(codec: Any, name: str) -> bool:
-    """Whether a codec is of the class that the known one of its name is of: with other settings, perhaps."""
+    """Whether a codec has the same class as the known codec of its name; its settings may differ."""
     try:
         known = codecs.load(name)
     except CodecUnavailable:

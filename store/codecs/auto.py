@@ -1,4 +1,4 @@
-"""The choice that `codec="auto"` stands for; records have the codec that was chosen."""
+"""`codec="auto"` chooses a codec for each value; records store the name of the chosen codec."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ CHOICES = ("numpy", "pickle")
 
 
 class Auto:
-    """`numpy` for arrays and NumPy's scalars, `pickle` for all else."""
+    """`numpy` for arrays and NumPy's scalars, `pickle` for everything else."""
 
     name = AUTO
     protocols = range(6)  # of pickle; numpy has one only
     default_protocol = 5
 
     def codec_for(self, value: Any) -> Codec:
-        """The codec for a value. NumPy is not imported for it: where it was not, there is no array."""
+        """The codec for a value. Does not import NumPy: if nothing has imported it, the value is not an array."""
         chosen: Codec = codecs.load("numpy" if _is_array(value) else "pickle")
         return chosen
 
 
 def _is_array(value: Any) -> bool:
-    """Whether the codec numpy holds it: a subclass, or objects in an array, would be lost."""
+    """Whether the codec numpy can hold it: it would lose a subclass, or objects in an array."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return False

@@ -1,6 +1,6 @@
 """cloudpickle: pickles that hold lambdas, closures and classes of `__main__` by value, not by name.
 
-What is stored by value is code: only records sealed with a key of the user are decoded. Format: that of pickle.
+Such pickles store code: only records sealed with a key of the user are decoded. The format is pickle.
 https://github.com/cloudpipe/cloudpickle
 """
 
@@ -16,7 +16,7 @@ from store.codecs.pickle.based import PickleBased, loads
 
 
 class _Pickler(PythonPickler):
-    """The pickler in Python with cloudpickle's own ways."""
+    """The Python pickler with cloudpickle's reducers."""
 
     def __init__(self, file: Any, protocol: int) -> None:
         super().__init__(file, protocol)

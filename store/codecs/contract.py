@@ -1,6 +1,6 @@
-"""The contract of a codec: a value as bytes, and back, in full or with restraint.
+"""The contract of a codec: encode a value as bytes, and decode it in full or restricted.
 
-A codec knows nothing of keys, seals and records: `store.values` decides which way back a record deserves.
+A codec knows nothing of keys, seals and records: `store.values` decides how a record is decoded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from store.classes.lookup import AS_WRITTEN, Lookup
 Buffers = Iterable[Any]
 TakeBuffer = Callable[[Any], Any]
 Description = tuple[tuple[str, ...], str, str | None]
-"""Of a body: the classes and functions it names, as `module.name`; its text; why it could not be read to its end."""
+"""(classes and functions that a body names, as `module.name`; its text; why it could not be read to its end)."""
 
 
 class Codec(Protocol):
@@ -29,8 +29,8 @@ class Codec(Protocol):
     def encode(self, value: Any, protocol: int, buffer_callback: TakeBuffer | None = None) -> bytes:
         """The value in that format version; large buffers go to `buffer_callback`, if one is given.
 
-        It is called with a `pickle.PickleBuffer`, and returns whether that stays in the bytes all the same. It is
-        called with None where encoding starts again, so that no buffer it was given before counts.
+        It is called with a `pickle.PickleBuffer`, and returns whether that stays in the bytes. It is called with None
+        when encoding starts again: the buffers passed before are then void.
 
         Raises:
             NotSerializable: the value, or something in it, cannot be encoded. NotReadBack.
@@ -46,7 +46,7 @@ class Codec(Protocol):
     def decode_restricted(
         self, body: bytes, buffers: Buffers = (), *, allow: Allowed, lookup: Lookup = AS_WRITTEN
     ) -> Any:
-        """The value, made of plain data, standard types and the classes in `allow`, and of nothing else.
+        """The value, built only from plain data, standard types and the classes in `allow`.
 
         Bounded in time and memory for any bytes.
 
@@ -55,11 +55,11 @@ class Codec(Protocol):
         """
 
     def describe(self, body: bytes) -> Description:
-        """What decoding in full would do, found without doing it. Never raises because of the bytes."""
+        """Describe a full decode without doing it. Never raises because of the bytes."""
 
 
 class SimpleCodec(Protocol):
-    """The least that a codec of the program needs. It may raise anything for what it cannot encode or decode."""
+    """The minimum that a codec of the program needs. It may raise any exception if it cannot encode or decode."""
 
     name: str
     """Stored with each record; on disk, never to change."""
@@ -76,10 +76,10 @@ CodecChoice = str | Codec | SimpleCodec | type[SimpleCodec]
 
 
 class NotReadBack(Exception):
-    """What was encoded cannot be decoded, or comes back as something else. `text` says so, of its class."""
+    """An encoded value does not round-trip. `text` is the reason, a sentence whose subject is the class."""
 
     def __init__(self, text: str, why: Exception | None = None, remedy: str | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.remedy = remedy
-        self.why = why  # what decoding raised; no __cause__, whose depth would be taken for the value's
+        self.why = why  # the error of the decoder; not __cause__, whose depth would be mistaken for the value's

@@ -1,6 +1,6 @@
 """dill: pickles that hold functions, classes, modules' contents, and more, by value.
 
-What is stored by value is code: only records sealed with a key of the user are decoded. Format: that of pickle.
+Such pickles store code: only records sealed with a key of the user are decoded. The format is pickle.
 https://dill.readthedocs.io
 """
 
@@ -18,7 +18,7 @@ from store.codecs.contract import Buffers, TakeBuffer  # noqa: E402
 from store.codecs.pickle.based import PickleBased, unpickled  # noqa: E402
 
 if not _already:
-    # Its import changes the stdlib's pickler in Python for the whole program, which did not ask for that.
+    # Importing dill changes the stdlib's Python pickler for the whole program: this undoes it.
     dill.extend(use_dill=False)
 
 
@@ -28,7 +28,7 @@ class _Pickler(dill.Pickler):  # type: ignore[misc]
 
 
 def _dumps(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> bytes:
-    # recurse: else a function of `__main__` looks for its globals in the program that reads it.
+    # recurse: otherwise a function of `__main__` looks up its globals in the program that reads it.
     return dill.dumps(value, protocol, recurse=True)  # type: ignore[no-any-return]
 
 

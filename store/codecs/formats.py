@@ -1,4 +1,4 @@
-"""The codec of a format with one version and without buffers, made of functions; and how its bodies are shown."""
+"""A codec made of three functions, for formats with one version and no buffers, and the description of its bodies."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Decode = Callable[[bytes, Lookup], Any]
 class Format:
     """A codec of the functions `encode(value)`, `decode(body, lookup)` and `restricted(body, lookup)`.
 
-    They raise `errors` for what is wrong with a value or with bytes. `title` is the name of the format in messages;
-    `bytes_are` says what bytes that can be decoded are; `show` gives the text of a body and its value.
+    They raise one of `errors` for a value or bytes that do not fit. Messages use `title`, the name of the format, and
+    `bytes_are`, the name of valid bytes; `show` returns the text of a body and its value.
     """
 
     protocols = range(1, 2)
@@ -83,7 +83,7 @@ class Format:
 
 
 def as_text(body: bytes) -> str:
-    """A body as text, whatever it is."""
+    """Any body as text."""
     return str(bytes(body[: 4 * MAX_SHOWN]), "utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""joblib: pickles in which the contents of NumPy arrays stand as they are, for models and other large values.
+"""joblib: pickles with the raw contents of NumPy arrays, for models and other large values.
 
 Only records sealed with a key of the user are decoded. Format: a pickle, with the bytes of each array after the
 opcodes that make it. https://joblib.readthedocs.io
@@ -18,7 +18,7 @@ from store.codecs.pickle.based import PickleBased, unpickled
 
 
 class _Pickler(NumpyPickler):  # type: ignore[misc]
-    """joblib's, which refuses the two classes of arrays that joblib writes and would give back as plain arrays."""
+    """joblib's pickler, except that it refuses the two array classes that joblib would read back as plain arrays."""
 
     def save(self, obj: Any) -> Any:
         if self.np is not None and type(obj) in (self.np.matrix, self.np.memmap):

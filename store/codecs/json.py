@@ -1,4 +1,4 @@
-"""JSON (RFC 8259) for values that other programs read too. Values that would come back changed are refused."""
+"""JSON (RFC 8259) for values that other programs read too. Values that would not round-trip are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from store.codecs.formats import Format
 from store.codecs.plain import Plain
 from store.codecs.refusals import too_much
 
-MAX_NESTING = 1000  # of containers in a record of somebody else: as deep as Python 3.11 reads, for 256 KB of stack
-_DIGITS = 4300  # of an integer: Python's own limit, which a program can lift
-_BRACKETS = re.compile(r'[][{}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # the latter hide brackets
+MAX_NESTING = 1000  # of containers in a foreign record: as deep as Python 3.11 reads with 256 KB of stack
+_DIGITS = 4300  # of an integer: Python's default limit, which a program can raise
+_BRACKETS = re.compile(r'[][{}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # strings may hold brackets
 
 _PLAIN = Plain("JSON", dict.fromkeys((type(None), bool, int, float, str)), {str: None})
 
@@ -24,9 +24,9 @@ def _encode(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
         return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate: JSON can only write it escaped
+    except UnicodeEncodeError:  # a lone surrogate: JSON can hold it only escaped
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-        if json.loads(text) != value:  # two halves side by side come back as one character
+        if json.loads(text) != value:  # a pair of surrogates comes back as one character
             raise ValueError("a str in it has surrogates that JSON would join") from None
         return text.encode()
 

@@ -1,6 +1,6 @@
-"""MessagePack: compact, and read by other programs; values as JSON has them, and bytes, datetimes and large integers.
+"""MessagePack: compact and widely supported; JSON's values, and bytes, datetimes and integers of any size.
 
-Datetimes in UTC are timestamps of the format's own. What it has no notion of is an extension type of ours.
+Datetimes in UTC use the timestamp type of the format. Other dates and large integers use our extension types.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from store.codecs.formats import MAX_SHOWN, Format
 from store.codecs.plain import Plain
 from store.codecs.restricted.limits import Budget
 
-# Extension types, on disk, never to change. The data of the first is two's complement, the highest byte first, in
-# as few bytes as there can be; that of the others ISO 8601 in ASCII, as Python's `isoformat` writes it.
+# Extension types: they are on disk, do not change them. INTEGER is two's complement, big-endian, in as few bytes as
+# possible; the dates are ISO 8601 in ASCII, as Python's `isoformat` writes it.
 INTEGER = 1  # beyond 64 bits
-DATETIME = 2  # naive, or with an offset other than that of UTC
+DATETIME = 2  # naive, or with an offset other than zero
 DATE = 3
-TIMESTAMP = -1  # the format's own: a moment in UTC
+TIMESTAMP = -1  # the format's own type: a datetime in UTC
 
-MAX_NESTING = 1024  # what the packer of the library can write; older versions of it write half of that
+MAX_NESTING = 1024  # limit of the library's packer; older versions have half of it
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES = 88, 240, 32  # what they take in memory, and each item or key in them
+_LIST_BYTES, _DICT_BYTES, _ITEM_BYTES = 88, 240, 32  # memory of a container, and of each item or key in it
 
 
 def _encode(value: Any) -> bytes:
-    """Of None, bool, int of any size, float, str, bytes, date, datetime, list, and dict with scalars as keys."""
+    """Accepts None, bool, int of any size, float, str, bytes, date, datetime, list, and dict with scalars as keys."""
     _PLAIN.check(value)
     return msgpack.packb(value, default=_extension, use_bin_type=True, strict_types=True)  # type: ignore[no-any-return]
 
@@ -44,7 +44,7 @@ def _restricted(body: bytes, _: Lookup) -> Any:
     return _Reader(body).read()
 
 
-# -- what it holds
+# -- supported values
 
 
 def _surrogate(text: str) -> str | None:
@@ -57,7 +57,7 @@ def _surrogate(text: str) -> str | None:
 
 
 def _variable(moment: datetime) -> str | None:
-    """What of a datetime neither a timestamp nor ISO 8601 can say."""
+    """Why neither a timestamp nor ISO 8601 can represent a datetime, or None if one can."""
     if moment.fold:
         return "its fold is 1"
     zone = moment.tzinfo
@@ -83,7 +83,7 @@ _PLAIN = Plain("MessagePack", _SCALARS, _SCALARS)
 
 
 def _extension(value: Any) -> Any:
-    """What the packer is to write for a value that the format itself does not have."""
+    """The extension type that the packer writes for a value that the format does not have."""
     if type(value) is int:
         return msgpack.ExtType(INTEGER, _integer_bytes(value))
     if type(value) is date:
@@ -99,18 +99,18 @@ def _integer_bytes(value: int) -> bytes:
 
 
 def _of_extension(code: int, data: bytes) -> Any:
-    """The value of an extension type of ours. Raises: ValueError: it is none, or not as `_extension` writes it."""
+    """The value of one of our extension types. Raises: ValueError: another type, or not as `_extension` writes it."""
     if code == INTEGER:
         number = int.from_bytes(data, "big", signed=True)
         if -(2**63) <= number < 2**64 or _integer_bytes(number) != data:
             raise ValueError("a large integer in it is not in its shortest form")
         return number
     if code not in (DATETIME, DATE):
-        raise ValueError(f"it has the extension type {code}, which is none of this codec's")
+        raise ValueError(f"it has the extension type {code}, which this codec does not have")
     text = str(data, "ascii")
     moment = (date if code == DATE else datetime).fromisoformat(text)
     if moment.isoformat() != text or getattr(moment, "tzinfo", None) is UTC:
-        raise ValueError(f"{text[:80]!r} in it is not how a date or time is written")
+        raise ValueError(f"{text[:80]!r} in it is not a date or time as this codec writes it")
     return moment
 
 
@@ -119,11 +119,11 @@ def _of_timestamp(data: bytes) -> datetime:
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanoseconds // 1000)
 
 
-# -- reading with restraint
+# -- restricted reading
 
 
 class _Open(NamedTuple):
-    """A container that is being read: its items so far, or its keys and values in turn, and how many it will have."""
+    """A container being read: its items so far (of a map: key, value, key, …) and how many it will have."""
 
     items: list[Any]
     wanted: int
@@ -131,12 +131,12 @@ class _Open(NamedTuple):
 
 
 class _Reader:
-    """Reads the bytes of strangers: in a loop, so that no nesting fills the stack, and appending what is there.
+    """Reads foreign bytes in a loop, so that nesting cannot fill the stack, and allocates only for items that exist.
 
-    The library's unpacker makes each list as long as is announced before it reads an item: 500 lists in one another
-    that each announce all the bytes that follow take 4,000 times the bytes. And it hashes the keys of a dict before
-    anybody can look at them. Here memory is in proportion to the bytes (no byte makes more than an empty dict), and
-    keys are charged to a budget.
+    The library's unpacker allocates a list of the announced length before it reads an item: 500 nested lists that
+    each announce all the following bytes take 4,000 times the bytes. It also hashes the keys of a dict before they
+    can be checked. Here memory is proportional to the bytes (no byte makes more than an empty dict), and keys are
+    charged to a budget.
     """
 
     def __init__(self, body: bytes) -> None:
@@ -179,7 +179,7 @@ class _Reader:
         return form.unpack(self._take(form.size))[0]
 
     def _container(self, code: int) -> _Open | None:
-        """What begins with this byte; None where it is no container."""
+        """The container that starts with this byte, or None."""
         if 0x80 <= code <= 0x9F:
             is_map, count = code < 0x90, code & 15
         elif code in _CONTAINERS:
@@ -239,7 +239,7 @@ _CONTAINERS = {0xDC: _UINT16, 0xDD: _UINT32, 0xDE: _UINT16, 0xDF: _UINT32}
 
 codec = Format(
     "msgpack", "MessagePack", encode=_encode, decode=_decode, restricted=_restricted,
-    errors=(ValueError, TypeError, OverflowError, RecursionError),  # too deep, or longer than 32 bits can say
+    errors=(ValueError, TypeError, OverflowError, RecursionError),  # nested too deep, or too long for 32 bits
     bytes_are="MessagePack as this codec writes it",
     show=lambda body, value: shown(value, MAX_SHOWN, deep=MAX_NESTING),
 )  # fmt: skip

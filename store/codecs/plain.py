@@ -1,4 +1,4 @@
-"""Which plain values a format holds: anything else would come back as something else, or not at all."""
+"""The plain values that a format can hold; any other value would not round-trip."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from store.classes.shown import shown, too_large
+from store.classes.shown import shown
+from store.classes.size import too_large
 from store.errors import NotSerializable
 
 Problem = Callable[[Any], str | None]
-"""What is wrong with a value of a type that the format holds in general; None where nothing is."""
+"""Returns why the format cannot hold a value of a type that it supports in general, or None if it can."""
 
 
 class Plain(NamedTuple):
     """The plain values of a format. Types are exact: a subclass would come back as its base.
 
-    `leaves` and `keys`: type → what may be wrong with a value of it, or None where nothing can be; `containers`:
-    which of list, dict and set it has.
+    `leaves` and `keys` map each type to its `Problem` function, or None if every value fits; `containers` are those
+    of list, dict and set that the format has.
     """
 
     format: str
@@ -26,7 +27,7 @@ class Plain(NamedTuple):
     containers: frozenset[type] = frozenset({list, dict})
 
     def check(self, value: Any, path: str = "value") -> None:
-        """Nothing. Raises: NotSerializable: what it cannot hold, and where that is. RecursionError."""
+        """Raises: NotSerializable: the format cannot hold a part of the value. RecursionError."""
         if type(value) in self.containers and (items := too_large(value)):
             raise NotSerializable(
                 f"{path}: parts of it are in it many times, and {self.format} would have to write each of those, "
@@ -41,7 +42,7 @@ class Plain(NamedTuple):
             self._check_one(value, self.leaves[kind], path)
         elif kind not in self.containers:
             raise NotSerializable(
-                f"{path}: {self.format} has no {kind.__qualname__}, it would come back as something else; convert "
+                f"{path}: {self.format} has no {kind.__qualname__}, it would not round-trip; convert "
                 "it, or use the codec 'pickle'",
                 path=path,
             )
@@ -67,11 +68,11 @@ class Plain(NamedTuple):
             raise NotSerializable(f"{path}: {self.format} cannot hold it: {found}; use the codec 'pickle'", path=path)
 
 
-# -- problems of values: the message, or None where nothing is lost
+# -- problems of values: the message, or None if nothing is lost
 
 
 def no_surrogates(value: str) -> str | None:
-    """Text has to go through UTF-8."""
+    """Text must be encodable as UTF-8."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -80,7 +81,7 @@ def no_surrogates(value: str) -> str | None:
 
 
 def fixed_offset(value: datetime) -> str | None:
-    """A moment has an offset of whole minutes, or none, and that is all."""
+    """A datetime has no time zone or an unnamed offset of whole minutes, and no fold."""
     zone = value.tzinfo
     if value.fold:
         return "it has no fold"
@@ -95,15 +96,17 @@ def fixed_offset(value: datetime) -> str | None:
 
 
 def beyond_64_bits(value: int) -> str | None:
-    """Integers of some formats have 64 bits."""
+    """Some formats limit integers to 64 bits."""
     return None if -(2**63) <= value < 2**63 else "its integers have 64 bits"
 
 
-# -- whether a value came back unchanged: formats whose writers have quirks check it before anything is stored
+# -- comparing a value with its round trip: formats whose writers have quirks do this before anything is stored
 
 
 def same(one: Any, other: Any, *, ordered: bool = True) -> bool:
-    """Equal in value and in type all the way down; NaN is NaN, -0.0 is not 0.0. Raises: RecursionError.
+    """Whether two values are equal in value and type at every level; NaN equals NaN, -0.0 differs from 0.0.
+
+    Raises: RecursionError.
 
     `ordered`: whether dicts must have their keys in the same order.
     """
@@ -129,4 +132,4 @@ def _same_dicts(one: dict[Any, Any], other: dict[Any, Any], ordered: bool) -> bo
 
 
 def _fingerprints(items: set[Any]) -> list[str]:
-    return sorted(map(repr, items))  # equal items of different types (1, True, 1.0) have different ones
+    return sorted(map(repr, items))  # equal items of different types (1, True, 1.0) have different keys

@@ -1,4 +1,4 @@
-"""The errors for records that cannot be decoded, or not with restraint, or not here, and what to do about each."""
+"""The errors for records that cannot be decoded, each with its remedy."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ BRING_KEY_OR_ADMIT = (
     f"If the record is yours, {_BRING_KEY}; if you trust who wrote it, take it over: `store admit FILE NAME`"
 )
 
-# Top-level module → what to install. Their objects are made by functions, and of classes by the dozen: `allow=` would
-# lead from one refusal to the next.
+# Top-level module → distribution to install. Objects of these libraries use many classes and functions: allowing one
+# would only lead to the next refusal.
 DISTRIBUTIONS = {
     "numpy": "numpy", "pandas": "pandas", "scipy": "scipy", "sklearn": "scikit-learn", "joblib": "joblib",
     "polars": "polars", "pyarrow": "pyarrow", "xarray": "xarray", "torch": "torch", "tensorflow": "tensorflow",
@@ -27,13 +27,15 @@ DISTRIBUTIONS = {
 
 
 def refusal(module: str, name: str) -> Untrusted:
-    """The error for a global that is not allowed, with the line that would allow it, if one can."""
+    """The error for a global that is not allowed, with the line that allows it where that is possible."""
     dotted = f"{module}.{name}"
     shown = repr(dotted if len(dotted) <= 200 else dotted[:197] + "...")
     library = module.partition(".")[0]
     if library in DISTRIBUTIONS:
-        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it would not do"
-        return refused(reason, dotted[:200], '. Numbers need neither as NumPy arrays: codec="auto"')
+        reason = f"loading it takes {shown}, which is not plain data but code of {library}: allowing it is not enough"
+        return refused(
+            reason, dotted[:200], '. Numbers can be stored as NumPy arrays with codec="auto", which need neither'
+        )
     if len(dotted) > 200 or not _may_be_allowed(module, name):
         return refused(
             f"loading it takes {shown}, which is not plain data, nor a class that could be allowed",
@@ -50,7 +52,7 @@ def refusal(module: str, name: str) -> Untrusted:
 
 
 def refused(reason: str, missing: str | None = None, hint: str = "") -> Untrusted:
-    """The error for what no `allow=` lets pass. `hint`: how to store such values otherwise."""
+    """The error for a value that no `allow=` can permit. `hint`: another way to store such values."""
     return Untrusted(
         f"it was not sealed with a key of yours, and {reason}. {BRING_KEY_OR_ADMIT}{hint}",
         missing=missing,
@@ -60,27 +62,27 @@ def refused(reason: str, missing: str | None = None, hint: str = "") -> Untruste
 
 
 def no_restraint(codec: str) -> Untrusted:
-    """The error for a record of somebody else whose codec could run any code."""
-    return refused(f"the codec {codec!r} cannot be decoded with restraint: it could run any code")
+    """The error for a foreign record whose codec can run any code."""
+    return refused(f"the codec {codec!r} has no restricted decoder: it could run any code")
 
 
 def undecodable(exc: Exception) -> Corrupt:
-    """The error for any error of a decoder: a KeyError of a `__setstate__` must not pass for a missing record."""
+    """The error for any exception of a decoder: a KeyError of `__setstate__` must not look like a missing record."""
     return Corrupt(f"its bytes cannot be decoded ({described(exc)}); the record stays as it is")
 
 
 def too_much(why: str) -> Corrupt:
-    """The error for a record that is legal and not affordable."""
+    """The error for a valid record that is too expensive to decode."""
     return Corrupt(f"{why}, so it was not decoded; if the record is yours, bring the key it was sealed with")
 
 
 def does_not_fit(what: str) -> Corrupt:
-    """The error for arguments that are not what the pickler writes."""
+    """The error for arguments that no pickler writes."""
     return Corrupt(f"its arguments for {what} do not fit")
 
 
 def _may_be_allowed(module: str, name: str) -> bool:
-    """Whether `allow=` may take a global: it is a class, or nobody can tell, since nothing is imported for it."""
+    """Whether `allow=` may permit a global: it is a class, or its module is not imported, so its type is unknown."""
     found: Any = sys.modules.get(module)
     if found is None:
         return not is_dangerous(module, name)
@@ -92,18 +94,18 @@ def _may_be_allowed(module: str, name: str) -> bool:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    """What is there under that name, without any code that would look for it."""
+    """The attribute of that name, read without running code of the owner."""
     try:
         return vars(owner).get(name)
     except TypeError:
         return None
 
 
-# -- what is not here
+# -- missing libraries
 
 
 def not_installed(module: str) -> str | None:
-    """What to install for a module that is missing; None: it is there, or nobody knows."""
+    """The distribution to install for a missing module; None if it is installed or unknown."""
     library = module.partition(".")[0]
     if library not in DISTRIBUTIONS or _is_there(library):
         return None
@@ -111,7 +113,7 @@ def not_installed(module: str) -> str | None:
 
 
 def install(dotted: str, distribution: str) -> ClassNotFound:
-    """The error for a record that takes a library which is not installed."""
+    """The error for a record that needs a library which is not installed."""
     library, shown = dotted.partition(".")[0], dotted[:200]
     return ClassNotFound(
         f"it is made of {shown!r}, and {library} is not installed: pip install {distribution}; the record is intact",

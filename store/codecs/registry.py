@@ -1,4 +1,4 @@
-"""The codecs by name. A codec of ours is imported when it is first needed."""
+"""The codecs by name. A built-in codec is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML 1.0 for settings that people read and edit: a dict with str keys, and dates and times of its own."""
+"""TOML 1.0 for settings that people read and edit: a dict with str keys, with native dates and times."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from store.codecs.refusals import too_much
 from store.codecs.restricted.limits import BASE_BYTES
 from store.errors import NotSerializable
 
-MAX_DOTS = 64  # in one key, with restraint: tomllib takes quadratic time and memory for them
-DOT_BYTES = 800  # what tomllib takes in memory for one table that a dot makes
-BYTES_PER_BYTE = 64  # of such tables, for each byte of text
+MAX_DOTS = 64  # in one key of a foreign record: tomllib takes quadratic time and memory for them
+DOT_BYTES = 800  # memory that tomllib needs for the table that a dot creates
+BYTES_PER_BYTE = 64  # memory for such tables, allowed for each byte of text
 
-# Strings and comments, as tomllib takes them: where the text is TOML both agree on where each ends, and where it
-# is not, tomllib has stopped before they could disagree. Ends are optional: looked for in vain from each of many
-# beginnings they would take quadratic time.
+# Strings and comments. In valid TOML this and tomllib agree on where each ends; in invalid text tomllib stops before
+# they can disagree. Ends are optional, because searching for a missing end from every start takes quadratic time.
 _OPAQUE = re.compile(
     r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*(?:""""{0,2})?'
     r"|'''[^']*(?:'(?!'')[^']*)*(?:''''{0,2})?"
@@ -50,8 +49,7 @@ _PLAIN = Plain(
 def _encode(value: Any) -> bytes:
     """Text in UTF-8, of a dict with str keys of bool, 64-bit int, float, str, date, datetime, time, list and dict.
 
-    TOML needs tables to come after the plain values of the table they are in: a dict may come back with its keys
-    in another order.
+    TOML puts subtables after the plain values of their table, so the keys of a dict may come back in another order.
     """
     if type(value) is not dict:
         raise NotSerializable(
@@ -61,7 +59,7 @@ def _encode(value: Any) -> bytes:
     _PLAIN.check(value)
     text = tomli_w.dumps(value)
     if not same(tomllib.loads(text), value, ordered=False):
-        raise NotSerializable("value: it would not come back from TOML as it is; use the codec 'pickle'")
+        raise NotSerializable("value: it would not round-trip through TOML; use the codec 'pickle'")
     return text.encode()
 
 
@@ -75,7 +73,7 @@ def _restricted(body: bytes, lookup: Lookup) -> Any:
 
 
 def _check_cost(text: str) -> None:
-    """Raises: Corrupt: its dotted keys would take more time or memory than text of its size may."""
+    """Raises: Corrupt: its dotted keys would need more time or memory than text of its size may."""
     left = BASE_BYTES + BYTES_PER_BYTE * len(text)
     for found in _KEYS.finditer(_OPAQUE.sub("s", text)):
         dots = found.group().count(".") - 1  # a float has one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.classes.shown import too_large
+from store.classes.size import too_large
 
 _SCALARS = (int, float, bool, type(None), str, bytes)
 

@@ -1,4 +1,4 @@
-"""Keys, seals, and the verdict on a row: whose it is, before a byte of it is decoded.
+"""Keys, seals, and the verdict on the owner of a row before it is decoded.
 
-`keys` finds and makes the keys, `seal` binds a record to its place with one of them.
+`keys` finds and makes the keys; `seal` uses one to bind a record to its place.
 """

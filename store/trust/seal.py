@@ -1,11 +1,11 @@
 """The seal of a row: a key id and a keyed hash that bind its bytes to their place.
 
-Layout, on disk: 8 bytes key id, 16 bytes BLAKE2b (RFC 7693) in keyed mode over the store's id and then,
-each with its length in front, namespace, name, codec, protocol, expiry, spill list and body. A CRC-32 over
-the same bytes tells a reader without the key bit rot from a foreign record. Both are FORMAT_VERSION 1.
+Layout, on disk: 8 bytes key id, 16 bytes BLAKE2b (RFC 7693) in keyed mode over the id of the store, followed by
+namespace, name, codec, protocol, expiry, spill list and body, each preceded by its length. With a CRC-32 over the
+same bytes a reader without the key can distinguish damage from a foreign record. Both are FORMAT_VERSION 1.
 
-Not covered, since nothing that decodes a value depends on them: id, type, python, revision, created, modified
-and the checksum itself. Anyone who can write the file can change those, delete records, and restore older ones.
+Not covered, because decoding does not depend on them: id, type, python, revision, created, modified and
+the checksum itself. Anyone who can write the file can change those, delete records, and restore older ones.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from store.trust.keys.key import ID_BYTES, UNKEYED, Key
 from store.trust.keys.ring import Keyring
 
 DIGEST_BYTES = 16
-SHORT = 4096  # bytes of a body up to which a copy that is hashed at once costs less than two calls
-_PURPOSE = b"store.seal.v1"  # on disk in every seal: never change
+SHORT = 4096  # bytes of a body up to which copying and hashing once is faster than two calls
+_PURPOSE = b"store.seal.v1"  # on disk in every seal: do not change
 _LENGTHS = struct.Struct("<7Q")
 _NUMBERS = struct.Struct("<q?d")  # protocol, whether it expires, when
 _NONE = type(None)
@@ -31,7 +31,7 @@ _WHOLE, _NUMBER, _TEXT = frozenset({int, _NONE}), frozenset({int, float}), froze
 
 
 class Verdict(Enum):
-    """Whose a row is."""
+    """The owner of a row."""
 
     OWN = "own"
     FOREIGN = "foreign"
@@ -40,14 +40,14 @@ class Verdict(Enum):
 class Sealer:
     """Seals and checks the rows of one store. Safe across threads: hashes are copied before use.
 
-    `purpose`, 16 bytes at most, says what the seals are for: those of one purpose never hold for another.
+    `purpose`, at most 16 bytes, separates uses: a seal of one purpose is never valid for another.
     """
 
     def __init__(self, keyring: Keyring, store_id: bytes, purpose: bytes = _PURPOSE) -> None:
         self.keyring = keyring
         self._purpose = purpose
         self.store_id = store_id
-        self._hashes: dict[Key | None, Any] = {}  # a key is itself alone: those that are equal have a hash each
+        self._hashes: dict[Key | None, Any] = {}  # by identity of the key, which has a hash state of its own
 
     def seal(self, row: Row) -> Row:
         """The row with its seal and its checksum."""
@@ -72,15 +72,15 @@ class Sealer:
         return (UNKEYED if key is None else key.id) + self._digest(key, header, body), crc32(body, crc32(header))
 
     def seal_unkeyed(self, row: Row) -> Row:
-        """The row with a seal that no key made: a checksum, which makes it nobody's."""
+        """The row with a checksum instead of a keyed seal; it has no owner."""
         header = _context(*_covered(row))
         return row._replace(seal=UNKEYED + self._digest(None, header, row.body), crc=crc32(row.body, crc32(header)))
 
     def check(self, row: Row) -> Verdict:
-        """Whose the row is; its bytes are what was sealed.
+        """The owner of the row, whose bytes are verified.
 
         Raises:
-            Tampered: the seal names a key of ours and does not match. Corrupt: damaged, or no seal.
+            Tampered: the seal names one of our keys and does not match. Corrupt: damaged, or no seal.
         """
         (
             id_, namespace, name, codec, protocol, cls, python, body, spill, seal, crc, revision, created, modified,
@@ -92,23 +92,23 @@ class Sealer:
                 header = _context(namespace, name, codec, protocol, expires, spill, body)
                 if len(body) < SHORT:
                     header, body = header + body, b""
-                # A seal that holds tells of what it covers that it has its type as well; hence only the others' here.
+                # A valid seal proves the types of the columns it covers; only the others are checked here.
                 if (
                     compare_digest(self._digest(key, header, body), seal[ID_BYTES:])
                     and type(id_) in _WHOLE and type(cls) in _TEXT and type(python) in _TEXT and type(crc) is int
                     and type(revision) is int and type(created) in _NUMBER and type(modified) in _NUMBER
                 ):  # fmt: skip
                     return Verdict.OWN
-        except (TypeError, AttributeError, struct.error):  # a column holds something else
+        except (TypeError, AttributeError, struct.error):  # a column has a value of another type
             pass
         return self._check_unsealed(row)
 
     def has_checksum(self, row: Row) -> bool:
-        """Whether the checksum of a row is that of its bytes: a reader who has the key does not ask."""
+        """Whether the checksum matches the bytes of a row; not needed by readers with the key."""
         return row.crc == crc32(row.body, crc32(_context(*_covered(row))))
 
     def _check_unsealed(self, row: Row) -> Verdict:
-        """The verdict on a row that has no seal of ours that holds."""
+        """The verdict on a row without a valid seal of ours."""
         if not row.has_types():
             raise Corrupt("its columns do not hold what those of a record do; restore it from a backup")
         if len(row.seal) != ID_BYTES + DIGEST_BYTES:
@@ -148,7 +148,7 @@ def _covered(row: Row) -> tuple[str, str, str, int, float | None, str | None, by
 def _context(
     namespace: str, name: str, codec: str, protocol: int, expires: float | None, spill: str | None, body: bytes
 ) -> bytes:
-    """What a seal covers beside the body: fixed fields first, so that no two contexts read alike."""
+    """The sealed bytes before the body: fixed fields first, so that the encoding is unambiguous."""
     try:
         one, two, three, four = namespace.encode(), name.encode(), codec.encode(), (spill or "").encode()
     except UnicodeEncodeError as exc:

@@ -1,1 +1,1 @@
-"""A value as a sealed row, and back: the only place where codec meets trust."""
+"""Converts values to sealed rows and back: the only package that uses both codecs and trust."""

@@ -1,4 +1,4 @@
-"""What a store was opened with, checked: codec, protocol, trust, classes; and the codecs that it knows by name."""
+"""The checked options of a store: codec, protocol, trust and classes; and its codecs by name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ON_MISSING = ("raise", "placeholder")
 
 
 class Choices(NamedTuple):
-    """How a store encodes new records, and which of others it decodes.
+    """How a store encodes new records, and which foreign records it decodes.
 
-    `trust`: "own" decodes only what a key of the user sealed; "data" the rest too, with restraint; "all" everything
-    in full. `allow`: classes that restraint lets pass, beside those declared with `store.allow`. `lookup`: how
-    classes that moved, or are gone, are found.
+    `trust`: "own" decodes only records sealed by a key of the user; "data" also foreign records, restricted; "all"
+    everything in full. `allow`: classes that a restricted decode may use, in addition to those declared with
+    `store.allow`. `lookup`: how moved or missing classes are found.
     """
 
     codec: Codec | Auto
@@ -41,10 +41,10 @@ def choose(
     renames: Renames | None = None,
     on_missing: str = "raise",
 ) -> Choices:
-    """The choices, checked; the protocol None is the default of the codec.
+    """The options, checked; the protocol None is the default of the codec.
 
     Raises:
-        TypeError, ValueError: one of them can never be right. CodecUnavailable.
+        TypeError, ValueError: an option is invalid. CodecUnavailable.
     """
     if trust not in TRUST:
         raise ValueError(f"unknown trust {trust!r}: one of {', '.join(TRUST)}")
@@ -52,12 +52,12 @@ def choose(
         raise ValueError(f"unknown on_missing {on_missing!r}: one of {', '.join(ON_MISSING)}")
     lookup = Lookup(renames, placeholders=on_missing == "placeholder")
     chosen, entries = _codec(codec), entries_of(allow)
-    allowed(entries)  # raises for a class that is not there
+    allowed(entries)  # raises for a missing class
     return Choices(chosen, _protocol(chosen, protocol), trust, entries, lookup)
 
 
 class KnownCodecs:
-    """The codecs of one store: those of the program that it was given as objects, before the registered ones."""
+    """The codecs of one store: codecs passed as objects take precedence over registered ones."""
 
     def __init__(self, codec: Codec | Auto, protocol: int) -> None:
         self.default, self.protocol = codec, protocol
@@ -68,11 +68,11 @@ class KnownCodecs:
             self._given[codec.name] = codec
 
     def use(self, codec: Codec) -> None:
-        """From now on that object goes before the registered codec of its name."""
+        """Use that object from now on, instead of the registered codec of its name."""
         self._given[codec.name] = codec
 
     def choice(self, value: object, codec: CodecChoice | None, protocol: int | None) -> tuple[Codec, int]:
-        """The codec and protocol for a value, where the caller asks for these; None is that of the store."""
+        """The codec and protocol for a value; None for either means that of the store."""
         asked = self.default if codec is None else self._called(codec)
         if protocol is not None:
             protocol = _protocol(asked, protocol)
@@ -87,7 +87,7 @@ class KnownCodecs:
         """The codec that reads a row.
 
         Raises:
-            CodecUnavailable: it is not known here, or not installed. UnknownProtocol: its format version is not.
+            CodecUnavailable: it is unknown or not installed. UnknownProtocol: its format version is unknown.
         """
         codec = self._given.get(row.codec) or _registered(row)
         if row.protocol not in codec.protocols:
@@ -101,26 +101,26 @@ class KnownCodecs:
         return codec
 
     def _called(self, codec: CodecChoice) -> Codec | Auto:
-        """The codec of that name, or that object, which is known from now on."""
+        """The codec of that name, or that object, which is then known by its name."""
         if isinstance(codec, str):
             return self._given.get(codec) or _codec(codec)
         found: Codec = adapt(codec)
         before, self._given[found.name] = self._given.get(found.name), found
-        # One object of the program may have been adapted twice.
+        # The same object of the program may have been adapted twice.
         if before is not None and getattr(before, "codec", before) is not getattr(found, "codec", found):
             self.changed()
         return found
 
 
 def _nothing() -> None:
-    """What a change calls where nothing is cached."""
+    """Called on a change if nothing is cached."""
 
 
 def _codec(codec: CodecChoice) -> Codec | Auto:
-    """The codec of that name, or the one that an object of the program makes.
+    """The codec of that name, or an adapted object of the program.
 
     Raises:
-        TypeError, ValueError: there is none, or it is none. CodecUnavailable: it is not installed.
+        TypeError, ValueError: unknown name, or not a codec. CodecUnavailable: it is not installed.
     """
     if not isinstance(codec, str):
         return adapt(codec)  # type: ignore[no-any-return]
@@ -152,7 +152,7 @@ def _protocol(codec: Codec | Auto, protocol: int | None) -> int:
         return codec.default_protocol
     if not isinstance(protocol, int) or isinstance(protocol, bool):
         raise TypeError(f"protocol is an int, not {protocol!r}")
-    if protocol < 0:  # as pickle: the highest
+    if protocol < 0:  # as in pickle: the highest
         return codec.protocols[-1]
     if protocol not in codec.protocols:
         raise ValueError(

@@ -1,53 +1,35 @@
-"""The part of a value that cannot be stored, found after storing the whole has failed.
+"""Finds the part of a value that cannot be stored, after storing the whole value has failed.
 
-The value is pickled once more by a pickler in Python, which keeps the way to the object that it is at: where it
-fails, that is the culprit. Its path is the Python expression that leads there, `value['conn'].pool[3].socket`; where
-Python has no way to write a step, it is one of
-
-    value.key((1, <_thread.lock object>))    a key of a dict
-    value.member(<_thread.lock object>)      a member of a set
-    f.__closure__['lock']                    the value of a variable of an enclosing function
-    x.copyreg()[1][0]                        a part of what the function registered by `copyreg.pickle` returns for x
+The value is pickled again by a Python pickler that tracks the chain of objects it is in: the object at which it fails
+is the culprit. `path.py` turns the chain into an expression such as `value['conn'].pool[3].socket`.
 """
 
 from __future__ import annotations
 
-import copyreg
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import islice
-from keyword import iskeyword
-from operator import is_
-from types import CodeType, FunctionType
 from typing import Any
 
-from store.classes.attributes import attributes_of, defined
-from store.classes.shown import shown
 from store.codecs.pickle.based import Pickled
 from store.errors import NotSerializable
+from store.values.path import ATOMS, Node, chain_to, steps_to
 from store.values.remedies import Culprit, cause_of, explain, is_users, remedy, too_deep
 
-MOST_PARTS = 1_000_000  # objects that are looked at; an object may be made of new ones without an end
-MOST_PROBES = 2_000  # objects that are encoded and decoded one by one
-MOST_DEEP = 80  # objects in objects that are pickled by recursion; what is deeper is pickled afterwards
-MOST_WAYS = 1000  # objects that are looked at for a way from one object to another
-MOST_SHOWN = 80  # characters of a key
-_ATOMS = frozenset({str, float, bool, bytes, bytearray, complex, type(None), type(...), type(NotImplemented)})
-_CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
-_WRAPPERS: dict[type, tuple[str, ...]] = {
-    property: ("fget", "fset", "fdel"), staticmethod: ("__func__",), classmethod: ("__func__",),
-}  # fmt: skip
+MOST_PARTS = 1_000_000  # objects that are visited; an object may create new ones endlessly
+MOST_PROBES = 2_000  # objects that are encoded and decoded separately
+MOST_DEEP = 80  # nesting that is pickled by recursion; deeper objects are pickled afterwards
 _IMMUTABLE_TYPE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: no class statement made it
 _LARGE = 1 << 64  # an int that a protocol may not be able to hold
 
 Attempt = Callable[[Any], object]
-"""Stores a part by itself, and raises what is wrong with it."""
+"""Encodes a part by itself, and raises the error if it cannot."""
 
 
 def error_for(
     error: Exception, value: Any, codec: Pickled, protocol: int, attempt: Attempt
 ) -> NotSerializable | None:
-    """The error for a value that could not be stored; None where it now can be. Raises: as `find`."""
+    """The error for a value that could not be stored; None if it now can be. Raises: as `find`."""
     found = find(value, cause_of(error), codec.pickler, protocol, attempt)
     if found is None:
         return None
@@ -56,10 +38,10 @@ def error_for(
 
 
 def find(value: Any, error: Exception, pickler: Any, protocol: int, attempt: Attempt) -> Culprit | None:
-    """The innermost part that cannot be stored; None where there is none any more.
+    """The innermost part that cannot be stored; None if all parts now can be.
 
-    `error` is what storing the whole raised, `pickler` the class of the codec's pickler in Python. Where pickling
-    the parts does not fail, each object is given to `attempt`, from the innermost on.
+    `error` is the error of storing the whole value, `pickler` the codec's Python pickler class. If pickling the parts
+    does not fail, each object is passed to `attempt`, innermost first.
 
     Raises:
         MemoryError: pickling or storing a part raised it.
@@ -83,50 +65,40 @@ def find(value: Any, error: Exception, pickler: Any, protocol: int, attempt: Att
 
 class _Nowhere:
     def write(self, chunk: Any) -> None:
-        """Keeps nothing."""
+        """Discard the output."""
 
 
 class _Spent(Exception):
-    """It took too many objects."""
-
-
-class _Node:
-    """An object, and the one that it was met in. `reduced` is what it said in its `__reduce__`."""
-
-    __slots__ = ("parent", "reduced", "value")
-
-    def __init__(self, parent: _Node | None, value: Any) -> None:
-        self.parent, self.value = parent, value
-        self.reduced: tuple[Any, ...] = ()
+    """The search visited too many objects."""
 
 
 class _Tracer:
-    """Put before a pickler class in Python among the bases. `failed` is the innermost object that raised."""
+    """A mixin for a Python pickler class. `failed` is the innermost object that raised."""
 
-    failed: _Node | None = None
+    failed: Node | None = None
     _error: Exception | None = None
 
     def trace(self, value: Any, probe: Attempt | None) -> None:
-        """Pickle the value, and give each object that is done to `probe`. Raises: whatever they raise, _Spent."""
+        """Pickle the value, and pass each finished object to `probe`. Raises: any error of either, _Spent."""
         self._probe, self._depth = probe, 0
         self._parts = self._probes = 0
-        self._node: _Node | None = None
-        self._later = [_Node(None, value)]
+        self._node: Node | None = None
+        self._later = [Node(None, value)]
         while self._later:
             node = self._later.pop()
             self._node, self._depth = node.parent, 0
             self.save(node.value)
 
     def save(self, value: Any, *args: Any, **options: Any) -> None:
-        """As the pickler's."""
+        """As in the pickler, tracking the chain of objects."""
         self._parts += 1
         if self._parts > MOST_PARTS:
             raise _Spent
         kind = type(value)
-        if kind in _ATOMS or (kind is int and -_LARGE < value < _LARGE):
+        if kind in ATOMS or (kind is int and -_LARGE < value < _LARGE):
             return
         above = self._node
-        node = self._node = _Node(above, value)
+        node = self._node = Node(above, value)
         self._depth += 1
         try:
             if self._depth > MOST_DEEP:
@@ -144,7 +116,7 @@ class _Tracer:
             self._node, self._depth = above, self._depth - 1
 
     def save_reduce(self, func: Any, args: Any, *others: Any, obj: Any = None, **options: Any) -> None:
-        """As the pickler's, which is given lists in place of the iterators."""
+        """As in the pickler, noting the arguments; iterators are copied to lists."""
         state, items, pairs = [*others, None, None, None][:3]
         items = options.pop("listitems", items)
         pairs = options.pop("dictitems", pairs)
@@ -156,7 +128,7 @@ class _Tracer:
         given = None if items is None else iter(items), None if pairs is None else iter(pairs)
         super().save_reduce(func, args, state, *given, *others[3:], obj=obj, **options)  # type: ignore[misc]
 
-    def _try(self, node: _Node) -> None:
+    def _try(self, node: Node) -> None:
         assert self._probe is not None
         self._probes += 1
         if self._probes > MOST_PROBES:
@@ -164,12 +136,12 @@ class _Tracer:
         self._probe(node.value)
 
 
-def _culprit(node: _Node, error: Exception, protocol: int, attempt: Attempt) -> Culprit:
-    for above in _chain(node)[-3:-1]:
+def _culprit(node: Node, error: Exception, protocol: int, attempt: Attempt) -> Culprit:
+    for above in chain_to(node)[-3:-1]:
         if node.value is type(above.value) and node.value.__flags__ & _IMMUTABLE_TYPE:
-            node = above  # protocols 0 and 1 complain of the class that C code gave an object
+            node = above  # protocols 0 and 1 report the class of an object of a C type
             break
-    steps = _steps(node, protocol)
+    steps = steps_to(node, protocol)
     holders = [owner for owner, text in steps if _has_state(type(owner)) and _is_of_state(text)]
     path = "".join(("value", *(text for _, text in steps)))
     alone = cause_of(_error_of(node.value, attempt) or error)
@@ -177,7 +149,7 @@ def _culprit(node: _Node, error: Exception, protocol: int, attempt: Attempt) -> 
 
 
 def _error_of(value: Any, attempt: Attempt) -> Exception | None:
-    """What storing a part by itself raises."""
+    """The error of storing a part by itself, or None."""
     try:
         attempt(value)
     except MemoryError:
@@ -188,143 +160,10 @@ def _error_of(value: Any, attempt: Attempt) -> Exception | None:
 
 
 def _has_state(cls: type) -> bool:
-    """Whether a class is the program's, and has a state that a `__getstate__` could leave something out of."""
+    """Whether a class belongs to the program, and a `__getstate__` could leave out a part of its state."""
     return is_users(cls) and not issubclass(cls, tuple | type)
 
 
 def _is_of_state(text: str) -> bool:
-    """Whether a step leads to an attribute, and not to an item or the class."""
+    """Whether a step leads to an attribute, rather than to an item or the class."""
     return text.startswith(".") and text != ".__class__" and not text.startswith((".key(", ".member("))
-
-
-# -- the path
-
-
-def _chain(node: _Node) -> list[_Node]:
-    """The objects from the whole value to this one."""
-    chain = [node]
-    while chain[-1].parent is not None:
-        chain.append(chain[-1].parent)
-    return chain[::-1]
-
-
-def _steps(node: _Node, protocol: int) -> list[tuple[Any, str]]:
-    """The steps of the path, each with the object that it starts from.
-
-    What `__reduce__` and `__getstate__` make has no name in the program; what they put into it may have one. Of the
-    objects on the way, a step leads to the last one that its start holds itself.
-    """
-    chain, steps, at = _chain(node), [], 0
-    places = {id(each.value): n for n, each in enumerate(chain)}
-    while at < len(chain) - 1:
-        owner, further, text = chain[at].value, at, ""
-        try:
-            for part, form, key in _parts(owner):
-                if places.get(id(part), 0) > further:
-                    further, text = places[id(part)], form.format(_key(key) if "{}" in form else "")
-        except Exception:  # a metaclass that answers in its own way
-            pass
-        if further == at:
-            made = _made_step(chain[at], chain[at + 1].value, protocol)
-            further, text = (at + 1, made) if made else _longer_step(owner, places, at)
-        steps.append((owner, text))
-        at = further
-    return steps
-
-
-def _parts(owner: Any) -> Iterator[tuple[Any, str, Any]]:
-    """What an object holds, each with the form of the step and the key. Runs no code of the program."""
-    cls = type(owner)
-    yield cls, ".__class__", None
-    if cls is FunctionType:
-        yield from _parts_of_function(owner)
-    elif issubclass(cls, BaseException):
-        yield from ((arg, ".args[{}]", n) for n, arg in enumerate(vars(BaseException)["args"].__get__(owner)))
-    for name, held in attributes_of(owner):
-        if _leads_there(cls, name, held):
-            yield held, f".{name}", None
-        else:
-            yield held, ".__dict__[{}]", name
-    if cls in _WRAPPERS:
-        yield from ((getattr(owner, name), f".{name}", None) for name in _WRAPPERS[cls])
-    base = next((base for base in _CONTAINERS if issubclass(cls, base)), None)
-    if base is dict:
-        for key, held in dict.items(owner):
-            yield held, "[{}]", key
-            yield key, ".key({})", key
-    elif base is not None:
-        form = "[{}]" if base in (list, tuple) else ".member({})"
-        for n, held in enumerate(base.__iter__(owner)):
-            yield held, form, n if base in (list, tuple) else held
-
-
-def _parts_of_function(function: FunctionType) -> Iterator[tuple[Any, str, Any]]:
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        try:
-            yield cell.cell_contents, ".__closure__[{}]", name
-        except ValueError:  # it is empty
-            pass
-    for n, default in enumerate(function.__defaults__ or ()):
-        yield default, ".__defaults__[{}]", n
-    for where in ("__kwdefaults__", "__annotations__"):
-        yield from ((held, f".{where}[{{}}]", name) for name, held in (getattr(function, where) or {}).items())
-    codes = [function.__code__]
-    for code in codes:
-        codes += [constant for constant in code.co_consts if type(constant) is CodeType]
-        names = [name for name in code.co_names if name in function.__globals__]
-        yield from ((function.__globals__[name], ".__globals__[{}]", name) for name in names)
-
-
-def _leads_there(cls: Any, name: Any, part: Any) -> bool:
-    """Whether the name of a value in the `__dict__` or in a slot leads to it as an attribute."""
-    if type(name) is not str or not name.isidentifier() or iskeyword(name):
-        return False
-    if issubclass(cls, type):  # a class binds what it holds
-        return not hasattr(type(part), "__get__") or type(part) is FunctionType
-    return not isinstance(defined(cls, name), property)
-
-
-def _longer_step(owner: Any, places: dict[int, int], at: int) -> tuple[int, str]:
-    """The place of an object further on the way, and several steps to it; the next place where none is found."""
-    ways, seen = [(owner, "")], {id(owner)}
-    for holder, so_far in ways:
-        for part, form, key in _parts(holder) if len(ways) < MOST_WAYS else ():
-            text = so_far + form.format(_key(key))
-            if places.get(id(part), 0) > at:
-                return places[id(part)], text
-            if id(part) not in seen and type(part) not in _ATOMS:
-                seen.add(id(part))
-                ways.append((part, text))
-    return at + 1, ""
-
-
-def _made_step(node: _Node, part: Any, protocol: int) -> str | None:
-    """How what an object said in its `__reduce__` holds a part."""
-    cls = type(node.value)
-    if cls in copyreg.dispatch_table:
-        source = ".copyreg()"
-    elif _own(cls, "__reduce__") and not _own(cls, "__reduce_ex__"):
-        source = ".__reduce__()"
-    else:
-        source = f".__reduce_ex__({protocol})"
-    for n, made in enumerate(node.reduced):
-        if made is part:
-            return f"{source}[{n}]"
-        if n in (1, 3) and made is not None:
-            at = next((at for at, item in enumerate(made) if item is part), None)
-            if at is not None:
-                return f"{source}[1][{at}]" if n == 1 else f"[{at}]"
-        for key, item in made or () if n == 4 else ():
-            if item is part or key is part:
-                return f"[{_key(key)}]" if item is part else f".key({_key(key)})"
-    rest = node.reduced[1][1:] if node.reduced else ()  # the arguments without the class
-    is_rest = type(part) is tuple and len(part) == len(rest) and all(map(is_, part, rest))
-    return f"{source}[1][1:]" if is_rest else None
-
-
-def _key(key: Any) -> str:
-    return shown(key, MOST_SHOWN, inert=True)
-
-
-def _own(cls: type, name: str) -> bool:
-    return defined(cls, name) is not vars(object)[name]

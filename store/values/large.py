@@ -1,7 +1,7 @@
-"""Values too large for a row: which parts of them go to files, and how they come back.
+"""Stores the large parts of values in files, and reads them back.
 
-A large buffer of the value (an array's data, handed out by the codec) is a file that is mapped when it is read. A
-body that is large without it is a file too; decoding it may run code, so it is copied and checked first.
+A large buffer of a value (the data of an array, passed on by the codec) becomes a file that is mapped when it is
+read. A body that is still large becomes a file too; decoding it may run code, so it is copied and checked first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEFAULT_SPILL_BYTES = 1024 * 1024
 
 
 class LargeOptions(NamedTuple):
-    """What a store was opened with: how large a part of a value goes to a file, and how those are read."""
+    """The options of a store for files: from which size a part becomes a file, and how files are read."""
 
     spill_bytes: int
     mmap: bool
@@ -30,7 +30,7 @@ class LargeOptions(NamedTuple):
 
 
 def check_large(spill_bytes: int, mmap: bool, verify_buffers: bool) -> LargeOptions:
-    """The options, checked. Raises: TypeError, ValueError: one of them can never be right."""
+    """The options, checked. Raises: TypeError, ValueError: an option is invalid."""
     if isinstance(spill_bytes, bool) or not isinstance(spill_bytes, int):
         raise TypeError(f"spill_bytes is a number of bytes, not {spill_bytes!r}")
     if spill_bytes < 1:
@@ -42,9 +42,9 @@ def check_large(spill_bytes: int, mmap: bool, verify_buffers: bool) -> LargeOpti
 
 
 class LargeBuffer(BaseException):
-    """Ends an encoding at the first buffer that is to be a file: it begins anew, with a place for those.
+    """Aborts an encoding at the first buffer that becomes a file; it starts again with a `BufferCollector`.
 
-    No Exception, which a codec would take for a fault of the value.
+    Not an Exception, which a codec would report as an error of the value.
     """
 
 
@@ -56,7 +56,7 @@ class BufferCollector:
         self.limit = limit
 
     def take(self, buffer: Any) -> bool:
-        """Whether the buffer, a `pickle.PickleBuffer`, is to stay in the body; None: the codec begins anew."""
+        """Whether a `pickle.PickleBuffer` stays in the body; None resets, because the codec starts again."""
         if buffer is None:
             self.buffers.clear()
             return True
@@ -68,10 +68,10 @@ class BufferCollector:
 
 
 def _large(buffer: Any, limit: int) -> memoryview | None:
-    """The buffer's bytes, if they are to be a file; None where they stay in the body."""
+    """The bytes of the buffer if they become a file; None if they stay in the body."""
     try:
         view: memoryview = buffer.raw()
-    except BufferError:  # it is not contiguous, which the codec has to deal with
+    except BufferError:  # not contiguous: the codec handles it
         return None
     return view if view.nbytes > limit else None
 
@@ -91,24 +91,24 @@ class Large:
         return True
 
     def write(self, draft: Row, buffers: Sequence[memoryview]) -> Row:
-        """The draft with its large parts written to files. It is put next, or discarded."""
+        """The draft with its large parts written to files. The caller then puts or discards it."""
         body, contents = self._divided(draft.body, buffers)
         return draft._replace(body=body, spill=self.spill.write(draft.namespace, draft.name, contents, self._timeout))
 
     def discard(self, row: Row) -> None:
-        """The row will not be put: its files go, if they were written for it."""
+        """Delete the files that were written for a row that will not be put."""
         if row.spill is not None:
             self.spill.discard(row.spill)
 
     def body(self, row: Row, *, foreign: bool) -> bytes:
-        """The whole body of a row that has files, perhaps of somebody else. Raises: Corrupt, StorageError."""
+        """The whole body of a row with files, which may be foreign. Raises: Corrupt, StorageError."""
         return row.body or self.spill.body(self._parts(row, foreign=foreign)[0])
 
     def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
-        """The body and the buffers. Those are mapped unless they are to be `private`, which may be written.
+        """The body and the buffers. Buffers are mapped, or writable copies if `private`.
 
-        Of a `foreign` record they are private and checked: their writer could change them after the check. And
-        each is read when it is asked for, since the body need not refer to any.
+        Buffers of a `foreign` record are private and checked, because their writer could change them after the check.
+        Each is read on demand, since the body need not refer to any.
 
         Raises:
             Corrupt: a file is missing, truncated or altered. StorageError: it cannot be read.
@@ -124,7 +124,7 @@ class Large:
         return body, [read() for read in buffers]
 
     def problems(self, row: Row, *, foreign: bool, content: bool = True) -> list[str]:
-        """What is wrong with the files of a row; `content`: that of each compared with its checksum, too."""
+        """The problems with the files of a row; `content`: also compare each with its checksum."""
         try:
             parts = self._parts(row, foreign=foreign)
         except Corrupt as exc:
@@ -132,17 +132,17 @@ class Large:
         return [problem for part in parts if (problem := self.spill.problem(part, content=content)) is not None]
 
     def contents(self, row: Row, *, foreign: bool) -> list[bytes | None]:
-        """What there is of the files of a row, unchecked; None for one that is missing."""
+        """The contents of the files of a row, unchecked; None for a missing file."""
         try:
             return [self.spill.contents(part) for part in self._parts(row, foreign=foreign)]
         except Corrupt:
             return []
 
     def restore(self, row: Row, origin: bytes, contents: Sequence[bytes | None], *, renamed: bool) -> Row:
-        """The row with files of that content, going by the list that it had in the store with the id `origin`.
+        """The row with files of that content, using its list of files from the store with the id `origin`.
 
-        `renamed`: under new names. What the list says of them stays, whatever they are. Where it is no list of that
-        record the row stays as it is.
+        `renamed`: under new names. The checksums in the list are kept, whatever the content is. If the list does not
+        belong to that record, the row is unchanged.
         """
         prefix = self._prefix(row)
         try:
@@ -155,18 +155,18 @@ class Large:
         return row._replace(spill=self.spill.restore(row.namespace, row.name, parts, contents, self._timeout))
 
     def digest(self, body: bytes, buffers: Sequence[memoryview]) -> bytes:
-        """As `digest_of` of the row that these would be written as."""
+        """As `digest_of` of the row that these would be packed into."""
         in_row, contents = self._divided(body, buffers)
         return _digest(in_row, [checksum(content).hexdigest() for content in contents])
 
     def _divided(self, body: bytes, buffers: Sequence[memoryview]) -> tuple[bytes, list[bytes | memoryview]]:
-        """What stays in the row as its body, and what goes to files."""
+        """(body that stays in the row, contents of the files)."""
         if len(body) <= self.limit and (body or not buffers):
             return body, [*buffers]
         return b"", [body, *buffers]
 
     def _parts(self, row: Row, *, foreign: bool) -> list[Part]:
-        """The files of a row. Raises: Corrupt: they are not its own; of somebody else, and made to take memory."""
+        """The files of a row. Raises: Corrupt: not files of this row, or foreign and taking too much memory."""
         parts = parts_of(self._text(row), self._prefix(row))
         if foreign:
             self.spill.refuse_hollow(parts)
@@ -180,7 +180,7 @@ class Large:
 
 
 class _Buffers:
-    """Buffers that are read as they are asked for, in each iteration anew; `check` is called before the first."""
+    """Buffers that are read on demand, again in each iteration; `check` is called before the first."""
 
     def __init__(self, buffers: Sequence[Callable[[], memoryview]], check: Callable[[], None]) -> None:
         self._buffers, self._check = buffers, check
@@ -193,7 +193,7 @@ class _Buffers:
 
 
 def digest_of(row: Row) -> bytes:
-    """Sixteen bytes that stand for the encoded value of a row that we packed: they differ if that does."""
+    """A digest of 16 bytes of the encoded value of a row that we packed."""
     if row.spill is None:
         return _digest(row.body, [])
     import json
@@ -208,5 +208,5 @@ def _digest(body: bytes, checksums: list[str]) -> bytes:
 
 
 def no_files() -> Corrupt:
-    """The error for a row with files where there are none."""
+    """The error for a row with files in a store without a folder for them."""
     return Corrupt("its value is in files beside the store it was written to, and here there are none")

@@ -22,16 +22,16 @@ from store.values.choices import Choices, KnownCodecs
 from store.values.large import BufferCollector, Large, LargeBuffer, digest_of
 from store.values.readback import ReadBack
 
-STACK_GLOBAL = b"\x93"  # an opcode in each pickle of protocol 4 or later that names a class or a function
-FIRST_PROTOCOL = 4  # that has it
-LARGE_BODY = 4096  # bytes; after a larger body the types of the next value are noted while it is pickled: 0.7 us
-PYTHON = sys.version.partition(" ")[0]  # as platform.python_version(), whose module costs 1.6 ms
+STACK_GLOBAL = b"\x93"  # the opcode that names a class or function in pickles of protocol 4 and later
+FIRST_PROTOCOL = 4  # the lowest protocol with it
+LARGE_BODY = 4096  # bytes; after a larger body, the types of the next value are noted while pickling: 0.7 us
+PYTHON = sys.version.partition(" ")[0]  # as platform.python_version(); importing that module takes 1.6 ms
 _NO_TYPES: set[type] = set()
 _TYPE_NAMES = {cls: cls.__name__ for cls in (dict, list, tuple, set, str, bytes, int, float, bool)}
 _new_row: Callable[[tuple[Any, ...]], Row] = partial(tuple.__new__, Row)  # as Row._make, in C: 0.2 us less
 
 CheckUnsealed = Callable[[Row, Codec, Sequence[memoryview]], None]
-"""Raises Untrusted where a row that no key sealed could not be read back."""
+"""Raises Untrusted if a row without a seal could not be read back."""
 
 
 class Packer:
@@ -56,7 +56,7 @@ class Packer:
         self._keeps_inline = None if large is None else large.keeps_inline
         self._read_back = ReadBack(choices.lookup, every=verify_writes, mmap=large is None or large.mmap)
         self._no_types = None if verify_writes else _NO_TYPES
-        self._notes_types = False  # whether the next value is likely to have objects, or bytes that look like it
+        self._notes_types = False  # whether the next value probably has objects, or bytes that look like them
 
     def pack(
         self,
@@ -68,11 +68,11 @@ class Packer:
         codec: CodecChoice | None = None,
         protocol: int | None = None,
     ) -> Row:
-        """The sealed row of a value. Where it has files they are written: put it, or `discard` it.
+        """The sealed row of a value. Its files are already written: put the row, or `discard` it.
 
         Raises:
-            NotSerializable: the codec cannot hold it, or not give it back.
-            Untrusted: there is no key to seal with, and without one it could not be read back.
+            NotSerializable: the value cannot be encoded, or does not round-trip.
+            Untrusted: there is no key to seal with, and an unsealed record could not be read back.
         """
         chosen: Codec
         if codec is None and protocol is None and self._usual is not None:
@@ -106,9 +106,9 @@ class Packer:
         return row
 
     def pack_again(self, value: Any, row: Row, now: float) -> Row:
-        """The sealed row of a value that takes the place of that of `row`: expiry, codec and protocol stay.
+        """The sealed row of a new value for `row`: expiry, codec and protocol are kept.
 
-        Where the store chooses by the value, it chooses again.
+        With `codec="auto"` the codec is chosen again.
         """
         codec, protocol = row.codec, row.protocol
         if isinstance(self._choices.codec, Auto) and codec in CHOICES:
@@ -118,7 +118,7 @@ class Packer:
         return self.pack(row.namespace, row.name, value, now, row.expires, codec, protocol)
 
     def fingerprint(self, value: Any, row: Row) -> bytes:
-        """The digest of the value, encoded as in `row`: it changes when the value does."""
+        """The digest of a value encoded as in `row`, to detect whether the value changed."""
         codec = self.codecs.of(row)
         try:
             body, buffers, _ = self._encoded(codec, value, row.protocol)
@@ -129,10 +129,10 @@ class Packer:
         return digest_of(row._replace(body=body, spill=None))
 
     def reseal(self, row: Row) -> Row:
-        """The row sealed with a key of the user; the caller knows that it deserves that.
+        """The row sealed with a key of the user; the caller has decided to trust it.
 
         Raises:
-            Untrusted: there is no key to seal with, and without one it would stay as foreign as it is.
+            Untrusted: there is no key to seal with, so it would remain foreign.
         """
         sealed = self.sealer.seal(row)
         if sealed.seal.startswith(UNKEYED):
@@ -146,20 +146,20 @@ class Packer:
         return sealed
 
     def discard(self, row: Row) -> None:
-        """The row was packed and is not put: its files go, if it has some."""
+        """Delete the files of a packed row that will not be put."""
         if row.spill is not None and self.large is not None:
             self.large.discard(row)
 
     def _encoded(
         self, codec: Codec, value: Any, protocol: int
     ) -> tuple[bytes, Sequence[memoryview], set[type] | None]:
-        """The body; the buffers that are too large for it; and the types of the objects, None where not known."""
+        """(body; buffers that are too large for it; types of the objects, None if unknown)."""
         try:
             if type(codec) is not PickleCodec:
                 body = codec.encode(value, protocol, self._keeps_inline)
                 return body, (), None if is_pickled(codec) else self._no_types
-            # Numbers and text may have the byte of the opcode. In a small body that costs little; what the last
-            # value was like says whether to look while it is pickled.
+            # Numbers and text may contain the byte of the opcode. In a small body a false match is cheap; after a
+            # large one, `_notes_types` makes the next encoding note the types while pickling.
             if protocol >= FIRST_PROTOCOL and not self._notes_types and not EXTENSIONS:
                 body = codec.encode(value, protocol, self._keeps_inline)
                 if STACK_GLOBAL not in body:
@@ -187,7 +187,7 @@ class Packer:
             raise
 
     def _unreadable(self, exc: NotReadBack, value: Any, codec: Codec, protocol: int) -> NotSerializable:
-        """The error for a value that was encoded and cannot be decoded."""
+        """The error for a value that does not round-trip."""
         if is_pickled(codec):
             attempt = partial(self._read_back.read_part, codec, protocol)
             found = _culprit(exc, value, codec, protocol, attempt)
@@ -210,7 +210,7 @@ class Packer:
             raise self._not_readable(row, exc) from exc
 
     def _not_readable(self, row: Row, exc: RecordError) -> Untrusted:
-        """The error for a row that there is no key for, and that could not be read back without."""
+        """The error for a row that cannot be sealed, and could not be read back unsealed."""
         allowable = isinstance(exc, Untrusted) and exc.allowable
         reason = exc.reason if isinstance(exc, Untrusted) and exc.reason is not None else exc.message
         return Untrusted(
@@ -236,7 +236,7 @@ def _problem(ring: Keyring) -> str:
 
 
 def _located(exc: NotSerializable, value: Any, codec: Codec, protocol: int) -> NotSerializable:
-    """The error, saying where in the value the trouble is and what to do; looked for only now."""
+    """The error with the path of the culprit and a remedy; the search runs only after a failure."""
     if exc.path is not None or not is_pickled(codec) or isinstance(exc.__cause__, HoldsPlaceholder):
         return exc
     return _culprit(exc, value, codec, protocol, lambda part: codec.encode(part, protocol)) or exc
@@ -245,6 +245,6 @@ def _located(exc: NotSerializable, value: Any, codec: Codec, protocol: int) -> N
 def _culprit(
     exc: Exception, value: Any, codec: Pickled, protocol: int, attempt: Callable[[Any], object]
 ) -> NotSerializable | None:
-    from store.values import culprit  # needed after a failure alone
+    from store.values import culprit  # needed only after a failure
 
     return culprit.error_for(exc, value, codec, protocol, attempt)

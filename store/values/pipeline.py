@@ -1,4 +1,4 @@
-"""Value ⇄ sealed row: the only place where codec meets trust."""
+"""Value ⇄ sealed row: the only module that combines codecs and trust."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["Choices", "Decode", "Pipeline", "choose"]
 class Pipeline:
     """Packs and unpacks the values of one store. Its methods are those of `Packer` and `Unpacker`.
 
-    `check_unsealed` decides about rows that no key seals; without it they are refused where this store could not
-    read them back.
+    `check_unsealed` decides about rows that no key can seal; by default they are refused if this store could not read
+    them back.
     """
 
     def __init__(
@@ -30,14 +30,14 @@ class Pipeline:
         check_unsealed: CheckUnsealed | None = None,
     ) -> None:
         self.sealer = sealer
-        self.large = large  # None: all of a value is in its row
+        self.large = large  # None: values are stored entirely in their rows
         self.trust, self.lookup = choices.trust, choices.lookup
         self.codecs = KnownCodecs(choices.codec, choices.protocol)
         unpacker = Unpacker(sealer, choices, self.codecs, large)
         packer = Packer(
             sealer, choices, self.codecs, large, verify_writes=verify_writes, check_unsealed=check_unsealed
         )
-        # Bound here, because a call between would cost each record 0.1 us.
+        # Bound here, because an intermediate call would cost 0.1 us per record.
         self.pack, self.pack_again = packer.pack, packer.pack_again
         self.fingerprint, self.reseal, self.discard = packer.fingerprint, packer.reseal, packer.discard
         self.unpack, self.unpacked, self.body_of = unpacker.unpack, unpacker.unpacked, unpacker.body_of

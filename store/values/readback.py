@@ -1,9 +1,9 @@
-"""Whether an encoded value can be decoded again, found out at the write and not at the first read.
+"""Checks at the write that an encoded value can be decoded again.
 
-Pickle writes much that it cannot read: an exception whose `__init__` takes something else than its `args`, a subclass
-of `dict` that needs an argument. Reading back every value would double the time of a write. So the first value with
-an object of a class is read back, once in a process; exceptions always, since there it depends on the arguments.
-Where the pickle does not name the class, because a `__reduce__` names a function, that function is not called.
+Pickle writes some objects that it cannot read: an exception whose `__init__` takes other arguments than its `args`, a
+subclass of `dict` that needs an argument. Reading back every value would double the time of a write. Therefore the
+first value with an object of each class is read back, once per process, and exceptions always, since their result
+depends on the arguments. If the pickle names a function of a `__reduce__` instead of the class, it is not called.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from store.codecs.pickle.codec import types_in
 from store.codecs.plain import same
 from store.errors import NotSerializable
 
-MOST_KNOWN = 10_000  # classes that are remembered for a codec; values of others are read back each time
+MOST_KNOWN = 10_000  # classes that are remembered for a codec; values of further classes are read back each time
 MOST_COMPARED = 10_000  # parts of one value
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class statement made it
 _PLAIN = (str, bytes, int, float, bool, type(None))
 _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset)
 
 sound: defaultdict[tuple[str, int], set[type]] = defaultdict(set)
-"""Codec and protocol → the classes of which a value was read back in this process, or need not be."""
+"""(codec, protocol) → classes that were read back in this process, or need not be."""
 
 
 class ReadBack:
-    """Reads back what one store writes. Safe across threads: they may read the same class back twice."""
+    """Reads back the values that one store writes. Safe across threads, which may read the same class back twice."""
 
     def __init__(self, lookup: Lookup, *, every: bool, mmap: bool) -> None:
         self.every = every
@@ -49,7 +49,7 @@ class ReadBack:
         buffers: Sequence[memoryview] = (),
         types: set[type] | None = None,
     ) -> None:
-        """Reads a value back, if that is due. `types`: those of its objects, where known. Raises: NotReadBack."""
+        """Read a value back if needed. `types`: the types of its objects, if known. Raises: NotReadBack."""
         if self.every:
             self.read(codec, value, body, buffers)
         elif is_pickled(codec):
@@ -77,16 +77,16 @@ class ReadBack:
             known |= {cls for cls in types - due if not cls.__flags__ & _HEAP_TYPE}
 
     def read_part(self, codec: Codec, protocol: int, part: Any) -> None:
-        """Reads a part of such a value back. Raises: NotReadBack."""
+        """Encode and read back a part of a value. Raises: NotReadBack."""
         try:
             body = codec.encode(part, protocol)
-        except NotSerializable:  # as a part of the whole it was encoded
+        except NotSerializable:  # as a part of the whole value it was encoded
             return
         self.read(codec, part, body, ())
 
     def read(self, codec: Codec, value: Any, body: bytes, buffers: Sequence[memoryview]) -> None:
-        """Decodes it and compares. Raises: NotReadBack."""
-        # What is made of the buffers must not reach those of the program.
+        """Decode a body and compare. Raises: NotReadBack."""
+        # The decoded copy must not share memory with the program's buffers.
         beside = [buffer.toreadonly() if self._mmap else memoryview(bytearray(buffer)) for buffer in buffers]
         try:
             found = codec.decode(body, beside, lookup=self._lookup)
@@ -104,12 +104,12 @@ class ReadBack:
 
 
 def _is_named(cls: type, body: bytes) -> bool:
-    """Whether a pickle names a class, or a base in its place."""
+    """Whether a pickle names a class or one of its bases."""
     return any(base.__name__.encode() in body for base in cls.__mro__ if base is not object)
 
 
 def _is_of_placeholders(codec: Codec, body: bytes, buffers: Sequence[memoryview], lookup: Lookup) -> bool:
-    """Whether only a class that is gone stands in the way: what was read as placeholders may be written again."""
+    """Whether only a missing class prevents decoding: placeholders may be written again."""
     try:
         codec.decode(body, buffers, lookup=lookup.with_placeholders())
     except Exception:
@@ -117,11 +117,11 @@ def _is_of_placeholders(codec: Codec, body: bytes, buffers: Sequence[memoryview]
     return True
 
 
-# -- how a value that was read back differs, as far as its classes tell; the `==` of the program is not asked
+# -- comparing classes and lengths; the `==` of the program is not called
 
 
 def _difference(value: Any, found: Any) -> str | None:
-    """What would be lost of the value itself or of a part of plain containers in it; None where nothing is."""
+    """The difference between a value and its round trip, also in parts of plain containers; None if equal."""
     pairs: list[tuple[Any, Any]] = [(value, found)]
     for _ in range(MOST_COMPARED):
         if not pairs:
@@ -138,8 +138,8 @@ def _difference_of(value: Any, found: Any) -> str | None:
     cls, now = type(value), type(found)
     if not cls.__flags__ & _HEAP_TYPE or _says_what_it_becomes(cls):
         return None
-    if _name(cls) != _name(now):  # not `is`: a codec that stores classes by value makes them anew
-        # A base in its place: the __reduce__ of that was inherited. What else one may make is meant to be.
+    if _name(cls) != _name(now):  # not `is`: a codec that stores classes by value creates new ones
+        # A base: its __reduce__ was inherited by mistake. Any other class is taken as intended.
         return f"would come back as {_name(now)}" if now is not object and issubclass(cls, now) else None
     if issubclass(cls, BaseException) and issubclass(now, BaseException):
         return None if _have_same_args(value, found) else "would come back with other args"
@@ -151,7 +151,7 @@ def _difference_of(value: Any, found: Any) -> str | None:
 
 
 def _says_what_it_becomes(cls: type) -> bool:
-    """Whether the class itself, and no base of it, says what it comes back as."""
+    """Whether the class itself, not a base, defines how it is pickled."""
     return "__reduce__" in vars(cls) or "__reduce_ex__" in vars(cls) or cls in copyreg.dispatch_table
 
 
@@ -162,7 +162,7 @@ def _have_same_args(value: BaseException, found: BaseException) -> bool:
 
 
 def _pairs(value: Any, found: Any) -> Iterable[tuple[Any, Any]]:
-    """What two plain containers of a kind hold, pair by pair, less what is plain data."""
+    """Pairs of corresponding items of two plain containers, without plain data."""
     if type(value) is not type(found) or type(value) not in (list, tuple, dict) or len(value) != len(found):
         return ()
     both = zip(value.items(), found.items(), strict=True) if type(value) is dict else ((value, found),)

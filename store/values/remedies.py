@@ -1,6 +1,6 @@
-"""What a message says about a part that cannot be stored: what is wrong with it, and what to do.
+"""The messages about a part that cannot be stored: the reason and the remedy.
 
-The texts of pickle differ between versions of Python and hold addresses; these do not.
+The messages of pickle differ between versions of Python and contain addresses; these do not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from store.codecs.contract import NotReadBack
 from store.errors import NotSerializable
 
 MOST_PATH = 200  # characters of a path in a message
-MOST_TEXT = 300  # characters of an error of other code
+MOST_TEXT = 300  # characters of a quoted error
 BY_VALUE = ("cloudpickle", "dill")
-# What the codec cloudpickle can store, beside functions and classes, and pickle cannot.
+# Types besides functions and classes that cloudpickle can store and pickle cannot.
 HELD: tuple[type, ...] = (
     CellType, CodeType, MappingProxyType, classmethod, memoryview, property, staticmethod,
     type({}.keys()), type({}.values()), type({}.items()),
@@ -34,9 +34,9 @@ _INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 class Culprit(NamedTuple):
-    """A part that cannot be stored: its path, itself, and what storing it alone raises.
+    """A part that cannot be stored: its path, the part itself, and the error of storing it alone.
 
-    `holder` is the nearest class above it that belongs to the program, if there is one.
+    `holder` is the class of the nearest enclosing object of the program, if there is one.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Culprit(NamedTuple):
 
 
 def explain(culprit: Culprit) -> str:
-    """What cannot be encoded and why: `value['conn'].pool[3].socket: cannot pickle 'socket' object`."""
+    """The path and the reason: `value['conn'].pool[3].socket: cannot pickle 'socket' object`."""
     path = culprit.path
     if len(path) > MOST_PATH:
         path = f"{path[: MOST_PATH // 2]}…{path[-MOST_PATH // 2 :]}"
@@ -54,7 +54,7 @@ def explain(culprit: Culprit) -> str:
 
 
 def remedy(culprit: Culprit, codec_name: str, installed: Callable[[str], bool]) -> str:
-    """What to do about it, in one clause."""
+    """The remedy, in one clause."""
     value, error = culprit.value, cause_of(culprit.error)
     if isinstance(error, NotReadBack):
         return error.remedy or _way_back(type(value), error.why)
@@ -74,7 +74,7 @@ def remedy(culprit: Culprit, codec_name: str, installed: Callable[[str], bool]) 
 
 
 def too_deep(error: BaseException | None) -> bool:
-    """Whether an encoder gave up because of the depth."""
+    """Whether an encoder failed because the value nests too deep."""
     while error is not None and not isinstance(error, RecursionError):
         error = error.__cause__
     return error is not None
@@ -111,11 +111,11 @@ def _described(error: BaseException) -> str:
 
 
 def _refused(value: Any, error: BaseException) -> bool:
-    """Whether the encoder said that objects of this class are none it can hold."""
+    """Whether the encoder reported that it cannot hold objects of this class."""
     named = _CANNOT.search(_text_of(error))
     if named is not None:
         return named[1].rpartition(".")[2] == type(value).__name__
-    # Protocols 0 and 1 have other words: for a class of C code, and for one derived from it.
+    # Protocols 0 and 1 have other messages for C classes and their subclasses.
     by_class = f"<class '{_name_of(type(value))}'>" in _text_of(error) and bool(_NO_NAME.search(_text_of(error)))
     by_base = _raised_in("_reduce_ex", value, error) and _failed_method(value, error) is None
     return by_class or (by_base and "__slots__" not in _text_of(error))
@@ -129,7 +129,7 @@ def _text_of(error: BaseException) -> str:
 
 
 def _nameless(value: Any, error: BaseException) -> bool:
-    """Whether it is a function or a class that its name does not lead to. Does not ask it for its `__class__`."""
+    """Whether it is a function or class that cannot be found by its name. Does not call its `__class__`."""
     if not issubclass(type(value), FunctionType | type) or not _NO_NAME.search(_text_of(error)):
         return False
     try:
@@ -158,17 +158,17 @@ def _name_of(cls: type) -> str:
 
 
 def _failed_method(value: Any, error: BaseException) -> str | None:
-    """The method of the object, called for its state, that the error came out of."""
+    """The pickling method of the object that raised the error."""
     return next((name for name in _METHODS if _raised_in(name, value, error)), None)
 
 
 def _raised_in(name: str, value: Any, error: BaseException) -> bool:
-    """Whether the error came out of a function of that name whose first argument is the object."""
+    """Whether a function of that name whose first argument is the object raised the error."""
     return any(self is value for self in _first_arguments(name, error))
 
 
 def _first_arguments(name: str, error: BaseException | None) -> Iterator[Any]:
-    """The first argument of each function of that name that the error came out of."""
+    """The first argument of each function of that name in the traceback."""
     trace = None if error is None else error.__traceback__
     while trace is not None:
         frame: FrameType = trace.tb_frame
@@ -179,7 +179,7 @@ def _first_arguments(name: str, error: BaseException | None) -> Iterator[Any]:
 
 
 def _way_back(cls: type, why: Exception | None) -> str:
-    """What to do about a class that is written and not read back."""
+    """The remedy for a class that can be written but not read back."""
     if not is_users(cls):
         return "store what it can be made from instead"
     name = _name_of(cls)
@@ -205,13 +205,13 @@ def _leave_out(culprit: Culprit) -> str:
 
 
 def is_users(cls: type) -> bool:
-    """Whether a class belongs to the program: made by a class statement, not of the library, not installed."""
+    """Whether a class belongs to the program: a Python class, neither of the standard library nor installed."""
     module = cls.__module__
     if type(module) is not str or not cls.__flags__ & _HEAP_TYPE:
         return False
     if module.partition(".")[0] in sys.stdlib_module_names:
         return False
     file = str(getattr(sys.modules.get(module), "__file__", None))
-    if not _INSTALLED.isdisjoint(file.split(os.sep)):  # of this environment, or of one that it is based on
+    if not _INSTALLED.isdisjoint(file.split(os.sep)):  # of this environment, or of its base environment
         return False
     return not file.startswith(tuple(sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")))

@@ -1,7 +1,7 @@
-"""Sealed row → value, the only way in.
+"""Sealed row → value: every record is decoded here.
 
-The seal of a row is checked over the bytes as they were fetched; then the verdict and the trust of the store pick the
-decoder. Nothing falls back from the restricted decoder to the full one.
+The seal of a row is checked over the fetched bytes; the verdict and the trust of the store then select the decoder.
+Nothing falls back from the restricted decoder to the full one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from store.values.choices import Choices, KnownCodecs
 from store.values.large import Large, no_files
 
 Decode = Callable[[bytes], Any]
-"""Makes a value of the body of one row."""
+"""Decodes the body of one row."""
 
 
 class Unpacker:
@@ -31,15 +31,15 @@ class Unpacker:
 
     def __init__(self, sealer: Sealer, choices: Choices, codecs: KnownCodecs, large: Large | None) -> None:
         self.sealer = sealer
-        self.large = large  # None: all of a value is in its row
+        self.large = large  # None: values are stored entirely in their rows
         self.codecs = codecs
         self.trust, self.allow, self.lookup = choices.trust, choices.allow, choices.lookup
-        # What most rows need, at hand.
+        # Cached for most rows.
         self._usual: Codec = registered.load("pickle") if isinstance(choices.codec, Auto) else choices.codec
         self._usual_decode = self._full(self._usual)
 
     def unpack(self, row: Row, *, private: bool = False) -> Any:
-        """The value of a row; `private`: none of it is mapped, so that all of it can be changed.
+        """The value of a row; `private`: nothing in it is mapped, so all of it can be changed.
 
         Raises:
             Tampered, Corrupt, Untrusted, UnknownProtocol, CodecUnavailable.
@@ -47,7 +47,7 @@ class Unpacker:
         return self.unpacked(row, private=private)[0]
 
     def unpacked(self, row: Row, *, private: bool = False) -> tuple[Any, Decode | None]:
-        """The value; and what decodes its body again, where that is all of it and a key of the user sealed it.
+        """(value, decoder of its body); the decoder is None unless the row is sealed by the user and has no files.
 
         Raises: as `unpack`.
         """
@@ -69,15 +69,15 @@ class Unpacker:
             raise exc.about(row.name, row.namespace) from exc.__cause__
         except (StoreError, MemoryError):
             raise
-        except Exception as exc:  # of a codec of the program: a KeyError would pass for a missing record
+        except Exception as exc:  # in a codec of the program: a KeyError would look like a missing record
             raise undecodable(exc).about(row.name, row.namespace) from exc
 
     def decoder_of_own(self, row: Row) -> Decode | None:
-        """What `unpacked` returns beside the value, of a row that was just packed; None: no key sealed it."""
+        """The decoder that `unpacked` returns, for a row that was just packed; None: no key sealed it."""
         return None if row.seal.startswith(UNKEYED) else self._full(self.codecs.of(row))
 
     def body_of(self, row: Row) -> bytes:
-        """The whole encoded value, but for buffers beside it. Raises: Corrupt, StorageError."""
+        """The encoded value without its separate buffers. Raises: Corrupt, StorageError."""
         if row.spill is None:
             return row.body
         if self.large is None:

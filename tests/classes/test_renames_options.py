@@ -24,8 +24,8 @@ from store.errors import Corrupt
         (["a.B"], TypeError, "is a mapping"), ("a.B", TypeError, "is a mapping"), (1, TypeError, "is a mapping"),
         ({1: "a.B"}, TypeError, "1 is neither"), ({"a.B": 1}, TypeError, "1 is neither"),
         ({"a.B": None}, TypeError, "None is neither"), ({"a.B": len}, TypeError, "neither"),
-        ({"": "a.B"}, ValueError, "no dotted name"), ({"a..B": "c"}, ValueError, "a..B"),
-        ({"a.B": ".B"}, ValueError, "'.B'"), ({"a.B": ""}, ValueError, "no dotted name"),
+        ({"": "a.B"}, ValueError, "not a dotted name"), ({"a..B": "c"}, ValueError, "a..B"),
+        ({"a.B": ".B"}, ValueError, "'.B'"), ({"a.B": ""}, ValueError, "not a dotted name"),
         ({"a": "a."}, ValueError, "'a.'"),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ from hostile_names import tower
 
 import store
 from store.care.foreign import holds_same
-from store.classes import shown
+from store.classes import shown, size
 from store.codecs import codecs
 from store.codecs import pickle as store_pickle
 from store.codecs.refusals import undecodable
@@ -62,14 +62,14 @@ TOWERS = {
 @pytest.mark.parametrize("what", TOWERS)
 def test_what_unfolds_to_far_more_is_shown_to_a_bounded_length(what):
     value = TOWERS[what]
-    assert shown.size_of(value).is_too_large
+    assert size.size_of(value).is_too_large
     assert len(shown.shown(value)) <= 60
     assert len(shown.in_full(value)) < 2000 and "too large to show: " in shown.in_full(value)
 
 
 def test_how_many_items_there_are_is_told():
-    assert shown.too_large(tower()) == ITEMS
-    assert shown.too_large(tower(100_000)).startswith("more than 4,611,")
+    assert size.too_large(tower()) == ITEMS
+    assert size.too_large(tower(100_000)).startswith("more than 4,611,")
     assert shown.in_full(tower()).endswith(f"… (too large to show: {ITEMS})")
 
 
@@ -96,8 +96,8 @@ def test_what_holds_itself_is_shown_as_python_does():
 
 def test_large_value_of_ones_own_without_shared_parts_is_shown_in_full():
     rows = [{"id": number, "text": f"text {number}" * 20} for number in range(60_000)]
-    assert len(repr(rows)) > shown.MOST_TEXT
-    assert shown.too_large(rows) == ""
+    assert len(repr(rows)) > size.MOST_TEXT
+    assert size.too_large(rows) == ""
 
 
 def test_message_shows_what_has_no_text():

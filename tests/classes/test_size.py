@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from store.classes.shown import size_of
+from store.classes.size import size_of
 
 FAR = 1 << 62
 

@@ -79,7 +79,7 @@ def test_value_that_does_not_fit_the_schema(value: Any) -> None:
 
 @pytest.mark.parametrize("schema, value", [("float", 0.1), ("double", 1), ("bytes", bytearray(b"x"))])
 def test_value_that_would_come_back_changed(schema: Any, value: Any) -> None:
-    with pytest.raises(NotSerializable, match="would come back from Avro as something else"):
+    with pytest.raises(NotSerializable, match="would not round-trip through Avro"):
         AvroCodec(schema).encode(value, 1)
 
 
@@ -106,7 +106,7 @@ def test_decimal_round_trips(where: dict[str, Any]) -> None:
 
 
 def test_moment_in_another_zone_is_not_turned_into_utc() -> None:
-    with pytest.raises(NotSerializable, match="as something else"):
+    with pytest.raises(NotSerializable, match="would not round-trip"):
         AvroCodec({"type": "long", "logicalType": "timestamp-micros"}).encode(
             datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=1))), 1
         )

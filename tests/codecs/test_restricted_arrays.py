@@ -436,8 +436,8 @@ REFUSED = {
     "long doubles of the other order": (array(dtype("f16", order=">"), data=b"\0" * 16), "long doubles"),
     "long double of IEEE": (array(dtype("f16"), data=b"\0" * 14 + b"\xff\x3f"), "long doubles"),
     "metadata": (np.zeros(1, np.dtype("i4", metadata={"a": 1})), "metadata"),
-    "an unknown kind": (array(dtype("q8")), "none of plain numbers or text"),
-    "an odd size": (array(dtype("i16")), "none of plain numbers or text"),
+    "an unknown kind": (array(dtype("q8")), "not plain numbers or text"),
+    "an odd size": (array(dtype("i16")), "not plain numbers or text"),
     "a matrix": (np.ma.masked_array([1, 2], [True, False]), "code of numpy"),
 }  # fmt: skip
 if hasattr(np, "dtypes") and hasattr(np.dtypes, "StringDType"):

@@ -61,7 +61,7 @@ def test_many_keys_with_dots_may_take_so_much_memory(monkeypatch: pytest.MonkeyP
 
 def test_value_that_the_writer_gets_wrong_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.tomli_w, "dumps", lambda value: "a = 1.0\n")
-    with pytest.raises(NotSerializable, match="would not come back from TOML"):
+    with pytest.raises(NotSerializable, match="would not round-trip through TOML"):
         codec.encode({"a": 1}, 1)
 
 

@@ -106,5 +106,5 @@ def test_nesting_is_bounded_lower_with_restraint() -> None:
 
 def test_value_that_no_style_brings_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "same", lambda one, other: False)
-    with pytest.raises(NotSerializable, match="would not come back from YAML"):
+    with pytest.raises(NotSerializable, match="would not round-trip through YAML"):
         codec.encode("x", 1)

@@ -44,6 +44,7 @@ upgrade DB --dry-run · upgrade DB --codec json · upgrade DB --rename TEXT=TEXT
 key show · key retire TEXT · settings show DB · settings show DB --json · settings export DB · settings set DB TEXT 1
 settings set DB x TEXT · settings reset DB -- TEXT · settings import DB LINES --format json · settings export DB NEW
 sessions count DB · sessions ls DB · sessions ls DB --json · sessions rm DB -- TEXT · sessions clear DB
+copy DB NEW · destroy DB
 watch DB --timeout 0.01 · watch DB --timeout 0.01 --json -- NAME · demo --TEXT · TEXT · ls TEXT · ls DB TEXT
 """
 COMMAND_LINES = [line.strip().split(" ") for line in LINES.replace("\n", " · ").split("·") if line.strip()]

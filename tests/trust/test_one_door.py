@@ -298,7 +298,7 @@ USED = {
     "store.classes.renaming": {"copyreg": {"_reconstructor"}},
     "store.classes.versions": {"copyreg": {"_slotnames"}},
     "store.memo.canonical.classes": {"copyreg": {"_slotnames"}},
-    "store.values.culprit": {"copyreg": {"dispatch_table"}},
+    "store.values.path": {"copyreg": {"dispatch_table"}},
     "store.values.readback": {"copyreg": {"dispatch_table"}},
 }
 

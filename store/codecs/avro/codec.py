@@ -1,4 +1,4 @@
-"""Avro: an object container file with one record, so that the schema lies beside the data and any reader reads it."""
+"""Avro: an object container file with one record, which holds its schema, so that any Avro reader can read it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ _PLAIN = Plain(
     {type(None): None, bool: None, int: beyond_64_bits, float: None, str: no_surrogates, bytes: None},
     {str: no_surrogates},
 )
-# What fastavro raises for values that do not fit and for bytes that are wrong: it has no base class for them.
+# Errors of fastavro for values that do not fit and for invalid bytes: they have no common base class.
 _ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError, RecursionError)
 
 
 class AvroCodec(Format):
-    """Avro 1.11, by a schema of the program's own (a dict, as in JSON), or by the one that each value has.
+    """Avro 1.11, with a schema of the program (a dict, as in JSON), or with one inferred from each value.
 
-    Without a schema it holds None, bool, int of 64 bits, float, str, bytes, list and dict with str keys; with one,
-    what fits it, logical types included, and records come back as dicts. Reading takes the schema of the record.
+    Without a schema it holds None, bool, int of 64 bits, float, str, bytes, list and dict with str keys. With one, it
+    holds all values that fit, including logical types, and records come back as dicts. Reading uses the schema in the
+    record.
 
     Raises:
-        ValueError: it is no Avro schema.
+        ValueError: it is not an Avro schema.
     """
 
     def __init__(self, schema: Any = None) -> None:
@@ -56,15 +57,15 @@ class AvroCodec(Format):
         data = out.getvalue()
         if not same(_read(schema, data), value, ordered=self._own is None):
             raise NotSerializable(
-                "value: something in it would come back from Avro as something else; give it exactly the types of "
+                "value: a part of it would not round-trip through Avro; give it exactly the types of "
                 "the schema, or use the codec 'pickle'"
             )
         return packed(text.encode(), data)
 
 
 def _parsed(schema: Any) -> tuple[str, Any]:
-    """(JSON, what fastavro makes of it); later changes to the dict that was given have no effect."""
-    if isinstance(schema, dict):  # fastavro marks what it has parsed
+    """(JSON, parsed schema); later changes to the dict passed in have no effect."""
+    if isinstance(schema, dict):  # fastavro marks parsed schemas
         schema = {key: item for key, item in schema.items() if not str(key).startswith("__")}
     try:
         text = json.dumps(schema, separators=(",", ":"))
@@ -81,7 +82,7 @@ def _inferred(value: Any) -> tuple[str, Any]:
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether fastavro, which recurses in C, would go deeper into it than is sound; cycles are deep."""
+    """Whether a value is nested too deep for fastavro, which recurses in C; a cycle counts as too deep."""
     level = [value] if isinstance(value, _GROUPS) else []
     for _ in range(MAX_DEPTH + 1):
         inner = (part for item in level for part in (item.values() if isinstance(item, dict) else item))
@@ -118,7 +119,7 @@ def _read(schema: Any, data: bytes) -> Any:
 
 
 def _read_decimal(data: bytes, writer_schema: Any = None, reader_schema: Any = None) -> Any:
-    """What fastavro reads of it. Raises: ValueError: it has too many bytes to convert."""
+    """The decimal, read by fastavro. Raises: ValueError: it has too many bytes to convert."""
     if len(data) > MAX_DECIMAL_BYTES:
         raise ValueError(f"a decimal has more than {MAX_DECIMAL_BYTES} bytes")
     return fastavro.read.LOGICAL_READERS["bytes-decimal"](data, writer_schema, reader_schema)

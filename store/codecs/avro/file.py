@@ -1,4 +1,4 @@
-"""The Avro object container file with one record, without compression: a schema and a datum as bytes, and back."""
+"""Writes and reads an Avro object container file with one uncompressed record: a schema and a datum as bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SYNC_BYTES = 16
 
 
 def packed(schema: bytes, datum: bytes) -> bytes:
-    """The file. Its sync marker, elsewhere random, is a hash of the schema: one value has one encoding."""
+    """The file. Its sync marker, usually random, is a hash of the schema, so that a value has one encoding."""
     sync = hashlib.blake2b(schema, digest_size=_SYNC_BYTES).digest()
     metadata = b"".join(map(_sized, (b"avro.codec", b"null", b"avro.schema", schema)))
     header = _MAGIC + _long(2) + metadata + _long(0) + sync
@@ -19,10 +19,10 @@ def packed(schema: bytes, datum: bytes) -> bytes:
 
 
 def unpacked(body: bytes) -> tuple[bytes, bytes]:
-    """(schema, datum). Raises: Corrupt: it is not such a file, or holds more or less than one record."""
+    """(schema, datum). Raises: Corrupt: it is not such a file, or does not hold exactly one record."""
     reader = _Reader(body)
     if reader.take(len(_MAGIC)) != _MAGIC:
-        raise _bad("they do not begin as one")
+        raise _bad("they do not begin like one")
     metadata = reader.metadata()
     if metadata.get(b"avro.codec", b"null") != b"null":
         raise _bad("they are compressed, which no record of a store is")

@@ -1,4 +1,4 @@
-"""Avro schemas: the one that a plain value has, and what one of somebody else may ask of a reader."""
+"""Avro schemas: inferring the schema of a plain value, and checking the schema of a foreign record."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from store.codecs.refusals import too_much
 from store.errors import Corrupt, NotSerializable
 
 MAX_DEPTH = 200  # of containers, and of types in types: fastavro recurses in C without a check
-MAX_NODES = 10_000  # types in a schema of somebody else
-NODES_PER_BYTE = 4  # parts of a value for each byte of it, but for
-SPARE_NODES = 100_000  # so many in all
+MAX_NODES = 10_000  # types in the schema of a foreign record
+NODES_PER_BYTE = 4  # parts of a value for each of its bytes, plus
+SPARE_NODES = 100_000  # this many in all
 MAX_DIGITS = 1_000  # of a decimal
-MAX_DECIMAL_BYTES = 500  # which are converted in quadratic time
-BOUNDED_DECIMAL = "store-bounded-decimal"  # what reads `decimal` with that bound; never in a record
+MAX_DECIMAL_BYTES = 500  # converting takes quadratic time
+BOUNDED_DECIMAL = "store-bounded-decimal"  # logical type that reads `decimal` with that bound; never in a record
 
-# Floats after integers and both after bool: of a union fastavro writes the first branch that would do.
+# bool before integers before floats: fastavro writes the first branch of a union that fits.
 _LEAVES = {type(None): "null", bool: "boolean", int: "long", float: "double", str: "string", bytes: "bytes"}
 _PRIMITIVES = {*_LEAVES.values(), "int", "float"}
 _LOGICAL = {
@@ -26,11 +26,11 @@ _LOGICAL = {
 }  # fmt: skip
 
 
-# -- of a value
+# -- inferring
 
 
 class Shape:
-    """The types that were met at one place of a value; all arrays there have one shape of items, all maps another."""
+    """The types found at one place of a value; all arrays there share one shape of items, and all maps another."""
 
     def __init__(self) -> None:
         self.leaves: set[str] = set()
@@ -38,7 +38,7 @@ class Shape:
         self.values: Shape | None = None
 
     def add(self, value: Any, depth: int = 0) -> None:
-        """Raises: NotSerializable: it is nested too deep."""
+        """Note the types of a value. Raises: NotSerializable: it is nested too deep."""
         leaf = _LEAVES.get(type(value))
         if leaf:
             self.leaves.add(leaf)
@@ -54,7 +54,7 @@ class Shape:
             inner.add(item, depth + 1)
 
     def schema(self, *, inside: bool = False) -> Any:
-        """Inside a container no item takes zero bytes: a few bytes could then ask for any number of them."""
+        """The schema. Items in a container never take zero bytes, so that a few bytes cannot announce many."""
         found: list[Any] = [leaf for leaf in _LEAVES.values() if leaf in self.leaves]
         if self.items:
             found.append({"type": "array", "items": self.items.schema(inside=True)})
@@ -65,14 +65,14 @@ class Shape:
         return found[0] if len(found) == 1 else found
 
 
-# -- of somebody else
+# -- checking
 
 
 def checked(schema: Any) -> Any:
-    """The schema, of known attributes and full names alone, if reading by it is bounded by the bytes that are read.
+    """The schema with only known attributes and full names, if reading with it is bounded by the bytes that are read.
 
     Raises:
-        Corrupt: it is no schema, or it refers to itself, or its values take no bytes for many parts.
+        Corrupt: it is not a schema, it refers to itself, or its values have many parts that take no bytes.
     """
     found = _Checking()
     clean, excess = found.type(schema, "", 0)
@@ -82,10 +82,10 @@ def checked(schema: Any) -> Any:
 
 
 class _Checking:
-    """Each type comes with its excess: by how many parts a value of it may exceed `NODES_PER_BYTE`.
+    """Computes the excess of each type: how many parts more than `NODES_PER_BYTE` per byte a value of it may have.
 
-    Sums over fields and maxima over branches bound it for a whole record. The items of arrays and maps may have
-    none, so that their number does not matter.
+    Sums over fields and maxima over branches bound it for a whole record. The items of arrays and maps must have no
+    excess, so that their number does not matter.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class _Checking:
             return self._container(kind, schema, namespace, depth)
         if kind in ("record", "enum", "fixed"):
             return self._definition(kind, schema, namespace, depth)
-        raise Corrupt(f"the bytes have no Avro schema that is known here: {schema!r:.80}")
+        raise Corrupt(f"the bytes have an unknown kind of Avro schema: {schema!r:.80}")
 
     def _union(self, schema: list[Any], namespace: str, depth: int) -> tuple[Any, int]:
         found = [self.type(branch, namespace, depth + 1) for branch in schema]
@@ -129,7 +129,7 @@ class _Checking:
     def _container(self, kind: str, schema: dict[str, Any], namespace: str, depth: int) -> tuple[Any, int]:
         what = "items" if kind == "array" else "values"
         inner, excess = self.type(schema.get(what), namespace, depth + 1)
-        if excess > (0 if kind == "array" else NODES_PER_BYTE - 1):  # each key of a map takes a byte, too
+        if excess > (0 if kind == "array" else NODES_PER_BYTE - 1):  # each key of a map also takes a byte
             raise too_much("its schema has a list whose items take too few bytes")
         return {"type": kind, what: inner}, _excess(kind)
 
@@ -171,12 +171,12 @@ class _Checking:
 
 
 def _excess(kind: str) -> int:
-    """Of a type whose values begin with a byte or more, unless it is null."""
+    """The excess of a type whose values start with at least one byte, or of null."""
     return 1 if kind == "null" else 1 - NODES_PER_BYTE
 
 
 def _logical(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The attributes of its logical type: the program may have added others, with code of its own."""
+    """The attributes of its logical type. Unknown ones are refused: the program may have registered code for them."""
     logical = schema.get("logicalType")
     if logical is None:
         return {}

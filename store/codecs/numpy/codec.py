@@ -1,7 +1,7 @@
-"""NumPy arrays and scalars as a description and raw bytes: never a pickle, hence safe to load from anybody.
+"""NumPy arrays and scalars as a description and raw bytes: never a pickle, so foreign records are safe to load.
 
-A body is the length of the header (4 bytes, the lowest first), the header (JSON in ASCII), zeros up to a multiple of
-64, and the data. The header says whether the data is there or went to a buffer beside the body.
+A body is the length of the header (4 bytes, little-endian), the header (JSON in ASCII), zeros up to a multiple of 64,
+and the data. The header says whether the data follows or is in a separate buffer.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from store.codecs.contract import Buffers, Description, TakeBuffer
 from store.codecs.numpy import dtype as numpy_dtype
 from store.errors import Corrupt, NotSerializable
 
-ALIGNMENT = 64  # on disk, never to change: of a cache line, and of the widest vector register
-LARGE = 64 * 1024  # bytes from which data goes to a buffer, where there is one to go to
+ALIGNMENT = 64  # on disk, do not change: size of a cache line and of the widest vector register
+LARGE = 64 * 1024  # bytes from which data is passed to `buffer_callback`, if there is one
 MAX_HEADER = 1024 * 1024
-MAX_EMPTY = 64 * 1024 * 1024  # bytes that an array without data could take if no size in it were 0
+MAX_EMPTY = 64 * 1024 * 1024  # bytes that an empty array could take if none of its sizes were 0
 MAX_SHOWN = 100_000
 _SHOWN_ELEMENTS = 100
-_SHOWN_BYTES = 16 * 1024  # of elements that are shown; larger ones are not
+_SHOWN_BYTES = 16 * 1024  # bytes of the largest element that is shown
 
 _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 class NumpyCodec:
-    """Holds arrays of the class `numpy.ndarray` itself, but for those of objects, and NumPy's scalars."""
+    """Holds NumPy's scalars and arrays of exactly `numpy.ndarray`, except arrays of objects."""
 
     name = "numpy"
     protocols = range(1, 2)
@@ -67,23 +67,23 @@ class NumpyCodec:
             text = f"{dtype} {header['kind']}, shape {shape}, order {header['order']}"
             if header["beside"]:
                 return (), f"{text}, its data in a buffer beside the body"[:MAX_SHOWN], None
-            made = _put_together({**header, "beside": True}, dtype, data)  # that is, without a copy
+            made = _put_together({**header, "beside": True}, dtype, data)  # read without a copy
         except (ValueError, TypeError, OverflowError, RecursionError) as exc:
             return (), repr(bytes(body[:1000])), str(_corrupt(exc))
         return (), f"{text}, {_elements(made)}"[:MAX_SHOWN], None
 
 
 def _corrupt(exc: Exception) -> Corrupt:
-    return Corrupt(f"the bytes are no array as this codec writes it: {exc}")
+    return Corrupt(f"the bytes are not an array as this codec writes it: {exc}")
 
 
 # -- to bytes
 
 
 def _taken_apart(value: Any) -> tuple[dict[str, Any], _Bytes]:
-    """Header and data. Raises: ValueError: what cannot be held."""
+    """Header and data. Raises: ValueError: the codec cannot hold the value."""
     if type(value) is not np.ndarray and not (
-        isinstance(value, np.generic) and type(value) is value.dtype.type  # else a class of the program's own
+        isinstance(value, np.generic) and type(value) is value.dtype.type  # not a class of the program
     ):
         raise ValueError(f"it is a {type(value).__qualname__}, not a numpy.ndarray itself or one of NumPy's scalars")
     is_array = type(value) is np.ndarray
@@ -105,18 +105,18 @@ def _as_bytes(data: bytes | memoryview) -> _Bytes:
 
 
 def _flat(array: Any) -> _Bytes:
-    """All the bytes of an array in its order: a view of it where it is contiguous."""
+    """The bytes of an array in its order: a view if it is contiguous, else a copy."""
     if array.nbytes == 0:
         return _as_bytes(b"")
     if not array.flags.c_contiguous:
-        # As a lump, since copying field by field would leave what lies between the fields to chance.
+        # Copied as a whole: copying field by field would leave the padding between the fields undefined.
         array = array.T if array.flags.f_contiguous else np.ascontiguousarray(array.view(f"V{array.itemsize}"))
     flat: _Bytes = array.reshape(-1).view(np.uint8)
     return flat
 
 
 def _scalar_bytes(value: Any) -> bytes:
-    """Without the detour over an array for text and bytes, which would lose zeros at the end."""
+    """The bytes of a scalar. Text and bytes do not go through an array, which would drop trailing zeros."""
     if type(value) is np.str_:
         return value.encode("utf-32-le" if value.dtype.str[0] == "<" else "utf-32-be", "surrogatepass")
     return bytes(value) if type(value) is np.bytes_ else value.tobytes()
@@ -140,7 +140,7 @@ def _decode(body: Any, buffers: Buffers, restricted: bool) -> Any:
         dtype = _checked(header)
         if header["beside"]:
             if data.nbytes or header["kind"] != "array":
-                raise ValueError("its data cannot be beside it")
+                raise ValueError("its data cannot be in a separate buffer")
             data = memoryview(next(iter(buffers), b"")).cast("B")
         if restricted:
             numpy_dtype.check_layout(dtype)
@@ -152,7 +152,7 @@ def _decode(body: Any, buffers: Buffers, restricted: bool) -> Any:
 
 
 def _split(body: memoryview) -> tuple[dict[str, Any], memoryview]:
-    """Header and data; the header as `_front` would write it, and no more known of it."""
+    """Header and data. Checks only that the header is written as `_front` writes it."""
     size = int.from_bytes(body[:4], "little")
     text = bytes(body[4 : 4 + min(size, MAX_HEADER)])
     header = json.loads(text)
@@ -160,12 +160,12 @@ def _split(body: memoryview) -> tuple[dict[str, Any], memoryview]:
         raise ValueError("its header is something else")
     front = _front(header)
     if body[: len(front)] != front:
-        raise ValueError("its header is not as it is written here")
+        raise ValueError("its header is not written as by this codec")
     return header, body[len(front) :]
 
 
 def _checked(header: dict[str, Any]) -> np.dtype[Any]:
-    """The dtype. Raises: ValueError, TypeError: header and dtype are none of an array or scalar."""
+    """The dtype. Raises: ValueError, TypeError: the header does not describe an array or scalar."""
     shape = header["shape"]
     numpy_dtype.check_shape(shape)
     dtype = numpy_dtype.build(header["dtype"], len(shape))
@@ -193,7 +193,7 @@ def _put_together(header: dict[str, Any], dtype: np.dtype[Any], data: memoryview
         made = np.ndarray(shape, dtype, order=order)
         _fill(made, data)
     if (order == "F") is made.flags.c_contiguous:
-        raise ValueError("its order is not as it is written here")
+        raise ValueError("its order is not written as by this codec")
     return made
 
 
@@ -203,7 +203,7 @@ def _fill(made: np.ndarray[Any, Any], data: memoryview) -> None:
 
 
 def scalar_of(dtype: np.dtype[Any], data: memoryview) -> Any:
-    """The scalar with that data, which was checked."""
+    """The scalar with that data, which the caller has checked."""
     if dtype.kind == "U":
         return np.str_(str(data, "utf-32-le" if dtype.str[0] == "<" else "utf-32-be", "surrogatepass"))
     if dtype.kind == "S":
@@ -217,13 +217,13 @@ def scalar_of(dtype: np.dtype[Any], data: memoryview) -> Any:
 
 
 def _elements(made: Any) -> str:
-    """The first elements as text, in one row: NumPy would shorten each dimension, and 30 of them stay too many."""
+    """The first elements as text, flattened: shortened by dimension, as NumPy does, 30 dimensions are too long."""
     if made.dtype.itemsize > _SHOWN_BYTES:
         return f"elements of {made.dtype.itemsize} bytes"
     first = np.asarray(made).flat[: min(_SHOWN_ELEMENTS, _SHOWN_BYTES // (made.dtype.itemsize or 1))]
     try:
         text = np.array2string(first, threshold=_SHOWN_ELEMENTS)
-    except Exception as exc:  # what is no character has no text
+    except Exception as exc:  # an invalid character has no text
         return f"elements that cannot be shown: {exc}"
     return text if first.size == made.size else f"the first {first.size} elements {text}"
 

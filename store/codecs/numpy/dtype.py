@@ -1,9 +1,9 @@
-"""The dtype of an array as plain data, and back: NumPy is handed no part of a description unchecked.
+"""The dtype of an array as plain data, and back: every part of a description is checked before NumPy gets it.
 
-A plain dtype is a text: byte order, kind and size in bytes (characters for U), as in `dtype.str`, and the unit of a
-date or time. A colon and more follow where that does not say all: for floats of more than 8 bytes the bits of their
-mantissa, else which of two C types of one size it is (`<i8:longlong`). A subarray is a base and a shape, a
-structured dtype the list of its fields. On disk: what is written today must be read for ever.
+A plain dtype is a str: byte order, kind and size in bytes (characters for U), as in `dtype.str`, and the unit of a
+date or time. A suffix after a colon removes ambiguity: the bits of the mantissa for floats of more than 8 bytes, else
+which of two C types of one size it is (`<i8:longlong`). A subarray is a base and a shape, a structured dtype the list
+of its fields. Descriptions are on disk: the format may not change.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _Rows = np.ndarray[Any, np.dtype[np.uint8]]
 
 MAX_FIELDS = 10_000
 MAX_DEPTH = 16  # of dtypes in dtypes
-MAX_ITEM = 2**31 - 1  # bytes of one element; more is beyond NumPy 1
+MAX_ITEM = 2**31 - 1  # bytes of one element: the limit of NumPy 1
 MAX_EMPTY = 1000  # elements of a subarray that take no bytes: nothing else bounds their number
-MAX_DIMENSIONS = 32 if np.__version__.startswith("1.") else 64  # those of fields are added to the array's
+MAX_DIMENSIONS = 32 if np.__version__.startswith("1.") else 64  # dimensions of fields are added to those of the array
 
 _TEXT = re.compile(
     r"(?P<dtype>[<>|](?:(?P<kind>[biufcSUV])(?P<size>[0-9]{1,10})"
@@ -37,7 +37,7 @@ _CHARS = dict(zip(_C_TYPES.values(), "iIlLqQdDgG", strict=True))
 
 
 def describe(dtype: np.dtype[Any]) -> Any:
-    """The dtype as text, lists and dicts. Raises: ValueError: it cannot be told, and why."""
+    """The dtype as str, lists and dicts. Raises: ValueError: it cannot be described; the message says why."""
     if dtype.metadata:
         raise ValueError(f"its dtype {dtype} has metadata")
     if dtype.subdtype is not None:
@@ -59,7 +59,7 @@ def _fields(dtype: np.dtype[Any]) -> Mapping[str, Any]:
 
 def _field_of(name: str, dtype: np.dtype[Any], offset: int, title: Any = None) -> list[Any]:
     if title is not None and type(title) is not str:
-        raise ValueError(f"the title of the field {name!r} is no str")
+        raise ValueError(f"the title of the field {name!r} is not a str")
     return [name, title, offset, describe(dtype)]
 
 
@@ -83,7 +83,7 @@ def _is_long(dtype: np.dtype[Any]) -> bool:
 
 
 def build(description: Any, dimensions: int = 0) -> np.dtype[Any]:
-    """The dtype of an array of so many dimensions. Raises: ValueError, TypeError: there is no such dtype."""
+    """The dtype of an array with that many dimensions. Raises: ValueError, TypeError: the description is invalid."""
     return _Builder().build(description, 0, dimensions)
 
 
@@ -120,7 +120,7 @@ class _Builder:
         aligned, record = description["aligned"], description["record"]
         if type(fields) is not list or not is_index(size, MAX_ITEM) or {type(aligned), type(record)} != {bool}:
             raise ValueError("a structured dtype in it is described by something else")
-        if aligned and not fields:  # NumPy 1 makes its alignment 0, and crashes where it divides by it
+        if aligned and not fields:  # NumPy 1 sets its alignment to 0, divides by it, and crashes
             raise ValueError("it has a structured dtype that is aligned and has no fields")
         self._fields += len(fields)
         if self._fields > MAX_FIELDS:
@@ -150,13 +150,13 @@ class _Builder:
 def _of_text(text: str) -> np.dtype[Any]:
     found = _TEXT.fullmatch(text)
     if found is None or int(found["size"] or 8) > MAX_ITEM // (4 if found["kind"] == "U" else 1):
-        raise ValueError(f"{text[:80]!r} is no dtype")
+        raise ValueError(f"{text[:80]!r} is not a dtype")
     try:
         made = np.dtype(found["dtype"])
     except TypeError:
         raise ValueError(f"this platform has no numbers like {text!r}; read it where it was written") from None
     if made.str != found["dtype"]:
-        raise ValueError(f"{text[:80]!r} is no dtype as it is written here")
+        raise ValueError(f"{text[:80]!r} is not a dtype as this codec writes it")
     if _is_long(made):
         if found["more"] != str(np.finfo(made).nmant):
             raise ValueError(f"this platform's floats of {made.itemsize} bytes are not like {text!r}")
@@ -165,9 +165,9 @@ def _of_text(text: str) -> np.dtype[Any]:
 
 
 def _of_c_type(name: str, plain: np.dtype[Any]) -> np.dtype[Any]:
-    """The C type, where it is the same as on the platform that wrote it; what is as good as it elsewhere."""
+    """The named C type if it has the written size here, else a type of the same kind and size."""
     if name not in _CHARS or np.dtype(_CHARS[name]).kind != plain.kind:
-        raise ValueError(f"{name!r} is no C type for {plain.str}")
+        raise ValueError(f"{name!r} is not a C type for {plain.str}")
     made = np.dtype(_CHARS[name])
     return made.newbyteorder(plain.byteorder) if made.itemsize == plain.itemsize else plain
 
@@ -177,22 +177,22 @@ def is_index(number: Any, most: int) -> bool:
 
 
 def check_shape(shape: Any) -> None:
-    """Nothing. Raises: ValueError: it is no shape."""
+    """Raises: ValueError: it is not a shape."""
     if type(shape) is not list or len(shape) > MAX_DIMENSIONS or not all(is_index(n, 2**63 - 1) for n in shape):
         raise ValueError("a shape in it cannot be")
 
 
 def extent(shape: Any, itemsize: int) -> int:
-    """The bytes that it would take if nothing in it were empty."""
+    """The bytes that an array would take if none of its sizes were 0."""
     sizes: list[int] = [size or 1 for size in shape]
     return math.prod(sizes) * (itemsize or 1)
 
 
-# -- what an array of strangers holds
+# -- checking foreign arrays
 
 
 def check_layout(dtype: np.dtype[Any]) -> None:
-    """Nothing. Raises: ValueError: two fields of it overlap, so that bytes are looked at again and again."""
+    """Raises: ValueError: two fields overlap, so that bytes would be checked repeatedly."""
     if dtype.subdtype is not None:
         check_layout(dtype.subdtype[0])
     fields = [_fields(dtype)[name] for name in dtype.names or ()]
@@ -205,7 +205,7 @@ def check_layout(dtype: np.dtype[Any]) -> None:
 
 
 def leaves(rows: _Rows, dtype: np.dtype[Any]) -> Iterator[tuple[_Rows, np.dtype[Any]]]:
-    """The parts of elements that have no parts, with the bytes of each. `rows`: as `check_content` takes them."""
+    """The leaf dtypes of the elements, with the bytes of each. `rows`: as for `check_content`."""
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         yield from leaves(rows.reshape(*rows.shape[:-1], math.prod(shape), base.itemsize), base)
@@ -217,10 +217,9 @@ def leaves(rows: _Rows, dtype: np.dtype[Any]) -> Iterator[tuple[_Rows, np.dtype[
 
 
 def check_content(rows: _Rows, dtype: np.dtype[Any]) -> None:
-    """Nothing. `rows`: the bytes of elements, each along the last axis, which is contiguous.
+    """Check the bytes of elements: `rows` has one element along the last axis, which is contiguous.
 
-    Raises: ValueError: a bool is neither 0 nor 1, or a character is none: code that takes them for what they say
-    they are goes astray on them.
+    Raises: ValueError: a bool is neither 0 nor 1, or a character is not one. Code that relies on them would crash.
     """
     for part, leaf in leaves(rows, dtype):
         if leaf.kind == "b" and part.max(initial=0) > 1:

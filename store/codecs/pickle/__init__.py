@@ -6,7 +6,7 @@
     pickle.loads(data, allow=[User])     # and these
     pickle.loads(data, trust="all")      # the stdlib's behaviour and speed: runs what the bytes say
 
-Everything that writes is the stdlib's own object. Format: PEP 307, 3154, 574 and
+All functions and classes that write are those of the stdlib. Format: PEP 307, 3154, 574 and
 https://docs.python.org/3/library/pickle.html
 """
 
@@ -44,14 +44,14 @@ __all__ = [
 
 
 class Unpickler(_stdlib.Unpickler):
-    """The stdlib's `Unpickler`, which makes nothing but plain data, standard types and what is allowed.
+    """The stdlib's `Unpickler`, limited to plain data, standard types and allowed classes.
 
-    With `trust="all"` it is the stdlib's, subclassable as ever. Else the restricted decoder does the work; what
-    a subclass overrides, `find_class` and `persistent_load`, is the program's own code and is honoured: what
-    its `find_class` returns may be called.
+    With `trust="all"` it behaves as the stdlib's. Otherwise the restricted decoder does the work. A subclass may
+    override `find_class` and `persistent_load`: this is code of the program, so objects that its `find_class` returns
+    may be called.
 
     Raises:
-        Untrusted: the pickle names something else. Corrupt: malformed. EOFError: nothing is left to read.
+        Untrusted: the pickle names another class. Corrupt: malformed. EOFError: nothing is left to read.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ def load(
     trust: str = "data",
     allow: Iterable[type | str] = (),
 ) -> Any:
-    """The next pickle of `file`; successive calls read successive ones. `trust` and `allow` as `Unpickler`."""
+    """The next pickle of `file`; successive calls read successive pickles. `trust` and `allow` as for `Unpickler`."""
     options: dict[str, Any] = {
         "fix_imports": fix_imports, "encoding": encoding, "errors": errors, "buffers": buffers,
     }  # fmt: skip
@@ -121,7 +121,7 @@ def loads(
     trust: str = "data",
     allow: Iterable[type | str] = (),
 ) -> Any:
-    """The value that the bytes hold; what follows its end is ignored, as the stdlib does."""
+    """The value in the bytes; bytes after its end are ignored, as by the stdlib."""
     options: dict[str, Any] = {
         "fix_imports": fix_imports, "encoding": encoding, "errors": errors, "buffers": buffers,
     }  # fmt: skip
@@ -137,7 +137,7 @@ def _is_all(trust: str) -> bool:
 
 
 class _FromProgram(BaseException):
-    """Carries what a program's own `find_class` or `persistent_load` raised past the decoder and its handlers."""
+    """Carries an error of the program's `find_class` or `persistent_load` past the handlers of the decoder."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -155,7 +155,7 @@ def _passing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _run_alone(machine: Machine) -> Any:
-    """The value of bytes that are no record: they have no seal, and nobody can admit them."""
+    """The value of bytes outside of a record: there is no seal, and `store admit` does not apply."""
     try:
         try:
             return run_machine(machine)
@@ -164,8 +164,8 @@ def _run_alone(machine: Machine) -> Any:
     except Untrusted as exc:
         allow = f". If that is a class of yours, put @store.allow above it, or pass allow=[{exc.missing!r}]"
         exc.message = (
-            f'{exc.reason}{allow if exc.allowable else ""}; trust="all" runs whatever the bytes say: only if you '
-            "trust who wrote them"
+            f'{exc.reason}{allow if exc.allowable else ""}; trust="all" runs any code that the bytes name: use it '
+            "only if you trust their author"
         )
         exc.args = (exc.message,)
         raise

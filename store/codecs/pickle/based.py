@@ -1,4 +1,4 @@
-"""What the codecs share whose bodies are pickles: one class of functions, and the errors for missing classes."""
+"""The common part of the codecs that write pickles: `PickleBased`, and the errors for missing classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from store.codecs.refusals import install, no_restraint, not_installed, undecoda
 from store.errors import ClassNotFound, NotSerializable, RecordError, StoreError
 
 EXTENSIONS: dict[Any, Any] = copyreg._extension_registry  # type: ignore[attr-defined]
-"""The numbers that `copyreg.add_extension` gave classes: a pickle has them in place of the names."""
+"""The codes that `copyreg.add_extension` assigned to classes: pickles hold them instead of the names."""
 
 Dumps = Callable[[Any, int, TakeBuffer | None], bytes]
 Loads = Callable[[bytes, Buffers, Lookup], Any]
@@ -31,7 +31,7 @@ class Pickled(Codec, Protocol):
     """A codec whose bodies are pickles."""
 
     pickler: Any
-    """The class of a pickler in Python that goes into the same objects, to find the one that fails."""
+    """A Python pickler class that visits the same objects, to find the one that fails."""
 
 
 def is_pickled(codec: Any) -> TypeGuard[Pickled]:
@@ -40,12 +40,12 @@ def is_pickled(codec: Any) -> TypeGuard[Pickled]:
 
 
 class PickleBased:
-    """A codec of a pickler and an unpickler: `dumps` and `loads`, which may raise anything.
+    """A codec made of `dumps` and `loads` functions, which may raise any exception.
 
-    It stores code, and cannot be decoded with restraint: records of others are refused.
+    It stores code and has no restricted decoder: foreign records are refused.
     """
 
-    default_protocol = 5  # a constant: that of a newer Python would shut older ones out
+    default_protocol = 5  # fixed: older Pythons cannot read the default of a newer one
 
     def __init__(self, name: str, dumps: Dumps, loads: Loads, pickler: Any, protocols: range = range(2, 6)) -> None:
         self.name, self.protocols, self.pickler = name, protocols, pickler
@@ -73,7 +73,7 @@ class PickleBased:
             return self.decoded_again(body, buffers, lookup, exc)
 
     def decoded_again(self, body: bytes, buffers: Buffers, lookup: Lookup, exc: Exception) -> Any:
-        """The value, where decoding failed with `exc` because another Python has other names for what is in it.
+        """The value, if decoding failed with `exc` because another Python wrote it with other names.
 
         Raises: MemoryError, StoreError: `exc`. ClassNotFound, Corrupt.
         """
@@ -101,7 +101,7 @@ class PickleBased:
 
 
 def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> RecordError:
-    """The error for a class that is not there, if it is that; `named` are the globals that the pickle names."""
+    """The error for a missing class, or for undecodable bytes. `named`: the globals that the pickle names."""
     for dotted in named:
         why, new = _why_missing(dotted, lookup)
         if why is not None:
@@ -112,14 +112,14 @@ def missing(named: Iterable[str], lookup: Lookup, exc: Exception) -> RecordError
             return ClassNotFound(
                 f"it is made of {dotted[:200]!r}, which is not there{where} ({described(why)}); the record is "
                 f'intact: say where it is now, Store(…, renames={{{dotted[:200]!r}: "new.module.Name"}}), or make it '
-                'importable again (PYTHONPATH), or look at what is left with on_missing="placeholder"',
+                'importable again (PYTHONPATH), or read the state of its objects with on_missing="placeholder"',
                 missing=dotted[:200],
             )
     return undecodable(exc)
 
 
 def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | None]:
-    """What is raised by looking for a global, or None where it is there; and its new name, if it has one."""
+    """(the error of looking up a global, None if it is found; its new name, if it has one)."""
     module, _, name = dotted.rpartition(".")
     new = lookup.renamed(module, name)
     if new is None and _is_moved([dotted]):
@@ -133,13 +133,13 @@ def _why_missing(dotted: str, lookup: Lookup) -> tuple[Exception | None, str | N
             _attribute(*found)
     except (ImportError, AttributeError) as exc:
         return exc, new
-    except Exception:  # a module that decoding did not come to cannot be imported: not what is to be told
+    except Exception:  # importing a module that decoding did not reach failed: not the cause
         pass
     return None, new
 
 
 def _is_moved(named: Iterable[str]) -> bool:
-    """Whether one of these globals is not here, and is under the name that another Python has for it."""
+    """Whether one of these globals is missing, but exists under the name that another Python has for it."""
     for dotted in named:
         others = list(other_names(*dotted.rpartition(".")[::2]))
         if others and not _is_here(dotted) and any(_is_here(".".join(other)) for other in others):
@@ -163,14 +163,14 @@ def _attribute(found: Any, rest: str) -> None:
 
 
 def unpickled(base: Any, body: bytes, lookup: Lookup, *args: Any, **options: Any) -> Any:
-    """The value of a pickle, by an unpickler class that takes names from `lookup`."""
+    """The value of a pickle, decoded by an unpickler class that resolves names with `lookup`."""
     unpickler = type("Unpickler", (RenamingUnpickler, base), {})(*args, BytesIO(body), **options)
     unpickler.look_up(lookup, Origin(body, partial(unpickled, base, body, lookup, *args, **options)))
     return unpickler.load()
 
 
 def loads(body: bytes, buffers: Buffers, lookup: Lookup) -> Any:
-    """The value, by the stdlib's unpickler, at C speed where no name has to be looked up anew."""
+    """The value, decoded by the stdlib's unpickler; at C speed unless names have to be resolved with `lookup`."""
     if lookup.is_plain:
         return pickle.loads(body, buffers=buffers)
     return unpickled(pickle.Unpickler, body, lookup, buffers=buffers)

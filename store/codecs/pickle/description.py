@@ -1,4 +1,4 @@
-"""What a pickle would name and do, told without doing it."""
+"""Describes the globals and opcodes of a pickle without running it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LINE = 300
 
 
 def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
-    """The globals that a pickle names, as `module.name`; its disassembly; why it could not be read, if so.
+    """(globals that a pickle names, as `module.name`; its disassembly; why it could not be read, or None).
 
-    The globals are found by the restricted decoder itself, with something inert in place of each of them: no
-    second parser could see others.
+    The restricted decoder itself finds the globals, with an inert object in place of each: a second parser might find
+    others.
     """
-    # What is in the buffers beside it names nothing.
+    # The buffers beside a pickle name no globals.
     machine = Machine(bytes(body), allow={}, buffers=repeat(b""), objects=InertObjects)
     machine.checks_size = False  # the value is not shown
     found: dict[str, None] = machine.objects.found
@@ -33,19 +33,19 @@ def describe(body: bytes) -> tuple[tuple[str, ...], str, str | None]:
         machine.run()
         if machine.left_over:
             problem = "bytes follow its end"
-    except Untrusted as exc:  # an old way to name a class, which the decoder does not know
+    except Untrusted as exc:  # an old opcode that names a class, which the decoder does not support
         if exc.missing:
             found[exc.missing] = None
         problem = str(exc)
     except (StoreError, EOFError) as exc:
         problem = str(exc) or "it is empty"
-    except Exception as exc:  # whatever malformed bytes make of the machine
+    except Exception as exc:  # malformed bytes can raise any error in the machine
         problem = f"its bytes cannot be read to their end ({type(exc).__name__}: {exc})"[:_LINE]
     return tuple(found), _disassembled(body), problem
 
 
 class _Inert:
-    """Stands for every class, every function, and all that they make; it can be filled, and keeps nothing."""
+    """Replaces every class, function and object made by them; accepts items and discards them."""
 
     __slots__ = ("dotted",)
 
@@ -60,7 +60,7 @@ class _Inert:
 
 
 class InertObjects:
-    """Notes the globals, and calls nothing. In the place of `Objects` in a machine."""
+    """Replaces `Objects` in a machine: notes the globals and calls nothing."""
 
     def __init__(self, names: Names, filling: Filling, lent: dict[int, Any]) -> None:
         self.names, self.budget, self.lent = names, names.budget, lent
@@ -71,7 +71,7 @@ class InertObjects:
         self.make_frozenset, self.not_callable = plain.make_frozenset, plain.not_callable
 
     def load_global(self, module: str, name: str) -> Any:
-        return self._note(".".join(self.names.renamed(module, name)))  # what the full decoder would take
+        return self._note(".".join(self.names.renamed(module, name)))  # as the full decoder resolves it
 
     def _note(self, dotted: str) -> _Inert:
         if len(dotted) > MAX_NAME:
@@ -86,7 +86,7 @@ class InertObjects:
         if function.dotted == "builtins.getattr" and type(args) is tuple and len(args) == 2:
             owner, name = args
             if type(owner) is _Inert and owner.dotted and type(name) is str:
-                return self._note(f"{owner.dotted}.{name}")  # how protocols below 4 name a class in a class
+                return self._note(f"{owner.dotted}.{name}")  # protocols below 4 name a nested class this way
         return made
 
     def new(self, cls: Any, args: Any, named: dict[str, Any]) -> Any:
@@ -98,7 +98,7 @@ class InertObjects:
 
     def _inert(self, function: Any, args: Any) -> _Inert:
         if type(function) is not _Inert:
-            raise Corrupt("it calls something that is no class and no function")
+            raise Corrupt("it calls an object that is neither a class nor a function")
         self.budget.charge(64)
         return _Inert()
 
@@ -109,7 +109,7 @@ def _disassembled(body: bytes) -> str:
         pickletools.dis(body, out)
     except _Enough:
         pass
-    except Exception as exc:  # whatever malformed bytes make of pickletools
+    except Exception as exc:  # malformed bytes can raise any error in pickletools
         out.end(f"... cannot be read further: {type(exc).__name__}: {exc}")
     return out.getvalue()
 
@@ -119,7 +119,7 @@ class _Enough(Exception):
 
 
 class _Lines(io.StringIO):
-    """Text that ends after so many lines, each part of them cut to a readable length."""
+    """Text of limited length: at most `MAX_LINES` lines, and each write is cut."""
 
     lines = 0
 
@@ -131,5 +131,5 @@ class _Lines(io.StringIO):
         return super().write(text if len(text) <= _LINE else text[: _LINE - 3] + "...")
 
     def end(self, remark: str) -> None:
-        """A last line."""
+        """Append a last line."""
         super().write(remark[:_LINE] + "\n")

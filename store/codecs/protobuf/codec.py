@@ -1,4 +1,4 @@
-"""Protocol Buffers messages, each with its type by full name, which the program has to know when it reads them."""
+"""Protocol Buffers messages, each with the full name of its type; the reading program must have the type."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _encode(value: Any) -> bytes:
     try:
         body = value.SerializeToString(deterministic=True)
         if type(value).FromString(body).SerializeToString(deterministic=True) != body:
-            raise ValueError("it would come back as something else")
+            raise ValueError("it would not round-trip")
         packed = any_pb2.Any(type_url=f"type.googleapis.com/{full}", value=body)
         return packed.SerializeToString(deterministic=True)
     except _ERRORS as exc:
@@ -48,7 +48,7 @@ def _decode(body: bytes, lookup: Lookup) -> Any:
 
 
 def _restricted(body: bytes, lookup: Lookup) -> Any:
-    """A message holds data alone, so its type need not be allowed: it is enough that the program has it."""
+    """A message holds only data, so its type need not be allowed: it is enough that the program has it."""
     kind, data = _opened(body, lookup)
     check_cost(data, kind.DESCRIPTOR)
     return _parsed(kind, data)
@@ -57,12 +57,12 @@ def _restricted(body: bytes, lookup: Lookup) -> Any:
 def _text(body: bytes, value: Any) -> str:
     try:
         return f"{value.DESCRIPTOR.full_name}\n{text_format.MessageToString(value, as_utf8=True)}"
-    except (ValueError, TypeError, RecursionError, MemoryError) as exc:  # an Any in it of a type unknown here
+    except (ValueError, TypeError, RecursionError, MemoryError) as exc:  # it holds an Any of an unknown type
         raise Corrupt(f"it has no text: {exc}") from exc
 
 
 def _class_of(full: str) -> Any:
-    """The class of the messages of a type; None where the pool has no such type."""
+    """The message class of a type; None if the pool does not have the type."""
     try:
         return message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(full))
     except KeyError:
@@ -70,21 +70,21 @@ def _class_of(full: str) -> Any:
 
 
 def _opened(body: bytes, lookup: Lookup) -> tuple[Any, bytes]:
-    """(class, serialized message). Raises: Corrupt: it is no message, or one of a type that is not there."""
+    """(class, serialized message). Raises: Corrupt: it is not a message, or its type is unknown."""
     packed = any_pb2.Any.FromString(body)
     if len(packed.type_url) > MAX_NAME:
         raise Corrupt(f"the bytes name a message type in more than {MAX_NAME} characters")
     full = packed.type_url.rpartition("/")[2]
     if not full:
-        raise Corrupt("the bytes are no protobuf message with its type: they name none")
+        raise Corrupt("the bytes are not a protobuf message with its type: they have no type name")
     package, _, name = full.rpartition(".")
     new = (lookup.renamed(package, name) if package else lookup.renamed(full, "")) or ""
-    new = new.rstrip(".")  # of a type outside of packages
+    new = new.rstrip(".")  # for a type outside of packages
     kind = _class_of(new or full)
     if kind is None:
         raise Corrupt(
             f"the message type {full!r:.200} is not known to this program{f', nor is {new!r:.200}' if new else ''}: "
-            "import the generated module that defines it, or say what it is called now: "
+            "import the generated module that defines it, or name its new type: "
             f'Store(renames={{"{full:.200}": "new.name"}})'
         )
     return kind, packed.value
@@ -96,9 +96,9 @@ def _parsed(kind: Any, data: bytes) -> Any:
         value = kind.FromString(data)
         complete = value.IsInitialized()
     except _ERRORS as exc:
-        raise Corrupt(f"the bytes are no protobuf message of the type {full}: {exc}") from exc
+        raise Corrupt(f"the bytes are not a protobuf message of the type {full}: {exc}") from exc
     if not complete:
-        raise Corrupt(f"the bytes are no protobuf message of the type {full}: required fields are missing")
+        raise Corrupt(f"the bytes are not a protobuf message of the type {full}: required fields are missing")
     return value
 
 

@@ -1,7 +1,7 @@
-"""What parsing a protobuf message of somebody else would take, found by walking its wire format.
+"""The cost of parsing a foreign protobuf message, found by walking its wire format.
 
-The library parses in time and memory that are linear in the bytes, but for two things: an empty message in two bytes
-takes as much as its type has fields, and integers can be chosen to collide as the keys of a map.
+The library parses in time and memory linear in the bytes, with two exceptions: an empty message of two bytes takes
+memory for all fields of its type, and integer keys of a map can be chosen to collide.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from store.codecs.refusals import too_much
 from store.codecs.restricted.limits import BASE_BYTES, BYTES_PER_BYTE
 from store.errors import Corrupt
 
-MAX_INTEGER_KEYS = 20_000  # in all maps together; were they to collide, a second's work
-MESSAGE_BYTES, FIELD_BYTES = 64, 16  # what a message takes, and more for each field of its type
-MAX_DEPTH = 100  # of messages in messages, as the library's own
+MAX_INTEGER_KEYS = 20_000  # in all maps together: a second of work if all collide
+MESSAGE_BYTES, FIELD_BYTES = 64, 16  # memory of a message, and of each field of its type
+MAX_DEPTH = 100  # of messages in messages: the library's limit
 
 _VARINT, _FIXED64, _SIZED, _START_GROUP, _END_GROUP, _FIXED32 = range(6)
 _STRING = 9  # FieldDescriptor.TYPE_STRING
 
 
 def check_cost(data: bytes, descriptor: Any) -> None:
-    """Raises: Corrupt: the bytes are no message, or one that takes more than bytes of their number may."""
+    """Raises: Corrupt: the bytes are not a message, or parsing would cost more than their size allows."""
     _Walk(data).run(descriptor)
 
 
@@ -32,7 +32,7 @@ class _Walk:
         self.left = BASE_BYTES + BYTES_PER_BYTE * len(data)
         self.integer_keys = 0
         self.fields: dict[str, dict[int, Any]] = {}  # full name of a type → its fields that are messages
-        self.open: list[tuple[int, Any, bool]] = []  # (where it ends, type or None if unknown, whether a group)
+        self.open: list[tuple[int, Any, bool]] = []  # (end, type or None if unknown, whether it is a group)
 
     def run(self, descriptor: Any) -> None:
         self._enter(len(self.data), descriptor, group=False)
@@ -80,7 +80,7 @@ class _Walk:
             raise too_much("it would take more memory than a message of its size can need")
         options = kind.GetOptions()
         if options.message_set_wire_format:
-            raise too_much("it has a type in the format of message sets, which is not taken from others")
+            raise too_much("it has a type in the message set format, which is not read from foreign records")
         if options.map_entry and kind.fields_by_number[1].type != _STRING:
             self.integer_keys += 1
             if self.integer_keys > MAX_INTEGER_KEYS:
@@ -110,4 +110,4 @@ class _Walk:
 
 
 def _bad() -> Corrupt:
-    return Corrupt("the bytes are no protobuf message: its fields do not end where they should")
+    return Corrupt("the bytes are not a protobuf message: its fields do not end where they should")

@@ -1,1 +1,1 @@
-"""The restricted decoder: the only parser of pickles that somebody else wrote."""
+"""The restricted decoder: the only parser of foreign pickles."""

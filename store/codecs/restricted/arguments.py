@@ -1,7 +1,7 @@
-"""What an allowed class may be given by a stream: a class that is built on one of Python's own could be harmed by it.
+"""Checks the arguments that a stream passes to an allowed class that derives from a standard type.
 
-The constructors of the standard types take anything: a list all addresses of a network, bytes a codec by its name,
-a number a power of ten to compute.
+The constructors of the standard types accept expensive arguments: `list` all addresses of a network, `bytes` the name
+of a codec, a number a power of ten to compute.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from numbers import Rational
 from types import FunctionType
 from typing import Any
 
-from store.classes.shown import size_of as shown_size
+from store.classes.size import size_of as shown_size
 from store.codecs.refusals import does_not_fit, too_much
+from store.codecs.restricted.constructors import is_factory
 from store.codecs.restricted.exceptions import safe_arguments
-from store.codecs.restricted.globals import Global, is_factory, standard
+from store.codecs.restricted.globals import Global, standard
 from store.codecs.restricted.limits import Budget
 
 _GROUPS = (list, tuple, set, frozenset, collections.deque)
 _SEQUENCES = (*_GROUPS, dict, str, bytes, bytearray)
 _GREEDY = (*_SEQUENCES, array.array)
 _PER_ITEM = 64
-MAX_ENUM_VALUE = 100_000  # as text: an enum writes a value that is none of its own into its error
-_MAX_EXPONENT = 10_000  # of a Decimal that an int or a Fraction is made of
+MAX_ENUM_VALUE = 100_000  # characters of its text: an enum quotes an unknown value in its error
+_MAX_EXPONENT = 10_000  # of a Decimal that is converted to an int or a Fraction
 _MAX_DIGITS = 10_000
-_MAX_TEXT = 1 << 24  # of what a class that is a text may write out
+_MAX_TEXT = 1 << 24  # characters of an object that is converted to a subclass of str
 _SLOW_CODECS = ("punycode", "idna")  # take quadratic time
 
-# Base → the exact types of the one argument that its constructor takes from a stream.
+# Base → exact types of the single argument that its constructor accepts from a stream.
 _TAKES: tuple[tuple[type, tuple[type, ...]], ...] = (
     *((base, _SEQUENCES) for base in _GROUPS),
     (dict, (dict, collections.OrderedDict, collections.Counter, collections.defaultdict, list, tuple)),
@@ -48,15 +49,15 @@ _TAKES: tuple[tuple[type, tuple[type, ...]], ...] = (
 def checked_arguments(
     cls: type, args: tuple[Any, ...], budget: Budget, is_class: Callable[[Any], bool]
 ) -> tuple[Any, ...]:
-    """The arguments as the class may have them; `is_class` tells the allowed ones. Raises: Corrupt."""
+    """The arguments, checked; `is_class` recognises allowed classes. Raises: Corrupt."""
     if issubclass(cls, enum.Enum):
         _check_enum(cls, args, budget)
         return args
     if issubclass(cls, BaseException):
         args = safe_arguments(cls, args, budget)
     if _is_array(cls):
-        raise does_not_fit("an array of another class")  # whose memory nobody has filled
-    if not hasattr(cls, "_fields"):  # a named tuple keeps each argument as it is
+        raise does_not_fit("an array of another class")  # its memory would be uninitialised
+    if not hasattr(cls, "_fields"):  # a named tuple keeps its arguments unchanged
         base = next((base for base, _ in _TAKES if issubclass(cls, base)), None)
         if base is not None and not has_own_constructor(cls):
             _check_builtin(base, cls, args, is_class)
@@ -70,7 +71,7 @@ def checked_arguments(
 
 
 def has_own_constructor(cls: type) -> bool:
-    """Whether a class in Python says how it is made of arguments."""
+    """Whether a Python class defines `__new__` or `__init__`."""
     found = (next(vars(base)[name] for base in cls.__mro__ if name in vars(base)) for name in ("__new__", "__init__"))
     return any(
         isinstance(getattr(method, "__func__", method), FunctionType)
@@ -80,14 +81,14 @@ def has_own_constructor(cls: type) -> bool:
 
 
 def _is_of_library(method: Any) -> bool:
-    """Whether it is a constructor of the standard types that are written in Python."""
+    """Whether it is a constructor of a standard type that is written in Python."""
     return method.__module__ in ("collections", "fractions", "pathlib", "pathlib._local", "ipaddress", "_pydecimal")
 
 
 def _check_enum(cls: type[enum.Enum], args: tuple[Any, ...], budget: Budget) -> None:
-    _require(len(args) == 1, "an enum")  # more would make a new class of it
+    _require(len(args) == 1, "an enum")  # more arguments would create a new class
     budget.charge_arguments(args, walked=True)
-    if issubclass(cls, enum.Flag):  # which keeps a member for each value that it was ever asked for
+    if issubclass(cls, enum.Flag):  # a flag keeps a member for each value it was ever called with
         _require(type(args[0]) is int and args[0].bit_length() <= max(64, *map(_bits, cls), 0), "a flag")
         budget.charge(1000)
     if shown_size(args[0]).text > MAX_ENUM_VALUE:
@@ -99,7 +100,7 @@ def _bits(member: enum.Flag) -> int:
 
 
 def _check_builtin(base: type, cls: type, args: tuple[Any, ...], is_class: Callable[[Any], bool]) -> None:
-    """One argument of a closed list of types; a deque has its length beside it, a complex number two parts."""
+    """Accept one argument of a closed list of types; a deque may have a length, a complex number two parts."""
     if issubclass(cls, collections.defaultdict):
         factory = args[0] if args else None
         _require(len(args) < 2 and (factory is None or is_factory(factory) or is_class(factory)), "a defaultdict")
@@ -117,7 +118,7 @@ def _check_builtin(base: type, cls: type, args: tuple[Any, ...], is_class: Calla
 
 
 def _check_standard(cls: type, args: tuple[Any, ...], budget: Budget) -> None:
-    """As the standard type is made that the class is built on, if it has no constructor of its own."""
+    """Check with the constructor of the standard base, if the class has no constructor of its own."""
     found = next(filter(None, (_constructed(base) for base in cls.__mro__)), None)
     if found is None:
         return
@@ -136,7 +137,7 @@ def _constructed(base: type) -> Global | None:
 
 
 def _check_conversions(cls: type, args: tuple[Any, ...]) -> None:
-    """Raises: Corrupt: a power of ten would have to be computed, or a text made of no text."""
+    """Raises: Corrupt: converting the arguments would compute a large power of ten or write a large text."""
     if issubclass(cls, Rational):
         decimal: Any = getattr(sys.modules.get("decimal"), "Decimal", ())
         for arg in args:
@@ -152,7 +153,7 @@ def _check_conversions(cls: type, args: tuple[Any, ...]) -> None:
 
 
 def _claimed(arg: Any) -> int:
-    """What a builtin container would make of it, in bytes: all of a network or an array, so many zeros."""
+    """The memory of a builtin container made of it: all addresses of a network, an array, that many zeros."""
     if isinstance(arg, range):
         return _PER_ITEM * max(0, (arg.stop - arg.start) // arg.step)
     if hasattr(type(arg), "__array_interface__") or isinstance(arg, memoryview):
@@ -165,7 +166,7 @@ def _claimed(arg: Any) -> int:
 
 
 def size_of(value: Any) -> int:
-    """What copying or parsing a value may cost, in bytes: 16 for any object, and what it holds."""
+    """The cost of copying or parsing a value, in bytes: 16 for any object, plus its content."""
     for kind, size in _SIZES:
         if isinstance(value, kind):
             return int(size(value))

@@ -1,7 +1,6 @@
-"""NumPy's arrays and scalars in records of others, made by us of a dtype, a shape and bytes that were all checked.
+"""NumPy arrays and scalars in foreign records, built from a checked dtype, a checked shape and checked bytes.
 
-What NumPy's own functions would do with arguments and states that a stranger chose is not relied upon; none of them
-is called. See `restricted_dtypes` for the dtypes.
+NumPy's own reconstruction functions never get foreign arguments or states. `dtypes.py` builds the dtypes.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from store.codecs.restricted.dtypes import MAX_DIMENSIONS, Dtypes, Plain, check_
 from store.codecs.restricted.limits import Budget
 from store.codecs.restricted.stack import Unbuilt
 
-ARRAY_COST = 500  # bytes that an array or scalar is charged beside its data: making it takes some 5 us
-_LOOKED_AT = 8  # bytes of bools, text or long doubles that are looked at for each that is charged: some 0.5 ns each
+ARRAY_COST = 500  # charged for an array or scalar in addition to its data: making it takes about 5 us
+_LOOKED_AT = 8  # bytes of bools, text or long doubles checked per byte charged: about 0.5 ns each
 
 Array = np.ndarray[Any, Any]
 
@@ -29,7 +28,7 @@ Array = np.ndarray[Any, Any]
 class Arrays:
     """Makes the arrays, scalars and dtypes of one decode.
 
-    `lent` has the buffers beside the pickle, by their ids: the first array on each takes it as it is, without a copy.
+    `lent` has the buffers beside the pickle, by id: the first array on each uses it without a copy.
     """
 
     def __init__(self, budget: Budget, lent: dict[int, Any]) -> None:
@@ -38,7 +37,7 @@ class Arrays:
         self._dtypes = Dtypes(budget)
 
     def dtype(self, kind: Any, align: Any, copy: Any) -> Unbuilt:
-        """`numpy.dtype(kind, False, True)`; its state follows, and it is made of that."""
+        """`numpy.dtype(kind, False, True)`; the dtype is built from the state that follows."""
         if kind is not np.record:
             split(kind)
         if not _is_flag(align) or not _is_flag(copy):
@@ -76,17 +75,17 @@ class Arrays:
         return made
 
     def string_dtype(self, *args: Any) -> Any:
-        """How NumPy 2 writes StringDType, whose arrays are pickled as objects."""
+        """Refuses NumPy 2's StringDType, whose arrays are pickled as objects."""
         raise refused(
             'an array in it has the dtype StringDType, whose text is in Python objects; store it as .astype("U")'
         )
 
     def no_call(self, *args: Any) -> Any:
-        """For names that are values: an array is made as above, and by no call of its class."""
+        """Refuses to call a class of NumPy: arrays are made only by the functions above."""
         raise refused("it calls a class of NumPy's in a way that arrays do not take")
 
     def array(self, dtype: Any, shape: Any, order: str, data: Any) -> Array:
-        """The array on that data, which is neither too little nor too much. Raises: Untrusted, Corrupt."""
+        """The array on that data, whose size must match. Raises: Untrusted, Corrupt."""
         view = memoryview(data)
         if self.bytes_of(dtype, shape) != view.nbytes:
             raise does_not_fit("an array")
@@ -96,7 +95,7 @@ class Arrays:
         return made
 
     def bytes_of(self, dtype: Any, shape: Any) -> int:
-        """What an array of that dtype and shape takes. Raises: Corrupt: there is no such, or it is too large."""
+        """The size of an array of that dtype and shape. Raises: Corrupt: they are invalid, or it is too large."""
         known = self._dtypes.known(dtype)
         if dtype.subdtype is not None or type(shape) is not tuple:
             raise does_not_fit("an array")
@@ -108,7 +107,7 @@ class Arrays:
         return size
 
     def is_class(self, cls: Any) -> bool:
-        """Whether it is the class of plain arrays itself."""
+        """Whether it is `numpy.ndarray` itself."""
         return cls is np.ndarray
 
     def _array_of_state(self, state: Any) -> Array:
@@ -119,11 +118,11 @@ class Arrays:
             raise does_not_fit("an array")
         content = self._as_bytes(data)
         self._budget.charge(len(content))
-        # A copy: what else refers to the bytes must not change when the array does.
+        # A copy: other references to the bytes must not change with the array.
         return self.array(dtype, shape, "F" if is_fortran else "C", bytearray(content))
 
     def _taken(self, buffer: Any) -> Any:
-        """The bytes of a buffer, for one array alone, or never to be changed."""
+        """A buffer for a new array: lent to this array only, or read-only."""
         if type(buffer) is bytes:
             return buffer
         view = PickleBuffer(buffer).raw()
@@ -133,7 +132,7 @@ class Arrays:
         return bytes(view) if view.readonly else bytearray(view)
 
     def _as_bytes(self, data: Any) -> bytes:
-        """The bytes in a pickle; a Python 2 wrote them as text, which `encoding="latin1"` brings back."""
+        """The bytes in a pickle; Python 2 wrote them as str, which `encoding="latin1"` restores."""
         if type(data) is str:
             self._budget.charge(len(data))
             return data.encode("latin-1")
@@ -142,7 +141,7 @@ class Arrays:
         return data
 
     def _look_at(self, data: Any, dtype: Any, known: Plain) -> None:
-        """Raises: Corrupt, Untrusted: the data is of no elements of that dtype."""
+        """Raises: Corrupt, Untrusted: the data does not hold valid elements of that dtype."""
         size = dtype.itemsize
         if len(data) and size and _has_rules(dtype):
             self._budget.charge(len(data) // _LOOKED_AT + 1000 * known.fields)
@@ -150,7 +149,7 @@ class Arrays:
 
 
 def value_of(name: str) -> Any:
-    """What a name of NumPy's stands for on the stack, where only `Arrays` calls it."""
+    """The object on the stack for a name of NumPy; only `Arrays` calls it."""
     found = np.bool_ if name == "bool" else getattr(np, name, None)
     return _FUNCTIONS[name] if found is None else found
 
@@ -168,12 +167,12 @@ _FUNCTIONS = {
 
 
 def _has_rules(dtype: Any) -> bool:
-    """Whether not all bytes are elements of it."""
+    """Whether some byte patterns are not valid elements."""
     return dtype.kind in "bUV" or dtype.itemsize > 8
 
 
 def _index(value: Any) -> int:
-    """A size or an axis. Raises: Corrupt: it is none."""
+    """A size or an axis. Raises: Corrupt: it is not an int, or negative."""
     if type(value) is not int or value < 0:
         raise does_not_fit("an array")
     return value

@@ -1,8 +1,8 @@
-"""The dtypes in records of others: the state that a pickle gives a dtype, read by us, and the dtype built anew.
+"""Builds the dtypes in foreign records from their pickled state, without `dtype.__setstate__`.
 
-`dtype.__setstate__` never sees it: given a field beyond its element, or one of objects that claims to be none, it
-makes dtypes that crash the interpreter. A state becomes a description (see `numpy_dtype`), the dtype is built from
-that, and compared with what the state says of its size, its alignment and its flags.
+Given a field outside of its element, or an object field that claims to be plain, `__setstate__` makes dtypes that
+crash the interpreter. Here a state becomes a description (see `codecs/numpy/dtype.py`), and the dtype built from that
+is compared with the size, alignment and flags in the state.
 
 The states are those of NumPy 1 and 2: `dtype.__reduce__`, in NumPy's sources array_descr_setstate in descriptor.c.
 """
@@ -21,8 +21,8 @@ from store.codecs.restricted.limits import Budget
 from store.errors import Corrupt
 
 MAX_DEPTH = 8  # of dtypes in dtypes
-MAX_DIMENSIONS = 32  # NumPy 1's; those of fields are added to the array's
-FIELD_COST = 400  # bytes that a field is charged: describing, building and checking it takes some 4 us
+MAX_DIMENSIONS = 32  # limit of NumPy 1; dimensions of fields are added to those of the array
+FIELD_COST = 400  # charged for a field: describing, building and checking it takes about 4 us
 
 LONG = np.dtype("g")
 NATIVE = "<" if sys.byteorder == "little" else ">"
@@ -31,16 +31,11 @@ _SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8), "c": 
 _UNITS = ("generic", "Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
 _KIND = re.compile(r"(?P<letter>[A-Za-z])(?P<size>[0-9]{1,10})", re.ASCII)
 _ALIGNED = 0x80
-_SAME_FLAGS = (
-    _ALIGNED | 0x07
-)  # and objects, kept as a list, pointers; how NumPy goes about it varies with its version
+_SAME_FLAGS = _ALIGNED | 0x07  # flags that NumPy sets differently in its versions: objects, kept as a list, pointers
 
 
 class Plain(NamedTuple):
-    """A dtype as `numpy_dtype` describes it, and how large it is.
-
-    `fields` counts those of all levels, `depth` the levels, `dimensions` those that subarrays add to an array's.
-    """
+    """The description of a dtype; the number of its fields at all levels, levels, and dimensions of subarrays."""
 
     description: Any
     fields: int = 1
@@ -49,7 +44,7 @@ class Plain(NamedTuple):
 
 
 class State(NamedTuple):
-    """What a pickle says of a dtype."""
+    """The state of a dtype in a pickle."""
 
     order: Any
     subarray: Any
@@ -62,14 +57,14 @@ class State(NamedTuple):
 
 
 class Dtypes:
-    """Builds the dtypes of one decode, and knows them again: no other becomes a part of one, or an array's."""
+    """Builds and remembers the dtypes of one decode: only these may be used in arrays and other dtypes."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._known: dict[int, tuple[np.dtype[Any], Plain]] = {}  # by id; the dtype, so that its id stays its own
+        self._known: dict[int, tuple[np.dtype[Any], Plain]] = {}  # by id; keeping the dtype prevents reuse of its id
 
     def known(self, dtype: Any) -> Plain:
-        """What is known of a dtype that was built here. Raises: Corrupt: it was not."""
+        """The description of a dtype that was built here. Raises: Corrupt: it was not."""
         found = self._known.get(id(dtype))
         if found is None:
             raise does_not_fit("an array")
@@ -85,7 +80,7 @@ class Dtypes:
         try:
             made = numpy_dtype.build(found.description)
             numpy_dtype.check_layout(made)
-        except (ValueError, TypeError, OverflowError):  # which quote it
+        except (ValueError, TypeError, OverflowError):  # their messages quote the description
             raise does_not_fit("a dtype") from None
         _compare(made, read)
         self._known[id(made)] = made, found
@@ -150,7 +145,7 @@ class Dtypes:
 
 
 def split(kind: Any) -> tuple[str, int]:
-    """Letter and size of a dtype's text. Raises: Untrusted: it is no plain kind. Corrupt: it is no such text."""
+    """(letter, size) of a dtype's str. Raises: Untrusted: not a plain kind. Corrupt: not such a str."""
     found = _KIND.fullmatch(kind) if type(kind) is str else None
     if found is None:
         raise does_not_fit("a dtype")
@@ -160,7 +155,7 @@ def split(kind: Any) -> tuple[str, int]:
     if letter in "fc" and size > _SIZES[letter][-1]:
         _check_long(letter, size)
     elif letter not in "SUV" and size not in _SIZES.get(letter, ()):
-        raise refused(f"an array in it has elements of the kind {kind!r}, which is none of plain numbers or text")
+        raise refused(f"an array in it has elements of the kind {kind!r}, which is not plain numbers or text")
     return letter, size
 
 
@@ -173,7 +168,7 @@ def _check_long(letter: str, size: int) -> None:
 
 
 def _simple(letter: str, size: int, state: State) -> str:
-    """The description of a dtype without parts. Raises: Corrupt."""
+    """The description of a dtype without fields or subarray. Raises: Corrupt."""
     in_bytes = size * 4 if letter == "U" else size
     has_order = letter not in "SVb" and (in_bytes > 1 or letter == "U")
     if state.order not in (("<", ">") if has_order else ("|",)):
@@ -204,7 +199,7 @@ def _unit(metadata: Any) -> str:
 
 
 def _read(state: Any) -> State:
-    """The parts of a state. Raises: Untrusted, Corrupt: it is none, or has what a dtype made here would lose."""
+    """The parts of a state. Raises: Untrusted, Corrupt: it is invalid, or a dtype made here would lose a part."""
     if not (_is_tuple(state, 8) and state[0] == 3) and not (_is_tuple(state, 9) and state[0] == 4):
         raise does_not_fit("a dtype")
     if not all(type(state[index]) is int for index in (0, 5, 6, 7)):
@@ -217,7 +212,7 @@ def _read(state: Any) -> State:
 
 
 def _compare(made: np.dtype[Any], state: State) -> None:
-    """Nothing. Raises: Corrupt: the dtype is another one than its state says."""
+    """Raises: Corrupt: the dtype differs from its state."""
     if (
         state.size not in (-1, made.itemsize)
         or state.alignment not in (-1, made.alignment)
@@ -231,15 +226,15 @@ def _is_tuple(value: Any, size: int) -> bool:
 
 
 def _is_same(one: Any, other: tuple[Any, ...]) -> bool:
-    """Whether two entries for a field say the same; a field is there under its name and its title."""
+    """Whether two entries for a field are equal; a field is listed by name and by title."""
     return one is other or (_is_tuple(one, 3) and one[0] is other[0] and type(one[1]) is int and one[1:] == other[1:])
 
 
-# -- what an array holds
+# -- the content of an array
 
 
 def check_content(rows: np.ndarray[Any, np.dtype[np.uint8]], dtype: np.dtype[Any]) -> None:
-    """Nothing. `rows`: the bytes of elements, one each. Raises: Corrupt, Untrusted: some are not of that dtype."""
+    """Check elements, one per row of bytes. Raises: Corrupt, Untrusted: some do not fit the dtype."""
     try:
         numpy_dtype.check_content(rows, dtype)
     except ValueError as exc:
@@ -250,10 +245,10 @@ def check_content(rows: np.ndarray[Any, np.dtype[np.uint8]], dtype: np.dtype[Any
 
 
 def _check_long_content(rows: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """A pickle does not say whose long doubles it has: those of other platforms of the same size look unlike these.
+    """Recognise long doubles of another platform with the same size, since a pickle does not name the platform.
 
-    x87: 8 bytes with the leading bit of the number, 2 of exponent and sign, the rest whatever was in memory. A number
-    of IEEE's with few digits is a zero here, and has its exponent in the rest: zeros alone, with that, are not ours.
+    x87: 8 bytes with the leading bit of the number, 2 of exponent and sign, the rest is undefined. An IEEE number
+    with few digits looks like an x87 zero whose rest holds the exponent: data with only such zeros is not x87.
     """
     digits = np.ascontiguousarray(rows[:, :8]).view("<u8")[:, 0]
     exponent = np.ascontiguousarray(rows[:, 8:10]).view("<u2")[:, 0] & 0x7FFF

@@ -1,7 +1,7 @@
-"""Exceptions that somebody else wrote: what their C types leave out, and what showing them would run or take.
+"""Exceptions in foreign records: adds the checks that their C types lack, and drops what is unsafe to show.
 
-`traceback` imports the module that an `ImportError` names, to look for the name that it has in `name_from` (3.12),
-lists the attributes of an `AttributeError`'s `obj`, and writes as many carets as a `SyntaxError` says.
+`traceback` imports the module that an `ImportError` names to look for the name in `name_from` (3.12), lists the
+attributes of the `obj` of an `AttributeError`, and writes as many carets as a `SyntaxError` says.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from store.errors import Corrupt
 
 MAX_OFFSET = 10_000  # of a SyntaxError in its line
 MAX_LINE_NUMBER = 1 << 31
-_TEXTS = {  # class → fields of its C type that are texts, or None
+_TEXTS = {  # class → fields of its C type that are str or None
     ImportError: ("name", "path"), NameError: ("name",), AttributeError: ("name",), SyntaxError: ("filename", "text"),
 }  # fmt: skip
 _FIELDS = (*_TEXTS, OSError, UnicodeError, StopIteration, SystemExit, BaseExceptionGroup)
 
 
 def safe_arguments(cls: type, args: tuple[Any, ...], budget: Budget) -> tuple[Any, ...]:
-    """The arguments of an exception, without what would make its traceback endless. Raises: Corrupt."""
-    if issubclass(cls, UnicodeError):  # a negative position reads memory before the text when it is printed
+    """The arguments of an exception, without those that make its traceback endless. Raises: Corrupt."""
+    if issubclass(cls, UnicodeError):  # printing it with a negative position reads memory before the text
         _require(all(number >= 0 for number in args if isinstance(number, int)), "UnicodeError")
-    if issubclass(cls, BaseExceptionGroup):  # takes any sequence, a range of billions too
+    if issubclass(cls, BaseExceptionGroup):  # accepts any sequence, even a range of billions
         _require(all(type(arg) in (str, list, tuple) for arg in args), "ExceptionGroup")
     if issubclass(cls, OSError) and args:  # its number is looked up in a dict
         budget.charge_arguments(args[:1])
@@ -35,27 +35,27 @@ def safe_arguments(cls: type, args: tuple[Any, ...], budget: Budget) -> tuple[An
 
 
 def _place(place: Any) -> Any:
-    """(file, line, offset, text, end line, end offset) of a SyntaxError, none out of all proportion."""
+    """(file, line, offset, text, end line, end offset) of a SyntaxError, with numbers of sensible size."""
     if type(place) not in (tuple, list):
-        return place  # the class says what is wrong with it
+        return place  # the class raises its own error
     _require(len(place) <= 7, "SyntaxError")
     file, text = place[0:1], place[3:4]
     _require(all(type(part) in (str, bytes, type(None)) for part in (*file, *text)), "SyntaxError")
     numbers = {1: MAX_LINE_NUMBER, 2: MAX_OFFSET, 4: MAX_LINE_NUMBER, 5: MAX_OFFSET}
     return tuple(
         part if index not in numbers or (type(part) is int and -2 < part <= numbers[index]) else None
-        for index, part in enumerate(place[:6])  # what 3.14 adds is the source, or leads to a file
+        for index, part in enumerate(place[:6])  # 3.14 adds the source, or a path to it
     )
 
 
 def set_state(target: BaseException, state: dict[str, Any]) -> None:
-    """Give an exception the attributes of its state, but for those that showing it would act on. Raises: Corrupt."""
+    """Set the attributes in the state of an exception, except those that are unsafe to show. Raises: Corrupt."""
     own = own_dict(target)
     if own is None:
         raise Corrupt("an exception in it has no attributes")
     for name, value in state.items():
         if name == "__notes__":
-            if type(value) is list:  # else it is looped over: a range of billions too
+            if type(value) is list:  # any other type is iterated, even a range of billions
                 own[name] = value
         elif name.startswith("__"):
             raise Corrupt("it sets a special attribute of an exception")
@@ -66,7 +66,7 @@ def set_state(target: BaseException, state: dict[str, Any]) -> None:
 
 
 def _fields_of(cls: type) -> set[str]:
-    """What the C types keep outside of the dict, in any Python."""
+    """The fields that C types keep outside of `__dict__`, in all Pythons."""
     found = {"args"}
     for base in _FIELDS:
         if issubclass(cls, base):
@@ -79,9 +79,9 @@ def _fields_of(cls: type) -> set[str]:
 
 
 def _set_field(target: BaseException, name: str, value: Any) -> None:
-    """Set a field that pickles of exceptions have; others come by their arguments, and are dropped here."""
+    """Set a field that pickles of exceptions hold; the other fields come from the arguments and are dropped here."""
     if name == "args":
-        if type(value) is not tuple:  # it takes any sequence, a range of billions too
+        if type(value) is not tuple:  # it accepts any sequence, even a range of billions
             raise Corrupt("an exception's arguments are not a tuple")
         BaseException.args.__set__(target, value)  # type: ignore[attr-defined]
         return

@@ -1,8 +1,8 @@
-"""The globals that plain data needs, and what may be called of them, with arguments that are checked.
+"""The table of globals that plain data needs, with the constructors that replace calling them.
 
-A pair (module, qualified name) is looked up here exactly; nothing is ever imported because a stream says so.
-Each entry is the object itself, as a value, and the constructor that stands in for calling it: ours, with the
-checks that the C types leave out. An entry without one can be loaded and not called.
+A pair (module, qualified name) is looked up here exactly; a stream cannot cause the import of any other module. Each
+entry is the object itself and the constructor to use for a call, which makes the checks that the C types lack. An
+entry without a constructor can be loaded but not called.
 """
 
 from __future__ import annotations
@@ -10,27 +10,32 @@ from __future__ import annotations
 import builtins
 import collections
 import datetime
-from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 from store.classes.allowlist import Allowed
 from store.classes.moved import other_names
-from store.codecs.refusals import does_not_fit, install, not_installed
-
-Construct = Callable[..., Any] | str
-
-_TEXT_LIMIT = 100_000  # characters of a Decimal
-_FRACTION_LIMIT = 10_000  # characters of a Fraction: it is reduced in quadratic time
-_FRACTION_BITS = 1 << 15
+from store.codecs.refusals import install, not_installed
+from store.codecs.restricted.constructors import (
+    BUILTINS,
+    COLLECTIONS,
+    COSTS,
+    DATETIME,
+    Construct,
+    address_maker,
+    make_decimal,
+    make_fraction,
+    make_latin_1,
+    make_zone,
+    path_maker,
+)
 
 
 class Global(NamedTuple):
-    """An object that a stream may name, and what calling it means; None: it may not be called.
+    """An object that a stream may name, and the constructor to use for a call; None: it may not be called.
 
-    A construct that is a text names a method of the machine, or of its `arrays`: what it does must be charged. `cost`
-    is what a call is charged beside the usual, in bytes (see `restricted_limits`), and `factor` what each byte of the
-    arguments is.
+    A `construct` that is a str names a method of `Objects`, or of its `arrays`, which charges its work. `cost` is the
+    additional charge for a call in bytes (see `limits.py`), `factor` the charge for each byte of the arguments.
     """
 
     value: Any
@@ -53,7 +58,7 @@ def standard(module: str, name: str) -> Global | None:
 
 
 def classes_of(allow: Allowed) -> set[type]:
-    """The classes whose instances may be given state: arrays are made by us alone, whatever is allowed."""
+    """The classes whose instances may get state by BUILD; never those of NumPy, even if allowed."""
     return {cls for cls in allow.values() if (cls.__module__, cls.__qualname__) not in _OF_NUMPY}
 
 
@@ -68,19 +73,19 @@ _VALUES = (
 
 @cache
 def _fixed() -> dict[tuple[str, str], Global]:
-    """The modules that every program has loaded."""
+    """The entries of modules that every program has loaded."""
     table = {("builtins", name): Global(getattr(builtins, name)) for name in _VALUES.split()}
-    for name, construct in _BUILTINS.items():
+    for name, construct in BUILTINS.items():
         table["builtins", name] = Global(getattr(builtins, name), construct)
     for name, value in vars(builtins).items():
         if isinstance(value, type) and issubclass(value, BaseException):
             table["builtins", value.__name__] = Global(value, value)
             table["builtins", name] = Global(value, value)
-    for name, construct in _COLLECTIONS.items():
-        table["collections", name] = Global(getattr(collections, name), construct, _COSTS.get(name, 0))
-    for name, construct in _DATETIME.items():
+    for name, construct in COLLECTIONS.items():
+        table["collections", name] = Global(getattr(collections, name), construct, COSTS.get(name, 0))
+    for name, construct in DATETIME.items():
         table["datetime", name] = Global(getattr(datetime, name), construct)
-    table["_codecs", "encode"] = Global(_latin_1, _latin_1)
+    table["_codecs", "encode"] = Global(make_latin_1, make_latin_1)
     return table
 
 
@@ -89,32 +94,32 @@ _LATE = {"decimal", "fractions", "ipaddress", "pathlib", "uuid", "zoneinfo"}
 
 @cache
 def _late(module: str) -> dict[str, Global]:
-    """The modules of the standard library that are imported when a record needs one of them."""
+    """The entries of a standard module that is imported when a record needs it."""
     if module == "decimal":
         from decimal import Decimal
 
-        return {"Decimal": Global(Decimal, lambda text: Decimal(_text(text, _TEXT_LIMIT)), factor=2)}
+        return {"Decimal": Global(Decimal, make_decimal, factor=2)}
     if module == "fractions":
         from fractions import Fraction
 
-        return {"Fraction": Global(Fraction, _fraction, factor=16)}
+        return {"Fraction": Global(Fraction, make_fraction, factor=16)}
     if module == "ipaddress":
         import ipaddress
 
         names = [f"IPv{version}{kind}" for version in "46" for kind in ("Address", "Interface", "Network")]
-        return {name: Global(cls, _address(cls), 400) for name in names for cls in [getattr(ipaddress, name)]}
+        return {name: Global(cls, address_maker(cls), 400) for name in names for cls in [getattr(ipaddress, name)]}
     if module == "pathlib":
         import pathlib
 
         names = ["PurePath", "PurePosixPath", "PureWindowsPath", "Path", "PosixPath", "WindowsPath"]
-        return {name: Global(cls, _path(cls), 400, 16) for name in names for cls in [getattr(pathlib, name)]}
+        return {name: Global(cls, path_maker(cls), 400, 16) for name in names for cls in [getattr(pathlib, name)]}
     if module == "uuid":
         from uuid import UUID
 
         return {"UUID": Global(UUID)}  # made by NEWOBJ and BUILD
     from zoneinfo import ZoneInfo
 
-    return {"ZoneInfo": Global(ZoneInfo), "ZoneInfo._unpickle": Global(make_zone, make_zone, _COSTS["ZoneInfo"])}
+    return {"ZoneInfo": Global(ZoneInfo), "ZoneInfo._unpickle": Global(make_zone, make_zone, COSTS["ZoneInfo"])}
 
 
 _CORE = [f"numpy.{core}.{module}" for core in ("core", "_core") for module in ("multiarray", "numeric")]
@@ -134,7 +139,7 @@ _OF_NUMPY: dict[tuple[str, str], str] = {
 
 @cache
 def _array(name: str, construct: str) -> Global:
-    """A name that arrays, their scalars and dtypes take. Raises: ClassNotFound: NumPy is not installed."""
+    """The entry of a NumPy name. Raises: ClassNotFound: NumPy is not installed."""
     distribution = not_installed("numpy")
     if distribution is not None:
         raise install(f"numpy.{name}", distribution)
@@ -143,170 +148,13 @@ def _array(name: str, construct: str) -> Global:
     return Global(value_of(name), construct)
 
 
-# -- constructors: each raises Corrupt, TypeError, ValueError or OverflowError for arguments that do not fit
-
-
-def _require(condition: bool, what: str) -> None:
-    if not condition:
-        raise does_not_fit(what)
-
-
-def _text(value: Any, limit: int) -> str:
-    _require(type(value) is str and len(value) <= limit, "a text")
-    return value  # type: ignore[no-any-return]
-
-
-def _all_of(kind: type, values: tuple[Any, ...], what: str) -> None:
-    _require(all(type(value) is kind for value in values), what)
-
-
-def _latin_1(text: Any, encoding: Any = "") -> bytes:
-    """How protocols 0 to 2 write bytes; no other encoding may be asked for."""
-    _require(type(text) is str and encoding in ("latin1", "latin-1"), "bytes")
-    return text.encode("latin-1")  # type: ignore[no-any-return]
-
-
-def _bytes(*args: Any) -> bytes:
-    _require(not args, "bytes")
-    return b""
-
-
-def _bytearray(*args: Any) -> bytearray:
-    if len(args) == 2:
-        return bytearray(_latin_1(*args))
-    _require(not args or (len(args) == 1 and type(args[0]) is bytes), "bytearray")
-    return bytearray(*args)
-
-
-def _complex(real: Any, imag: Any) -> complex:
-    _require(all(type(part) in (int, float) for part in (real, imag)), "complex")
-    return complex(real, imag)
-
-
-def _range(*args: Any) -> range:
-    _all_of(int, args, "range")
-    return range(*args)
-
-
-def _slice(start: Any, stop: Any, step: Any) -> slice:
-    return slice(start, stop, step)
-
-
-def _type(value: Any) -> Any:
-    """How pickle writes the types of None, NotImplemented and Ellipsis."""
-    _require(value is None or value is NotImplemented or value is Ellipsis, "type")
-    return type(value)
-
-
-def is_factory(factory: Any) -> bool:
-    """Whether a defaultdict may call it: it makes something empty, without arguments."""
-    return any(factory is known for known in _FACTORIES)
-
-
-_FACTORIES = (
-    list, dict, set, tuple, frozenset, int, float, complex, bool, str, bytes, bytearray, object,
-    collections.OrderedDict, collections.Counter, collections.deque, collections.defaultdict,
-)  # fmt: skip
-
-
-def _date(packed: Any) -> datetime.date:
-    """From the four bytes that `date` packs itself into; the C type checks only the month."""
-    packed = _packed(packed, 4)
-    return datetime.date(packed[0] << 8 | packed[1], packed[2], packed[3])
-
-
-def _time(packed: Any, zone: Any = None) -> datetime.time:
-    packed = _packed(packed, 6)
-    _require(_is_zone(zone), "time")
-    return datetime.time(
-        packed[0] & 0x7F, packed[1], packed[2], int.from_bytes(packed[3:6], "big"), zone, fold=packed[0] >> 7
-    )
-
-
-def _datetime(packed: Any, zone: Any = None) -> datetime.datetime:
-    packed = _packed(packed, 10)
-    _require(_is_zone(zone), "datetime")
-    return datetime.datetime(
-        packed[0] << 8 | packed[1], packed[2] & 0x7F, packed[3], packed[4], packed[5], packed[6],
-        int.from_bytes(packed[7:10], "big"), zone, fold=packed[2] >> 7,
-    )  # fmt: skip
-
-
-def _packed(value: Any, size: int) -> bytes:
-    """The bytes of a date or time; a Python 2 wrote them as text, which `encoding="latin1"` brings back."""
-    if type(value) is str and len(value) == size:
-        value = value.encode("latin-1")
-    _require(type(value) is bytes and len(value) == size, "a date or time")
-    return value  # type: ignore[no-any-return]
-
-
-def _is_zone(zone: Any) -> bool:
-    return zone is None or isinstance(zone, datetime.tzinfo)
-
-
-def _timedelta(*args: Any) -> datetime.timedelta:
-    _all_of(int, args, "timedelta")
-    return datetime.timedelta(*args)
-
-
-def _timezone(offset: Any, *name: Any) -> datetime.timezone:
-    _require(type(offset) is datetime.timedelta and len(name) <= 1, "timezone")
-    _all_of(str, name, "timezone")
-    return datetime.timezone(offset, *name)
-
-
-def _fraction(*args: Any) -> Any:
-    from fractions import Fraction
-
-    if len(args) == 1:
-        text = _text(args[0], _FRACTION_LIMIT)
-        _require("e" not in text and "E" not in text, "Fraction")  # an exponent is a power to compute
-        return Fraction(text)
-    _all_of(int, args, "Fraction")
-    _require(len(args) == 2, "Fraction")
-    _require(all(number.bit_length() <= _FRACTION_BITS for number in args), "Fraction")
-    return Fraction(*args)
-
-
-def _address(cls: Any) -> Construct:
-    """Addresses write themselves as numbers, interfaces and networks as text."""
-    return lambda value: cls(value if type(value) is int else _text(value, 200))
-
-
-def _path(cls: Any) -> Construct:
-    def construct(*parts: Any) -> Any:
-        _all_of(str, parts, cls.__name__)
-        return cls(*parts)
-
-    return construct
-
-
-def make_zone(key: Any, from_cache: Any) -> Any:
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(_text(key, 200)) if from_cache else ZoneInfo.no_cache(_text(key, 200))
-
-
-_BUILTINS: dict[str, Construct] = {
-    "bytes": _bytes, "bytearray": _bytearray, "complex": _complex, "range": _range, "slice": _slice, "type": _type,
-    "set": "make_set", "frozenset": "make_frozenset",
-}  # fmt: skip
-_COLLECTIONS: dict[str, Construct] = {
-    "OrderedDict": "make_ordered", "Counter": "make_counter", "deque": "make_deque", "defaultdict": "make_default",
-}  # fmt: skip
-_COSTS = {"deque": 640, "ZoneInfo": 24_000}  # a block of 64 places; a table read from a file
-_DATETIME: dict[str, Construct] = {
-    "date": _date, "time": _time, "datetime": _datetime, "timedelta": _timedelta, "timezone": _timezone,
-}  # fmt: skip
-
-
 def _reconstructor(*args: Any) -> Any:
-    """Stands for `copyreg._reconstructor` on the stack, where only `Objects.reconstruct` can be meant."""
+    """Represents `copyreg._reconstructor` on the stack; calls go to `Objects.reconstruct`."""
     raise TypeError("this is a name, not a function")
 
 
 def _getattr(*args: Any) -> Any:
-    """Stands for `getattr` on the stack, where only `Objects.attribute` can be meant."""
+    """Represents `getattr` on the stack; calls go to `Objects.attribute`."""
     raise TypeError("this is a name, not a function")
 
 

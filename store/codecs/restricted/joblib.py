@@ -1,8 +1,8 @@
-"""The restricted decoder for what joblib writes: a pickle in which the bytes of each array stand as they are.
+"""The restricted decoder for files of joblib: a pickle with the raw bytes of arrays between its opcodes.
 
-joblib puts a `NumpyArrayWrapper` in the place of an array: subclass, shape, order and dtype. After the opcode that
-gives it its state, and outside of any frame, follow the length of a padding in one byte and the padding (since
-joblib 1.2), and the array's data. Format: https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py
+joblib replaces an array by a `NumpyArrayWrapper` with subclass, shape, order and dtype. After the BUILD opcode of the
+wrapper, and outside of any frame, follow one byte with the length of a padding and the padding (since joblib 1.2),
+and then the data of the array. Format: https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ALIGNMENT = "numpy_array_alignment_bytes"
 
 
 class NumpyArrayWrapper:
-    """Stands for the class of joblib, of which nothing is made."""
+    """Represents the class of joblib; it has no instances here."""
 
 
 class Memmap:
-    """Stands for `numpy.memmap`, of which joblib keeps the array alone."""
+    """Represents `numpy.memmap`; joblib stores only its array."""
 
 
 _NAMES = {
@@ -39,7 +39,7 @@ _NAMES = {
 
 
 def _read_array(machine: Machine, state: Any) -> Any:
-    """The array of a wrapper's state and of the bytes that follow. Raises: Untrusted, Corrupt."""
+    """The array, from a wrapper's state and the bytes that follow it. Raises: Untrusted, Corrupt."""
     objects, reader = machine.objects, machine.reader
     if type(state) is not dict or state.keys() - {_ALIGNMENT} != _FIELDS:
         raise does_not_fit("an array")
@@ -57,7 +57,7 @@ def _read_array(machine: Machine, state: Any) -> Any:
 
 
 class RestrictedJoblib:
-    """The part of the codec joblib that decodes with restraint, for which joblib need not be installed."""
+    """The restricted decoder of the codec joblib; it does not need joblib."""
 
     name = "joblib"
     protocols = range(6)

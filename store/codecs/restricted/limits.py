@@ -1,7 +1,7 @@
-"""What a restricted decode may cost: one budget, in bytes, for memory and for work alike.
+"""The cost limit of a restricted decode: one budget, in bytes, for memory and for work.
 
-Every step of the decoder charges what it allocates, or what it makes Python do, so that neither a few bytes
-that ask for gigabytes nor a few that ask for hours get them. A charged byte stands for about 12 ns of work.
+Every step of the decoder charges the memory and the work it causes, so that a few bytes can take neither gigabytes
+nor hours. One charged byte stands for about 12 ns of work.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from store.classes.attributes import attributes_of
 from store.codecs.refusals import too_much
 
 BASE_BYTES = 128 * 1024 * 1024
-BYTES_PER_BYTE = 32  # what plain data takes in memory for each byte of pickle, generously
-HASH_STEP = 32  # what hashing or comparing one item of a key is charged
-WALK_STEP = 192  # what looking at one part of a key is charged, where its parts can change
-MAX_DEPTH = 100  # of tuples in tuples: hashing them recurses in C without a check
-MAX_COLLISIONS = 256  # keys of one hash in one container; each new one is compared with all of them
-MAX_NESTING = 500  # of containers that CPython takes apart by recursion; 1,300 fill a stack of 256 KB
+BYTES_PER_BYTE = 32  # memory of plain data for each byte of pickle, with a wide margin
+HASH_STEP = 32  # charge for hashing or comparing one item of a key
+WALK_STEP = 192  # charge for visiting one part of a key whose parts can change
+MAX_DEPTH = 100  # of nested tuples: hashing recurses in C without a check
+MAX_COLLISIONS = 256  # keys with the same hash in one container; each new key is compared with all of them
+MAX_NESTING = 500  # of containers that CPython destroys by recursion; 1,300 fill a stack of 256 KB
 MODULUS = 2**61 - 1  # integers below it never share a hash (sys.hash_info.modulus)
 
-MAX_UNFOLDED = 1 << 32  # as `shown.size_of` counts, where what the stream holds several times counts as often
+MAX_UNFOLDED = 1 << 32  # as counted by `size_of`: an object that is held several times counts each time
 UNFOLDED_PER_BYTE = 4096  # of the stream
 
 _TIMED = 10_000  # entries of a container from which filling it is timed
 _PIECE = 128  # entries filled between two looks at the clock
-_SECONDS = 1.0  # of processor time that filling large containers may take, and so much more per entry:
-_SECONDS_PER_ENTRY = 20e-6  # some 30 times what it takes
+_SECONDS = 1.0  # of processor time for filling large containers, plus for each entry:
+_SECONDS_PER_ENTRY = 20e-6  # about 30 times the usual
 
 _SCALARS = frozenset({bool, type(None), float, complex})
 _UNHASHABLE = (list, dict, set, bytearray, collections.deque)
-# Neither has the "trashcan" by which CPython bounds the recursion of its destructors (Objects/object.c).
+# These lack the "trashcan" with which CPython bounds the recursion of destructors (Objects/object.c).
 _WITHOUT_TRASHCAN = (collections.defaultdict, collections.deque, slice, BaseException)
-# 3.13 bounds it for no container before 10,000 levels; 3.14 looks at the stack.
+# 3.13 bounds no container below 10,000 levels; 3.14 checks the stack.
 _RECURSIVE: tuple[type, ...] = (object,) if sys.version_info[:2] == (3, 13) else _WITHOUT_TRASHCAN
 _LEAVES = frozenset({str, bytes, int, float, complex, bool, type(None)})
 
@@ -47,20 +47,22 @@ class Budget:
     def __init__(self) -> None:
         self.left = BASE_BYTES
         self.size = 0  # bytes of the stream
-        self._groups: dict[int, tuple[Any, int, int, bool]] = {}  # id → a tuple or frozenset, say, and its weight
-        self._hashes: dict[int, tuple[Any, dict[int, int]]] = {}  # id → a container, how often each hash occurs
+        self._groups: dict[int, tuple[Any, int, int, bool]] = {}  # id → (a tuple or frozenset, and its weight)
+        self._hashes: dict[
+            int, tuple[Any, dict[int, int]]
+        ] = {}  # id → (a container, how often each hash occurs in it)
         self._nested: dict[int, list[Any]] = {}  # id → [a container, its height, whether it is inside another]
         self._grown_late = 0
         self._seconds = 0.0  # spent on filling large containers
         self._entries = 0  # put into them
 
     def grow(self, size: int) -> None:
-        """So many bytes of the stream are there."""
+        """Note that `size` more bytes of the stream were read."""
         self.size += size
         self.left += size * BYTES_PER_BYTE
 
     def renew(self) -> None:
-        """The next pickle of a file begins: what the last ones took is the program's by now."""
+        """The next pickle of a file begins: memory of the earlier values belongs to the program."""
         self.left = max(self.left, BASE_BYTES)
 
     def charge(self, size: int) -> None:
@@ -72,7 +74,7 @@ class Budget:
     # -- keys
 
     def track(self, group: Sequence[Any] | frozenset[Any]) -> None:
-        """Note how deep a new tuple or frozenset is, and what hashing it costs."""
+        """Note the depth of a new tuple or frozenset, and the cost of hashing it."""
         items = _items_of(group)
         depth, work, changing = 1, 1 + len(items), False
         for item in items:
@@ -86,18 +88,18 @@ class Budget:
             self._groups[id(group)] = group, depth, work, changing
 
     def weigh_as(self, item: Any, work: int) -> None:
-        """Note what hashing or comparing a new object costs, where its type does not tell."""
+        """Note the cost of hashing or comparing a new object, if its type does not determine it."""
         self.charge(300)
         self._groups[id(item)] = item, 1, work, False
 
     def charge_key(self, container: Any, key: Any) -> None:
-        """A key is about to be hashed, and compared with those of its hash that are there.
+        """Charge a key before it is hashed, and compared with those of the same hash in the container.
 
         Raises:
             Corrupt: too costly. TypeError: it cannot be hashed.
         """
         kind = type(key)
-        if kind is str or kind is bytes:  # hashed with a secret; equal ones are compared to the end
+        if kind is str or kind is bytes:  # the hash is randomised; equal keys are compared to the end
             self.left -= HASH_STEP + len(key) // 64
         elif kind is bool or key is None or (kind is int and -MODULUS < key < MODULUS):  # too few to collide
             self.left -= HASH_STEP
@@ -107,7 +109,7 @@ class Budget:
             self.charge(0)
 
     def _charge_chosen(self, container: Any, key: Any) -> None:
-        """A key whose hash its author can choose."""
+        """Charge a key whose hash the author of the record can choose."""
         _, work, changing = self._weigh(key)
         if changing:
             work = self._walk(key)
@@ -123,7 +125,7 @@ class Budget:
         self.charge(HASH_STEP * work * same + 96)
 
     def charge_arguments(self, args: Iterable[Any], *, walked: bool = False) -> None:
-        """A class of the program may hash what it is given; `walked`: objects whose state changed are looked at."""
+        """Charge arguments that a class of the program may hash; `walked`: visit objects whose state can change."""
         for arg in args:
             items = arg if type(arg) in (list, collections.deque) else (arg,)
             self.charge(sum(HASH_STEP * self._work(item, walked) for item in items if not _is_light(item)))
@@ -135,7 +137,7 @@ class Budget:
         return work
 
     def forget(self, container: Any) -> None:
-        """The container is no longer filled, and need not be kept."""
+        """Drop the notes on a container that is complete."""
         self._hashes.pop(id(container), None)
 
     def _weigh(self, item: Any) -> tuple[int, int, bool]:
@@ -149,9 +151,9 @@ class Budget:
         return (0, 1, not isinstance(item, _UNHASHABLE)) if noted is None else noted[1:]
 
     def _walk(self, key: Any) -> int:
-        """The work of hashing a key with objects in it, whose state may have changed since they were put there.
+        """The work of hashing a key with objects in it, whose state may have changed since they were added.
 
-        A part is counted as often as it is met: so often is it hashed.
+        A part counts each time it occurs, because it is hashed each time.
         """
         work = 0
         left = [(key, 0)]
@@ -165,7 +167,7 @@ class Budget:
             if depth > MAX_DEPTH:
                 raise too_much(f"it has a key nested more than {MAX_DEPTH} deep")
             if isinstance(item, _UNHASHABLE):
-                work += 1 + len(item)  # a class may hash a copy of it; what it holds is its own business
+                work += 1 + len(item)  # a class may hash a copy of it; its items are not visited
             else:
                 parts = _parts(item)
                 work += 1 + len(parts) + (sys.getsizeof(item, 0) + _exported(item)) // 1024
@@ -178,12 +180,12 @@ class Budget:
     def pieces(
         self, filled: int, items: list[Any], each: int = 1, seconds_per_entry: float = 0.0
     ) -> Iterator[list[Any]]:
-        """The items, in pieces of whole entries; what the caller does with one is timed where there are many.
+        """The items in pieces of whole entries; the caller's work on each piece is timed if there are many.
 
-        `filled`: entries that are there. `seconds_per_entry`: what the program's own code may take beside.
+        `filled`: entries that the container has. `seconds_per_entry`: additional time for code of the program.
 
-        Integers can be chosen so that each one meets thousands of others in a dict, though no two share a hash: the
-        order in which it probes its slots is known (Objects/dictobject.c). How many it probed only the time tells.
+        Integers can be chosen so that each one probes thousands of occupied slots of a dict, although no two share a
+        hash: the order of probing is known (Objects/dictobject.c). Only the time shows how many were probed.
         """
         if filled + len(items) // each < _TIMED:
             yield items
@@ -204,10 +206,10 @@ class Budget:
     # -- nesting
 
     def nest(self, parent: Any, children: Iterable[Any]) -> None:
-        """Values are put into a container; those that are destroyed by recursion may not be nested too deep.
+        """Note that values are added to a container; types that CPython destroys by recursion may not nest too deep.
 
-        A container that grows when it is inside another already makes those around it higher than is known here:
-        by how much in all is bounded too. So no chain is longer than the two bounds together.
+        A container that grows while it is inside another raises the height of those around it, which is not tracked.
+        The sum of such growth is bounded too, so no chain is longer than the sum of both bounds.
         """
         if not isinstance(parent, _RECURSIVE):
             return
@@ -219,7 +221,7 @@ class Budget:
             self._rise(parent, height + 1)
 
     def _put_inside(self, child: Any) -> int:
-        """The height of a container that is now inside another."""
+        """The height of a container that was added to another."""
         entry = self._nested.get(id(child))
         if isinstance(child, _WITHOUT_TRASHCAN):
             if entry is None:
@@ -242,7 +244,7 @@ class Budget:
 
 
 def _is_light(item: Any) -> bool:
-    """Whether hashing it is one step, and no more need be known of it."""
+    """Whether hashing it is one step, so that it needs no note."""
     kind = type(item)
     if kind is str or kind is bytes:
         return len(item) < 1024
@@ -250,7 +252,7 @@ def _is_light(item: Any) -> bool:
 
 
 def _exported(item: Any) -> int:
-    """The bytes of a buffer, which are hashed and compared with it."""
+    """The size of a buffer whose content is hashed and compared."""
     return item.nbytes if isinstance(item, memoryview) else 0
 
 
@@ -258,7 +260,7 @@ def _weight_of(leaf: Any) -> tuple[int, int, bool]:
     """(depth, work, whether they can change) of hashing and comparing a leaf."""
     kind = type(leaf)
     if kind is int:
-        bits = leaf.bit_length()  # compared with a Decimal it is converted, in quadratic time
+        bits = leaf.bit_length()  # comparing it with a Decimal converts it in quadratic time
         return 0, 1 + (bits // 128) ** 2, False
     if kind is str or kind is bytes:
         return 0, 1 + len(leaf) // 1024, False
@@ -266,14 +268,14 @@ def _weight_of(leaf: Any) -> tuple[int, int, bool]:
 
 
 def _items_of(group: Any) -> Sequence[Any]:
-    """The items of a tuple or frozenset; a subclass may say otherwise in its `__iter__`."""
+    """The items of a tuple or frozenset, without calling the `__iter__` of a subclass."""
     if type(group) is tuple:
         return group
     return tuple(tuple.__iter__(group) if isinstance(group, tuple) else frozenset.__iter__(group))
 
 
 def _parts(item: Any) -> Sequence[Any]:
-    """What the hash of an object may be computed from: its attributes, found without running code of its class."""
+    """The attributes that the hash of an object may depend on, found without running code of its class."""
     if isinstance(item, tuple | frozenset):
         return _items_of(item)
     kind: Any = type(item)
@@ -283,6 +285,6 @@ def _parts(item: Any) -> Sequence[Any]:
 
 
 def check_unfolded(size: int, stream: int) -> None:
-    """Raises: Corrupt: what a stream holds several times would be out of all proportion when it is written out."""
+    """Raises: Corrupt: shared parts would make the value far too large when it is written out."""
     if size > max(MAX_UNFOLDED, UNFOLDED_PER_BYTE * stream):
-        raise too_much("what it holds more than once would take gigabytes when it is written out")
+        raise too_much("its shared parts would take gigabytes when it is written out")

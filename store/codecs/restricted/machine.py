@@ -1,8 +1,8 @@
-"""The restricted decoder: a pickle machine that can make plain data and what was allowed, and nothing else.
+"""The restricted decoder: a pickle machine that can make only plain data and instances of allowed classes.
 
-It is the parser: no scanner beside it could read the same bytes differently. It knows the opcodes of protocols
-0 to 5 that the standard library's pickler writes for such values; any other is an error. A global is looked up in a
-table (`globals`), never imported. It is slow, 100–200 µs per KB, and only ever meets records of other people.
+It is the only parser: a separate scanner could read the same bytes differently. It knows the opcodes of protocols 0
+to 5 that the standard library's pickler writes for such values; any other is an error. A global is looked up in a
+table (`globals`), never imported. It is slow, 100–200 µs per KB, and is used only for foreign records.
 
 Opcodes: https://docs.python.org/3/library/pickletools.html and CPython's Lib/pickletools.py.
 """
@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from store.classes.allowlist import Allowed
 from store.classes.lookup import AS_WRITTEN, Lookup
-from store.classes.shown import size_of
+from store.classes.size import size_of
 from store.codecs.refusals import too_much
 from store.codecs.restricted.filling import Filling
 from store.codecs.restricted.globals import NAMES_OF_FUNCTIONS
@@ -26,18 +26,18 @@ from store.codecs.restricted.reader import Reader, truncated
 from store.codecs.restricted.stack import Stack
 from store.errors import Corrupt, StoreError
 
-_SHOWN_CAUSE = 1 << 20  # as `shown.size_of` counts, of an error of the program's own code
+_SHOWN_CAUSE = 1 << 20  # as counted by `size_of`, of an error of the program's code
 _STOP = 0x2E
 
 
 class Machine:
-    """Decodes one pickle, or those of a file one after the other.
+    """Decodes one pickle, or the pickles of a file one after the other.
 
     Args:
         allow: the classes that may be made, called and given state.
         lookup: the new names of classes that moved.
         special: names with a meaning in this stream alone.
-        objects: makes the objects; the describer of pickles has others.
+        objects: the class that makes the objects; `description.py` passes another.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Machine:
         opcode = self.reader.opcode()
         try:
             return self._decode(opcode)
-        except StoreError:  # ours, and what `versioned` says of a class
+        except StoreError:  # ours, and errors of `versioned`
             raise
-        except Exception as exc:  # MemoryError and RecursionError too: the bytes may ask for either
-            # What our own constructors and Python's say of a value quotes it; a class's own code is the program's.
+        except Exception as exc:  # MemoryError and RecursionError too: the bytes can cause either
+            # Errors of our constructors and Python's may quote values and are dropped; those of a class are kept.
             raise self._corrupt(exc) from (exc if self._may_be_shown(exc) else None)
 
     def _decode(self, opcode: int) -> Any:
@@ -104,19 +104,17 @@ class Machine:
         if self.objects.unbuilt:
             raise Corrupt("an object in it never got its state")
         self.left_over = self.reader.end()
-        if (
-            self.stack.is_shared and self.checks_size
-        ):  # it may be written out or compared, and would not come to an end
-            # Objects of allowed classes are not looked into: their graphs may be legitimate, with a short `repr`.
+        if self.stack.is_shared and self.checks_size:  # writing it out or comparing it could take forever
+            # Objects of allowed classes are not visited: their graphs may be legitimate, with a short `repr`.
             check_unfolded(size_of(value, through_objects=False).text, self.budget.size)
         return value
 
     def _may_be_shown(self, exc: Exception) -> bool:
-        """Whether it is an error of the program's code, and no giant to be written out with it."""
+        """Whether it is an error of the program's code with arguments of bounded size."""
         return self.filling.running is not None and size_of(exc).text < _SHOWN_CAUSE
 
     def _corrupt(self, exc: Exception) -> Corrupt:
-        """The error for whatever went wrong inside; it does not say what the values were."""
+        """The error for any internal failure; it does not quote values."""
         if self.filling.running is not None:
             return Corrupt(
                 f"an object in it could not be made: {self.filling.running.__qualname__[:80]!r} raised "

@@ -1,4 +1,4 @@
-"""The names in a stream: what each means. Looked up in tables, never imported."""
+"""Resolves the names of globals in a stream with tables; never imports."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Special = dict[tuple[str, str], Global]
 
 
 class Names:
-    """Finds the globals of one stream, and keeps what calling each of them means.
+    """Finds the globals of one stream, and remembers the constructor of each.
 
-    `special` are names with a meaning in this stream alone. `find` is what an `Unpickler` of the program looks
-    globals up with; its results belong to the program.
+    `special` are additional names for this stream. `find` is the `find_class` of an `Unpickler` of the program; its
+    results are trusted.
     """
 
     def __init__(self, budget: Budget, allow: Allowed, lookup: Lookup, fix_imports: bool, special: Special) -> None:
@@ -35,12 +35,12 @@ class Names:
         self.find: Find | None = None
         self.protocol = 0
         self.classes = classes_of(allow)  # whose instances may be given state
-        self.calls: dict[int, Global] = {}  # id of a loaded global → what calling it means
-        self._named: dict[int, Any] = {}  # id → the loaded global, so that its id stays its own
-        self._written: dict[int, tuple[str, str]] = {}  # id → the name that it was loaded by
+        self.calls: dict[int, Global] = {}  # id of a loaded global → its entry, with the constructor
+        self._named: dict[int, Any] = {}  # id → the loaded global; keeping it prevents reuse of its id
+        self._written: dict[int, tuple[str, str]] = {}  # id → the name under which it was loaded
 
     def load(self, module: str, name: str) -> Any:
-        """The value of a global, whose calls are then known. Raises: Untrusted, Corrupt."""
+        """Load a global, which may then be called if it has a constructor. Raises: Untrusted, Corrupt."""
         self.check_name(module, name)
         found = self.found_by_us(module, name) if self.find is None else self._found_by_program(module, name)
         self._named[id(found.value)] = found.value
@@ -50,22 +50,22 @@ class Names:
         return found.value
 
     def load_member(self, owner: type, name: str) -> Any:
-        """The value of a global in a class that was loaded. Raises: Untrusted, Corrupt."""
+        """Load a global nested in a class that was loaded. Raises: Untrusted, Corrupt."""
         module, outer = self._written[id(owner)]
         if self._moved(module, f"{outer}.{name}") is not None:
             return self.load(module, f"{outer}.{name}")
         return self.load(owner.__module__, f"{owner.__qualname__}.{name}")
 
     def is_loaded(self, value: Any) -> bool:
-        """Whether the stream has named it."""
+        """Whether the stream has loaded it."""
         return id(value) in self._named
 
     def is_class(self, cls: Any) -> bool:
-        """Whether it is an allowed class that the stream has named."""
+        """Whether it is an allowed class that the stream has loaded."""
         return id(cls) in self.calls and isinstance(cls, type) and cls in self.classes
 
     def check_name(self, module: str, name: str) -> None:
-        """Charge looking it up. Raises: Corrupt: it is too long for that."""
+        """Charge the lookup of a name. Raises: Corrupt: it is too long."""
         size = len(module) + len(name)
         if size >= MAX_NAME:
             raise Corrupt(
@@ -74,21 +74,21 @@ class Names:
         self.budget.charge(400 + 32 * size)
 
     def renamed(self, module: str, name: str) -> tuple[str, str]:
-        """How Python 3 calls what a protocol that Python 2 knew may have named."""
+        """The Python 3 name of a global, if the protocol may have used its Python 2 name."""
         return in_python_3(module, name) if self.protocol < 3 and self.fix_imports else (module, name)
 
     def found_by_us(self, module: str, name: str) -> Global:
-        """What a name means. Raises: Untrusted: nothing that is allowed."""
+        """The entry of a name in our tables. Raises: Untrusted: it is not allowed."""
         new = self._moved(module, name)
         if new is None:
             return self._found(*self.renamed(module, name))
-        for module, name in splits(new):  # the one that can be found: nothing is imported to tell which is meant
+        for module, name in splits(new):  # the split that is known; nothing is imported to find out
             if self._is_known(module, name):
                 return self._found(module, name)
         raise refusal(*new.rpartition(".")[::2])
 
     def _moved(self, module: str, name: str) -> str | None:
-        """The new name of a global, by the name it was written under or by what Python 3 calls that."""
+        """The new name of a global, looked up by its written name and then by its Python 3 name."""
         new = self.lookup.renamed(module, name)
         return self.lookup.renamed(*self.renamed(module, name)) if new is None else new
 

@@ -1,4 +1,4 @@
-"""Making the objects of a stream: plain data, standard types and instances of what was allowed, and nothing else."""
+"""Makes the objects of a stream: plain data, standard types and instances of allowed classes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from store.classes.attributes import method_of
 from store.codecs.refusals import refusal, refused
 from store.codecs.restricted.arguments import checked_arguments, has_own_constructor, size_of
+from store.codecs.restricted.constructors import is_factory
 from store.codecs.restricted.exceptions import safe_arguments
 from store.codecs.restricted.filling import Filling
-from store.codecs.restricted.globals import Global, is_factory, standard
+from store.codecs.restricted.globals import Global, standard
 from store.codecs.restricted.names import Names
 from store.codecs.restricted.stack import Unbuilt
 from store.codecs.restricted.state import check_versioned, set_attributes, set_dict, uuid_of, values_of
@@ -28,13 +29,13 @@ _ITERABLE = (list, tuple, set, frozenset, dict, collections.deque, collections.O
 
 
 class Objects:
-    """Makes the objects of one stream. `lent` has the buffers beside it that no array has yet, by their ids."""
+    """Makes the objects of one stream. `lent` has the buffers beside it that no array uses yet, by id."""
 
     def __init__(self, names: Names, filling: Filling, lent: dict[int, Any]) -> None:
         self.names, self.filling, self.budget, self.lent = names, filling, names.budget, lent
-        self.unbuilt: dict[int, Unbuilt] = {}  # made by NEWOBJ or REDUCE and useless before BUILD
+        self.unbuilt: dict[int, Unbuilt] = {}  # made by NEWOBJ or REDUCE, unusable before BUILD
         self.stateful: dict[Any, Callable[[Any], Any]] = {}
-        """Classes of which BUILD makes an object of its state, each with the function that does."""
+        """Classes whose objects BUILD makes from their state → the function that makes one."""
 
     def load_global(self, module: str, name: str) -> Any:
         """The value of a global. Raises: Untrusted, Corrupt."""
@@ -42,13 +43,13 @@ class Objects:
 
     @cached_property
     def arrays(self) -> Arrays:
-        """What makes arrays: NumPy is for records that have some."""
+        """The maker of arrays; imports NumPy, which only records with arrays need."""
         from store.codecs.restricted.arrays import Arrays
 
         return Arrays(self.budget, self.lent)
 
     def call(self, function: Any, args: Any) -> Any:
-        """REDUCE: only what a global was found to mean."""
+        """REDUCE: call a loaded global by its constructor."""
         if type(args) is not tuple:
             raise Corrupt("arguments are not a tuple")
         found = self.names.calls.get(id(function))
@@ -67,12 +68,9 @@ class Objects:
         return made
 
     def _constructed(self, found: Global, args: tuple[Any, ...]) -> Any:
-        if (
-            found.construct is found.value
-            and isinstance(found.value, type)
-            and issubclass(found.value, BaseException)
-        ):
-            return found.value(*safe_arguments(found.value, args, self.budget))
+        cls = found.value
+        if found.construct is cls and isinstance(cls, type) and issubclass(cls, BaseException):
+            return cls(*safe_arguments(cls, args, self.budget))
         construct: Any = attrgetter(found.construct)(self) if isinstance(found.construct, str) else found.construct
         return construct(*args)
 
@@ -84,7 +82,7 @@ class Objects:
         by: Callable[..., Any],
         named: dict[str, Any] | None = None,
     ) -> Any:
-        """What code of an allowed class returns, called with `before` and the arguments, which are checked."""
+        """Call code of an allowed class with `before` and the arguments, which are checked."""
         named = named or {}
         if args or named:
             self.budget.charge(64 * (len(args) + len(named)))
@@ -99,7 +97,7 @@ class Objects:
         return made
 
     def _filled(self, cls: type, args: tuple[Any, ...]) -> Any:
-        """An instance of a dict or set that has no constructor of its own, filled piece by piece."""
+        """An instance of a dict or set class without its own constructor, filled piece by piece."""
         is_default = issubclass(cls, collections.defaultdict)
         self.filling.running = cls
         made = cls(*args) if is_default else cls()
@@ -110,15 +108,15 @@ class Objects:
             elif issubclass(cls, collections.Counter) and not isinstance(arg, dict):
                 raise Corrupt("its arguments for Counter do not fit")
             else:
-                is_ordered = issubclass(cls, collections.OrderedDict)  # which keeps its order beside
-                put = _put_ordered if is_ordered else _put
-                self.filling.fill_in_pieces(made, _pairs_of(arg), put)
+                is_ordered = issubclass(cls, collections.OrderedDict)  # it keeps its order separately
+                base = collections.OrderedDict if is_ordered else dict
+                self.filling.fill_in_pieces(made, _pairs_of(arg), base.__setitem__)
         return made
 
     def _rehearsed(self, cls: type, arg: Any) -> Any:
-        """An argument that a set or a dict of the program may be made of: what it hashes was hashed, and charged.
+        """An argument for a set or dict class of the program, after its keys were hashed and charged once.
 
-        A set is made of a list, that it is filled in the order of the rehearsal.
+        A set gets a list, so that it is filled in the same order as in the rehearsal.
         """
         if issubclass(cls, set | frozenset) and type(arg) in _ITERABLE:
             items = list(arg)
@@ -146,26 +144,26 @@ class Objects:
         raise self.not_callable(cls)
 
     def keep_unbuilt(self, made: Unbuilt) -> Unbuilt:
-        """Note that its state must follow."""
+        """Note an object whose state must follow."""
         self.unbuilt[id(made)] = made
         return made
 
     def made(self, made: Any, args: tuple[Any, ...]) -> None:
-        """Note what must be known of a new object."""
+        """Track the depth and the hash cost of a new object."""
         if isinstance(made, tuple | frozenset):
             self.budget.track(made)
         self.budget.nest(made, args)
 
     def not_callable(self, function: Any) -> Untrusted:
-        """The error for a call of something that is a value, and no class that was allowed."""
+        """The error for a call of an object that is not an allowed class."""
         module = getattr(function, "__module__", None)
         name = getattr(function, "__qualname__", None)
         if isinstance(module, str) and isinstance(name, str):
             return refusal(module, name)
-        return refused("it calls what is no class")
+        return refused("it calls an object that is not a class")
 
     def reconstruct(self, cls: Any, base: Any, state: Any) -> Any:
-        """`copyreg._reconstructor`: how protocols 0 and 1 make instances."""
+        """`copyreg._reconstructor`: protocols 0 and 1 make instances with it."""
         if base is object and state is None and not self.names.is_class(cls):
             return self.new(cls, (), {})
         if not self.names.is_class(cls) or not any(base is known for known in _BASES) or not issubclass(cls, base):
@@ -181,7 +179,7 @@ class Objects:
     def _based(self, cls: Any, base: Any, state: Any) -> Any:
         if base is dict:
             made = dict.__new__(cls)
-            self.filling.fill_in_pieces(made, list(state.items()), _put)
+            self.filling.fill_in_pieces(made, list(state.items()), dict.__setitem__)
             return made
         if base is set or base is frozenset:
             self.make_set(list(state))
@@ -192,7 +190,7 @@ class Objects:
         return made
 
     def attribute(self, owner: Any, name: Any) -> Any:
-        """`getattr`: how a class in a class, and `ZoneInfo`, are named; a look-up in the tables all the same."""
+        """`getattr`: protocols below 4 name nested classes and `ZoneInfo` with it; resolved with the tables."""
         if not isinstance(owner, type) or type(name) is not str or not self.names.is_loaded(owner):
             raise refusal("builtins", "getattr")
         if self.names.is_class(owner) and issubclass(owner, enum.Enum) and name in owner.__members__:
@@ -200,7 +198,7 @@ class Objects:
         return self.names.load_member(owner, name)
 
     def make_set(self, *args: Any) -> set[Any]:
-        """`set([…])`: how protocols below 4 make sets."""
+        """`set([…])`: protocols below 4 make sets with it."""
         made: set[Any] = set()
         self.filling.fill_set(made, _only_list(args))
         return made
@@ -208,10 +206,10 @@ class Objects:
     def make_frozenset(self, *args: Any) -> frozenset[Any]:
         """`frozenset([…])`."""
         self.budget.forget(self.make_set(*args))
-        return frozenset(*args)  # of the list, in whose order the rehearsal went
+        return frozenset(*args)  # from the list, in the same order as the rehearsal
 
     def make_counter(self, *args: Any) -> Any:
-        """`Counter({…})`: its keys are hashed and compared again."""
+        """`Counter({…})`; its keys are hashed and compared again."""
         if len(args) > 1 or not all(type(arg) is dict for arg in args):
             raise Corrupt("its arguments for Counter do not fit")
         made: collections.Counter[Any] = collections.Counter()
@@ -220,7 +218,7 @@ class Objects:
         return made
 
     def make_ordered(self, *args: Any) -> Any:
-        """`OrderedDict()`; Python 2 gave it a list of lists."""
+        """`OrderedDict()`; Python 2 passed a list of lists."""
         pairs = _only_list(args)
         if not all(type(pair) is list and len(pair) == 2 for pair in pairs):
             raise Corrupt("its arguments for OrderedDict do not fit")
@@ -229,7 +227,7 @@ class Objects:
         return made
 
     def make_deque(self, items: Any = (), maxlen: Any = None) -> Any:
-        """`deque((), maxlen)`; Python 2 gave it its items."""
+        """`deque((), maxlen)`; Python 2 passed the items."""
         if type(items) not in (tuple, list) or type(maxlen) not in (int, type(None)):
             raise Corrupt("its arguments for deque do not fit")
         made: collections.deque[Any] = collections.deque(maxlen=maxlen)
@@ -237,13 +235,13 @@ class Objects:
         return made
 
     def make_default(self, factory: Any = None) -> Any:
-        """`defaultdict(factory)`: an allowed class may be one."""
+        """`defaultdict(factory)`; the factory may be an allowed class."""
         if factory is not None and not is_factory(factory) and not self.names.is_class(factory):
             raise self.not_callable(factory)
         return collections.defaultdict(factory)
 
     def build(self, target: Any, state: Any) -> Any:
-        """BUILD: the target with that state, or what takes its place; never a class or a function."""
+        """BUILD: set the state of the target and return it or its replacement; never for a class or a function."""
         self.budget.charge(64 + size_of(state))
         self.budget.nest(target, values_of(state))
         if type(target) is Unbuilt:
@@ -268,21 +266,13 @@ class Objects:
 
 
 def _setstate_of(cls: type) -> Any:
-    """The class's own `__setstate__`, or None where the default is wanted."""
+    """The `__setstate__` of the class; None if it has only that of BaseException."""
     found = getattr(cls, "__setstate__", None)
     return None if found is getattr(BaseException, "__setstate__", None) else found
 
 
 def _cost_of(args: tuple[Any, ...]) -> int:
     return 16 * len(args) + sum(map(size_of, args))
-
-
-def _put(made: dict[Any, Any], pair: Any) -> None:
-    dict.__setitem__(made, *pair)
-
-
-def _put_ordered(made: collections.OrderedDict[Any, Any], pair: Any) -> None:
-    collections.OrderedDict.__setitem__(made, *pair)
 
 
 def _pairs_of(arg: Any) -> list[tuple[Any, Any]]:

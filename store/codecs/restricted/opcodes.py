@@ -1,6 +1,8 @@
-"""The opcodes of the restricted decoder, by their codes; the comments have their names in pickletools.
+"""The opcodes of the restricted decoder, by code; the comments give their names in pickletools.
 
-https://docs.python.org/3/library/pickletools.html; what is not here is no opcode that plain data needs.
+Plain data needs no other opcodes. https://docs.python.org/3/library/pickletools.html
+
+One file because it is one table: a short function for each opcode, grouped as in pickletools, with shared helpers.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ def _unknown(s: Stack) -> None:
 
 
 STEPS: list[Step] = [_unknown] * 256
-COSTS = [8] * 256  # bytes that the opcode alone makes Python allocate, beside its argument
+COSTS = [8] * 256  # memory that the opcode itself causes, in addition to its argument
 
 
 def _opcode(code: int, cost: int = 8) -> Callable[[Step], Step]:
@@ -40,10 +42,10 @@ def _opcode(code: int, cost: int = 8) -> Callable[[Step], Step]:
 
 
 def _pushes(code: int, cost: int, make: Callable[[Stack], Any]) -> None:
-    """An opcode that puts one value on the stack."""
+    """Register an opcode that pushes one value."""
 
     def step(s: Stack) -> None:
-        value = make(s)  # first: it may go back to the items before a mark
+        value = make(s)  # first: it may pop a mark, which restores the items before it
         s.items.append(value)
 
     _opcode(code, cost)(step)
@@ -79,7 +81,7 @@ def _decimal(line: bytes) -> int:
     digits = line[1:] if line[:1] == b"-" else line
     if not digits.isdigit() or len(digits) > _DIGITS:
         raise Corrupt("a number in it is not a decimal integer of up to 4,300 digits")
-    if digits[:1] == b"0" and line != b"0":  # octal to the C unpickler, and -0 is False to it
+    if digits[:1] == b"0" and line != b"0":  # the C unpickler reads these as octal, and -0 as False
         raise Corrupt("a number in it begins with a zero")
     return int(line)
 
@@ -93,7 +95,7 @@ def _float(s: Stack) -> float:
 
 
 def _long_data(s: Stack, what: str) -> bytes:
-    """Bytes after their number in four signed ones."""
+    """Bytes that follow their length, a signed number of four bytes."""
     size = _signed(s.reader.take(4))
     if size < 0:
         raise Corrupt(f"a {what} in it has a negative length")
@@ -123,7 +125,7 @@ def _text(data: bytes) -> str:
 
 
 def _old_text(s: Stack, data: bytes) -> Any:
-    """A `str` of Python 2."""
+    """A Python 2 `str`."""
     return data if s.encoding == "bytes" else data.decode(s.encoding, s.errors)
 
 
@@ -247,7 +249,7 @@ def _additems(s: Stack) -> None:
     items = s.pop_mark()
     target = s.items[-1]
     if type(target) is not set:
-        raise Corrupt("it adds items to something that is no set")
+        raise Corrupt("it adds items to an object that is not a set")
     s.budget.charge(64 * len(items))
     s.filling.fill_set(target, items)
 
@@ -264,7 +266,7 @@ def _pop(s: Stack) -> None:
 
 
 def _put(s: Stack, index: int) -> None:
-    if not 0 <= index <= len(s.memo) + 65_536:  # picklers count; chosen integers could be made to collide
+    if not 0 <= index <= len(s.memo) + 65_536:  # picklers number consecutively; chosen integers could collide
         raise Corrupt("a memo index in it is out of all proportion")
     value = s.memo[index] = s.items[-1]
     if type(value) is Unbuilt:
@@ -278,7 +280,7 @@ def _get(s: Stack, index: int) -> Any:
 
 
 def _usable(s: Stack, value: Any) -> Any:
-    """A value that is on the stack once more: what is large is then in the value more than once."""
+    """A value that is pushed again; notes that a large value is then shared."""
     kind = type(value)
     if kind is type or (kind is str and len(value) < _LARGE):
         return value

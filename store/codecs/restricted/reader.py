@@ -1,4 +1,4 @@
-"""The bytes of a pickle, one opcode's argument after another, frames enforced."""
+"""Reads the bytes of a pickle, opcode by opcode, and enforces frames."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import IO
 from store.codecs.restricted.limits import Budget
 from store.errors import Corrupt
 
-_PIECE = 1 << 20  # bytes asked of a file at once: a length is a claim until the bytes are there
+_PIECE = 1 << 20  # bytes read from a file at once: a length is unverified until the bytes are read
 
 
 class Reader:
-    """Reads from bytes, or from a file exactly as far as the pickle reaches.
+    """Reads from bytes, or from a file exactly to the end of the pickle.
 
-    What is read makes the allowance grow: it is the only thing that does.
+    Only the bytes read (and buffers) increase the budget.
     """
 
     def __init__(self, source: bytes | IO[bytes], budget: Budget) -> None:
@@ -21,7 +21,7 @@ class Reader:
         self._file = None if isinstance(source, bytes) else source
         self._data = source if isinstance(source, bytes) else b""
         self._position = 0
-        self._limit = len(self._data)  # the end of the frame, or of what was read
+        self._limit = len(self._data)  # the end of the frame, or of the bytes read
         self._in_frame = False
         budget.grow(len(self._data))
 
@@ -74,14 +74,14 @@ class Reader:
         self._limit = self._position + size
 
     def unframed(self, size: int) -> bytes:
-        """Exactly `size` bytes that are no part of the pickle, and of no frame."""
+        """Exactly `size` bytes that belong to no opcode and no frame."""
         if self._in_frame and self._position < self._limit:
             raise Corrupt("bytes that are of no opcode are in a frame")
         self._leave_frame()
         return self.take(size)
 
     def end(self) -> int:
-        """The pickle ends here, and so must its frame; how many bytes that were given are left."""
+        """End the pickle, whose frame must end too; returns the number of bytes left over."""
         if self._in_frame and self._position < self._limit:
             raise Corrupt("it ends before its frame does")
         self._leave_frame()
@@ -92,7 +92,7 @@ class Reader:
         self._limit = len(self._data)
 
     def _require(self, size: int) -> None:
-        """Make sure that `size` bytes can be taken. Raises: Corrupt."""
+        """Ensure that `size` bytes can be taken. Raises: Corrupt."""
         if self._in_frame:
             if self._position < self._limit:
                 raise Corrupt("an argument reaches beyond its frame")

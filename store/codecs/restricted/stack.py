@@ -1,4 +1,4 @@
-"""The stack, the marks and the memo of a pickle machine, and what its opcodes read from."""
+"""The state that the opcodes work on: stack, marks, memo, reader and buffers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from store.errors import Corrupt
 
 
 class Unbuilt:
-    """Stands on the stack for an object that BUILD will make of its state, and in the memo.
+    """Represents on the stack and in the memo an object that BUILD will make from its state.
 
-    Nothing but BUILD may use it: it is put into no container, and not taken out of the memo.
+    Only BUILD may use it: it can be neither put into a container nor fetched from the memo.
     """
 
     __slots__ = ("build", "places")
 
     def __init__(self, build: Callable[[Any], Any]) -> None:
         self.build = build
-        self.places: list[int] = []  # in the memo
+        self.places: list[int] = []  # memo indexes
 
 
 class Stack:
-    """What the opcodes of one pickle work on."""
+    """The state of one pickle while it is decoded."""
 
     def __init__(self, reader: Reader, objects: Any, filling: Filling) -> None:
         self.reader, self.objects, self.filling, self.budget = reader, objects, filling, filling.budget
@@ -32,18 +32,18 @@ class Stack:
         self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.is_shared = False  # something large may be in the value more than once
-        self.encoding, self.errors = "ASCII", "strict"  # of texts of Python 2
+        self.encoding, self.errors = "ASCII", "strict"  # of Python 2 `str`
         self.buffers: Iterator[Any] | None = None
         self.persistent_load: Callable[[Any], Any] | None = None
 
     def pop_mark(self) -> list[Any]:
-        """What was pushed since the last mark."""
+        """Pop and return the items since the last mark."""
         items = self.items
         self.items = self.marks.pop()
         return items
 
     def next_buffer(self) -> Any:
-        """One of the buffers beside the pickle; its bytes are a part of the stream."""
+        """The next buffer beside the pickle; its size counts as part of the stream."""
         if self.buffers is None:
             raise Corrupt("it refers to buffers, and none were given")
         try:
@@ -56,13 +56,13 @@ class Stack:
         return buffer
 
     def make_readonly(self, view: memoryview) -> None:
-        """The view takes the place of the buffer that is on top."""
+        """Replace the buffer on top by the view."""
         buffer, self.items[-1] = self.items[-1], view
         if self.objects.lent.pop(id(buffer), None) is not None:
             self.objects.lent[id(view)] = view
 
     def build(self, state: Any) -> None:
-        """Give the object on top its state, or put what is made of that in its place, in the memo too."""
+        """Set the state of the object on top, or replace it by the object made from the state, also in the memo."""
         target = self.items[-1]
         made = self.items[-1] = self.objects.build(target, state)
         if type(target) is Unbuilt:

@@ -1,4 +1,4 @@
-"""What BUILD gives objects of allowed classes: attributes and slots, without running their code."""
+"""Sets the attributes and slots of objects of allowed classes, as BUILD asks, without running their code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from store.errors import Corrupt
 
 
 def set_attributes(target: Any, state: Any) -> None:
-    """The stdlib's default: a dict for `__dict__`, and perhaps one for slots. Raises: Corrupt."""
+    """Set a state as the stdlib does by default: a dict for `__dict__`, optionally one for slots. Raises: Corrupt."""
     slots = None
     if type(state) is tuple and len(state) == 2:
         state, slots = state
@@ -23,7 +23,7 @@ def set_attributes(target: Any, state: Any) -> None:
 
 
 def set_dict(target: Any, state: Any) -> None:
-    """Attributes of an object that is no class. Raises: Corrupt."""
+    """Set attributes of an instance. Raises: Corrupt."""
     check_names(state)
     if isinstance(target, BaseException):
         set_state(target, state)
@@ -50,10 +50,10 @@ def _set_slots(target: Any, slots: Any) -> None:
 
 
 def check_versioned(cls: type, state: Any) -> None:
-    """Raises: Corrupt: attributes that `versioned` will set have names that only methods may have."""
+    """Raises: Corrupt: attributes that `versioned` will set have names of methods."""
     method = getattr(cls, "__setstate__", None)
     if getattr(method, "__store_original__", method) is not None:
-        return  # the class's own code knows what its state means
+        return  # the class handles its own state
     found = state
     if type(state) is dict and type(state.get("store:version")) is int:
         found = state.get("store:state")
@@ -64,19 +64,19 @@ def check_versioned(cls: type, state: Any) -> None:
 
 
 def check_names(state: Any) -> None:
-    """Raises: Corrupt: it is no dict of attributes."""
+    """Raises: Corrupt: the state is not a dict with str keys."""
     if type(state) is not dict or not all(type(name) is str for name in state):
-        raise Corrupt("an object's state is no dict of attributes")
+        raise Corrupt("an object's state is not a dict of attributes")
 
 
 def values_of(state: Any) -> Iterable[Any]:
-    """The attributes that a state holds, as far as can be told."""
+    """The values of the attributes in a state; a part that is not a dict counts as one value."""
     parts = state if type(state) is tuple else (state,)
     return [value for part in parts for value in (part.values() if type(part) is dict else (part,))]
 
 
 def uuid_of(cls: Any) -> Callable[[Any], Any] | None:
-    """What makes a UUID of its state, where it is that class, which is made of nothing else; else None."""
+    """The function that makes a UUID from its state, if the class is `uuid.UUID`; else None."""
     uuid = sys.modules.get("uuid")
     return _uuid if uuid is not None and cls is uuid.UUID else None
 

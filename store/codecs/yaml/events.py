@@ -1,4 +1,4 @@
-"""Values as the events that PyYAML writes, and back from the events that it reads."""
+"""Converts values to the events that PyYAML writes, and the events that it reads to values."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from store.codecs.restricted.limits import Budget
 from store.errors import Corrupt
 
 MAX_DEPTH = 1000  # of containers
-MAX_DEPTH_RESTRICTED = 200  # the parser in Python looks at all open flow collections for each token
+MAX_DEPTH_RESTRICTED = 200  # the Python parser visits all open flow collections for each token
 MAX_NUMBER = 10_000  # characters: in base 60 a number takes quadratic time
 
 _TAG = "tag:yaml.org,2002:"
 _NULL, _BOOL, _INT, _FLOAT, _STR, _BINARY, _TIMESTAMP, _SEQ, _MAP, _SET = (
     _TAG + name for name in "null bool int float str binary timestamp seq map set".split()
 )
-# Written in double quotes: readers break lines at some of these, skip others, and refuse the rest.
+# Text with these is written in double quotes: readers break lines at some, skip others and refuse the rest.
 _UNUSUAL = re.compile("[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 _resolver: Any = yaml.resolver.Resolver()
@@ -33,7 +33,7 @@ _resolver: Any = yaml.resolver.Resolver()
 
 
 def events_of(value: Any, *, quoted: bool) -> Iterator[Any]:
-    """One document that holds a value; `quoted`: each str in double quotes. Raises: RecursionError."""
+    """The events of a document with one value; `quoted`: each str in double quotes. Raises: RecursionError."""
     found: list[Any] = [ev.StreamStartEvent(), ev.DocumentStartEvent(explicit=False)]
     _Writing(found, quoted).add(value)
     found += [ev.DocumentEndEvent(explicit=False), ev.StreamEndEvent()]
@@ -54,7 +54,7 @@ class _Writing:
             self.found.append(ev.SequenceEndEvent())
         elif kind is dict:
             self._add_pairs(None, value.items())
-        elif kind is set:  # in an order that does not depend on how the set came about
+        elif kind is set:  # sorted, so that equal sets have equal bytes
             ordered = sorted(value, key=lambda item: (type(item).__name__, repr(item)))
             self._add_pairs(_SET, ((item, None) for item in ordered))
         else:
@@ -72,7 +72,7 @@ class _Writing:
             text = (base64.b64encode if key else base64.encodebytes)(value).decode("ascii")
             return ev.ScalarEvent(None, _BINARY, (False, False), text, style="|" if text and not key else '"')
         tag, text = _text_of(value)
-        # A str that reads as something else without quotes has to have them: implicit is (plain, in quotes).
+        # A str that would be read as another type needs quotes: implicit is (plain, in quotes).
         implicit = _resolver.resolve(yaml.ScalarNode, text, (True, False)) == tag, tag == _STR
         return ev.ScalarEvent(None, tag, implicit, text, style=self._style(text, key) if tag == _STR else None)
 
@@ -110,13 +110,13 @@ def _text_of_float(value: float) -> str:
 
 
 class Reading:
-    """The value of the events that `event` returns; with a budget its keys may cost so much and no more."""
+    """Builds the value of the events that `event` returns; a budget limits the cost of its keys."""
 
     def __init__(self, event: Callable[[], Any], budget: Budget | None) -> None:
         self.event = event
         self.budget = budget
         self.depth = MAX_DEPTH_RESTRICTED if budget else MAX_DEPTH
-        self.open: list[tuple[Any, list[Any]]] = []  # containers, and what goes into them when they close
+        self.open: list[tuple[Any, list[Any]]] = []  # containers, and their items, which are added when they close
 
     def document(self) -> Any:
         """Raises: Corrupt, YAMLError, ValueError."""
@@ -133,14 +133,16 @@ class Reading:
 
     def _expect(self, kind: type, otherwise: str) -> None:
         if not isinstance(self.event(), kind):
-            raise Corrupt(f"the bytes are not YAML that is taken here: {otherwise}")
+            raise Corrupt(f"the bytes are not YAML that this codec supports: {otherwise}")
 
     def _take(self, event: Any, items: list[Any]) -> None:
         if isinstance(event, ev.CollectionEndEvent):
             self._fill(*self.open.pop())
             return
         if isinstance(event, ev.AliasEvent) or event.anchor is not None:
-            raise Corrupt(f"the bytes have an anchor or an alias, {event.anchor!r:.80}, and those are not taken here")
+            raise Corrupt(
+                f"the bytes have an anchor or an alias, {event.anchor!r:.80}, which this codec does not support"
+            )
         if isinstance(event, ev.ScalarEvent):
             items.append(_scalar_of(event))
             return

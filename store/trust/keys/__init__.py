@@ -1,1 +1,1 @@
-"""The keys that seal records, and where they lie."""
+"""The keys that seal records, and where they are stored."""

@@ -1,7 +1,7 @@
-"""Key files: reading, making and changing them.
+"""Reads, makes and changes key files.
 
-One key a line, 64 hexadecimal digits, newest first; the word `retired` behind one says that it verifies still
-and seals no more. Blank lines and lines that begin with `#` are kept and ignored.
+One key a line, 64 hexadecimal digits, newest first; a key followed by the word `retired` still verifies but no longer
+seals. Blank lines and lines that begin with `#` are kept and ignored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from store.trust.keys.key import KEY_BYTES, Key
 
 HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`; `store key new` makes a key file"
 RETIRED = "retired"
-LOCK_SECONDS = 10.0  # to change a key file takes milliseconds
+LOCK_SECONDS = 10.0  # changing a key file takes milliseconds
 
 
 def read_key_file(file: Path) -> list[Key]:
     """The keys of a file, in its order.
 
     Raises:
-        StorageError: it cannot be read. ValueError: it holds no key, or something else than keys.
+        StorageError: it cannot be read. ValueError: it holds no key, or a line that is not a key.
     """
     return parse_keys(_read(file), f"the key file {file}")
 
@@ -43,7 +43,7 @@ def parse_keys(text: str, where: str) -> list[Key]:
 
 
 def create_key_file(file: Path) -> None:
-    """Make the file with one new key, unless somebody was faster: 16 that start at once agree on one.
+    """Make the file with one new key unless it exists; processes that start at once agree on one key.
 
     Raises: OSError.
     """
@@ -52,7 +52,7 @@ def create_key_file(file: Path) -> None:
 
 
 def add_key(file: Path) -> Key:
-    """Put a new key in front of the others: it seals from now on. Makes the file where there is none.
+    """Add a new key before the others, which seals from now on. Makes the file if there is none.
 
     Raises:
         StorageError, ValueError: as `read_key_file`, or the file cannot be changed. OSError.
@@ -68,13 +68,13 @@ def add_key(file: Path) -> Key:
 
 
 def retire_key(file: Path, key_id: bytes) -> None:
-    """Mark a key as retired: it verifies what it sealed, and seals no more.
+    """Mark a key as retired: it still verifies its seals, but no longer seals.
 
     Raises:
         LookupError: the file has no such key. ValueError: no key would be left to seal with.
         StorageError: the file cannot be read or changed.
     """
-    _read(file)  # where there is none, no lock file is made either
+    _read(file)  # raises if there is no file, before a lock file is made
     with _changing(file) as target:
         text = _read(target)
         keys = parse_keys(text, f"the key file {file}")
@@ -89,7 +89,7 @@ def retire_key(file: Path, key_id: bytes) -> None:
 
 
 def why_unsafe(file: Path) -> str:
-    """What is wrong with the user's own key file; empty where nothing is, or where there is none."""
+    """The problem with the user's own key file; empty if there is none, or if there is no file."""
     try:
         status = os.lstat(file)
     except OSError:
@@ -109,7 +109,7 @@ def why_unsafe(file: Path) -> str:
 
 
 def why_unmakeable(file: Path) -> str:
-    """What will keep the user's own key file from being made, as far as the folders above it tell; else empty."""
+    """The reason why the user's own key file cannot be made, judging by its parent folders; else empty."""
     folder = next(folder for folder in file.parents if os.path.lexists(folder))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         return f"no key can be kept in {file} ({folder} may not be written)"
@@ -117,8 +117,8 @@ def why_unmakeable(file: Path) -> str:
 
 
 def _homeless(folder: Path) -> str:
-    """What is wrong where the folder is below a home that is not there."""
-    with suppress(RuntimeError):  # no home at all: then XDG_DATA_HOME named the folder
+    """The problem if the folder is below a home directory that does not exist; else empty."""
+    with suppress(RuntimeError):  # no home: XDG_DATA_HOME named the folder
         home = Path.home()
         if folder.is_relative_to(home) and not home.is_dir():
             return f"the home directory {home} does not exist"
@@ -157,7 +157,7 @@ def _read(file: Path) -> str:
 
 @contextmanager
 def _changing(file: Path) -> Iterator[Path]:
-    """One process at a time reads and rewrites a key file. Gives the file itself where `file` is a link to it."""
+    """Lock a key file for one process at a time. Yields the file, with links resolved."""
     target = file.resolve()
     with ExitStack() as stack:
         try:
@@ -172,10 +172,10 @@ def _changing(file: Path) -> Iterator[Path]:
 
 
 def _link(file: Path, text: str) -> bool:
-    """Make the file unless it is there; whether it was made.
+    """Make the file unless it exists; whether it was made.
 
-    A temporary file is linked to the name, which fails where the name exists; so no reader ever sees half
-    a key, and no writer replaces one.
+    A temporary file is linked to the name, which fails if the name exists; so no reader sees a partial key, and no
+    writer replaces one.
     """
     with _temporary(file, text) as temporary:
         try:
@@ -183,12 +183,12 @@ def _link(file: Path, text: str) -> bool:
             is_new = True
         except FileExistsError:
             is_new = False
-    sync_folder(file.parent)  # a faster process may not have done so yet, and the key is about to be used
+    sync_folder(file.parent)  # the process that made it may not have synced yet, and the key is used next
     return is_new
 
 
 def _rewrite(file: Path, text: str) -> None:
-    """Replace the file atomically: a reader sees the old keys or the new ones. Owner and rights stay."""
+    """Replace the file atomically: a reader sees the old keys or the new ones. Owner and mode are kept."""
     status = os.stat(file)
     with _temporary(file, text) as temporary:
         if hasattr(os, "geteuid"):
@@ -202,7 +202,7 @@ def _rewrite(file: Path, text: str) -> None:
 
 @contextmanager
 def _temporary(file: Path, text: str) -> Iterator[Path]:
-    """A file beside `file`, closed to others and synced, that is gone afterwards if it was not renamed."""
+    """A synced private file next to `file`, which is deleted afterwards unless it was renamed."""
     temporary = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     try:
         descriptor = os.open(temporary, NEW, 0o600)
@@ -211,14 +211,14 @@ def _temporary(file: Path, text: str) -> Iterator[Path]:
             sync_file(stream)
         yield temporary
     finally:
-        with suppress(OSError):  # it is gone, or stays, as closed to others as the file itself
+        with suppress(OSError):  # already gone; if it stays, it is as private as the file itself
             os.unlink(temporary)
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the data directory below a home that exists; a home that does not is nobody's to make."""
+    """Make the data directory if the home directory exists; never makes a home directory."""
     problem = _homeless(folder)
     if problem:
         raise FileNotFoundError(errno.ENOENT, problem)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sync_folders_above(folder)  # a power cut that took the key would leave all that it sealed foreign
+    sync_folders_above(folder)  # losing the key in a power cut would make all its records foreign

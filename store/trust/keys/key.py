@@ -1,4 +1,4 @@
-"""One secret, and what is derived from it."""
+"""`Key`: one secret and the secrets derived from it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from store.system.digests import blake2b
 
 KEY_BYTES = 32
 ID_BYTES = 8
-UNKEYED = bytes(ID_BYTES)  # the key id of a seal that was made without a key: a checksum
+UNKEYED = bytes(ID_BYTES)  # key id of a seal without a key, which is a checksum
 
 
 class Key:
     """One secret. Its `id` is public and is stored with each seal; nothing else of it is ever shown.
 
-    A `retired` one verifies and does not seal. A `weakness` says why it can be guessed: such a one seals only if it
-    was `stretched`.
+    A `retired` key verifies but does not seal. `weakness` is the reason why it can be guessed: a weak key seals only
+    if it was `stretched`.
     """
 
     __slots__ = ("_secret", "id", "retired", "stretched", "weakness")
@@ -33,7 +33,7 @@ class Key:
         self.stretched = stretched
 
     def derive(self, purpose: bytes) -> bytes:
-        """Another secret for one purpose, from which this one cannot be found; 32 bytes."""
+        """A secret of 32 bytes for one purpose, which does not reveal this key."""
         return blake2b(key=self._secret, digest_size=KEY_BYTES, person=purpose).digest()
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
-"""The keys that seal records: where they come from, in which order, and when one is made.
+"""`Keyring`: the keys of a program, their sources and order, and when a key is made.
 
-The user's own key file is made at the first write, never by a reader, in the user's data directory, never
-beside a database. A key file that changes is read again: a program that runs takes part in a rotation.
+The user's own key file is made at the first write, never by a reader, in the user's data directory, never next to a
+database. A key file is read again when it changes, so a running program follows a rotation.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from store.trust.keys.file import create_key_file, read_key_file, why_unmakeable
 from store.trust.keys.key import KEY_BYTES, Key
 from store.trust.keys.text import bytes_keys, sealing_first, text_keys
 
-LOOK_SECONDS = 0.05  # as often, at most, a writer looks whether its key file has changed: that costs 1.6 us
+LOOK_SECONDS = 0.05  # shortest interval between checks of the key file by a writer: a check takes 1.6 us
 APP_NAME = "sealed-store"  # the folder in the user's data directory
 
-# Where no key can be kept, records are sealed without one. Not so for a passing error: records that
-# are written meanwhile would stay without an owner.
+# Errors after which records are written without a key, because none can be stored. After a temporary error this
+# would leave records without an owner.
 PASSING = {
     errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR,
     errno.EAGAIN,
@@ -37,13 +37,13 @@ KeySource = bytes | str | os.PathLike[str] | Sequence["bytes | str | os.PathLike
 class Keyring:
     """The keys of one program. The first that is not retired seals, all verify.
 
-    Found late, by the first read or write. Safe across threads: what two of them find is the same.
+    Loaded by the first read or write. Safe across threads, which load the same keys.
 
     Args:
-        source: what the program gave as `key=`: a secret (bytes or str), the path of a key file, or several,
+        source: the `key=` of the program: a secret (bytes or str), the path of a key file, or several,
             newest first. None: the file named by STORE_KEY_FILE, else the key in STORE_KEY, which is read as a str
             given as `key=` is, else the user's own key file.
-        clock: what tells the time in seconds, for the next look at a key file.
+        clock: returns the time in seconds, for the next check of a key file.
     """
 
     def __init__(self, source: KeySource = None, *, clock: Callable[[], float] = steady_clock) -> None:
@@ -53,20 +53,20 @@ class Keyring:
         self._named = os.environ.get("STORE_KEY_FILE")
         self._inline = os.environ.get("STORE_KEY")
         self._path: Path | None = None
-        self._watched: str | None = None  # the same for `stat`, which takes text faster
+        self._watched: str | None = None  # the same for `stat`, which is faster with a str
         self._keys: list[Key] | None = None
         self._by_id: dict[bytes, Key] = {}
         self._sealing: Key | None = None
         self._stamp: object = None
         self.changed: Callable[[], None] = _nothing
-        """Called when a key that was held is held no more."""
+        """Called when a key is dropped."""
         self.problem = ""
-        """Why there is no key to seal with; empty where there is one, or where one can be made."""
+        """Why there is no key to seal with; empty if there is one, or if one can be made."""
         if self._given is None and not self._named and self._inline is not None:
-            self._load()  # a bad STORE_KEY is told at once
+            self._load()  # an invalid STORE_KEY raises at once
 
     def sealing_key(self) -> Key | None:
-        """The key that new records are sealed with; made now if there is none. None: none can be had."""
+        """The key that seals new records, made now if there is none; None if no key can be made."""
         if self._sealing is not None and self._clock() - self._looked < LOOK_SECONDS:
             return self._sealing
         self._refresh()
@@ -88,7 +88,7 @@ class Keyring:
         return key
 
     def keys(self) -> list[Key]:
-        """All of them, in their order; none where none was made yet, or where they cannot be used."""
+        """All keys, in their order; empty if none was made yet, or if they cannot be used."""
         if self._keys is None:
             self._load()
         return self._keys or []
@@ -101,7 +101,7 @@ class Keyring:
         return str(file) if file is not None else "STORE_KEY"
 
     def file(self) -> Path | None:
-        """The key file, where the keys come from one."""
+        """The key file, if the keys come from one."""
         if self._given is not None or (not self._named and self._inline is not None):
             return None
         if self._path is None:
@@ -109,14 +109,14 @@ class Keyring:
         return self._path
 
     def unsafe(self) -> str:
-        """Why the user's own key file is not used; empty where it is, and for a file that was named."""
+        """Why the user's own key file is not used; empty if it is, or if a file was named."""
         file = self.file()
         if file is None or self._named:
             return ""
         return why_unsafe(file) if file.is_absolute() else _HOMELESS
 
     def foreseen_problem(self) -> str:
-        """Why no key can be had; empty where there is one, or where one can be made, as far as can be seen."""
+        """Why there can be no key; empty if there is one, or if one can probably be made."""
         if self.keys():
             return ""
         file = self.file()
@@ -129,7 +129,7 @@ class Keyring:
         raise TypeError("keys are never pickled")
 
     def _load(self) -> None:
-        stamp = self._stamp_now()  # before the reading: what is written meanwhile is noticed the next time
+        stamp = self._stamp_now()  # before reading: a change during the read is noticed the next time
         self._hold(self._found(stamp))
         self._stamp = stamp
 
@@ -143,7 +143,7 @@ class Keyring:
             self.problem = ""
 
     def _found(self, stamp: object) -> list[Key]:
-        """What the source holds now."""
+        """The keys that the source holds now."""
         if self._given is not None:
             return self._given
         file = self.file()
@@ -156,7 +156,7 @@ class Keyring:
         return read_key_file(file)
 
     def _refresh(self) -> None:
-        """Read a key file again that changed. What is held stays where the new one gives nothing to use."""
+        """Read a changed key file again. The old keys are kept if the new file is unusable."""
         self._looked = self._clock()
         held, problem = self._keys, self.problem
         try:
@@ -164,7 +164,7 @@ class Keyring:
             if stamp is None or stamp == self._stamp:
                 return
             self._load()
-        except (StorageError, ValueError):  # somebody is at work on it
+        except (StorageError, ValueError):  # it is being edited
             if not held:
                 raise
         if held and not self._keys:
@@ -191,13 +191,13 @@ class Keyring:
         self.problem = self.problem or problem
 
     def _stamp_now(self) -> object:
-        """What changes when the key file does; None where there is none."""
+        """A value that changes with the key file; None if there is no file."""
         if self._watched is None:
             self._watched = os.fspath(self.file() or "")
         try:
             status = os.stat(self._watched)
-        except OSError as exc:  # "" as well: the keys come from no file
-            if exc.errno in PASSING:  # it may be there: without it, records would be left unsigned for ever
+        except OSError as exc:  # or "": the keys do not come from a file
+            if exc.errno in PASSING:  # it may exist: without it, records would be written without a key
                 raise StorageError(
                     f"{self._watched}: your key file cannot be looked at ({exc.strerror}); see the file system's "
                     "log, and try again",
@@ -209,24 +209,24 @@ class Keyring:
 
 
 def _nothing() -> None:
-    """What is done about a key that is gone where nobody keeps what it sealed."""
+    """Called for a dropped key if nothing is cached."""
 
 
 class NoKeys(Keyring):
-    """A ring that holds no key, looks for none and makes none: what it seals is a checksum."""
+    """A ring without keys, which neither loads nor makes any: its seals are checksums."""
 
     def __init__(self) -> None:
-        super().__init__(bytes(KEY_BYTES))  # a key in place of the environment's and the user's, which then goes too
+        super().__init__(bytes(KEY_BYTES))  # any key instead of those of the environment and the user; removed next
         self._given = []
 
 
 def default_key_file() -> Path:
-    """Where the user's own keys are kept; a relative path where the user has no home."""
-    from platformdirs import user_data_path  # 25 ms that only the default source has to pay
+    """The folder of the user's own keys; a relative path if the user has no home directory."""
+    from platformdirs import user_data_path  # takes 25 ms, needed only for the default source
 
     try:
         return user_data_path(APP_NAME, appauthor=False) / "keys"
-    except RuntimeError:  # no home; older releases of platformdirs leave the "~" as it is
+    except RuntimeError:  # no home; older releases of platformdirs return the "~"
         return Path("~", APP_NAME, "keys")
 
 

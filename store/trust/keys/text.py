@@ -1,18 +1,18 @@
-"""Keys that a program or an environment gives as they are: what such text stands for, and which are too weak.
+"""Keys given as text or bytes by a program or the environment, and the check for weak keys.
 
-64 hexadecimal digits are 32 bytes, and any other text is itself, in `key=` and in STORE_KEY alike.
+64 hexadecimal digits are 32 bytes, and any other text is used as it is, both in `key=` and in STORE_KEY.
 
-Anyone who has a copy of the file can try keys on it, as many and as fast as they like, so only the key itself holds
-them up. Weak text does not seal: people type it, and can take a better one at once, so it is refused. Weak bytes come
-from a program, which may have no other secret: they are stretched (scrypt, once per process), and the program is
-warned, since a password that is on a list falls all the same. What a weak key has sealed unstretched is verified
-still: that of bytes always, that of text behind a better key, `key=[new, old]`; `rekey` seals it anew.
+Anyone with a copy of the file can try any number of keys on it, so only the strength of the key protects it. Weak
+text is refused: people type it, and can choose a better key at once. Weak bytes come from a program, which may have
+no other secret: they are stretched (scrypt, once per process) with a warning, since a common password is still found.
+Records that a weak key sealed without stretching are still verified: for bytes always, for text if it follows a
+better key, `key=[new, old]`; `rekey` seals them again.
 
-Weak is a key under 16 bytes, or of fewer than 9 different steps. A step is a pair of neighbouring bytes that are
-neither equal nor consecutive, so runs ("aaaa"), sequences ("12345678") and repetitions ("secretsecretsecret") have
-few. Random text of 16 bytes has about 15, and 16 random hexadecimal digits have too few once in 80 times: take 32.
-This finds placeholders. It is no measure of passwords: it knows no words, and no keyboard. 32 bytes, and 64
-hexadecimal digits, are taken for what a generator made, and not looked at.
+A key is weak if it has under 16 bytes or fewer than 9 different steps. A step is a pair of neighbouring bytes that
+are neither equal nor consecutive, so runs ("aaaa"), sequences ("12345678") and repetitions ("secretsecretsecret")
+have few. Random text of 16 bytes has about 15; one in 80 random keys of 16 hexadecimal digits has too few: use 32
+digits. This detects placeholders. It does not measure passwords: it has no list of words or keyboard patterns. 32
+bytes and 64 hexadecimal digits are assumed to be random, and are not checked.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from store.trust.keys.file import parse_keys
 from store.trust.keys.key import KEY_BYTES, Key
 
 SHORTEST = 16  # bytes of a key that seals
-LEAST_STEPS = 9  # a word of 8 letters that is repeated has 8
+LEAST_STEPS = 9  # a repeated word of 8 letters has 8
 _HEX = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}(?:\s+retired)?")
 _HOW_TO_MAKE = "`openssl rand -hex 32` gives a good one, and `store key new` makes a key file"
 
 
 def text_keys(text: str, where: str) -> list[Key]:
-    """The keys that a text is: one, or a list of hexadecimal ones, newest first, between commas or on lines.
+    """The keys in a text: one key, or a list of hexadecimal keys, newest first, separated by commas or lines.
 
-    In `key=` a str of 64 digits was itself a key once: what it has sealed is verified still.
+    Earlier releases used a str of 64 digits in `key=` literally: records sealed with it are still verified.
 
     Raises:
-        ValueError: it is empty, no text, the path of a file, or a list of which a part is no key.
+        ValueError: it is empty, not valid text, the path of a file, or a list with an invalid part.
     """
     if not text.strip():
         raise ValueError(f"{where} holds no key: {_HOW_TO_MAKE}")
@@ -52,7 +52,7 @@ def text_keys(text: str, where: str) -> list[Key]:
 
 
 def bytes_keys(material: bytes) -> list[Key]:
-    """The keys that bytes are: themselves; if they are weak, what they are stretched to, and themselves retired."""
+    """The keys for bytes: the bytes; if they are weak, the stretched key, and the bytes as a retired key."""
     weakness = "" if len(material) in (0, KEY_BYTES) else _weakness_of(material)
     if not weakness:
         return [Key(material)]
@@ -60,10 +60,10 @@ def bytes_keys(material: bytes) -> list[Key]:
 
 
 def sealing_first(keys: list[Key], where: str) -> list[Key]:
-    """The same keys; a warning where the one that seals is stretched.
+    """The same keys, with a warning if the sealing key is stretched.
 
     Raises:
-        ValueError: it is weak, and is not.
+        ValueError: the sealing key is weak and not stretched.
     """
     seals = next((key for key in keys if not key.retired), None)
     if seals is not None and seals.stretched:
@@ -74,14 +74,14 @@ def sealing_first(keys: list[Key], where: str) -> list[Key]:
     elif seals is not None and seals.weakness:
         raise ValueError(
             f"{where}: {seals.weakness}, so it can be guessed: {_HOW_TO_MAKE}; "
-            "what the weak one has sealed is read with key=[new, old]"
+            "a record of the weak key is read with key=[new, old]"
         )
     return keys
 
 
 @cache
 def _stretched(material: bytes) -> bytes:
-    """As many bytes as a key has, each trial of which takes 32 MiB and a tenth of a second (RFC 7914)."""
+    """A stretched key: each guess takes 32 MiB and a tenth of a second (RFC 7914)."""
     from hashlib import scrypt  # loads OpenSSL, which nothing else here needs
 
     return scrypt(material, salt=b"store.key.v1", n=2**15, r=8, p=1, maxmem=2**26, dklen=KEY_BYTES)
@@ -92,7 +92,7 @@ def _with_weakness(material: bytes) -> Key:
 
 
 def _weakness_of(material: bytes) -> str:
-    """Why a key can be guessed, without a part of it; empty where nothing is seen."""
+    """Why a key can be guessed, without quoting it; empty if no weakness is found."""
     if len(material) < SHORTEST:
         return f"a key has at least {SHORTEST} bytes, and this one has {len(material)}"
     steps = {pair for pair in pairwise(material) if abs(pair[0] - pair[1]) > 1}
@@ -105,4 +105,4 @@ def _bytes_of(text: str, where: str) -> bytes:
     try:
         return os.fsencode(text) if where == "STORE_KEY" else text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{where} is no valid text: pass bytes") from None
+        raise ValueError(f"{where} is not valid text: pass bytes") from None
