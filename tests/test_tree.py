@@ -25,20 +25,6 @@ LONG = 300  # lines of a file, over which its docstring gives the reason
 REASON = "one file because"
 MANY = 3  # files of one prefix, which a folder could say
 
-# Long files that give no reason yet.
-UNEXPLAINED = {
-    "classes/shown.py",
-    "codecs/restricted/globals.py",
-    "codecs/restricted/objects.py",
-    "codecs/restricted/opcodes.py",
-    "engines/capabilities.py",
-    "engines/sqlite/engine/engine.py",
-    "engines/sqlite/engine/thread_connection.py",
-    "engines/sqlite/spill/files.py",
-    "system/locking.py",
-    "values/culprit.py",
-}
-
 
 def lacks_reason(source: str) -> bool:
     """Whether a source is long, and its docstring does not say why."""
@@ -63,7 +49,7 @@ def test_each_part_has_a_page(folder: str) -> None:
     assert len(page.splitlines()) >= PAGE_LINES
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file not in UNEXPLAINED])
+@pytest.mark.parametrize("file", FILES)
 def test_long_file_says_why(file: str) -> None:
     assert not lacks_reason((PACKAGE / file).read_text("utf-8")), (
         f"{file} has over {LONG} lines: split it by what it holds, or say in its docstring: One file because …"

@@ -31,7 +31,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """What was restored, counted as in `Backup`; `replaced` is whether it replaced the content of a store."""
+    """The content that was restored, counted as in `Backup`; `replaced`: whether a store was replaced."""
 
     path: str
     records: int

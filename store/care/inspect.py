@@ -1,4 +1,4 @@
-"""Describing a record without executing it, and sealing exactly what was described."""
+"""Describing a record without executing it, and sealing exactly the bytes that were described."""
 
 from __future__ import annotations
 

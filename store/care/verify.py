@@ -1,4 +1,4 @@
-"""`verify`: checks that every record of the file is as it was written, without decoding any."""
+"""`verify`: checks that every record of the file is unchanged since it was written, without decoding any."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def waiting(turn: Turn) -> Iterator[bool]:
 
 
 def _leads_to(turn: Turn, mine: tuple[Turn, ...]) -> bool:
-    """Whether a turn waits, by any detour, for one of mine. Under the mutex."""
+    """Whether a turn waits, by any detour, for a turn of this caller. Under the mutex."""
     seen: set[Turn] = set()
     ahead = [turn]
     while ahead:

@@ -1,4 +1,4 @@
-"""Messages between processes: values over a stream, sealed and read with restraint."""
+"""Messages between processes: sealed values over a stream, decoded by the restricted decoder."""
 
 from store.messages.stream import MAX_BYTES, receive, receive_async, send, send_async
 

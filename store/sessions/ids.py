@@ -14,7 +14,7 @@ _ID_LENGTH = len(secrets.token_urlsafe(_ID_BYTES))
 
 
 def new_id() -> str:
-    """An id that nobody can guess, and that no command line takes for an option."""
+    """An id that cannot be guessed, and that no command line takes for an option."""
     while (id := secrets.token_urlsafe(_ID_BYTES)).startswith("-"):
         pass
     return id

@@ -52,7 +52,7 @@ def failing() -> Iterator[Failing]:
     codec = Failing()
     codecs.register(codec)
     yield codec
-    del known._loaded["failing"]
+    del known._entries["failing"], known._loaded["failing"]
 
 
 def run(capsys: Any, *arguments: object) -> tuple[int, str, str]:

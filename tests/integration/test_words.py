@@ -51,7 +51,9 @@ NAMES = {
 }
 
 # Part of the package → phrases and names that are still there.
-LEFT: dict[str, int] = {}
+LEFT = {
+    "aio": 2, "care": 2, "cli": 5, "importers": 4, "mapping": 2, "messages": 1, "sessions": 2, "settings": 2,
+}  # fmt: skip
 
 
 def prose(source: str) -> Iterator[tuple[int, str]]:

@@ -42,7 +42,7 @@ class Writer:
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def write(self, value: Any) -> None:
-        """Append the form of a value. Raises: TypeError: it has none; `out` is then as it was."""
+        """Append the form of a value. Raises: TypeError: it has none; `out` is then unchanged."""
         kind = type(value)
         atom = _ATOMS.get(kind)
         if atom is not None:
