@@ -49,8 +49,10 @@ class Handles(RuleBasedStateMachine):
         s = usable[number % len(usable)]
         return s, self.expected.alive(s.namespace)
 
-    def assign(self, s: Any, name: str, value: Any, ttl: float | None = None) -> None:
-        self.expected.assign(s.namespace, name, value, s.opened.options.ttl if ttl is None else ttl)
+    def assign(self, s: Any, name: str, value: Any) -> None:
+        """Expect what an assignment by that handle does: the record lives as long as the handle's own `ttl` says."""
+        ttl = s.opened.options.ttl if isinstance(s, Store) else s.ttl
+        self.expected.assign(s.namespace, name, value, ttl)
 
     def mark(self) -> str:
         self.count += 1

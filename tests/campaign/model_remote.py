@@ -56,7 +56,7 @@ class Remote:
     ) -> None:
         self._second, self._handle, self._clock = second, handle, clock
         self.namespace = namespace
-        self._ttl = ttl
+        self.ttl = ttl
 
     def ask(self, what: str, *args: Any, **named: Any) -> Any:
         return self._second.ask(self._clock(), self._handle, what, args, named)

@@ -38,7 +38,7 @@ class Rules(Handles):
     def put(self, number: int, name: str, value: Any, ttl: float | None) -> None:
         s, found = self.pick(number)
         record = s.put(name, value, ttl=ttl)
-        self.assign(s, name, value, ttl)
+        self.expected.assign(s.namespace, name, value, ttl)  # None is for ever
         assert record.revision == found[name].revision
         self.remembered.append((record, s.namespace, found[name]))
 

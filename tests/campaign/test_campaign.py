@@ -155,6 +155,7 @@ def test_round_that_hangs_is_a_failure(tmp_path):
     assert result.failures[0].startswith("the round did not end within 0 seconds")
 
 
+@pytest.mark.heavy
 def test_round_has_a_home_of_its_own(tmp_path):
     """The first promise of all, as the campaign does it."""
     first = PROMISES[0]

@@ -25,7 +25,7 @@ TIMEOUT = 60.0  # seconds
 NOBODY = """
 import json, os, shutil, sys, tempfile, traceback  # what is loaded late nobody could read where Python is in a home
 import store.codecs.pickle, store.codecs.restricted.machine, store.engines.sqlite.backend, store.engines.sqlite.spill.reading
-import store.engines.sqlite.spill.writing, store.engines.sqlite.engine.transaction, filelock, platformdirs
+import store.engines.sqlite.spill.writing, store.engines.transaction, filelock, platformdirs
 from store import Store
 os.setgroups([])
 os.setgid(65534)

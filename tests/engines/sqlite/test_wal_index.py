@@ -186,6 +186,7 @@ def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
     assert states == [True]
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="a map hides no descriptor there")
 def test_interrupt_at_any_moment_of_mapping_keeps_the_locks(path, monkeypatch):
     """At any opcode, which is more than can happen: a `with` may leave its lock, here one that the test throws away."""
@@ -279,6 +280,7 @@ def test_descriptor_that_an_interrupt_left_before_it_was_known_goes_with_the_fil
     assert descriptors() <= before
 
 
+@pytest.mark.heavy
 def test_stores_opened_again_and_again_keep_descriptors_flat(path):
     before = descriptors()
     _open_and_close(path, 200)
@@ -351,6 +353,7 @@ def test_many_stores_at_once(tmp_path):
     assert descriptors() == before
 
 
+@pytest.mark.heavy
 def test_opening_many_stores_looks_at_each_file_a_few_times(tmp_path, monkeypatch):
     """Counted, not timed: each store that was opened listed all descriptors of the process, and looked at all files."""
     calls = {"fstat": 0, "listdir": 0}
