@@ -52,6 +52,7 @@ class Changes:
         self._handles: list[Handle] = []
         self._seen: dict[str, Any] = {}
         self._due: set[str] = set()  # fields to compare at the next look, even if their records look unchanged
+        self._refused: set[str] = set()  # fields whose unreadable record was reported
         self._watch: Watch[Any] | None = None
         self._threads: list[threading.Thread] = []  # the last one, and those before it that may not have ended yet
 
@@ -136,9 +137,12 @@ class Changes:
             return
         try:
             value = self._value_of(field)
-        except (StoreError, ValueError, TypeError):  # reported once; the other fields go on
-            _report()
+        except (StoreError, ValueError, TypeError):  # reported once, until it is good again; the other fields go on
+            if field not in self._refused:
+                self._refused.add(field)
+                _report()
             return
+        self._refused.discard(field)
         with self.lock:
             if field not in self._seen:
                 return
