@@ -164,30 +164,8 @@ def every_row(engine: Engine) -> Iterator[Row]:
     return in_pages(engine, None, Order.INSERTED, until=engine.end(None))
 
 
-class Engine(Protocol):
-    """One handle on a store. Safe across threads, and processes where they share the store; survives a fork."""
-
-    kind: str
-    """The name of the engine: the scheme of its URLs."""
-    location: str
-    """The path or URL that opens the store again, or ":memory:"."""
-    id: bytes
-    """Sixteen random bytes, made once with the store; part of every seal."""
-    now: Callable[[], float]
-    """The time that expiries are compared with, in Unix seconds; all clients of a server use the server's clock."""
-
-    transactions: Transactions | None
-    locks: Locks | None
-    changes: Changes | None
-    snapshot: Callable[[str], list[Row]] | None
-    """All rows of a namespace in order of insertion, as of one moment."""
-    coherence: Coherence | None
-    blobs: Blobs | None
-    """Storage of large values; None: values of any size go into rows."""
-    eviction: Eviction | None
-    care: Care | None
-
-    # -- reading
+class Reads(Protocol):
+    """The reading members of `Engine`, which an overlay of buffered writes needs below it and has itself."""
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
         """The existing records of those names, by name, as of one moment.
@@ -222,6 +200,32 @@ class Engine(Protocol):
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
         """The namespaces after `after`, in order, that have records which have not expired."""
+
+
+class Engine(Reads, Protocol):
+    """One handle on a store. Safe across threads, and processes where they share the store; survives a fork."""
+
+    kind: str
+    """The name of the engine: the scheme of its URLs."""
+    location: str
+    """The path or URL that opens the store again, or ":memory:"."""
+    id: bytes
+    """Sixteen random bytes, made once with the store; part of every seal."""
+    now: Callable[[], float]
+    """The time that expiries are compared with, in Unix seconds; all clients of a server use the server's clock."""
+
+    transactions: Transactions | None
+    locks: Locks | None
+    changes: Changes | None
+    snapshot: Callable[[str], list[Row]] | None
+    """All rows of a namespace in order of insertion, as of one moment."""
+    coherence: Coherence | None
+    blobs: Blobs | None
+    """Storage of large values; None: values of any size go into rows."""
+    eviction: Eviction | None
+    care: Care | None
+
+    # -- figures
 
     def totals(self, namespace: str, now: float) -> list[Total]:
         """A total for each pair of codec and protocol, over the rows that have not expired."""

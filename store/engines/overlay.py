@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from store.engines.contract import (
     PAGE_ROWS,
@@ -20,6 +20,7 @@ from store.engines.contract import (
     Order,
     Page,
     Put,
+    Reads,
     cursor_of,
     expect,
     of_row,
@@ -28,31 +29,6 @@ from store.rows.row import Row, has_expired
 
 Key = tuple[str, str]
 """Namespace and name."""
-
-
-class Base(Protocol):
-    """The reading part of `Engine`, as an overlay uses it."""
-
-    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]: ...
-
-    def scan(
-        self,
-        namespace: str | None,
-        order: Order,
-        *,
-        after: Cursor | None = None,
-        until: Cursor | None = None,
-        prefix: str = "",
-        limit: int = PAGE_ROWS,
-        reverse: bool = False,
-        fields: Fields = Fields.ROW,
-    ) -> Page: ...
-
-    def end(self, namespace: str | None) -> Cursor: ...
-
-    def count(self, namespace: str, now: float) -> tuple[int, float]: ...
-
-    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]: ...
 
 
 class Buffered(NamedTuple):
@@ -72,7 +48,7 @@ _NOTHING = Buffered(None, False, None)
 class Overlay:
     """Buffered writes of all namespaces over a base. Each change is one step, which no interrupt divides."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Reads) -> None:
         self.changes: dict[Key, Buffered] = {}
         self._base = base
         self._last_id: int | None = None

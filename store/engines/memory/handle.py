@@ -10,9 +10,10 @@ from types import FrameType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet, ref
 
+from store.engines.contract import Reads
 from store.engines.memory.rows import Committed
 from store.engines.named_locks import NamedLocks
-from store.engines.overlay import Base, Overlay
+from store.engines.overlay import Overlay
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.registry import in_transaction
 from store.engines.transaction import HeldTransaction
@@ -149,11 +150,11 @@ class Handle:
         if is_writing and self.read_only:
             raise ReadOnly(f'{LOCATION} was opened with mode="r"; open it with mode="w" to write', path=LOCATION)
 
-    def read(self, work: Callable[[Base], T]) -> T:
+    def read(self, work: Callable[[Reads], T]) -> T:
         """Call `work` with the rows that the caller sees: those of its transaction, or the committed ones."""
         self.check_open()
         visitor = self.shared.visitor()
-        source: Base | None = self.shared.rows
+        source: Reads | None = self.shared.rows
         problem = None
         if (visitor.operation is not None or visitor.transaction is not None) and (problem := conflict(visitor)):
             if visitor.operation is not None:
