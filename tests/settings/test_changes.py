@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 import os
@@ -43,9 +44,14 @@ class Looks:
         settings.on_change(prefs, "beep", lambda old, new: (self.entered.set(), self.left.wait(BOUND_SECONDS)))
 
     def wait(self):
-        """Waits until all changes that were made so far have been seen: "window" is the last in the order of names."""
-        self.other.window = Window(next(self.widths))
-        assert self.seen.acquire(timeout=BOUND_SECONDS)
+        """Waits until all changes that were made so far have been seen: "window" is the last in the order of names.
+
+        A field is read when its turn comes, and one look may have found several changes: "window" may be told while
+        earlier changes are still to come. It is told at most once for each of these; once more, and all were seen.
+        """
+        for _ in range(len(dataclasses.fields(Prefs)) + 1):
+            self.other.window = Window(next(self.widths))
+            assert self.seen.acquire(timeout=BOUND_SECONDS)
 
     @contextlib.contextmanager
     def none(self):
