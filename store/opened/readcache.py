@@ -25,7 +25,7 @@ from typing import Any
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
 from store.opened.sentinels import MISSING
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 
 ENTRY_BYTES = 300  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
@@ -225,7 +225,7 @@ class ReadCache:
                 self._state = followed = (index, header, Entries())
             return followed
 
-    def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
+    def file(self, state: State, row: Row | Sealed, decode: Decode, value: Any) -> None:
         """Keeps a row that was read after `begin` returned that state, sealed by us, and its value."""
         size = len(row.body)
         if type(value) in SCALARS:
