@@ -74,7 +74,7 @@ class _Incoherent:
 
 State = tuple[Any, "bytes | None", Entries]
 
-_NO_ENTRIES = Entries()
+_NO_ENTRIES, _NOTHING = Entries(), Entries()
 
 
 class ReadCache:
@@ -203,7 +203,10 @@ class ReadCache:
         index = coherence.index()
         if index is None:
             return None
+        state = self._state
         try:
+            if state[0] is index and state[1] == index[HEADER]:
+                return state  # if it is dropped from now on, `file` finds another one in its place
             state = self._current(index)
         except ValueError:  # as above
             return None
@@ -277,4 +280,4 @@ class ReadCache:
 
 
 def _no_state() -> State:
-    return b"", None, Entries()  # no header equals None; each state is an object of its own
+    return b"", None, _NOTHING  # no header equals None, so nothing is added; each state is an object of its own
