@@ -69,6 +69,25 @@ def test_read_that_is_not_cached_runs_one_statement(s, statements):
     assert len(statements) == 1
 
 
+def test_read_of_an_own_record_takes_its_sealed_columns_alone(s, statements):
+    s.opened.cache.drop()
+    s["a"], list(s.items()), list(s.values()), s | {}, s.get_many(["a", "b"])
+    assert "body" in "".join(statements) and "modified" not in "".join(statements)
+
+
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_read_of_a_record_of_others_runs_one_statement(path, clock):
+    """But for the first one, whose sealed columns are read before all of its columns are."""
+    with Store(path, clock=clock, key=b"the key of somebody else") as s:
+        s.update({str(number): number for number in range(10)})
+    with Store(path, clock=clock) as s:
+        s.opened.values.sealer.keyring.keys()
+        found: list[str] = []
+        s.opened.engine.handle.engine.connection().conn.set_trace_callback(found.append)
+        assert [s[str(number)] for number in range(10)] == list(range(10))
+        assert len(found) == 11
+
+
 def test_plain_set_runs_one_statement(s, statements):
     s["a"] = 1  # the record is updated
     s["b"] = 1  # and inserted
