@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # A file system of several machines, or of a host and its guests, which share files and no memory.
 _NETWORK = frozenset(
@@ -38,8 +38,7 @@ _MOUNTINFO = "/proc/self/mountinfo"
 _MOUNT_COMMAND = "/sbin/mount"
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A line of the table. Without numbers (BSD) a later mount hides an earlier one."""
 
     point: str
@@ -49,7 +48,7 @@ class Mount:
     """Whether the file system itself is, and not only this mount, while another mount of it may be writable."""
     number: int | None = None
     parent: int | None = None
-    source: str = field(default="", compare=False)
+    source: str = ""
     """The mounted device or server; for some FUSE file systems the folder that they show."""
 
     def covers(self, path: str) -> bool:
