@@ -1,8 +1,4 @@
-"""Reads, makes and changes key files.
-
-One key a line, 64 hexadecimal digits, newest first; a key followed by the word `retired` still verifies but no longer
-seals. Blank lines and lines that begin with `#` are kept and ignored.
-"""
+"""Makes and changes key files, one process at a time; a program that only reads does not load this."""
 
 from __future__ import annotations
 
@@ -16,67 +12,50 @@ from pathlib import Path
 from store.errors import LockTimeout, ReadOnly, StorageError
 from store.system.descriptors import NEW
 from store.system.locking import locked
-from store.system.refusals import advice
 from store.system.syncing import sync_file, sync_folder, sync_folders_above
+from store.trust.keys.file import RETIRED, KeyFile, key_text, parse_keys
 from store.trust.keys.key import KEY_BYTES, Key
 
-HOW_TO_WRITE = "64 hexadecimal digits, for example from `openssl rand -hex 32`; `store key new` makes a key file"
-RETIRED = "retired"
 LOCK_SECONDS = 10.0  # changing a key file takes milliseconds
 
 
-def read_key_file(file: Path) -> list[Key]:
-    """The keys of a file, in its order.
-
-    Raises:
-        StorageError: it cannot be read. ValueError: it holds no key, or a line that is not a key.
-    """
-    return parse_keys(_read(file), f"the key file {file}")
-
-
-def parse_keys(text: str, where: str) -> list[Key]:
-    """The keys in the text of a key file or of STORE_KEY."""
-    keys = [Key(bytes.fromhex(digits), retired=bool(word)) for digits, word in _key_lines(text, where)]
-    if not keys:
-        raise ValueError(f"{where} holds no key: a key is {HOW_TO_WRITE}")
-    return keys
-
-
-def create_key_file(file: Path) -> None:
+def create_key_file(path: KeyFile) -> None:
     """Make the file with one new key unless it exists; processes that start at once agree on one key.
 
     Raises: OSError.
     """
+    file = Path(path)
     _make_folder(file.parent)
     _link(file, os.urandom(KEY_BYTES).hex() + "\n")
 
 
-def add_key(file: Path) -> Key:
+def add_key(path: KeyFile) -> Key:
     """Add a new key before the others, which seals from now on. Makes the file if there is none.
 
     Raises:
-        StorageError, ValueError: as `read_key_file`, or the file cannot be changed. OSError.
+        StorageError, ValueError: as `file.read_key_file`, or the file cannot be changed. OSError.
     """
-    material = os.urandom(KEY_BYTES).hex()
+    file, material = Path(path), os.urandom(KEY_BYTES).hex()
     _make_folder(file.parent)
     with _changing(file) as target:
         if not _link(target, material + "\n"):
-            text = _read(target)
+            text = key_text(target)
             parse_keys(text, f"the key file {file}")
             _rewrite(target, f"{material}\n{text}")
     return Key(bytes.fromhex(material))
 
 
-def retire_key(file: Path, key_id: bytes) -> None:
+def retire_key(path: KeyFile, key_id: bytes) -> None:
     """Mark a key as retired: it still verifies its seals, but no longer seals.
 
     Raises:
         LookupError: the file has no such key. ValueError: no key would be left to seal with.
         StorageError: the file cannot be read or changed.
     """
-    _read(file)  # raises if there is no file, before a lock file is made
+    file = Path(path)
+    key_text(file)  # raises if there is no file, before a lock file is made
     with _changing(file) as target:
-        text = _read(target)
+        text = key_text(target)
         keys = parse_keys(text, f"the key file {file}")
         if all(key.id != key_id for key in keys):
             raise LookupError(f"{file} has no key {key_id.hex()}")
@@ -88,28 +67,9 @@ def retire_key(file: Path, key_id: bytes) -> None:
         _rewrite(target, "\n".join(lines) + "\n")
 
 
-def why_unsafe(file: Path) -> str:
-    """The problem with the user's own key file; empty if there is none, or if there is no file."""
-    try:
-        status = os.lstat(file)
-    except OSError:
-        return ""
-    if not stat.S_ISREG(status.st_mode):
-        return f"{file} is not a regular file and was not used: remove it"
-    if not hasattr(os, "geteuid"):
-        return ""
-    if status.st_uid != os.geteuid():
-        return (
-            f"{file} belongs to another user and was not used: chown it if it is yours; to use it as it is, set "
-            f"STORE_KEY_FILE={file}"
-        )
-    if status.st_mode & 0o077:
-        return f"{file} is open to other users and was not used: chmod 600 {file}"
-    return ""
-
-
-def why_unmakeable(file: Path) -> str:
+def why_unmakeable(path: KeyFile) -> str:
     """The reason why the user's own key file cannot be made, judging by its parent folders; else empty."""
+    file = Path(path)
     folder = next(folder for folder in file.parents if os.path.lexists(folder))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
         return f"no key can be kept in {file} ({folder} may not be written)"
@@ -125,34 +85,11 @@ def _homeless(folder: Path) -> str:
     return ""
 
 
-def _key_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.strip()
-        if not line or line.startswith("#"):
-            continue
-        digits, _, word = line.partition(" ")
-        is_key = len(digits) == 2 * KEY_BYTES and all(digit in "0123456789abcdefABCDEF" for digit in digits)
-        if not is_key or word.strip() not in ("", RETIRED):
-            raise ValueError(f"{where}, line {number}: a key is {HOW_TO_WRITE}")
-        yield digits, word
-
-
 def _retired(line: str, key_id: bytes) -> str:
     digits = line.strip().partition(" ")[0]
     if len(digits) == 2 * KEY_BYTES and not line.startswith("#") and Key(bytes.fromhex(digits)).id == key_id:
         return f"{digits} {RETIRED}"
     return line
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("ascii", "replace")
-    except OSError as exc:
-        raise StorageError(
-            f"the key file {file} cannot be read: {exc.strerror}; {advice(exc, 'make it readable and try again')}",
-            errno=exc.errno,
-            path=str(file),
-        ) from exc
 
 
 @contextmanager
