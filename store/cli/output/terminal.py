@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from typing import TextIO
 
@@ -75,7 +74,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def width() -> int | None:
     """The columns of the terminal (or COLUMNS); None where stdout is no terminal, and nothing needs to be cut."""
-    return shutil.get_terminal_size().columns if is_terminal() else None
+    if not is_terminal():
+        return None
+    import shutil  # takes 1.7 ms, needed by tables only
+
+    return shutil.get_terminal_size().columns
 
 
 def wants_color(asked: bool | None) -> bool:

@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -54,7 +53,10 @@ def read_bytes(argument: str) -> bytes:
     """The bytes that an argument VALUE names. Raises: OSError: the file cannot be read."""
     if argument == "-":
         return b"" if sys.stdin is None else sys.stdin.buffer.read()
-    return Path(argument[1:]).read_bytes() if argument.startswith("@") else argument.encode()
+    if not argument.startswith("@"):
+        return argument.encode()
+    with open(argument[1:], "rb") as file:
+        return file.read()
 
 
 @many_digits()
