@@ -27,10 +27,8 @@ _NETWORK = frozenset(
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.fuse-overlayfs", "fuse.ext2", "fuse.fuse2fs", "fuse.lxcfs"})
 
 _LOCAL_LOCKS = frozenset({"nolock", "local_lock=all", "local_lock=flock", "nobrl", "flock=local", "localflock"})
-_ESCAPE = re.compile(
-    r"\\([0-7]{3})"
-)  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
-_BSD_LINE = re.compile(r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)")
+_ESCAPE = r"\\([0-7]{3})"  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
+_BSD_LINE = r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)"
 KNOWN = 100  # paths that are remembered
 _known: dict[str, tuple[int, Mount | None]] = {}
 
@@ -132,7 +130,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
 def parse_mount_command(text: str) -> list[Mount]:
     """The lines that `mount` prints on macOS and the BSDs: `//me@nas/share on /Volumes/share (smbfs, nodev)`."""
     found = []
-    for match in map(_BSD_LINE.fullmatch, text.splitlines()):
+    for line in text.splitlines():
+        match = re.fullmatch(_BSD_LINE, line)
         if match is not None:
             options = frozenset(option.strip() for option in match["options"].split(","))
             found.append(Mount(match["point"], match["type"], options, "read-only" in options))
@@ -175,4 +174,4 @@ def _topmost(mounts: Sequence[Mount], path: str) -> Mount | None:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
+    return re.sub(_ESCAPE, lambda match: chr(int(match[1], 8)), text) if "\\" in text else text
