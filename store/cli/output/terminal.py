@@ -14,7 +14,7 @@ from typing import TextIO
 
 import click
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = r"[^\x00-\x7f]"
 
 
 def shown(text: str, keep: str = "") -> str:
@@ -23,7 +23,7 @@ def shown(text: str, keep: str = "") -> str:
     The result of `json.dumps` stays the same JSON: unprintable characters stand in its strings only.
     """
     if not fits(text):
-        text = _NOT_ASCII.sub(lambda match: _escape(match[0]), text)
+        text = re.sub(_NOT_ASCII, lambda match: _escape(match[0]), text)
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)

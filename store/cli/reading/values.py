@@ -181,7 +181,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_NOT_OPTIONS = re.compile(r"-|-[\d.].*", re.DOTALL)  # stdin, and negative numbers
+_NOT_OPTIONS = r"(?s)-|-[\d.].*"  # stdin, and negative numbers
 
 
 class NegativeNumbers(click.Command):
@@ -198,6 +198,6 @@ class NegativeNumbers(click.Command):
         rest = super().parse_args(ctx, args)
         if "--" not in typed:
             for given in ctx.params.values():
-                if isinstance(given, str) and given.startswith("-") and not _NOT_OPTIONS.fullmatch(given):
+                if isinstance(given, str) and given.startswith("-") and not re.fullmatch(_NOT_OPTIONS, given):
                     raise click.NoSuchOption(given, ctx=ctx)
         return rest
