@@ -1,10 +1,9 @@
-"""Imports go down: each module of the package against its rank, and what a fresh interpreter loads."""
+"""Imports go down: each module of the package against its rank. What a start loads is in `test_imports.py`."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -238,57 +237,3 @@ def test_each_library_has_its_one_place(module: str) -> None:
         assert library in LIBRARIES, f"{module}:{line} imports {library}, which no module may"
         places = LIBRARIES[library]
         assert module in places or f"store.{part_of(module)}" in places, f"{module}:{line} imports {library}"
-
-
-HEAVY = set(LIBRARIES)  # which no import of the package loads
-
-
-def loaded(program: str, *arguments: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has loaded after a program."""
-    run = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)", *arguments],
-        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return {name.partition(".")[0] for name in run.stdout.splitlines()[-1].split()}
-
-
-def test_import_of_the_package_loads_no_library() -> None:
-    found = loaded("import store")
-    assert "store" in found
-    assert found & {*HEAVY, "pickletools", "asyncio"} == set()
-
-
-def test_settings_of_a_dataclass_load_no_library(path: Path) -> None:
-    store.Store(path).close()  # to make one takes sqlite-utils, and that takes click
-    found = loaded(
-        "from dataclasses import dataclass\nfrom store.settings import Settings, export, import_\n"
-        "@dataclass\nclass Prefs: x: int = 1\n"
-        "with Settings(Prefs, sys.argv[1], env_prefix='A_') as prefs:\n"
-        "    prefs.x = 2\n    import_(prefs, export(prefs, 'json'), 'json')\n    assert prefs.x == 2",
-        str(path),
-    )
-    assert "filelock" in found
-    assert found & {"attrs", "attr", "pydantic", "pydantic_core", "yaml", "tomli_w", "click", "asyncio"} == set()
-
-
-def test_import_of_the_package_loads_no_settings() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", "import sys, store\nprint(*(m for m in sys.modules if m.startswith('store.')))"],
-        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
-    ).stdout.split()  # fmt: skip
-    assert "store.mapping.store" in found
-    assert [name for name in found if name.startswith("store.settings")] == []
-
-
-def test_reading_an_existing_store_loads_few_libraries(path: Path) -> None:
-    with store.Store(path) as s:
-        s["x"] = [1]
-    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: assert s['x'] == [1]", str(path))
-    assert found & HEAVY <= {"platformdirs"}  # a record that says whose it is needs the keys
-
-
-def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
-    store.Store(path).close()
-    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
-    assert "filelock" in found
-    assert found & {"click", "sqlite_utils", "numpy"} == set()
