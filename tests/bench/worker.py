@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from threading import Barrier, Thread
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 from .load import COUNTER, Load, Step
@@ -56,7 +56,7 @@ class Party:
         self.seen = dict.fromkeys((number for number, _, _ in self.steps), 0)  # number → the newest counter
 
     def warm_up(self, peer: Peer) -> None:
-        """Write once and read each record once, so that no time is counted for what is opened and imported late."""
+        """Write once and read each record once: what is opened or imported late is so before the time begins."""
         with suppress(StopIteration):
             _, name, base = next(step for step in self.steps if step[2] is not None)
             peer.set(name, base | {COUNTER: 0})  # type: ignore[operator]
@@ -64,21 +64,19 @@ class Party:
             peer.get(name)
 
     def work(self, peer: Peer, seconds: float) -> None:
-        """The time of an operation is the peer's alone; between two of them the counter is looked at, alike for all."""
-        get, set_, seen, now = peer.get, peer.set, self.seen, perf_counter_ns
-        read, wrote = self.reads.append, self.writes.append
-        start = after = now()
-        end = start + int(seconds * 1e9)
+        """Only the peer's own time is taken; the look at each counter is between two operations, and the same for all."""
+        get, set_, seen, now, read, wrote = peer.get, peer.set, self.seen, perf_counter_ns, self.reads.append, self.writes.append
+        end = now() + int(seconds * 1e9)
         for number, name, base in cycle(self.steps):
             if base is None:
                 before = now()
-                value = get(name)
+                count = get(name)[COUNTER]
                 after = now()
                 read(after - before)
-                if value[COUNTER] < seen[number]:
+                if count < seen[number]:
                     self.stale += 1
                 else:
-                    seen[number] = value[COUNTER]
+                    seen[number] = count
             else:
                 value = base | {COUNTER: seen[number] + 1}
                 before = now()
@@ -88,7 +86,6 @@ class Party:
                 seen[number] = value[COUNTER]
             if after >= end:
                 break
-        self.seconds = (after - start) / 1e9
 
     def answer(self) -> dict[str, Any]:
         """`acknowledged` has the number and the counter of each record whose write by this party returned."""
@@ -117,13 +114,16 @@ def _run(kind: Kind, job: Job, parties: list[Party]) -> None:
     start = Barrier(len(parties), action=_wait_for_start)
 
     def take_part(party: Party) -> None:
-        peer = kind.open(Path(job.folder)) if shared is None else shared
-        _noting_error(party, lambda: party.warm_up(peer))
+        try:
+            peer = kind.open(Path(job.folder)) if shared is None else shared
+            party.warm_up(peer)
+        except Exception:
+            start.abort()  # nobody begins, and the trial says that the process ended
+            raise
         start.wait()
-        if not party.error:
-            _noting_error(party, lambda: _work(party, peer, job.seconds))
+        _noting_error(party, lambda: _work(party, peer, job.seconds))
         if shared is None:
-            peer.close()
+            _noting_error(party, peer.close)
 
     threads = [Thread(target=take_part, args=(party,)) for party in parties[1:]]
     for thread in threads:
@@ -136,7 +136,12 @@ def _run(kind: Kind, job: Job, parties: list[Party]) -> None:
 
 
 def _work(party: Party, peer: Peer, seconds: float) -> None:
-    party.work(peer, seconds)
+    """A party that fails early is counted for the time until then."""
+    start = perf_counter()
+    try:
+        party.work(peer, seconds)
+    finally:
+        party.seconds = perf_counter() - start
     peer.flush()
 
 
