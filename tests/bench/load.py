@@ -1,8 +1,8 @@
 """What each party of a trial does: which records it reads and writes, in which order.
 
-A party is a process, or a thread of one. Only one party writes a record, so the last write that returned to it is what
-every later read of its own must find. Each write raises the counter in the value by one, so a reader of another party's
-record can tell that a read went back. The order depends on nothing but the numbers below: it is the same for each peer.
+A party is a process, or a thread of one. Each record has one party that writes it, and each later read by that party must
+find its last write that returned. A write raises the counter in the value by one, so that a reader of another party's record
+notices a read that goes back. The order depends on nothing but the numbers below: it is the same for each peer.
 """
 
 from __future__ import annotations

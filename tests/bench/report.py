@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import budget, machine, noise
+from .load import SESSIONS
 from .peers import FRAGILE, GUARANTEES, KEPT, QUEUED, SYNCED
 from .results import Results
 
@@ -14,7 +15,9 @@ within a round, and its median shown with the least and the largest. The limit, 
 and settings of the store, and pickles; it seals and checks nothing.
 
 Processes that work on one file begin at once and run for a fixed time; a percentile is that of a round, and the median of
-the rounds is shown. *lost* counts records without the last write that returned, and reads that went back.
+the rounds is shown. *lost* counts records without the last write that returned, and reads that went back. A mixed load asks
+for few of {sessions:,} sessions often (Zipf's law), in an order that is the same for everybody; each process or thread writes
+its own part of the sessions, and checks each read. That takes about 0.4 µs per operation, which throughput includes.
 
 Each table is in parts, by *class*: only systems of one class promise the same. The fastest of a class is listed first.
 Where a write survives a power cut, the limit of the class is raw `sqlite3` with `synchronous=FULL`.
@@ -48,4 +51,4 @@ def _how() -> list[str]:
     classes = "\n".join(f"- *{guarantee.name}*: {guarantee.meaning}" for guarantee in GUARANTEES)
     durabilities = "\n".join(f"- *{durability.name}*: {durability.meaning}" for durability in (SYNCED, KEPT, FRAGILE, QUEUED))
     size = len(pickle.dumps(session(7), PROTOCOL))
-    return HOW.format(value=size, classes=classes, durabilities=durabilities).splitlines()
+    return HOW.format(value=size, sessions=SESSIONS, classes=classes, durabilities=durabilities).splitlines()

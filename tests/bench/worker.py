@@ -56,7 +56,7 @@ class Party:
         self.seen = dict.fromkeys((number for number, _, _ in self.steps), 0)  # number → the newest counter
 
     def warm_up(self, peer: Peer) -> None:
-        """Write once and read each record once: what is opened or imported late is so before the time begins."""
+        """Write once and read each record once, so that late imports and openings happen before the time begins."""
         with suppress(StopIteration):
             _, name, base = next(step for step in self.steps if step[2] is not None)
             peer.set(name, base | {COUNTER: 0})  # type: ignore[operator]
