@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 
-from . import notes
+import pytest
+
+from . import __main__, notes
 from .notes import Note
 
 REPORT = Path(__file__).with_name("report.md")
@@ -56,3 +59,11 @@ def test_notes_of_a_report_are_replaced(monkeypatch):
     assert notes.rewritten(rewritten) == rewritten
     without = SMALL.replace("- `items()`: an old note\n\n", "")
     assert notes.rewritten(without) == rewritten
+
+
+def test_command_puts_notes_into_a_report_and_measures_nothing(tmp_path, monkeypatch):
+    (tmp_path / "report.md").write_text(SMALL, "utf-8")
+    monkeypatch.setattr(sys, "argv", ["bench", "--notes", "--output", str(tmp_path)])
+    monkeypatch.setattr(__main__, "bench", lambda *_, **__: pytest.fail("it measures"))
+    __main__.main()
+    assert (tmp_path / "report.md").read_text("utf-8") == notes.rewritten(SMALL) != SMALL
