@@ -122,13 +122,15 @@ def _failing(folder: Path) -> Peer:
 
 
 @pytest.mark.parametrize("label, processes, threads", [(STORE, 2, 1), (STORE, 1, 2), (RAW, 1, 2)])
-def test_trial_reads_and_writes_and_loses_nothing(label, processes, threads):
-    found = trial(kind_of(label), Shape(processes, threads, 10).loads(), SESSIONS, 0.05)
+def test_trial_of_processes_and_threads_loses_nothing(label, processes, threads):
+    """How much a party does depends on the machine, but each does at least one operation."""
+    found = trial(kind_of(label), Shape(processes, threads, 50).loads(), SESSIONS, 0.05)
     assert (found.errors, found.lost, found.stale, len(found.parties)) == ([], 0, 0, processes * threads)
-    assert all(done.reads and done.writes for done in found.parties)
-    assert 0 < found.kept <= sum(done.writes for done in found.parties)
-    assert 0 < found.reads.p50 <= found.reads.p99 <= found.reads.longest
-    assert 0 < found.writes.p50 <= found.writes.longest
+    assert all(done.reads + done.writes and done.seconds for done in found.parties)
+    written = sum(done.writes for done in found.parties)
+    assert bool(found.kept) == bool(written) == bool(found.writes.longest)
+    assert found.kept <= written
+    assert found.reads.p50 <= found.reads.p99 <= found.reads.longest
 
 
 def test_process_that_cannot_open_the_file_is_an_error():
