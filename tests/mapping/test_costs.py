@@ -30,13 +30,13 @@ SLACK = 0.85  # a number below this part of its bound has a bound that holds not
 # are the same on Python 3.11, 3.12 and 3.13, but for a comprehension, which is a function in 3.11 only.
 CALLS = {
     "get, cached": (6, 3),
-    "get, from disk": (24, 32),
+    "get, from disk": (16, 28),
     "in, cached": (6, 3),
-    "in, from disk": (15, 13),
+    "in, from disk": (11, 11),
     "set": (73, 58),
     "set in a transaction": (32.1, 34.6),
     "update": (11.1, 26.7),
-    "items, from disk": (10.3, 23.4),
+    "items, from disk": (4.3, 19.3),
 }
 # The same for system calls, but those for memory.
 SYSTEM_CALLS = {
