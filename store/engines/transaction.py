@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from inspect import CO_COROUTINE
+from sys import exc_info
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 from weakref import ref
@@ -14,6 +15,7 @@ from store.errors import StoreError
 from store.system import running
 from store.system.locking import Hold
 
+_SYS = sys.__dict__
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 
@@ -200,6 +202,10 @@ class HeldTransaction(Hold):
             transaction = transaction.outer
         self.claims.add((namespace, name))
         return True
+
+    def is_untouched(self) -> bool:
+        """Whether it is an active block that any code of this thread may use, and no exception may have ended it."""
+        return self.state is ACTIVE and not self.is_guarded and exc_info()[1] is None and "last_value" not in _SYS
 
     def was_left(self) -> bool:
         """Whether an interrupt ended the `with` block before `__exit__` finished."""

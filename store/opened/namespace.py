@@ -277,7 +277,8 @@ class Namespace:
 
     def assign(self, name: str, value: Any) -> None:
         """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""
-        row = self.pack(name, value, self.options.ttl)
+        now, ttl = self.clock(), self.options.ttl
+        row = self.values.pack(self.name, name, value, now, None if ttl is None else now + ttl)
         header = self.put(row)
         if header is not None:
             decode = self.values.decoder_of_own(row)

@@ -35,7 +35,7 @@ from store.engines.sqlite.spill.files import SqliteSpill
 from store.engines.transaction import HeldTransaction
 from store.errors import StorageError, StoreError
 from store.system.file_status import size_of
-from store.system.locking import Hold, WriterLock
+from store.system.locking import Hold, WriterLock, nothing
 
 T = TypeVar("T")
 
@@ -152,16 +152,18 @@ class Engine:
         Returns how many rows it changed, and the token of `Engine.put`.
         """
         connection = self.connection()
-        if (connection.operation is not None or connection.transaction is not None) and (
-            problem := conflict(connection)
-        ):
-            return self._write_apart(connection, problem, statement, params, touched, size, timeout)
+        is_inside = False
+        if connection.operation is not None or connection.transaction is not None:
+            is_inside = connection.is_plainly_inside()
+            if not is_inside and (problem := conflict(connection)):
+                return self._write_apart(connection, problem, statement, params, touched, size, timeout)
         outer = connection.operation
         try:
             connection.operation = sys._getframe()
-            if connection.live_transaction() is None:
-                return self._write_alone(connection, statement, params, touched, size, timeout)
-            connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
+            if not is_inside:
+                if connection.transaction is None or connection.live_transaction() is None:
+                    return self._write_alone(connection, statement, params, touched, size, timeout)
+                connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
             assert connection.work is not None
             connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
@@ -182,15 +184,15 @@ class Engine:
     ) -> tuple[int, bytes | None]:
         """Like `write`, outside of transactions."""
         hold = Hold()
-        self.writer.take(hold, connection, timeout)
+        self.writer.take(hold, nothing, timeout)  # there is no transaction to roll back
         try:
             before, after = self.coherence.header(), None
             changed = connection.run(statement, params, row_count, timeout)
             self.file.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
-            self.checkpoints.wrote(1, size)
-            self.writer.committed(connection)
+            if self.checkpoints.wrote(1, size):
+                self.writer.committed(connection)
             return changed, after
         finally:
             self.writer.give(hold)
@@ -306,9 +308,9 @@ class Engine:
         """
         if self.file.has_foreign_log():
             with suppress(StoreError):  # which it raises because the database was replaced
-                self.writer.take(Hold(), self.connection(), 0.0)
+                self.writer.take(Hold(), self.connection().roll_back, 0.0)
         failure = self._lost_log()
-        self.usability.is_closed = True
+        self.usability.close()
         self.pool.close()
         wal_index.release_unused()
         self.opener.close()
@@ -333,7 +335,7 @@ class Engine:
 
     def fail(self, error: str) -> None:
         """Make every use raise this error from now on."""
-        self.usability.failure = error
+        self.usability.fail(error)
 
     def close_connections(self, seconds: float) -> None:
         """Close all connections, waiting for so long; one in a longer statement is closed after it."""
@@ -354,7 +356,8 @@ class Engine:
         """In a forked child: start anew. Returns the connections that were in use, which must stay referenced."""
         in_use = self.pool.renew()
         self.file.forget()
-        self.usability.is_forked = self.usability.is_forked or bool(in_use)
+        if in_use:
+            self.usability.fork()
         self.named_locks.forget()
         self.coherence.renew()
         self.spill.renew()

@@ -43,7 +43,7 @@ T = TypeVar("T")
 class Lock(Protocol):
     """The writer's lock, as a transaction uses it; see `Writer`."""
 
-    def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None: ...
+    def take(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None: ...
 
     def give(self, hold: Hold) -> None: ...
 
@@ -305,6 +305,20 @@ class ThreadConnection:
         self.transaction = reference
         return outermost
 
+    def is_plainly_inside(self) -> bool:
+        """Whether the caller is in an open transaction block of the program; False: that must be examined.
+
+        A set in a block asks this first, because the examination costs more than a tenth of it.
+        """
+        reference, conn = self.transaction, self.conn
+        transaction = None if reference is None else reference()
+        if transaction is None or conn is None or self.operation is not None or not transaction.is_untouched():
+            return False
+        try:
+            return conn.in_transaction and not self.host.usability.has_ended
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return False
+
     def roll_back(self) -> None:
         """Roll back the open transaction; never raises: a connection that cannot roll back is closed."""
         if self.host.usability.is_forked:  # the transaction belongs to the parent
@@ -332,7 +346,7 @@ class ThreadConnection:
 
         IMMEDIATE, because a deferred transaction that reads first fails at its first write.
         """
-        self.host.writer.take(hold, self, timeout)
+        self.host.writer.take(hold, self.roll_back, timeout)
         self.owner = hold.thread
         self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
         self.work = Work(self.host.coherence.header(), self._changes(), timeout)

@@ -36,6 +36,7 @@ class Writer:
         self._usability = usability
         self._pool = pool
         self._checkpoints = checkpoints
+        self.give = lock.release
         if lock.file is not None:
             lock.file.folder = file.unchanged
 
@@ -59,17 +60,18 @@ class Writer:
     def holding(self, connection: ThreadConnection, work: Callable[[], T], timeout: float) -> T:
         """Call `work` under the writer's lock, inside an operation."""
         hold = Hold()  # not in a frame that a connection refers to: after an interrupt that would keep the lock
-        self.take(hold, connection, timeout)
+        self.take(hold, connection.roll_back, timeout)
         try:
             return work()
         finally:
             self.give(hold)
 
-    def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None:
-        """Acquire the lock, and check that the path still names the open file."""
-        self._usability.check()
+    def take(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
+        """Acquire the lock, and check that the path still names the open file; `clean` is called at its release."""
+        if self._usability.has_ended:
+            self._usability.check()
         lock = self._lock
-        lock.acquire(hold, connection.roll_back, timeout)
+        lock.acquire(hold, clean, timeout)
         if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
             return
         try:
@@ -78,10 +80,6 @@ class Writer:
             self._part_from_log()
             self.give(hold)
             raise
-
-    def give(self, hold: Hold) -> None:
-        """Release the lock."""
-        self._lock.release(hold)
 
     def committed(self, connection: ThreadConnection) -> None:
         """Checkpoint after a commit if one is due; the lock is still held."""
