@@ -105,9 +105,9 @@ class DatabaseFile:
         except StorageError:
             return False
 
-    def unchanged(self) -> int | None:
-        """The folder's time of change, if `check_in_place` would find no problem; else None."""
-        return None if self._logs is None else self._logs.unchanged()
+    def unchanged_lately(self) -> int | None:
+        """The folder's time of change, if `check_in_place` would have found no problem a moment ago; else None."""
+        return None if self._logs is None else self._logs.unchanged_lately()
 
     def has_new_log(self) -> bool:
         """Whether there is a log beside a database that had none when its connections were opened."""

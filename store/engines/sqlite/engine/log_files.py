@@ -3,11 +3,12 @@
 Checking each name would add a sixth to the time of a write, so the folder is checked instead: its time of change
 shows every name that was added, removed or renamed, and no program can set that time back. It is checked before a
 write, so that a write that would go nowhere is not begun, and after it, so that none is acknowledged. In a row of
-writes the check after one stands for the check before the next, which would add a twentieth.
+writes the check after one stands for the check before the next, which would take a twentieth of its time.
 """
 
 from __future__ import annotations
 
+import math
 import os
 
 from store.engines.capabilities import LOOK_SECONDS
@@ -25,6 +26,7 @@ STABLE_SECONDS = 0.05
 STABLE_COARSE_SECONDS = 3.0
 RECENT_SECONDS = 0.001
 UNSTABLE = -1
+NEVER = -math.inf
 _SECOND = 1_000_000_000
 
 
@@ -40,7 +42,8 @@ class LogFiles:
         self._database: tuple[int, ...] | None = None  # its stamp when the log was last in its place
         self._seen: tuple[_Folder, float] | None = None  # the folder, and since when it is unchanged
         self._changed = UNSTABLE  # the time of change of a folder that is stable
-        self._looked = self._kept = 0.0
+        self._looked = 0.0
+        self._kept = NEVER  # when the folder was found unchanged, if nothing else was found since
 
     def learn(self) -> bool:
         """Remember the log that a connection has just opened; returns whether it exists and is the same as before."""
@@ -70,12 +73,16 @@ class LogFiles:
 
         That is at most a second ago.
         """
-        now = steady_clock()
-        if self._changed == UNSTABLE or not 0 <= now - self._looked < LOOK_SECONDS:
+        if self._changed == UNSTABLE or not 0 <= steady_clock() - self._looked < LOOK_SECONDS:
             return None
-        # Just after a commit nothing is asked of the system, since it will be asked after the next one.
-        is_recent = 0 <= now - self._kept < RECENT_SECONDS
-        return self._changed if is_recent or self.is_undisturbed() else None
+        return self._changed if self.is_undisturbed() else None
+
+    def unchanged_lately(self) -> int | None:
+        """As `unchanged`; just after it was looked at, as after a commit, the folder is not looked at again."""
+        now = steady_clock()
+        if 0 <= now - self._kept < RECENT_SECONDS and 0 <= now - self._looked < LOOK_SECONDS:
+            return self._changed if self._changed != UNSTABLE else None
+        return self.unchanged()
 
     def begin(self) -> tuple[_Folder | None, float]:
         """The state of the folder before the files are checked, to pass to `check`."""
@@ -105,12 +112,11 @@ class LogFiles:
         notices within LOOK_SECONDS.
         """
         try:
-            if os.fstat(self._number).st_ctime_ns != self._changed:
-                return False
+            is_changed = os.fstat(self._number).st_ctime_ns != self._changed
         except OSError:  # it is not open, or has been closed by another thread
-            return False
-        self._kept = steady_clock()
-        return True
+            is_changed = True
+        self._kept = NEVER if is_changed else steady_clock()
+        return not is_changed
 
     def is_kept(self) -> bool:
         """Whether log and index are in place, asked after a commit if the folder does not show it.

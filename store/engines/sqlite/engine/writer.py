@@ -38,7 +38,7 @@ class Writer:
         self._checkpoints = checkpoints
         self.give = lock.release
         if lock.file is not None:
-            lock.file.folder = file.unchanged
+            lock.file.folder = file.unchanged_lately
 
     def alone(self, work: Callable[[], T], timeout: float) -> T:
         """Call `work` under the writer's lock, as one operation of this thread.
