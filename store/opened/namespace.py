@@ -24,7 +24,7 @@ from store.opened.sentinels import MISSING
 from store.opened.writeback import Writeback, close_at_exit
 from store.rows.row import Row
 from store.system.clock import wall_clock
-from store.trust.keys.key import UNKEYED
+from store.trust.keys.key import ID_BYTES
 from store.values.pipeline import Pipeline
 
 
@@ -267,7 +267,7 @@ class Namespace:
     def put(self, row: Row) -> bytes | None:
         """Writes a row, as one statement; returns what `Engine.put` does."""
         try:
-            self.engine.add_sealer(row.seal[: len(UNKEYED)])
+            self.engine.add_sealer(row.seal[:ID_BYTES])
             header = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
