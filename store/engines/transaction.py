@@ -204,8 +204,8 @@ class HeldTransaction(Hold):
         return True
 
     def is_untouched(self) -> bool:
-        """Whether it is an active block that any code of this thread may use, and no exception may have ended it."""
-        return self.state is ACTIVE and not self.is_guarded and exc_info()[1] is None and "last_value" not in _SYS
+        """Whether it is active, and there is no exception that may have ended it; False: see `was_left`."""
+        return self.state is ACTIVE and exc_info()[1] is None and "last_value" not in _SYS
 
     def was_left(self) -> bool:
         """Whether an interrupt ended the `with` block before `__exit__` finished."""

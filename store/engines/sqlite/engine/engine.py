@@ -35,7 +35,7 @@ from store.engines.sqlite.spill.files import SqliteSpill
 from store.engines.transaction import HeldTransaction
 from store.errors import StorageError, StoreError
 from store.system.file_status import size_of
-from store.system.locking import Hold, WriterLock, nothing
+from store.system.locking import Hold, WriterLock
 
 T = TypeVar("T")
 
@@ -152,16 +152,15 @@ class Engine:
         Returns how many rows it changed, and the token of `Engine.put`.
         """
         connection = self.connection()
-        is_inside = False
-        if connection.operation is not None or connection.transaction is not None:
-            is_inside = connection.is_plainly_inside()
-            if not is_inside and (problem := conflict(connection)):
-                return self._write_apart(connection, problem, statement, params, touched, size, timeout)
+        if (connection.operation is not None or connection.transaction is not None) and (
+            problem := conflict(connection)
+        ):
+            return self._write_apart(connection, problem, statement, params, touched, size, timeout)
         outer = connection.operation
         try:
             connection.operation = sys._getframe()
-            if not is_inside:
-                if connection.transaction is None or connection.live_transaction() is None:
+            if connection.transaction is None or not connection.is_plainly_inside():
+                if connection.live_transaction() is None:
                     return self._write_alone(connection, statement, params, touched, size, timeout)
                 connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
             assert connection.work is not None
@@ -184,7 +183,7 @@ class Engine:
     ) -> tuple[int, bytes | None]:
         """Like `write`, outside of transactions."""
         hold = Hold()
-        self.writer.take(hold, nothing, timeout)  # there is no transaction to roll back
+        self.writer.take(hold, connection, timeout)
         try:
             before, after = self.coherence.header(), None
             changed = connection.run(statement, params, row_count, timeout)
@@ -308,7 +307,7 @@ class Engine:
         """
         if self.file.has_foreign_log():
             with suppress(StoreError):  # which it raises because the database was replaced
-                self.writer.take(Hold(), self.connection().roll_back, 0.0)
+                self.writer.take(Hold(), self.connection(), 0.0)
         failure = self._lost_log()
         self.usability.close()
         self.pool.close()

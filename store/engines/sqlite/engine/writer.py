@@ -60,18 +60,18 @@ class Writer:
     def holding(self, connection: ThreadConnection, work: Callable[[], T], timeout: float) -> T:
         """Call `work` under the writer's lock, inside an operation."""
         hold = Hold()  # not in a frame that a connection refers to: after an interrupt that would keep the lock
-        self.take(hold, connection.roll_back, timeout)
+        self.take(hold, connection, timeout)
         try:
             return work()
         finally:
             self.give(hold)
 
-    def take(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
-        """Acquire the lock, and check that the path still names the open file; `clean` is called at its release."""
+    def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None:
+        """Acquire the lock, and check that the path still names the open file."""
         if self._usability.has_ended:
             self._usability.check()
         lock = self._lock
-        lock.acquire(hold, clean, timeout)
+        lock.acquire(hold, connection.roll_back, timeout)
         if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
             return
         try:
