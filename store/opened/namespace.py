@@ -24,7 +24,7 @@ from store.opened.sentinels import MISSING
 from store.opened.writeback import Writeback, close_at_exit
 from store.rows.row import Row, Sealed
 from store.system.clock import wall_clock
-from store.trust.keys.key import UNKEYED
+from store.trust.keys.key import ID_BYTES
 from store.values.pipeline import Pipeline
 
 
@@ -288,7 +288,7 @@ class Namespace:
     def put(self, row: Row) -> bytes | None:
         """Writes a row, as one statement; returns what `Engine.put` does."""
         try:
-            self.engine.add_sealer(row.seal[: len(UNKEYED)])
+            self.engine.add_sealer(row.seal[:ID_BYTES])
             header = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
@@ -298,7 +298,8 @@ class Namespace:
 
     def assign(self, name: str, value: Any) -> None:
         """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""
-        row = self.pack(name, value, self.options.ttl)
+        now, ttl = self.clock(), self.options.ttl
+        row = self.values.pack(self.name, name, value, now, None if ttl is None else now + ttl)
         header = self.put(row)
         if header is not None:
             decode = self.values.decoder_of_own(row)

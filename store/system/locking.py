@@ -42,8 +42,9 @@ class Hold:
 
     def __init__(self, *, bound: bool = True) -> None:
         """`bound`: it belongs to the running thread or greenlet; otherwise any may release it."""
-        self.thread = running.ident() if bound else next(_nobody)
-        self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
+        self.thread = self.carrier = threading.get_ident() if bound else next(_nobody)
+        if bound and "greenlet" in sys.modules:
+            self.thread = running.ident()  # the carrier is shared by the greenlets of a thread
 
 
 _nobody = itertools.count(-1, -1)  # numbers that no thread has: thread numbers are positive

@@ -76,9 +76,12 @@ class DatabaseFile:
     def check_log(self) -> None:
         """Check after each commit. Raises: StorageError: no other process reads that log. OutcomeUnknown."""
         logs = self._logs
-        if logs is not None and not logs.is_kept():
+        if logs is None or logs.is_undisturbed():
+            return
+        if not logs.is_kept():
             self.lose_log(NO_WAIT)
             raise self._usability.failed()
+        self._check_database()
 
     def lose_log(self, seconds: float) -> StorageError | None:
         """Close all connections of this process after the log was replaced, so that it can open the file again.
@@ -102,9 +105,9 @@ class DatabaseFile:
         except StorageError:
             return False
 
-    def unchanged(self) -> int | None:
-        """The folder's time of change, if `check_in_place` would find no problem; else None."""
-        return None if self._logs is None else self._logs.unchanged()
+    def unchanged_lately(self) -> int | None:
+        """The folder's time of change, if `check_in_place` would have found no problem a moment ago; else None."""
+        return None if self._logs is None else self._logs.unchanged_lately()
 
     def has_new_log(self) -> bool:
         """Whether there is a log beside a database that had none when its connections were opened."""

@@ -305,6 +305,20 @@ class ThreadConnection:
         self.transaction = reference
         return outermost
 
+    def is_plainly_inside(self) -> bool:
+        """Whether the transaction is open, by a quick look; False: `live_transaction` and `check_open` find out.
+
+        A set in a block asks this first, because these two take a twentieth of its time.
+        """
+        reference, conn = self.transaction, self.conn
+        transaction = None if reference is None else reference()
+        if transaction is None or conn is None or not transaction.is_untouched():
+            return False
+        try:
+            return conn.in_transaction and not self.host.usability.has_ended
+        except sqlite3.ProgrammingError:  # another thread closes the store
+            return False
+
     def roll_back(self) -> None:
         """Roll back the open transaction; never raises: a connection that cannot roll back is closed."""
         if self.host.usability.is_forked:  # the transaction belongs to the parent

@@ -36,8 +36,9 @@ class Writer:
         self._usability = usability
         self._pool = pool
         self._checkpoints = checkpoints
+        self.give = lock.release
         if lock.file is not None:
-            lock.file.folder = file.unchanged
+            lock.file.folder = file.unchanged_lately
 
     def alone(self, work: Callable[[], T], timeout: float) -> T:
         """Call `work` under the writer's lock, as one operation of this thread.
@@ -67,7 +68,8 @@ class Writer:
 
     def take(self, hold: Hold, connection: ThreadConnection, timeout: float) -> None:
         """Acquire the lock, and check that the path still names the open file."""
-        self._usability.check()
+        if self._usability.has_ended:
+            self._usability.check()
         lock = self._lock
         lock.acquire(hold, connection.roll_back, timeout)
         if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
@@ -78,10 +80,6 @@ class Writer:
             self._part_from_log()
             self.give(hold)
             raise
-
-    def give(self, hold: Hold) -> None:
-        """Release the lock."""
-        self._lock.release(hold)
 
     def committed(self, connection: ThreadConnection) -> None:
         """Checkpoint after a commit if one is due; the lock is still held."""
