@@ -248,6 +248,16 @@ def test_waiter_gets_in_after_a_bounded_number_of_writes(processes, time):
     assert writes <= SPINS + asked + CHECK_SECONDS / ASK_DELAY + 1
 
 
+def test_marks_are_looked_for_now_and_then_only(processes, time, monkeypatch):
+    mine, _ = processes
+    mine.write()
+    assert mine.lock.file is not None
+    looks: list[float] = []
+    monkeypatch.setattr(mine.lock.file, "take_request", lambda: looks.append(time.now))
+    mine.write(100)
+    assert len(looks) <= 100 * WRITE_SECONDS / CHECK_SECONDS + 1
+
+
 def test_waiter_that_gives_up_asks_no_more(processes, time):
     mine, other = processes
     other.take()
