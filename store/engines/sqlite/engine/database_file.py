@@ -14,6 +14,7 @@ from weakref import ref
 
 from store.engines.sqlite.engine import shared_database
 from store.engines.sqlite.engine.log_files import Inode, LogFiles
+from store.engines.sqlite.engine.log_sync import LogSync
 from store.engines.sqlite.engine.shared_database import Member, SharedDatabase
 from store.engines.sqlite.engine.usability import Usability, moved
 from store.engines.sqlite.opening import companions
@@ -53,6 +54,10 @@ class DatabaseFile:
         if self._shared is not None:
             with _locking(self.path):
                 self._shared.opened()
+
+    def log_to_sync(self) -> LogSync | None:
+        """The log, to be synced after commits; None: SQLite must sync it. `opening` is held."""
+        return None if self._logs is None else self._logs.to_sync()
 
     def leave(self, conn: sqlite3.Connection | None) -> None:
         """Close a connection; None if it could not be opened."""

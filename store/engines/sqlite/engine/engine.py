@@ -191,9 +191,11 @@ class Engine:
                 after = self.coherence.committed(before, touched)
             self.checkpoints.wrote(1, size)
             self.writer.committed(connection)
-            return changed, after
         finally:
             self.writer.give(hold)
+        if connection.log is not None and changed:
+            self.writer.sync(connection, connection.log, timeout)
+        return changed, after
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, in the open transaction; returns how many rows changed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from store.engines.capabilities import LOOK_SECONDS
+from store.engines.sqlite.engine.log_sync import LogSync, open_log
 from store.errors import OutcomeUnknown, StorageError
 from store.system.clock import steady_clock
 from store.system.descriptors import Descriptor
@@ -39,6 +40,7 @@ class LogFiles:
         self._stable: Inode | None = None  # inode and device of a folder that is stable
         self._changed = UNSTABLE  # and its time of change
         self._looked = 0.0
+        self._sync: LogSync | None = None
 
     def learn(self) -> bool:
         """Remember the log that a connection has just opened; returns whether it exists and is the same as before."""
@@ -54,9 +56,16 @@ class LogFiles:
         """Whether a connection with a log is open, or was until the last check."""
         return bool(self._logs)
 
+    def to_sync(self) -> LogSync | None:
+        """The log, open for syncing; None: there is none, or SQLite must sync it. `opening` is held."""
+        if self._sync is None and self._logs:
+            self._sync = open_log(self._path + "-wal", self._logs[0])
+        return self._sync
+
     def forget(self) -> None:
         """Forget the log, since the last connection is closed."""
         self._logs, self._seen, self._changed, self._number = [], None, UNSTABLE, -1
+        self._sync = None  # not closed: a thread may be syncing a commit
         if self._opened is not None:
             self._opened.close()
             self._opened = None

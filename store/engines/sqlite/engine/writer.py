@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -12,9 +13,11 @@ from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.checkpoints import GARBAGE_AT_ONCE, Checkpoints
 from store.engines.sqlite.engine.database_file import DatabaseFile
+from store.engines.sqlite.engine.log_sync import LogSync
 from store.engines.sqlite.engine.pool import ConnectionPool
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.engine.usability import Usability
+from store.errors import OutcomeUnknown, StoreError
 from store.system.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -83,6 +86,20 @@ class Writer:
         """Release the lock."""
         self._lock.release(hold)
 
+    def sync(self, connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+        """Wait until the commits of this process are on the disk; the lock is not held.
+
+        Raises:
+            OutcomeUnknown: the disk failed. The commits can be read, and a power cut may take them back.
+        """
+        try:
+            log.sync()
+        except OSError:
+            try:
+                self.holding(connection, lambda: _write_again(connection, log, timeout), timeout)
+            except (OSError, StoreError) as exc:
+                raise _unsynced(self._file.path, exc) from exc
+
     def committed(self, connection: ThreadConnection) -> None:
         """Checkpoint after a commit if one is due; the lock is still held."""
         if self._checkpoints.is_due():
@@ -112,3 +129,24 @@ class Writer:
                     if connection.conn is not None and connection.logged:
                         connection.conn.execute(sql.TRUNCATE_LOG).fetchone()
                         return
+
+
+def _write_again(connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+    """Write the log again, while no other SQLite program can write to it either."""
+
+    def write(begun: sqlite3.Cursor) -> None:
+        try:
+            log.write_again()
+        finally:
+            begun.connection.rollback()
+
+    connection.run("BEGIN IMMEDIATE", (), write, timeout)
+
+
+def _unsynced(path: str, exc: OSError | StoreError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"{path}: a change was written and can be read, but the disk failed to store it ({exc}), so a power cut may "
+        "take it back; see to the disk and its free space, and write it again",
+        errno=getattr(exc, "errno", None) or errno.EIO,
+        path=path,
+    )
