@@ -117,7 +117,7 @@ class ThreadPlace:
     def committed(self) -> None:
         """Does nothing: memory needs no maintenance."""
 
-    def settle(self) -> None:
+    def settle(self, timeout: float) -> None:
         """Does nothing: there is no disk."""
 
     def release(self, savepoint: int) -> None:

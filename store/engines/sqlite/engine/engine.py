@@ -185,7 +185,8 @@ class Engine:
         self.writer.take(hold, connection, timeout)
         try:
             before, after = self.coherence.header(), None
-            changed = connection.run(statement, params, row_count, timeout)
+            fetch = connection.count_and_note if self.opener.durability == "full" else row_count
+            changed = connection.run(statement, params, fetch, timeout)
             self.file.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
@@ -193,8 +194,8 @@ class Engine:
             self.writer.committed(connection)
         finally:
             self.writer.give(hold)
-        if connection.log is not None and changed:
-            self.writer.sync(connection, connection.log, timeout)
+        if connection.unsynced is not None:
+            connection.settle(timeout)
         return changed, after
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:

@@ -113,7 +113,7 @@ class ThreadConnection:
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open, until it is closed
         self.log: LogSync | None = None  # to be synced after commits; None: SQLite does so, if required
-        self.unsynced: LogSync | None = None  # of the transaction that was committed last
+        self.unsynced: LogSync | None = None  # with a commit of this connection that `settle` syncs
         self.running = False
         self.writes = False  # whether the connection is known to be able to write
         self.is_outdated = False  # to be opened again with other settings
@@ -165,6 +165,12 @@ class ThreadConnection:
                 if self._reads_any_text(exc, sql):
                     continue
                 deadline = wait(exc, self.path, deadline, timeout)
+
+    def count_and_note(self, cursor: sqlite3.Cursor) -> int:
+        """How many rows a statement outside of transactions changed; notes the log to sync as `_note_commit`."""
+        changed = cursor.rowcount
+        self.unsynced = self.log if changed else None
+        return changed
 
     def run_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """Run a statement for each row, inside a transaction; returns how many rows changed."""
@@ -236,6 +242,7 @@ class ThreadConnection:
         """Close the connection; the next use opens one again."""
         with self.guard:
             conn, self.conn = self.conn, None  # first, so that one of two closing threads sees that it is the last
+            self.log = None
             if conn is not None:
                 self.host.disconnect(conn)
 
@@ -347,12 +354,9 @@ class ThreadConnection:
         work, host = self.work, self.host
         assert work is not None
         host.file.check_in_place()  # the transaction may have begun long ago
-        self._execute("COMMIT")
+        self.run("COMMIT", (), self._note_commit, work.timeout)
         host.file.check_log()
-        if self._changes() == work.changes:  # then any change is another process's
-            return
-        self.unsynced = self.log
-        if work.header is not None:
+        if work.header is not None and self._changes() != work.changes:  # else any change is another process's
             host.coherence.committed(work.header, None if work.anything else work.touched)
 
     def committed(self) -> None:
@@ -363,12 +367,16 @@ class ThreadConnection:
         """Release the writer's lock; does nothing if `hold` does not have it."""
         self.host.writer.give(hold)
 
-    def settle(self) -> None:
+    def settle(self, timeout: float) -> None:
         """Wait until the commit is on the disk, if the durability requires it. Raises: OutcomeUnknown."""
         log, self.unsynced = self.unsynced, None
         if log is not None:
-            assert self.work is not None
-            self.host.writer.sync(self, log, self.work.timeout)
+            self.host.writer.sync(self, log, timeout)
+
+    def _note_commit(self, cursor: sqlite3.Cursor) -> None:
+        """Note the log to sync. Under the guard, since another thread may close the connection after it."""
+        assert self.work is not None
+        self.unsynced = None if cursor.connection.total_changes == self.work.changes else self.log
 
     def savepoint(self) -> int:
         """Begin a savepoint; returns its depth."""
