@@ -86,6 +86,20 @@ def together(works: list[Callable[[], object]]) -> list[threading.Thread]:
     return threads
 
 
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Offset and size of what is written to the log again."""
+    found: list[tuple[int, int]] = []
+    plain = log_sync.write_at
+
+    def write(descriptor: int, data: bytes, at: int) -> int:
+        found.append((at, len(data)))
+        return plain(descriptor, data[:5000], at)  # as a short write
+
+    monkeypatch.setattr(log_sync, "write_at", write)
+    return found
+
+
 # -- each write is synced before it returns
 
 
@@ -271,7 +285,9 @@ def test_log_that_is_closed_meanwhile_is_synced_all_the_same(full: Store[Any], d
 
 
 @pytest.mark.parametrize("write", [WRITES["set"], WRITES["update"]], ids=["set", "update"])
-def test_interrupt_of_the_wait(full: Store[Any], disk: Disk, write: Callable[[Store[Any]], object]) -> None:
+def test_interrupt_of_the_wait(
+    full: Store[Any], disk: Disk, written: list[tuple[int, int]], write: Callable[[Store[Any]], object]
+) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -280,6 +296,8 @@ def test_interrupt_of_the_wait(full: Store[Any], disk: Disk, write: Callable[[St
         write(full)
     assert full["a"] == 1
     full["b"] = 3
+    assert disk.syncs == 2
+    assert written, "whether the first sync failed is unknown, and the log was believed"
     assert dict(full) == {"old": 0, "a": 1, "b": 3}
 
 
@@ -294,20 +312,6 @@ def test_signal_handler_that_writes_during_the_wait(full: Store[Any], disk: Disk
 
 
 # -- a sync that fails
-
-
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """Offset and size of what is written to the log again."""
-    found: list[tuple[int, int]] = []
-    plain = log_sync.write_at
-
-    def write(descriptor: int, data: bytes, at: int) -> int:
-        found.append((at, len(data)))
-        return plain(descriptor, data[:5000], at)  # as a short write
-
-    monkeypatch.setattr(log_sync, "write_at", write)
-    return found
 
 
 def frames_bytes(path: Path) -> int:
@@ -340,10 +344,15 @@ def test_disk_that_fails_again(
         write(full)
     assert caught.value.errno == errno.EIO
     assert full["a"] == 1
+    disk.fails = 1
+    with pytest.raises(errors.StorageError, match="nothing was written, since the disk failed") as refused:
+        full["b"] = 0
+    assert type(refused.value) is errors.StorageError
+    assert full.get("b") != 0
     written.clear()
     full["c"] = 3
     assert written, "the log was believed, though it had not been written again"
-    assert disk.syncs == 3
+    assert disk.syncs == 5
     assert full["c"] == 3
 
 

@@ -19,7 +19,8 @@ Why that keeps the promise:
 A failed sync: Linux tells each descriptor once, and may take the pages that it could not write for written. The next
 sync would report success and prove nothing (https://wiki.postgresql.org/wiki/Fsync_Errors). SQLite would take the
 commit back, which is too late here. So the log is written again with its own bytes, checked first, and then synced.
-PostgreSQL stops, and replays its log; we cannot stop other processes. If that fails too, the outcome is unknown.
+If that fails too, the outcome of the write is unknown, and the next writer of this process begins with it. PostgreSQL
+stops, and replays its log; we cannot stop other processes, which find out by their own syncs.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class LogSync:
         self._begun = 0  # syncs
         self._done = 0  # the last sync of those that succeeded
         self._sound = deque([None], maxlen=1)  # empty from when one begins until it succeeds: it may have failed
-        self._error = errno.EIO  # of the last one that failed
+        self.failed = 0
+        """The errno of a sync that failed, until the log is written again: before any other write or checkpoint."""
         self._is_named = False  # whether the name of the log is on the disk too
 
     def sync(self) -> None:
@@ -63,7 +65,8 @@ class LogSync:
         needed = self._begun + 1  # one that has begun already may have begun before the commit
         with self._mutex:
             if not self._sound:
-                raise OSError(self._error, os.strerror(self._error), self._path)
+                self.failed = self.failed or errno.EIO
+                raise OSError(self.failed, os.strerror(self.failed), self._path)
             if self._done < needed:
                 self._sync()
 
@@ -76,6 +79,7 @@ class LogSync:
         with self._mutex:
             self._rewrite(self._sound_bytes())
             self._sync()
+            self.failed = 0
 
     def _sync(self) -> None:
         number = self._begun = self._begun + 1
@@ -87,7 +91,7 @@ class LogSync:
                 with suppress(PermissionError):  # the folder may not be opened; SQLite goes on as well
                     sync_folder(os.path.dirname(self._path))
         except OSError as exc:
-            self._error = exc.errno or errno.EIO
+            self.failed = exc.errno or errno.EIO
             raise
         self._is_named = True
         self._done = max(self._done, number)

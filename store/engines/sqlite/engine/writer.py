@@ -17,7 +17,7 @@ from store.engines.sqlite.engine.log_sync import LogSync
 from store.engines.sqlite.engine.pool import ConnectionPool
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.engine.usability import Usability
-from store.errors import OutcomeUnknown, StoreError
+from store.errors import OutcomeUnknown, StorageError, StoreError
 from store.system.locking import Hold, WriterLock
 
 T = TypeVar("T")
@@ -73,9 +73,12 @@ class Writer:
         self._usability.check()
         lock = self._lock
         lock.acquire(hold, connection.roll_back, timeout)
-        if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
-            return
         try:
+            log = connection.log
+            if log is not None and log.failed:
+                self._mend_first(connection, log, timeout)
+            if lock.file is not None and lock.file.seen is not None:  # the folder was looked at just now
+                return
             self._file.check_in_place()
         except BaseException:
             self._part_from_log()
@@ -96,7 +99,7 @@ class Writer:
             log.sync()
         except OSError:
             try:
-                self.holding(connection, lambda: _write_again(connection, log, timeout), timeout)
+                self.holding(connection, lambda: _mend(connection, log, timeout), timeout)
             except (OSError, StoreError) as exc:
                 raise _unsynced(self._file.path, exc) from exc
 
@@ -118,6 +121,18 @@ class Writer:
             finally:
                 self._file.note_folded()
 
+    def _mend_first(self, connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+        """Raises: StorageError: the disk still fails."""
+        try:
+            _mend(connection, log, timeout)
+        except OSError as exc:
+            raise StorageError(
+                f"{self._file.path}: nothing was written, since the disk failed to store earlier changes ({exc}); "
+                "see to the disk and its free space, and try again",
+                errno=exc.errno,
+                path=self._file.path,
+            ) from exc
+
     def _part_from_log(self) -> None:
         """If the database was replaced, fold the log into the old one, under the lock.
 
@@ -131,8 +146,8 @@ class Writer:
                         return
 
 
-def _write_again(connection: ThreadConnection, log: LogSync, timeout: float) -> None:
-    """Write the log again, while no other SQLite program can write to it either."""
+def _mend(connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+    """Write the log again, unless another thread has. The lock is held; other SQLite programs are kept out too."""
 
     def write(begun: sqlite3.Cursor) -> None:
         try:
@@ -140,7 +155,8 @@ def _write_again(connection: ThreadConnection, log: LogSync, timeout: float) -> 
         finally:
             begun.connection.rollback()
 
-    connection.run("BEGIN IMMEDIATE", (), write, timeout)
+    if log.failed:
+        connection.run("BEGIN IMMEDIATE", (), write, timeout)
 
 
 def _unsynced(path: str, exc: OSError | StoreError) -> OutcomeUnknown:
