@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import store.engines.sqlite.care.backup as sqlite_backup
-import store.engines.sqlite.engine.log_sync as log_sync
 import store.engines.sqlite.engine.opener as sqlite_opener
+import store.engines.sqlite.engine.synced_log as synced_log
 import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
@@ -30,7 +30,7 @@ def no_sync() -> None:
 
 def too_little_sync() -> None:
     """A store with durability="full" syncs as one with "normal" does."""
-    log_sync.LogSync.sync = lambda self: None  # type: ignore[method-assign]
+    synced_log.SyncedLog.sync = lambda self: None  # type: ignore[method-assign]
 
 
 def unlinked_at_commit() -> None:

@@ -14,8 +14,8 @@ from weakref import ref
 
 from store.engines.sqlite.engine import shared_database
 from store.engines.sqlite.engine.log_files import Inode, LogFiles
-from store.engines.sqlite.engine.log_sync import LogSync
 from store.engines.sqlite.engine.shared_database import Member, SharedDatabase
+from store.engines.sqlite.engine.synced_log import SyncedLog
 from store.engines.sqlite.engine.usability import Usability, moved
 from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.network import check_no_log
@@ -55,7 +55,7 @@ class DatabaseFile:
             with _locking(self.path):
                 self._shared.opened()
 
-    def log_to_sync(self) -> LogSync | None:
+    def log_to_sync(self) -> SyncedLog | None:
         """The log, to be synced after commits; None: SQLite must sync it. `opening` is held."""
         return None if self._logs is None else self._logs.to_sync()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from store.engines.capabilities import LOOK_SECONDS
-from store.engines.sqlite.engine.log_sync import LogSync, open_log
+from store.engines.sqlite.engine.synced_log import SyncedLog, open_log
 from store.errors import OutcomeUnknown, StorageError
 from store.system.clock import steady_clock
 from store.system.descriptors import Descriptor
@@ -40,7 +40,7 @@ class LogFiles:
         self._stable: Inode | None = None  # inode and device of a folder that is stable
         self._changed = UNSTABLE  # and its time of change
         self._looked = 0.0
-        self._sync: LogSync | None = None
+        self._sync: SyncedLog | None = None
 
     def learn(self) -> bool:
         """Remember the log that a connection has just opened; returns whether it exists and is the same as before."""
@@ -56,7 +56,7 @@ class LogFiles:
         """Whether a connection with a log is open, or was until the last check."""
         return bool(self._logs)
 
-    def to_sync(self) -> LogSync | None:
+    def to_sync(self) -> SyncedLog | None:
         """The log, open for syncing; None: there is none, or SQLite must sync it. `opening` is held."""
         if self._sync is None and self._logs:
             self._sync = open_log(self._path + "-wal", self._logs[0])

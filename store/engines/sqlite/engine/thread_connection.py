@@ -18,7 +18,7 @@ from store.engines.reentry import Later, conflict
 from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
 from store.engines.sqlite.engine.database_file import DatabaseFile
 from store.engines.sqlite.engine.fetching import Fetch, row_count, text_or_bytes
-from store.engines.sqlite.engine.log_sync import LogSync
+from store.engines.sqlite.engine.synced_log import SyncedLog
 from store.engines.sqlite.engine.usability import Usability
 from store.engines.sqlite.errors import (
     RETRY_SECONDS,
@@ -50,7 +50,7 @@ class Lock(Protocol):
 
     def committed(self, connection: ThreadConnection) -> None: ...
 
-    def sync(self, connection: ThreadConnection, log: LogSync, timeout: float) -> None: ...
+    def sync(self, connection: ThreadConnection, log: SyncedLog, timeout: float) -> None: ...
 
 
 class Host(Protocol):
@@ -112,8 +112,8 @@ class ThreadConnection:
         self.deferred: list[Later] = []  # work of finalizers, to be done after the operation
         self.conn: sqlite3.Connection | None = None
         self.logged = False  # whether the connection has the write-ahead log open, until it is closed
-        self.log: LogSync | None = None  # to be synced after commits; None: SQLite does so, if required
-        self.unsynced: LogSync | None = None  # with a commit of this connection that `settle` syncs
+        self.log: SyncedLog | None = None  # to be synced after commits; None: SQLite does so, if required
+        self.unsynced: SyncedLog | None = None  # with a commit of this connection that `settle` syncs
         self.running = False
         self.writes = False  # whether the connection is known to be able to write
         self.is_outdated = False  # to be opened again with other settings

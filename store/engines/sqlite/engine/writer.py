@@ -13,8 +13,8 @@ from store.engines.reentry import refuse
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.checkpoints import GARBAGE_AT_ONCE, Checkpoints
 from store.engines.sqlite.engine.database_file import DatabaseFile
-from store.engines.sqlite.engine.log_sync import LogSync
 from store.engines.sqlite.engine.pool import ConnectionPool
+from store.engines.sqlite.engine.synced_log import SyncedLog
 from store.engines.sqlite.engine.thread_connection import ThreadConnection
 from store.engines.sqlite.engine.usability import Usability
 from store.errors import OutcomeUnknown, StorageError, StoreError
@@ -89,7 +89,7 @@ class Writer:
         """Release the lock."""
         self._lock.release(hold)
 
-    def sync(self, connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+    def sync(self, connection: ThreadConnection, log: SyncedLog, timeout: float) -> None:
         """Wait until the commits of this process are on the disk; the lock is not held.
 
         Raises:
@@ -121,7 +121,7 @@ class Writer:
             finally:
                 self._file.note_folded()
 
-    def _mend_first(self, connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+    def _mend_first(self, connection: ThreadConnection, log: SyncedLog, timeout: float) -> None:
         """Raises: StorageError: the disk still fails."""
         try:
             _mend(connection, log, timeout)
@@ -146,7 +146,7 @@ class Writer:
                         return
 
 
-def _mend(connection: ThreadConnection, log: LogSync, timeout: float) -> None:
+def _mend(connection: ThreadConnection, log: SyncedLog, timeout: float) -> None:
     """Write the log again, unless another thread has. The lock is held; other SQLite programs are kept out too."""
 
     def write(begun: sqlite3.Cursor) -> None:

@@ -13,8 +13,8 @@ Why that keeps the promise:
 - Before a checkpoint SQLite syncs the log, and after it the database; before the log is begun anew it syncs the new
   header (walCheckpoint and walFrames in its wal.c, also with NORMAL). So a log that was folded in meanwhile needs no
   sync. With FULL it only adds a sync to each commit and, without SQLITE_POWERSAFE_OVERWRITE, padding: `suffices`.
-- A commit can be read before it is synced, by other processes too. A power cut may then take back what was read, but
-  not what was acknowledged: a later write is acknowledged only with all that it was based on.
+- A commit can be read before it is synced, by other processes too. A power cut in that moment takes it back, but no
+  acknowledged write: a later one is acknowledged only together with all that it was based on.
 
 A failed sync: Linux tells each descriptor once, and may take the pages that it could not write for written. The next
 sync would report success and prove nothing (https://wiki.postgresql.org/wiki/Fsync_Errors). SQLite would take the
@@ -42,7 +42,7 @@ from store.system.syncing import sync_data, sync_folder
 CHUNK_BYTES = 1 << 20
 
 
-class LogSync:
+class SyncedLog:
     """The log of one database in one process, open for syncing. Safe across threads; a forked child opens its own.
 
     The descriptor is opened before any commit that it syncs: one that is opened later is not told of earlier errors.
@@ -120,7 +120,7 @@ class LogSync:
             at += write_at(number, part, at)
 
 
-def open_log(path: str, inode: tuple[int, int]) -> LogSync | None:
+def open_log(path: str, inode: tuple[int, int]) -> SyncedLog | None:
     """The log at `path`, if it has that inode; None: SQLite must sync it, at each commit."""
     if not suffices():
         return None
@@ -129,7 +129,7 @@ def open_log(path: str, inode: tuple[int, int]) -> LogSync | None:
         status = os.fstat(descriptor.number)
     except OSError:
         return None
-    return LogSync(path, descriptor) if (status.st_dev, status.st_ino) == inode else None
+    return SyncedLog(path, descriptor) if (status.st_dev, status.st_ino) == inode else None
 
 
 @cache

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from store import Store, errors
-from store.engines.sqlite.engine import log_sync
+from store.engines.sqlite.engine import synced_log
 from store.system import syncing
 
 WAIT_SECONDS = 60.0  # for a thread that has nothing to wait for
@@ -59,7 +59,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("this system does not say which files are open: NOTHING here was tested")
     made = Disk()
-    monkeypatch.setattr(log_sync, "sync_data", made)
+    monkeypatch.setattr(synced_log, "sync_data", made)
     return made
 
 
@@ -90,13 +90,13 @@ def together(works: list[Callable[[], object]]) -> list[threading.Thread]:
 def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Offset and size of what is written to the log again."""
     found: list[tuple[int, int]] = []
-    plain = log_sync.write_at
+    plain = synced_log.write_at
 
     def write(descriptor: int, data: bytes, at: int) -> int:
         found.append((at, len(data)))
         return plain(descriptor, data[:5000], at)  # as a short write
 
-    monkeypatch.setattr(log_sync, "write_at", write)
+    monkeypatch.setattr(synced_log, "write_at", write)
     return found
 
 
@@ -274,7 +274,7 @@ def test_log_that_is_closed_meanwhile_is_synced_all_the_same(full: Store[Any], d
             disk(number)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(log_sync, "sync_data", sync)
+        patched.setattr(synced_log, "sync_data", sync)
         full["a"] = 1
     assert disk.syncs == 1
     full["b"] = 2
@@ -383,8 +383,8 @@ def test_log_that_is_not_in_memory_any_more_is_not_written_again(
     full: Store[Any], disk: Disk, written: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a failed write whose page was read from the disk again."""
-    monkeypatch.setattr(log_sync, "read_at", lambda *_: pytest.fail("it was read"))
-    monkeypatch.setattr(log_sync, "is_sound", lambda log, frame, size: frame.at < 5000)
+    monkeypatch.setattr(synced_log, "read_at", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(synced_log, "is_sound", lambda log, frame, size: frame.at < 5000)
     disk.fails = 1
     with pytest.raises(errors.OutcomeUnknown, match="the log is damaged"):
         full["a"] = 1
@@ -395,8 +395,8 @@ def test_last_frame_is_compared_with_the_index(
     full: Store[Any], disk: Disk, written: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A frame that a rollback left in its place has the checksum of a good one."""
-    plain = log_sync.end_of
-    monkeypatch.setattr(log_sync, "end_of", lambda index: (plain(index)[0], (1, 2)))  # type: ignore[index]
+    plain = synced_log.end_of
+    monkeypatch.setattr(synced_log, "end_of", lambda index: (plain(index)[0], (1, 2)))  # type: ignore[index]
     disk.fails = 1
     with pytest.raises(errors.OutcomeUnknown, match="the log is damaged"):
         full["a"] = 1
@@ -418,7 +418,7 @@ def test_log_that_was_folded_in_meanwhile_has_nothing_to_write_again(
 
 def test_name_of_the_log_is_synced_with_it(path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     folders: list[str] = []
-    monkeypatch.setattr(log_sync, "sync_folder", folders.append)
+    monkeypatch.setattr(synced_log, "sync_folder", folders.append)
     with Store[Any](path, durability="full") as s:
         s["a"] = 1
         s["b"] = 1
@@ -429,7 +429,7 @@ def test_folder_that_may_not_be_opened(path: Path, disk: Disk, monkeypatch: pyte
     def refused(folder: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
-    monkeypatch.setattr(log_sync, "sync_folder", refused)
+    monkeypatch.setattr(synced_log, "sync_folder", refused)
     with Store[Any](path, durability="full") as s:
         s["a"] = 1
         assert s["a"] == 1
@@ -439,11 +439,11 @@ def test_folder_that_may_not_be_opened(path: Path, disk: Disk, monkeypatch: pyte
 
 
 def refuse_log(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(log_sync, "Descriptor", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "none")))
+    patched.setattr(synced_log, "Descriptor", lambda *_: (_ for _ in ()).throw(OSError(errno.EMFILE, "none")))
 
 
 def no_posix(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(log_sync.range_locks, "IS_POSIX", False)
+    patched.setattr(synced_log.range_locks, "IS_POSIX", False)
 
 
 def unsafe_disks(patched: pytest.MonkeyPatch) -> None:
@@ -456,7 +456,7 @@ def unsafe_disks(patched: pytest.MonkeyPatch) -> None:
 
         def close(self) -> None: ...
 
-    patched.setattr(log_sync, "sqlite3", type("module", (), {"connect": staticmethod(lambda *_: Options())}))
+    patched.setattr(synced_log, "sqlite3", type("module", (), {"connect": staticmethod(lambda *_: Options())}))
 
 
 @pytest.mark.parametrize("hide", [refuse_log, no_posix, unsafe_disks])
@@ -467,11 +467,11 @@ def test_sqlite_syncs_where_the_log_cannot_be(
         s["a"] = 1
     with pytest.MonkeyPatch.context() as patched:
         hide(patched)
-        log_sync.suffices.cache_clear()
+        synced_log.suffices.cache_clear()
         with Store[Any](path, durability="full") as s:
             s["a"] = 2
             assert synchronous(s) == 2
-    log_sync.suffices.cache_clear()
+    synced_log.suffices.cache_clear()
     assert disk.syncs == 0
     with Store[Any](path, durability="full") as s:
         s["a"] = 3
@@ -482,11 +482,11 @@ def test_sqlite_syncs_where_the_log_cannot_be(
 def test_log_at_the_path_that_is_another_file_is_not_synced(path: Path, tmp_path: Path) -> None:
     (tmp_path / "app.db-wal").write_bytes(b"")
     status = (tmp_path / "app.db-wal").stat()
-    assert log_sync.open_log(f"{path}-wal", (status.st_dev, status.st_ino + 1)) is None
-    assert log_sync.open_log(f"{path}-wal", (status.st_dev, status.st_ino)) is not None
+    assert synced_log.open_log(f"{path}-wal", (status.st_dev, status.st_ino + 1)) is None
+    assert synced_log.open_log(f"{path}-wal", (status.st_dev, status.st_ino)) is not None
     (tmp_path / "app.db-wal").rename(tmp_path / "other")
     (tmp_path / "app.db-wal").symlink_to(tmp_path / "other")
-    assert log_sync.open_log(f"{path}-wal", (status.st_dev, status.st_ino)) is None
+    assert synced_log.open_log(f"{path}-wal", (status.st_dev, status.st_ino)) is None
 
 
 @pytest.mark.parametrize("lacks_it", [False, True])
