@@ -380,15 +380,27 @@ def test_threads_that_wait_for_a_sync_that_fails(
 
 
 def test_log_that_is_not_in_memory_any_more_is_not_written_again(
-    full: Store[Any], disk: Disk, written: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+    full: Store[Any], disk: Disk, written: list[tuple[int, int]], path: Path
 ) -> None:
     """As after a failed write whose page was read from the disk again."""
-    monkeypatch.setattr(synced_log, "read_at", lambda *_: pytest.fail("it was read"))
-    monkeypatch.setattr(synced_log, "is_sound", lambda log, frame, size: frame.at < 5000)
-    disk.fails = 1
+    changed: list[bytes] = []
+
+    def change() -> None:
+        with open(f"{path}-wal", "r+b") as file:
+            file.seek(3000)
+            changed.append(file.read(1))
+            file.seek(3000)
+            file.write(bytes([changed[0][0] ^ 1]))
+
+    disk.meanwhile, disk.fails = change, 1
     with pytest.raises(errors.OutcomeUnknown, match="the log is damaged"):
         full["a"] = 1
     assert written == []
+    with open(f"{path}-wal", "r+b") as file:
+        file.seek(3000)
+        file.write(changed[0])
+    full["b"] = 1
+    assert written
 
 
 def test_last_frame_is_compared_with_the_index(

@@ -34,12 +34,13 @@ from contextlib import suppress
 from functools import cache
 
 from store.engines.sqlite.engine.wal_index import end_of, index_of
-from store.engines.sqlite.salvage.frames import FRAME_HEADER, LOG_HEADER, LogFile, frames_of, is_sound, page_size
 from store.system import range_locks
 from store.system.descriptors import NO_SURPRISE, Descriptor, read_at, write_at
+from store.system.late import late
 from store.system.syncing import sync_data, sync_folder
 
 CHUNK_BYTES = 1 << 20
+_LENGTH = "store.engines.sqlite.salvage.frames:sound_length"  # imported after an error of the disk only
 
 
 class SyncedLog:
@@ -100,16 +101,10 @@ class SyncedLog:
         """The length of the valid part of the log. Raises: OSError: its bytes are not those that were written."""
         index = index_of(self._path.removesuffix("-wal"))
         end = None if index is None else end_of(index)
-        log = LogFile(self._descriptor.number)
-        size = page_size(log)
-        if end is not None and end[0] == 0:  # all is in the database, and the log begins anew
-            return 0
-        frames = [] if end is None else frames_of(log, size)[: end[0]]
-        if end is None or len(frames) < end[0] or frames[-1].sums != end[1]:
+        length = None if end is None else late(_LENGTH, self._path)(self._descriptor.number, *end)
+        if length is None:
             raise OSError(errno.EIO, "the log is damaged", self._path)
-        if not all(is_sound(log, frame, size) for frame in frames):
-            raise OSError(errno.EIO, "the log is damaged", self._path)
-        return LOG_HEADER + len(frames) * (FRAME_HEADER + size)
+        return int(length)
 
     def _rewrite(self, length: int) -> None:
         number, at = self._descriptor.number, 0
