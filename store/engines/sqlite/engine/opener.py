@@ -46,12 +46,13 @@ class Opener:
                 if connection.logged:
                     regroup(self._file.path, ("-wal", "-shm"))
                     self._file.opened()
-                connection.log = self._file.log_to_sync() if connection.logged and self.durability == "full" else None
-                level = self.durability if connection.log is None else "normal"  # then `Writer.sync` syncs it
+                log = self._file.log_to_sync() if connection.logged and self.durability == "full" else None
+                level = self.durability if log is None else "normal"  # then `Writer.sync` syncs it
                 conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS[level]}")
             except BaseException:
                 self._file.leave(conn)
                 raise
+            connection.log = log
             connection.conn = conn  # set here, so that no other connection is taken for the last one
             return conn
 

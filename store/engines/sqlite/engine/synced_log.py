@@ -20,7 +20,8 @@ A failed sync: Linux tells each descriptor once, and may take the pages that it 
 sync would report success and prove nothing (https://wiki.postgresql.org/wiki/Fsync_Errors). SQLite would take the
 commit back, which is too late here. So the log is written again with its own bytes, checked first, and then synced.
 If that fails too, the outcome of the write is unknown, and the next writer of this process begins with it. PostgreSQL
-stops, and replays its log; we cannot stop other processes, which find out by their own syncs.
+stops, and replays its log; we cannot stop other processes. Those that have the log open find out by their own syncs.
+One that opens it after the error is not told; what it writes is safe once the log was written again.
 """
 
 from __future__ import annotations
