@@ -281,6 +281,16 @@ def test_log_that_is_closed_meanwhile_is_synced_all_the_same(full: Store[Any], d
     assert disk.syncs == 2
 
 
+@pytest.mark.parametrize("write", [WRITES["set"], WRITES["update"]], ids=["set", "update"])
+def test_log_that_is_removed_meanwhile_acknowledges_nothing(
+    full: Store[Any], disk: Disk, path: Path, write: Callable[[Store[Any]], object]
+) -> None:
+    """The files are looked at after the sync: also since a file system that has shut down may not fail before."""
+    disk.meanwhile = lambda: os.unlink(f"{path}-wal")
+    with pytest.raises(errors.StorageError, match="was deleted or replaced while it was open"):
+        write(full)
+
+
 # -- interrupts
 
 

@@ -94,6 +94,8 @@ class Writer:
 
         Raises:
             OutcomeUnknown: the disk failed. The commits can be read, and a power cut may take them back.
+            StorageError: as `DatabaseFile.check_log`, which looks again: the log may be gone, and a file system that
+                has shut down may say that it synced a file, but fails when it is asked for its status.
         """
         try:
             log.sync()
@@ -102,6 +104,7 @@ class Writer:
                 self.holding(connection, lambda: _mend(connection, log, timeout), timeout)
             except (OSError, StoreError) as exc:
                 raise _unsynced(self._file.path, exc) from exc
+        self._file.check_log()
 
     def committed(self, connection: ThreadConnection) -> None:
         """Checkpoint after a commit if one is due; the lock is still held."""
