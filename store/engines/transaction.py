@@ -46,6 +46,12 @@ class Place(Visitor, Protocol):
     def committed(self) -> None:
         """Do maintenance that is due after the commit, such as a checkpoint, with the lock still held."""
 
+    def settle(self, timeout: float) -> None:
+        """Wait until the commit is on the disk, if the durability requires it; the lock is released.
+
+        Raises: OutcomeUnknown: it may not be. It can be read all the same.
+        """
+
     def savepoint(self) -> Any: ...
 
     def release(self, savepoint: Any) -> None:
@@ -245,6 +251,7 @@ class HeldTransaction(Hold):
             place.committed()
         finally:
             place.give(self)
+        place.settle(self.timeout)
 
     def _give_up(self) -> None:
         self.place.roll_back()

@@ -15,6 +15,7 @@ from weakref import ref
 from store.engines.sqlite.engine import shared_database
 from store.engines.sqlite.engine.log_files import Inode, LogFiles
 from store.engines.sqlite.engine.shared_database import Member, SharedDatabase
+from store.engines.sqlite.engine.synced_log import SyncedLog
 from store.engines.sqlite.engine.usability import Usability, moved
 from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.network import check_no_log
@@ -53,6 +54,10 @@ class DatabaseFile:
         if self._shared is not None:
             with _locking(self.path):
                 self._shared.opened()
+
+    def log_to_sync(self) -> SyncedLog | None:
+        """The log, to be synced after commits; None: SQLite must sync it. `opening` is held."""
+        return None if self._logs is None else self._logs.to_sync()
 
     def leave(self, conn: sqlite3.Connection | None) -> None:
         """Close a connection; None if it could not be opened."""

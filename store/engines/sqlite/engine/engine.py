@@ -186,15 +186,18 @@ class Engine:
         self.writer.take(hold, connection, timeout)
         try:
             before, after = self.coherence.header(), None
-            changed = connection.run(statement, params, row_count, timeout)
+            fetch = connection.count_and_note if self.opener.durability == "full" else row_count
+            changed = connection.run(statement, params, fetch, timeout)
             self.file.check_log()
             if changed > 0 and before is not None:
                 after = self.coherence.committed(before, touched)
             if self.checkpoints.wrote(1, size):
                 self.writer.committed(connection)
-            return changed, after
         finally:
             self.writer.give(hold)
+        if connection.unsynced is not None:
+            connection.settle(timeout)
+        return changed, after
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, in the open transaction; returns how many rows changed."""

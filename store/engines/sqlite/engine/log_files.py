@@ -12,6 +12,7 @@ import math
 import os
 
 from store.engines.capabilities import LOOK_SECONDS
+from store.engines.sqlite.engine.synced_log import SyncedLog, open_log
 from store.errors import OutcomeUnknown, StorageError
 from store.system.clock import steady_clock
 from store.system.descriptors import Descriptor
@@ -44,6 +45,7 @@ class LogFiles:
         self._changed = UNSTABLE  # the time of change of a folder that is stable
         self._looked = 0.0
         self._kept = NEVER  # when the folder was found unchanged, if nothing else was found since
+        self._sync: SyncedLog | None = None
 
     def learn(self) -> bool:
         """Remember the log that a connection has just opened; returns whether it exists and is the same as before."""
@@ -59,9 +61,16 @@ class LogFiles:
         """Whether a connection with a log is open, or was until the last check."""
         return bool(self._logs)
 
+    def to_sync(self) -> SyncedLog | None:
+        """The log, open for syncing; None: there is none, or SQLite must sync it. `opening` is held."""
+        if self._sync is None and self._logs:
+            self._sync = open_log(self._path + "-wal", self._logs[0])
+        return self._sync
+
     def forget(self) -> None:
         """Forget the log, since the last connection is closed."""
         self._logs, self._seen, self._changed, self._number = [], None, UNSTABLE, -1
+        self._sync = None  # not closed: a thread may be syncing a commit
         if self._opened is not None:
             self._opened.close()
             self._opened = None

@@ -28,6 +28,7 @@ from store.system.descriptors import READ
 # iChange, which grows by one with each commit, and the salts of the log, which change when it restarts; native order.
 _COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
+_SUMS = struct.Struct("=24x2I")  # aFrameCksum, the checksum of that frame
 _SALTS = slice(32, 40)
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _MAPPED = 136  # both headers, and the state of checkpoints and readers
@@ -269,6 +270,15 @@ def frames_in(index: mmap.mmap) -> int | None:
         return int(_FRAMES.unpack_from(index)[0])
     except ValueError:
         return None
+
+
+def end_of(index: mmap.mmap) -> tuple[int, tuple[int, int]] | None:
+    """How many frames the log has, and the checksum of the last one; None: as `header_of`."""
+    try:
+        header = index[HEADER]
+    except ValueError:
+        return None
+    return int(_FRAMES.unpack_from(header)[0]), _SUMS.unpack_from(header)
 
 
 def salts_of(index: mmap.mmap) -> tuple[bytes, int]:
