@@ -45,7 +45,8 @@ def check_report_has_every_measure_and_everybody_who_is_there(text: str) -> None
         table = text[start : text.find("\n### ", start)]
         for kind in present(measure):
             assert f"| {tables.shown(kind.label)} |" in table
-    for title in ("2 processes write one file", "How it grows", "a fresh process reads one record"):
+    titles = "2 processes write one file", "How it grows", "What is done with a whole file", "a fresh process reads one record"
+    for title in titles:
         assert f"### {title}" in text
 
 
