@@ -65,6 +65,14 @@ def test_without_a_thread_the_checksums_come_later(monkeypatch: pytest.MonkeyPat
     assert checksums.found() == [hashlib.sha256(LARGE).hexdigest()]
 
 
+def test_hash_that_cannot_be_loaded_is_the_callers_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = count_threads(monkeypatch)
+    monkeypatch.setattr(spill_checksums, "checksum", full)
+    with pytest.raises(OSError), Checksums([memoryview(LARGE)]):
+        pass
+    assert started == []
+
+
 def test_writing_that_fails_ends_the_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[int] = []
     monkeypatch.setattr(spill_checksums.threading, "Thread", RunsWhenJoined)

@@ -25,6 +25,7 @@ class Checksums:
 
     def __enter__(self) -> Checksums:
         if sum(map(len, self._contents)) >= BESIDE_BYTES:
+            checksum()  # loads hashlib, whose error must not end in the thread
             self._thread = threading.Thread(target=self._run, name="store-checksum")
             try:
                 self._thread.start()
