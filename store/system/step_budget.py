@@ -11,8 +11,10 @@ import os
 import sqlite3
 from contextlib import suppress
 
-STEPS = 100_000  # between two calls of the handler: about a millisecond
+STEPS = 100_000  # between two calls of the handler on a small database: about a millisecond
 LEAST_CALLS = 40  # for a statement on a small database
+MOST_CALLS = 1000  # of a large one, on which there are more steps between two: the answers take memory
+MOST_STEPS = 2**30  # between two calls: SQLite takes a C int
 STEPS_PER_BYTE = 4  # ten times what the longest statement takes, SQLite's own check of records as small as they come
 STEPS_PER_VALUE = 1000  # of a statement that is run for each of many rows
 
@@ -20,10 +22,11 @@ STEPS_PER_VALUE = 1000  # of a statement that is run for each of many rows
 class Budget:
     """How many steps a statement may take on the database at a path. For one connection at a time."""
 
-    __slots__ = ("_calls", "_ends", "_path")
+    __slots__ = ("_calls", "_ends", "_path", "_steps")
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._steps = STEPS
         self._calls = LEAST_CALLS
         self._ends = [True]  # the handler pops its answers: whether to interrupt the statement now
 
@@ -33,24 +36,30 @@ class Budget:
         The handler is a method of a list and not a Python function: a signal could raise an exception in a function,
         which the module would drop, and interrupt the statement.
         """
-        self.grow()
-        conn.set_progress_handler(self._ends.pop, STEPS)
+        steps = self._size() * STEPS_PER_BYTE
+        self._steps = min(max(STEPS, steps // MOST_CALLS), MOST_STEPS)
+        self._calls = max(LEAST_CALLS, steps // self._steps)
+        self._fill(self._calls)
+        conn.set_progress_handler(self._ends.pop, self._steps)
 
     def begin(self, values: int = 1) -> None:
         """Start the budget of the next statement, which is run for so many values."""
         if len(self._ends) <= self._calls or values > 1:
-            self._fill(self._calls + values * STEPS_PER_VALUE // STEPS)
+            self._fill(self._calls + values * STEPS_PER_VALUE // self._steps)
 
     def grow(self) -> bool:
         """Adapt to the current size of the files; returns whether a statement may now take more steps."""
+        before = self._calls
+        self._calls = max(before, self._size() * STEPS_PER_BYTE // self._steps)
+        self._fill(self._calls)
+        return self._calls > before
+
+    def _size(self) -> int:
         size = 0
         for suffix in ("", "-wal"):
             with suppress(OSError):
                 size += os.stat(self._path + suffix).st_size
-        before = self._calls
-        self._calls = max(before, size * STEPS_PER_BYTE // STEPS)
-        self._fill(self._calls)
-        return self._calls > before
+        return size
 
     def _fill(self, calls: int) -> None:
         self._ends[:] = [True] * 2 + [False] * (calls - 1)
