@@ -25,7 +25,7 @@ from typing import Any
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
 from store.errors import RecordError
 from store.opened.sentinels import MISSING
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 
 ENTRY_BYTES = 300  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
@@ -74,7 +74,7 @@ class _Incoherent:
 
 State = tuple[Any, "bytes | None", Entries]
 
-_NO_ENTRIES = Entries()
+_NO_ENTRIES, _NOTHING = Entries(), Entries()
 
 
 class ReadCache:
@@ -203,7 +203,10 @@ class ReadCache:
         index = coherence.index()
         if index is None:
             return None
+        state = self._state
         try:
+            if state[0] is index and state[1] == index[HEADER]:
+                return state  # if it is dropped from now on, `file` finds another one in its place
             state = self._current(index)
         except ValueError:  # as above
             return None
@@ -225,7 +228,7 @@ class ReadCache:
                 self._state = followed = (index, header, Entries())
             return followed
 
-    def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
+    def file(self, state: State, row: Row | Sealed, decode: Decode, value: Any) -> None:
         """Keeps a row that was read after `begin` returned that state, sealed by us, and its value."""
         size = len(row.body)
         if type(value) in SCALARS:
@@ -277,4 +280,4 @@ class ReadCache:
 
 
 def _no_state() -> State:
-    return b"", None, Entries()  # no header equals None; each state is an object of its own
+    return b"", None, _NOTHING  # no header equals None, so nothing is added; each state is an object of its own
