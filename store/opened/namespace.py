@@ -264,25 +264,21 @@ class Namespace:
         """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
         return self.values.pack_again(value, row, self.clock())
 
-    def put(self, row: Row) -> bytes | None:
-        """Writes a row, as one statement; returns what `Engine.put` does."""
+    def put(self, row: Row) -> None:
+        """Writes a row that was just sealed, as one statement, and keeps its bytes for the next read."""
         try:
             self.engine.add_sealer(row.seal[: len(UNKEYED)])
-            header = self.engine.put(row)
+            commit = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
             raise
+        if commit is not None and self.cache.limit:
+            self.cache.learn(commit, (row,), self.values.decoder_of_own)
         self.count_writes(1)
-        return header
 
     def assign(self, name: str, value: Any) -> None:
-        """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""
-        row = self.pack(name, value, self.options.ttl)
-        header = self.put(row)
-        if header is not None:
-            decode = self.values.decoder_of_own(row)
-            if decode is not None:
-                self.cache.learn(header, row, decode)
+        """Writes the value of a checked name."""
+        self.put(self.pack(name, value, self.options.ttl))
 
     def count_writes(self, records: int) -> None:
         """Every PURGE_EVERY writes some expired records are deleted, once what is open is committed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from store.engines.capabilities import Commit
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
 from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
@@ -25,16 +26,16 @@ class Writing:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    def put(self, row: Row) -> bytes | None:
+    def put(self, row: Row) -> Commit | None:
         handle = self._handle
         if handle.read_only:
             handle.check_writable()
         if row.spill is None:
             values = tuple(row)  # which SQLite's module takes apart 0.8 us faster than a tuple with names
             touched = ((row.namespace, row.name),)
-            changed, token = handle.engine.write(sql.PUT, values, touched, len(row.body), handle.timeout)
+            changed, commit = handle.engine.write(sql.PUT, values, touched, len(row.body), handle.timeout)
             if changed:
-                return token
+                return commit
         self._replace(row)
         return None
 
@@ -45,8 +46,7 @@ class Writing:
         if not stamps:
             kinds = set(map(type, changes))
             if kinds == {Row}:
-                self._put_all(changes)  # type: ignore[arg-type]
-                return Applied(0, [])
+                return Applied(0, [], self._put_all(changes))  # type: ignore[arg-type]
             if kinds == {Delete}:
                 return Applied(self._delete_all(namespace, changes), [])  # type: ignore[arg-type]
         deleted, given = 0, []
@@ -98,10 +98,9 @@ class Writing:
         self.put(row if row.id is None else row._replace(id=None))
         return row
 
-    def _put_all(self, rows: Sequence[Row]) -> None:
+    def _put_all(self, rows: Sequence[Row]) -> Commit | None:
         if len(rows) == 1:
-            self.put(rows[0])
-            return
+            return self.put(rows[0])
         engine = self._handle.engine
         size = sum([len(row.body) for row in rows])
         touched = [(row.namespace, row.name) for row in rows]
@@ -116,6 +115,7 @@ class Writing:
                 # Rolled back, so that rows that must be replaced get their place in the order of the others.
                 for row in rows:
                     self.put(row)
+            return engine.open_commit()
 
     def _replace(self, row: Row) -> None:
         """Put a row that has files, or that PUT skipped because the existing row may have files to drop.
