@@ -1,12 +1,12 @@
-"""Imports go down: each module of the package against its rank, and what a fresh interpreter loads."""
+"""Imports go down: each module of the package against its rank. What a start loads is in `test_imports.py`."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -111,7 +111,7 @@ def imports_at(module: str, node: ast.AST) -> Iterator[tuple[str, int]]:
         yield from imports(module, node)
 
 
-def complaints(module: str, found: Iterator[tuple[str, int]]) -> list[str]:
+def complaints(module: str, found: Iterable[tuple[str, int]]) -> list[str]:
     """What of a module's imports goes down or sideways."""
     mine = part_of(module)
     return [
@@ -133,9 +133,14 @@ def may_import(mine: str, theirs: str) -> bool:
     return RANKS[theirs] < RANKS[mine] and theirs not in APART.get(mine, set())
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_imports_go_up_the_list(module: str) -> None:
-    assert complaints(module, imports(module)) == []
+@cache
+def all_imports() -> dict[str, list[tuple[str, int]]]:
+    """Each module of the package, and what it imports."""
+    return {module: list(imports(module)) for module in sorted(MODULES)}
+
+
+def test_imports_go_up_the_list() -> None:
+    assert [one for module, found in all_imports().items() for one in complaints(module, found)] == []
 
 
 def test_every_part_is_there() -> None:
@@ -192,7 +197,7 @@ def test_import_that_is_right_passes(module: str, source: str) -> None:
 SHARED = {f"store.engines.{file.stem}" for file in (PACKAGE / "engines").glob("*.py")}
 
 
-def of_one_engine(module: str, found: Iterator[tuple[str, int]]) -> list[str]:
+def of_one_engine(module: str, found: Iterable[tuple[str, int]]) -> list[str]:
     """The imports that name a module of one engine, where the importer is not of an engine itself."""
     if module == "store.engines.registry" or (part_of(module) == "engines" and module not in SHARED):
         return []
@@ -203,9 +208,8 @@ def of_one_engine(module: str, found: Iterator[tuple[str, int]]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_only_the_registry_names_an_engine(module: str) -> None:
-    assert of_one_engine(module, imports(module)) == []
+def test_only_the_registry_names_an_engine() -> None:
+    assert [one for module, found in all_imports().items() for one in of_one_engine(module, found)] == []
 
 
 @pytest.mark.parametrize(
@@ -229,66 +233,23 @@ def test_module_in_no_part_is_found() -> None:
         part_of("store.utils")
 
 
-@pytest.mark.parametrize("module", sorted(MODULES))
-def test_each_library_has_its_one_place(module: str) -> None:
-    for dotted, line in imports(module):
-        library = dotted.partition(".")[0]
-        if library == "store" or library in sys.stdlib_module_names:
-            continue
-        assert library in LIBRARIES, f"{module}:{line} imports {library}, which no module may"
-        places = LIBRARIES[library]
-        assert module in places or f"store.{part_of(module)}" in places, f"{module}:{line} imports {library}"
+def misplaced(module: str, found: Iterable[tuple[str, int]]) -> list[str]:
+    """The imports of libraries that this module may not import."""
+    here = {module, f"store.{part_of(module)}"}
+    libraries = ((dotted.partition(".")[0], line) for dotted, line in found)
+    return [
+        f"{module}:{line} imports {library}"
+        for library, line in libraries
+        if library != "store" and library not in sys.stdlib_module_names and not here & LIBRARIES.get(library, set())
+    ]
 
 
-HEAVY = set(LIBRARIES)  # which no import of the package loads
+def test_each_library_has_its_one_place() -> None:
+    assert [one for module, found in all_imports().items() for one in misplaced(module, found)] == []
 
 
-def loaded(program: str, *arguments: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has loaded after a program."""
-    run = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{program}\nprint(*sys.modules)", *arguments],
-        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return {name.partition(".")[0] for name in run.stdout.splitlines()[-1].split()}
-
-
-def test_import_of_the_package_loads_no_library() -> None:
-    found = loaded("import store")
-    assert "store" in found
-    assert found & {*HEAVY, "pickletools", "asyncio"} == set()
-
-
-def test_settings_of_a_dataclass_load_no_library(path: Path) -> None:
-    store.Store(path).close()  # to make one takes sqlite-utils, and that takes click
-    found = loaded(
-        "from dataclasses import dataclass\nfrom store.settings import Settings, export, import_\n"
-        "@dataclass\nclass Prefs: x: int = 1\n"
-        "with Settings(Prefs, sys.argv[1], env_prefix='A_') as prefs:\n"
-        "    prefs.x = 2\n    import_(prefs, export(prefs, 'json'), 'json')\n    assert prefs.x == 2",
-        str(path),
-    )
-    assert "filelock" in found
-    assert found & {"attrs", "attr", "pydantic", "pydantic_core", "yaml", "tomli_w", "click", "asyncio"} == set()
-
-
-def test_import_of_the_package_loads_no_settings() -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", "import sys, store\nprint(*(m for m in sys.modules if m.startswith('store.')))"],
-        stdout=subprocess.PIPE, text=True, timeout=60, check=True,
-    ).stdout.split()  # fmt: skip
-    assert "store.mapping.store" in found
-    assert [name for name in found if name.startswith("store.settings")] == []
-
-
-def test_reading_an_existing_store_loads_few_libraries(path: Path) -> None:
-    with store.Store(path) as s:
-        s["x"] = [1]
-    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: assert s['x'] == [1]", str(path))
-    assert found & HEAVY <= {"platformdirs"}  # a record that says whose it is needs the keys
-
-
-def test_writing_to_an_existing_store_loads_no_tools(path: Path) -> None:
-    store.Store(path).close()
-    found = loaded("import store\nwith store.Store(sys.argv[1]) as s: s['x'] = 1", str(path))
-    assert "filelock" in found
-    assert found & {"click", "sqlite_utils", "numpy"} == set()
+def test_library_in_another_place_is_found() -> None:
+    assert misplaced("store.errors", [("click.core", 7), ("sys", 8), ("numpy", 9), ("store", 10)]) == [
+        "store.errors:7 imports click", "store.errors:9 imports numpy",
+    ]  # fmt: skip
+    assert misplaced("store.cli.keys", [("click", 7)]) == []

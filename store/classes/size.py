@@ -12,9 +12,8 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_TEXT = 10_000_000  # characters that any value may take; more only in proportion to its content
 MOST_TIMES = 8  # how much longer than its content the text may be: a string often occurs twice
@@ -32,8 +31,7 @@ BRACKETS: dict[Any, str] = {list: "[]", tuple: "()", dict: "{}", set: "{}"}
 _HOLDING = (list, tuple, dict, set, frozenset, deque, slice, BaseException)
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(NamedTuple):
     """The size of a value as text.
 
     `items` is the number of objects and `text` the number of characters of its text; an object in several places

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from collections.abc import Callable, Sequence
 
 import click
 
 import store
 from store.cli.output.exits import run
-from store.cli.reading import completion
 from store.cli.reading.groups import SectionedCommands
 from store.system.clock import wall_clock
+from store.system.late import late
 
 # The headings of `store --help`: the commands under each, and the file of this folder that each one is in.
 SECTIONS = {
@@ -28,13 +30,18 @@ SECTIONS = {
     "Uses": {"settings": "settings", "sessions": "sessions"},
     "To begin with": {"demo": "demo"},
 }  # fmt: skip
+COMPLETING = "_STORE_COMPLETE"  # the shell sets this variable when it wants to complete a word
+HOW_TO_COMPLETE = f"""\
+Tab completion of commands, names and namespaces, in bash (zsh alike; fish: fish_source):
+  eval "$({COMPLETING}=bash_source store)"
+"""
 
 
 @click.group(
     cls=SectionedCommands,
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=f"\b\n{completion.HOW_TO}",
+    epilog=f"\b\n{HOW_TO_COMPLETE}",
 )
 @click.version_option(store.__version__, prog_name="store", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -51,9 +58,18 @@ def cli() -> None:
     """
 
 
-completion.install()
+if COMPLETING in os.environ:
+    late("store.cli.reading.completion:install", "completion")()
 
 
 def main(args: Sequence[str] | None = None, *, clock: Callable[[], float] = wall_clock) -> int:
-    """Runs a command (that of `sys.argv` by default); returns its exit code. `clock` tells the time, for tests."""
-    return run(cli, args, clock)
+    """Runs a command; returns its exit code. `clock` tells the time, for tests.
+
+    Without `args` it is the program `store`: the command is that of `sys.argv`, and the process is expected to end.
+    """
+    code = run(cli, args, clock)
+    if args is None:
+        # The interpreter looks for garbage in all modules when it ends, a sixth of the time of `store get`. The
+        # command has closed and flushed everything; what is registered with `atexit` runs as always.
+        gc.freeze()
+    return code

@@ -16,7 +16,6 @@ from store.cli.output.progress import progress_bar
 from store.cli.output.terminal import confirm, is_answered, note, shown, shown_place
 from store.cli.output.units import size_text
 from store.cli.reading import options
-from store.cli.reading.completion import complete_path
 from store.cli.reading.opening import each_namespace, note_namespaces, open_store
 from store.errors import StoreError
 
@@ -25,7 +24,7 @@ MOST_DAMAGE = 20  # lines on the damage of the file; --json has them all
 
 @click.command()
 @options.path
-@click.argument("target", shell_complete=complete_path)
+@click.argument("target", shell_complete=options.complete_path)
 @options.as_object
 @options.exact
 def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
@@ -47,7 +46,7 @@ def backup(path: str, target: str, as_object: bool, exact: bool) -> None:
 
 
 @click.command()
-@click.argument("backup", shell_complete=complete_path)
+@click.argument("backup", shell_complete=options.complete_path)
 @options.path
 @options.as_object
 @options.exact
@@ -75,7 +74,7 @@ def _store_id(argument: str) -> bytes:
 
 
 @click.command()
-@click.argument("source", metavar="SRC", shell_complete=complete_path)
+@click.argument("source", metavar="SRC", shell_complete=options.complete_path)
 @click.argument("target", metavar="DST")
 @click.option(
     "--store-id",
@@ -103,8 +102,8 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
 
 
 @click.command()
-@click.argument("path", metavar="SOURCE", shell_complete=complete_path)
-@click.argument("target", shell_complete=complete_path)
+@click.argument("path", metavar="SOURCE", shell_complete=options.complete_path)
+@click.argument("target", shell_complete=options.complete_path)
 @options.any_namespace
 @options.as_object
 def copy(path: str, target: str, namespace: str | None, as_object: bool) -> None:
@@ -130,7 +129,7 @@ def copy(path: str, target: str, namespace: str | None, as_object: bool) -> None
 
 
 @click.command()
-@click.argument("path", metavar="LOCATION", shell_complete=complete_path)
+@click.argument("path", metavar="LOCATION", shell_complete=options.complete_path)
 @options.yes
 @options.as_object
 @options.exact

@@ -16,7 +16,6 @@ from store.cli.output.tables import Column, print_table
 from store.cli.output.terminal import shown, shown_name
 from store.cli.output.units import age_text, moment_text, size_text
 from store.cli.reading import options
-from store.cli.reading.completion import complete_names
 from store.cli.reading.opening import clock, each_namespace, existing, namespaces_of, open_store
 
 SUMS = ("records", "bytes", "spill_files", "spill_bytes")  # over namespaces; the other figures are of the file
@@ -30,7 +29,7 @@ NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by
 
 @click.command()
 @options.path
-@click.argument("name", type=options.text, required=False, shell_complete=complete_names)
+@click.argument("name", type=options.text, required=False, shell_complete=options.complete_names)
 @options.namespace()
 @options.as_object
 @options.exact

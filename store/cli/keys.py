@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from store.care.rekey import Rekeying
@@ -14,7 +12,8 @@ from store.cli.output.terminal import note, on_one_line, shown_place
 from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
-from store.trust.keys.file import add_key, read_key_file, retire_key
+from store.trust.keys.changing import add_key, retire_key
+from store.trust.keys.file import read_key_file
 from store.trust.keys.key import ID_BYTES
 from store.trust.keys.ring import Keyring
 
@@ -119,7 +118,7 @@ def _keyring() -> Keyring:
         return Keyring()
 
 
-def _key_file() -> Path:
+def _key_file() -> str:
     """The file to change. Raises: click.ClickException: the keys come from the environment."""
     ring = _keyring()
     file = ring.file()

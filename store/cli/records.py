@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import delitem
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from store import ABSENT, Record, Store
+from store import ABSENT, Store
 from store.cli.output.exits import exit_with_error, usage_error
 from store.cli.output.terminal import confirm, note, shown_name
 from store.cli.reading import options, values
@@ -17,6 +17,9 @@ from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
 from store.opened.options import Mode
 from store.opened.sentinels import Absent
+
+if TYPE_CHECKING:
+    from store.rows.record import Record
 
 
 @click.command()

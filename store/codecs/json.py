@@ -13,7 +13,7 @@ from store.codecs.refusals import too_much
 
 MAX_NESTING = 1000  # of containers in a foreign record: as deep as Python 3.11 reads with 256 KB of stack
 _DIGITS = 4300  # of an integer: Python's default limit, which a program can raise
-_BRACKETS = re.compile(r'[][{}]|"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)  # strings may hold brackets
+_BRACKETS = r'(?s)[][{}]|"[^"\\]*(?:\\.[^"\\]*)*"?'  # strings may hold brackets
 
 _PLAIN = Plain("JSON", dict.fromkeys((type(None), bool, int, float, str)), {str: None})
 
@@ -46,7 +46,7 @@ def _check_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return
     depth = 0
-    for found in _BRACKETS.finditer(text):
+    for found in re.finditer(_BRACKETS, text):
         bracket = found.group()
         if bracket in "[{":
             depth += 1

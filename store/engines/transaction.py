@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from inspect import CO_COROUTINE
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 from weakref import ref
@@ -14,6 +13,7 @@ from store.errors import StoreError
 from store.system import running
 from store.system.locking import Hold
 
+CO_COROUTINE = 0x80  # as in `inspect`, whose import takes 4 ms
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 

@@ -21,8 +21,9 @@ from store.system.late import late
 FOLDER_SUFFIX = "-spill"
 MAX_PARTS = 10_000  # of one record
 _RANDOM_BYTES = 16
-_FILE = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}", re.ASCII)
-_CHECKSUM = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# Compiled when the first value with files is met, as all patterns that a plain read does not need.
+_FILE = "[0-9a-f]{32}-[0-9a-f]{32}"
+_CHECKSUM = "[0-9a-f]{64}"
 _LARGEST = 2**63 - 1
 
 
@@ -55,7 +56,7 @@ def new_file(prefix: str, random: Callable[[int], bytes] = os.urandom) -> str:
 
 def is_file(name: Any) -> bool:
     """Whether a name has our pattern: files with other names are never opened, reported as orphans or removed."""
-    return isinstance(name, str) and _FILE.fullmatch(name) is not None
+    return isinstance(name, str) and re.fullmatch(_FILE, name) is not None
 
 
 def is_of(file: str, prefix: str) -> bool:
@@ -123,5 +124,5 @@ def _is_part(entry: Any, prefix: str) -> bool:
         and type(size) is int
         and 0 <= size <= _LARGEST
         and isinstance(digest, str)
-        and _CHECKSUM.fullmatch(digest) is not None
+        and re.fullmatch(_CHECKSUM, digest) is not None
     )

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # A file system of several machines, or of a host and its guests, which share files and no memory.
 _NETWORK = frozenset(
@@ -27,10 +27,8 @@ _NETWORK = frozenset(
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.fuse-overlayfs", "fuse.ext2", "fuse.fuse2fs", "fuse.lxcfs"})
 
 _LOCAL_LOCKS = frozenset({"nolock", "local_lock=all", "local_lock=flock", "nobrl", "flock=local", "localflock"})
-_ESCAPE = re.compile(
-    r"\\([0-7]{3})"
-)  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
-_BSD_LINE = re.compile(r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)")
+_ESCAPE = r"\\([0-7]{3})"  # space, tab, newline and backslash, https://man7.org/linux/man-pages/man5/fstab.5
+_BSD_LINE = r"(?P<source>.*?) on (?P<point>/.*) \((?P<type>[^,)]+)(?P<options>[^)]*)\)"
 KNOWN = 100  # paths that are remembered
 _known: dict[str, tuple[int, Mount | None]] = {}
 
@@ -38,8 +36,7 @@ _MOUNTINFO = "/proc/self/mountinfo"
 _MOUNT_COMMAND = "/sbin/mount"
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(NamedTuple):
     """A line of the table. Without numbers (BSD) a later mount hides an earlier one."""
 
     point: str
@@ -49,7 +46,7 @@ class Mount:
     """Whether the file system itself is, and not only this mount, while another mount of it may be writable."""
     number: int | None = None
     parent: int | None = None
-    source: str = field(default="", compare=False)
+    source: str = ""
     """The mounted device or server; for some FUSE file systems the folder that they show."""
 
     def covers(self, path: str) -> bool:
@@ -133,7 +130,8 @@ def parse_mountinfo(text: str) -> list[Mount]:
 def parse_mount_command(text: str) -> list[Mount]:
     """The lines that `mount` prints on macOS and the BSDs: `//me@nas/share on /Volumes/share (smbfs, nodev)`."""
     found = []
-    for match in map(_BSD_LINE.fullmatch, text.splitlines()):
+    for line in text.splitlines():
+        match = re.fullmatch(_BSD_LINE, line)
         if match is not None:
             options = frozenset(option.strip() for option in match["options"].split(","))
             found.append(Mount(match["point"], match["type"], options, "read-only" in options))
@@ -176,4 +174,4 @@ def _topmost(mounts: Sequence[Mount], path: str) -> Mount | None:
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
+    return re.sub(_ESCAPE, lambda match: chr(int(match[1], 8)), text) if "\\" in text else text

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from store.system.descriptors import NO_FOLLOW, Descriptor
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _FOLDER = getattr(os, "O_DIRECTORY", None)
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from time import perf_counter
 
-from . import budget, chart, report
+from . import budget, chart, notes, report
 from .plan import FULL, QUICK, Plan
 from .results import MEASURES, run
 
@@ -21,12 +22,13 @@ ELSEWHERE = Path("build", "bench")
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under two minutes, with less precision")
+    parser.add_argument("--quick", action="store_true", help="under three minutes, with less precision")
     parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=", ".join(MEASURES))
     parser.add_argument("--peers", type=_words, default=(), metavar="PEER,…", help="beginnings of their labels")
     parser.add_argument("--scale", type=_sizes, metavar="SIZE,…", help="only scale, with files of so many records")
     parser.add_argument("--rounds", type=int, help="timed sections of each peer")
     parser.add_argument("--seconds", type=float, help="how long a timed section lasts")
+    parser.add_argument("--notes", action="store_true", help="measure nothing: put the notes of notes.py into report.md")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="of report.md and report.svg "
                         f"(default: that of this package after a full run of everything, else {ELSEWHERE})")  # fmt: skip
     options = parser.parse_args(words)
@@ -55,7 +57,8 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.rounds:
         plan = replace(
             plan, rounds=options.rounds, bulk_rounds=options.rounds, array_rounds=options.rounds,
-            contention_rounds=options.rounds, scale_rounds=options.rounds, starts=options.rounds,
+            contention_rounds=options.rounds, synced_rounds=options.rounds, mixed_rounds=options.rounds,
+            scale_rounds=options.rounds, starts=options.rounds,
         )  # fmt: skip
     if options.scale:
         plan = replace(plan, sizes=options.scale)
@@ -86,15 +89,17 @@ def own_key() -> Iterator[None]:
 
 def bench(plan: Plan, measures: tuple[str, ...], output: Path, *, quick: bool = False) -> None:
     """Measure, print, and write report.md and report.svg."""
+    start = perf_counter()
     with own_key():
         results = run(plan, measures, _say)
     if budget.rows(results):
         _say(budget.lines(results))
     output.mkdir(parents=True, exist_ok=True)
-    text = report.lines(results, quick=quick, date=date.today().isoformat())
+    took = f"{date.today().isoformat()}, {(perf_counter() - start) / 60:.0f} minutes"
+    text = report.lines(results, quick=quick, took=took)
     (output / "report.md").write_text("\n".join(text) + "\n", "utf-8")
-    if any(measure in chart.PANELS for measure in measures):
-        (output / "report.svg").write_text(chart.svg(results.outcomes), "utf-8")
+    if panels := chart.panels(results):
+        (output / "report.svg").write_text(chart.svg(panels), "utf-8")
     _say([f"written to {output}"])
 
 
@@ -104,6 +109,10 @@ def _say(lines: list[str]) -> None:
 
 def main() -> None:
     options = arguments()
+    if options.notes:
+        report_ = (options.output or COMMITTED) / "report.md"
+        report_.write_text(notes.rewritten(report_.read_text("utf-8")), "utf-8")
+        return
     bench(plan_of(options), options.only, output_of(options), quick=options.quick)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 from .figures import spread
 from .outcome import Outcome
-from .peers import FRAGILE, KEPT, SYNCED, Durability
+from .peers import FRAGILE, KEPT, SYNCED, Durability, Guarantee, guarantee_of
 from .plan import Plan
 from .processes import MEMORY, told
 from .runner import Contestant, race
-from .tables import duration, grid, shown
+from .tables import by_class, duration, grid
 
 LIMIT = "np.save + fsync"
 READS = 3  # of one process; the median counts, memory from the first on
@@ -88,17 +88,22 @@ def measure(plan: Plan) -> Found | None:
 def lines(found: Found) -> list[str]:
     """Both tables."""
     rows = [_row(found.write, label, _SURVIVES[label].name) for label in found.write.fastest_first()]
-    heads = ("", "median", "least – most", f"÷ {LIMIT}", "survives")
-    text = [f"### {found.write.title}", "", *grid(heads, rows, frozenset({0, 4})), ""]
+    heads = ("class", "", "median", "least – most", f"÷ {LIMIT}", "survives")
+    text = [f"### {found.write.title}", "", *grid(heads, by_class(rows, _class_of), frozenset({0, 1, 5})), ""]
     rows = [_row(found.read, label, _megabytes(found.growth[label])) for label in found.read.fastest_first()]
-    heads = ("", "median", "least – most", "÷ np.load", "memory it took")
-    return [*text, f"### {found.read.title}", "", *grid(heads, rows)]
+    heads = ("class", "", "median", "least – most", "÷ np.load", "memory it took")
+    return [*text, f"### {found.read.title}", "", *grid(heads, by_class(rows, _class_of), frozenset({0, 1}))]
 
 
-def _row(outcome: Outcome, label: str, last: str) -> tuple[str, ...]:
+def _class_of(label: str) -> Guarantee:
+    """Of a way to write, or of the way that wrote what is read."""
+    return guarantee_of(_SURVIVES[_WRITTEN_BY.get(label, label)])
+
+
+def _row(outcome: Outcome, label: str, last: str) -> tuple[str, tuple[str, ...]]:
     figures, ratio = spread(outcome.series[label]), outcome.ratio(label)
     around = f"{duration(figures.least)} – {duration(figures.largest)}"
-    return shown(label), duration(figures.median), around, f"{ratio.median:.2g}" if ratio else "", last
+    return label, (duration(figures.median), around, f"{ratio.median:.2g}" if ratio else "", last)
 
 
 def _megabytes(sizes: list[int]) -> str:

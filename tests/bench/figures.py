@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from statistics import median
 from typing import NamedTuple
 
@@ -28,7 +29,9 @@ def differences(figures: Sequence[float], floor: Sequence[float]) -> list[float]
     return [figure - other for figure, other in zip(figures, floor, strict=True)]
 
 
-def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The least of the sorted figures that `percent` of them do not exceed (the nearest rank)."""
-    rank = -(-len(ordered) * percent // 100)
-    return ordered[max(int(rank), 1) - 1]
+def percentile(counts: Mapping[int, int], percent: float) -> int:
+    """The least of the figures that `percent` of them do not exceed (the nearest rank); `counts` has how often each was met."""
+    rank = max(-(-sum(counts.values()) * percent // 100), 1)
+    ordered = sorted(counts)
+    reached = accumulate(counts[figure] for figure in ordered)
+    return next(figure for figure, met in zip(ordered, reached, strict=True) if met >= rank)

@@ -19,11 +19,12 @@ class Outcome:
     remarks: Mapping[str, str] = field(default_factory=dict)  # label → what its row says at the end
     lacking: tuple[str, ...] = ()  # labels of those that have no such operation
 
-    def ratio(self, label: str) -> Spread | None:
-        """The spread of the ratios to the limit; None where one of the two did not run."""
-        if self.limit not in self.series or label not in self.series:
+    def ratio(self, label: str, limit: str | None = None) -> Spread | None:
+        """The spread of the ratios to `limit`, or else to its own; None where one of the two did not run."""
+        limit = limit or self.limit
+        if limit is None or limit not in self.series or label not in self.series:
             return None
-        return spread(ratios(self.series[label], self.series[self.limit]))
+        return spread(ratios(self.series[label], self.series[limit]))
 
     def fastest_first(self) -> list[str]:
         return sorted(self.series, key=lambda label: spread(self.series[label]).median)

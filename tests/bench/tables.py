@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from .figures import Spread, spread
 from .outcome import Outcome
-from .peers.roster import durability_of
+from .peers import GUARANTEES, POWER_CUT, Guarantee
+from .peers.raw import FULL_LABEL as FULL_LIMIT
+from .peers.raw import LABEL as LIMIT
+from .peers.roster import durability_of, guarantee_of
 
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: frozenset[int] = frozenset({0})) -> list[str]:
@@ -16,18 +19,40 @@ def grid(heads: Sequence[str], rows: Iterable[Sequence[str]], text_columns: froz
 
 
 def table(outcome: Outcome) -> list[str]:
-    """The fastest first: where somebody is faster than this store, that is what stands above it."""
+    """The classes in their order, the fastest of each first."""
     rows = []
     for label in outcome.fastest_first():
-        figures, ratio = spread(outcome.series[label]), outcome.ratio(label)
+        figures, ratio = spread(outcome.series[label]), outcome.ratio(label, limit_of(label, outcome.series, outcome.limit))
         around = f"{duration(figures.least)} – {duration(figures.largest)}"
-        rows.append((
-            shown(label), duration(figures.median), around, times(ratio), durability_of(label),
-            outcome.remarks.get(label, ""),
-        ))  # fmt: skip
-    rows += [(label, "has none", "", "", "", "") for label in outcome.lacking]
-    heads = ("", "median", "least – most", f"÷ {outcome.limit}" if outcome.limit else "", "survives", "")
-    return grid(heads, rows, frozenset({0, 4, 5}))
+        cells = duration(figures.median), around, times(ratio), durability_of(label), outcome.remarks.get(label, "")
+        rows.append((label, cells))
+    rows += [(label, ("has none", "", "", durability_of(label), "")) for label in outcome.lacking]
+    heads = ("class", "", "median", "least – most", limit_head(outcome.series, outcome.limit), "survives", "")
+    return grid(heads, by_class(rows), frozenset({0, 1, 5, 6}))
+
+
+def by_class(
+    rows: Iterable[tuple[str, Sequence[str]]], class_of: Callable[[str], Guarantee] = guarantee_of
+) -> list[tuple[str, ...]]:
+    """Rows of (label, cells), grouped by what their systems promise; a class is named before the first of it."""
+    found: list[tuple[str, ...]] = []
+    waiting = list(rows)
+    for guarantee in GUARANTEES:
+        of_class = [(shown(label), *cells) for label, cells in waiting if class_of(label) is guarantee]
+        found += [(guarantee.name if number == 0 else "", *row) for number, row in enumerate(of_class)]
+    return found
+
+
+def limit_of(label: str, measured: Container[str], limit: str | None) -> str | None:
+    """What a label's ratio refers to: where a power cut is survived, raw SQLite that survives it too."""
+    synced = limit == LIMIT and guarantee_of(label) is POWER_CUT and FULL_LIMIT in measured
+    return FULL_LIMIT if synced else limit
+
+
+def limit_head(measured: Container[str], limit: str | None) -> str:
+    if limit is None:
+        return ""
+    return f"÷ {limit} of the class" if limit == LIMIT and FULL_LIMIT in measured else f"÷ {limit}"
 
 
 def duration(seconds: float) -> str:

@@ -15,8 +15,9 @@ import pytest
 from store import Store
 from store.engines.sqlite import schema as sqlite_schema
 from store.engines.sqlite.spill.folder import Folder
-from store.trust.keys import file as key_files
-from store.trust.keys.file import add_key, read_key_file
+from store.trust.keys import changing as key_files
+from store.trust.keys.changing import add_key
+from store.trust.keys.file import read_key_file
 
 from .killer import ended, forked
 

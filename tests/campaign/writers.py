@@ -18,7 +18,8 @@ from typing import Any, NoReturn
 from store import Store
 from store.engines.sqlite.engine import checkpoints as sqlite_checkpoints
 from store.errors import LockTimeout
-from store.trust.keys.file import add_key, read_key_file, retire_key
+from store.trust.keys.changing import add_key, retire_key
+from store.trust.keys.file import read_key_file
 from store.trust.keys.ring import default_key_file
 
 from . import migrations

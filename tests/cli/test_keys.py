@@ -130,5 +130,6 @@ def test_bad_key_in_the_environment(fails, monkeypatch):
 def test_user_without_a_home(fails, monkeypatch, args):
     with monkeypatch.context() as patch:
         patch.setattr(os.path, "expanduser", lambda path: path)
+        patch.delenv("HOME", raising=False)
         patch.delenv("XDG_DATA_HOME")
         fails(1, "this user has no home directory to keep a key in", "key", *args)

@@ -1,6 +1,7 @@
 """The command line as a process: pipes, signals, encodings, other processes, `store demo`."""
 
 import fcntl
+import gc
 import os
 import re
 import signal
@@ -46,6 +47,25 @@ def test_version_and_exit_codes(path):
 def test_console_script_is_main():
     (script,) = entry_points(group="console_scripts", name="store")
     assert script.load() is main
+
+
+def test_process_ends_without_looking_for_garbage(path):
+    """And without a warning; what a program registered for its end still runs."""
+    with Store(path) as s:
+        s["a"] = [1]
+    program = (
+        "import atexit, gc, sys, store.cli\n"
+        "atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
+        "sys.exit(store.cli.main())"
+    )
+    done = run("get", path, "a", command=[sys.executable, "-X", "dev", "-c", program])
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\nTrue\n", "")
+
+
+def test_command_within_a_program_keeps_its_garbage_collected(path):
+    before = gc.get_freeze_count()
+    assert main(["set", str(path), "a", "1"]) == 0
+    assert gc.get_freeze_count() == before
 
 
 def test_set_is_seen_by_a_store_that_is_open(path):

@@ -251,7 +251,8 @@ def test_sessions_and_settings(run: Run) -> None:
 
 def test_keys_are_made_and_changed(run: Run) -> None:
     run("""
-        from store.trust.keys.file import add_key, read_key_file, retire_key
+        from store.trust.keys.changing import add_key, retire_key
+        from store.trust.keys.file import read_key_file
         from store.trust.keys.ring import default_key_file
 
         with store.Store(path, trust="own") as s:

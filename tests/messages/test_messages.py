@@ -430,7 +430,7 @@ def test_keys_of_the_user_are_left_alone(own_key: Path, tmp_path: Path, monkeypa
         s["x"] = 1
     assert own_key.exists()
     assert FIXED.unpack_from(frame([1]))[5][:8] == bytes(8)
-    for name in ("default_key_file", "read_key_file", "create_key_file", "why_unsafe"):
+    for name in ("default_key_file", "read_key_file", "late", "why_unsafe"):
         monkeypatch.delattr(f"store.trust.keys.ring.{name}")
     monkeypatch.setenv("STORE_KEY", "no key")
     assert value_of(frame([1])) == [1]

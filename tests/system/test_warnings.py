@@ -157,6 +157,7 @@ def test_store_that_trusts_its_own_alone_is_told_what_that_means(foreign: Path) 
 def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("HOME", raising=False)
 
 
 def test_sessions_without_a_home_are_told_at_open(path: Path, homeless: None) -> None:

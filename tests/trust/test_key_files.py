@@ -23,9 +23,10 @@ from store.errors import StorageError, Untrusted
 from store.messages import stream as messages
 from store.sessions import Sessions
 from store.settings import Settings
-from store.trust.keys import file as key_files
+from store.trust.keys import changing as key_files
 from store.trust.keys import ring as keys
-from store.trust.keys.file import create_key_file, read_key_file
+from store.trust.keys.changing import create_key_file
+from store.trust.keys.file import read_key_file
 from store.trust.keys.key import Key
 from store.trust.keys.ring import default_key_file
 
@@ -482,6 +483,7 @@ def test_home_that_does_not_exist(path: Path, tmp_path: Path, monkeypatch: pytes
 def test_user_without_a_home(key_file: KeyFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a container that runs with a number for a user: `~` is left as it is."""
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("HOME", raising=False)
     monkeypatch.delenv("XDG_DATA_HOME")
     monkeypatch.chdir(tmp_path)
     key_file(tmp_path / default_key_file(), GIVEN)  # found by the current directory, it is nobody's key
@@ -492,6 +494,7 @@ def test_user_without_a_home_whose_data_folder_is_named(
     path: Path, own_key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.delenv("HOME", raising=False)
     with Store(path) as s:
         s["x"] = Thing()
     assert own_key.exists()

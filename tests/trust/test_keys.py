@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from platformdirs import user_data_path
 
 from store import Store
 from store.errors import StoreError, Tampered, Untrusted
 from store.trust.keys.key import Key
-from store.trust.keys.ring import Keyring, default_key_file
+from store.trust.keys.ring import APP_NAME, Keyring, default_key_file
 
 SECRETS = [(f"{n:02x}" * 32) for n in (0xA1, 0xB2, 0xC3, 0xD4)]
 GIVEN, NAMED, INLINE, OWN = SECRETS
@@ -92,7 +93,17 @@ def test_key_given_by_the_program(
 
 
 def test_own_key_file_is_where_the_user_keeps_data(own_key: Path) -> None:
-    assert default_key_file() == own_key
+    assert default_key_file() == str(own_key)
+
+
+@pytest.mark.parametrize("data", [None, "", "data", "/data", "/data/", "~/data"])
+@pytest.mark.parametrize("home", [None, "", "home", "/home/ada", "/home/ada/", "/"])
+def test_own_key_file_is_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch, data: str | None, home: str | None) -> None:
+    for name, folder in (("XDG_DATA_HOME", data), ("HOME", home)):
+        monkeypatch.delenv(name, raising=False)
+        if folder is not None:
+            monkeypatch.setenv(name, folder)
+    assert Path(default_key_file()) == user_data_path(APP_NAME, appauthor=False) / "keys"
 
 
 # -- several keys

@@ -16,9 +16,10 @@ import pytest
 from store import Store
 from store.errors import StorageError, Untrusted
 from store.system.locking import Hold, WriterLock, locked
-from store.trust.keys import file as key_files
+from store.trust.keys import changing as key_files
 from store.trust.keys import ring as keys
-from store.trust.keys.file import add_key, create_key_file, read_key_file, retire_key
+from store.trust.keys.changing import add_key, create_key_file, retire_key
+from store.trust.keys.file import read_key_file
 from store.trust.keys.key import Key
 from store.trust.keys.ring import Keyring
 
@@ -136,7 +137,7 @@ def test_all_keys_retired(key_file: KeyFile, path: Path, own_key: Path) -> None:
 ROTATE = """
 import sys
 from pathlib import Path
-from store.trust.keys.file import add_key
+from store.trust.keys.changing import add_key
 print(add_key(Path(sys.argv[1])).id.hex())
 """
 

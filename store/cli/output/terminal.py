@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from typing import TextIO
 
 import click
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = r"[^\x00-\x7f]"
 
 
 def shown(text: str, keep: str = "") -> str:
@@ -24,7 +23,7 @@ def shown(text: str, keep: str = "") -> str:
     The result of `json.dumps` stays the same JSON: unprintable characters stand in its strings only.
     """
     if not fits(text):
-        text = _NOT_ASCII.sub(lambda match: _escape(match[0]), text)
+        text = re.sub(_NOT_ASCII, lambda match: _escape(match[0]), text)
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
@@ -75,7 +74,11 @@ def _is_terminal(stream: TextIO | None) -> bool:
 
 def width() -> int | None:
     """The columns of the terminal (or COLUMNS); None where stdout is no terminal, and nothing needs to be cut."""
-    return shutil.get_terminal_size().columns if is_terminal() else None
+    if not is_terminal():
+        return None
+    import shutil  # takes 1.7 ms, needed by tables only
+
+    return shutil.get_terminal_size().columns
 
 
 def wants_color(asked: bool | None) -> bool:

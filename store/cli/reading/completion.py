@@ -29,11 +29,6 @@ LONGEST = 1000  # characters of a name
 _SPECIAL = re.compile(r"[^\w@%+=:,./-]")  # what bash does not take literally
 _SPECIAL_QUOTED = re.compile(r"[\\\"$`]")  # the same between double quotes
 
-HOW_TO = """\
-Tab completion of commands, names and namespaces, in bash (zsh alike; fish: fish_source):
-  eval "$(_STORE_COMPLETE=bash_source store)"
-"""
-
 _SOURCE = """\
 %(complete_func)s() {
     local type value

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from store.cli.output.exits import usage_error
-from store.cli.reading.completion import complete_names, complete_namespaces, complete_path
+from store.system.late import late
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,6 +83,20 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
         return command
 
     return decorate
+
+
+def completed(function: str) -> Callable[..., Any]:
+    """A function of `completion`, which is loaded when a shell asks: otherwise it would take 1 ms of each command."""
+
+    def complete(*question: Any) -> Any:
+        return late(f"store.cli.reading.completion:{function}", "completion")(*question)
+
+    return complete
+
+
+complete_names, complete_namespaces, complete_path = map(
+    completed, ("complete_names", "complete_namespaces", "complete_path")
+)
 
 
 def namespace(help: str = "The namespace; the unnamed one by default.", default: str | None = "") -> Callable[[F], F]:

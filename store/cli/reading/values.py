@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -54,7 +53,10 @@ def read_bytes(argument: str) -> bytes:
     """The bytes that an argument VALUE names. Raises: OSError: the file cannot be read."""
     if argument == "-":
         return b"" if sys.stdin is None else sys.stdin.buffer.read()
-    return Path(argument[1:]).read_bytes() if argument.startswith("@") else argument.encode()
+    if not argument.startswith("@"):
+        return argument.encode()
+    with open(argument[1:], "rb") as file:
+        return file.read()
 
 
 @many_digits()
@@ -179,7 +181,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_NOT_OPTIONS = re.compile(r"-|-[\d.].*", re.DOTALL)  # stdin, and negative numbers
+_NOT_OPTIONS = r"(?s)-|-[\d.].*"  # stdin, and negative numbers
 
 
 class NegativeNumbers(click.Command):
@@ -196,6 +198,6 @@ class NegativeNumbers(click.Command):
         rest = super().parse_args(ctx, args)
         if "--" not in typed:
             for given in ctx.params.values():
-                if isinstance(given, str) and given.startswith("-") and not _NOT_OPTIONS.fullmatch(given):
+                if isinstance(given, str) and given.startswith("-") and not re.fullmatch(_NOT_OPTIONS, given):
                     raise click.NoSuchOption(given, ctx=ctx)
         return rest

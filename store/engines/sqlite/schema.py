@@ -89,7 +89,7 @@ WHERE lower(tbl_name) IN ({})
     OR typeof(tbl_name) <> 'text' OR instr(CAST(tbl_name AS BLOB), x'00')
 """
 _FORMAT = "SELECT format FROM identity WHERE typeof(format) = 'integer'"
-_SPACES = re.compile(r"[ \t\n\f\r]+")  # SQLite's own; str.split() would also take a no-break space for one
+_SPACES = r"[ \t\n\f\r]+"  # SQLite's own; str.split() would also take a no-break space for one
 
 
 class Step(NamedTuple):
@@ -184,14 +184,15 @@ def check_structure(conn: sqlite3.Connection, path: str, version: int) -> None:
     for kind, name, table, text in conn.execute(_FIND_STRUCTURE.format(", ".join("?" * len(tables))), tables):
         if (kind, name, table) not in missing:  # or not any more: it is there twice
             raise _altered(path, f"it has what no store has, {kind!s:.20} {name!r:.80} on {table!r:.80}")
-        if _normal(text) != _normal(missing.pop((kind, name, table))):
+        wanted = missing.pop((kind, name, table))
+        if text != wanted and _normal(text) != _normal(wanted):
             raise _altered(path, f"its {kind} {name!r} is not that of a store")
     for kind, name, _ in missing:
         raise _altered(path, f"it lacks the {kind} {name!r}")
 
 
 def _normal(text: Any) -> Any:
-    return _SPACES.sub(" ", text).strip(" ") if isinstance(text, str) else text
+    return re.sub(_SPACES, " ", text).strip(" ") if isinstance(text, str) else text
 
 
 def _altered(path: str, what: str) -> NotAStore:

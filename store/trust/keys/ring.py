@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import math
 import os
+import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn, cast
 
 from store.errors import StorageError
 from store.system.clock import steady_clock
-from store.trust.keys.file import create_key_file, read_key_file, why_unmakeable, why_unsafe
+from store.system.late import late
+from store.trust.keys.file import read_key_file, why_unsafe
 from store.trust.keys.key import KEY_BYTES, Key
 from store.trust.keys.text import bytes_keys, sealing_first, text_keys
 
@@ -29,6 +30,7 @@ PASSING = {
     errno.EAGAIN,
 }  # fmt: skip
 
+_CHANGING = "store.trust.keys.changing"  # loaded by the first program of a user that writes
 _HOMELESS = "this user has no home directory to keep a key in"
 
 KeySource = bytes | str | os.PathLike[str] | Sequence["bytes | str | os.PathLike[str]"] | None
@@ -52,8 +54,7 @@ class Keyring:
         self._given = None if source is None else sealing_first(_given_keys(source), "key=")
         self._named = os.environ.get("STORE_KEY_FILE")
         self._inline = os.environ.get("STORE_KEY")
-        self._path: Path | None = None
-        self._watched: str | None = None  # the same for `stat`, which is faster with a str
+        self._path: str | None = None
         self._keys: list[Key] | None = None
         self._by_id: dict[bytes, Key] = {}
         self._sealing: Key | None = None
@@ -97,15 +98,14 @@ class Keyring:
         """Where the keys come from, for messages."""
         if self._given is not None:
             return "the key= of the store" if self._given else "nowhere"
-        file = self.file()
-        return str(file) if file is not None else "STORE_KEY"
+        return self.file() or "STORE_KEY"
 
-    def file(self) -> Path | None:
+    def file(self) -> str | None:
         """The key file, if the keys come from one."""
         if self._given is not None or (not self._named and self._inline is not None):
             return None
         if self._path is None:
-            self._path = Path(self._named) if self._named else default_key_file()
+            self._path = self._named or default_key_file()
         return self._path
 
     def unsafe(self) -> str:
@@ -113,14 +113,16 @@ class Keyring:
         file = self.file()
         if file is None or self._named:
             return ""
-        return why_unsafe(file) if file.is_absolute() else _HOMELESS
+        return why_unsafe(file) if os.path.isabs(file) else _HOMELESS
 
     def foreseen_problem(self) -> str:
         """Why there can be no key; empty if there is one, or if one can probably be made."""
         if self.keys():
             return ""
         file = self.file()
-        return self.problem or ("" if file is None or self._named else why_unmakeable(file))
+        if self.problem or file is None or self._named:
+            return self.problem
+        return cast(str, late(f"{_CHANGING}:why_unmakeable", file)(file))
 
     def __repr__(self) -> str:
         return f"<Keyring from {self.where()}>"
@@ -177,14 +179,14 @@ class Keyring:
             return
         problem = ""
         try:
-            create_key_file(file)
+            late(f"{_CHANGING}:create_key_file", file)(file)
         except OSError as exc:
             if exc.errno in PASSING:
                 raise StorageError(
                     f"{file}: your key cannot be made ({exc.strerror}), and nothing was written; free space or see "
                     "the file system's log, and try again",
                     errno=exc.errno,
-                    path=str(file),
+                    path=file,
                 ) from exc
             problem = f"no key can be kept in {file} ({exc.strerror})"
         self._load()
@@ -192,17 +194,18 @@ class Keyring:
 
     def _stamp_now(self) -> object:
         """A value that changes with the key file; None if there is no file."""
-        if self._watched is None:
-            self._watched = os.fspath(self.file() or "")
+        file = self.file()
+        if file is None:
+            return None
         try:
-            status = os.stat(self._watched)
-        except OSError as exc:  # or "": the keys do not come from a file
+            status = os.stat(file)
+        except OSError as exc:
             if exc.errno in PASSING:  # it may exist: without it, records would be written without a key
                 raise StorageError(
-                    f"{self._watched}: your key file cannot be looked at ({exc.strerror}); see the file system's "
-                    "log, and try again",
+                    f"{file}: your key file cannot be looked at ({exc.strerror}); see the file system's log, and try "
+                    "again",
                     errno=exc.errno,
-                    path=self._watched,
+                    path=file,
                 ) from exc
             return None
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -220,14 +223,27 @@ class NoKeys(Keyring):
         self._given = []
 
 
-def default_key_file() -> Path:
-    """The folder of the user's own keys; a relative path if the user has no home directory."""
-    from platformdirs import user_data_path  # takes 25 ms, needed only for the default source
+def default_key_file() -> str:
+    """The file of the user's own keys; a relative path if the user has no home directory."""
+    folder = _linux_data_folder()
+    if folder:
+        return os.path.join(folder, APP_NAME, "keys")
+    from platformdirs import user_data_dir
 
     try:
-        return user_data_path(APP_NAME, appauthor=False) / "keys"
+        return os.path.join(user_data_dir(APP_NAME, appauthor=False), "keys")
     except RuntimeError:  # no home; older releases of platformdirs return the "~"
-        return Path("~", APP_NAME, "keys")
+        return os.path.join("~", APP_NAME, "keys")
+
+
+def _linux_data_folder() -> str:
+    """The user's data directory as `platformdirs` finds it, whose import takes 3.5 ms; empty in its rarer cases."""
+    if sys.platform != "linux" or "ANDROID_ROOT" in os.environ:
+        return ""
+    data, home = os.environ.get("XDG_DATA_HOME", ""), os.environ.get("HOME", "")
+    if data:
+        return data if os.path.isabs(data) else ""
+    return os.path.join(home, ".local", "share") if os.path.isabs(home) else ""
 
 
 def _given_keys(source: KeySource) -> list[Key]:
@@ -237,7 +253,7 @@ def _given_keys(source: KeySource) -> list[Key]:
     if isinstance(source, str):
         return text_keys(source, "key=")
     if isinstance(source, os.PathLike):
-        return read_key_file(Path(os.fsdecode(source)))
+        return read_key_file(os.fsdecode(source))
     if isinstance(source, Sequence):
         keys = [key for one in source if one is not None for key in _given_keys(cast(KeySource, one))]
         if keys:

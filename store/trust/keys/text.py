@@ -28,7 +28,7 @@ from store.trust.keys.key import KEY_BYTES, Key
 
 SHORTEST = 16  # bytes of a key that seals
 LEAST_STEPS = 9  # a repeated word of 8 letters has 8
-_HEX = re.compile(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}(?:\s+retired)?")
+_HEX = rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}(?:\s+retired)?"
 _HOW_TO_MAKE = "`openssl rand -hex 32` gives a good one, and `store key new` makes a key file"
 
 
@@ -43,7 +43,7 @@ def text_keys(text: str, where: str) -> list[Key]:
     if not text.strip():
         raise ValueError(f"{where} holds no key: {_HOW_TO_MAKE}")
     lines = text.replace(",", "\n")
-    if any(_HEX.fullmatch(line.strip()) for line in lines.splitlines()):
+    if any(re.fullmatch(_HEX, line.strip()) for line in lines.splitlines()):
         keys = parse_keys(lines, where)
         return [*keys, Key(text.encode(), retired=True)] if where == "key=" and len(keys) == 1 else keys
     if os.path.isabs(text) and os.path.isfile(text):

@@ -31,6 +31,21 @@ QUEUED = Durability("weak", "a crash of the process may lose what returned, or d
 IN_MEMORY = Durability("none", "reads memory only")
 
 
+class Guarantee(NamedTuple):
+    """The class that tables and chart group by: only systems of one class promise the same."""
+
+    name: str
+    meaning: str
+
+
+POWER_CUT = Guarantee("power cut, processes", "many processes at once; each write that returned survives a power cut")
+CRASH = Guarantee("crash, processes", "many processes at once; each write that returned survives a crash of a process")
+ALONE = Guarantee("one process", "only one process at a time may have it open, whatever a write survives")
+WEAKER = Guarantee("fragile or weak", "a power cut may damage what was there, or a crash lose what returned")
+FLOOR = Guarantee("no storage", "the floor that the others are seen against")
+GUARANTEES = (POWER_CUT, CRASH, ALONE, WEAKER, FLOOR)
+
+
 class Peer(Protocol):
     """One open store. `get` and `set` are called as they are, without a wrapper that would cost time."""
 
@@ -59,13 +74,21 @@ class Defaults:
         pass
 
 
+TOGETHER = ("contention", "synced", "mixed")  # measures of several processes on one file
+
+
+def guarantee_of(durability: Durability) -> Guarantee:
+    """That of a file which many processes may open."""
+    return {SYNCED: POWER_CUT, KEPT: CRASH, IN_MEMORY: FLOOR}.get(durability, WEAKER)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One way of using a library.
 
-    `modules` are what it needs to be imported, `distribution` what tells its version. `only` names the measures it
-    takes part in, where the others would say nothing new; `lacks` those it has no way to do. `shared`: whether
-    several processes may have it open; of the others, contention says nothing.
+    `modules` are what it needs to be imported, `distribution` what tells its version. Of the measures of one process,
+    `only` names those it takes part in, where the others would say nothing new, and `lacks` those it has no way to
+    do. `together` names those measures of TOGETHER that it takes part in.
     """
 
     label: str
@@ -75,7 +98,9 @@ class Kind:
     distribution: str | None = None
     only: frozenset[str] | None = None
     lacks: frozenset[str] = frozenset()
-    shared: bool = False
+    together: frozenset[str] = frozenset()
+    shared: bool = True  # whether several processes may have it open
+    opened_by_each_thread: bool = False  # where an open one belongs to one thread
     slow: bool = False  # so slow at many records that a quick run gives it fewer
     note: str = ""
     needs: str = ""  # what to install where it is absent, if not the distribution
@@ -88,7 +113,12 @@ class Kind:
             return f"Python {sys.version.split()[0]}"
         return f"{self.distribution} {importlib.metadata.version(self.distribution)}"
 
+    @property
+    def guarantee(self) -> Guarantee:
+        found = guarantee_of(self.durability)
+        return found if self.shared or found is WEAKER else ALONE
+
     def takes_part(self, measure: str) -> bool:
-        if measure == "contention" and not self.shared:
-            return False
+        if measure in TOGETHER:
+            return measure in self.together
         return (self.only is None or measure in self.only) and measure not in self.lacks

@@ -47,6 +47,6 @@ class Index(Cache):
 
 
 KINDS = tuple(
-    Kind(f"diskcache {name}", KEPT, class_, modules=("diskcache",), distribution="diskcache", shared=class_ is Cache)
-    for name, class_ in (("Cache", Cache), ("Index", Index))
+    Kind(f"diskcache {name}", KEPT, class_, modules=("diskcache",), distribution="diskcache", together=together)
+    for name, class_, together in (("Cache", Cache, frozenset({"contention", "mixed"})), ("Index", Index, frozenset()))
 )

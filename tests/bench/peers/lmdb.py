@@ -53,7 +53,9 @@ class Lmdb(Base):
 
 
 KINDS = (
-    Kind("LMDB + pickle", SYNCED, Lmdb, modules=("lmdb",), distribution="lmdb", shared=True),
+    Kind("LMDB + pickle", SYNCED, Lmdb, modules=("lmdb",), distribution="lmdb",
+         together=frozenset({"synced", "mixed"})),
     Kind("LMDB + pickle, no sync", FRAGILE, lambda folder: Lmdb(folder, sync=False), modules=("lmdb",),
-         distribution="lmdb", only=frozenset({"set", "add", "update", "transaction"}), note="`sync=False`"),
+         distribution="lmdb", only=frozenset({"set", "add", "update", "transaction"}),
+         together=frozenset({"contention", "mixed"}), note="`sync=False`"),
 )  # fmt: skip

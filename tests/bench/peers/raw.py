@@ -21,7 +21,7 @@ from store.engines.sqlite.opening.local import LOG_LIMIT_BYTES
 from ..session import PROTOCOL
 from . import KEPT, SYNCED, Defaults, Kind, Pairs
 
-LABEL = "raw sqlite3"
+LABEL, FULL_LABEL = "raw sqlite3", "raw sqlite3, full"
 FILE = "raw.sqlite3"
 NOW = 1_700_000_000.0
 PYTHON = platform.python_version()
@@ -92,7 +92,7 @@ class Raw(Defaults):
 
 
 KINDS = (
-    Kind(LABEL, KEPT, Raw, shared=True, note="the limit"),
-    Kind("raw sqlite3, full", SYNCED, lambda folder: Raw(folder, "FULL"), only=frozenset({"set", "add"}),
-         note="`synchronous=FULL`"),
+    Kind(LABEL, KEPT, Raw, together=frozenset({"contention", "mixed"}), opened_by_each_thread=True, note="the limit"),
+    Kind(FULL_LABEL, SYNCED, lambda folder: Raw(folder, "FULL"), together=frozenset({"synced", "mixed"}),
+         opened_by_each_thread=True, note="`synchronous=FULL`: the limit of its class"),
 )  # fmt: skip

@@ -35,5 +35,5 @@ class Rocks(Defaults):
 
 
 KINDS = (
-    Kind("rocksdict", KEPT, Rocks, modules=("rocksdict",), distribution="rocksdict", note="one process at a time"),
+    Kind("rocksdict", KEPT, Rocks, modules=("rocksdict",), distribution="rocksdict", shared=False, note="one process at a time"),
 )  # fmt: skip

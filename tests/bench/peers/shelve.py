@@ -40,6 +40,6 @@ _BACKENDS = (
 )
 KINDS = tuple(
     Kind(f"shelve, {name}", durability, partial(OnDbm, kind=kind), modules=(module,), lacks=NO_TRANSACTION,
-         shared=True, needs=needs)
+         together=frozenset({"contention"}), needs=needs)
     for name, kind, module, durability, needs in _BACKENDS
 )  # fmt: skip

@@ -34,5 +34,6 @@ class SqliteDict(Defaults):
 
 KINDS = (
     Kind("sqlitedict", QUEUED, SqliteDict, modules=("sqlitedict",), distribution="sqlitedict", slow=True,
-         lacks=frozenset({"transaction"}), shared=True, note="a thread writes later, `synchronous=OFF`; timed until it has"),
+         lacks=frozenset({"transaction"}), together=frozenset({"contention"}),
+         note="a thread writes later, `synchronous=OFF`; timed until it has"),
 )  # fmt: skip

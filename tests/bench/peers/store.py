@@ -11,6 +11,7 @@ from store import Store
 
 from . import KEPT, SYNCED, Defaults, Kind, Pairs
 
+LABEL, FULL_LABEL = "store", "store, full"
 FILE = "app.db"
 
 
@@ -45,9 +46,9 @@ def cache_off() -> dict[str, Any]:
 
 
 KINDS = (
-    Kind("store", KEPT, ThisStore, distribution="sealed-store", shared=True),
+    Kind(LABEL, KEPT, ThisStore, distribution="sealed-store", together=frozenset({"contention", "mixed"})),
     Kind("store, from disk", KEPT, without_cache, distribution="sealed-store", only=frozenset({"get"}),
          note="`cache_bytes=0`"),
-    Kind("store, full", SYNCED, lambda folder: ThisStore(folder, durability="full"), distribution="sealed-store",
-         only=frozenset({"set", "add"}), note='`durability="full"`'),
+    Kind(FULL_LABEL, SYNCED, lambda folder: ThisStore(folder, durability="full"), distribution="sealed-store",
+         together=frozenset({"synced", "mixed"}), note='`durability="full"`'),
 )  # fmt: skip

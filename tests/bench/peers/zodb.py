@@ -46,6 +46,6 @@ class Zodb(Defaults):
 
 
 KINDS = (
-    Kind("ZODB", SYNCED, Zodb, modules=("ZODB", "BTrees"), distribution="ZODB",
+    Kind("ZODB", SYNCED, Zodb, modules=("ZODB", "BTrees"), distribution="ZODB", shared=False,
          note="one process at a time; `get` gives a live object that everybody shares, decoded once"),
 )  # fmt: skip

@@ -12,7 +12,7 @@ import store.engines.sqlite.engine.opener as sqlite_opener
 import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
-import store.trust.keys.file as key_file
+import store.trust.keys.changing as key_file
 from store.engines.sqlite.spill.garbage import dropped
 from store.engines.sqlite.writing import Writing
 

@@ -7,13 +7,13 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
 
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.errors import READONLY_ROLLBACK
 from store.engines.sqlite.opening import companions, journals
 from store.system.file_status import reaching
 
+_UNQUOTED = frozenset(b"/-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 BUSY_SECONDS = 0.05  # SQLite's own wait cannot be interrupted; the longer wait is a loop of ours
 
 _apart: dict[int, tuple[int, int]] = {}  # of connections that belong to no engine: the files that they are open on
@@ -30,7 +30,7 @@ def connect(
     Raises:
         sqlite3.Error. StorageError: a file beside the database is refused (`companions`).
     """
-    target, writes = f"file:{quote(os.fsencode(path))}?{query}", not query.startswith("mode=ro")
+    target, writes = f"file:{_quoted(path)}?{query}", not query.startswith("mode=ro")
     is_hot = companions.check_logs(path, writes=writes)
     if is_hot and writes and companions.is_exposed(path):
         journals.check_recoverable(path)
@@ -61,6 +61,11 @@ def _settle(conn: sqlite3.Connection, path: str, *, writes: bool, alone: bool, k
     elif not has_log:
         conn.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
         conn.execute("PRAGMA schema_version").fetchone()
+
+
+def _quoted(path: str) -> str:
+    """A path in a URI, as `urllib.parse.quote` writes it; importing that takes 1.6 ms."""
+    return "".join(chr(byte) if byte in _UNQUOTED else f"%{byte:02X}" for byte in os.fsencode(path))
 
 
 def _connect(target: str, *, alone: bool = False) -> sqlite3.Connection:

@@ -19,7 +19,6 @@ removes the mark: use it if only one machine uses the file.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from contextlib import closing
 
@@ -187,7 +186,7 @@ def _unlocked_place(path: str, mount: Mount | None) -> tuple[str, Mount] | None:
 
 
 def _are_apart(folder: str, other: str) -> bool:
-    name = f".store-{secrets.token_hex(8)}"
+    name = f".store-{os.urandom(8).hex()}"
     try:
         with Descriptor(os.path.join(folder, name), NEW, 0o600) as here:
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from store.engines.sqlite.spill.folder import LOCKS_FOLDERS
@@ -12,8 +11,7 @@ from store.engines.sqlite.spill.folder import LOCKS_FOLDERS
 Connect = Callable[[], sqlite3.Connection]
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(NamedTuple):
     """The options that the place of the file allows."""
 
     journal: str | None
