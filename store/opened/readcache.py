@@ -35,7 +35,7 @@ from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written,
 from store.opened.sentinels import MISSING
 from store.rows.row import Row
 
-TRIES = 1000  # reads past a commit that is not described; they cost as much as an empty cache does
+TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
 
 
 class _Incoherent:
@@ -69,7 +69,7 @@ class ReadCache:
         self.limit = limit  # bytes; 0: nothing is kept
         self._lock = threading.RLock()
         self._state: State = _no_state()
-        self._tries = 0  # reads since the last header that could not be followed yet
+        self._tries = 0  # looks that found a commit which is not described yet
         self._written: Written | None = None
         if self._coherence is not None:
             self._mark = self._coherence.marker(namespace)
