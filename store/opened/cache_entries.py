@@ -80,7 +80,7 @@ class Written:
         self.commit = commit
         self.decoder = decoder
         self._limit = limit
-        self._size = 0
+        self.size = 0
         self._batches: deque[tuple[int, Sequence[Row], int]] = deque()  # and how much was touched by then; bytes
 
     def add(self, rows: Sequence[Row]) -> None:
@@ -93,9 +93,9 @@ class Written:
         for row in rows:
             size += len(row.body)
         self._batches.append((len(self.commit.touched or ()), rows, size))
-        self._size += size
-        while self._size > self._limit:
-            self._size -= self._batches.popleft()[2]
+        self.size += size
+        while self.size > self._limit:
+            self.size -= self._batches.popleft()[2]
 
     def last(self) -> Iterator[Row]:
         """Those that were neither written again nor deleted later in the same transaction."""

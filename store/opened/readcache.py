@@ -25,6 +25,7 @@ Values are never kept as live objects, since two readers must not share one that
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any
@@ -35,6 +36,7 @@ from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written,
 from store.opened.sentinels import MISSING
 from store.rows.row import Row
 
+WAITING = 50  # transactions whose rows wait for the next read; it takes a microsecond for each row
 TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
 
 
@@ -70,7 +72,7 @@ class ReadCache:
         self._lock = threading.RLock()
         self._state: State = _no_state()
         self._tries = 0  # looks that found a commit which is not described yet
-        self._written: Written | None = None
+        self._written: deque[Written] = deque()
         if self._coherence is not None:
             self._mark = self._coherence.marker(namespace)
             self._space = self._coherence.space_of(namespace)
@@ -137,7 +139,7 @@ class ReadCache:
                 return _NO_ENTRIES
             if header == tag:
                 return entries
-            if tag is None and self._written is None:
+            if tag is None and not self._written:
                 return _NO_ENTRIES
             followed = self._followed()
         except ValueError:  # the map was closed by another thread, with the store
@@ -147,8 +149,8 @@ class ReadCache:
     def _followed(self) -> State | Gap:
         """The state at the header of now, without the records touched since its tag; or why there is none."""
         with self._lock:
-            if self._written is not None:
-                self._keep_written(self._written)
+            if self._written:
+                self._keep_written()
             index, tag, _ = state = self._state
             header = index[HEADER]
             if tag is None:
@@ -247,25 +249,27 @@ class ReadCache:
         Not the values that were given: the codec may decode them to others.
         """
         written = self._written
-        if written is not None and written.commit is commit:
-            written.add(rows)
+        if written and written[-1].commit is commit:
+            written[-1].add(rows)
             return
         with self._lock:
-            if written is not None:
-                self._keep_written(written)
+            if commit.after is not None or len(written) >= WAITING:
+                self._keep_written()
             if commit.after is not None:
                 self._keep(commit, rows, decoder)
-            else:
-                self._written = written = Written(commit, decoder, self.limit)
-                written.add(rows)
+                return
+            while sum(each.size for each in written) > self.limit:
+                written.popleft()
+            written.append(Written(commit, decoder, self.limit))
+            written[-1].add(rows)
 
-    def _keep_written(self, written: Written) -> None:
-        """Keeps the rows of a commit that is done; forgets them if it was undone. Under the lock."""
-        if written.commit.after is not None:
-            self._written = None
-            self._keep(written.commit, written.last(), written.decoder)
-        elif self._writer.holder is None:
-            self._written = None
+    def _keep_written(self) -> None:
+        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock."""
+        written = self._written
+        while written and (written[0].commit.after is not None or self._writer.holder is None):
+            first = written.popleft()
+            if first.commit.after is not None:
+                self._keep(first.commit, first.last(), first.decoder)
 
     def _keep(self, commit: Commit, rows: Iterable[Row], decoder: Decoder) -> None:
         """Adds rows to the state after their commit, where that can be reached. Under the lock."""
@@ -304,7 +308,7 @@ class ReadCache:
         """Forgets all: changes are no longer reported."""
         with self._lock:
             self._state = _no_state()
-            self._written = None
+            self._written.clear()
 
     def renew(self) -> None:
         """In a forked child: begins empty, with a lock of its own."""

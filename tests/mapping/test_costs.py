@@ -33,9 +33,9 @@ CALLS = {
     "get, from disk": (24, 32),
     "in, cached": (6, 3),
     "in, from disk": (15, 13),
-    "set": (73, 58),
-    "set in a transaction": (32.1, 34.6),
-    "update": (11.1, 26.7),
+    "set": (94, 76),
+    "set in a transaction": (33.9, 39.5),
+    "update": (11.2, 27.9),
     "items, from disk": (10.3, 23.4),
 }
 # The same for system calls, but those for memory.

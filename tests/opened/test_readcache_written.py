@@ -12,6 +12,7 @@ from interleave import in_thread, is_cached, stored, write_beside
 
 from store import Store
 from store.opened.cache_entries import ENTRY_BYTES
+from store.opened.readcache import WAITING
 
 MANY = [f"name {number}" for number in range(1200)]
 
@@ -223,12 +224,11 @@ def test_rows_that_wait_for_the_commit_are_bounded(path, clock):
     with Store(path, clock=clock, cache_bytes=limit) as s, s.transaction():
         for number in range(100):
             s[str(number)] = [bytes(900)]
-            written = s.opened.cache._written
-            assert written is not None
+            [written] = s.opened.cache._written
             held = sum(
                 ENTRY_BYTES * len(rows) + sum(len(row.body) for row in rows) for _, rows, _ in written._batches
             )
-            assert written._size == held <= limit
+            assert written.size == held <= limit
         assert len(written._batches) >= 20
 
 
@@ -241,11 +241,25 @@ def test_newest_rows_of_an_update_larger_than_the_cache(path, clock, asked):
         assert statements == []
 
 
+def test_rows_of_several_transactions_that_wait_are_bounded(path, clock):
+    limit = 20 * (ENTRY_BYTES + 1000)
+    with Store(path, clock=clock, cache_bytes=limit) as s:
+        s.opened.look(clock())
+        for number in range(3 * WAITING):
+            s.update({str(number): [bytes(900)], "last": [number]})
+            assert sum(written.size for written in s.opened.cache._written) <= 2 * limit
+            assert len(s.opened.cache._written) <= WAITING
+        assert is_cached(s, "last")
+        assert s["last"] == [3 * WAITING - 1]
+        for number in range(3 * WAITING):
+            assert s[str(number)] == [bytes(900)]
+
+
 def test_store_without_a_cache_keeps_nothing(path, clock):
     with Store(path, clock=clock, cache_bytes=0) as s:
         _transaction(s)
         s.update(a=1)
-        assert s.opened.cache._written is None
+        assert not s.opened.cache._written
 
 
 def test_rows_of_a_transaction_that_was_undone_are_let_go(s):
@@ -253,4 +267,4 @@ def test_rows_of_a_transaction_that_was_undone_are_let_go(s):
     _undo(s)
     write_beside(s, "a", 1)
     s["a"]
-    assert s.opened.cache._written is None
+    assert not s.opened.cache._written

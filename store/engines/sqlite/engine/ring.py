@@ -25,7 +25,7 @@ from typing import Any
 from zlib import crc32
 
 from store.engines.capabilities import Gap
-from store.engines.sqlite.engine.wal_index import STATE, counters_of, has_log, is_next
+from store.engines.sqlite.engine.wal_index import STATE, counters_of, is_next
 
 SLOTS = 512  # a power of two, since numbers of commits wrap around at 2**32
 SLOT_BYTES = 128
@@ -78,10 +78,11 @@ class Ring:
 
         `touched`: namespace and name of all records that it may have changed; None: any of them.
         """
-        start = START + (counters_of(before)[0] + 1) % SLOTS * SLOT_BYTES
+        number, salts = counters_of(before)
+        start = START + (number + 1) % SLOTS * SLOT_BYTES
         first = start + _HEAD_BYTES
         is_alone = touched is not None and is_next(before, after)
-        if touched is None or not is_alone or len(touched) > NAMES or not has_log(before):
+        if touched is None or not is_alone or len(touched) > NAMES or not salts:  # 0: every database without a log
             self._buffer[start:first] = _NOTHING
             return is_alone
         marks = [(self._markers.get(namespace) or self._marker(namespace))(name) for namespace, name in touched]

@@ -28,7 +28,6 @@ from store.system.descriptors import READ
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _SALTS = slice(32, 40)  # of the log; when it is begun anew, the first grows by one and the second is random
 _FIRST_SALT = struct.Struct(">32xI")
-_NO_SALTS = bytes(8)
 STATE = slice(24, 40)
 """In a header: the checksum over the whole log, and its random salts. No two states of the data have it in common."""
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
@@ -257,17 +256,13 @@ counters_of = struct.Struct("=8xI20xQ").unpack_from
 
 def is_next(before: bytes, after: bytes) -> bool:
     """Whether exactly one commit lies between two headers; it may have begun the log, or begun it anew."""
-    (change, salts), found = counters_of(before), counters_of(after)
+    change, salts = counters_of(before)
+    found = counters_of(after)
     if found == ((change + 1) % 2**32, salts):
-        return has_log(before)
+        return bool(salts)  # 0: there is no log, as before the first commit
     first: int = _FIRST_SALT.unpack_from(before)[0]
-    is_anew = _FIRST_SALT.unpack_from(after)[0] == (first + 1) % 2**32 or not has_log(before)
-    return is_anew and found[0] == (change + 1) % 2**32
-
-
-def has_log(header: bytes) -> bool:
-    """Whether there is a log; without one every database has the same header."""
-    return header[_SALTS] != _NO_SALTS
+    is_anew = not salts or _FIRST_SALT.unpack_from(after)[0] == (first + 1) % 2**32
+    return bool(is_anew and found[0] == (change + 1) % 2**32)
 
 
 def header_of(index: mmap.mmap) -> bytes | None:
