@@ -31,6 +31,8 @@ class Fields(StrEnum):
     """What `get` and `scan` return of each row. Strings, because engines use them as dict keys on hot paths."""
 
     ROW = "row"
+    SEALED = "sealed"
+    """The columns for decoding. `namespace` and `name` may be those of the question: only the seal proves them."""
     HEADER = "header"
     MARK = "mark"
     LISTED = "listed"
@@ -47,7 +49,7 @@ class Order(StrEnum):
 
 
 class Listed(NamedTuple):
-    """A name, the expiry of its record, and its id. Names that are not valid text are left out."""
+    """A name, the expiry of its record, and its id, by scans. Names that are not valid text are left out."""
 
     name: str
     expires: float | None
@@ -63,6 +65,7 @@ def cursor_of(item: Any, order: Order) -> Cursor:
 
 _OF_ROW: dict[Fields, Callable[[Row], Any]] = {
     Fields.ROW: lambda row: row,
+    Fields.SEALED: Row.sealed,
     Fields.HEADER: Row.header,
     Fields.MARK: Row.mark,
     Fields.LISTED: lambda row: Listed(row.name, row.expires, row.id or 0),
@@ -221,8 +224,8 @@ class Engine(Reads, Protocol):
     transactions: Transactions | None
     locks: Locks | None
     changes: Changes | None
-    snapshot: Callable[[str], list[Row]] | None
-    """All rows of a namespace in order of insertion, as of one moment."""
+    snapshot: Callable[[str, Fields], list[Any]] | None
+    """All of a namespace in order of insertion, as of one moment; ROW or SEALED."""
     coherence: Coherence | None
     blobs: Blobs | None
     """Storage of large values; None: values of any size go into rows."""

@@ -9,7 +9,7 @@ from sys import getsizeof
 from typing import Any
 
 from store.engines.capabilities import Commit
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 
 ENTRY_BYTES = 400  # about what an entry takes beside its body
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
@@ -58,7 +58,7 @@ class Entries(dict[str, Entry]):
             self.forget(name)
 
 
-def entry_of_value(row: Row, value: Any, decode: Decode, mark: int) -> Entry:
+def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> Entry:
     """The entry of a row that was decoded to that value."""
     if type(value) in SCALARS:
         return None, value, row.expires, max(len(row.body), getsizeof(value)), mark

@@ -7,22 +7,22 @@ what only some callers need is in `reading`, `writing`, `edits` and `purging`, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from store.codecs import CodecChoice
 from store.engines.capabilities import LOOK_SECONDS, Care, Transaction
-from store.engines.contract import Engine
+from store.engines.contract import Engine, Fields
 from store.engines.registry import supported
-from store.errors import CodecUnavailable, Corrupt, RecordError, StoreClosed, StoreError
+from store.errors import Corrupt, RecordError, StoreClosed, StoreError
 from store.opened.arguments import check_name, sought_name
-from store.opened.options import OnUnreadable, Options
+from store.opened.options import Options
 from store.opened.purging import PURGE_EVERY, Expired, Purging
 from store.opened.readcache import ReadCache
 from store.opened.sentinels import MISSING
 from store.opened.writeback import Writeback, close_at_exit
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 from store.system.clock import wall_clock
 from store.trust.keys.key import UNKEYED
 from store.values.pipeline import Pipeline
@@ -67,6 +67,7 @@ class Namespace:
         self.purging = purging or Purging()
         self.listeners: WeakValueDictionary[int, Listener] = WeakValueDictionary()
         self.writeback = Writeback() if options.writeback else None
+        self._reads_whole = options.writeback  # and after a row that is not ours, which others like it may follow
         self.cache = ReadCache(engine.coherence, name, 0 if options.writeback else options.cache_bytes)
         self.closed = False
         if options.writeback:
@@ -162,6 +163,8 @@ class Namespace:
             value = self.cache.value(name, now)
             if value is not MISSING:
                 return value
+            if name.isascii():
+                return self._fetch(name, now)
         wanted = sought_name(name)
         return MISSING if wanted is None else self._fetch(wanted, now)
 
@@ -204,51 +207,69 @@ class Namespace:
                     return self.values.unpacked(row)[0]
                 return self.writeback.value_of(row, self.values)
             except Corrupt as exc:
-                if exc.file is None:
-                    raise
-                now = self.engine.get(row.namespace, (row.name,)).get(row.name)
+                now = self._replacement(row, exc)
                 if now is None:
-                    raise KeyError(row.name) from exc
-                if now.spill == row.spill:
                     raise
                 row = now
 
-    def decoded(self, rows: Iterable[Row], on_unreadable: OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
-        """Names and values, one by one, less those that expired or were deleted since the rows were read.
+    def value_of_own(self, row: Sealed) -> Any:
+        """As `value_of`, of a row that a key of ours sealed (`Sealer.are_own`)."""
+        try:
+            return self.values.unpacked_own(row)[0]
+        except Corrupt as exc:
+            now = self._replacement(row, exc)
+            if now is None:
+                raise
+        return self.value_of(now)
 
-        `on_unreadable` says what is done with a row that cannot be decoded.
-        """
-        value_of = self.value_of
-        for row in rows:
-            try:
-                if row.expires is not None and not self.is_alive(row, self.clock()):
-                    continue
-                value = value_of(row)
-            except KeyError:
-                continue
-            except (RecordError, CodecUnavailable) as exc:
-                if on_unreadable == "skip":
-                    continue
-                if not callable(on_unreadable):
-                    raise
-                value = on_unreadable(row.name, exc)
-            yield row.name, value
+    def _replacement(self, row: Row | Sealed, error: Corrupt) -> Row | None:
+        """The row that replaced one whose files are gone; None: that is not the error. Raises: KeyError: deleted."""
+        if error.file is None:
+            return None
+        now: Row | None = self.engine.get(row.namespace, (row.name,)).get(row.name)
+        if now is None:
+            raise KeyError(row.name) from error
+        return None if now.spill == row.spill else now
 
     def _fetch(self, name: str, now: float) -> Any:
         """As `get`, from the engine, and into the cache."""
+        if self._reads_whole:
+            return self._fetch_whole(name, now)
+        state = self.cache.begin()
+        self.look(now)
+        row: Sealed | None = self.engine.get(self.name, (name,), Fields.SEALED).get(name)
+        if row is None:
+            return MISSING
+        if not self.values.are_own((row,)):
+            return self._fetch_whole(name, now)
+        if row.expires is not None and row.expires <= now:
+            return MISSING
+        if row.spill is not None:
+            return self._value_or_missing(row)
+        value, decode = self.values.unpacked_own(row)
+        if state is not None and decode is not None:
+            self.cache.file(state, row, decode, value)
+        return value
+
+    def _fetch_whole(self, name: str, now: float) -> Any:
+        """As `_fetch`, of any row: one that is not ours takes all columns, to say whose it is or what is wrong."""
         state = self.cache.begin()
         row = self.find_at(name, now)
         if row is None:
             return MISSING
-        if state is None or row.spill is not None:
-            try:
-                return self.value_of(row)
-            except KeyError:  # deleted since, and its files are gone
-                return MISSING
+        if self.writeback is not None or row.spill is not None:
+            return self._value_or_missing(row)
         value, decode = self.values.unpacked(row)
-        if decode is not None:
+        self._reads_whole = decode is None
+        if state is not None and decode is not None:
             self.cache.file(state, row, decode, value)
         return value
+
+    def _value_or_missing(self, row: Row | Sealed) -> Any:
+        try:
+            return self.value_of(row) if isinstance(row, Row) else self.value_of_own(row)
+        except KeyError:  # deleted since, and its files are gone
+            return MISSING
 
     # -- writing
 

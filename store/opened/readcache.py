@@ -34,7 +34,7 @@ from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence, Commit, 
 from store.errors import RecordError
 from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written, entry_of, entry_of_value
 from store.opened.sentinels import MISSING
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 
 WAITING = 50  # transactions whose rows wait for the next read; it takes a microsecond for each row
 TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
@@ -198,15 +198,18 @@ class ReadCache:
         index = coherence.index()
         if index is None:
             return None
+        state = self._state
         try:
-            state = self._current(index)
+            if state[0] is index and state[1] == index[HEADER]:
+                return state  # if it is dropped from now on, `file` finds another one in its place
+            current = self._current(index)
         except ValueError:  # as above
             return None
         # Closed or dropped meanwhile, perhaps before there was something to drop.
         if self._coherence is None or coherence.index() is not index:
             self.drop()
             return None
-        return state
+        return current
 
     def _current(self, index: Any) -> State | None:
         """The state of that index now, a new one where it cannot be followed; None: it will be described soon."""
@@ -223,7 +226,7 @@ class ReadCache:
             self._state = state = (index, index[HEADER], Entries())
             return state
 
-    def file(self, state: State, row: Row, decode: Decode, value: Any) -> None:
+    def file(self, state: State, row: Row | Sealed, decode: Decode, value: Any) -> None:
         """Keeps a row that was read after `begin` returned that state, sealed by us, and its value."""
         self._put(state, row.name, entry_of_value(row, value, decode, self._mark(row.name)))
 

@@ -41,12 +41,19 @@ class Row(NamedTuple):
         size = len(self.body) + size_of(self.spill)
         return Header(self.id or 0, *self[1:7], size, *self[11:], self.seal)
 
+    def sealed(self) -> Sealed:
+        """The part of the row that a seal proves."""
+        (
+            id_, namespace, name, codec, protocol, _, _, body, spill, seal, _, _, _, _, expires,
+        ) = self  # fmt: skip
+        return Sealed(id_, namespace, name, codec, protocol, expires, spill, body, seal)
+
     def mark(self) -> Mark:
         """The mark by which a watch detects a change."""
         return Mark(self.name, self.id or 0, self.created, self.revision, self.expires, self.crc)
 
     def has_types(self) -> bool:
-        """Whether each column has a value of its type; in a file made by hand it may not. Checked at each read."""
+        """Whether each column has a value of its type; in a file made by hand it may not."""
         return tuple(map(type, self)) in _ROW_TYPES
 
     def has_column_types(self) -> bool:
@@ -85,6 +92,24 @@ _COLUMN_TYPES: tuple[tuple[type, ...], ...] = (
     (int,), (int,), (float, int), (float, int), (float, int, _NONE),
 )  # fmt: skip
 _ROW_TYPES = frozenset(product(*_COLUMN_TYPES))
+
+
+class Sealed(NamedTuple):
+    """The columns of a row that its seal covers, and the seal: what it takes to check and decode a value.
+
+    Neither the names nor anything else is to be believed before the seal was checked. `id` is the place in the order
+    of insertion; None where a single row was asked for, which has no place.
+    """
+
+    id: int | None
+    namespace: str
+    name: str
+    codec: str
+    protocol: int
+    expires: float | None
+    spill: str | None
+    body: bytes
+    seal: bytes
 
 
 class Header(NamedTuple):

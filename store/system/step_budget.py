@@ -20,12 +20,12 @@ STEPS_PER_VALUE = 1000  # of a statement that is run for each of many rows
 class Budget:
     """How many steps a statement may take on the database at a path. For one connection at a time."""
 
-    __slots__ = ("_calls", "_ends", "_path")
+    __slots__ = ("_path", "calls", "ends")
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._calls = LEAST_CALLS
-        self._ends = [True]  # the handler pops its answers: whether to interrupt the statement now
+        self.calls = LEAST_CALLS
+        self.ends = [True]  # the handler pops its answers: whether to interrupt the statement now
 
     def watch(self, conn: sqlite3.Connection) -> None:
         """Interrupt statements on the connection that take more steps.
@@ -34,12 +34,15 @@ class Budget:
         which the module would drop, and interrupt the statement.
         """
         self.grow()
-        conn.set_progress_handler(self._ends.pop, STEPS)
+        conn.set_progress_handler(self.ends.pop, STEPS)
 
     def begin(self, values: int = 1) -> None:
-        """Start the budget of the next statement, which is run for so many values."""
-        if len(self._ends) <= self._calls or values > 1:
-            self._fill(self._calls + values * STEPS_PER_VALUE // STEPS)
+        """Start the budget of the next statement, which is run for so many values.
+
+        Without values there is nothing to do while there are more `ends` than `calls`.
+        """
+        if len(self.ends) <= self.calls or values > 1:
+            self._fill(self.calls + values * STEPS_PER_VALUE // STEPS)
 
     def grow(self) -> bool:
         """Adapt to the current size of the files; returns whether a statement may now take more steps."""
@@ -47,13 +50,13 @@ class Budget:
         for suffix in ("", "-wal"):
             with suppress(OSError):
                 size += os.stat(self._path + suffix).st_size
-        before = self._calls
-        self._calls = max(before, size * STEPS_PER_BYTE // STEPS)
-        self._fill(self._calls)
-        return self._calls > before
+        before = self.calls
+        self.calls = max(before, size * STEPS_PER_BYTE // STEPS)
+        self._fill(self.calls)
+        return self.calls > before
 
     def _fill(self, calls: int) -> None:
-        self._ends[:] = [True] * 2 + [False] * (calls - 1)
+        self.ends[:] = [True] * 2 + [False] * (calls - 1)
 
 
 def watched(conn: sqlite3.Connection, path: str) -> sqlite3.Connection:

@@ -12,7 +12,7 @@ from store.codecs.auto import AUTO, Auto
 from store.codecs.contract import Codec, CodecChoice
 from store.codecs.registry import codecs
 from store.errors import CodecUnavailable, UnknownProtocol, label
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 
 TRUST = ("own", "data", "all")
 ON_MISSING = ("raise", "placeholder")
@@ -83,7 +83,7 @@ class KnownCodecs:
         chosen = asked.codec_for(value)
         return chosen, protocol if protocol in chosen.protocols else chosen.default_protocol
 
-    def of(self, row: Row) -> Codec:
+    def of(self, row: Row | Sealed) -> Codec:
         """The codec that reads a row.
 
         Raises:
@@ -131,7 +131,7 @@ def _codec(codec: CodecChoice) -> Codec | Auto:
     return codecs.load(codec)  # type: ignore[no-any-return]
 
 
-def _registered(row: Row) -> Codec:
+def _registered(row: Row | Sealed) -> Codec:
     if row.codec not in codecs:
         raise CodecUnavailable(
             f"{label(row.name, row.namespace)} was written with the codec {row.codec[:80]!r}, which this program "

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.errors import Corrupt
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 from store.rows.spilled import Part, checksum, new_file, parts_of, prefix_of
 from store.system.digests import blake2b
 
@@ -104,7 +104,7 @@ class Large:
         """The whole body of a row with files, which may be foreign. Raises: Corrupt, StorageError."""
         return row.body or self.spill.body(self._parts(row, foreign=foreign)[0])
 
-    def read(self, row: Row, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
+    def read(self, row: Row | Sealed, *, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         """The body and the buffers. Buffers are mapped, or writable copies if `private`.
 
         Buffers of a `foreign` record are private and checked, because their writer could change them after the check.
@@ -165,17 +165,17 @@ class Large:
             return body, [*buffers]
         return b"", [body, *buffers]
 
-    def _parts(self, row: Row, *, foreign: bool) -> list[Part]:
+    def _parts(self, row: Row | Sealed, *, foreign: bool) -> list[Part]:
         """The files of a row. Raises: Corrupt: not files of this row, or foreign and taking too much memory."""
         parts = parts_of(self._text(row), self._prefix(row))
         if foreign:
             self.spill.refuse_hollow(parts)
         return parts
 
-    def _prefix(self, row: Row) -> str:
+    def _prefix(self, row: Row | Sealed) -> str:
         return self.spill.prefix(row.namespace, row.name)
 
-    def _text(self, row: Row) -> str:
+    def _text(self, row: Row | Sealed) -> str:
         return row.spill or ""
 
 

@@ -41,6 +41,7 @@ class Pipeline:
         self.pack, self.pack_again = packer.pack, packer.pack_again
         self.fingerprint, self.reseal, self.discard = packer.fingerprint, packer.reseal, packer.discard
         self.unpack, self.unpacked, self.body_of = unpacker.unpack, unpacker.unpacked, unpacker.body_of
+        self.are_own, self.unpacked_own = sealer.are_own, unpacker.unpacked_own
         self.decoder_of_own = unpacker.decoder_of_own
         self.codec_of, self.choice, self.use = self.codecs.of, self.codecs.choice, self.codecs.use
 

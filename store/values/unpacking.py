@@ -6,7 +6,7 @@ Nothing falls back from the restricted decoder to the full one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from store.codecs.contract import Codec
 from store.codecs.refusals import undecodable
 from store.codecs.registry import codecs as registered
 from store.errors import RecordError, StoreError, Untrusted
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 from store.trust.keys.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
 from store.values.choices import Choices, KnownCodecs
@@ -24,6 +24,8 @@ from store.values.large import Large, no_files
 
 Decode = Callable[[bytes], Any]
 """Decodes the body of one row."""
+Full = Callable[..., Any]
+"""Decodes a body, and the buffers that are files."""
 
 
 class Unpacker:
@@ -52,25 +54,21 @@ class Unpacker:
         Raises: as `unpack`.
         """
         try:
-            if row.spill is not None:
-                return self._unpack_large(row, private), None
             if self.sealer.check(row) is Verdict.OWN:
-                if row.codec == self._usual.name and row.protocol in self._usual.protocols:
-                    decode = self._usual_decode
-                else:
-                    decode = self._full(self.codecs.of(row))
-                return decode(row.body), decode
-            return self._foreign(row)(row.body), None
-        except Untrusted as exc:
-            if self.sealer.keyring.problem and not self.sealer.keyring.keys():
-                exc.message += f". No key was used: {self.sealer.keyring.problem}"
-            raise exc.about(row.name, row.namespace) from exc.__cause__
-        except RecordError as exc:
-            raise exc.about(row.name, row.namespace) from exc.__cause__
-        except (StoreError, MemoryError):
-            raise
-        except Exception as exc:  # in a codec of the program: a KeyError would look like a missing record
-            raise undecodable(exc).about(row.name, row.namespace) from exc
+                return self._decoded_own(row, private)
+            return self._decoded_foreign(row, private), None
+        except Exception as exc:
+            raise self._about(exc, row) from _cause_of(exc)
+
+    def unpacked_own(self, row: Sealed) -> tuple[Any, Decode | None]:
+        """As `unpacked`, of a row that passed `Sealer.are_own`; no other row may come here."""
+        try:
+            # The usual row without a call of `_decoded_own`.
+            if row.spill is None and row.codec == self._usual.name and row.protocol in self._usual.protocols:
+                return self._usual_decode(row.body), self._usual_decode
+            return self._decoded_own(row, False)
+        except Exception as exc:
+            raise self._about(exc, row) from _cause_of(exc)
 
     def decoder_of_own(self, row: Row) -> Decode | None:
         """The decoder that `unpacked` returns, for a row that was just packed; None: no key sealed it."""
@@ -88,15 +86,22 @@ class Unpacker:
             is_own = False
         return self.large.body(row, foreign=not is_own)
 
-    def _unpack_large(self, row: Row, private: bool) -> Any:
-        is_own = self.sealer.check(row) is Verdict.OWN
-        decode: Callable[..., Any] = self._full(self.codecs.of(row)) if is_own else self._foreign(row)
+    def _decoded_own(self, row: Row | Sealed, private: bool) -> tuple[Any, Decode | None]:
+        decode = self._full(self.codecs.of(row))
+        if row.spill is None:
+            return decode(row.body), decode
+        return decode(*self._files_of(row, private, False)), None
+
+    def _decoded_foreign(self, row: Row, private: bool) -> Any:
+        decode = self._foreign(row)
+        return decode(row.body) if row.spill is None else decode(*self._files_of(row, private, self.trust != "all"))
+
+    def _files_of(self, row: Row | Sealed, private: bool, foreign: bool) -> tuple[bytes, Iterable[memoryview]]:
         if self.large is None:
             raise no_files()
-        foreign = self.trust != "all" and not is_own
-        return decode(*self.large.read(row, private=private, foreign=foreign))
+        return self.large.read(row, private=private, foreign=foreign)
 
-    def _foreign(self, row: Row) -> Decode:
+    def _foreign(self, row: Row) -> Full:
         """The decoder for a row that no key of the user sealed. Raises: Untrusted."""
         codec = self.codecs.of(row)
         if self.trust == "all":
@@ -108,5 +113,18 @@ class Unpacker:
             )
         return partial(codec.decode_restricted, allow=allowed(self.allow), lookup=self.lookup)
 
-    def _full(self, codec: Codec) -> Decode:
+    def _full(self, codec: Codec) -> Full:
         return codec.decode if self.lookup.is_plain else partial(codec.decode, lookup=self.lookup)
+
+    def _about(self, error: Exception, row: Row | Sealed) -> Exception:
+        """The error of a row, with its name. Returned, since the frame that raises it must not keep it."""
+        if isinstance(error, Untrusted) and self.sealer.keyring.problem and not self.sealer.keyring.keys():
+            error.message += f". No key was used: {self.sealer.keyring.problem}"
+        if isinstance(error, StoreError | MemoryError):
+            return error.about(row.name, row.namespace) if isinstance(error, RecordError) else error
+        # In a codec of the program: a KeyError would look like a missing record.
+        return undecodable(error).about(row.name, row.namespace)
+
+
+def _cause_of(error: Exception) -> BaseException | None:
+    return error.__cause__ if isinstance(error, StoreError | MemoryError) else error

@@ -11,6 +11,7 @@ import pytest
 from striking import Cycle, Strike
 
 from store import Store
+from store.engines.sqlite.opening import attach
 from store.errors import InUse
 
 TIMES = 300
@@ -167,3 +168,23 @@ def test_generator_in_a_transaction_that_is_dropped_amid_an_operation(path):
             assert line > 23
     finally:
         gc.enable()
+
+
+def test_store_that_is_collected_while_another_one_closes(path, monkeypatch):
+    """Both find the same engine without a handle; a collection comes at any allocation in between."""
+
+    class Closing(list[Any]):
+        def append(self, entry: Any) -> None:
+            super().append(entry)
+            if inner:
+                attach.detach(inner.pop())
+
+    inner = []
+    monkeypatch.setattr(attach, "_closing", Closing())
+    first, second = Store(path), Store(path)
+    lease = attach.retain(first.opened.engine.handle.engine)
+    second.close()
+    lease.is_open = False
+    inner.append(lease)
+    first.close()
+    assert attach._closing == [] and not attach.is_open(str(path))

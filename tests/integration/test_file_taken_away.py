@@ -369,11 +369,12 @@ def test_exception_that_is_kept_does_not_keep_a_snapshot(path):
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(reading._MAKE, Fields.ROW, interrupted)
+            patch.setitem(reading._MAKE, Fields.SEALED, interrupted)
             try:
                 list(s.items())
             except KeyboardInterrupt as exc:
                 kept.append(exc)
+        assert kept
         assert other_process_writes(path) == "wrote"
         assert s["other"] == 1
         s["new"] = 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import sqlite3
+import weakref
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -176,3 +178,76 @@ def test_only_the_record_is_forgiven_not_the_store(path: Path, choice: Any) -> N
     s.close()
     with pytest.raises(StoreError, match="closed"):
         list(s.values())
+
+
+PAGES = [f"{number:03}" for number in range(600)]  # more than two pages
+
+
+@pytest.fixture
+def mixed(path: Path) -> Path:
+    """Three pages of records: one in the middle of the second is of another user, one is large, one has expired."""
+    with Store[Any](path, spill_bytes=1000, clock=lambda: 1000.0) as s:
+        s.update(dict.fromkeys(PAGES, "own"))
+        s["270"] = "x" * 2000
+        s.put("280", "gone", ttl=5)
+        with Store[Any](path, key=OTHER) as other:
+            other["300"] = "foreign"
+    return path
+
+
+WAYS: dict[str, Callable[[Store[Any]], Any]] = {
+    "items": lambda s: list(s.items()),
+    "items, reversed": lambda s: list(reversed(s.items()))[::-1],
+    "values": lambda s: list(zip((name for name in PAGES if name != "280"), s.values(), strict=True)),
+    "get_many": lambda s: list(s.get_many(PAGES).items()),
+    "union": lambda s: list((s | {}).items()),
+    "one by one": lambda s: [(name, s[name]) for name in PAGES if name in s],
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_pages_with_records_of_others_among_our_own(mixed: Path, way: str) -> None:
+    """Each comes once, in order, whichever columns its page is read by."""
+    wanted = {name: "own" for name in PAGES if name != "280"} | {"270": "x" * 2000, "300": "foreign"}
+    with Store[Any](mixed, clock=lambda: 2000.0, cache_bytes=0) as s:
+        assert WAYS[way](s) == list(wanted.items())
+
+
+def test_records_before_a_damaged_one_come_first(mixed: Path) -> None:
+    with closing(sqlite3.connect(mixed)) as conn:
+        conn.execute("UPDATE records SET body = ? WHERE name = '400'", (pickle.dumps(1),))
+        conn.commit()
+    with Store[Any](mixed, clock=lambda: 2000.0) as s:
+        pairs, names = iter(s.items()), []
+        with pytest.raises(Tampered, match="record '400'"):
+            while True:
+                names.append(next(pairs)[0])
+        assert names == [name for name in PAGES if name < "400" and name != "280"]
+        with pytest.raises(Tampered, match="record '400'"):
+            s.get_many(PAGES)
+
+
+@pytest.mark.parametrize("way", ["items", "get_many", "union", "one by one"])
+@pytest.mark.parametrize(
+    "spoil", ["UPDATE records SET body = x'00'", "UPDATE records SET codec = 'frob'"], ids=["body", "codec"]
+)
+@pytest.mark.parametrize("key", [None, OTHER], ids=["own", "foreign"])
+def test_error_is_freed_at_once(path: Path, spoil: str, key: Any, way: str) -> None:
+    """Not by the next garbage collection: its frames hold the store, whose file would stay open until then."""
+    with Store[Any](path, key=key) as s:
+        s["300"] = 1
+    with closing(sqlite3.connect(path)) as conn:
+        conn.execute(spoil)
+        conn.commit()
+    gc.collect()
+    gc.disable()
+    try:
+        with Store[Any](path) as s:
+            try:
+                WAYS[way](s)
+                pytest.fail("it was read")
+            except StoreError as exc:
+                left = weakref.ref(exc)
+            assert left() is None
+    finally:
+        gc.enable()

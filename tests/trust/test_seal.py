@@ -15,7 +15,7 @@ import pytest
 from store import Store
 from store.engines.sqlite import statements as sql
 from store.errors import Corrupt, RecordError, Tampered
-from store.rows.row import Row
+from store.rows.row import Row, Sealed
 from store.trust import seal
 from store.trust.keys.key import UNKEYED
 from store.trust.keys.ring import Keyring
@@ -218,6 +218,58 @@ def test_every_flipped_bit_of_a_covered_column(column: str) -> None:
                 sealer.check(altered)
         tried += 1
     assert tried >= 8
+
+
+@pytest.mark.parametrize("size", [0, 1, seal.SHORT - 1, seal.SHORT, 3 * seal.SHORT])
+@pytest.mark.parametrize("expires", [None, FAR, int(FAR)])
+@pytest.mark.parametrize("spill", [None, "", "[1]"])
+def test_seal_is_checked_as_it_is_made(size: int, expires: float | None, spill: str | None) -> None:
+    """Alone and among others; without the key, the place, or with any other column it is not ours."""
+    sealer = Sealer(Keyring(MINE), b"store")
+    names = ("plain", "näme", "\0", "x" * 300)
+    rows = [
+        sealer.seal(
+            Row(1, "ns", name, "pickle", 5, None, None, b"x" * size, spill, b"", 0, 1, 0.0, 0.0, expires)
+        ).sealed()
+        for name in names
+    ]
+    assert sealer.are_own(rows) and all(sealer.are_own([row]) for row in rows) and sealer.are_own([])
+    assert not Sealer(Keyring(THEIRS), b"store").are_own(rows)
+    assert not Sealer(Keyring(MINE), b"other").are_own(rows)
+    for altered in (
+        {"name": "other"},
+        {"namespace": ""},
+        {"protocol": 4},
+        {"protocol": 5.0},
+        {"body": b"y" * (size + 1)},
+    ):
+        assert not sealer.are_own([*rows[:2], rows[2]._replace(**altered), rows[3]])
+
+
+@pytest.mark.parametrize("column", [*Sealed._fields[1:]])
+@pytest.mark.parametrize("value", [None, 1.5, 7, "text", b"bytes", "half \ud800"])
+def test_sealed_column_of_another_type_is_not_ours(column: str, value: Any) -> None:
+    sealer = Sealer(Keyring(MINE), b"store")
+    row = sealer.seal(
+        Row(1, "ns", "name", "pickle", 5, None, None, b"body", "[1]", b"", 0, 1, 0.0, 0.0, FAR)
+    ).sealed()
+    assert sealer.are_own([row])
+    assert not sealer.are_own([row._replace(**{column: value})])
+
+
+def test_row_of_a_key_that_was_dropped(
+    tmp_path: Path, key_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checked row leaves nothing behind by which another one of that key would pass."""
+    old, new = "1" * 62 + "ab", "2" * 62 + "cd"
+    monkeypatch.setenv("STORE_KEY_FILE", str(key_file(tmp_path / "keys", old)))
+    ring = Keyring()
+    sealer = Sealer(ring, b"store")
+    row = sealer.seal(Row(1, "", "a", "pickle", 5, None, None, b"1", None, b"", 0, 1, 0.0, 0.0, None)).sealed()
+    assert sealer.are_own([row])
+    key_file(tmp_path / "keys", new, "# and the old one is gone")
+    assert ring.find(b"another!") is None  # which reads the file again
+    assert not sealer.are_own([row])
 
 
 def test_flipped_columns_are_those_that_are_covered() -> None:

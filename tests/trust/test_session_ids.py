@@ -86,7 +86,7 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     read = Engine.read
 
     def recording(engine: Engine, statement: str, values: Any, *rest: Any) -> Any:
-        if statement == sql.FIND_ONE[Fields.ROW]:
+        if statement == sql.FIND_ONE[Fields.SEALED]:
             names.append(values[1])
         return read(engine, statement, values, *rest)
 

@@ -125,7 +125,7 @@ class PickleCodec:
     def decode(self, body: bytes, buffers: Buffers = (), *, lookup: Lookup = AS_WRITTEN) -> Any:
         if lookup is AS_WRITTEN:
             try:
-                return pickle.loads(body, buffers=buffers)
+                return pickle.loads(body, buffers=buffers) if buffers else pickle.loads(body)  # 0.1 us less
             except Exception as exc:
                 return _GENERAL.decoded_again(body, buffers, lookup, exc)
         return _GENERAL.decode(body, buffers, lookup=lookup)

@@ -64,8 +64,8 @@ class MemoryEngine:
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
         return self.handle.read(lambda rows: rows.namespaces(now, after, limit))
 
-    def snapshot(self, namespace: str) -> list[Row]:
-        return self.scan(namespace, Order.INSERTED, limit=ALL).items
+    def snapshot(self, namespace: str, fields: Fields = Fields.ROW) -> list[Any]:
+        return self.scan(namespace, Order.INSERTED, limit=ALL, fields=fields).items
 
     def totals(self, namespace: str, now: float) -> list[Total]:
         return totals_of(self.snapshot(namespace), now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import gt, lt
 from typing import Any
 
@@ -19,18 +20,22 @@ from store.engines.sqlite.engine.wal_readers import pinned
 from store.engines.sqlite.handle import Handle
 from store.engines.sqlite.statements import FIND_ONE
 from store.errors import Corrupt
-from store.rows.row import Mark, Row, Total
+from store.rows.row import Mark, Row, Sealed, Total
 from store.rows.spilled import count_of, size_of
 
 NAMESPACES_AT_ONCE = 200  # that a page of all expiries looks into: there may be one for each record
 
-_ROW, _LISTED = Fields.ROW, Fields.LISTED
-_make_row = Row._make
+_ROW, _SEALED, _LISTED = Fields.ROW, Fields.SEALED, Fields.LISTED
+# Not `_make`, which checks the length of each row: that costs a call, and the statement tells the columns.
+_make_row: Callable[[Sequence[Any]], Row] = partial(tuple.__new__, Row)
+_make_sealed: Callable[[Sequence[Any]], Sealed] = partial(tuple.__new__, Sealed)
+_make_listed: Callable[[Sequence[Any]], Listed] = partial(tuple.__new__, Listed)
 _MAKE: dict[Fields, Callable[[Any], Any]] = {
-    _ROW: Row._make,
+    _ROW: _make_row,
+    _SEALED: _make_sealed,
     Fields.HEADER: header_of,
     Fields.MARK: Mark._make,
-    _LISTED: Listed._make,
+    _LISTED: _make_listed,
 }
 
 
@@ -48,10 +53,11 @@ class Reading:
         if values is None:
             self._check_nowhere(namespace, name)
             return {}
-        if fields is _ROW:
-            if values[2] == name and values[1] == namespace:
-                return {name: _make_row(values)}
-        elif values[_NAME_AT[fields]] == name and (fields not in _NAMESPACED or values[1] == namespace):
+        if fields is _SEALED:  # if the index leads to another record, the seal does not fit the name
+            return {name: _make_sealed((None, namespace, name, *values))}
+        if fields is _LISTED and values[0] == name:
+            return {name: _make_listed((*values, 0))}
+        if values[_NAME_AT[fields]] == name and (fields not in _NAMESPACED or values[1] == namespace):
             return {name: _MAKE[fields](values)}
         raise self._bad_index()  # a damaged or planted index can lead to any row
 
@@ -121,15 +127,13 @@ class Reading:
         named = [self._text(namespace) for namespace in found if type(namespace) is not NotText]
         return [namespace for namespace in named if after is None or namespace > after][:limit]
 
-    def snapshot(self, namespace: str) -> list[Row]:
+    def snapshot(self, namespace: str, fields: Fields = _ROW) -> list[Any]:
         """All rows in order of insertion, as of one moment."""
         handle = self._handle
         values = namespace, 0, sql.LARGEST_ID
         fetch = all_by_id(handle.location, 0)
-        rows = handle.engine.read(sql.PAGE, values, fetch, 0.0, handle.timeout)
-        if [1 for row in rows if row[1] != namespace]:
-            raise self._bad_index()
-        return list(map(Row._make, rows))
+        rows = handle.engine.read(sql.SNAPSHOT[fields], values, fetch, 0.0, handle.timeout)
+        return self._items(rows, namespace, fields)
 
     def sealers(self) -> set[bytes]:
         found = {key_id for (key_id,) in self._handle.all(sql.SEALERS, (sql.MOST_SEALERS,))}
@@ -173,7 +177,7 @@ class Reading:
     ) -> Page:
         """The page that a statement returns; its last parameter is the limit."""
         rows, is_last = self._rows(statement, values, limit, fields)
-        items = list(map(Row._make, rows)) if namespace is None else self._items(rows, namespace, fields)
+        items = list(map(_make_row, rows)) if namespace is None else self._items(rows, namespace, fields)
         return Page(items, None if is_last or not rows else _cursor(rows[-1], order, fields))
 
     def _by_name(
@@ -193,15 +197,15 @@ class Reading:
         """The fetched rows, and whether they are the last ones."""
         handle = self._handle
         values = *values, min(limit, sql.LARGEST_ID)
-        if fields is _ROW:
+        if fields in _WITH_BODY:
             return handle.engine.read(statement, values, page_of(limit), 0.0, handle.timeout)
         rows = handle.all(statement, values)
         return rows, len(rows) < limit
 
     def _items(self, rows: list[Any], namespace: str | None, fields: Fields) -> list[Any]:
-        """The items whose name is valid text, as no other can be looked up; of whole rows all, which seals check."""
+        """The items whose name is valid text, as no other can be looked up; all of sealed rows, whose seals tell."""
         column = _NAME_AT[fields]
-        if fields is not _ROW and [1 for row in rows if type(row[column]) is not str]:
+        if fields not in _WITH_BODY and [1 for row in rows if type(row[column]) is not str]:
             if fields is _LISTED and [1 for row in rows if row[0] is None]:
                 raise self._bad_index()
             rows = [row for row in rows if type(row[column]) is not NotText]
@@ -265,9 +269,10 @@ class Reading:
         return bad_index(self._handle.location)
 
 
-_NAMESPACED = (_ROW, Fields.HEADER)  # have the namespace as their second column
-_NAME_AT = {_ROW: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
-_ID_AT = {_ROW: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
+_WITH_BODY = (_ROW, _SEALED)  # and with the seal
+_NAMESPACED = (*_WITH_BODY, Fields.HEADER)  # have the namespace as their second column
+_NAME_AT = {_ROW: 2, _SEALED: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
+_ID_AT = {_ROW: 0, _SEALED: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 
 
 def _cursor(values: Sequence[Any], order: Order, fields: Fields) -> Cursor:

@@ -12,6 +12,8 @@ from store.engines.contract import Fields
 _COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
 )
+# A column costs about 0.1 us of the 4 us that a read takes. `id`, `namespace` and `name` are read from the index.
+_OF_NAME = "codec, protocol, expires, spill, body, seal"
 _HEADER = (
     "id, namespace, name, codec, protocol, type, python, length(body), "
     "revision, created, modified, expires, seal, spill"
@@ -26,12 +28,14 @@ FIND = f"SELECT {_COLUMNS} {_NAMED}"
 # The columns of each of `Fields`; LISTED has its own statements.
 FIELDS = {
     Fields.ROW: _COLUMNS,
+    Fields.SEALED: f"id, namespace, name, {_OF_NAME}",
     Fields.HEADER: _HEADER,
     Fields.MARK: "name, id, created, revision, expires, crc",
 }
 STAMP_OF = f"SELECT revision, seal, expires {_NAMED}"
 FIND_ONE = {
-    fields: f"SELECT {columns} {_NAMED}" for fields, columns in {**FIELDS, Fields.LISTED: "name, expires, id"}.items()
+    fields: f"SELECT {columns} {_NAMED}"
+    for fields, columns in {**FIELDS, Fields.SEALED: _OF_NAME, Fields.LISTED: "name, expires"}.items()
 }
 FIND_ALL = {  # {} becomes a list of "?"
     fields: f"SELECT {columns} FROM records WHERE namespace = ? AND name IN ({{}})"
@@ -68,6 +72,7 @@ LAST_ID = "SELECT max(id) FROM records INDEXED BY records_by_namespace WHERE nam
 _IN_ORDER = "FROM records INDEXED BY records_by_namespace WHERE namespace = ?"
 _PAGE = f"{_IN_ORDER} AND id > ? AND id <= ? ORDER BY id"
 PAGE = f"SELECT {_COLUMNS} {_PAGE}"
+SNAPSHOT = {Fields.ROW: PAGE, Fields.SEALED: f"SELECT {FIELDS[Fields.SEALED]} {_PAGE}"}
 _IS_INDEXED = (
     "EXISTS (SELECT 1 FROM records i INDEXED BY sqlite_autoindex_records_1 "
     "WHERE i.namespace = records.namespace AND i.name = records.name AND i.id = records.id)"

@@ -233,6 +233,7 @@ def test_snapshot(engine, capable):
     engine.apply("", [row(str(number)) for number in range(600)])
     assert [found.name for found in capable("snapshot")("")] == [str(number) for number in range(600)]
     assert engine.snapshot("other") == []
+    assert [found.body for found in engine.snapshot("", Fields.SEALED)] == [b"1"] * 600
 
 
 class TestCare:

@@ -49,6 +49,10 @@ class TestReading:
         assert engine.get("", ["a"], Fields.HEADER)["a"] == found.header()
         assert engine.get("", ["a"], Fields.MARK)["a"] == found.mark()
         assert engine.get("", ["a"], Fields.LISTED)["a"][:2] == ("a", NOW + 9)
+        assert engine.get("", ["a"], Fields.SEALED)["a"]._replace(id=found.id) == found.sealed()
+        assert engine.get("", ["a", "b"], Fields.SEALED) == {"a": found.sealed()}
+        (scanned,) = engine.scan("", Order.INSERTED, fields=Fields.SEALED).items
+        assert scanned == found.sealed()
         assert found.header().size == 5
         for fields in Fields:
             assert names(engine, fields=fields) == names(engine, Order.NAME, fields=fields) == ["a"]

@@ -21,7 +21,7 @@ fetch_one: Fetch[Any] = sqlite3.Cursor.fetchone
 fetch_all: Fetch[list[Any]] = sqlite3.Cursor.fetchall
 row_count: Fetch[int] = attrgetter("rowcount")
 
-BODY = 7  # the column
+BODY = 7  # the column, in `Row` and `Sealed`
 _SIZE = Header._fields.index("size")
 _TEXTS = [Header._fields.index(field) for field in ("codec", "type", "python")]
 PAGE_PART = 16  # rows that are fetched at once

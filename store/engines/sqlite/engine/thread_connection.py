@@ -126,8 +126,7 @@ class ThreadConnection:
         Raises:
             StoreError: SQLite's error, translated.
         """
-        deadline = None
-        is_again = False
+        deadline, is_again, budget = None, False, self.budget
         while True:
             try:
                 with self.guard:
@@ -135,7 +134,8 @@ class ThreadConnection:
                     if conn is None or self.is_outdated or (self.transaction is None and conn.in_transaction):
                         conn = self.ready()
                     self.running = True
-                    self.budget.begin()
+                    if len(budget.ends) <= budget.calls:
+                        budget.begin()
                     try:
                         cursor = conn.execute(sql, params)
                         try:

@@ -95,7 +95,7 @@ def detach(lease: Lease) -> None:
         for key, engine in list(_engines.items()):
             if not engine.handles:
                 _closing.append((engine, mine))
-                del _engines[key]
+                _engines.pop(key, None)  # a finalizer in between may have closed it
     for entry in list(_closing):
         if entry[1] == mine:
             try:
