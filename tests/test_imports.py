@@ -24,15 +24,16 @@ store.engines       capabilities contract named_locks reentry registry sqlite tr
 store.engines.sqlite
     backend engine errors handle opening reading refusals schema spill statements writing
 store.engines.sqlite.engine
-    checkpoints coherence database_file engine fetching log_files log_locks opener pool shared_database
-    thread_connection usability wal_index wal_readers writer
+    checkpoints coherence database_file engine fetching log_files log_locks opener pool ring ring_file
+    shared_database thread_connection usability wal_index wal_readers writer
 store.engines.sqlite.opening
     attach companions connection files journals local names network private_copy single_name strategy
 store.engines.sqlite.spill
     files folder garbage hollow mapping pending reading writing
 store.mapping       store views
 store.opened
-    arguments edits key_warnings locks namespace opening options purging readcache reading sentinels writeback writing
+    arguments cache_entries edits key_warnings locks namespace opening options purging readcache reading sentinels
+    writeback writing
 store.rows          row spilled
 store.system
     caller clock deadlock descriptors digests file_status forking late lock_file locking mounts range_locks reentry

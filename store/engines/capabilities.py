@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Any, Protocol
 
 from store.rows.row import Header, Mark, Row
@@ -139,6 +140,24 @@ class CachedReads(Protocol):
         """Like `drop`, in a forked child, where locks of the parent's threads stay locked for ever."""
 
 
+class Commit(Protocol):
+    """A commit of this process, done or to come, as a cache learns from it the rows that it contains."""
+
+    before: bytes
+    """The header just before it."""
+    after: bytes | None
+    """The header just after it; None until then, and if other processes may have committed in between."""
+    touched: Sequence[tuple[str, str]] | None
+    """Namespace and name of all records that it may have changed, in order; None: any of them, or it was undone."""
+
+
+class Gap(Enum):
+    """Why it is unknown what changed between two headers."""
+
+    NOT_YET = "the last commit is not described yet"
+    LOST = "it will not be known"
+
+
 class Coherence(Protocol):
     """Detects commits since a cached read, by comparing bytes.
 
@@ -151,17 +170,26 @@ class Coherence(Protocol):
     looked: float
     """When `look` was called last; a reader calls it again LOOK_SECONDS later."""
 
+    mapped: Any
+    """The buffer that `index` returned; None at first, and after `drop`, before it empties a cache."""
+
     def look(self, now: float) -> None:
         """Make sure that the file is still in its place. Raises: StorageError."""
 
     def index(self) -> Any:
         """The buffer that contains the header; a new object if the file may be another. None: changes are unknown."""
 
-    def between(self, before: bytes, after: bytes) -> list[Sequence[tuple[str, str]]] | None:
-        """The names that commits of this process touched from one header to another.
+    def between(self, before: bytes, after: bytes) -> list[int] | Gap:
+        """The marks of the records that may have changed from one header to another, by commits of any process.
 
-        None: other processes have committed too, or the names are not remembered any more.
+        NOT_YET lasts for microseconds, but for ever if the process that committed was killed just then.
         """
+
+    def marker(self, namespace: str) -> Callable[[str], int]:
+        """A function that returns the mark of a record by its name: 64 bits; two records may have the same one."""
+
+    def space_of(self, namespace: str) -> int:
+        """The upper 32 bits of the marks of a namespace; two namespaces may have the same."""
 
     def register(self, cache: CachedReads) -> None: ...
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from store.engines.capabilities import Blobs, Care, Changes, Coherence, Eviction, Locks, Transactions
+from store.engines.capabilities import Blobs, Care, Changes, Coherence, Commit, Eviction, Locks, Transactions
 from store.errors import Conflict, label
 from store.rows.row import Row, Total
 
@@ -134,10 +134,14 @@ Change = Row | Put | Delete | Check
 
 
 class Applied(NamedTuple):
-    """The result of `apply`: how many records it deleted, and, if asked for, the stamps of the rows it put."""
+    """The result of `apply`: how many records it deleted, and, if asked for, the stamps of the rows it put.
+
+    `commit`: as `put` returns it, if all changes are rows.
+    """
 
     deleted: int
     stamps: list[str]
+    commit: Commit | None = None
 
 
 class Usage(NamedTuple):
@@ -237,11 +241,10 @@ class Engine(Reads, Protocol):
 
     # -- writing
 
-    def put(self, row: Row) -> bytes | None:
-        """Apply one row, on the fastest path; returns a token for the cache.
+    def put(self, row: Row) -> Commit | None:
+        """Apply one row, on the fastest path; returns the commit that contains it, for the cache.
 
-        The token is the header of `Coherence` after this commit, if this is the only commit since the caches' token;
-        otherwise, and inside a transaction, it is None.
+        Inside a transaction that commit is still to come. None: the row cannot be cached.
         """
 
     def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:

@@ -285,26 +285,22 @@ class Namespace:
         """The row of a value that replaces that of `row`, keeping its expiry, codec and protocol."""
         return self.values.pack_again(value, row, self.clock())
 
-    def put(self, row: Row) -> bytes | None:
-        """Writes a row, as one statement; returns what `Engine.put` does."""
+    def put(self, row: Row) -> None:
+        """Writes a row that was just sealed, as one statement, and keeps its bytes for the next read."""
         try:
             self.engine.add_sealer(row.seal[:ID_BYTES])
-            header = self.engine.put(row)
+            commit = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
             raise
+        if commit is not None and self.cache.limit:
+            self.cache.learn(commit, (row,), self.values.decoder_of_own)
         self.count_writes(1)
-        return header
 
     def assign(self, name: str, value: Any) -> None:
-        """Writes the value of a checked name, as one statement, and keeps its bytes for the next read."""
+        """Writes the value of a checked name."""
         now, ttl = self.clock(), self.options.ttl
-        row = self.values.pack(self.name, name, value, now, None if ttl is None else now + ttl)
-        header = self.put(row)
-        if header is not None:
-            decode = self.values.decoder_of_own(row)
-            if decode is not None:
-                self.cache.learn(header, row, decode)
+        self.put(self.values.pack(self.name, name, value, now, None if ttl is None else now + ttl))
 
     def count_writes(self, records: int) -> None:
         """Every PURGE_EVERY writes some expired records are deleted, once what is open is committed."""

@@ -6,10 +6,18 @@ commit by any process changes, equals the *tag* that it was filed under. The sta
 
 - A read takes the state, whose tag equals the header, before it asks the engine, and files the row only if the state
   is still that one: else something was committed in between, and the row may be older than that commit.
-- The next read after a commit of our own finds the tag to be old. If no other process committed in between, it takes
-  out the names that the commit touched, and then moves the tag, in this order. Else it clears all.
+- The next read after a commit, by any process, finds the tag to be old. It asks the engine what the commits since
+  then touched, takes that out, and then moves the tag, in this order. Where that is unknown, because a program
+  without this library has committed, or very many commits ago, it clears all.
+- Between a commit and its description, for some microseconds, a read asks the engine and changes nothing here. It
+  does so TRIES times at most: the process may have been killed just then.
 - While a thread of this process writes, nothing is used and nothing filed: it may be this thread, in a transaction,
-  whose reads see uncommitted rows.
+  whose reads see uncommitted rows. The rows that it writes are kept by the first read after the commit.
+
+The engine names records by *marks*, numbers of 64 bits. Two names may have the same mark: the cache has at most one
+of them, and drops it with the other.
+
+One file because reading, filing and following all replace the one state.
 
 Values are never kept as live objects, since two readers must not share one that can change; scalars are kept decoded.
 """
@@ -17,48 +25,19 @@ Values are never kept as live objects, since two readers must not share one that
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from math import inf
-from sys import getsizeof
 from typing import Any
 
-from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence
+from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence, Commit, Gap
 from store.errors import RecordError
+from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written, entry_of, entry_of_value
 from store.opened.sentinels import MISSING
 from store.rows.row import Row, Sealed
 
-ENTRY_BYTES = 300  # about what an entry takes beside its body
-SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
-
-_COUNT: Any = object()  # the place of `len` among the entries
-
-Decode = Callable[[bytes], Any]
-Entry = tuple[Any, Any, Any, int]
-
-
-class Entries(dict[Any, Entry]):
-    """By name; an entry is (decode, body, expires, bytes), or (None, value, expires, bytes) for a scalar."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def add(self, name: Any, entry: Entry, limit: int) -> None:
-        """Adds one, and drops the oldest until all take at most `limit` bytes."""
-        self.forget(name)
-        size = ENTRY_BYTES + entry[3]
-        if size > limit:  # it would push out all others, and itself
-            return
-        self[name] = entry
-        self.size += size
-        while self.size > limit:
-            self.forget(next(iter(self)))
-
-    def forget(self, name: Any) -> None:
-        entry = self.pop(name, None)
-        if entry is not None:
-            self.size -= ENTRY_BYTES + entry[3]
+WAITING = 50  # transactions whose rows wait for the next read; it takes a microsecond for each row
+TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
 
 
 class _Incoherent:
@@ -74,7 +53,7 @@ class _Incoherent:
 
 State = tuple[Any, "bytes | None", Entries]
 
-_NO_ENTRIES, _NOTHING = Entries(), Entries()
+_NO_ENTRIES, _UNUSED = Entries(), Entries()  # two, since no state is good whose entries are none
 
 
 class ReadCache:
@@ -89,10 +68,14 @@ class ReadCache:
         self._source: Any = coherence or _Incoherent()
         self._writer = self._source.writer
         self._namespace = namespace
-        self._limit = limit
+        self.limit = limit  # bytes; 0: nothing is kept
         self._lock = threading.RLock()
         self._state: State = _no_state()
+        self._tries = 0  # looks that found a commit which is not described yet
+        self._written: deque[Written] = deque()
         if self._coherence is not None:
+            self._mark = self._coherence.marker(namespace)
+            self._space = self._coherence.space_of(namespace)
             self._coherence.register(self)
 
     # -- reading
@@ -111,7 +94,7 @@ class ReadCache:
         entry = entries.get(name)
         if entry is None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
             return MISSING
-        decode, body, expires, _ = entry
+        decode, body, expires, _, _ = entry
         if expires is not None and expires <= now:
             return MISSING
         if decode is None:
@@ -128,7 +111,7 @@ class ReadCache:
 
     def values(self, names: list[str], now: float) -> dict[str, Any] | None:
         """The values of all those names, as of one moment; None where the engine must be asked."""
-        self._fresh(now)  # follows our own commits
+        self._fresh(now)  # follows the commits since
         state = self._state
         entries = [state[2].get(name) for name in names]
         # Checked after they were taken: then none was filed or taken out after another commit.
@@ -144,46 +127,58 @@ class ReadCache:
 
     def count(self, now: float) -> int | None:
         """How many records there are; None where the engine must be asked."""
-        entry = self._fresh(now).get(_COUNT)
-        if entry is None or not entry[0] <= now < entry[2]:
-            return None
-        return entry[1]  # type: ignore[no-any-return]
+        count = self._fresh(now).count
+        return count[1] if count is not None and count[0] <= now < count[2] else None
 
     def _fresh(self, now: float) -> Entries:
         """The entries, if they are good now and it is not time to check that the file is still in its place."""
         index, tag, entries = self._state
         try:
             header = index[HEADER]
+            if self._writer.holder is not None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
+                return _NO_ENTRIES
+            if header == tag:
+                return entries
+            if tag is None and not self._written:
+                return _NO_ENTRIES
+            followed = self._followed()
         except ValueError:  # the map was closed by another thread, with the store
             return _NO_ENTRIES
-        # In this order: once nobody writes, all writes up to that header are noted.
-        if self._writer.holder is not None or not 0.0 <= now - self._source.looked < LOOK_SECONDS:
-            return _NO_ENTRIES
-        if header == tag:
-            return entries
-        followed = None if tag is None else self._followed(header)
-        return _NO_ENTRIES if followed is None else followed[2]
+        return _NO_ENTRIES if isinstance(followed, Gap) else followed[2]
 
-    def _followed(self, header: bytes) -> State | None:
-        """The state at that header, if only commits of our own lie between; None if that is unknown."""
+    def _followed(self) -> State | Gap:
+        """The state at the header of now, without the records touched since its tag; or why there is none."""
         with self._lock:
-            index, tag, entries = state = self._state
-            steps = None if tag is None else self._source.between(tag, header)
-            if not steps:
-                return state if tag == header else None
-            self._state = taken = _no_state()
-            for touched in steps:
-                for namespace, name in touched:
-                    if namespace == self._namespace:
-                        entries.forget(name)
-                        entries.forget(_COUNT)
-            if self._state is not taken:
-                return None
-            self._state = state = (index, header, entries)
-            return state
+            if self._written:
+                self._keep_written()
+            index, tag, _ = state = self._state
+            header = index[HEADER]
+            if tag is None:
+                return Gap.LOST
+            return state if tag == header else self._moved(state, header)
+
+    def _moved(self, state: State, header: bytes) -> State | Gap:
+        """That state at another header. Under the lock."""
+        _, tag, entries = state
+        marks = self._source.between(tag, header)
+        if marks is Gap.NOT_YET:
+            self._tries += 1
+            return Gap.NOT_YET if self._tries <= TRIES else Gap.LOST
+        if marks is Gap.LOST:
+            return Gap.LOST
+        self._state = taken = _no_state()
+        for mark in marks:
+            entries.forget_mark(mark)
+            if mark >> 32 == self._space:
+                entries.count = None
+        if self._state is not taken:
+            return Gap.LOST
+        self._state = state = (state[0], header, entries)
+        self._tries = 0
+        return state
 
     def _decoded(self, name: str, entry: Entry, now: float) -> Any:
-        decode, body, expires, _ = entry
+        decode, body, expires, _, _ = entry
         if expires is not None and expires <= now:
             return MISSING
         if decode is None:
@@ -207,57 +202,108 @@ class ReadCache:
         try:
             if state[0] is index and state[1] == index[HEADER]:
                 return state  # if it is dropped from now on, `file` finds another one in its place
-            state = self._current(index)
+            current = self._current(index)
         except ValueError:  # as above
             return None
         # Closed or dropped meanwhile, perhaps before there was something to drop.
         if self._coherence is None or coherence.index() is not index:
             self.drop()
             return None
-        return state
+        return current
 
-    def _current(self, index: Any) -> State:
-        """The state of that index now; a new one where it has changed."""
+    def _current(self, index: Any) -> State | None:
+        """The state of that index now, a new one where it cannot be followed; None: it will be described soon."""
         state = self._state
         if state[0] is index and state[1] == index[HEADER]:
             return state
         with self._lock:  # another thread may have renewed it, or be changing its entries
-            header = index[HEADER]
-            followed = self._followed(header) if self._state[0] is index else None
-            if followed is None:
-                self._state = followed = (index, header, Entries())
-            return followed
+            followed = self._followed()
+            if not isinstance(followed, Gap) and followed[0] is index:
+                return followed
+            if followed is Gap.NOT_YET:
+                return None
+            self._tries = 0
+            self._state = state = (index, index[HEADER], Entries())
+            return state
 
     def file(self, state: State, row: Row | Sealed, decode: Decode, value: Any) -> None:
         """Keeps a row that was read after `begin` returned that state, sealed by us, and its value."""
-        size = len(row.body)
-        if type(value) in SCALARS:
-            self._put(state, row.name, (None, value, row.expires, max(size, getsizeof(value))))
-        else:
-            self._put(state, row.name, (decode, row.body, row.expires, size))
+        self._put(state, row.name, entry_of_value(row, value, decode, self._mark(row.name)))
 
     def file_count(self, state: State, count: int, since: float, until: float) -> None:
         """Keeps a count that holds from one moment until another."""
-        self._put(state, _COUNT, (since, count, until, 0))
+        with self._lock:
+            if self._state is state:
+                state[2].count = since, count, until
 
-    def learn(self, tag: bytes, row: Row, decode: Decode) -> None:
-        """Keeps a row that was just written; `tag` is the header after its commit.
-
-        Not the value that was given: the codec may decode it to another one.
-        """
-        state: State | None = self._state
-        if self._state[1] != tag:
-            state = self._followed(tag)
-        if state is not None:
-            self._put(state, row.name, (decode, row.body, row.expires, len(row.body)))
-
-    def _put(self, state: State, name: Any, entry: Entry) -> None:
+    def _put(self, state: State, name: str, entry: Entry) -> None:
         with self._lock:
             if self._state is state:
                 self._state = taken = _no_state()
-                state[2].add(name, entry, self._limit)
+                state[2].add(name, entry, self.limit)
                 if self._state is taken:
                     self._state = state
+
+    # -- rows that were just written
+
+    def learn(self, commit: Commit, rows: Sequence[Row], decoder: Decoder) -> None:
+        """Keeps rows that were just written: now, or once their commit is done.
+
+        Not the values that were given: the codec may decode them to others.
+        """
+        written = self._written
+        if written and written[-1].commit is commit:
+            written[-1].add(rows)
+            return
+        with self._lock:
+            if commit.after is not None or len(written) >= WAITING:
+                self._keep_written()
+            if commit.after is not None:
+                self._keep(commit, rows, decoder)
+                return
+            while sum(each.size for each in written) > self.limit:
+                written.popleft()
+            written.append(Written(commit, decoder, self.limit))
+            written[-1].add(rows)
+
+    def _keep_written(self) -> None:
+        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock."""
+        written = self._written
+        while written and (written[0].commit.after is not None or self._writer.holder is None):
+            first = written.popleft()
+            if first.commit.after is not None:
+                self._keep(first.commit, first.last(), first.decoder)
+
+    def _keep(self, commit: Commit, rows: Iterable[Row], decoder: Decoder) -> None:
+        """Adds rows to the state after their commit, where that can be reached. Under the lock."""
+        state = self._state if self._state[1] == commit.before else self._state_after(commit)
+        if isinstance(state, Gap):
+            return
+        index, tag, entries = state
+        self._state = taken = _no_state()
+        if tag != commit.after:
+            for namespace, name in commit.touched or ():
+                if namespace == self._namespace:
+                    entries.forget(name)
+                    entries.count = None
+        for row in rows:
+            decode = decoder(row) if row.spill is None and row.namespace == self._namespace else None
+            if decode is not None:
+                entries.add(row.name, entry_of(row, decode, self._mark(row.name)), self.limit)
+        if self._state is taken:
+            self._state, self._tries = (index, commit.after, entries), 0
+
+    def _state_after(self, commit: Commit) -> State | Gap:
+        """The state at the header after a commit that is done; a new one if there is none. Under the lock."""
+        after, coherence = commit.after, self._coherence
+        assert after is not None
+        if self._state[1] == after:
+            return self._state
+        if self._state[1] is not None:
+            return self._moved(self._state, after)
+        if coherence is None or coherence.mapped is None:  # closed, or dropped
+            return Gap.LOST
+        return coherence.mapped, after, Entries()
 
     # -- what the engine reports
 
@@ -265,6 +311,7 @@ class ReadCache:
         """Forgets all: changes are no longer reported."""
         with self._lock:
             self._state = _no_state()
+            self._written.clear()
 
     def renew(self) -> None:
         """In a forked child: begins empty, with a lock of its own."""
@@ -280,4 +327,4 @@ class ReadCache:
 
 
 def _no_state() -> State:
-    return b"", None, _NOTHING  # no header equals None, so nothing is added; each state is an object of its own
+    return b"", None, _UNUSED  # no header equals None; each state is an object of its own

@@ -95,7 +95,9 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch)
             ns.engine.add_sealer(rows[0].seal[:8])
-            ns.engine.apply(ns.name, rows)
+            commit = ns.engine.apply(ns.name, rows).commit
+            if commit is not None and ns.cache.limit:
+                ns.cache.learn(commit, rows, ns.values.decoder_of_own)
             ns.count_writes(len(rows))
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):

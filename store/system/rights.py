@@ -83,6 +83,22 @@ def make_beside(path: str, database: str) -> None:
         make(path, mode, lambda made: give_rights(made, status, mode))
 
 
+def make_whole_beside(path: str, database: str, content: bytes) -> None:
+    """Create a file with that content beside a database, with its mode and group; does nothing if the file exists.
+
+    With hard links nobody sees a part of it. Raises: OSError.
+    """
+    status = os.stat(database)
+    mode = status.st_mode & _ALL
+
+    def give(made: int) -> None:
+        give_rights(made, status, mode)
+        if os.write(made, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    _make_as_draft(path, mode, give)
+
+
 def make_folder_beside(path: str, database: str) -> None:
     """Like `make_beside`, for a folder."""
     status = _status(database)

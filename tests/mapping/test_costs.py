@@ -35,9 +35,9 @@ CALLS = {
     "get, from disk": (16, 28),
     "in, cached": (6, 3),
     "in, from disk": (11, 11),
-    "set": (61, 45),
-    "set in a transaction": (26, 24.6),
-    "update": (8, 18.6),
+    "set": (84, 65),
+    "set in a transaction": (27.2, 29.8),
+    "update": (8.3, 20.2),
     "items, from disk": (4.3, 19.3),
 }
 # The same for system calls, but those for memory.

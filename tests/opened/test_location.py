@@ -47,7 +47,7 @@ class TestLocation:
                     assert engine_of(other) is engine_of(s), spelling
                     assert other["a"] == 1
         assert {file.name for file in path.parent.iterdir()} <= {
-            "app.db", "app.db-wal", "app.db-shm", "app.db.lock", "link.db", "folder",
+            "app.db", "app.db-wal", "app.db-shm", "app.db.lock", "app.db.changes", "link.db", "folder",
         }  # fmt: skip
 
     def test_is_absolute_from_the_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from interleave import stored, warm, write_beside
 
 from store import Store
 from store.errors import Corrupt, StorageError, StoreClosed, Untrusted
-from store.opened.readcache import ENTRY_BYTES, Entries
+from store.opened.cache_entries import ENTRY_BYTES, Entries
 from store.trust.keys import ring as keys
 
 
@@ -191,23 +191,35 @@ def test_oldest_entries_go_first():
     size = ENTRY_BYTES + 1000
     entries = Entries()
     for name in "abc":
-        entries.add(name, (None, name, None, 1000), 3 * size)
-    entries.add("a", (None, "again", None, 1000), 3 * size)
+        entries.add(name, (None, name, None, 1000, ord(name)), 3 * size)
+    entries.add("a", (None, "again", None, 1000, ord("a")), 3 * size)
     assert (list(entries), entries.size) == (["b", "c", "a"], 3 * size)
-    entries.add("d", (None, "d", None, 1000), 3 * size)
+    entries.add("d", (None, "d", None, 1000, ord("d")), 3 * size)
     assert (list(entries), entries.size) == (["c", "a", "d"], 3 * size)
-    entries.add("e", (None, "e", None, 1001), 3 * size)
+    entries.add("e", (None, "e", None, 1001, ord("e")), 3 * size)
     assert (list(entries), entries.size) == (["d", "e"], 2 * size + 1)
+    assert entries.names == {ord("d"): "d", ord("e"): "e"}  # marks leave with their entries
+
+
+def test_names_of_one_mark_leave_together():
+    entries = Entries()
+    entries.add("a", (None, "a", None, 0, 1), 10_000)
+    entries.add("b", (None, "b", None, 0, 2), 10_000)
+    entries.add("c", (None, "c", None, 0, 1), 10_000)
+    assert list(entries) == ["b", "c"]
+    entries.forget_mark(1)
+    entries.forget_mark(1)
+    assert (list(entries), entries.names, entries.size) == (["b"], {2: "b"}, ENTRY_BYTES)
 
 
 def test_entry_that_is_larger_than_all_puts_nothing_out():
     entries = Entries()
-    entries.add("a", (None, "a", None, 100), 1000)
-    entries.add("b", (None, "b", None, 100), 1000)
-    entries.add("c", (None, "c", None, 1000), 1000)
+    entries.add("a", (None, "a", None, 50, 1), 1000)
+    entries.add("b", (None, "b", None, 50, 2), 1000)
+    entries.add("c", (None, "c", None, 1000, 3), 1000)
     assert list(entries) == ["a", "b"]
-    entries.add("b", (None, "b", None, 1000), 1000)  # nor is the old one left
-    assert (list(entries), entries.size) == (["a"], ENTRY_BYTES + 100)
+    entries.add("b", (None, "b", None, 1000, 2), 1000)  # nor is the old one left
+    assert (list(entries), entries.size) == (["a"], ENTRY_BYTES + 50)
     entries.forget("a")
     entries.forget("a")
     assert (len(entries), entries.size) == (0, 0)

@@ -17,8 +17,9 @@ from interleave import hook, in_thread, is_cached, stored, warm, write_beside
 from store import Store
 from store.engines.sqlite.engine import coherence as sqlite_coherence
 from store.engines.sqlite.engine import wal_index
+from store.engines.sqlite.engine.ring import NAMES, SLOTS
 from store.errors import StoreClosed
-from store.opened.readcache import Entries
+from store.opened.cache_entries import Entries
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.timeout(60)
 def s(path, clock):
     with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
+        s.opened.cache.drop()  # a test says what is cached
         yield s
 
 
@@ -92,14 +94,14 @@ def test_commit_of_another_program_clears_all(s):
 
 def test_two_commits_of_which_one_is_ours(s):
     warm(s)
-    hook(s.opened.engine.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "begin", after=lambda: write_beside(s, "a", ["new"]))
     s["b"] = ["mine"]
     assert (s["a"], s["b"]) == (["new"], ["mine"])
 
 
 def test_delete_of_nothing_with_a_commit_beside_it(s):
     warm(s)
-    hook(s.opened.engine.coherence, "header", after=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "begin", after=lambda: write_beside(s, "a", ["new"]))
     with pytest.raises(KeyError):
         del s["nobody"]
     assert s["a"] == ["new"]
@@ -107,7 +109,7 @@ def test_delete_of_nothing_with_a_commit_beside_it(s):
 
 def test_transaction_of_nothing_with_a_commit_after_it(s):
     warm(s)
-    hook(s.opened.engine.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
+    hook(s.opened.engine.coherence, "end", before=lambda: write_beside(s, "a", ["new"]))
     with s.transaction():
         pass
     assert s["a"] == stored(s, "a")
@@ -117,9 +119,11 @@ def test_transaction_whose_savepoint_was_rolled_back_with_a_commit_after_it(s):
     """What was undone counts as changed, and need not have been committed: then it may be anything."""
     warm(s)
     told: list[Any] = []
-    committed = s.opened.engine.coherence.committed
-    s.opened.engine.coherence.committed = lambda before, touched: told.append(touched) or committed(before, touched)
-    hook(s.opened.engine.coherence, "committed", before=lambda: write_beside(s, "a", ["new"]))
+    end = s.opened.engine.coherence.end
+    s.opened.engine.coherence.end = lambda commit, changed: (
+        told.append(commit.touched) or end(commit, changed=changed)
+    )
+    hook(s.opened.engine.coherence, "end", before=lambda: write_beside(s, "a", ["new"]))
     with s.transaction(), suppress(ZeroDivisionError), s.transaction():
         s["c"] = 1
         1 / 0
@@ -374,8 +378,11 @@ def test_handler_of_a_signal_that_writes_while_entries_are_at_work_on(s, monkeyp
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         s["b"]
+        if moment == "forget":
+            s["a"]
+            in_thread(lambda: Store(s.location, mode="w").__setitem__("a", ["old"]))
         monkeypatch.setattr(Entries, moment, struck)
-        assert s["a"] == ["old"]
+        assert s["a"] in (["old"], ["new"])
         assert (s["a"], stored(s, "a")) == (["new"], ["new"])
     finally:
         signal.signal(signal.SIGUSR1, before)
@@ -446,16 +453,27 @@ def test_commits_that_one_handle_has_yet_to_follow(s, asked):
         assert (beside["a"], s["a"]) == (stored(beside, "a"), stored(s, "a"))
 
 
-def test_more_commits_than_are_remembered(s, monkeypatch):
+@pytest.mark.parametrize("commits", [SLOTS - 1, SLOTS, SLOTS + 1, 3 * SLOTS])
+def test_commits_that_a_cache_has_yet_to_follow(s, commits):
     with s.within("beside") as beside:
         beside["a"] = ["beside"]
         warm(beside, "a")
-        for number in range(10):
-            s.update({f"{number} {other}": 1 for other in range(sqlite_coherence.LOG_NAMES // 2)})
-        commits = s.opened.engine.coherence._commits
-        assert len(commits._recent) + len(commits._older) < 6
+        for number in range(commits):
+            s["a"] = number
+        assert is_cached(beside, "a") == (commits <= SLOTS)
+        assert beside["a"] == ["beside"]
         beside["b"] = 1
-        assert beside["a"] == ["beside"] == stored(beside, "a")
+        assert beside["a"] == stored(beside, "a")
+
+
+@pytest.mark.parametrize("names", [NAMES - 1, NAMES, NAMES + 1])
+def test_records_that_one_commit_touches(s, names):
+    with s.within("beside") as beside:
+        beside["a"] = ["beside"]
+        warm(beside, "a")
+        s.update({str(number): 1 for number in range(names)})
+        assert is_cached(beside, "a") == (names <= NAMES)
+        assert beside["a"] == ["beside"]
 
 
 def test_commit_of_another_program_between_ours(s):

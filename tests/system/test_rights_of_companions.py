@@ -25,7 +25,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 def modes(path: Path) -> dict[str, int]:
     """The modes of a database and of all that lies beside it, inside of folders too."""
-    found = [path, *path.parent.glob(path.name + "-*"), *path.parent.glob(path.name + ".lock")]
+    found = [path, *path.parent.glob(path.name + "-*"), *path.parent.glob(path.name + ".*")]
     inner = [file for folder in found if folder.is_dir() for file in folder.iterdir()]
     return {file.name.removeprefix(path.name): stat.S_IMODE(file.stat().st_mode) for file in [*found, *inner]}
 
@@ -46,11 +46,11 @@ def used(path: Path) -> dict[str, int]:
 def test_session_store_that_is_made_is_private(path: Path, umask: int) -> None:
     with Sessions(path) as sessions:
         sessions.create({"a": 1})
-        assert modes(path).keys() >= {"", ".lock", "-wal", "-shm"}
+        assert modes(path).keys() >= {"", ".lock", ".changes", "-wal", "-shm"}
         assert modes(path) == expected(modes(path), 0o600)
     found = used(path)
-    assert found.keys() >= {"", ".lock", "-wal", "-shm", "-spill", "-locks"}
-    assert len(found) == 8  # a file in each folder
+    assert found.keys() >= {"", ".lock", ".changes", "-wal", "-shm", "-spill", "-locks"}
+    assert len(found) == 9  # a file in each folder
     assert found == expected(found, 0o600)
 
 
@@ -61,7 +61,7 @@ def test_session_store_of_a_group_is_open_to_it(path: Path, umask: int, group: s
         sessions.create({"a": 1})
         assert modes(path) == expected(modes(path), 0o660)
     found = used(path)
-    assert len(found) == 8
+    assert len(found) == 9
     assert found == expected(found, 0o660)
 
 
@@ -69,7 +69,7 @@ def test_companions_of_a_plain_store_have_its_mode(path: Path, umask: int) -> No
     Store(path).close()
     assert modes(path) == {"": 0o644 & ~umask, ".lock": 0o644 & ~umask}
     found = used(path)
-    assert len(found) == 8
+    assert len(found) == 9
     assert found == expected(found, 0o644 & ~umask)
 
 
@@ -96,7 +96,7 @@ def test_file_that_is_there_and_empty_keeps_its_mode(path: Path, tmp_path: Path,
         path = tmp_path / "real.db"
     with Sessions(path) as sessions:
         sessions.create({})
-    assert modes(tmp_path / "real.db") == {"": 0o644, ".lock": 0o644}
+    assert modes(tmp_path / "real.db") == {"": 0o644, ".lock": 0o644, ".changes": 0o644}
 
 
 def test_mark_of_network_mode_has_the_mode_of_the_database(
@@ -131,7 +131,7 @@ def test_file_system_without_links_makes_them_all_the_same(
     with Sessions(path, key="of these tests alone", group=os.getegid()) as sessions:
         sessions.create({})
         assert modes(path) == expected(modes(path), 0o660)
-    assert sorted(os.listdir(path.parent)) == ["app.db", "app.db.lock"]
+    assert sorted(os.listdir(path.parent)) == ["app.db", "app.db.changes", "app.db.lock"]
 
 
 @pytest.mark.parametrize("group", ["no such group", True, -1, 2**32 - 1, 1.5])

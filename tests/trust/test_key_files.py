@@ -89,7 +89,7 @@ def test_writer_makes_a_key_that_only_the_user_can_read(path: Path, own_key: Pat
     assert os.listdir(own_key.parent) == ["keys"]
     assert len(own_key.read_text().strip()) == 64
     assert own_key.read_bytes().strip() not in path.read_bytes()
-    assert sorted(os.listdir(path.parent)) == ["app.db", "app.db.lock"]
+    assert sorted(os.listdir(path.parent)) == ["app.db", "app.db.changes", "app.db.lock"]
 
 
 def test_key_file_that_exists_is_never_replaced(key_file: KeyFile, own_key: Path) -> None:

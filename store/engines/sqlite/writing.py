@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from store.engines.capabilities import Commit
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
 from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
@@ -27,16 +28,16 @@ class Writing:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
 
-    def put(self, row: Row) -> bytes | None:
+    def put(self, row: Row) -> Commit | None:
         handle = self._handle
         if handle.read_only:
             handle.check_writable()
         if row.spill is None:
             statement, values = _bound(row)
             touched = ((row.namespace, row.name),)
-            changed, token = handle.engine.write(statement, values, touched, len(row.body), handle.timeout)
+            changed, commit = handle.engine.write(statement, values, touched, len(row.body), handle.timeout)
             if changed:
-                return token
+                return commit
         self._replace(row)
         return None
 
@@ -47,8 +48,7 @@ class Writing:
         if not stamps:
             kinds = set(map(type, changes))
             if kinds == {Row}:
-                self._put_all(changes)  # type: ignore[arg-type]
-                return Applied(0, [])
+                return Applied(0, [], self._put_all(changes))  # type: ignore[arg-type]
             if kinds == {Delete}:
                 return Applied(self._delete_all(namespace, changes), [])  # type: ignore[arg-type]
         deleted, given = 0, []
@@ -100,10 +100,9 @@ class Writing:
         self.put(row if row.id is None else row._replace(id=None))
         return row
 
-    def _put_all(self, rows: Sequence[Row]) -> None:
+    def _put_all(self, rows: Sequence[Row]) -> Commit | None:
         if len(rows) == 1:
-            self.put(rows[0])
-            return
+            return self.put(rows[0])
         engine = self._handle.engine
         size = sum([len(row.body) for row in rows])
         touched = [(row.namespace, row.name) for row in rows]
@@ -120,6 +119,7 @@ class Writing:
             with self._handle.transaction():
                 for row in rows:
                     self.put(row)
+        return engine.open_commit()
 
     def _replace(self, row: Row) -> None:
         """Put a row that has files, or that PUT skipped because the existing row may have files to drop.

@@ -20,7 +20,9 @@ from interleave import hook, stored, warm, write_beside
 
 from store import Store
 from store.engines.sqlite.engine import wal_index
-from store.opened.readcache import Entries, ReadCache
+from store.engines.sqlite.engine.ring import marker, space_of
+from store.opened.cache_entries import Entries
+from store.opened.readcache import ReadCache
 from store.opened.sentinels import MISSING
 
 pytestmark = pytest.mark.timeout(60)
@@ -121,12 +123,17 @@ def test_closed_map_is_no_error(tmp_path, s, monkeypatch):
     index.close()
     assert (wal_index.header_of(index), wal_index.frames_in(index)) == (None, None)
     coherence = SimpleNamespace(
-        writer=SimpleNamespace(holder=None), looked=0.0, index=lambda: index, register=lambda cache: None
+        writer=SimpleNamespace(holder=None),
+        looked=0.0,
+        index=lambda: index,
+        marker=marker,
+        space_of=space_of,
+        register=lambda cache: None,
     )
     cache = ReadCache(coherence, "", 1000)
     cache._state = (index, header, Entries())
     assert (cache.value("a", 0.0), cache.begin()) == (MISSING, None)
-    monkeypatch.setattr(s.opened.engine.coherence, "_index", index)  # under a writer's hands, after its commit even
+    monkeypatch.setattr(s.opened.engine.coherence, "mapped", index)  # under a writer's hands, after its commit even
     s["a"] = ["new"]
     with s.transaction():
         s["b"] = ["new"]

@@ -21,7 +21,7 @@ from store.engines.named_locks import NamedLocks
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.engine.checkpoints import Checkpoints
-from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
+from store.engines.sqlite.engine.coherence import Commit, SqliteCoherence, Touched
 from store.engines.sqlite.engine.database_file import DatabaseFile
 from store.engines.sqlite.engine.fetching import Fetch, row_count
 from store.engines.sqlite.engine.log_files import Inode
@@ -71,7 +71,11 @@ class Engine:
         self.named_locks = NamedLocks(path + NAMED_LOCKS_SUFFIX)
         self.spill = SqliteSpill(self)
         self.coherence = SqliteCoherence(
-            path if self.strategy.shares_log else None, self.writer_lock, self._has_logged_connection, self._look
+            path if self.strategy.shares_log else None,
+            self.writer_lock,
+            self._has_logged_connection,
+            self._look,
+            read_only=read_only,
         )
         self.checkpoints = Checkpoints(path, self.coherence, self.spill)
         self.writer = Writer(self.writer_lock, self.file, self.usability, self.pool, self.checkpoints)
@@ -146,10 +150,10 @@ class Engine:
 
     def write(
         self, statement: str, params: Sequence[Any], touched: Touched, size: int, timeout: float
-    ) -> tuple[int, bytes | None]:
+    ) -> tuple[int, Commit | None]:
         """Run a statement that changes about `size` bytes, in the open transaction or in a new one.
 
-        Returns how many rows it changed, and the token of `Engine.put`.
+        Returns how many rows it changed, and the commit, as `put` does.
         """
         connection = self.connection()
         if (connection.operation is not None or connection.transaction is not None) and (
@@ -166,7 +170,7 @@ class Engine:
             assert connection.work is not None
             connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
-            return connection.run(statement, params, row_count, timeout), None
+            return connection.run(statement, params, row_count, timeout), connection.work.commit
         finally:
             connection.operation = outer
             if connection.deferred:
@@ -180,24 +184,26 @@ class Engine:
         touched: Touched,
         size: int,
         timeout: float,
-    ) -> tuple[int, bytes | None]:
+    ) -> tuple[int, Commit | None]:
         """Like `write`, outside of transactions."""
         hold = Hold()
         self.writer.take(hold, connection, timeout)
         try:
-            before, after = self.coherence.header(), None
+            commit = self.coherence.begin(touched)
+            if commit is not None:
+                self.coherence.announce(commit)
             fetch = connection.count_and_note if self.opener.durability == "full" else row_count
             changed = connection.run(statement, params, fetch, timeout)
             self.file.check_log()
-            if changed > 0 and before is not None:
-                after = self.coherence.committed(before, touched)
+            if commit is not None and not self.coherence.end(commit, changed=changed > 0):
+                commit = None
             if self.checkpoints.wrote(1, size):
                 self.writer.committed(connection)
         finally:
             self.writer.give(hold)
         if connection.unsynced is not None:
             connection.settle(timeout)
-        return changed, after
+        return changed, commit
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, in the open transaction; returns how many rows changed."""
@@ -214,6 +220,11 @@ class Engine:
             return changed
         finally:
             connection.operation = before
+
+    def open_commit(self) -> Commit | None:
+        """The commit of this thread's open transaction, still to come; None: changes are unknown."""
+        work = self.connection().work
+        return None if work is None else work.commit
 
     def exclusively(
         self, connection: ThreadConnection, statement: str, params: Sequence[Any], fetch: Fetch[T], timeout: float
@@ -257,7 +268,7 @@ class Engine:
         touched: Touched,
         size: int,
         timeout: float,
-    ) -> tuple[int, bytes | None]:
+    ) -> tuple[int, Commit | None]:
         """Write on another connection. Raises: InUse: this thread holds the lock, or as `_read_apart`."""
         if self.strategy.locks_reads or self.writer_lock.is_mine():
             raise in_use(connection, problem)

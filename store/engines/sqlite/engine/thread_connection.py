@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 from weakref import ref
 
 from store.engines.reentry import Later, conflict
-from store.engines.sqlite.engine.coherence import SqliteCoherence, Touched
+from store.engines.sqlite.engine.coherence import Commit, SqliteCoherence, Touched
 from store.engines.sqlite.engine.database_file import DatabaseFile
 from store.engines.sqlite.engine.fetching import Fetch, row_count, text_or_bytes
 from store.engines.sqlite.engine.synced_log import SyncedLog
@@ -70,14 +70,14 @@ class Host(Protocol):
 class Work:
     """The changes in the open transaction, including those nested in it."""
 
-    __slots__ = ("anything", "changes", "depth", "header", "timeout", "touched")
+    __slots__ = ("anything", "changes", "commit", "depth", "timeout", "touched")
 
-    def __init__(self, header: bytes | None, changes: int, timeout: float) -> None:
-        self.header = header  # of the index before the transaction
+    def __init__(self, coherence: SqliteCoherence, changes: int, timeout: float) -> None:
+        self.touched: list[tuple[str, str]] = []  # including names in nested transactions that were rolled back
+        self.commit: Commit | None = coherence.begin(self.touched)
         self.changes = changes  # rows that the connection had changed before the transaction
         self.timeout = timeout
         self.depth = 0  # of savepoints
-        self.touched: list[tuple[str, str]] = []  # including names in nested transactions that were rolled back
         self.anything = False
 
     def touch(self, touched: Touched) -> None:
@@ -361,17 +361,21 @@ class ThreadConnection:
         self.host.writer.take(hold, self, timeout)
         self.owner = hold.thread
         self.run("BEGIN IMMEDIATE", (), self._check_writes, timeout)
-        self.work = Work(self.host.coherence.header(), self._changes(), timeout)
+        self.work = Work(self.host.coherence, self._changes(), timeout)
 
     def commit(self, hold: Hold) -> None:
         """Raises: StoreError: nothing was committed, or only to a log that no other process reads."""
         work, host = self.work, self.host
         assert work is not None
         host.file.check_in_place()  # the transaction may have begun long ago
+        commit = work.commit if self._changes() != work.changes else None
+        if commit is not None:
+            commit.touched = None if work.anything else work.touched
+            host.coherence.announce(commit)
         self.run("COMMIT", (), self._note_commit, work.timeout)
         host.file.check_log()
-        if work.header is not None and self._changes() != work.changes:  # else any change is another process's
-            host.coherence.committed(work.header, None if work.anything else work.touched)
+        if commit is not None:
+            host.coherence.end(commit, changed=True)
 
     def committed(self) -> None:
         """Run a checkpoint after the commit if one is due; the writer's lock is still held."""

@@ -25,11 +25,12 @@ from store.engines.capabilities import HEADER
 from store.system import range_locks
 from store.system.descriptors import READ
 
-# iChange, which grows by one with each commit, and the salts of the log, which change when it restarts; native order.
-_COUNTERS = struct.Struct("=8xI20xQ")
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
 _SUMS = struct.Struct("=24x2I")  # aFrameCksum, the checksum of that frame
-_SALTS = slice(32, 40)
+_SALTS = slice(32, 40)  # of the log; when it is begun anew, the first grows by one and the second is random
+_FIRST_SALT = struct.Struct(">32xI")
+STATE = slice(24, 40)
+"""In a header: the checksum over the whole log, and its random salts. No two states of the data have it in common."""
 _OPTIONS: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _MAPPED = 136  # both headers, and the state of checkpoints and readers
 _map = partial(mmap.mmap, length=_MAPPED, access=mmap.ACCESS_READ, **_OPTIONS)
@@ -250,10 +251,19 @@ def renew() -> None:
     _pace.update(calls=0, used=0)
 
 
+counters_of = struct.Struct("=8xI20xQ").unpack_from
+"""iChange and both salts of a header. iChange is the number of the last commit; recovery of the log sets it back."""
+
+
 def is_next(before: bytes, after: bytes) -> bool:
-    """Whether exactly one commit lies between two headers of the same log."""
-    changes, salts = _COUNTERS.unpack_from(before)
-    return _COUNTERS.unpack_from(after) == ((changes + 1) % 2**32, salts)
+    """Whether exactly one commit lies between two headers; it may have begun the log, or begun it anew."""
+    change, salts = counters_of(before)
+    found = counters_of(after)
+    if found == ((change + 1) % 2**32, salts):
+        return bool(salts)  # 0: there is no log, as before the first commit
+    first: int = _FIRST_SALT.unpack_from(before)[0]
+    is_anew = not salts or _FIRST_SALT.unpack_from(after)[0] == (first + 1) % 2**32
+    return bool(is_anew and found[0] == (change + 1) % 2**32)
 
 
 def header_of(index: mmap.mmap) -> bytes | None:

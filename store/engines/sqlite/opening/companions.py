@@ -16,7 +16,7 @@ from store.system.deadlock import LINE_BYTES
 from store.system.descriptors import READ, Descriptor, read_at
 
 LOGS = ("-journal", "-wal", "-shm")
-FILES = (".lock", "-network", "-open")
+FILES = (".lock", ".changes", "-network", "-open")
 FOLDERS = ("-spill", "-locks")
 
 SUPER_MAGIC = bytes.fromhex("d9d505f920a163d7")  # the last bytes of a journal that names another file
@@ -87,7 +87,7 @@ def _check(path: str, suffix: str, kind: int, *, writes: bool) -> bool:
         )
     if found.st_nlink > 1 and writes:
         raise _linked(name, path, found)
-    if not _is_of_store(found, path):
+    if not is_of_store(found, path):
         raise _foreign(name, path, found)
     return True
 
@@ -109,7 +109,8 @@ def _check_lock_file(name: str, path: str) -> None:
         raise _linked(name, path, found)
 
 
-def _is_of_store(found: os.stat_result, path: str) -> bool:
+def is_of_store(found: os.stat_result, path: str) -> bool:
+    """Whether a file beside the database belongs to this user, root, or a user who has a part in the store."""
     if not hasattr(os, "geteuid") or found.st_uid in (os.geteuid(), 0):
         return True
     try:
