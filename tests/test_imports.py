@@ -25,19 +25,19 @@ store.engines.sqlite
     backend engine errors handle opening reading refusals schema spill statements writing
 store.engines.sqlite.engine
     checkpoints coherence database_file engine fetching log_files log_locks opener pool ring ring_file
-    shared_database thread_connection usability wal_index wal_readers writer
+    shared_database synced_log thread_connection usability wal_index wal_readers writer
 store.engines.sqlite.opening
     attach companions connection files journals local names network private_copy single_name strategy
 store.engines.sqlite.spill
-    files folder garbage hollow mapping pending reading writing
+    checksums files folder garbage hollow mapping pending reading writing
 store.mapping       store views
 store.opened
     arguments cache_entries edits key_warnings locks namespace opening options purging readcache reading sentinels
     writeback writing
 store.rows          row spilled
 store.system
-    caller clock deadlock descriptors digests file_status forking late lock_file locking mounts range_locks reentry
-    refusals registry rights running step_budget syncing turns
+    allocation backoff caller clock deadlock descriptors digests file_status forking late lock_file locking mounts
+    range_locks reentry refusals registry rights running step_budget syncing turns
 store.trust         keys seal
 store.trust.keys    file key ring text
 store.values        choices large packing pipeline readback unpacking
