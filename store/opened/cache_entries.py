@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from sys import getsizeof
 from typing import Any
 
@@ -65,11 +64,20 @@ def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> 
     return decode, row.body, row.expires, len(row.body), mark
 
 
-def entry_of(row: Row, decode: Decode, mark: int) -> Entry:
-    """The entry of a row that was just written; a number is decoded, since the next read may come soon."""
-    if row.type in _NUMBERS:
-        with suppress(Exception):  # the program may have a codec of its own; the next read raises
+def entry_of(row: Row, decoder: Decoder, mark: int) -> Entry | None:
+    """The entry of a row that was just written; None: it is not kept.
+
+    A number is decoded, since the next read may come soon. The codec may be unknown here or fail: then the next read
+    of the record raises, and neither the write nor the read of another record.
+    """
+    try:
+        decode = decoder(row) if row.spill is None else None
+        if decode is None:
+            return None
+        if row.type in _NUMBERS:
             return entry_of_value(row, decode(row.body), decode, mark)
+    except Exception:
+        return None
     return decode, row.body, row.expires, len(row.body), mark
 
 

@@ -257,7 +257,7 @@ class ReadCache:
             return
         with self._lock:
             if commit.after is not None or len(written) >= WAITING:
-                self._keep_written()
+                self._keep_written(is_writing=commit.after is None)
             if commit.after is not None:
                 self._keep(commit, rows, decoder)
                 return
@@ -266,10 +266,13 @@ class ReadCache:
             written.append(Written(commit, decoder, self.limit))
             written[-1].add(rows)
 
-    def _keep_written(self) -> None:
-        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock."""
+    def _keep_written(self, *, is_writing: bool = False) -> None:
+        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock.
+
+        `is_writing`: the caller holds the writer's lock, so each commit that has rows here is over.
+        """
         written = self._written
-        while written and (written[0].commit.after is not None or self._writer.holder is None):
+        while written and (is_writing or written[0].commit.after is not None or self._writer.holder is None):
             first = written.popleft()
             if first.commit.after is not None:
                 self._keep(first.commit, first.last(), first.decoder)
@@ -287,9 +290,11 @@ class ReadCache:
                     entries.forget(name)
                     entries.count = None
         for row in rows:
-            decode = decoder(row) if row.spill is None and row.namespace == self._namespace else None
-            if decode is not None:
-                entries.add(row.name, entry_of(row, decode, self._mark(row.name)), self.limit)
+            entry = entry_of(row, decoder, self._mark(row.name)) if row.namespace == self._namespace else None
+            if entry is not None:
+                entries.add(row.name, entry, self.limit)
+            else:  # a row of the same name may come before it
+                entries.forget(row.name)
         if self._state is taken:
             self._state, self._tries = (index, commit.after, entries), 0
 
