@@ -273,7 +273,10 @@ class ReadCache:
         """
         written = self._written
         while written and (is_writing or written[0].commit.after is not None or self._writer.holder is None):
-            first = written.popleft()
+            try:
+                first = written.popleft()
+            except IndexError:  # a signal handler came in between, and kept the last one
+                return
             if first.commit.after is not None:
                 self._keep(first.commit, first.last(), first.decoder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -229,6 +230,25 @@ def test_codec_that_is_unknown_here_fails_the_read_of_that_record_alone(s, path)
     assert s["a"] == 1
     with pytest.raises(CodecUnavailable):
         s["x"]
+
+
+class _Interrupted(deque[Any]):
+    """Waiting rows; before the first are taken a signal handler reads, which keeps them."""
+
+    handler: Callable[[], Any] | None = None
+
+    def popleft(self) -> Any:
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler()
+        return super().popleft()
+
+
+def test_signal_handler_that_keeps_the_rows_first(s):
+    _transaction(s)
+    waiting = s.opened.cache._written = _Interrupted(s.opened.cache._written)
+    waiting.handler = lambda: s["a"]
+    assert (s["a"], s["b"], s["c"]) == (["new"], 1, ["new"])
 
 
 # -- how much
