@@ -10,7 +10,7 @@ from typing import Any
 from store.engines.capabilities import Commit
 from store.rows.row import Row, Sealed
 
-ENTRY_BYTES = 400  # about what an entry takes beside its body
+ENTRY_BYTES = 400  # about what an entry takes beside its body and its name
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _TOGETHER = 20  # rows of one commit that are let go together
 _NUMBERS = frozenset({"int", "float", "bool", "NoneType"})  # `Row.type` of what is decoded as fast as it is kept
@@ -60,8 +60,8 @@ class Entries(dict[str, Entry]):
 def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> Entry:
     """The entry of a row that was decoded to that value."""
     if type(value) in SCALARS:
-        return None, value, row.expires, max(len(row.body), getsizeof(value)), mark
-    return decode, row.body, row.expires, len(row.body), mark
+        return None, value, row.expires, max(len(row.body), getsizeof(value)) + len(row.name), mark
+    return decode, row.body, row.expires, len(row.body) + len(row.name), mark
 
 
 def entry_of(row: Row, decoder: Decoder, mark: int) -> Entry | None:
@@ -78,7 +78,7 @@ def entry_of(row: Row, decoder: Decoder, mark: int) -> Entry | None:
             return entry_of_value(row, decode(row.body), decode, mark)
     except Exception:
         return None
-    return decode, row.body, row.expires, len(row.body), mark
+    return decode, row.body, row.expires, len(row.body) + len(row.name), mark
 
 
 class Written:
@@ -99,7 +99,7 @@ class Written:
             return
         size = ENTRY_BYTES * len(rows)
         for row in rows:
-            size += len(row.body)
+            size += len(row.body) + len(row.name)
         self._batches.append((len(self.commit.touched or ()), rows, size))
         self.size += size
         while self.size > self._limit:

@@ -267,7 +267,7 @@ def test_rows_that_wait_for_the_commit_are_bounded(path, clock):
             s[str(number)] = [bytes(900)]
             [written] = s.opened.cache._written
             held = sum(
-                ENTRY_BYTES * len(rows) + sum(len(row.body) for row in rows) for _, rows, _ in written._batches
+                ENTRY_BYTES + len(row.name) + len(row.body) for _, rows, _ in written._batches for row in rows
             )
             assert written.size == held <= limit
         assert len(written._batches) >= 20
