@@ -35,7 +35,7 @@ CALLS = {
     "in, from disk": (11, 11),
     "set": (94, 76),
     "set in a transaction": (33.9, 39.5),
-    "update": (11.2, 27.9),
+    "update": (11.4, 28.1),
     "items, from disk": (4.3, 19.3),
 }
 # The same for system calls, but those for memory.
