@@ -11,7 +11,7 @@
     │   └── Conflict         (RuntimeError)                  another writer changed the record
     ├── StorageError         (OSError, keeps errno)          disk full, I/O error, file replaced
     │   ├── StoreNotFound    (FileNotFoundError)
-    │   └── OutcomeUnknown                                 the change was written, and may or may not be visible
+    │   └── OutcomeUnknown                                 the change was written, and may not be visible or not last
     ├── CodecUnavailable     (ImportError)                   a codec's library is not installed
     ├── Unsupported          (NotImplementedError)           the engine of this store cannot do it
     ├── InUse                (RuntimeError)            this thread is inside an operation that must end first
@@ -157,7 +157,10 @@ class StoreNotFound(StorageError, FileNotFoundError):
 
 
 class OutcomeUnknown(StorageError):
-    """A change was written, but it is unknown whether it is visible: read before you write again."""
+    """A change was written, and it is unknown whether others see it, or whether it survives a power cut.
+
+    The message says which. Read the record before you write it again.
+    """
 
 
 class CodecUnavailable(StoreError, ImportError):

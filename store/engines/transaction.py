@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from sys import exc_info
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 from weakref import ref
@@ -13,6 +14,7 @@ from store.errors import StoreError
 from store.system import running
 from store.system.locking import Hold
 
+_SYS = sys.__dict__
 CO_COROUTINE = 0x80  # as in `inspect`, whose import takes 4 ms
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
@@ -43,6 +45,12 @@ class Place(Visitor, Protocol):
 
     def committed(self) -> None:
         """Do maintenance that is due after the commit, such as a checkpoint, with the lock still held."""
+
+    def settle(self, timeout: float) -> None:
+        """Wait until the commit is on the disk, if the durability requires it; the lock is released.
+
+        Raises: OutcomeUnknown: it may not be. It can be read all the same.
+        """
 
     def savepoint(self) -> Any: ...
 
@@ -201,6 +209,10 @@ class HeldTransaction(Hold):
         self.claims.add((namespace, name))
         return True
 
+    def is_untouched(self) -> bool:
+        """Whether it is active, and there is no exception that may have ended it; False: see `was_left`."""
+        return self.state is ACTIVE and exc_info()[1] is None and "last_value" not in _SYS
+
     def was_left(self) -> bool:
         """Whether an interrupt ended the `with` block before `__exit__` finished."""
         if self.state is not ACTIVE:
@@ -239,6 +251,7 @@ class HeldTransaction(Hold):
             place.committed()
         finally:
             place.give(self)
+        place.settle(self.timeout)
 
     def _give_up(self) -> None:
         self.place.roll_back()

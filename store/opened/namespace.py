@@ -24,7 +24,7 @@ from store.opened.sentinels import MISSING
 from store.opened.writeback import Writeback, close_at_exit
 from store.rows.row import Row, Sealed
 from store.system.clock import wall_clock
-from store.trust.keys.key import UNKEYED
+from store.trust.keys.key import ID_BYTES
 from store.values.pipeline import Pipeline
 
 
@@ -288,7 +288,7 @@ class Namespace:
     def put(self, row: Row) -> None:
         """Writes a row that was just sealed, as one statement, and keeps its bytes for the next read."""
         try:
-            self.engine.add_sealer(row.seal[: len(UNKEYED)])
+            self.engine.add_sealer(row.seal[:ID_BYTES])
             commit = self.engine.put(row)
         except BaseException:
             self.values.discard(row)
@@ -299,7 +299,8 @@ class Namespace:
 
     def assign(self, name: str, value: Any) -> None:
         """Writes the value of a checked name."""
-        self.put(self.pack(name, value, self.options.ttl))
+        now, ttl = self.clock(), self.options.ttl
+        self.put(self.values.pack(self.name, name, value, now, None if ttl is None else now + ttl))
 
     def count_writes(self, records: int) -> None:
         """Every PURGE_EVERY writes some expired records are deleted, once what is open is committed."""

@@ -26,8 +26,10 @@ BATCH = 500  # records that `update` packs before it writes them, and that `dele
 
 def assign(ns: Namespace, name: str, value: Any) -> None:
     """Stores a value, as `s[name] = value`."""
+    if type(name) is not str or not name.isascii():  # else it needs no check
+        name = check_name(name)
     if ns.writeback is None:
-        ns.assign(check_name(name), value)
+        ns.assign(name, value)
     else:
         put(ns, name, value)
 
@@ -261,7 +263,10 @@ def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:
     """The rows of many values, all written at one moment."""
     pack, namespace, now, ttl = ns.values.pack, ns.name, ns.clock(), ns.options.ttl
     expires = None if ttl is None else now + ttl
-    return [pack(namespace, check_name(name), value, now, expires) for name, value in pairs]
+    return [
+        pack(namespace, name if type(name) is str and name.isascii() else check_name(name), value, now, expires)
+        for name, value in pairs
+    ]
 
 
 def _pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -60,8 +60,10 @@ class Descriptor:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_numbers", None):
-            self.close()
+        try:
+            next(self._closing, None)  # not `close`: an interrupt at the entry of a function would lose the number
+        except (OSError, IndexError, AttributeError):  # as in `close`; it was never opened, or not completely made
+            pass
 
 
 def _read_at(descriptor: int, size: int, offset: int) -> bytes:

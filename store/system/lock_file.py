@@ -22,6 +22,8 @@ _READ_REMEDY = 'to read only, open the store with mode="r"'
 
 ATTEMPTS = 100  # to open a lock file that others remove
 _LINE_AT = 1  # after the locked byte, the first, which cannot be read on Windows
+_REQUEST_AT = _LINE_AT + LINE_BYTES
+_NO_REQUEST = b"\0", b""
 
 
 class LockFile:
@@ -99,6 +101,21 @@ class LockFile:
             with Descriptor(self.path, READ) as descriptor:  # open in this process, not written to yet
                 return read_at(descriptor, LINE_BYTES, _LINE_AT)
         return b""
+
+    def request_turn(self) -> None:
+        """Leave a mark for the process that locks the file repeatedly; without it the waiter only polls."""
+        if self._number is not None:
+            with suppress(OSError):
+                write_at(self._number, b"1", _REQUEST_AT)
+
+    def take_request(self) -> bool:
+        """Whether a waiter left that mark, which is then erased. A waiter that lives will leave it again."""
+        if self._number is not None:
+            with suppress(OSError):
+                if read_at(self._number, 1, _REQUEST_AT) not in _NO_REQUEST:
+                    write_at(self._number, b"\0", _REQUEST_AT)
+                    return True
+        return False
 
     def is_in_place(self) -> bool:
         """Whether the open file is the one at the path."""

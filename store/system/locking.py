@@ -1,7 +1,7 @@
 """The lock between threads and processes that every write of a store acquires.
 
 One file because acquiring, waiting and releasing change the same fields under one mutex; the queue of threads, the
-lock file and the detection of deadlocks are in `turns`, `lock_file` and `deadlock`.
+lock file, the pace of polling and the detection of deadlocks are in `turns`, `lock_file`, `backoff` and `deadlock`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,14 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary, ref
 
 from store.errors import InUse, LockTimeout
-from store.system import forking, running
+from store.system import backoff, forking, running
+from store.system.backoff import AWAY_SECONDS, CHECK_SECONDS, FIRST_DELAY, LAST_DELAY, Backoff, Wait
 from store.system.clock import steady_clock
 from store.system.deadlock import LOOK_SECONDS, Waiting
 from store.system.lock_file import LockFile
 from store.system.turns import QUEUE_SECONDS, Ticket, Turns
 
-# Seconds between two attempts, doubled after each: filelock's own waiting sleeps 50 ms, and lost 17,284 to 1 against
-# a process that never slept. With 8 writers and 2 readers on 2 cores, delays up to 0.5 ms woke so often that 1,200
-# writes a second were left of 8,000; delays up to 8 ms gave a fifth more writes, and a longest wait twice as long.
-# The remaining cost over a single writer is the switch of processes: each starts with cold caches.
-FIRST_DELAY = 0.0001
-LAST_DELAY = 0.002
+GREENLET_DELAY = 0.002  # the longest between two attempts of a greenlet, which no other one wakes up
 
 SUFFIX = ".lock"  # appended to the name of the locked file
 
@@ -42,8 +38,9 @@ class Hold:
 
     def __init__(self, *, bound: bool = True) -> None:
         """`bound`: it belongs to the running thread or greenlet; otherwise any may release it."""
-        self.thread = running.ident() if bound else next(_nobody)
-        self.carrier = threading.get_ident() if bound else self.thread  # shared by the greenlets of a thread
+        self.thread = self.carrier = threading.get_ident() if bound else next(_nobody)
+        if bound and "greenlet" in sys.modules:
+            self.thread = running.ident()  # the carrier is shared by the greenlets of a thread
 
 
 _nobody = itertools.count(-1, -1)  # numbers that no thread has: thread numbers are positive
@@ -67,6 +64,7 @@ class WriterLock:
         database: str | None = None,
         clock: Callable[[], float] = steady_clock,
         last_delay: float = LAST_DELAY,
+        yield_processor: Callable[[], object] = backoff.yield_processor,
         is_named: bool = False,
     ) -> None:
         self.path = path
@@ -75,10 +73,10 @@ class WriterLock:
         self.is_named = is_named  # a lock of the program, which is not checked for deadlocks
         self.holder: ref[Hold] | None = None
         """Its holder in this process, or the thread that is acquiring it; None: neither."""
-        self.yields = False
-        """Whether this process lets other waiters go first before it acquires the lock again."""
-        self._last_delay = last_delay
         self._clock = clock
+        self._yield_processor = yield_processor
+        self._backoff = Backoff(last_delay)
+        self._away_until: float | None = None  # this process lets others go first until then
         self._mutex = threading.RLock()  # only ever used by `with`, which an interrupt cannot split
         self._clean: Callable[[], None] | None = None
         self._dropped = self._on_dropped
@@ -94,12 +92,9 @@ class WriterLock:
             ReadOnly, StorageError: no lock file. StoreClosed.
         """
         try:
-            if self.yields:  # back off, so that the other waiter gets in
-                self.yields = False
-                time.sleep(min(timeout, LOOK_SECONDS))
-            if self._attempt(hold, clean):
-                return
-            self._wait(hold, clean, timeout)
+            away = 0.0 if self._away_until is None else self._stay_away(self._away_until, timeout)
+            if not self._attempt(hold, clean):
+                self._wait(hold, clean, timeout, away)
         except BaseException:
             self.release(hold)
             raise
@@ -156,10 +151,16 @@ class WriterLock:
         """In a forked child: start anew, without unlocking what the parent holds."""
         self._mutex = threading.RLock()
         self._turns = Turns()
+        self._backoff = Backoff(self._backoff.last_delay)
+        self._away_until = None
         self.holder = self._clean = None
         self._line = b""
         if self.file is not None:
             self.file.close()
+
+    def back_off(self, seconds: float) -> None:
+        """Let other processes go first for so long: every thread that acquires the lock meanwhile sleeps."""
+        self._away_until = self._clock() + seconds
 
     def is_closed(self) -> bool:
         """Whether it was closed."""
@@ -172,7 +173,7 @@ class WriterLock:
                 self.file.is_closed = True
                 self.file.close()
 
-    def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float) -> None:
+    def _wait(self, hold: Hold, clean: Callable[[], None], timeout: float, away: float) -> None:
         held = [lock for lock in _known() if lock is not self and not lock.is_named and lock.is_of(hold.thread)]
         if any(lock.label == self.label for lock in held):
             raise LockTimeout(
@@ -182,17 +183,18 @@ class WriterLock:
             )
         waiting = Waiting(self, held, _labelled) if held and not self.is_named else None
         try:
-            self._wait_until(hold, clean, timeout, waiting)
+            self._wait_until(hold, clean, timeout, away, waiting)
         finally:
             if waiting is not None:
                 waiting.end()
 
     def _wait_until(
-        self, hold: Hold, clean: Callable[[], None], timeout: float, waiting: Waiting[WriterLock] | None
+        self, hold: Hold, clean: Callable[[], None], timeout: float, away: float, waiting: Waiting[WriterLock] | None
     ) -> None:
         looked = self._clock()
-        deadline = looked + timeout
+        deadline = looked + timeout - away
         ticket, delay, is_late = Ticket(hold.thread), FIRST_DELAY, False
+        wait: Wait | None = None  # for another process
         try:
             while not self._attempt(hold, clean, ticket, is_late):
                 now = self._clock()
@@ -202,23 +204,37 @@ class WriterLock:
                     looked = now
                     if waiting.look():
                         raise self._in_a_ring(waiting)
-                if self._is_polled(hold):
-                    self._pause(hold, min(delay, deadline - now))
-                    delay, is_late = min(delay * 2, self._last_delay), True
+                if self._is_kept_elsewhere(hold):
+                    wait = wait or self._backoff.begin(now)
+                    self._pause_for_process(wait, now, deadline)
+                elif self._is_polled(hold):
+                    self._pause_for_greenlet(hold, min(delay, deadline - now))
+                    delay, is_late = min(delay * 2, GREENLET_DELAY), True
                 else:
                     seconds = QUEUE_SECONDS if waiting is None else LOOK_SECONDS
                     is_late = not ticket.wake.wait(min(seconds, deadline - now))
                     ticket.wake.clear()
+            if wait is not None:
+                wait.end()
         finally:
-            with self._mutex:
-                self._turns.leave(ticket)
-                if self.holder is None:
-                    self._turns.wake()
+            self._stop_waiting(ticket, wait)
+
+    def _stop_waiting(self, ticket: Ticket, wait: Wait | None) -> None:
+        with self._mutex:
+            if wait is not None and wait.asks and self.file is not None:
+                self.file.take_request()
+            self._turns.leave(ticket)
+            if self.holder is None:
+                self._turns.wake()
+
+    def _is_kept_elsewhere(self, hold: Hold) -> bool:
+        """Whether this thread has the lock in this process, and waits for another process."""
+        holder = self.holder
+        return holder is not None and holder() is hold
 
     def _is_polled(self, hold: Hold) -> bool:
-        """Whether to poll, since no thread wakes us: another process or a greenlet of this thread has the lock."""
-        holder = self.holder
-        return (holder is not None and holder() is hold) or running.greenlet() is not None or self._is_beside(hold)
+        """Whether to poll, since nobody wakes this one: it is a greenlet, or one of its thread has the lock."""
+        return running.greenlet() is not None or self._is_beside(hold)
 
     def _is_beside(self, hold: Hold) -> bool:
         """Whether another greenlet of this thread has the lock."""
@@ -235,7 +251,7 @@ class WriterLock:
 
     def _in_a_ring(self, waiting: Waiting[WriterLock]) -> LockTimeout:
         for lock in waiting.held:
-            lock.yields = True
+            lock.back_off(LOOK_SECONDS)  # so that the other waiter gets in
         return LockTimeout(
             f"{self.path or ':memory:'}: another writer keeps the lock, and waits for one that this "
             "thread keeps: leave the blocks and begin again, the transaction of "
@@ -243,7 +259,19 @@ class WriterLock:
             path=self.path,
         )
 
-    def _pause(self, hold: Hold, seconds: float) -> None:
+    def _pause_for_process(self, wait: Wait, now: float, deadline: float) -> None:
+        """Sleep, or let others run, while another process has the lock."""
+        seconds = wait.next(now)
+        if wait.asks:
+            with self._mutex:
+                if self.file is not None:
+                    self.file.request_turn()
+        if seconds > 0:
+            time.sleep(min(seconds, deadline - now))
+        else:
+            self._yield_processor()
+
+    def _pause_for_greenlet(self, hold: Hold, seconds: float) -> None:
         """Sleep; if another greenlet of this thread has the lock, switch greenlets."""
         if not self._is_beside(hold):
             time.sleep(seconds)
@@ -277,7 +305,22 @@ class WriterLock:
                     return False
                 self._clean = clean
                 self.holder = ref(hold, self._dropped)
-            return self.file is None or self.file.lock()
+            if self.file is None:
+                return True
+            if not self.file.lock():
+                return False
+            self._backoff.in_a_row += 1
+            return True
+
+    def _stay_away(self, until: float, timeout: float) -> float:
+        """Sleep while others may go first, but no longer than `timeout`; returns for how long."""
+        left = until - self._clock()
+        if left <= 0:
+            self._away_until = None
+            return 0.0
+        left = min(left, timeout)
+        time.sleep(left)
+        return left
 
     def _unlock(self) -> None:
         """Call the holder's `clean`, then let the next waiter in. Under the mutex."""
@@ -289,6 +332,10 @@ class WriterLock:
         self.holder = self._clean = None
         if self._turns.waiting:
             self._turns.wake()
+        if self.file is not None and (now := self._clock()) >= self._backoff.check_at:
+            self._backoff.check_at = now + CHECK_SECONDS
+            if self.file.take_request():
+                self.back_off(AWAY_SECONDS)
 
     def _on_dropped(self, reference: ref[Hold]) -> None:
         with self._mutex:

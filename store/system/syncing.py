@@ -12,8 +12,15 @@ from typing import IO, TYPE_CHECKING, Any
 from store.system.descriptors import NO_FOLLOW, Descriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_FULL = getattr(fcntl, "F_FULLFSYNC", 0)
 _FOLDER = getattr(os, "O_DIRECTORY", None)
 
 
@@ -21,6 +28,18 @@ def sync_file(file: IO[Any]) -> None:
     """Sync an open file with its buffer to the disk. Raises: OSError."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def _sync_data(descriptor: int) -> None:
+    try:
+        fcntl.fcntl(descriptor, _FULL)
+    except OSError:  # the file system lacks it, as SMB may
+        os.fsync(descriptor)
+
+
+# macOS has no `fdatasync`, and its `fsync` leaves data in the memory of the disk.
+sync_data: Callable[[int], None] = _sync_data if _FULL else getattr(os, "fdatasync", os.fsync)
+"""Sync the content and size of a file that is open for writing. Raises: OSError."""
 
 
 def sync_closed(path: str) -> None:

@@ -72,7 +72,11 @@ class Unpacker:
 
     def decoder_of_own(self, row: Row) -> Decode | None:
         """The decoder that `unpacked` returns, for a row that was just packed; None: no key sealed it."""
-        return None if row.seal.startswith(UNKEYED) else self._full(self.codecs.of(row))
+        if row.seal.startswith(UNKEYED):
+            return None
+        if row.codec == self._usual.name and row.protocol in self._usual.protocols:
+            return self._usual_decode
+        return self._full(self.codecs.of(row))
 
     def body_of(self, row: Row) -> bytes:
         """The encoded value without its separate buffers. Raises: Corrupt, StorageError."""

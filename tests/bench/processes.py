@@ -20,10 +20,10 @@ def command(program: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", program, *arguments]
 
 
-def told(program: str, *arguments: str, cwd: Path) -> Any:
+def told(program: str, *arguments: str, cwd: Path, seconds: float = SECONDS) -> Any:
     """The JSON that a program prints. Raises: Failed."""
     done = subprocess.run(
-        command(program, *arguments), cwd=cwd, capture_output=True, text=True, timeout=SECONDS, check=False
+        command(program, *arguments), cwd=cwd, capture_output=True, text=True, timeout=seconds, check=False
     )
     if done.returncode:
         raise Failed((done.stderr.strip().splitlines() or ["no output"])[-1])

@@ -15,6 +15,7 @@ from typing import Any
 
 from store import Store
 
+from . import steps
 from .figures import ratios, spread
 from .peers.raw import Raw
 from .peers.store import FILE, ThisStore, cache_off, without_cache
@@ -64,6 +65,7 @@ class Found:
     bytes_per_record: dict[int, float]
     growth: dict[int, int]  # size → bytes of memory that a process took to read all of that
     resident: dict[int, int]  # size → the most memory of that process, all in all
+    steps: dict[int, dict[str, steps.Taken]]  # size → step → its time and memory
 
     def growth_of(self, operation: str, small: int, large: int) -> list[float]:
         """The ratio of two sizes, by round."""
@@ -77,16 +79,20 @@ def measure(plan: Plan) -> Found:
             _fill(folder, size)
         bytes_per_record = {size: os.stat(folder / FILE).st_size / size for size, folder in folders.items()}
         memory = {size: _memory(folder, size) for size, folder in folders.items()}
+        taken = {size: steps.measure(folder, size) for size, folder in folders.items()}
         series = {"open": _race({size: _opening(folder) for size, folder in folders.items()}, plan)}
         series |= _operations(folders, plan)
     return Found(
         plan.sizes, series, bytes_per_record, {size: found[0] for size, found in memory.items()},
-        {size: found[1] for size, found in memory.items()},
+        {size: found[1] for size, found in memory.items()}, taken,
     )  # fmt: skip
 
 
 def lines(found: Found) -> list[str]:
-    """A row for each operation, a column for each size; the last one is the growth from the least to the largest."""
+    """A row for each operation, a column for each size; the last one is the growth from the least to the largest.
+
+    A second table has what is done with a whole file.
+    """
     sizes, small, large = found.sizes, min(found.sizes), max(found.sizes)
     rows = []
     for operation, title in OPERATIONS.items():
@@ -96,7 +102,7 @@ def lines(found: Found) -> list[str]:
     rows.append(("memory, to read it without a cache", *(_mib(found.growth[size]) for size in sizes), ""))
     rows.append(("memory of the process", *(_mib(found.resident[size]) for size in sizes), ""))
     heads = ("records", *(f"{size:,}" for size in sizes), f"{large:,} ÷ {small:,}")
-    return ["### How it grows", "", *grid(heads, rows)]
+    return ["### How it grows", "", *grid(heads, rows), "", *steps.lines(found.steps)]
 
 
 def _memory(folder: Path, size: int) -> list[int]:
@@ -111,13 +117,12 @@ def _mib(size: int) -> str:
 
 def _fill(folder: Path, size: int) -> None:
     """The same records in a store and in the limit's file."""
-    peers = [ThisStore(folder), Raw(folder)]
+    raw = Raw(folder)
     for start in range(0, size, BATCH):
-        batch = [(name(number), session(number)) for number in range(start, min(start + BATCH, size))]
-        for peer in peers:
-            peer.bulk(batch)
-    for peer in peers:
-        peer.close()
+        numbers = range(start, min(start + BATCH, size))
+        steps.fill(folder, numbers)
+        raw.bulk((name(number), session(number)) for number in numbers)
+    raw.close()
 
 
 def _operations(folders: dict[int, Path], plan: Plan) -> dict[str, dict[int, list[float]]]:

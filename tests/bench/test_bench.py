@@ -48,7 +48,7 @@ def check_report_has_every_measure_and_everybody_who_is_there(text: str) -> None
         table = text[start : text.find("\n### ", start)]
         for kind in present(measure):
             assert f"| {tables.shown(kind.label)} |" in table
-    for title in ("2 processes write one file", "2 processes, 90 % reads and 10 % writes", "every commit synced", "How it grows", "a fresh process reads one record"):
+    for title in ("2 processes write one file", "2 processes, 90 % reads and 10 % writes", "every commit synced", "How it grows", "What is done with a whole file", "a fresh process reads one record"):
         assert re.search(f"^### .*{title}", text, re.MULTILINE)
 
 

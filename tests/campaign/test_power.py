@@ -13,7 +13,7 @@ from .power.plans import PLANS
 from .power.recording import record
 from .shim import MISSING, library
 
-STATES = 228  # of each plan: 5,016 with both durabilities
+STATES = 228  # of each plan: 5,472 with both durabilities
 ENOUGH = 400  # states in which a mistake must show
 
 
@@ -44,6 +44,7 @@ def test_power_cut(durability: str, plans: list[str], shim: Path, tmp_path: Path
         ("no sync", "full", "put", "the store is as after step"),
         ("no sync", "normal", "batch", "malformed|integrity_check"),
         ("too little sync", "full", "put", "the store is as after step"),
+        ("too little sync", "full", "together", "the store is as after step"),
         ("unlinked at commit", "normal", "delete", "is missing"),
         ("files not synced", "normal", "batch", "truncated|altered"),
         ("names not synced", "full", "batch", "is missing"),

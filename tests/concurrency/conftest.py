@@ -32,10 +32,15 @@ class Program:
     def line(self) -> str:
         """The next line that it prints."""
         assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
-        assert ready, "the program said nothing"
-        line = self.process.stdout.readline()
-        return line.rstrip("\n") if line else f"ended: {self.end()}"
+        number, line = self.process.stdout.fileno(), b""
+        while not line.endswith(b"\n"):  # byte by byte: `select` does not see a second line in the buffer of a file
+            ready, _, _ = select.select([number], [], [], TIMEOUT)
+            assert ready, "the program said nothing"
+            byte = os.read(number, 1)
+            if not byte:
+                break
+            line += byte
+        return line.decode().rstrip("\n") if line else f"ended: {self.end()}"
 
     def tell(self, line: str = "") -> None:
         """Let it go on."""

@@ -215,10 +215,10 @@ def test_signal_handler_that_strikes_an_operation(s, operation):
 
 @pytest.mark.huge
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("handling", KINDS)  # a parameter `kind` would be that of the engines' contract
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
-def test_signal_handler_that_strikes_any_line_of_an_operation(s, operation, kind):
-    assert len(list(strikes(s, operation, kind, 1))) > SAMPLE or operation is op_compact  # of nothing, in memory
+def test_signal_handler_that_strikes_any_line_of_an_operation(s, operation, handling):
+    assert len(list(strikes(s, operation, handling, 1))) > SAMPLE or operation is op_compact  # of nothing, in memory
 
 
 @pytest.mark.parametrize("operation", [op_set, op_modify, op_compact], ids=lambda operation: operation.__name__)

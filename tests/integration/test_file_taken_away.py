@@ -14,6 +14,7 @@ import pytest
 from store import Store
 from store.engines.contract import Fields
 from store.engines.sqlite import reading
+from store.engines.sqlite.engine import log_files
 from store.errors import Corrupt, StorageError, StoreError
 
 TIMEOUT = 60.0  # seconds
@@ -215,6 +216,33 @@ def test_database_replaced_by_an_older_backup_of_its_own(path, tmp_path, writes)
         assert dict(s) == {"a": "old", "b": "old"}
     with Store(moved) as s:
         assert (s["a"], len(s)) == ("new", 503)
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_database_taken_away_between_two_writes(path, tmp_path, monkeypatch, how, at_once):
+    """In a row of writes, the folder is looked at after each of them only; that covers the database too."""
+    now = [1000.0]
+    monkeypatch.setattr(log_files, "steady_clock", lambda: now[0])
+    for constant in ("STABLE_SECONDS", "STABLE_COARSE_SECONDS"):
+        monkeypatch.setattr(log_files, constant, 0.0)
+    with Store(tmp_path / "other.db") as s:
+        s["a"] = "other"
+    with Store(path) as s:
+        for number in range(4):
+            s["a"] = number
+        assert s.opened.engine.handle.engine.file.unchanged_lately() is not None
+        os.rename(path, tmp_path / "moved.db")
+        if how == "replaced":
+            os.rename(tmp_path / "other.db", path)
+        now[0] += 0.0 if at_once else 2 * log_files.RECENT_SECONDS
+        with pytest.raises(StorageError, match=f"was {how}"):
+            s["a"] = "into the void"
+        with pytest.raises(StorageError, match=f"was {how}"):
+            s["b"] = "into the void"
+    if how == "replaced":
+        with Store(path) as s:
+            assert dict(s) == {"a": "other"}
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

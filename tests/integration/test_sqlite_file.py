@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from store import Store
+from store.engines.sqlite.engine import synced_log
 from store.errors import LockTimeout, NotAStore
 
 TIMEOUT = 60.0  # seconds
@@ -212,13 +213,15 @@ def synchronous(store: Store) -> int:
 
 
 @pytest.mark.parametrize(("durability", "expected"), [("normal", 1), ("full", 2)])
-def test_synchronous_for_each_durability(path, durability, expected):
+def test_synchronous_for_each_durability_where_sqlite_syncs(path, durability, expected, monkeypatch):
+    monkeypatch.setattr(synced_log, "suffices", lambda: False)
     with Store(path, durability=durability) as s:
         s["a"] = 1
         assert synchronous(s) == expected
 
 
-def test_durability_that_a_second_store_raises(path):
+def test_durability_that_a_second_store_raises(path, monkeypatch):
+    monkeypatch.setattr(synced_log, "suffices", lambda: False)
     with Store(path) as s:
         s["a"] = 1
         assert synchronous(s) == 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -33,6 +36,32 @@ def test_is_closed_with_its_object():
     del descriptor
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
+
+
+def test_finalizer_calls_no_function_that_an_interrupt_could_enter():
+    """CPython looks for signals at the entry of each function of Python."""
+    descriptor = Descriptor(os.devnull, os.O_RDONLY)
+    number = descriptor.number
+
+    def interrupted(frame: FrameType, event: str, arg: Any) -> None:
+        if event == "call" and frame.f_code.co_name != "__del__":
+            raise KeyboardInterrupt
+
+    before = sys.getprofile()
+    sys.setprofile(interrupted)
+    try:
+        del descriptor
+    finally:
+        sys.setprofile(before)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+
+
+def test_finalizer_of_a_file_that_could_not_be_opened_is_quiet(tmp_path):
+    for _ in range(2):  # an error in a finalizer is a warning, which fails the test
+        with pytest.raises(FileNotFoundError):
+            Descriptor(tmp_path / "missing", os.O_RDONLY)
+    Descriptor.__new__(Descriptor)
 
 
 @pytest.mark.parametrize("moment", range(4))

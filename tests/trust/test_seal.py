@@ -104,6 +104,26 @@ def test_altered_field_that_no_decoder_depends_on(path: Path, change: Callable[.
     assert ("the checksum itself" if what == "crc" else what) in seal.__doc__.partition("Not covered")[2]
 
 
+@pytest.mark.parametrize("size", [0, 100, seal.SHORT - 1, seal.SHORT, 100_000])
+@pytest.mark.parametrize("expires", [None, FAR])
+@pytest.mark.parametrize("name", ["", "a", "\u00e4\U0001f600" * 50])
+def test_seal_by_what_rows_share_is_that_of_the_whole_row(size: int, expires: float | None, name: str) -> None:
+    sealer, body = Sealer(Keyring(MINE), bytes(16)), b"b" * size
+    sealed = sealer.sealing("\u00fc", "pickle", 5)
+    for key in (Keyring(MINE).sealing_key(), sealer.keyring.sealing_key()):
+        assert key is not None
+        row = Row(None, "\u00fc", name, "pickle", 5, None, None, body, None, b"", 0, 1, 1.0, 1.0, expires)
+        whole = sealer.seal(row)
+        assert sealed(key, name, expires, body) == (whole.seal, whole.crc)
+        assert sealer.check(whole) is Verdict.OWN
+
+
+def test_rows_of_more_namespaces_than_are_remembered() -> None:
+    pipeline = Pipeline(Sealer(Keyring(MINE), bytes(16)), choose("pickle", None, "data", ()))
+    for namespace in [*map(str, range(250)), "7"]:
+        assert pipeline.unpack(pipeline.pack(namespace, "a", namespace, 1.0, None)) == namespace
+
+
 def test_every_column_is_either_covered_or_said_not_to_be() -> None:
     assert {what.split()[0] for what in COVERED} | set(NOT_COVERED) | {"id"} == set(Row._fields)
 

@@ -51,25 +51,38 @@ class _Chunks:
         self.write = self.chunks.append
 
 
+class _Nothing:
+    """The file of a pickler whose pickle is not kept."""
+
+    __slots__ = ()
+    write = len
+
+
 def dumps_with_types(value: Any, protocol: int, buffer_callback: TakeBuffer | None) -> tuple[bytes, set[type]]:
     """The same bytes as `dumps`, and the types of the objects that are not of a built-in type.
 
     Functions and classes do not count: they are stored by name. Raises: as `dumps`.
     """
     file = _Chunks()
-    pickler = Pickler(file, protocol, buffer_callback=buffer_callback)
-    table = pickler.dispatch_table = _Types()
-    table.reduce = _REDUCE[protocol]
-    pickler.dump(value)
-    return b"".join(file.chunks), set(table)
+    types = _dump(value, protocol, buffer_callback, file)
+    return b"".join(file.chunks), types
 
 
 def types_in(value: Any) -> set[type] | None:
     """The types of the objects in a value that are not of a built-in type; None if pickle cannot store it."""
     try:
-        return dumps_with_types(value, 5, _drop)[1]
+        return _dump(value, 5, _drop, _Nothing())
     except Exception:  # a value of another codec
         return None
+
+
+def _dump(value: Any, protocol: int, buffer_callback: TakeBuffer | None, file: Any) -> set[type]:
+    """Writes the pickle to the file; returns the types of the objects in it. Raises: as `dumps`."""
+    pickler = Pickler(file, protocol, buffer_callback=buffer_callback)
+    table = pickler.dispatch_table = _Types()
+    table.reduce = _REDUCE[protocol]
+    pickler.dump(value)
+    return set(table)
 
 
 def _drop(buffer: Any) -> None:

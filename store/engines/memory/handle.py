@@ -117,6 +117,9 @@ class ThreadPlace:
     def committed(self) -> None:
         """Does nothing: memory needs no maintenance."""
 
+    def settle(self, timeout: float) -> None:
+        """Does nothing: there is no disk."""
+
     def release(self, savepoint: int) -> None:
         """Does nothing: the view contains the rows already."""
 

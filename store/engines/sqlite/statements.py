@@ -129,15 +129,21 @@ DATA_VERSION = "PRAGMA data_version"
 # The row of a name keeps its place (id) and `created`. PUT skips a row that is spilled or has expired: the first has
 # files to drop, the second counts as absent and must come back at the end. PUT_OVER follows once that is done. No
 # record is modified before it was created, even if the clock was set back since.
-PUT_OVER = f"""
-INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_REPLACE = """
 ON CONFLICT (namespace, name) DO UPDATE SET
     codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
     body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
     revision = revision + 1, modified = max(created, excluded.modified), expires = excluded.expires
 """
+_UNLESS_SPILLED = "WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 RESTORE = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # unchanged
-PUT = f"{PUT_OVER} WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
+PUT_OVER = f"{RESTORE} {_REPLACE}"
+PUT = f"{PUT_OVER} {_UNLESS_SPILLED}"
+# PUT for a row that was just packed: what each of these has is part of the statement, because to bind None takes
+# Python's module as long as to bind five numbers.
+_PUT_NEW = "INSERT INTO records ({}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, 1, ?, ?, {}) {} {}"
+PUT_LASTING = _PUT_NEW.format(_COLUMNS, "NULL", _REPLACE, _UNLESS_SPILLED)
+PUT_EXPIRING = _PUT_NEW.format(_COLUMNS, "?", _REPLACE, _UNLESS_SPILLED)
 
 DELETE = f"DELETE FROM records WHERE namespace = ? AND name = ? AND {_ALIVE}"
 DELETE_UNSPILLED = f"{DELETE} AND spill IS NULL"

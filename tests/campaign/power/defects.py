@@ -9,6 +9,7 @@ from typing import Any
 
 import store.engines.sqlite.care.backup as sqlite_backup
 import store.engines.sqlite.engine.opener as sqlite_opener
+import store.engines.sqlite.engine.synced_log as synced_log
 import store.engines.sqlite.spill.copying as spill_copying
 import store.engines.sqlite.spill.folder as spill
 import store.engines.sqlite.spill.writing as spill_writing
@@ -22,13 +23,14 @@ def nothing() -> None:
 
 
 def no_sync() -> None:
-    """SQLite syncs nothing."""
+    """SQLite syncs nothing, and the log is not synced either."""
+    too_little_sync()
     sqlite_opener.SYNCHRONOUS = dict.fromkeys(sqlite_opener.SYNCHRONOUS, "OFF")
 
 
 def too_little_sync() -> None:
     """A store with durability="full" syncs as one with "normal" does."""
-    sqlite_opener.SYNCHRONOUS = dict.fromkeys(sqlite_opener.SYNCHRONOUS, "NORMAL")
+    synced_log.SyncedLog.sync = lambda self: None  # type: ignore[method-assign]
 
 
 def unlinked_at_commit() -> None:

@@ -24,7 +24,7 @@ class Step:
     """One call on the store, which returns before the next is made.
 
     "set" and "delete" have one change, "update" and "transaction" several; "thread" is a "set" on a connection of its
-    own; "compact", "reopen", "backup" and "restore" have none, nor has "upgrade": the store is closed, and opened by the
+    own, "threads" and "processes" are such for each change, at the same time; "nothing", "compact", "reopen", "backup" and "restore" have none, nor has "upgrade": the store is closed, and opened by the
     release after this one. "to network", "from network": it is opened in that mode, or no more. "left folder": somebody was killed who had made the folder of
     large values, and nothing else yet. "killed backup": another process was, before it synced the first file.
     "opened backup": it was used as a store. "killed": another process is, in a "set", once so many `entries` of it are
@@ -53,12 +53,23 @@ class Plan:
         for step in self.steps:
             before, saved = state, state if step.kind == "backup" else saved
             state = saved if step.kind == "restore" else _changed(state, step)
-            found.append((before, state) if step.kind == "killed" else (state,))
+            if step.kind in ("threads", "processes"):
+                found.append(_between(before, step))
+            else:
+                found.append((before, state) if step.kind == "killed" else (state,))
         return found
 
     def upgrades(self) -> bool:
         """Whether the release after this one takes the store over."""
         return any(step.kind == "upgrade" for step in self.steps)
+
+
+def _between(state: State, step: Step) -> tuple[State, ...]:
+    """The states that changes may leave of which some were made, in any order."""
+    some = [state]
+    for change in step.changes:
+        some += [_changed(before, Step("set", (change,))) for before in some]
+    return tuple(some)
 
 
 def _changed(state: State, step: Step) -> State:
@@ -142,6 +153,16 @@ def batch(rng: Random) -> Plan:
         return Step("transaction", (*parts, draft.over(draft.small()), draft.gone()))
 
     return Plan(prepared, [draft.several("update", 12, draft.any), mixed(), draft.several("update", 6, draft.small), mixed()])
+
+
+def together(rng: Random) -> Plan:
+    """Threads and processes write at the same time, and share syncs; "nothing" begins once all have returned."""
+    draft = _Draft(rng)
+    prepared = [draft.put(draft.small()) for _ in range(2)]
+    steps = []
+    for kind in ("threads", "processes", "threads", "processes"):
+        steps += [draft.several(kind, 4, draft.small), Step("nothing"), draft.put(draft.small())]
+    return Plan(prepared, steps)
 
 
 def delete(rng: Random) -> Plan:
@@ -232,5 +253,5 @@ def backup(rng: Random) -> Plan:
 
 
 PLANS: dict[str, Callable[[Random], Plan]] = {
-    plan.__name__: plan for plan in (put, batch, delete, spill, compact, killed, network, migrate, upgrade, backup, restore)
+    plan.__name__: plan for plan in (put, batch, together, delete, spill, compact, killed, network, migrate, upgrade, backup, restore)
 }

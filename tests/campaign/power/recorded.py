@@ -113,6 +113,28 @@ class Program:
         thread.start()
         thread.join()
 
+    def threads(self, *changes: Change) -> None:
+        threads = [threading.Thread(target=self.set, args=(change,)) for change in changes]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def processes(self, *changes: Change) -> None:
+        children = [self.forked(change) for change in changes]
+        for child in children:
+            os.waitpid(child, 0)
+
+    def forked(self, change: Change) -> int:
+        child = os.fork()
+        if not child:
+            self.set(change)
+            os._exit(0)
+        return child
+
+    def nothing(self) -> None:
+        """All changes of the step before it have returned."""
+
     def killed(self, change: Change, entries: int) -> None:
         child = os.fork()
         if not child:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sqlite3
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -197,6 +199,47 @@ def test_many_values_of_one_statement_have_a_budget_each(path: Path) -> None:
         rows = [(number,) for number in range(20_000)]
         budget.begin(len(rows))
         conn.executemany("DELETE FROM t WHERE x = ?", rows)
+
+
+@pytest.fixture
+def sparse(tmp_path: Path) -> Callable[[int], str]:
+    """Makes a file of that size that takes no space."""
+
+    def make(size: int) -> str:
+        path = tmp_path / "sparse"
+        path.touch()
+        os.truncate(path, size)
+        return str(path)
+
+    return make
+
+
+def test_budget_of_a_large_database_takes_little_memory(sparse: Callable[[int], str]) -> None:
+    """On a terabyte a call for each 100,000 steps would be forty million calls."""
+    with closing(sqlite3.connect(":memory:")) as conn:
+        budget = Budget(sparse(10**12))
+        tracemalloc.start()
+        try:
+            budget.watch(conn)
+            budget.begin(50_000)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 100_000
+
+
+def test_budget_of_a_large_database_is_in_proportion(
+    sparse: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four million steps for a megabyte, whether the handler is called 1,000 times or more often."""
+    monkeypatch.setattr(step_budget, "STEPS", 100)
+    monkeypatch.setattr(step_budget, "LEAST_CALLS", 1)
+    counting = "WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c WHERE x < ?) SELECT count(*) FROM c"
+    with closing(sqlite3.connect(":memory:")) as conn:
+        watched(conn, sparse(1_000_000))
+        assert conn.execute(counting, (100_000,)).fetchone() == (100_000,)  # some 15 steps for each
+        with pytest.raises(sqlite3.OperationalError, match="interrupted"):
+            conn.execute(counting, (1_000_000,)).fetchone()
 
 
 def test_statement_that_never_ends_is_interrupted(path: Path) -> None:

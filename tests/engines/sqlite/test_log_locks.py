@@ -158,6 +158,35 @@ def test_name_that_changes_in_a_settled_folder(
     assert (it.unchanged(), it.is_kept(), it.check(it.begin())) == (None, False, False)
 
 
+def test_check_after_a_write_stands_for_the_one_before_the_next(
+    names: tuple[LogFiles, list[float]], path: Path
+) -> None:
+    it, now = names
+    settle(it, now)
+    assert it.is_undisturbed()
+    Path(f"{path}-wal").unlink()
+    assert it.unchanged_lately() is not None
+    now[0] += 2 * log_files.RECENT_SECONDS
+    assert it.unchanged_lately() is None
+
+
+def test_folder_that_was_found_changed_is_looked_at_again(names: tuple[LogFiles, list[float]], path: Path) -> None:
+    it, now = names
+    settle(it, now)
+    assert it.is_undisturbed()
+    Path(f"{path}-wal").unlink()
+    assert (it.is_undisturbed(), it.unchanged_lately()) == (False, None)
+
+
+def test_folder_that_settled_again_is_looked_at(names: tuple[LogFiles, list[float]], path: Path) -> None:
+    it, now = names
+    settle(it, now)
+    assert it.is_undisturbed()
+    path.with_name("another").touch()
+    assert it.check(it.begin())  # which finds the folder changed, so that it must settle
+    assert it.unchanged_lately() is None
+
+
 @pytest.mark.parametrize("settled", [True, False])
 def test_other_names_may_change(names: tuple[LogFiles, list[float]], path: Path, settled: bool) -> None:
     it, now = names

@@ -16,6 +16,7 @@ from store.errors import StorageError
 from store.system.file_status import size_of
 
 LOG_FRAMES = 3000  # pages in the log from which it is worth folding in; SQLite's own 1000 cost 3 us more for each set
+LOOKS = 60  # at the length of the log, while this process writes as many pages as make a checkpoint worth it
 LEAST_FRAMES = 25  # pages; a checkpoint of fewer, those of a few commits, would cost more than it saves
 LOG_SHARE = 8  # of the free disk space; the log gets no more than an eighth of it
 PAGE_BYTES = 4096
@@ -42,16 +43,20 @@ class Checkpoints:
         self._garbage = garbage
         self._dropped = 0  # bytes of files that become unused once the log is folded in
         self._written = 0  # pages, as this process counts them without an index
+        self._next = 0  # pages that are written when the index is asked next
         self._folded = 0  # frames that were in the log at the last one
         self._room = self._frames_with_room()
 
-    def wrote(self, rows: int, size: int) -> None:
-        """Count the rows and bytes that were written to the log."""
+    def wrote(self, rows: int, size: int) -> bool:
+        """Count the rows and bytes that were written to the log; returns whether to ask if a checkpoint is due."""
         self._written += rows + size // PAGE_BYTES
+        return self._written >= self._next
 
     def dropped(self, size: int) -> None:
         """Count the bytes of spill files that wait for a checkpoint to be removed."""
         self._dropped += size
+        if self._dropped >= DROPPED_BYTES:
+            self._next = 0
 
     def has_unfolded(self) -> bool:
         """Whether this process has written to the log since it last folded it in."""
@@ -59,18 +64,22 @@ class Checkpoints:
 
     def is_due(self) -> bool:
         """Whether the log has grown enough since the last checkpoint, or enough dropped files wait for one."""
+        if self._written < self._next:
+            return False
         if self._dropped >= DROPPED_BYTES:
             return True
+        most = min(LOG_FRAMES, self._room)
+        self._next = self._written + most // LOOKS
         frames = self._frames()
         if frames is None:
-            return self._written >= min(LOG_FRAMES, self._room)
+            return self._written >= most
         if frames < self._folded:  # the log was begun anew
             self._folded = 0
-        return frames - self._folded >= min(LOG_FRAMES, self._room)
+        return frames - self._folded >= most
 
     def run(self, conn: sqlite3.Connection, mode: str | None, files: int) -> tuple[int, int]:
         """Fold in as much as possible; a failure is kept for `stats`. Returns removed spill files and their bytes."""
-        self._written = self._dropped = 0
+        self._written = self._next = self._dropped = 0
         self._folded = self._frames() or 0
         try:
             mode = mode or ("TRUNCATE" if self.log_bytes() > FORCED_BYTES else "PASSIVE")

@@ -15,6 +15,7 @@ from weakref import ref
 from store.engines.sqlite.engine import shared_database
 from store.engines.sqlite.engine.log_files import Inode, LogFiles
 from store.engines.sqlite.engine.shared_database import Member, SharedDatabase
+from store.engines.sqlite.engine.synced_log import SyncedLog
 from store.engines.sqlite.engine.usability import Usability, moved
 from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.network import check_no_log
@@ -54,6 +55,10 @@ class DatabaseFile:
             with _locking(self.path):
                 self._shared.opened()
 
+    def log_to_sync(self) -> SyncedLog | None:
+        """The log, to be synced after commits; None: SQLite must sync it. `opening` is held."""
+        return None if self._logs is None else self._logs.to_sync()
+
     def leave(self, conn: sqlite3.Connection | None) -> None:
         """Close a connection; None if it could not be opened."""
         if self._shared is not None:
@@ -76,9 +81,12 @@ class DatabaseFile:
     def check_log(self) -> None:
         """Check after each commit. Raises: StorageError: no other process reads that log. OutcomeUnknown."""
         logs = self._logs
-        if logs is not None and not logs.is_kept():
+        if logs is None or logs.is_undisturbed():
+            return
+        if not logs.is_kept():
             self.lose_log(NO_WAIT)
             raise self._usability.failed()
+        self._check_database()
 
     def lose_log(self, seconds: float) -> StorageError | None:
         """Close all connections of this process after the log was replaced, so that it can open the file again.
@@ -102,9 +110,9 @@ class DatabaseFile:
         except StorageError:
             return False
 
-    def unchanged(self) -> int | None:
-        """The folder's time of change, if `check_in_place` would find no problem; else None."""
-        return None if self._logs is None else self._logs.unchanged()
+    def unchanged_lately(self) -> int | None:
+        """The folder's time of change, if `check_in_place` would have found no problem a moment ago; else None."""
+        return None if self._logs is None else self._logs.unchanged_lately()
 
     def has_new_log(self) -> bool:
         """Whether there is a log beside a database that had none when its connections were opened."""

@@ -163,9 +163,10 @@ class Engine:
         outer = connection.operation
         try:
             connection.operation = sys._getframe()
-            if connection.live_transaction() is None:
-                return self._write_alone(connection, statement, params, touched, size, timeout)
-            connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
+            if connection.transaction is None or not connection.is_plainly_inside():
+                if connection.live_transaction() is None:
+                    return self._write_alone(connection, statement, params, touched, size, timeout)
+                connection.check_open(is_inside=True)  # otherwise the statement would be its own transaction
             assert connection.work is not None
             connection.work.touch(touched)
             self.checkpoints.wrote(1, size)
@@ -191,15 +192,18 @@ class Engine:
             commit = self.coherence.begin(touched)
             if commit is not None:
                 self.coherence.announce(commit)
-            changed = connection.run(statement, params, row_count, timeout)
+            fetch = connection.count_and_note if self.opener.durability == "full" else row_count
+            changed = connection.run(statement, params, fetch, timeout)
             self.file.check_log()
             if commit is not None and not self.coherence.end(commit, changed=changed > 0):
                 commit = None
-            self.checkpoints.wrote(1, size)
-            self.writer.committed(connection)
-            return changed, commit
+            if self.checkpoints.wrote(1, size):
+                self.writer.committed(connection)
         finally:
             self.writer.give(hold)
+        if connection.unsynced is not None:
+            connection.settle(timeout)
+        return changed, commit
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]], touched: Touched, size: int) -> int:
         """Run a statement for each row, in the open transaction; returns how many rows changed."""
@@ -319,7 +323,7 @@ class Engine:
             with suppress(StoreError):  # which it raises because the database was replaced
                 self.writer.take(Hold(), self.connection(), 0.0)
         failure = self._lost_log()
-        self.usability.is_closed = True
+        self.usability.close()
         self.pool.close()
         wal_index.release_unused()
         self.opener.close()
@@ -344,7 +348,7 @@ class Engine:
 
     def fail(self, error: str) -> None:
         """Make every use raise this error from now on."""
-        self.usability.failure = error
+        self.usability.fail(error)
 
     def close_connections(self, seconds: float) -> None:
         """Close all connections, waiting for so long; one in a longer statement is closed after it."""
@@ -365,7 +369,8 @@ class Engine:
         """In a forked child: start anew. Returns the connections that were in use, which must stay referenced."""
         in_use = self.pool.renew()
         self.file.forget()
-        self.usability.is_forked = self.usability.is_forked or bool(in_use)
+        if in_use:
+            self.usability.fork()
         self.named_locks.forget()
         self.coherence.renew()
         self.spill.renew()

@@ -40,16 +40,19 @@ class Opener:
             conn = None
             try:
                 conn = self._connect()
-                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS[self.durability]}")
                 self._check_identity(conn)
                 connection.logged = conn.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
                 self._check_journal(connection.logged)
                 if connection.logged:
                     regroup(self._file.path, ("-wal", "-shm"))
                     self._file.opened()
+                log = self._file.log_to_sync() if connection.logged and self.durability == "full" else None
+                level = self.durability if log is None else "normal"  # then `Writer.sync` syncs it
+                conn.execute(f"PRAGMA synchronous = {SYNCHRONOUS[level]}")
             except BaseException:
                 self._file.leave(conn)
                 raise
+            connection.log = log
             connection.conn = conn  # set here, so that no other connection is taken for the last one
             return conn
 

@@ -12,11 +12,25 @@ class Usability:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.has_ended = False
+        """Whether any of the following is set."""
         self.is_closed = False
         self.is_forked = False
         """This process was forked while a connection to the file was in use, and must not touch it."""
         self.failure = ""
         """Why the engine cannot be used any more."""
+
+    def close(self) -> None:
+        """The engine was closed."""
+        self.has_ended = self.is_closed = True
+
+    def fork(self) -> None:
+        """This process was forked while the file was in use."""
+        self.has_ended = self.is_forked = True
+
+    def fail(self, error: str) -> None:
+        """Every use raises this error from now on."""
+        self.failure, self.has_ended = error, True
 
     def check(self) -> None:
         """Raises: StoreError: this process was forked while the file was in use. StoreClosed. StorageError."""

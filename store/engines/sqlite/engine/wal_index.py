@@ -26,6 +26,7 @@ from store.system import range_locks
 from store.system.descriptors import READ
 
 _FRAMES = struct.Struct("=16xI")  # mxFrame, the last valid frame of the log
+_SUMS = struct.Struct("=24x2I")  # aFrameCksum, the checksum of that frame
 _SALTS = slice(32, 40)  # of the log; when it is begun anew, the first grows by one and the second is random
 _FIRST_SALT = struct.Struct(">32xI")
 STATE = slice(24, 40)
@@ -279,6 +280,15 @@ def frames_in(index: mmap.mmap) -> int | None:
         return int(_FRAMES.unpack_from(index)[0])
     except ValueError:
         return None
+
+
+def end_of(index: mmap.mmap) -> tuple[int, tuple[int, int]] | None:
+    """How many frames the log has, and the checksum of the last one; None: as `header_of`."""
+    try:
+        header = index[HEADER]
+    except ValueError:
+        return None
+    return int(_FRAMES.unpack_from(header)[0]), _SUMS.unpack_from(header)
 
 
 def salts_of(index: mmap.mmap) -> tuple[bytes, int]:

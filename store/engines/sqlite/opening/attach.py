@@ -206,7 +206,7 @@ def _after_fork_in_child() -> None:
             _forked_files.add(engine.inode)
     for engine in engines:  # SQLite's table of locks is one for all connections to a file
         if engine.inode in _forked_files:
-            engine.usability.is_forked = True
+            engine.usability.fork()
 
 
 def _every_engine() -> list[Engine]:

@@ -95,6 +95,18 @@ def is_sound(log: Log, frame: Frame, size: int) -> bool:
     return frame.current and len(content) == 8 + size and _sums(content, frame.before, order) == frame.sums
 
 
+def sound_length(descriptor: int, count: int, sums: tuple[int, int]) -> int | None:
+    """The bytes of a log with so many frames, the last with that checksum; None: not all of its frames are sound."""
+    if not count:  # everything is in the database, and the log begins anew
+        return 0
+    log = LogFile(descriptor)
+    size = page_size(log)
+    frames = frames_of(log, size)[:count] if size else []
+    if len(frames) < count or frames[-1].sums != sums or not header_holds(log):
+        return None
+    return LOG_HEADER + count * (FRAME_HEADER + size) if all(is_sound(log, each, size) for each in frames) else None
+
+
 def page_size(log: Log) -> int:
     """The page size in a log's header; 0 if it has none."""
     header = log[:LOG_HEADER]
