@@ -9,6 +9,7 @@ from sys import getsizeof
 from typing import Any
 
 from store.engines.capabilities import Commit
+from store.errors import RecordError
 from store.rows.row import Row, Sealed
 
 ENTRY_BYTES = 400  # about what an entry takes beside its body
@@ -67,8 +68,8 @@ def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> 
 
 def entry_of(row: Row, decode: Decode, mark: int) -> Entry:
     """The entry of a row that was just written; a number is decoded, since the next read may come soon."""
-    if row.type in _NUMBERS:
-        with suppress(Exception):  # the program may have a codec of its own; the next read raises
+    if row.codec == "pickle" and row.type in _NUMBERS:  # a codec of the program's own may do anything
+        with suppress(RecordError):  # the next read raises it
             return entry_of_value(row, decode(row.body), decode, mark)
     return decode, row.body, row.expires, len(row.body), mark
 
