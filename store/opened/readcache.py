@@ -256,9 +256,10 @@ class ReadCache:
             written[-1].add(rows)
             return
         with self._lock:
-            if commit.after is not None or len(written) >= WAITING:
+            is_done = commit.after is not None
+            if written and (is_done or len(written) >= WAITING):
                 self._keep_written()
-            if commit.after is not None:
+            if is_done:
                 self._keep(commit, rows, decoder)
                 return
             while sum(each.size for each in written) > self.limit:
@@ -284,7 +285,8 @@ class ReadCache:
         if tag != commit.after:
             for namespace, name in commit.touched or ():
                 if namespace == self._namespace:
-                    entries.forget(name)
+                    if name in entries:
+                        entries.forget(name)
                     entries.count = None
         for row in rows:
             decode = decoder(row) if row.spill is None and row.namespace == self._namespace else None
