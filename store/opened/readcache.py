@@ -28,6 +28,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence, Commit, Gap
@@ -36,8 +37,10 @@ from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written,
 from store.opened.sentinels import MISSING
 from store.rows.row import Row, Sealed
 
-WAITING = 50  # transactions whose rows wait for the next read; it takes a microsecond for each row
+WAITING = 50  # transactions whose rows wait for the next read; a program that reads nothing spends no time on others
 TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
+
+_size_of = attrgetter("size")
 
 
 class _Incoherent:
@@ -256,13 +259,12 @@ class ReadCache:
             written[-1].add(rows)
             return
         with self._lock:
-            is_done = commit.after is not None
-            if written and (is_done or len(written) >= WAITING):
-                self._keep_written()
-            if is_done:
+            if commit.after is not None:
+                if written:
+                    self._keep_written()
                 self._keep(commit, rows, decoder)
                 return
-            while sum(each.size for each in written) > self.limit:
+            while len(written) >= WAITING or sum(map(_size_of, written)) > self.limit:
                 written.popleft()
             written.append(Written(commit, decoder, self.limit))
             written[-1].add(rows)

@@ -80,9 +80,8 @@ class Ring:
         """
         number, salts = counters_of(before)
         start = START + (number + 1) % SLOTS * SLOT_BYTES
-        is_alone = touched is not None and (
-            (salts != 0 and counters_of(after) == (number + 1, salts)) or is_next(before, after)  # the usual case first
-        )
+        is_usual = salts != 0 and counters_of(after) == (number + 1, salts)
+        is_alone = touched is not None and (is_usual or is_next(before, after))
         if touched is None or not is_alone or len(touched) > NAMES or not salts:  # 0: every database without a log
             self._buffer[start : start + _HEAD_BYTES] = _NOTHING
             return is_alone
