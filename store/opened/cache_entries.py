@@ -67,14 +67,15 @@ def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> 
 def entry_of(row: Row, decoder: Decoder, mark: int) -> Entry | None:
     """The entry of a row that was just written; None: it is not kept.
 
-    A number is decoded, since the next read may come soon. The codec may be unknown here or fail: then the next read
-    of the record raises, and neither the write nor the read of another record.
+    A number is decoded, since the next read may come soon, unless by a codec of the program, which may do anything.
+    A codec may be unknown here, or fail: then the next read of the record raises, and neither the write nor the read
+    of another record.
     """
     try:
         decode = decoder(row) if row.spill is None else None
         if decode is None:
             return None
-        if row.type in _NUMBERS:
+        if row.codec == "pickle" and row.type in _NUMBERS:
             return entry_of_value(row, decode(row.body), decode, mark)
     except Exception:
         return None

@@ -28,6 +28,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 from store.engines.capabilities import HEADER, LOOK_SECONDS, Coherence, Commit, Gap
@@ -36,8 +37,10 @@ from store.opened.cache_entries import Decode, Decoder, Entries, Entry, Written,
 from store.opened.sentinels import MISSING
 from store.rows.row import Row, Sealed
 
-WAITING = 50  # transactions whose rows wait for the next read; it takes a microsecond for each row
+WAITING = 50  # transactions whose rows wait for the next read; a program that reads nothing spends no time on others
 TRIES = 1000  # looks past a commit that is not described; they cost about as much as an empty cache does
+
+_size_of = attrgetter("size")
 
 
 class _Incoherent:
@@ -256,23 +259,20 @@ class ReadCache:
             written[-1].add(rows)
             return
         with self._lock:
-            if commit.after is not None or len(written) >= WAITING:
-                self._keep_written(is_writing=commit.after is None)
             if commit.after is not None:
+                if written:
+                    self._keep_written()
                 self._keep(commit, rows, decoder)
                 return
-            while sum(each.size for each in written) > self.limit:
+            while len(written) >= WAITING or sum(map(_size_of, written)) > self.limit:
                 written.popleft()
             written.append(Written(commit, decoder, self.limit))
             written[-1].add(rows)
 
-    def _keep_written(self, *, is_writing: bool = False) -> None:
-        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock.
-
-        `is_writing`: the caller holds the writer's lock, so each commit that has rows here is over.
-        """
+    def _keep_written(self) -> None:
+        """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock."""
         written = self._written
-        while written and (is_writing or written[0].commit.after is not None or self._writer.holder is None):
+        while written and (written[0].commit.after is not None or self._writer.holder is None):
             try:
                 first = written.popleft()
             except IndexError:  # a signal handler came in between, and kept the last one
@@ -290,7 +290,8 @@ class ReadCache:
         if tag != commit.after:
             for namespace, name in commit.touched or ():
                 if namespace == self._namespace:
-                    entries.forget(name)
+                    if name in entries:
+                        entries.forget(name)
                     entries.count = None
         for row in rows:
             entry = entry_of(row, decoder, self._mark(row.name)) if row.namespace == self._namespace else None

@@ -15,7 +15,7 @@ from store.codecs.auto import Auto
 from store.codecs.contract import Codec
 from store.codecs.refusals import undecodable
 from store.codecs.registry import codecs as registered
-from store.errors import RecordError, StoreError, Untrusted
+from store.errors import CodecUnavailable, RecordError, StoreError, Untrusted
 from store.rows.row import Row, Sealed
 from store.trust.keys.key import UNKEYED
 from store.trust.seal import Sealer, Verdict
@@ -71,12 +71,15 @@ class Unpacker:
             raise self._about(exc, row) from _cause_of(exc)
 
     def decoder_of_own(self, row: Row) -> Decode | None:
-        """The decoder that `unpacked` returns, for a row that was just packed; None: no key sealed it."""
+        """The decoder that `unpacked` returns, for a row of ours; None: it has no seal, or there is none."""
         if row.seal.startswith(UNKEYED):
             return None
         if row.codec == self._usual.name and row.protocol in self._usual.protocols:
             return self._usual_decode
-        return self._full(self.codecs.of(row))
+        try:
+            return self._full(self.codecs.of(row))
+        except (RecordError, CodecUnavailable):  # a record of a newer release: it is written all the same
+            return None
 
     def body_of(self, row: Row) -> bytes:
         """The encoded value without its separate buffers. Raises: Corrupt, StorageError."""

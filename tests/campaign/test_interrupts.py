@@ -84,5 +84,9 @@ def test_leak_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if os.getpid() == parent:
             close(self)
 
-    found = found_by(tmp_path, "get large", lambda: monkeypatch.setattr(Descriptor, "close", forgetful), monkeypatch)
+    def leak() -> None:
+        monkeypatch.setattr(Descriptor, "close", forgetful)
+        monkeypatch.setattr(Descriptor, "__del__", lambda self: None)
+
+    found = found_by(tmp_path, "get large", leak, monkeypatch)
     assert "left open" in found[0] and "-spill" in found[0]

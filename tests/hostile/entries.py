@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import victims
+from peak import peak_bytes
 
 from store import Store
 from store.codecs.pickle import PickleCodec
@@ -94,8 +95,9 @@ def main() -> None:
     except StoreError as exc:
         outcome = type(exc).__name__
     spent = resource.getrusage(who)
+    most = spent.ru_maxrss * 1024 if way == "command" else peak_bytes()
     seconds = spent.ru_utime + spent.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"outcome": outcome, "seconds": seconds, "megabytes": spent.ru_maxrss / 1000}))
+    print(json.dumps({"outcome": outcome, "seconds": seconds, "megabytes": most / 1_000_000}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from peak import peak_bytes
+
 from store import Store
 from store.care import backup as backups
 from store.care.inspect import foreign_records
@@ -58,7 +60,7 @@ def main(path: Path, megabytes: int) -> None:
         said = {name: say(tool) for name, tool in tools(path, s).items()}
     said["recover"] = say(lambda: recover(path, path.with_name("recovered.db")).lost)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"said": said, "seconds": usage.ru_utime + usage.ru_stime, "megabytes": usage.ru_maxrss >> 10}))
+    print(json.dumps({"said": said, "seconds": usage.ru_utime + usage.ru_stime, "megabytes": peak_bytes() >> 20}))
 
 
 if __name__ == "__main__":

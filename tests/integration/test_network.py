@@ -218,7 +218,7 @@ class TestAgreement:
         assert os.path.getsize(f"{path}-wal")
         with Store[Any](path) as s:
             assert s["a"] == 1
-        assert beside(path) == {"", "-journal", "-network", ".lock", "-shm"} - ({"-shm"} - beside(path))
+        assert beside(path) == {"", "-journal", "-network", ".lock", ".changes", "-shm"} - ({"-shm"} - beside(path))
 
     @pytest.mark.parametrize("mode", ["c", "r"])
     def test_is_refused_while_somebody_has_a_wal(
@@ -276,7 +276,7 @@ def test_reader_of_a_closed_wal_reads_a_copy(path: Path, monkeypatch: pytest.Mon
     with Store[Any](path, mode="r") as s:
         assert dict(s) == {"a": 1}
     assert path.read_bytes() == before
-    assert beside(path) == {"", ".lock"}
+    assert beside(path) == {"", ".lock", ".changes"}
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")

@@ -36,8 +36,8 @@ CALLS = {
     "in, cached": (6, 3),
     "in, from disk": (11, 11),
     "set": (84, 65),
-    "set in a transaction": (27.2, 29.8),
-    "update": (8.3, 20.2),
+    "set in a transaction": (28, 30.8),
+    "update": (9.3, 21.2),
     "items, from disk": (4.3, 19.3),
 }
 # The same for system calls, but those for memory.

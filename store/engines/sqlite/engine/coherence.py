@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from mmap import mmap
 from weakref import WeakValueDictionary
 
-from store.engines.capabilities import CachedReads, Gap
+from store.engines.capabilities import HEADER, CachedReads, Gap
 from store.engines.sqlite.engine.ring import Ring, marker, space_of
 from store.engines.sqlite.engine.ring_file import ring_of
-from store.engines.sqlite.engine.wal_index import header_of, index_of, opening
+from store.engines.sqlite.engine.wal_index import index_of, opening
 from store.system.locking import WriterLock
 
 Touched = Sequence[tuple[str, str]] | None
@@ -87,8 +87,10 @@ class SqliteCoherence:
         index = self.mapped
         if index is None:
             index = self.index()
-        before = None if index is None else header_of(index)
-        return None if before is None else Commit(before, touched)
+        try:
+            return None if index is None else Commit(index[HEADER], touched)
+        except ValueError:  # another thread closed the map, with the last connection
+            return None
 
     def announce(self, commit: Commit) -> None:
         """Tell all processes that this commit comes now."""
@@ -103,12 +105,15 @@ class SqliteCoherence:
         changed nothing commits nothing: then any change is another process's.
         """
         index, ring = self.mapped, self._ring
-        after = None if index is None else header_of(index)
-        touched = commit.touched if changed else None
-        if ring is None or after is None or not ring.confirm(commit.before, after, touched):
+        if index is None or ring is None:
             return False
-        commit.after = after
-        return True
+        try:
+            after = index[HEADER]
+        except ValueError:  # as above
+            return False
+        if ring.confirm(commit.before, after, commit.touched if changed else None):
+            commit.after = after
+        return commit.after is not None
 
     def between(self, before: bytes, after: bytes) -> list[int] | Gap:
         ring = self._ring

@@ -80,15 +80,16 @@ class Ring:
         """
         number, salts = counters_of(before)
         start = START + (number + 1) % SLOTS * SLOT_BYTES
-        first = start + _HEAD_BYTES
-        is_alone = touched is not None and is_next(before, after)
+        is_usual = salts != 0 and counters_of(after) == (number + 1, salts)
+        is_alone = touched is not None and (is_usual or is_next(before, after))
         if touched is None or not is_alone or len(touched) > NAMES or not salts:  # 0: every database without a log
-            self._buffer[start:first] = _NOTHING
+            self._buffer[start : start + _HEAD_BYTES] = _NOTHING
             return is_alone
-        marks = [(self._markers.get(namespace) or self._marker(namespace))(name) for namespace, name in touched]
+        marks = []
+        for namespace, name in touched:
+            marks.append((self._markers.get(namespace) or self._marker(namespace))(name))
         body = _BODIES[len(marks)].pack(before[STATE], after[STATE], *marks)
-        self._buffer[first : first + len(body)] = body
-        self._buffer[start:first] = _HEAD.pack(crc32(body), len(marks))  # last, so that it describes what is there
+        self._buffer[start : start + _HEAD_BYTES + len(body)] = _HEAD.pack(crc32(body), len(marks)) + body
         return True
 
     def between(self, before: bytes, after: bytes) -> list[int] | Gap:
