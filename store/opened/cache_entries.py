@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from sys import getsizeof
 from typing import Any
 
 from store.engines.capabilities import Commit
-from store.errors import RecordError
 from store.rows.row import Row, Sealed
 
-ENTRY_BYTES = 400  # about what an entry takes beside its body
+ENTRY_BYTES = 400  # about what an entry takes beside its body and its name
 SCALARS = frozenset({int, float, complex, bool, str, bytes, type(None)})
 _TOGETHER = 20  # rows of one commit that are let go together
 _NUMBERS = frozenset({"int", "float", "bool", "NoneType"})  # `Row.type` of what is decoded as fast as it is kept
@@ -62,16 +60,26 @@ class Entries(dict[str, Entry]):
 def entry_of_value(row: Row | Sealed, value: Any, decode: Decode, mark: int) -> Entry:
     """The entry of a row that was decoded to that value."""
     if type(value) in SCALARS:
-        return None, value, row.expires, max(len(row.body), getsizeof(value)), mark
-    return decode, row.body, row.expires, len(row.body), mark
+        return None, value, row.expires, max(len(row.body), getsizeof(value)) + len(row.name), mark
+    return decode, row.body, row.expires, len(row.body) + len(row.name), mark
 
 
-def entry_of(row: Row, decode: Decode, mark: int) -> Entry:
-    """The entry of a row that was just written; a number is decoded, since the next read may come soon."""
-    if row.codec == "pickle" and row.type in _NUMBERS:  # a codec of the program's own may do anything
-        with suppress(RecordError):  # the next read raises it
+def entry_of(row: Row, decoder: Decoder, mark: int) -> Entry | None:
+    """The entry of a row that was just written; None: it is not kept.
+
+    A number is decoded, since the next read may come soon, unless by a codec of the program, which may do anything.
+    A codec may be unknown here, or fail: then the next read of the record raises, and neither the write nor the read
+    of another record.
+    """
+    try:
+        decode = decoder(row) if row.spill is None else None
+        if decode is None:
+            return None
+        if row.codec == "pickle" and row.type in _NUMBERS:
             return entry_of_value(row, decode(row.body), decode, mark)
-    return decode, row.body, row.expires, len(row.body), mark
+    except Exception:
+        return None
+    return decode, row.body, row.expires, len(row.body) + len(row.name), mark
 
 
 class Written:
@@ -92,7 +100,7 @@ class Written:
             return
         size = ENTRY_BYTES * len(rows)
         for row in rows:
-            size += len(row.body)
+            size += len(row.body) + len(row.name)
         self._batches.append((len(self.commit.touched or ()), rows, size))
         self.size += size
         while self.size > self._limit:

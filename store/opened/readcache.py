@@ -273,7 +273,10 @@ class ReadCache:
         """Keeps the rows of commits that are done, and forgets those that were undone. Under the lock."""
         written = self._written
         while written and (written[0].commit.after is not None or self._writer.holder is None):
-            first = written.popleft()
+            try:
+                first = written.popleft()
+            except IndexError:  # a signal handler came in between, and kept the last one
+                return
             if first.commit.after is not None:
                 self._keep(first.commit, first.last(), first.decoder)
 
@@ -291,9 +294,11 @@ class ReadCache:
                         entries.forget(name)
                     entries.count = None
         for row in rows:
-            decode = decoder(row) if row.spill is None and row.namespace == self._namespace else None
-            if decode is not None:
-                entries.add(row.name, entry_of(row, decode, self._mark(row.name)), self.limit)
+            entry = entry_of(row, decoder, self._mark(row.name)) if row.namespace == self._namespace else None
+            if entry is not None:
+                entries.add(row.name, entry, self.limit)
+            else:  # a row of the same name may come before it
+                entries.forget(row.name)
         if self._state is taken:
             self._state, self._tries = (index, commit.after, entries), 0
 

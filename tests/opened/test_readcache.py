@@ -240,6 +240,17 @@ def test_size_is_bounded(path, clock):
         assert len(s.opened.cache._state[2]) >= 20
 
 
+def test_long_names_count(path, clock):
+    limit = 20 * (ENTRY_BYTES + 1000)
+    names = [f"{number:01000}" for number in range(100)]
+    with Store(path, clock=clock, cache_bytes=limit) as s:
+        for write in (lambda: [s.__setitem__(name, 1) for name in names], lambda: s.update({name: [1] for name in names})):
+            write()
+            for name in names:
+                s[name]
+                assert len(s.opened.cache._state[2]) <= 20
+
+
 def test_scalar_counts_as_what_it_takes(s):
     s["wide"] = "x" * 10_000 + "\N{CAT}"  # 4 bytes for each character, of which the pickle takes 1
     write_beside(s, "a", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from interleave import in_thread, is_cached, stored, write_beside
 
 from store import Store
+from store.errors import CodecUnavailable
 from store.opened.cache_entries import ENTRY_BYTES
 from store.opened.readcache import WAITING
 
@@ -146,6 +148,7 @@ OTHERS: dict[str, Callable[[Store], Any]] = {
     "cleared": _set_and_clear,
     "by another handle": _by_another_handle,
     "with files": _set_a_large_one,
+    "with files in one update": lambda s: s.update([("a", "small"), ("b", 1), ("a", b"x" * 2_000_000)]),
     "left open": _leave_it_open,
     "another program after it": lambda s: [_transaction(s), write_beside(s, "a", "another's")],
 }
@@ -216,7 +219,45 @@ def test_codec_that_cannot_decode_a_number_fails_the_read_of_that_record_alone(s
     assert s["a"] == 1
 
 
+def test_codec_that_is_unknown_here_fails_the_read_of_that_record_alone(s, path):
+    with Store(path, codec=Named("unknown")) as other:
+        other["x"] = 7
+    s["a"]
+    s.touch("x", ttl=9)
+    assert s["a"] == ["old"]
+    s.touch("x", ttl=9)
+    s["a"] = 1  # keeps the rows that wait
+    assert s["a"] == 1
+    with pytest.raises(CodecUnavailable):
+        s["x"]
+
+
+class _Interrupted(deque[Any]):
+    """Waiting rows; before the first are taken a signal handler reads, which keeps them."""
+
+    handler: Callable[[], Any] | None = None
+
+    def popleft(self) -> Any:
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler()
+        return super().popleft()
+
+
+def test_signal_handler_that_keeps_the_rows_first(s):
+    _transaction(s)
+    waiting = s.opened.cache._written = _Interrupted(s.opened.cache._written)
+    waiting.handler = lambda: s["a"]
+    assert (s["a"], s["b"], s["c"]) == (["new"], 1, ["new"])
+
+
 # -- how much
+
+
+def test_rows_of_transactions_that_were_rolled_back_do_not_pile_up(s):
+    for _ in range(3 * WAITING):
+        _undo(s)
+    assert len(s.opened.cache._written) <= WAITING
 
 
 def test_rows_that_wait_for_the_commit_are_bounded(path, clock):
@@ -226,7 +267,7 @@ def test_rows_that_wait_for_the_commit_are_bounded(path, clock):
             s[str(number)] = [bytes(900)]
             [written] = s.opened.cache._written
             held = sum(
-                ENTRY_BYTES * len(rows) + sum(len(row.body) for row in rows) for _, rows, _ in written._batches
+                ENTRY_BYTES + len(row.name) + len(row.body) for _, rows, _ in written._batches for row in rows
             )
             assert written.size == held <= limit
         assert len(written._batches) >= 20
