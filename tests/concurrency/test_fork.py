@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
+import threading
 import warnings
 from contextlib import closing
 
 from forking import WRITE, outcome, write
 
 from store import Store
+from store.engines.sqlite.engine import synced_log
 
 # -- idle
 
@@ -43,6 +45,33 @@ def test_child_inherits_no_descriptor_of_the_store(path, forked):
 
         assert forked(inherited).result() == []
         s["a"] = 2
+
+
+def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkeypatch):
+    waits, goes_on, plain = threading.Event(), threading.Event(), synced_log.sync_data
+
+    def sync(descriptor: int) -> None:
+        waits.set()
+        assert goes_on.wait(60)
+        plain(descriptor)
+
+    def inherited() -> list[str]:
+        found = [
+            os.readlink(f"/proc/self/fd/{entry.name}") for entry in os.scandir("/proc/self/fd") if entry.is_symlink()
+        ]
+        return [name for name in found if "-wal" in name]
+
+    with Store(path, durability="full") as s:
+        s["a"] = 1
+        monkeypatch.setattr(synced_log, "sync_data", sync)
+        thread = threading.Thread(target=s.__setitem__, args=("b", 2))
+        thread.start()
+        assert waits.wait(60)
+        child = forked(inherited)
+        goes_on.set()
+        thread.join()
+        assert child.result() == []
+        assert dict(s) == {"a": 1, "b": 2}
 
 
 def test_both_sides_count_together(path, forked):

@@ -14,8 +14,8 @@ import pytest
 from store import Store
 from store.engines.contract import Fields
 from store.engines.sqlite import reading
-from store.engines.sqlite.engine import log_files
-from store.errors import Corrupt, StorageError, StoreError
+from store.engines.sqlite.engine import database_file, log_files
+from store.errors import Corrupt, OutcomeUnknown, StorageError, StoreError
 
 TIMEOUT = 60.0  # seconds
 
@@ -243,6 +243,33 @@ def test_database_taken_away_between_two_writes(path, tmp_path, monkeypatch, how
     if how == "replaced":
         with Store(path) as s:
             assert dict(s) == {"a": "other"}
+
+
+@pytest.mark.parametrize("write", ["set", "update", "transaction", "delete"])
+def test_log_taken_away_just_after_a_commit(path, monkeypatch, write):
+    """Closing the connections then folds the log in, so the error must not say that nothing was written."""
+    with Store(path) as s:
+        s["a"], s["b"] = "old", "old"
+        check = database_file.DatabaseFile.check_log
+
+        def unlinked(file) -> None:
+            path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
+            check(file)
+
+        monkeypatch.setattr(database_file.DatabaseFile, "check_log", unlinked)
+        with pytest.raises(OutcomeUnknown, match=r"was written.*was deleted or replaced"):
+            if write == "set":
+                s["a"] = "new"
+            elif write == "update":
+                s.update(a="new", c="new")
+            elif write == "delete":
+                del s["a"]
+            else:
+                with s.transaction():
+                    s["a"] = "new"
+        monkeypatch.undo()
+    with Store(path) as s:
+        assert s.get("a") != "old"
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

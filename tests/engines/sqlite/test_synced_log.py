@@ -287,7 +287,7 @@ def test_log_that_is_removed_meanwhile_acknowledges_nothing(
 ) -> None:
     """The files are looked at after the sync: also since a file system that has shut down may not fail before."""
     disk.meanwhile = lambda: os.unlink(f"{path}-wal")
-    with pytest.raises(errors.StorageError, match="was deleted or replaced while it was open"):
+    with pytest.raises(errors.OutcomeUnknown, match="was deleted or replaced while it was open"):
         write(full)
 
 

@@ -20,7 +20,7 @@ from store.engines.sqlite.engine.usability import Usability, moved
 from store.engines.sqlite.opening import companions
 from store.engines.sqlite.opening.network import check_no_log
 from store.engines.sqlite.opening.strategy import Strategy
-from store.errors import StorageError
+from store.errors import OutcomeUnknown, StorageError
 from store.system.file_status import LOOK_AT_LOG, unreachable
 from store.system.refusals import advice
 
@@ -79,14 +79,28 @@ class DatabaseFile:
             raise self._usability.failed()
 
     def check_log(self) -> None:
-        """Check after each commit. Raises: StorageError: no other process reads that log. OutcomeUnknown."""
+        """Check after each commit.
+
+        Raises:
+            OutcomeUnknown: the database or its log was deleted or replaced, or cannot be checked. The commit may be
+                in a log that no other process reads. But others may have read it before, and SQLite may have folded
+                it into the database when this process closed its connections.
+        """
         logs = self._logs
         if logs is None or logs.is_undisturbed():
             return
-        if not logs.is_kept():
-            self.lose_log(NO_WAIT)
-            raise self._usability.failed()
-        self._check_database()
+        try:
+            if not logs.is_kept():
+                self.lose_log(NO_WAIT)
+                raise self._usability.failed()
+            self._check_database()
+        except StorageError as exc:
+            raise OutcomeUnknown(
+                f"{self.path}: a change was written, but it is unknown whether others see it ({exc}); read the "
+                "record before you write it again",
+                errno=exc.errno,
+                path=self.path,
+            ) from exc
 
     def lose_log(self, seconds: float) -> StorageError | None:
         """Close all connections of this process after the log was replaced, so that it can open the file again.

@@ -13,7 +13,7 @@ import os
 
 from store.engines.capabilities import LOOK_SECONDS
 from store.engines.sqlite.engine.synced_log import SyncedLog, open_log
-from store.errors import OutcomeUnknown, StorageError
+from store.errors import StorageError
 from store.system.clock import steady_clock
 from store.system.descriptors import Descriptor
 from store.system.file_status import status_of
@@ -131,17 +131,9 @@ class LogFiles:
         """Whether log and index are in place, asked after a commit if the folder does not show it.
 
         Raises:
-            OutcomeUnknown: a file cannot be checked.
+            StorageError: a file cannot be checked.
         """
-        try:
-            return self._are_in_place(self._logs)
-        except StorageError as exc:
-            raise OutcomeUnknown(
-                f"{self._path}: a change was written, but it is unknown whether others see it ({exc}); read the "
-                "record before you write it again",
-                errno=exc.errno,
-                path=self._path,
-            ) from exc
+        return self._are_in_place(self._logs)
 
     def _are_in_place(self, logs: list[Inode]) -> bool:
         """Whether they are; also if another thread is closing the last connection, which removes them."""

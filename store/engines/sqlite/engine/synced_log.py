@@ -33,15 +33,18 @@ import threading
 from collections import deque
 from contextlib import suppress
 from functools import cache
+from weakref import WeakValueDictionary
 
 from store.engines.sqlite.engine.wal_index import end_of, index_of
-from store.system import range_locks
+from store.system import forking, range_locks
 from store.system.descriptors import NO_SURPRISE, Descriptor, read_at, write_at
 from store.system.late import late
 from store.system.syncing import sync_data, sync_folder
 
 CHUNK_BYTES = 1 << 20
 _LENGTH = "store.engines.sqlite.salvage.frames:sound_length"  # imported after an error of the disk only
+
+_logs: WeakValueDictionary[int, SyncedLog] = WeakValueDictionary()
 
 
 class SyncedLog:
@@ -61,6 +64,7 @@ class SyncedLog:
         self.failed = 0
         """The errno of a sync that failed, until the log is written again: before any other write or checkpoint."""
         self._is_named = False  # whether the name of the log is on the disk too
+        _logs[id(self)] = self
 
     def sync(self) -> None:
         """Wait until all commits that this process has made are on the disk. Raises: OSError: they may not be."""
@@ -82,6 +86,13 @@ class SyncedLog:
             self._rewrite(self._sound_bytes())
             self._sync()
             self.failed = 0
+
+    def forget(self) -> None:
+        """In a forked child: close it if a thread of the parent was syncing it, whose frame would keep it open."""
+        if self._mutex.acquire(blocking=False):  # this thread was, in a signal handler, or none: it is collected
+            self._mutex.release()
+        else:
+            self._descriptor.close()
 
     def _sync(self) -> None:
         number = self._begun = self._begun + 1
@@ -142,3 +153,14 @@ def suffices() -> bool:
         return ("POWERSAFE_OVERWRITE=0",) not in conn.execute("PRAGMA compile_options").fetchall()
     finally:
         conn.close()
+
+
+def _forget_all() -> None:
+    """In a forked child."""
+    for reference in _logs.valuerefs():
+        log = reference()
+        if log is not None:
+            log.forget()
+
+
+forking.register(forking.Stage.LOCKS, in_child=_forget_all)

@@ -91,9 +91,9 @@ class Writer:
         """Wait until the commits of this process are on the disk; the lock is not held.
 
         Raises:
-            OutcomeUnknown: the disk failed. The commits can be read, and a power cut may take them back.
-            StorageError: as `DatabaseFile.check_log`, which looks again: the log may be gone, and a file system that
-                has shut down may say that it synced a file, but fails when it is asked for its status.
+            OutcomeUnknown: the disk failed. The commits can be read, and a power cut may take them back. Or as
+                `DatabaseFile.check_log`, which looks again: the log may be gone, and a file system that has shut down
+                may say that it synced a file, but fails when it is asked for its status.
         """
         try:
             log.sync()
