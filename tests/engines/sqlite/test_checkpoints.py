@@ -14,7 +14,6 @@ def test_length_of_the_log_is_looked_at_now_and_then(path: Path, monkeypatch: py
     with Store(path) as s:
         s["a"] = 0  # the index is opened by the first write
         coherence = s.opened.engine.handle.engine.coherence
-        s["a"] = None  # the first write maps the index
         asked, index = [], coherence.index
         monkeypatch.setattr(coherence, "index", lambda: (asked.append(1), index())[1])
         for number in range(LOG_FRAMES // 10):

@@ -161,9 +161,10 @@ def _mend(connection: ThreadConnection, log: SyncedLog, timeout: float) -> None:
 
 
 def _unsynced(path: str, exc: OSError | StoreError) -> OutcomeUnknown:
+    reason = exc.__cause__ if isinstance(exc.__cause__, OSError) else exc  # not the message for another write
     return OutcomeUnknown(
-        f"{path}: a change was written and can be read, but the disk failed to store it ({exc}), so a power cut may "
-        "take it back; see to the disk and its free space, and write it again",
+        f"{path}: a change was written and can be read, but the disk failed to store it ({reason}), so a power cut "
+        "may take it back; see to the disk and its free space, and write it again",
         errno=getattr(exc, "errno", None) or errno.EIO,
         path=path,
     )
