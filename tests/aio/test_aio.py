@@ -9,6 +9,7 @@ import inspect
 import os
 import pickle
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -554,9 +555,11 @@ def test_one_that_was_left_open_warns_and_closes(path: Path) -> None:
         (thread,) = s.opening.worker._executor._threads  # type: ignore[union-attr]
         return thread
 
-    with pytest.warns(ResourceWarning, match="was not closed"):
+    with pytest.warns(ResourceWarning, match="was not closed") as warned:
         thread = run(main)
-        gc.collect()
+        end = time.monotonic() + SECONDS
+        while not warned.list and time.monotonic() < end:  # its thread refers to it until it waits for work again
+            gc.collect()
     thread.join(SECONDS)
     with Store[Any](path) as plain:
         assert plain["a"] == [1, 2]

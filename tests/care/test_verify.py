@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import sqlite3
 import subprocess
@@ -15,6 +16,8 @@ from spoiled import overwrite_page
 
 from store import Store
 from store.care.verify import Verification
+from store.engines.sqlite.care import check
+from store.engines.sqlite.salvage.frames import FRAME_HEADER, LOG_HEADER
 
 OTHER = b"the key of somebody else"
 
@@ -297,3 +300,24 @@ def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
                 s.opened.engine.handle.engine.writer.fold(s.opened.engine.handle.engine.connection(), "RESTART")
             other["b"] = number
             assert s.verify().damage == [] and s.verify().unread == 0
+
+
+def test_frames_that_are_overwritten_while_they_are_read_are_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_sound, others = check.is_sound, itertools.count()
+
+    def overwritten(log: Any, frame: Any, size: int) -> bool:
+        if frame.at == LOG_HEADER + FRAME_HEADER:  # the first one, at each attempt
+            execute(path, "PRAGMA wal_checkpoint(RESTART)")
+            for _ in range(4):
+                s[f"n{next(others)}"] = "another"
+        return is_sound(log, frame, size)
+
+    with Store[Any](path) as s:
+        s.compact()
+        for number in range(4):
+            s["a"] = "x" * number
+        monkeypatch.setattr(check, "is_sound", overwritten)
+        assert s.verify().damage == []
+        assert next(others) >= 4

@@ -104,6 +104,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 import filelock, shutil, tempfile, store.care.backup, store.codecs.restricted.machine, store.care.recover
 import store.engines.sqlite.backend, store.engines.sqlite.care.backup, store.engines.sqlite.care.restore, store.engines.sqlite.salvage.salvage
+import store.trust.keys.changing
 from store import Store, errors
 with Store(":memory:") as s:  # whatever is imported late is imported now, with rights
     s["x"] = 1

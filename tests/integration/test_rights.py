@@ -36,6 +36,7 @@ WITHOUT_RIGHTS = """
 import os, sys
 import filelock, shutil, tempfile
 import store.codecs.restricted.machine, store.engines.sqlite.backend
+import store.trust.keys.changing
 from store import Store, errors
 with tempfile.TemporaryDirectory(dir=os.environ["TMPDIR"]) as folder, Store(folder + "/x.db") as s:  # late imports are made now, with rights
     s["x"] = 1

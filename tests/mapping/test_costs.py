@@ -35,9 +35,9 @@ CALLS = {
     "get, from disk": (16, 28),
     "in, cached": (6, 3),
     "in, from disk": (11, 11),
-    "set": (84, 65),
-    "set in a transaction": (28, 30.8),
-    "update": (9.3, 21.2),
+    "set": (84, 67),
+    "set in a transaction": (28, 32),
+    "update": (9.3, 22.2),
     "items, from disk": (4.3, 19.3),
 }
 # The same for system calls, but those for memory.

@@ -9,6 +9,7 @@ from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.fetching import fetch_all
 from store.engines.sqlite.engine.wal_index import salts_of
+from store.engines.sqlite.salvage import frames as log_frames
 from store.engines.sqlite.salvage.frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.engines.sqlite.schema import FORMAT_VERSION
 from store.system.descriptors import READ, Descriptor
@@ -35,29 +36,38 @@ def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
 
 
 def log_damage(engine: Engine) -> list[str]:
-    """Frames that SQLite reads although their checksums are wrong: it checks them only when it opens the log."""
-    problems: list[str] = []
+    """Frames that SQLite reads although their checksums are wrong: it checks them only when it opens the log.
+
+    A log that another process begins anew is read again, since its frames are overwritten: they are in the database.
+    """
     for _ in range(ATTEMPTS):
         with _opened_log(engine) as log:
+            header = log[: log_frames.LOG_HEADER]
             size, frames, read = _frames(engine, log)
             problems = [
                 f"frame {number + 1} of the log, for page {frame.page}, does not match its checksum"
                 for number, frame in enumerate(frames[:read])
                 if not is_sound(log, frame, size)
             ]
-        if not problems:
-            break
-    return problems
+            if log[: log_frames.LOG_HEADER] == header:  # a log that is begun anew gets another one first
+                return problems
+    return []
 
 
 def unread_commits(engine: Engine) -> int:
     """How many commits in the log SQLite does not read because the log is damaged before them.
 
     A power cut leaves some too, with `durability="normal"`, if later frames were written and earlier ones were not.
+    Those of a writer that is committing just now are counted at one attempt only.
     """
-    with _opened_log(engine) as log:
-        size, frames, read = _frames(engine, log)
-        return sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:])
+    found = []
+    for _ in range(ATTEMPTS):
+        with _opened_log(engine) as log:
+            size, frames, read = _frames(engine, log)
+            found.append(sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:]))
+        if not found[-1]:
+            break
+    return min(found)
 
 
 @contextmanager
