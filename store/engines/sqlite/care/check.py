@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from mmap import mmap
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
@@ -43,7 +44,7 @@ def log_damage(engine: Engine) -> list[str]:
     for _ in range(ATTEMPTS):
         with _opened_log(engine) as log:
             header = log[: log_frames.LOG_HEADER]
-            size, frames, read = _frames(engine, log)
+            size, frames, read, _ = _frames(engine, log)  # those that follow may be of an earlier use of the log
             problems = [
                 f"frame {number + 1} of the log, for page {frame.page}, does not match its checksum"
                 for number, frame in enumerate(frames[:read])
@@ -63,7 +64,7 @@ def unread_commits(engine: Engine) -> int:
     found = []
     for _ in range(ATTEMPTS):
         with _opened_log(engine) as log:
-            size, frames, read = _frames(engine, log)
+            size, frames, _, read = _frames(engine, log)  # newer commits are not unread ones
             found.append(sum(frame.commit > 0 and is_sound(log, frame, size) for frame in frames[read:]))
         if not found[-1]:
             break
@@ -83,12 +84,16 @@ def _opened_log(engine: Engine) -> Iterator[Log]:
             yield LogFile(descriptor)
 
 
-def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int]:
-    """The size of a page, the frames of the log, and how many of them SQLite reads."""
-    size, holds, salts = page_size(log), header_holds(log), log[16:24]
+def _frames(engine: Engine, log: Log) -> tuple[int, list[Frame], int, int]:
+    """The size of a page, the frames of the log, and how many of them SQLite read before and after that."""
+    size, salts = page_size(log), log[16:24] if header_holds(log) else b""
+    index = engine.coherence.index()
+    before = 0 if index is None else _read(index, salts)
     frames = frames_of(log, size) if size else []
-    index = engine.coherence.index()  # after the frames, so that newer commits are not taken for unread ones
-    if index is None or not frames:
-        return size, [], 0
-    found, read = salts_of(index)
-    return size, frames, read if holds and salts == found else 0
+    return (size, [], 0, 0) if index is None else (size, frames, before, _read(index, salts))
+
+
+def _read(index: mmap, salts: bytes) -> int:
+    """How many frames of the log with those salts SQLite reads."""
+    found, frames = salts_of(index)
+    return frames if salts == found else 0
