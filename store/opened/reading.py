@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import PAGE_ROWS, Fields, Order
 from store.engines.registry import supported
-from store.errors import CodecUnavailable, RecordError, label
+from store.errors import CodecUnavailable, Corrupt, RecordError, label
 from store.opened.arguments import check_name, sought_name
 from store.opened.namespace import Namespace
 from store.opened.options import OnUnreadable
@@ -161,7 +162,18 @@ def _decoded(ns: Namespace, rows: Iterable[Row], on_unreadable: OnUnreadable = "
 
     `on_unreadable` says what is done with a row that cannot be decoded.
     """
-    return _each(ns, rows, ns.is_alive, ns.value_of, on_unreadable)
+    return _each(ns, rows, ns.is_alive, partial(_value_of, ns), on_unreadable)
+
+
+def _value_of(ns: Namespace, row: Row) -> Any:
+    """The value of a row that was read beside others; one of ours needs only the columns that its seal covers."""
+    try:
+        return ns.value_of(row)
+    except Corrupt:
+        sealed = row.sealed()
+        if ns.writeback is not None or not ns.values.are_own((sealed,)):
+            raise
+        return ns.value_of_own(sealed)
 
 
 def _decoded_own(

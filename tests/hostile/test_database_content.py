@@ -99,6 +99,17 @@ def test_column_of_another_type(sound: Path, clock: Any, column: str, value: str
     assert digest(sound) == before
 
 
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_own_record_beside_one_of_others_needs_no_other_columns(sound: Path, clock: Any, plant: Plant) -> None:
+    with Store(sound, key=b"another key, longer", clock=clock) as theirs:
+        theirs["theirs"] = 3
+    force(plant, sound, "UPDATE records SET created = 'never' WHERE name = 'a'")
+    with Store(sound, key=KEY, mode="r", clock=clock) as s:
+        assert s["a"] == 1
+        assert s.get_many(["a", "theirs"]) == {"a": 1, "theirs": 3}
+        assert dict(s.items())["a"] == (s | {})["a"] == 1
+
+
 def expect_contained(call: Callable[[], Any]) -> None:
     try:
         call()

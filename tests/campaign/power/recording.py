@@ -103,4 +103,4 @@ def _replayed(root: str, base: Base, log: list[Entry]) -> Files:
 
 def _without_index(files: Files) -> Files:
     """Less what is written through a map."""
-    return {path: content for path, content in files.items() if not path.endswith("-shm")}
+    return {path: content for path, content in files.items() if not path.endswith(("-shm", ".changes"))}

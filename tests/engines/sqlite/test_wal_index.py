@@ -198,18 +198,18 @@ def test_connection_opened_while_descriptors_are_closed(s, path, monkeypatch):
 def test_interrupt_at_any_moment_of_mapping_keeps_the_locks(path, monkeypatch):
     """At any opcode, which is more than can happen: a `with` may leave its lock, here one that the test throws away."""
     monkeypatch.setattr(wal_index, "_files_lock", threading.RLock())
-    with Store(path) as s:  # what it has written so far was not mapped: nobody has read
+    with Store(path) as s:
         s["a"] = 1
+    with Store(path, cache_bytes=0) as s:
+        s["a"]  # opens a connection, and maps nothing
         coherence = s.opened.engine.coherence
-        s.opened.engine.handle.engine.pool.close_idle(1.0)
-        with s.transaction():
-            assert coherence._index is None
-            moment, known = 0, False
-            status = os.stat(f"{path}-shm")
-            while _interrupted(coherence.index, moment := moment + 1):
-                assert locks_on(f"{path}-shm"), f"lost at opcode {moment}"
-                if not known and (status.st_dev, status.st_ino) in wal_index._files:
-                    moment, known = 0, True  # from now on it is open: all that comes after is yet to be interrupted
+        assert coherence.mapped is None
+        moment, known = 0, False
+        status = os.stat(f"{path}-shm")
+        while _interrupted(coherence.index, moment := moment + 1):
+            assert locks_on(f"{path}-shm"), f"lost at opcode {moment}"
+            if not known and (status.st_dev, status.st_ino) in wal_index._files:
+                moment, known = 0, True  # from now on it is open: all that comes after is yet to be interrupted
         assert moment > 30
     for number in os.listdir("/proc/self/fd"):  # those that an interrupt lost between two opcodes, which is harmless
         with suppress(OSError):
