@@ -158,22 +158,18 @@ def _in_order(ns: Namespace, fields: Fields, *, reverse: bool) -> Iterator[Any]:
 
 
 def _decoded(ns: Namespace, rows: Iterable[Row], on_unreadable: OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
-    """Names and values, one by one, less those that expired or were deleted since the rows were read.
-
-    `on_unreadable` says what is done with a row that cannot be decoded.
-    """
+    """Names and values, less those expired or deleted since; `on_unreadable` is for a row that cannot be decoded."""
     return _each(ns, rows, ns.is_alive, partial(_value_of, ns), on_unreadable)
 
 
 def _value_of(ns: Namespace, row: Row) -> Any:
-    """The value of a row that was read beside others; one of ours needs only the columns that its seal covers."""
+    """The value of a row that was read beside others; the user's own needs only the columns that its seal covers."""
     try:
         return ns.value_of(row)
     except Corrupt:
-        sealed = row.sealed()
-        if ns.writeback is not None or not ns.values.are_own((sealed,)):
+        if ns.writeback is not None or not ns.values.are_own((row.sealed(),)):
             raise
-        return ns.value_of_own(sealed)
+        return ns.value_of_own(row.sealed())
 
 
 def _decoded_own(
