@@ -32,7 +32,7 @@ store.engines.sqlite.spill
     checksums files folder garbage hollow mapping pending reading writing
 store.mapping       store views
 store.opened
-    arguments cache_entries edits key_warnings locks namespace opening options purging readcache reading sentinels
+    arguments cache_entries decoding edits key_warnings locks namespace opening options purging readcache reading sentinels
     writeback writing
 store.rows          row spilled
 store.system

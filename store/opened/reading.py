@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import PAGE_ROWS, Fields, Order
 from store.engines.registry import supported
-from store.errors import CodecUnavailable, Corrupt, RecordError, label
+from store.errors import label
 from store.opened.arguments import check_name, sought_name
+from store.opened.decoding import decoded, decoded_own
 from store.opened.namespace import Namespace
 from store.opened.options import OnUnreadable
-from store.rows.row import Header, Row, Sealed, has_expired
+from store.rows.row import Header, Row, has_expired
 from store.system.clock import wall_clock
 from store.system.file_status import unreachable
 
@@ -74,10 +74,10 @@ def get_many(ns: Namespace, names: Iterable[str]) -> dict[str, Any]:
         return cached
     ns.look(now)
     found = ns.engine.get(ns.name, wanted, Fields.SEALED)
-    values = _decoded_own(ns, [found[name] for name in wanted if name in found])
+    values = decoded_own(ns, [found[name] for name in wanted if name in found])
     if values is None:
         rows = ns.engine.get(ns.name, wanted)
-        values = _decoded(ns, (rows[name] for name in wanted if name in rows))
+        values = decoded(ns, (rows[name] for name in wanted if name in rows))
     return dict(values)
 
 
@@ -123,8 +123,8 @@ def end_row(ns: Namespace, *, last: bool) -> Row | None:
 def _all_pairs(ns: Namespace, on_unreadable: OnUnreadable) -> Iterator[tuple[str, Any]]:
     ns.look(ns.clock())
     rows_of = supported(ns.engine.snapshot, ns.engine.kind, "all records as of one moment")
-    values = _decoded_own(ns, rows_of(ns.name, Fields.SEALED), on_unreadable)
-    return _decoded(ns, rows_of(ns.name, Fields.ROW), on_unreadable) if values is None else values
+    values = decoded_own(ns, rows_of(ns.name, Fields.SEALED), on_unreadable)
+    return decoded(ns, rows_of(ns.name, Fields.ROW), on_unreadable) if values is None else values
 
 
 def _decoded_pages(ns: Namespace, *, reverse: bool) -> Iterator[Iterator[tuple[str, Any]]]:
@@ -135,7 +135,7 @@ def _decoded_pages(ns: Namespace, *, reverse: bool) -> Iterator[Iterator[tuple[s
         ns.look(ns.clock())
         fields = Fields.SEALED if is_own else Fields.ROW
         page = ns.engine.scan(ns.name, Order.INSERTED, after=after, until=until, reverse=reverse, fields=fields)
-        values = (_decoded_own if is_own else _decoded)(ns, page.items, on_unreadable)
+        values = (decoded_own if is_own else decoded)(ns, page.items, on_unreadable)
         if values is None:
             is_own = False
             continue
@@ -155,58 +155,6 @@ def _in_order(ns: Namespace, fields: Fields, *, reverse: bool) -> Iterator[Any]:
         if page.next is None:
             return
         after = page.next
-
-
-def _decoded(ns: Namespace, rows: Iterable[Row], on_unreadable: OnUnreadable = "raise") -> Iterator[tuple[str, Any]]:
-    """Names and values, less those expired or deleted since; `on_unreadable` is for a row that cannot be decoded."""
-    return _each(ns, rows, ns.is_alive, partial(_value_of, ns), on_unreadable)
-
-
-def _value_of(ns: Namespace, row: Row) -> Any:
-    """The value of a row that was read beside others; the user's own needs only the columns that its seal covers."""
-    try:
-        return ns.value_of(row)
-    except Corrupt:
-        if ns.writeback is not None or not ns.values.are_own((row.sealed(),)):
-            raise
-        return ns.value_of_own(row.sealed())
-
-
-def _decoded_own(
-    ns: Namespace, rows: Collection[Sealed], on_unreadable: OnUnreadable = "raise"
-) -> Iterator[tuple[str, Any]] | None:
-    """As `_decoded`, on a faster path; None unless keys of ours sealed all those rows."""
-    if ns.writeback is not None or not ns.values.are_own(rows):
-        return None
-    return _each(ns, rows, _is_alive, ns.value_of_own, on_unreadable)
-
-
-def _each(
-    ns: Namespace,
-    rows: Iterable[Any],
-    is_alive: Callable[[Any, float], bool],
-    value_of: Callable[[Any], Any],
-    on_unreadable: OnUnreadable,
-) -> Iterator[tuple[str, Any]]:
-    for row in rows:
-        try:
-            if row.expires is not None and not is_alive(row, ns.clock()):
-                continue
-            value = value_of(row)
-        except KeyError:
-            continue
-        except (RecordError, CodecUnavailable) as exc:
-            if on_unreadable == "skip":
-                continue
-            if not callable(on_unreadable):
-                raise
-            value = on_unreadable(row.name, exc)
-        yield row.name, value
-
-
-def _is_alive(row: Sealed, now: float) -> bool:
-    """Whether a row of ours has not expired: its seal proves its expiry."""
-    return row.expires is None or row.expires > now
 
 
 # -- metadata

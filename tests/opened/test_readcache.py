@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from interleave import stored, warm, write_beside
+from named_codec import Named
 
 from store import Store
 from store.errors import Corrupt, StorageError, StoreClosed, Untrusted
@@ -403,21 +404,6 @@ def test_key_taken_away_is_taken_from_cached_records_too(path, tmp_path, clock, 
         s["other"] = 1  # a writer looks at its keys
         with pytest.raises(Untrusted):
             s["bomb"]
-
-
-class Named:
-    """A codec of the program's own, of a name that another one has too."""
-
-    name = "named"
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def encode(self, value: Any) -> bytes:
-        return str(value).encode()
-
-    def decode(self, body: bytes) -> Any:
-        return [self.prefix, body.decode()]
 
 
 def test_codec_that_takes_the_name_of_another(s, asked):

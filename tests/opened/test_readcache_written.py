@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from interleave import in_thread, is_cached, stored, write_beside
+from named_codec import Named
 
 from store import Store
 from store.errors import CodecUnavailable
@@ -185,21 +186,6 @@ def test_other_namespace_of_the_transaction(s):
             s["a"] = "ours"
             beside["a"] = "beside"
         assert (s["a"], beside["a"]) == ("ours", "beside") == (stored(s, "a"), stored(beside, "a"))
-
-
-class Named:
-    """A codec of the program's own; `prefix` tells two of one name apart."""
-
-    name = "named"
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def encode(self, value: Any) -> bytes:
-        return str(value).encode()
-
-    def decode(self, body: bytes) -> Any:
-        return [self.prefix, body.decode()]
 
 
 def test_codec_that_is_replaced_before_the_commit(s):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,17 +53,19 @@ def test_put_replaces_every_column_but_the_time_of_creation(
     assert columns(path) == [tuple(later._replace(created=5.0, revision=2))]
 
 
+def apply(s: Store[Any], rows: list[Row], *, inside: bool) -> None:
+    """Put them all, in a transaction of the program or in the engine's own."""
+    with s.transaction() if inside else nullcontext():
+        s.opened.engine.apply("n", rows)
+
+
 @pytest.mark.parametrize("changed", [{}, {"expires": 4e9}, {"revision": 3}], ids=["alike", "lifetimes", "revisions"])
 @pytest.mark.parametrize("inside", [True, False])
 def test_many_rows_of_different_kinds(path: Path, changed: dict[str, float], inside: bool) -> None:
     rows = [row_of(str(number), size=size) for number, size in enumerate(SIZES)]
     rows[2] = rows[2]._replace(**changed)
     with Store(path) as s:
-        if inside:
-            with s.transaction():
-                s.opened.engine.apply("n", rows)
-        else:
-            s.opened.engine.apply("n", rows)
+        apply(s, rows, inside=inside)
     assert columns(path) == [tuple(row) for row in rows]
 
 
@@ -72,9 +75,5 @@ def test_many_rows_over_one_that_has_expired(path: Path, inside: bool) -> None:
     rows = [row_of(str(number)) for number in range(4)]
     with Store(path) as s:
         s.opened.engine.put(row_of("2", expires=1.0))
-        if inside:
-            with s.transaction():
-                s.opened.engine.apply("n", rows)
-        else:
-            s.opened.engine.apply("n", rows)
+        apply(s, rows, inside=inside)
     assert columns(path) == [tuple(row) for row in rows]
