@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -132,6 +133,7 @@ def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int
 def test_turns_of_writers_are_fair(location, step, monkeypatch):
     """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more."""
     took, joined, longest = [0], WeakKeyDictionary(), [0]
+    all_wait = threading.Event()
     take, join = Turns.take, Turns.join
 
     def taking(self: Turns, thread: int, ticket: Ticket | None, **options: bool) -> bool:
@@ -144,16 +146,18 @@ def test_turns_of_writers_are_fair(location, step, monkeypatch):
     def joining(self: Turns, ticket: Ticket) -> None:
         joined.setdefault(ticket, took[0])
         join(self, ticket)
+        if len(self.waiting) == 4:
+            all_wait.set()
 
     monkeypatch.setattr(Turns, "take", taking)
     monkeypatch.setattr(Turns, "join", joining)
     monkeypatch.setattr(turns, "PATIENCE", 10**9)  # however busy the machine is
-    with Store(location) as s:
-        for _ in range(100):  # until somebody had to wait
-            write_in_a_loop(s, step, 4, 200)
-            if longest[0]:
-                break
-    assert 0 < longest[0] <= 4 * TURN
+    with Store(location) as s, ThreadPoolExecutor(1) as pool:
+        with s.transaction():  # until all of them have had to wait
+            writing = pool.submit(write_in_a_loop, s, step, 4, 200)
+            assert all_wait.wait(TIMEOUT)
+        writing.result(TIMEOUT)
+    assert 3 <= longest[0] <= 4 * TURN
 
 
 @pytest.mark.heavy
