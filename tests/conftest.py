@@ -18,6 +18,8 @@ import pytest
 from children import crowd as crowd
 from children import declared as declared
 from children import start as start
+from postgres_server import postgres as postgres
+from postgres_server import postgres_url as postgres_url
 
 from store import Store
 from store.engines.sqlite import statements as sql
@@ -55,6 +57,7 @@ class Clock:
         self.now += seconds
 
 
+SERVERS = {"postgres": "postgresql"}  # engine → scheme of its URLs; the fixture of that name starts one
 LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
 
 
@@ -91,6 +94,9 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a test keeps a store of each engine. Use `path` where a second program or the file itself matters."""
+    if request.param in SERVERS:
+        url: str = request.getfixturevalue(f"{request.param}_url")
+        return url
     if request.param not in LOCATIONS:
         pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")
     place = LOCATIONS[request.param]

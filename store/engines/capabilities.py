@@ -40,10 +40,14 @@ class Transaction(AbstractContextManager["Transaction"], Protocol):
 class Transactions(Protocol):
     """Transactions that are held open; reads and writes on the handle in between are part of them."""
 
-    def begin(self, timeout: float | None = None, *, block: bool = False) -> Transaction:
-        """A transaction; only one writes at a time, and they nest.
+    def begin(
+        self, timeout: float | None = None, *, block: bool = False, scope: tuple[str, Sequence[str] | None] = ("", None)
+    ) -> Transaction:
+        """A transaction; they nest.
 
-        `timeout`: seconds to wait for other writers; None uses the handle's timeout. `block`: the program opened it,
+        `scope`: the namespace that it changes first, and the names that it reads there before it writes them; None:
+        any. Until it ends others read, and write neither those names nor, with None, anything in that namespace. An
+        engine may exclude more: one file has one writer at a time. `timeout`: seconds to wait for other writers; None uses the handle's timeout. `block`: the program opened it,
         and a signal handler that runs during it takes part in it. Otherwise it belongs to the operation whose frame
         enters it, and calls from a signal handler during it raise `InUse`.
         """

@@ -15,8 +15,13 @@ T = TypeVar("T")
 
 engines = Registry("engine")
 """URL scheme → `open(location, *, mode, timeout, durability, rights=None)`, which returns an `Engine`."""
+file_schemes = ("sqlite", "memory")
+"""The schemes whose URLs have a path of this machine behind them; the others name a server."""
 engines.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
 engines.register("memory", "store.engines.memory.engine:open_memory")
+engines.register(
+    "postgresql", "store.engines.postgres.engine:open_postgres", install="psycopg psycopg_pool"
+)  # the extra "postgres"
 
 restorers = Registry("engine")
 """URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and whether

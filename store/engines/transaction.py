@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sys import exc_info
 from types import FrameType, TracebackType
 from typing import Any, Protocol
@@ -16,6 +16,9 @@ from store.system.locking import Hold
 
 _SYS = sys.__dict__
 CO_COROUTINE = 0x80  # as in `inspect`, whose import takes 4 ms
+Scope = tuple[str, Sequence[str] | None]
+"""The namespace that a transaction changes, and the names that it reads before it writes them; None: any."""
+WHOLE: Scope = ("", None)
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 
@@ -52,7 +55,8 @@ class Place(Visitor, Protocol):
         Raises: OutcomeUnknown: it may not be. It can be read all the same.
         """
 
-    def savepoint(self) -> Any: ...
+    def savepoint(self, transaction: HeldTransaction) -> Any:
+        """The savepoint at which a nested transaction begins."""
 
     def release(self, savepoint: Any) -> None:
         """Keep the changes since the savepoint, as part of the enclosing transaction."""
@@ -76,14 +80,15 @@ class HeldTransaction(Hold):
 
     __slots__ = (
         "after", "block", "claims", "coroutine", "done", "frame", "is_guarded", "outer", "place", "savepoint",
-        "state", "task", "timeout", "undo",
+        "scope", "state", "task", "timeout", "undo",
     )  # fmt: skip
 
-    def __init__(self, place: Place, timeout: float, *, block: bool = False) -> None:
+    def __init__(self, place: Place, timeout: float, *, block: bool = False, scope: Scope = WHOLE) -> None:
         super().__init__()
         self.place = place
         self.timeout = timeout
         self.block = block
+        self.scope = scope
         self.state = ENTERING
         self.frame = 0  # the id of the frame that the transaction belongs to; 0: a block of the program
         self.task: ref[Any] | None = None  # the asyncio task that began it
@@ -116,7 +121,7 @@ class HeldTransaction(Hold):
         self.outer = place.live_transaction()
         if self.outer is not None:
             place.check_open(is_inside=True)
-            self.savepoint = place.savepoint()
+            self.savepoint = place.savepoint(self)
             place.transaction = ref(self)
             return
         try:

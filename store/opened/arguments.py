@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from store.engines.registry import engines
+from store.engines.registry import engines, file_schemes
 from store.system.clock import wall_clock
 
 
@@ -24,6 +24,8 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
         scheme, rest = "sqlite", path
     elif scheme not in engines:
         raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(engines.names())}")
+    elif scheme not in file_schemes:
+        return scheme, path
     else:
         rest = rest.removeprefix("/") or ":memory:"  # sqlite:///relative, sqlite:////absolute
     if not rest:

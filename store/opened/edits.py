@@ -38,7 +38,7 @@ def step(store: Opened) -> AbstractContextManager[Any]:
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
     name = check_name(name)
-    with ns.transaction() as transaction:
+    with ns.transaction(names=(name,)) as transaction:
         ns.settle(name, transaction)
         row = ns.find(name)
         value = fn(_value_or(ns, row, name, default))
@@ -71,7 +71,7 @@ class Edit(Generic[V]):
         self._ns = ns
         self._name = check_name(name)
         self._default = default
-        self.transaction = ns.transaction()  # an interrupted one is recognised by this name
+        self.transaction = ns.transaction(names=(self._name,))  # an interrupted one is recognised by this name
 
     def __enter__(self) -> V:
         self.transaction.__enter__()

@@ -7,7 +7,7 @@ what only some callers need is in `reading`, `writing`, `edits` and `purging`, a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -133,10 +133,10 @@ class Namespace:
 
     # -- the engine
 
-    def transaction(self, *, block: bool = False) -> Transaction:
-        """A transaction of the engine; see `Transactions.begin`. Raises: Unsupported."""
+    def transaction(self, *, block: bool = False, names: Sequence[str] | None = None) -> Transaction:
+        """A transaction of the engine, and of these names alone where it is about no others. Raises: Unsupported."""
         transactions = self.engine.transactions or supported(None, self.engine.kind, "transactions")
-        return transactions.begin(block=block)
+        return transactions.begin(block=block, scope=(self.name, names))
 
     @property
     def care(self) -> Care:
@@ -324,7 +324,7 @@ class Namespace:
     def _write_back(self, row: Row) -> None:
         """Writes a live value back, unless its record expired meanwhile."""
         assert self.writeback is not None
-        with self.transaction() as transaction:
+        with self.transaction(names=(row.name,)) as transaction:
             self.writeback.restore_after(transaction, row.name)
             if row.expires is None or row.expires > row.modified:
                 self.put(row)

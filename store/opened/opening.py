@@ -45,7 +45,7 @@ def open_namespace(
     except BaseException:
         engine.close()
         raise
-    return Namespace(engine, values, name, clock, options)
+    return Namespace(engine, values, name, engine.now if clock is wall_clock else clock, options)
 
 
 def is_store(path: str) -> bool:

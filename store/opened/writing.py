@@ -47,7 +47,7 @@ def put(
     name = check_name(name)
     row = ns.pack(name, value, seconds_to_live(ns, ttl), codec, protocol)
     try:
-        with ns.transaction() as transaction:
+        with ns.transaction(names=() if if_version is None else (name,)) as transaction:
             if if_version is not None:
                 check_version(ns, name, if_version, row.modified)
             ns.put(row)
@@ -67,7 +67,7 @@ def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool
     if ns.find(name) is not None:  # the usual case, which takes no lock
         ns.check_open()
         return False
-    with ns.transaction():
+    with ns.transaction(names=(name,)):
         if ns.find(name) is not None:
             return False
         put(ns, name, value, ttl)
@@ -80,7 +80,7 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
     value = ns.get(name)
     if value is not MISSING:
         return value
-    with ns.transaction():
+    with ns.transaction(names=(name,)):
         row = ns.find(name)
         if row is not None:
             return ns.value_of(row)
@@ -91,7 +91,9 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
 def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
     """See `Store.update`."""
     pairs = iter(_pairs_of(other, named))
-    with ns.transaction() as transaction:
+    # Several batches in two orders could wait for each other, so many records have the namespace for themselves.
+    is_one_batch = hasattr(other, "__len__") and len(other) + len(named) <= BATCH
+    with ns.transaction(names=() if is_one_batch else None) as transaction:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch)
             ns.engine.add_sealer(rows[0].seal[:8])
@@ -107,7 +109,7 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
 def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record:
     """See `Store.touch`."""
     ttl = seconds_to_live(ns, ttl)
-    with ns.transaction() as transaction:
+    with ns.transaction(names=names_of(name)) as transaction:
         row = ns.find(name)
         if row is None:
             raise KeyError(name)
@@ -139,7 +141,7 @@ def delete(ns: Namespace, name: str, if_version: Expected | None = None) -> bool
         raise TypeError("if_version=ABSENT is for put: what is not there cannot be deleted")
     if if_version is not None:
         name = check_name(name)
-        with ns.transaction():
+        with ns.transaction(names=(name,)):
             check_version(ns, name, if_version, ns.clock())
             return delete(ns, name)
     wanted = sought_name(name)
@@ -151,7 +153,7 @@ def delete_many(ns: Namespace, wanted: Iterable[str]) -> int:
     if isinstance(wanted, str):
         raise TypeError(f"names are several, in a list for example; to delete {wanted!r:.80} use delete")
     checked = [check_name(name) for name in wanted]  # before the lock is taken, since an iterable may be slow
-    with ns.transaction():
+    with ns.transaction(names=checked):
         return sum(delete(ns, name) for name in checked)
 
 
@@ -168,7 +170,7 @@ def delete_prefix(ns: Namespace, prefix: str) -> int:
 
 def pop(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.pop`."""
-    with ns.transaction():
+    with ns.transaction(names=names_of(name)):
         row = ns.find(name)
         if row is not None:
             value = ns.value_of(row)
@@ -203,7 +205,7 @@ def clear(ns: Namespace) -> None:
 def _delete(ns: Namespace, name: str) -> bool:
     if ns.writeback is None:
         return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
-    with ns.transaction() as transaction:
+    with ns.transaction(names=(name,)) as transaction:
         ns.writeback.forget(name, transaction)
         return ns.engine.apply(ns.name, [Delete(name, now=ns.clock())]).deleted > 0
 
@@ -220,6 +222,12 @@ def _delete_damaged(ns: Namespace, name: str) -> bool:
 
 
 # -- parts of the above
+
+
+def names_of(name: str) -> list[str]:
+    """The scope of a transaction about a name that no record may have: a list of one, or of none."""
+    wanted = sought_name(name)
+    return [] if wanted is None else [wanted]
 
 
 def check_version(ns: Namespace, name: str, wanted: Expected, now: float) -> None:

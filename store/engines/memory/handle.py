@@ -111,7 +111,7 @@ class ThreadPlace:
     def give(self, hold: Hold) -> None:
         self._shared.lock.release(hold)
 
-    def savepoint(self) -> int:
+    def savepoint(self, transaction: HeldTransaction) -> int:
         return 0 if self.view is None else self.view.savepoint()
 
     def committed(self) -> None:

@@ -10,7 +10,7 @@ from store.engines.sqlite.engine.coherence import Touched
 from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.fetching import fetch_all, fetch_one
 from store.engines.sqlite.opening.attach import Lease, detach
-from store.engines.transaction import HeldTransaction
+from store.engines.transaction import WHOLE, HeldTransaction, Scope
 from store.errors import ReadOnly, StoreClosed
 
 
@@ -46,7 +46,10 @@ class Handle:
         self.check_writable()
         return self.engine.write(statement, values, touched, size, self.timeout)[0]
 
-    def transaction(self, timeout: float | None = None, *, block: bool = False) -> HeldTransaction:
+    def transaction(
+        self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE
+    ) -> HeldTransaction:
+        """A transaction, which excludes every other writer of the file, whatever its scope."""
         self.check_writable()
         return self.engine.transaction(self.timeout if timeout is None else timeout, block=block)
 

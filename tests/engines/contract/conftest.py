@@ -13,6 +13,7 @@ from store.engines.contract import Engine
 from store.engines.registry import engines
 from store.errors import StoreError
 
+SERVERS = {"postgres": "postgresql"}  # engine → scheme of its URLs
 Opener = Callable[[], Engine]
 
 
@@ -22,8 +23,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def location(kind: str, tmp_path: Path) -> str:
+def location(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Where the engine opens a new store."""
+    if kind in SERVERS:
+        url: str = request.getfixturevalue(f"{kind}_url")
+        return url
     places = {"sqlite": str(tmp_path / "contract.db"), "memory": ":memory:"}
     if kind not in places:
         pytest.skip(f"ENGINE {kind} CANNOT BE HAD HERE: no server was named")
@@ -33,7 +37,7 @@ def location(kind: str, tmp_path: Path) -> str:
 @pytest.fixture
 def engine(kind: str, location: str) -> Iterator[Engine]:
     try:
-        opened = engines.load(kind)(location, mode="c", timeout=5.0, durability="normal")
+        opened = engines.load(SERVERS.get(kind, kind))(location, mode="c", timeout=5.0, durability="normal")
     except (ImportError, StoreError) as exc:
         pytest.skip(f"ENGINE {kind} CANNOT BE HAD HERE: {exc}")
     yield opened

@@ -396,7 +396,7 @@ class ThreadConnection:
         assert self.work is not None
         self.unsynced = None if cursor.connection.total_changes == self.work.changes else self.log
 
-    def savepoint(self) -> int:
+    def savepoint(self, transaction: HeldTransaction) -> int:
         """Begin a savepoint; returns its depth."""
         assert self.work is not None
         depth = self.work.depth + 1

@@ -1,0 +1,1 @@
+"""The engine on PostgreSQL, and on servers that speak its protocol."""

@@ -1,0 +1,190 @@
+"""Every statement of the engine, with the quoted names of its tables; values are bound, never inserted.
+
+Locks come before what they protect. A blind write takes its lock in the same statement, since `ON CONFLICT` and
+`DELETE` look at the newest row again; a statement that decides by what it reads has its lock taken in one before it.
+Each write notes the names that it touched in `changes`, with a random token, by which a lost connection is asked about
+afterwards.
+"""
+
+from __future__ import annotations
+
+from store.engines.contract import Fields
+from store.engines.postgres.location import Location
+
+COLUMNS = (
+    "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
+)
+_NEW = COLUMNS.removeprefix("id, ")
+_PARTS = {
+    Fields.ROW: COLUMNS,
+    Fields.SEALED: "id, namespace, name, codec, protocol, expires, spill, body, seal",
+    Fields.HEADER: (
+        "id, namespace, name, codec, protocol, type, python, octet_length(body), revision, created, modified, expires, "
+        "seal, spill"
+    ),
+    Fields.MARK: "name, id, created, revision, expires, crc",
+    Fields.LISTED: "name, expires, id",
+}
+_GONE = "r.expires IS NOT NULL AND r.expires <= excluded.modified"
+# An existing record keeps its place and `created`; one that had expired is a new one, at the end.
+_REPLACE = f"""
+ON CONFLICT (namespace, name) DO UPDATE SET
+    id = CASE WHEN {_GONE} THEN excluded.id ELSE r.id END,
+    codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
+    body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
+    revision = CASE WHEN {_GONE} THEN 1 ELSE r.revision + 1 END,
+    created = CASE WHEN {_GONE} THEN excluded.created ELSE r.created END,
+    modified = CASE WHEN {_GONE} THEN excluded.modified ELSE greatest(r.created, excluded.modified) END,
+    expires = excluded.expires
+"""
+_ALIVE = "(expires IS NULL OR expires > {})"
+
+
+class Statements:
+    """The statements on the tables of one location."""
+
+    def __init__(self, location: Location) -> None:
+        records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
+        sealers, identity = location.table("sealers"), location.table("identity")
+        self.records, self.changes = records, changes
+
+        # -- reads
+
+        self.find = {fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2" for fields, what in _PARTS.items()}
+        self.find_all = {
+            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = ANY($2::text[])"
+            for fields, what in _PARTS.items()
+        }
+        # FOR UPDATE: a plain put of the same name waits then, until the transaction that read it has ended.
+        self.find_locked = {fields: f"{text} FOR UPDATE" for fields, text in self.find.items()}
+        self.find_all_locked = {fields: f"{text} ORDER BY name FOR UPDATE" for fields, text in self.find_all.items()}
+        self.pages = {
+            (fields, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND id > $2 AND id <= $3 "
+            f"ORDER BY id{' DESC' if reverse else ''} LIMIT $4"
+            for fields, what in _PARTS.items()
+            for reverse in (False, True)
+        }
+        self.every_page = {
+            (fields, reverse): f"SELECT {what} FROM {records} WHERE id > $1 AND id <= $2 "
+            f"ORDER BY id{' DESC' if reverse else ''} LIMIT $3"
+            for fields, what in _PARTS.items()
+            for reverse in (False, True)
+        }
+        self.name_pages = {
+            (fields, bounded, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND name >= $2 "
+            f"{'AND name < $3 ' if bounded else ''}ORDER BY name{' DESC' if reverse else ''} LIMIT ${4 if bounded else 3}"
+            for fields, what in _PARTS.items()
+            for bounded in (False, True)
+            for reverse in (False, True)
+        }
+        self.expiries = {
+            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND expires <= $2 AND (expires, id) > ($3, $4) "
+            "ORDER BY expires, id LIMIT $5"
+            for fields, what in _PARTS.items()
+        }
+        self.every_expiry = {
+            fields: f"SELECT {what}, namespace, expires, id FROM {records} WHERE expires <= $1 "
+            "AND (namespace, expires, id) > ($2, $3, $4) ORDER BY namespace, expires, id LIMIT $5"
+            for fields, what in _PARTS.items()
+        }
+        self.snapshot = {
+            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 ORDER BY id" for fields, what in _PARTS.items()
+        }
+        self.last_id = f"SELECT max(id) FROM {records} WHERE namespace = $1"
+        self.last_id_of_all = f"SELECT max(id) FROM {records}"
+        self.count = (
+            f"SELECT (SELECT count(*) FROM {records} WHERE namespace = $1) - "
+            f"(SELECT count(*) FROM {records} WHERE namespace = $1 AND expires <= $2), "
+            f"(SELECT min(expires) FROM {records} WHERE namespace = $1 AND expires > $2)"
+        )
+        # Steps from one namespace to the next in the index; DISTINCT would read all of it.
+        self.namespaces = (
+            f"WITH RECURSIVE step (namespace) AS (SELECT min(namespace) FROM {records} UNION ALL "
+            f"SELECT (SELECT min(namespace) FROM {records} WHERE namespace > step.namespace) FROM step "
+            "WHERE step.namespace IS NOT NULL) SELECT namespace FROM step WHERE namespace IS NOT NULL AND EXISTS "
+            f"(SELECT 1 FROM {records} r WHERE r.namespace = step.namespace AND {_ALIVE.format('$1')}) "
+            "AND ($2::text IS NULL OR namespace > $2) ORDER BY namespace LIMIT $3"
+        )
+        self.totals = (
+            f"SELECT codec, protocol, count(*), sum(octet_length(body))::bigint FROM {records} "
+            f"WHERE namespace = $1 AND {_ALIVE.format('$2')} GROUP BY codec, protocol ORDER BY codec COLLATE \"C\", protocol"
+        )
+        self.spills = (
+            f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
+            "AND spill IS NOT NULL"
+        )
+        self.usage = f"SELECT pg_total_relation_size('{records}') + pg_total_relation_size('{changes}')"
+        self.sealers = f"SELECT key_id FROM {sealers} LIMIT 1000"
+        self.add_sealer = f"INSERT INTO {sealers} (key_id) VALUES ($1) ON CONFLICT DO NOTHING"
+        self.identity = f"SELECT id, version FROM {identity}"
+
+        # -- writes; $1 is the key of the lock of the namespace, $2 the token
+
+        lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
+        noted = f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
+        values = ", ".join(f"${number}" for number in range(3, 17))
+        insert = f"INSERT INTO {records} AS r ({COLUMNS})"
+        self.put = (
+            f"WITH {lock}, done AS ({insert} SELECT nextval('{ids}'), {values} FROM locked {_REPLACE} "
+            f"RETURNING namespace, name, revision, seal), {noted} SELECT revision, seal FROM done"
+        )
+        # Only where there is none: the transaction has read that there is none, and a row that is not there has no lock.
+        self.put_new = (
+            f"WITH {lock}, done AS ({insert} SELECT nextval('{ids}'), {values} FROM locked "
+            "ON CONFLICT (namespace, name) DO NOTHING RETURNING namespace, name, revision, seal), "
+            f"{noted} SELECT revision, seal FROM done"
+        )
+        arrays = (
+            "$3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::bytea[], $10::text[], "
+            "$11::bytea[], $12::bigint[], $13::bigint[], $14::float8[], $15::float8[], $16::float8[]"
+        )
+        # Ids in the order that was given, rows in the order of their names: two that put the same names never wait for
+        # each other in a circle.
+        given = (
+            f"given AS MATERIALIZED (SELECT nextval('{ids}') AS id, t.* FROM unnest({arrays}) WITH ORDINALITY "
+            f"AS t ({_NEW}, place) ORDER BY place)"
+        )
+        locks = "locked AS MATERIALIZED (SELECT count(pg_advisory_xact_lock_shared(k)) FROM unnest($1::bigint[]) k)"
+        self.put_all = (
+            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"{_REPLACE} RETURNING namespace, name, revision, seal), {noted} SELECT namespace, name, revision, seal FROM done"
+        )
+        self.load = (
+            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+        )
+        delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
+        self.delete = (
+            f"WITH {lock}, done AS ({delete} AND (SELECT true FROM locked) RETURNING namespace, name), {noted} "
+            "SELECT count(*) FROM done"
+        )
+        self.delete_all = (
+            f"WITH {lock}, wanted AS (SELECT r.namespace, r.name FROM locked, {records} r "
+            "JOIN unnest($4::text[], $5::float8[], $6::bigint[], $7::bytea[]) AS t (name, now, revision, digest) "
+            "ON r.namespace = $3 AND r.name = t.name WHERE (r.expires IS NULL OR r.expires > t.now) "
+            "AND (t.revision IS NULL OR (r.revision = t.revision AND substr(r.seal, 9) = t.digest)) "
+            "ORDER BY r.name FOR UPDATE OF r), "
+            f"done AS (DELETE FROM {records} r USING wanted w WHERE r.namespace = w.namespace AND r.name = w.name "
+            f"RETURNING r.namespace, r.name), {noted} SELECT count(*) FROM done"
+        )
+        self.clear = (
+            f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND (SELECT true FROM locked) "
+            f"RETURNING namespace), noted AS (INSERT INTO {changes} (namespace, name, token) "
+            "SELECT DISTINCT namespace, NULL, $2::uuid FROM done) SELECT count(*) FROM done"
+        )
+        self.state = (
+            f"SELECT name, revision, seal, expires FROM {records} WHERE namespace = $1 AND name = ANY($2::text[]) "
+            "ORDER BY name FOR UPDATE"
+        )
+        self.reseal = (
+            f"WITH {lock}, done AS (UPDATE {records} SET seal = $6, crc = $7 WHERE namespace = $3 AND name = $4 "
+            f"AND seal = $5 AND (SELECT true FROM locked) RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+        )
+        self.outcome = f"SELECT 1 FROM {changes} WHERE token = $1::uuid LIMIT 1"
+
+        # -- locks
+
+        self.lock_shared = "SELECT pg_advisory_xact_lock_shared($1::bigint)"
+        self.try_lock = "SELECT pg_try_advisory_xact_lock($1::bigint)"
+        self.lock = "SELECT pg_advisory_xact_lock($1::bigint)"
+        self.lock_names = "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) k ORDER BY k) s"

@@ -1,0 +1,141 @@
+"""A PostgreSQL server of the tests' own, on loopback: one for each process of the test run, a schema for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from glob import glob
+from pathlib import Path
+
+import pytest
+
+SECONDS = 60.0
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",  # nobody pulls a plug here
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum_naptime": "10min",
+    "log_min_messages": "fatal",
+}
+
+
+def programs() -> Path | None:
+    """The folder of initdb and postgres; None: there is no server here."""
+    found = shutil.which("initdb")
+    places = [*([str(Path(found).parent)] if found else []), *sorted(glob("/usr/lib/postgresql/*/bin"), reverse=True)]
+    return next((Path(place) for place in places if (Path(place) / "postgres").exists()), None)
+
+
+def unprivileged() -> str | None:
+    """The user that a server runs as: it refuses root."""
+    return "nobody" if os.geteuid() == 0 else None
+
+
+class PostgresServer:
+    """One server process with its data; `url` is that of its database. Ends with `stop`."""
+
+    def __init__(self, folder: Path, port: int, programs: Path, **settings: str) -> None:
+        self.folder, self.port, self.programs = folder, port, programs
+        self.settings = {**SETTINGS, "port": str(port), **settings}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    def initialise(self) -> None:
+        self._run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+
+    def start(self) -> None:
+        options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
+        self.process = subprocess.Popen(
+            [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
+            stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"), user=unprivileged(), cwd="/",
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
+        )  # fmt: skip
+        deadline = time.monotonic() + SECONDS
+        while not self.is_ready():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def is_ready(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT ends all sessions and stops in order, SIGQUIT and SIGKILL are crashes."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(SECONDS)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self.programs / program), *arguments], check=True, capture_output=True, user=unprivileged(), cwd="/",
+            timeout=SECONDS, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
+        )  # fmt: skip
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def new_folder() -> Path:
+    """A folder that the server's user may write; pytest's own are closed to it."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    user = unprivileged()
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server. Skips loudly where there is none, or no driver."""
+    pytest.importorskip("psycopg", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg is not installed")
+    pytest.importorskip("psycopg_pool", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg_pool is not installed")
+    found = programs()
+    if found is None:
+        pytest.skip("ENGINE postgres CANNOT BE HAD HERE: no PostgreSQL server is installed")
+    folder = new_folder()
+    server = PostgresServer(folder, free_port(), found)
+    try:
+        server.initialise()
+        server.start()
+        yield server
+    finally:
+        server.stop(signal.SIGINT)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A URL with a schema of the test's own, which is dropped afterwards."""
+    import psycopg
+
+    schema = f"t{next(_numbers)}"
+    yield f"{postgres.url}?schema={schema}"
+    with psycopg.connect(postgres.url, autocommit=True) as conn:
+        conn.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
