@@ -15,6 +15,9 @@ from store.rows.spilled import Part
 from store.system.locking import WriterLock
 
 HEADER = slice(0, 48)  # the header within `Coherence.index`
+Scope = tuple[str, Sequence[str] | None]
+"""The namespace that a transaction changes, and the names that it reads there before it writes them; None: any."""
+WHOLE: Scope = ("", None)
 LOOK_SECONDS = 1.0  # how often readers check that the file is still in its place
 
 
@@ -40,14 +43,14 @@ class Transaction(AbstractContextManager["Transaction"], Protocol):
 class Transactions(Protocol):
     """Transactions that are held open; reads and writes on the handle in between are part of them."""
 
-    def begin(
-        self, timeout: float | None = None, *, block: bool = False, scope: tuple[str, Sequence[str] | None] = ("", None)
-    ) -> Transaction:
+    def begin(self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE) -> Transaction:
         """A transaction; they nest.
 
         `scope`: the namespace that it changes first, and the names that it reads there before it writes them; None:
         any. Until it ends others read, and write neither those names nor, with None, anything in that namespace. An
-        engine may exclude more: one file has one writer at a time. `timeout`: seconds to wait for other writers; None uses the handle's timeout. `block`: the program opened it,
+        engine may exclude more: one file has one writer at a time.
+
+        `timeout`: seconds to wait for other writers; None uses the handle's timeout. `block`: the program opened it,
         and a signal handler that runs during it takes part in it. Otherwise it belongs to the operation whose frame
         enters it, and calls from a signal handler during it raise `InUse`.
         """

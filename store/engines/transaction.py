@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from sys import exc_info
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 from weakref import ref
 
+from store.engines.capabilities import WHOLE, Scope
 from store.engines.reentry import Later, Visitor, interrupts_operation, refuse
 from store.errors import StoreError
 from store.system import running
@@ -16,9 +17,6 @@ from store.system.locking import Hold
 
 _SYS = sys.__dict__
 CO_COROUTINE = 0x80  # as in `inspect`, whose import takes 4 ms
-Scope = tuple[str, Sequence[str] | None]
-"""The namespace that a transaction changes, and the names that it reads before it writes them; None: any."""
-WHOLE: Scope = ("", None)
 ENTERING, ACTIVE, LEAVING, LEFT = "entering", "active", "leaving", "left"
 
 

@@ -55,15 +55,28 @@ class PostgresServer:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
     def initialise(self) -> None:
-        self._run("initdb", "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+        self._run(
+            "initdb",
+            "-D",
+            str(self.folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-N",
+            "--no-locale",
+            "-E",
+            "UTF8",
+        )
 
     def start(self) -> None:
         options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
-        self.process = subprocess.Popen(
-            [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
-            stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"), user=unprivileged(), cwd="/",
-            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
-        )  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
+                stdout=subprocess.DEVNULL, stderr=log, user=unprivileged(), cwd="/",
+                env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
+            )  # fmt: skip
         deadline = time.monotonic() + SECONDS
         while not self.is_ready():
             if self.process.poll() is not None or time.monotonic() > deadline:

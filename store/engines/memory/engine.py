@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from store.engines.capabilities import WHOLE, Scope
 from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Order, Page, Usage
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
 from store.engines.overlay import Overlay
 from store.engines.reentry import defer, is_interrupting
-from store.engines.transaction import WHOLE, HeldTransaction, Scope
+from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError
 from store.rows.row import Header, Mark, Row, Total, has_expired
 from store.system.clock import wall_clock
@@ -128,9 +129,7 @@ class MemoryTransactions:
         self._handle = handle
         self.is_open = handle.shared.is_in_transaction
 
-    def begin(
-        self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE
-    ) -> HeldTransaction:
+    def begin(self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE) -> HeldTransaction:
         handle = self._handle
         handle.check_open(is_writing=True)
         return HeldTransaction(handle.shared.visitor(), handle.timeout if timeout is None else timeout, block=block)

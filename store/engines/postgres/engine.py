@@ -16,14 +16,14 @@ from store.system.rights import Rights
 
 
 class PostgresEngine:
-    """One `Store`'s handle on a database. Safe across threads and processes; survives a fork outside of transactions."""
+    """One `Store`'s handle on a database. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "postgresql"
     coherence = blobs = eviction = locks = changes = care = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
-        self.id, self.location = handle.server.id, handle.location
+        self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
         self.transactions = PostgresTransactions(handle)
         reading, writing = Reading(handle), Writing(handle)
@@ -53,7 +53,7 @@ class PostgresTransactions:
         return self._server.is_in_transaction()
 
     def needs_handle(self) -> bool:
-        return len(self._server.handles) <= 1 and self.is_open()
+        return len(self._server.sessions.handles) <= 1 and self.is_open()
 
     def afterwards(self, work: Callable[[], None]) -> None:
         transaction = self._server.visitor().live_transaction()
@@ -78,8 +78,8 @@ def open_postgres(
     server = server_at(parse(location))
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
-        if not server.id:
-            server.prepare(mode, timeout)
+        if not server.sessions.id:
+            server.sessions.prepare(mode, timeout)
     except BaseException:
         handle.close()
         raise

@@ -6,7 +6,14 @@ import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from store.errors import (
-    Conflict, LockTimeout, NotAStore, OutcomeUnknown, ReadOnly, StorageError, StoreClosed, StoreError,
+    Conflict,
+    LockTimeout,
+    NotAStore,
+    OutcomeUnknown,
+    ReadOnly,
+    StorageError,
+    StoreClosed,
+    StoreError,
 )  # fmt: skip
 
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
@@ -17,7 +24,7 @@ _LOST = ("08", "57P")  # connection exceptions; the server shuts down, or an adm
 _DISK_FULL = {"53100", "53200"}
 
 
-def is_lost(error: BaseException) -> bool:
+def is_disconnected(error: BaseException) -> bool:
     """Whether the connection is gone, so that another one may succeed."""
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return False

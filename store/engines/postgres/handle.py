@@ -6,11 +6,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_lost, translated
+from store.engines.capabilities import WHOLE, Scope
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.server import Connection, Server
+from store.engines.postgres.server import Server
+from store.engines.postgres.sessions import Connection
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
-from store.engines.transaction import WHOLE, HeldTransaction, Scope
+from store.engines.transaction import HeldTransaction
 from store.errors import OutcomeUnknown, ReadOnly, StoreClosed
 
 T = TypeVar("T")
@@ -21,14 +23,15 @@ class Handle:
 
     def __init__(self, server: Server, *, read_only: bool, timeout: float) -> None:
         self.server = server
-        self.location = server.location.shown
+        self.sessions = server.sessions
+        self.location = server.sessions.location.shown
         self.read_only = read_only
         self.timeout = timeout
-        server.handles.add(self)
+        server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
         """Raises: StoreClosed: it was closed. ReadOnly."""
-        if self not in self.server.handles:
+        if self not in self.sessions.handles:
             raise StoreClosed(f"the store on {self.location} was closed; open it again")
         if is_writing and self.read_only:
             raise ReadOnly(
@@ -53,14 +56,17 @@ class Handle:
         self.check_open()
         place = self.server.visitor()
         before = place.operation
-        inside = False
-        if (before is not None or place.transaction is not None) and (problem := conflict(place)):
-            if before is not None or not is_in_block(place):
-                raise in_use(place, problem)
-            inside = True
+        problem = None
+        if (
+            (before is not None or place.transaction is not None)
+            and (problem := conflict(place))
+            and before is not None
+        ):
+            raise in_use(place, problem)
         try:
             place.operation = sys._getframe()
-            if inside or place.live_transaction() is not None:
+            # A caller that has no part in the transaction reads what is committed.
+            if is_in_block(place) if problem else place.live_transaction() is not None:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
@@ -96,23 +102,23 @@ class Handle:
                 place.run_deferred()
 
     def _alone(self, work: Callable[[Connection], T], *, again: bool) -> T:
-        server = self.server
+        sessions = self.sessions
         while True:
-            conn = server.take(self.timeout)
+            conn = sessions.take(self.timeout)
             try:
                 return work(conn)
             except DRIVER_ERRORS as exc:
-                if not is_lost(exc):
+                if not is_disconnected(exc):
                     raise
                 if not again:
                     raise OutcomeUnknown(
-                        f"{self.location}: the connection was lost during a write ({exc}); read the record before you "
-                        "write it again",
+                        f"{self.location}: the connection was lost during a write ({exc}); read the record before "
+                        "you write it again",
                         path=self.location,
                     ) from exc
                 again = False
             finally:
-                server.put_back(conn)
+                sessions.put_back(conn)
 
     def transaction(
         self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE
@@ -125,5 +131,5 @@ class Handle:
 
     def close(self) -> None:
         """Release the server; a second call does nothing."""
-        self.server.handles.discard(self)
-        self.server.close_unused()
+        self.sessions.handles.discard(self)
+        self.sessions.close_unused()

@@ -45,9 +45,7 @@ def parse(url: str) -> Location:
     schema, prefix = given.get("schema", SCHEMA), given.get("prefix", "")
     for what, value in (("schema", schema), ("prefix", prefix or "a")):
         if not _IDENTIFIER.fullmatch(value):
-            raise ValueError(
-                f"{what}={value!r} in the URL is not a name of up to 48 letters, digits and underscores"
-            )
+            raise ValueError(f"{what}={value!r} in the URL is not a name of up to 48 letters, digits and underscores")
     commit = given.get("synchronous_commit")
     if commit is not None and commit not in COMMITS:
         raise ValueError(f"synchronous_commit={commit!r} in the URL: one of {', '.join(COMMITS)}")

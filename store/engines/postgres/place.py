@@ -1,4 +1,4 @@
-"""A thread or greenlet on one database: the operation that it is in, and its transaction with the connection for it."""
+"""A thread or greenlet on one database: its operation, its transaction, and the connection of that."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import os
 import time
 from collections.abc import Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import ref
 
 from psycopg.pq import TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_lost, translated
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
+from store.engines.postgres.sessions import Connection, Sessions
 from store.engines.transaction import HeldTransaction
 from store.errors import LockTimeout, OutcomeUnknown, StoreClosed, StoreError
 from store.system.clock import steady_clock
 from store.system.locking import Hold
-
-if TYPE_CHECKING:
-    from store.engines.postgres.server import Connection, Server
 
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts at an exclusive lock
 
@@ -26,8 +24,8 @@ FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts at an excl
 class ThreadPlace:
     """The contract `Place`."""
 
-    def __init__(self, server: Server) -> None:
-        self.path = server.location.shown
+    def __init__(self, sessions: Sessions) -> None:
+        self.path = sessions.location.shown
         self.operation: FrameType | None = None
         self.deferred: list[Any] = []
         self.transaction: ref[HeldTransaction] | None = None
@@ -35,7 +33,7 @@ class ThreadPlace:
         self.conn: Connection | None = None
         self.absent: set[tuple[str, str]] = set()
         """The names that the transaction has read, and that had no record."""
-        self._server = server
+        self._sessions = sessions
         self._holder: ref[Hold] | None = None
         self._process = 0
         self._savepoints = 0
@@ -75,7 +73,7 @@ class ThreadPlace:
         self._put_back()
         deadline = steady_clock() + timeout
         try:
-            conn = self._server.take(timeout)
+            conn = self._sessions.take(timeout)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.path) from exc
         self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
@@ -89,7 +87,7 @@ class ThreadPlace:
             else:
                 with conn.pipeline():
                     conn.execute("BEGIN")
-                    conn.execute(self._server.statements.lock_shared, (self._server.lock_of(namespace),))
+                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
                     self._lock_names(namespace, names)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.path) from exc
@@ -100,7 +98,7 @@ class ThreadPlace:
         try:
             conn.execute("COMMIT")
         except DRIVER_ERRORS as exc:
-            if is_lost(exc):
+            if is_disconnected(exc):
                 raise OutcomeUnknown(
                     f"{self.path}: the connection was lost during the commit ({exc}); read what you wrote before you "
                     "write it again",
@@ -140,7 +138,7 @@ class ThreadPlace:
             with conn.pipeline():
                 conn.execute(f"SAVEPOINT {name}")
                 if namespace not in self._whole and names:
-                    conn.execute(self._server.statements.lock_shared, (self._server.lock_of(namespace),))
+                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
                     self._lock_names(namespace, names)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.path) from exc
@@ -154,14 +152,15 @@ class ThreadPlace:
         self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     def check_open(self, *, is_inside: bool) -> None:
-        if not self._server.handles:
+        if not self._sessions.handles:
             raise StoreClosed(f"the store on {self.path} is closed; open it again")
         if not is_inside:
             return
         if self.conn is None or self._process != os.getpid() or self.conn.closed:
             raise StoreError(
-                f"{self.path}: the transaction had ended before its block did (an interrupt or a lost connection ended "
-                "it, or it is that of the process that this one was forked from); nothing of it was kept, run it again"
+                f"{self.path}: the transaction had ended before its block did (an interrupt or a lost connection "
+                "ended it, or it is that of the process that this one was forked from); nothing of it was kept, run "
+                "it again"
             )
         if self.conn.info.transaction_status is TransactionStatus.INERROR:
             raise StoreError(
@@ -184,17 +183,17 @@ class ThreadPlace:
     def _lock_names(self, namespace: str, names: Sequence[str]) -> None:
         if names:
             assert self.conn is not None
-            keys = [self._server.lock_of_name(namespace, name) for name in names]
-            self.conn.execute(self._server.statements.lock_names, (keys,))
+            keys = [self._sessions.lock_of_name(namespace, name) for name in names]
+            self.conn.execute(self._sessions.statements.lock_names, (keys,))
 
     def _lock_namespace(self, namespace: str, deadline: float, timeout: float) -> None:
         """Exclude all other writers of the namespace.
 
         For the first half of the timeout by attempts: a waiter in the server's queue holds up everybody behind it.
         """
-        conn, statements = self.conn, self._server.statements
+        conn, statements = self.conn, self._sessions.statements
         assert conn is not None
-        key = (self._server.lock_of(namespace),)
+        key = (self._sessions.lock_of(namespace),)
         pause, patience = FIRST_PAUSE, deadline - timeout / 2
         while True:
             row = conn.execute(statements.try_lock, key).fetchone()
@@ -203,8 +202,8 @@ class ThreadPlace:
             now = steady_clock()
             if now >= deadline:
                 raise LockTimeout(
-                    f"{self.path}: other writers kept the namespace {namespace!r} for {timeout:g} seconds; try again, "
-                    "shorten their transactions, or open the store with a longer timeout",
+                    f"{self.path}: other writers kept the namespace {namespace!r} for {timeout:g} seconds; try "
+                    "again, shorten their transactions, or open the store with a longer timeout",
                     path=self.path,
                 )
             if now >= patience:
@@ -226,7 +225,7 @@ class ThreadPlace:
     def _put_back(self) -> None:
         conn, self.conn, self._holder = self.conn, None, None
         if conn is not None and self._process == os.getpid():
-            self._server.put_back(conn)
+            self._sessions.put_back(conn)
 
     def _dropped(self, reference: ref[Hold]) -> None:
         """The transaction was collected before its block ended."""

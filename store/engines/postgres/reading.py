@@ -11,7 +11,7 @@ from typing import Any
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.server import Connection
+from store.engines.postgres.sessions import Connection
 from store.rows.row import Header, Mark, Row, Sealed, Total
 from store.rows.spilled import count_of, size_of
 
@@ -42,7 +42,7 @@ class Reading:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._statements = handle.server.statements
+        self._statements = handle.sessions.statements
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
         if not names:
@@ -89,15 +89,16 @@ class Reading:
         if order is Order.NAME:
             lower, upper = _bounds(prefix, after, reverse)
             ends = (lower,) if upper is None else (lower, upper)
-            rows = self._all(namespace, statements.name_pages[fields, upper is not None, reverse], (namespace or "", *ends, most))
+            rows = self._all(
+                namespace, statements.name_pages[fields, upper is not None, reverse], (namespace or "", *ends, most)
+            )
             return _page(rows, limit, fields, lambda row: row[_NAME_AT[fields]])
         if order is Order.EXPIRY:
             bound = math.inf if until is None else until
             if namespace is None:
                 start = ("", -math.inf, -LARGEST_ID) if after is None else after
                 rows = self._all(None, statements.every_expiry[fields], (bound, *start, most))
-                page = _page(rows, limit, fields, lambda row: tuple(row[-3:]))
-                return page
+                return _page(rows, limit, fields, lambda row: tuple(row[-3:]))
             start = (-math.inf, -LARGEST_ID) if after is None else after
             rows = self._all(namespace, statements.expiries[fields], (namespace, bound, *start, most))
             return _page(rows, limit, fields, lambda row: (row[_EXPIRES_AT[fields]], row[_ID_AT[fields]]))
@@ -138,7 +139,14 @@ class Reading:
             files[codec, protocol] += count_of(spill)
             sizes[codec, protocol] += size_of(spill)
         return [
-            Total(codec, protocol, records, size + sizes[codec, protocol], files[codec, protocol], sizes[codec, protocol])
+            Total(
+                codec,
+                protocol,
+                records,
+                size + sizes[codec, protocol],
+                files[codec, protocol],
+                sizes[codec, protocol],
+            )
             for codec, protocol, records, size in self._all(namespace, self._statements.totals, (namespace, now))
         ]
 

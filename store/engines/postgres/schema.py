@@ -66,7 +66,8 @@ def prepare(conn: Any, location: Location, mode: str) -> bytes:
     if not _exists(conn, location):
         if mode not in ("c", "n"):
             raise StoreNotFound(
-                f'there is no store in schema "{location.schema}" of {location.shown}; open it with mode="c" to make one',
+                f'there is no store in schema "{location.schema}" of {location.shown}; open it with mode="c" to '
+                "make one",
                 path=location.shown,
             )
         _create(conn, location)

@@ -6,6 +6,8 @@ Each write notes the names that it touched in `changes`, with a random token, by
 afterwards.
 """
 
+# ruff: noqa: E501 - a statement is easier to read on its own lines than by its pieces
+
 from __future__ import annotations
 
 from store.engines.contract import Fields
@@ -50,7 +52,10 @@ class Statements:
 
         # -- reads
 
-        self.find = {fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2" for fields, what in _PARTS.items()}
+        self.find = {
+            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2"
+            for fields, what in _PARTS.items()
+        }
         self.find_all = {
             fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = ANY($2::text[])"
             for fields, what in _PARTS.items()
@@ -88,7 +93,8 @@ class Statements:
             for fields, what in _PARTS.items()
         }
         self.snapshot = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 ORDER BY id" for fields, what in _PARTS.items()
+            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 ORDER BY id"
+            for fields, what in _PARTS.items()
         }
         self.last_id = f"SELECT max(id) FROM {records} WHERE namespace = $1"
         self.last_id_of_all = f"SELECT max(id) FROM {records}"
@@ -107,7 +113,7 @@ class Statements:
         )
         self.totals = (
             f"SELECT codec, protocol, count(*), sum(octet_length(body))::bigint FROM {records} "
-            f"WHERE namespace = $1 AND {_ALIVE.format('$2')} GROUP BY codec, protocol ORDER BY codec COLLATE \"C\", protocol"
+            f'WHERE namespace = $1 AND {_ALIVE.format("$2")} GROUP BY codec, protocol ORDER BY codec COLLATE "C", protocol'
         )
         self.spills = (
             f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
@@ -121,7 +127,9 @@ class Statements:
         # -- writes; $1 is the key of the lock of the namespace, $2 the token
 
         lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
-        noted = f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
+        noted = (
+            f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
+        )
         values = ", ".join(f"${number}" for number in range(3, 17))
         insert = f"INSERT INTO {records} AS r ({COLUMNS})"
         self.put = (
@@ -187,4 +195,6 @@ class Statements:
         self.lock_shared = "SELECT pg_advisory_xact_lock_shared($1::bigint)"
         self.try_lock = "SELECT pg_try_advisory_xact_lock($1::bigint)"
         self.lock = "SELECT pg_advisory_xact_lock($1::bigint)"
-        self.lock_names = "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) k ORDER BY k) s"
+        self.lock_names = (
+            "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) k ORDER BY k) s"
+        )

@@ -11,7 +11,7 @@ from psycopg.types.numeric import Int4, Int8
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.server import Connection
+from store.engines.postgres.sessions import Connection
 from store.engines.registry import supported
 from store.errors import Conflict, label
 from store.rows.row import Row, stamp_of
@@ -23,7 +23,8 @@ class Writing:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._server = handle.server
-        self._statements = handle.server.statements
+        self._sessions = handle.sessions
+        self._statements = handle.sessions.statements
 
     def put(self, row: Row) -> None:
         self._put(row)
@@ -72,7 +73,7 @@ class Writing:
             self._run(self._statements.load, values)
 
     def clear(self, namespace: str) -> None:
-        lock = self._server.lock_of(namespace)
+        lock = self._sessions.lock_of(namespace)
         self._run(self._statements.clear, (lock, uuid4(), namespace))
 
     def add_sealer(self, key_id: bytes) -> None:
@@ -89,7 +90,7 @@ class Writing:
 
     def _put(self, row: Row) -> str:
         """Put a row; returns its stamp."""
-        values = (self._server.lock_of(row.namespace), uuid4(), *_values(row))
+        values = (self._sessions.lock_of(row.namespace), uuid4(), *_values(row))
         key = row.namespace, row.name
 
         def work(conn: Connection, place: ThreadPlace | None) -> Any:
@@ -133,11 +134,11 @@ class Writing:
 
     def _arrays(self, rows: Sequence[Row]) -> tuple[Any, ...]:
         columns = list(zip(*(row[1:] for row in rows), strict=True))
-        locks = sorted({self._server.lock_of(row.namespace) for row in rows})
+        locks = sorted({self._sessions.lock_of(row.namespace) for row in rows})
         return locks, uuid4(), *map(list, columns)
 
     def _delete(self, namespace: str, change: Delete) -> int:
-        values = (self._server.lock_of(namespace), uuid4(), namespace, change.name, change.now)
+        values = (self._sessions.lock_of(namespace), uuid4(), namespace, change.name, change.now)
         return int(self._run(self._statements.delete, values, namespace)[0][0])
 
     def _run(self, statement: str, values: Sequence[Any], namespace: str | None = None) -> list[Any]:
@@ -172,7 +173,8 @@ class Writing:
 def _values(row: Row) -> tuple[Any, ...]:
     """The columns after the id, with their types: by its size alone an int would be of another type each time."""
     (
-        _, namespace, name, codec, protocol, kind, python, body, spill, seal, crc, revision, created, modified, expires,
+        _, namespace, name, codec, protocol, kind, python, body, spill, seal, crc, revision, created, modified,
+        expires,
     ) = row  # fmt: skip
     return (
         namespace, name, codec, Int4(protocol), kind, python, body, spill, seal, Int8(crc), Int8(revision), created,
@@ -196,5 +198,3 @@ def _key_of(namespace: str, change: Change) -> tuple[str, str]:
 
 def _check(state: Any, expected: Expected, key: tuple[str, str]) -> None:
     expect(None if state is None else stamp_of(*state[:2]), expected, *key)
-
-

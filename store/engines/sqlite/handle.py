@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from store.engines.capabilities import WHOLE, Scope
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.coherence import Touched
 from store.engines.sqlite.engine.engine import Engine
 from store.engines.sqlite.engine.fetching import fetch_all, fetch_one
 from store.engines.sqlite.opening.attach import Lease, detach
-from store.engines.transaction import WHOLE, HeldTransaction, Scope
+from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed
 
 
