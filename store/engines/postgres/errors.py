@@ -32,6 +32,11 @@ def is_disconnected(error: BaseException) -> bool:
     return state is None or state.startswith(_LOST)
 
 
+def is_overtaken(error: BaseException) -> bool:
+    """Whether the server could not order a transaction among others, so that it may be run again."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in _AGAIN
+
+
 def translated(error: Exception, where: str) -> StoreError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
     text = " ".join(str(error).split()) or type(error).__name__
