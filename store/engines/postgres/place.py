@@ -115,7 +115,7 @@ class ThreadPlace:
         try:
             if conn.pgconn.pipeline_status is not PipelineStatus.OFF:
                 conn.close()  # an interrupt came amid several statements
-            elif conn.info.transaction_status is not TransactionStatus.IDLE:
+            elif not _is_idle(conn):
                 conn.execute("ROLLBACK")
         except Exception:
             conn.close()
@@ -175,7 +175,8 @@ class ThreadPlace:
             raise StoreClosed(f"the store on {self.path} is closed; open it again")
         if not is_inside:
             return
-        if self.conn is None or self._process != os.getpid() or self.conn.closed:
+        conn = self.conn
+        if conn is None or self._process != os.getpid() or conn.closed or _is_idle(conn):
             raise StoreError(
                 f"{self.path}: the transaction had ended before its block did (an interrupt or a lost connection "
                 "ended it, or it is that of the process that this one was forked from); nothing of it was kept, run "
@@ -183,7 +184,7 @@ class ThreadPlace:
             )
         if self._is_overtaken:
             raise self.overtaken("another writer came first")
-        if self.conn.info.transaction_status is TransactionStatus.INERROR:
+        if conn.info.transaction_status is TransactionStatus.INERROR:
             raise StoreError(
                 f"{self.path}: an error before this has ended the transaction; nothing of it is kept, run it again"
             )
@@ -239,3 +240,8 @@ class ThreadPlace:
         if self._holder is reference:
             self.roll_back()
             self._put_back()
+
+
+def _is_idle(conn: Connection) -> bool:
+    """Whether it is in no transaction; amid several statements that are sent at once it is."""
+    return conn.info.transaction_status is TransactionStatus.IDLE
