@@ -82,6 +82,8 @@ def open_postgres(
     server = server_at(parse(location))
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
+        if durability == "full":
+            server.sessions.is_full = True  # for all handles of this process, as with a file
         if not server.sessions.id:
             server.sessions.prepare(mode, timeout)
     except BaseException:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from store.engines.capabilities import WHOLE, Scope
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, unconfirmed
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
 from store.engines.postgres.sessions import Connection
@@ -107,7 +107,10 @@ class Handle:
         while True:
             conn = sessions.take(self.timeout)
             try:
-                return work(conn)
+                found = work(conn)
+                if not again and (warning := conn.take_unconfirmed()):
+                    raise unconfirmed(warning, self.location)
+                return found
             except DRIVER_ERRORS as exc:
                 if is_overtaken(exc) and steady_clock() < deadline:
                     continue  # one statement is a transaction: nothing of it was kept

@@ -9,7 +9,7 @@ from weakref import ref
 
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, translated
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, translated, unconfirmed
 from store.engines.postgres.seen import Mark, Seen
 from store.engines.postgres.sessions import Connection, Sessions
 from store.engines.postgres.transaction_locks import Taken, TransactionLocks
@@ -44,6 +44,7 @@ class ThreadPlace:
         self._holder: ref[Hold] | None = None
         self._process = 0
         self._savepoints = 0
+        self._unconfirmed: str | None = None
         self._is_overtaken = False  # the transaction must be run again, and commits nothing
         self._overtaken: ref[Conflict] | None = None  # the error that says so
 
@@ -106,6 +107,7 @@ class ThreadPlace:
                     path=self.path,
                 ) from exc
             raise self.failure(exc) from exc
+        self._unconfirmed = conn.take_unconfirmed()
 
     def roll_back(self) -> None:
         self.transaction = None
@@ -129,7 +131,10 @@ class ThreadPlace:
         """Does nothing: the server maintains itself."""
 
     def settle(self, timeout: float) -> None:
-        """Does nothing: COMMIT has waited for the disk."""
+        """COMMIT has waited for the disk, and for the standbys unless somebody ended that."""
+        warning, self._unconfirmed = self._unconfirmed, None
+        if warning:
+            raise unconfirmed(warning, self.path)
 
     def savepoint(self, transaction: HeldTransaction) -> Savepoint:
         conn, locks = self.conn, self._locks
@@ -206,7 +211,7 @@ class ThreadPlace:
         """The error of this library for one of the driver in the open transaction."""
         if is_overtaken(error) and self.conn is not None:
             return self.overtaken(" ".join(str(error).split()))
-        return translated(error, self.path)
+        return translated(error, self.path, self._sessions.role)
 
     def overtaken(self, why: str, **record: str) -> Conflict:
         """The error of a transaction that others have overtaken; it commits nothing, and may be run again."""
