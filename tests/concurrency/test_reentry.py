@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_beside import check_unlocked
 from striking import Strike, signal_handler
 
 from store import Store
@@ -71,6 +72,8 @@ def op_iterate(s: Store[Any]) -> None:
 
 
 def op_compact(s: Store[Any]) -> None:
+    if s.opened.engine.care is None:
+        pytest.skip(f"the engine {s.opened.engine.kind} has no care")
     s.compact()
 
 
@@ -199,7 +202,9 @@ def check(s: Store[Any], operation: Callable[[Store[Any]], None], handler: Handl
 
 
 def assert_free(s: Store[Any], where: str) -> None:
-    if s.location != ":memory:":
+    if s.location.startswith("postgresql:"):
+        check_unlocked(s, where)
+    elif s.location != ":memory:":
         with open(f"{s.location}.lock", "rb+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from store import Store
+
 SECONDS = 60.0  # until a test fails
 WAITING = (
     "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
@@ -44,6 +46,18 @@ class Beside:
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
         return self._found[0]
+
+
+def check_unlocked(s: Store, where: str) -> None:
+    """No session has a lock of a transaction: it was rolled back, or its connection was closed."""
+    sessions = s.opened.engine.handle.sessions
+    conn = sessions.take(SECONDS)
+    try:
+        deadline = time.monotonic() + SECONDS
+        while conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone() != (0,):
+            assert time.monotonic() < deadline, f"a lock was kept after an interrupt at {where}"
+    finally:
+        sessions.put_back(conn)
 
 
 @pytest.fixture

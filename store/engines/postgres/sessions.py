@@ -23,8 +23,17 @@ class Connection(psycopg.Connection[Any]):
 
     lock_timeout = -1.0
     is_full = False  # whether commits wait for what `durability="full"` promises
+    lent_by: ConnectionPool[Connection] | None = None
+    """The pool that counts it as in use."""
     unconfirmed: list[str]
     """Warnings that a commit stopped waiting for its standbys."""
+
+    def __del__(self, *_: Any) -> None:
+        """An interrupt may come between any two steps, and drop a connection that is in use: the pool gets it."""
+        pool, self.lent_by = self.lent_by, None
+        if pool is not None:
+            self.close()
+            pool.putconn(self)
 
     def wait_for_locks(self, seconds: float) -> None:
         """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
@@ -73,7 +82,9 @@ class Sessions:
     def take(self, timeout: float) -> Connection:
         """A connection that nobody else uses, until `put_back`."""
         while True:
-            conn = self.pool().getconn(max(timeout, 0.001))
+            pool = self.pool()
+            conn = pool.getconn(max(timeout, 0.001))
+            conn.lent_by = pool
             if not _has_news(conn):
                 try:
                     conn.wait_for_locks(timeout)
@@ -90,7 +101,9 @@ class Sessions:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
         if conn.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
             conn.close()
-        self.pool().putconn(conn)
+        pool, conn.lent_by = conn.lent_by, None
+        if pool is not None:
+            pool.putconn(conn)
 
     def pool(self) -> ConnectionPool[Connection]:
         pool = self._pool
