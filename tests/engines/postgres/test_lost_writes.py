@@ -185,7 +185,7 @@ class TestReplacedWhileItWaits:
                     waiting = beside(lambda: operation(s))
                     waiting.waits()
         found = waiting.result()
-        assert found in (1, 2, 3) or isinstance(found, Conflict) and "is not the one that was read" in str(found)
+        assert found in (1, 2, 3) or (isinstance(found, Conflict) and "is not the one that was read" in str(found))
 
     def test_deleted_by_a_statement_that_waited_for_the_namespace(self, s, beside):
         s["a"] = 1

@@ -181,7 +181,7 @@ def test_others_that_come_first_all_the_time_end_at_the_timeout(s, beside):
 
     with s.within("") as short:
         short.opened.options = short.opened.options._replace(timeout=0.2)
-        with pytest.raises(LockTimeout, match="came first for 0.2 seconds"):
+        with pytest.raises(LockTimeout, match=r"came first for 0\.2 seconds"):
             operation(short.opened)
     assert len(names) > 1 and set(s.values()) == {"theirs"}
 
