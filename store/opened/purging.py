@@ -48,7 +48,7 @@ class Expired(NamedTuple):
     ) -> Purged:
         """Deletes some, in one transaction, so that other writers get their turn between two of them."""
         transactions = self.engine.transactions
-        # Beside other writers: a record that one of them replaces meanwhile has another stamp, and stays.
+        # Other writers go on: a record that one of them replaces meanwhile has another stamp, and stays.
         with nullcontext() if transactions is None else transactions.begin(timeout, scope=(namespace or "", ())):
             page = self.page(namespace, after, limit, now)
             own: dict[str, list[Delete]] = {}

@@ -1,4 +1,7 @@
-"""Writing a namespace: with options, where there is none, many at once, deleting, and a new lifetime."""
+"""Writing a namespace: with options, where there is none, many at once, deleting, and a new lifetime.
+
+One file because putting and deleting use the same checks of names, lifetimes and expected versions.
+"""
 
 from __future__ import annotations
 

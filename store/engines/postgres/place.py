@@ -116,7 +116,7 @@ class ThreadPlace:
             return
         try:
             if conn.pgconn.pipeline_status is not PipelineStatus.OFF:
-                conn.close()  # an interrupt came amid several statements
+                conn.close()  # an interrupt came between several statements
             elif not _is_idle(conn):
                 conn.execute("ROLLBACK")
         except Exception:
@@ -248,5 +248,5 @@ class ThreadPlace:
 
 
 def _is_idle(conn: Connection) -> bool:
-    """Whether it is in no transaction; amid several statements that are sent at once it is."""
+    """Whether it is in no transaction. It is in one while several statements are being sent at once."""
     return conn.info.transaction_status is TransactionStatus.IDLE

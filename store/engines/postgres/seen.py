@@ -2,7 +2,7 @@
 
 A row that is read is locked until the transaction ends, so that the write may be blind. There is no lock on a row
 that does not exist, and ROLLBACK TO SAVEPOINT releases the locks that were taken since: there the write is compared
-with what was read.
+with the state that was read.
 """
 
 from __future__ import annotations
@@ -67,5 +67,5 @@ class Seen:
         return Mark(frozenset(self._locked), frozenset(self._written))
 
     def go_back(self, mark: Mark) -> None:
-        """The locks and writes since then are undone; what was read since was read."""
+        """The locks and writes since then are undone; the reads stay."""
         self._locked, self._written = set(mark.locked), set(mark.written)

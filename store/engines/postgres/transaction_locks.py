@@ -1,6 +1,6 @@
 """The advisory locks of an open transaction: of whole namespaces, of namespaces that it shares, and of a name.
 
-A lock is taken in a statement before the one that reads: that one would not see what was committed while it waited.
+A lock is taken in a statement before the one that reads: that one would not see commits that it waited for.
 ROLLBACK TO SAVEPOINT releases the locks that were taken since the savepoint, so a savepoint records which there were.
 """
 
@@ -73,7 +73,7 @@ class TransactionLocks:
         if wanted and not self.is_shared:
             self._savepoints += 1
             name = f"locks{self._savepoints}"
-            # Released only where it fails: an error in it leaves the transaction as it was.
+            # Released only where it fails: an error in it leaves the transaction as before.
             deadline = steady_clock() + self._timeout
             self._exclude(wanted, f"SAVEPOINT {name}", f"ROLLBACK TO SAVEPOINT {name}", deadline)
 

@@ -160,7 +160,7 @@ class Writing:
         place = self._server.visitor()
         is_shared = place.transaction is not None and place.locks_rows()
         if is_shared and any(place.seen.sight((row.namespace, row.name)) is not Sight.SAFE for row in rows):
-            return [self._put(row) for row in rows]  # some of them expect what was read
+            return [self._put(row) for row in rows]  # some of them expect the state that was read
         found = self._run(self._statements.put_all, self._arrays(rows))
         for row in rows if place.transaction is not None else ():
             place.seen.wrote((row.namespace, row.name))
