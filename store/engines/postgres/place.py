@@ -147,10 +147,7 @@ class ThreadPlace:
             if names is None:  # before the savepoint: these locks stay if the nested transaction is rolled back
                 locks.take_whole((namespace,) if isinstance(namespace, str) else namespace)
             taken = locks.taken
-            with conn.pipeline():
-                conn.execute(f"SAVEPOINT {name}")
-                if names and isinstance(namespace, str):
-                    locks.take_names(namespace, names)
+            locks.savepoint(f"SAVEPOINT {name}", namespace if isinstance(namespace, str) else "", names or ())
         except DRIVER_ERRORS as exc:
             raise self._not_begun(exc, name, locks) from exc
         return Savepoint(name, taken, mark)

@@ -35,6 +35,18 @@ class Connection(psycopg.Connection[Any]):
             self.close()
             pool.putconn(self)
 
+    def together(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
+        """Run statements in one round trip; returns their cursors. The first error ends the rest."""
+        try:
+            with self.pipeline():
+                return [self.execute(text, values) for text, values in statements]
+        except psycopg.Error as exc:
+            interrupt = _interrupt_before(exc)
+            if interrupt is None:
+                raise
+            self.close()  # it is between two answers
+            raise interrupt from None
+
     def wait_for_locks(self, seconds: float) -> None:
         """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
         if seconds != self.lock_timeout:
@@ -130,10 +142,11 @@ class Sessions:
 
         The search path is first, by a statement that calls no function: before it, any name may be somebody else's.
         """
-        with conn.pipeline():
-            conn.execute("SET search_path = pg_catalog")
-            conn.execute("SET default_transaction_isolation = 'read committed'")
-            conn.execute(_COMMIT_LEVEL, (self.location.synchronous_commit, self.is_full))
+        conn.together(
+            ("SET search_path = pg_catalog", ()),
+            ("SET default_transaction_isolation = 'read committed'", ()),
+            (_COMMIT_LEVEL, (self.location.synchronous_commit, self.is_full)),
+        )
         conn.is_full, conn.unconfirmed = self.is_full, []
         conn.add_notice_handler(partial(_note, conn.unconfirmed))
 
@@ -182,6 +195,14 @@ _COMMIT_LEVEL = (
     "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
 )
 _WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
+
+
+def _interrupt_before(error: BaseException) -> BaseException | None:
+    """The interrupt that made the driver fail as it ended several statements; None: there was none."""
+    before: BaseException | None = error
+    while before is not None and isinstance(before, Exception):
+        before = before.__context__
+    return before
 
 
 def _note(unconfirmed: list[str], notice: Any) -> None:

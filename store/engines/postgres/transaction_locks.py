@@ -47,9 +47,7 @@ class TransactionLocks:
 
     def begin_shared(self, namespace: str, names: Sequence[str]) -> None:
         """Begin beside other writers of the namespace. One name excludes others that read it before they write it."""
-        with self._conn.pipeline():
-            self._conn.execute(BEGIN)
-            self._share(namespace, names)
+        self._share(BEGIN, namespace, names)
 
     def begin_whole(self, namespaces: Sequence[str], deadline: float) -> None:
         """Begin with those namespaces excluded for all other writers."""
@@ -63,7 +61,7 @@ class TransactionLocks:
         if namespace in whole or namespace in shared:
             return
         if self.is_shared:
-            self._share(namespace, ())
+            self._share(None, namespace, ())
         else:
             self.take_whole((namespace,))
 
@@ -77,18 +75,21 @@ class TransactionLocks:
             deadline = steady_clock() + self._timeout
             self._exclude(wanted, f"SAVEPOINT {name}", f"ROLLBACK TO SAVEPOINT {name}", deadline)
 
-    def take_names(self, namespace: str, names: Sequence[str]) -> None:
-        """Lock what a nested transaction says that it reads before it writes."""
-        if namespace not in self.taken.whole:
-            self._share(namespace, names)
+    def savepoint(self, statement: str, namespace: str, names: Sequence[str]) -> None:
+        """Begin a nested transaction, and lock the names that it says that it reads before it writes."""
+        if namespace in self.taken.whole or not names:
+            self._conn.execute(statement)
+        else:
+            self._share(statement, namespace, names)
 
-    def _share(self, namespace: str, names: Sequence[str]) -> None:
-        statements = self._statements
+    def _share(self, opening: str | None, namespace: str, names: Sequence[str]) -> None:
+        steps: list[tuple[str, tuple[Any, ...]]] = [] if opening is None else [(opening, ())]
         if namespace not in self.taken.shared:
-            self._conn.execute(statements.lock_shared, (self._sessions.lock_of(namespace),))
-            self.taken = self.taken._replace(shared=self.taken.shared | {namespace})
+            steps.append((self._statements.lock_shared, (self._sessions.lock_of(namespace),)))
         if len(names) == 1:  # each lock takes memory of the server; several names are locked by their rows alone
-            self._conn.execute(statements.lock, (self._sessions.lock_of_name(namespace, names[0]),))
+            steps.append((self._statements.lock, (self._sessions.lock_of_name(namespace, names[0]),)))
+        self._conn.together(*steps)
+        self.taken = self.taken._replace(shared=self.taken.shared | {namespace})
 
     # -- excluding all other writers
 
@@ -118,15 +119,17 @@ class TransactionLocks:
         """Open, and lock all of them or none; `seconds` for each in the queue, None: without waiting."""
         conn, statements = self._conn, self._statements
         try:
-            with conn.pipeline():
-                conn.execute(opening)
-                if seconds is None:
-                    tries = [conn.execute(statements.try_lock, (key,)) for key in keys]
-                else:
-                    conn.execute(statements.lock_timeout, (_milliseconds(seconds),))
-                    tries = [conn.execute(statements.lock, (key,)) for key in keys]
-                    conn.execute(statements.lock_timeout, (_milliseconds(self._timeout),))
-            found = seconds is not None or all(_first(cursor) for cursor in tries)
+            if seconds is None:
+                _, *tries = conn.together((opening, ()), *((statements.try_lock, (key,)) for key in keys))
+                found = all(_first(cursor) for cursor in tries)
+            else:
+                conn.together(
+                    (opening, ()),
+                    (statements.lock_timeout, (_milliseconds(seconds),)),
+                    *((statements.lock, (key,)) for key in keys),
+                    (statements.lock_timeout, (_milliseconds(self._timeout),)),
+                )
+                found = True
         except psycopg.Error as exc:
             if conn.closed:
                 raise
