@@ -32,8 +32,8 @@ store.engines.sqlite.spill
     checksums files folder garbage hollow mapping pending reading writing
 store.mapping       store views
 store.opened
-    arguments cache_entries decoding edits key_warnings locks namespace opening options purging readcache reading sentinels
-    writeback writing
+    arguments cache_entries decoding edits key_warnings locks namespace opening options purging readcache reading restarts
+    sentinels writeback writing
 store.rows          row spilled
 store.system
     allocation backoff caller clock deadlock descriptors digests file_status forking late lock_file locking mounts

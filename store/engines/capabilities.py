@@ -15,8 +15,11 @@ from store.rows.spilled import Part
 from store.system.locking import WriterLock
 
 HEADER = slice(0, 48)  # the header within `Coherence.index`
-Scope = tuple[str, Sequence[str] | None]
-"""The namespace that a transaction changes, and the names that it reads there before it writes them; None: any."""
+Scope = tuple[str | tuple[str, ...], Sequence[str] | None]
+"""The namespace that a transaction changes, and the names that it reads there before it writes them; None: any.
+
+Several namespaces, in a tuple, are with None only.
+"""
 WHOLE: Scope = ("", None)
 LOOK_SECONDS = 1.0  # how often readers check that the file is still in its place
 
@@ -43,10 +46,14 @@ class Transaction(AbstractContextManager["Transaction"], Protocol):
 class Transactions(Protocol):
     """Transactions that are held open; reads and writes on the handle in between are part of them."""
 
+    @property
+    def shared(self) -> object:
+        """An object that all handles on one place have: a transaction on one of them is one on all of them."""
+
     def begin(self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE) -> Transaction:
         """A transaction; they nest.
 
-        `scope`: the namespace that it changes first, and the names that it reads there before it writes them; None:
+        `scope`: the namespaces that it changes first, and the names that it reads there before it writes them; None:
         any. Until it ends others read, and write neither those names nor, with None, anything in that namespace. An
         engine may exclude more: one file has one writer at a time.
 
@@ -54,6 +61,9 @@ class Transactions(Protocol):
         and a signal handler that runs during it takes part in it. Otherwise it belongs to the operation whose frame
         enters it, and calls from a signal handler during it raise `InUse`.
         """
+
+    def must_restart(self, error: BaseException) -> bool:
+        """Whether that error ended this thread's transaction, all of it, because others came first: run it again."""
 
     def is_open(self) -> bool:
         """Whether this thread is in a transaction, also one of another task or one that the caller interrupts."""

@@ -352,26 +352,31 @@ class Store(MutableMapping[str, V]):
 
     # -- several steps as one
 
-    def transaction(self) -> AbstractContextManager[Any]:
+    def transaction(self, *stores: Store[Any]) -> AbstractContextManager[Any]:
         """All or nothing: an exception that leaves the block undoes all of it. Nests (savepoints).
 
         Between processes and threads there is one writer at a time; reads inside see its writes. It belongs to the
         thread, greenlet or asyncio task that began it: do not await inside. Inside the transaction of another store,
         begin them in the order of the stores' paths everywhere: a deadlock is detected, and one side raises.
 
+        Args:
+            stores: other namespaces of this location that the block changes too. On a server one namespace has one
+                writer at a time; name all of them here, in any order, and they are locked without a deadlock.
+
         Raises:
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
-                is in a transaction of. InUse: another task of this thread is suspended in one.
+                is in a transaction of. InUse: another task of this thread is suspended in one. Conflict: a server
+                could not order it among others; nothing was kept, run it again, as `transact` does by itself.
+                ValueError: one of `stores` is at another location.
         """
-        return self._opened.transaction(block=True)
+        return self._opened.transaction(*(store.opened for store in stores), block=True)
 
     def transact(self, fn: Callable[[Self], D]) -> D:
         """Calls `fn(store)` in a `transaction`, and returns its result; an exception of it undoes everything.
 
         On engines that must retry `fn` may run again, so let it do nothing that cannot be done twice.
         """
-        with self._opened.transaction(block=True):
-            return fn(self)
+        return edits.transact(self._opened, fn, self)
 
     def edit(self, name: str, default: V | Missing = MISSING) -> AbstractContextManager[V]:
         """Decodes the value, yields it, and writes it back if it changed: one atomic step.

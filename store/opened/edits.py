@@ -14,10 +14,13 @@ from store.engines.contract import Fields
 from store.errors import Conflict, StoreError, label
 from store.opened.arguments import check_name
 from store.opened.namespace import Namespace
+from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, Missing
 from store.rows.row import Row, has_expired
 
 V = TypeVar("V")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Opened(Protocol):
@@ -35,6 +38,7 @@ def step(store: Opened) -> AbstractContextManager[Any]:
     return store.opened.transaction()
 
 
+@restarted
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
     name = check_name(name)
@@ -44,6 +48,13 @@ def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> 
         value = fn(_value_or(ns, row, name, default))
         _replace(ns, name, value, row, transaction)
         return value
+
+
+@restarted
+def transact(ns: Namespace, fn: Callable[[S], T], store: S) -> T:
+    """See `Store.transact`."""
+    with ns.transaction(block=True):
+        return fn(store)
 
 
 def incr(ns: Namespace, name: str, delta: int, default: int) -> int:
@@ -120,8 +131,8 @@ class Edit(Generic[V]):
             found = None  # it had expired before
         if found != (None if row is None else row.mark()):
             raise Conflict(
-                f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
-                "gave instead",
+                f"{label(name, ns.name)} was assigned or deleted inside its own edit, or by another writer; change "
+                "the value that edit gave, or run the edit again",
                 name=name,
                 namespace=ns.name,
             )

@@ -133,10 +133,19 @@ class Namespace:
 
     # -- the engine
 
-    def transaction(self, *, block: bool = False, names: Sequence[str] | None = None) -> Transaction:
+    def transaction(self, *others: Namespace, block: bool = False, names: Sequence[str] | None = None) -> Transaction:
         """A transaction of the engine, and of these names alone where it is about no others. Raises: Unsupported."""
         transactions = self.engine.transactions or supported(None, self.engine.kind, "transactions")
-        return transactions.begin(block=block, scope=(self.name, names))
+        if not others:
+            return transactions.begin(block=block, scope=(self.name, names))
+        for other in others:
+            if other.engine.transactions is None or other.engine.transactions.shared is not transactions.shared:
+                raise ValueError(
+                    f"one transaction is on one location, and these stores are on {self.location} and "
+                    f"{other.location}; keep what changes together in namespaces of one store (`within`)"
+                )
+            other.check_open()
+        return transactions.begin(block=block, scope=((self.name, *(other.name for other in others)), None))
 
     @property
     def care(self) -> Care:

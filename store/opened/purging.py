@@ -48,7 +48,8 @@ class Expired(NamedTuple):
     ) -> Purged:
         """Deletes some, in one transaction, so that other writers get their turn between two of them."""
         transactions = self.engine.transactions
-        with nullcontext() if transactions is None else transactions.begin(timeout):
+        # Other writers go on: a record that one of them replaces meanwhile has another stamp, and stays.
+        with nullcontext() if transactions is None else transactions.begin(timeout, scope=(namespace or "", ())):
             page = self.page(namespace, after, limit, now)
             own: dict[str, list[Delete]] = {}
             for row in page.items:
@@ -70,8 +71,8 @@ class Expired(NamedTuple):
     def _delete(self, namespace: str, changes: list[Delete]) -> int:
         try:
             return self.engine.apply(namespace, changes).deleted
-        except Conflict:  # without transactions one may have been written meanwhile; the next purge finds the others
-            return 0
+        except Conflict:  # one of them was written meanwhile
+            return 0 if len(changes) == 1 else sum([self._delete(namespace, [change]) for change in changes])
 
     def _is_own(self, row: Row) -> bool:
         try:

@@ -1,4 +1,7 @@
-"""Writing a namespace: with options, where there is none, many at once, deleting, and a new lifetime."""
+"""Writing a namespace: with options, where there is none, many at once, deleting, and a new lifetime.
+
+One file because putting and deleting use the same checks of names, lifetimes and expected versions.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, la
 from store.opened.arguments import check_name, check_ttl, sought_name
 from store.opened.namespace import Namespace
 from store.opened.reading import end_row, names, record_of, record_written
+from store.opened.restarts import restarted
 from store.opened.sentinels import ABSENT, MISSING, UNSET, Absent, Unset
 from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
@@ -34,6 +38,7 @@ def assign(ns: Namespace, name: str, value: Any) -> None:
         put(ns, name, value)
 
 
+@restarted
 def put(
     ns: Namespace,
     name: str,
@@ -60,6 +65,7 @@ def put(
     return record
 
 
+@restarted
 def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool:
     """See `Store.add`."""
     name = check_name(name)
@@ -74,6 +80,7 @@ def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool
         return True
 
 
+@restarted
 def setdefault(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.setdefault`."""
     name = check_name(name)
@@ -90,10 +97,15 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
 
 def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
     """See `Store.update`."""
+    if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
+        _update(ns, other, named, ())
+    else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
+        _update_all(ns, other, named, None)
+
+
+def _update_all(ns: Namespace, other: Any, named: Mapping[str, Any], scope: tuple[str, ...] | None) -> None:
     pairs = iter(_pairs_of(other, named))
-    # Several batches in two orders could wait for each other, so many records have the namespace for themselves.
-    is_one_batch = hasattr(other, "__len__") and len(other) + len(named) <= BATCH
-    with ns.transaction(names=() if is_one_batch else None) as transaction:
+    with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch)
             ns.engine.add_sealer(rows[0].seal[:8])
@@ -106,6 +118,10 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
                     ns.writeback.learn(value, row, transaction)
 
 
+_update = restarted(_update_all)  # of a container, which can be read twice
+
+
+@restarted
 def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record:
     """See `Store.touch`."""
     ttl = seconds_to_live(ns, ttl)
@@ -135,6 +151,7 @@ def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record
 # -- deleting
 
 
+@restarted
 def delete(ns: Namespace, name: str, if_version: Expected | None = None) -> bool:
     """Deletes a record, also a damaged one that only looks expired; returns whether there was one."""
     if if_version is ABSENT:
@@ -152,9 +169,22 @@ def delete_many(ns: Namespace, wanted: Iterable[str]) -> int:
     """See `Store.delete_many`."""
     if isinstance(wanted, str):
         raise TypeError(f"names are several, in a list for example; to delete {wanted!r:.80} use delete")
-    checked = [check_name(name) for name in wanted]  # before the lock is taken, since an iterable may be slow
-    with ns.transaction(names=checked):
-        return sum(delete(ns, name) for name in checked)
+    return _delete_all(ns, [check_name(name) for name in wanted])  # before the lock: an iterable may be slow
+
+
+@restarted
+def _delete_all(ns: Namespace, wanted: list[str]) -> int:
+    with ns.transaction(names=()) as transaction:
+        now = ns.clock()
+        if ns.writeback is not None:
+            for name in wanted:
+                ns.writeback.forget(name, transaction)
+        changes = [Delete(name, now=now) for name in dict.fromkeys(wanted)]
+        deleted = ns.engine.apply(ns.name, changes).deleted
+        if deleted < len(changes):  # one that is left looks expired: it may be damaged
+            left = ns.engine.get(ns.name, [change.name for change in changes], Fields.LISTED)
+            deleted += sum(_delete_damaged(ns, name) for name in left)
+        return deleted
 
 
 def delete_prefix(ns: Namespace, prefix: str) -> int:
@@ -168,6 +198,7 @@ def delete_prefix(ns: Namespace, prefix: str) -> int:
     return deleted
 
 
+@restarted
 def pop(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.pop`."""
     with ns.transaction(names=names_of(name)):
@@ -181,6 +212,7 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
     return default
 
 
+@restarted
 def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     """See `Store.popitem`."""
     with ns.transaction():
@@ -192,6 +224,7 @@ def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
         return row.name, value
 
 
+@restarted
 def clear(ns: Namespace) -> None:
     """Deletes all records of the namespace."""
     if ns.writeback is None:

@@ -264,17 +264,23 @@ def log_of(folder: Path, process: int, thread: int) -> Path:
 
 
 class Cast:
-    """The processes that play. `store_class` may be one with a fault, to see that it is found."""
+    """The processes that play. `store_class` may be one with a fault, to see that it is found.
 
-    def __init__(self, folder: Path, store_class: type[Store] = Store) -> None:
+    `url`: of a store on a server; None: files in `folder`, where the logs are.
+    """
+
+    def __init__(
+        self, folder: Path, store_class: type[Store] = Store, url: str | None = None, processes: int = PROCESSES
+    ) -> None:
         self.folder = folder
         self.store_class = store_class
+        self.url = url
         self.played = 0
         self.killed = 0
         self._context = multiprocessing.get_context("fork")
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
-        for process in range(PROCESSES):
+        for process in range(processes):
             self._pipes.append(None)  # type: ignore[arg-type]
             self._processes.append(None)
             self._start(process)
@@ -295,7 +301,7 @@ class Cast:
     def play(self, rng: Random, deaths: bool) -> list[str]:
         """One history; what was wrong with it."""
         plan = self._plan(rng)
-        for process in range(PROCESSES):
+        for process in range(len(self._processes)):
             for thread in range(THREADS):
                 log_of(self.folder, process, thread).unlink(missing_ok=True)
         for pipe in self._pipes:
@@ -320,10 +326,10 @@ class Cast:
                 "spill_bytes": SPILL_BYTES,
                 "durability": rng.choice(["normal", "full"]) if full else "normal",
             }
-            for _ in range(PROCESSES)
+            for _ in self._processes
         )
         return Plan(
-            path=str(self.folder / ("full.db" if full else "app.db")),
+            path=self.url or str(self.folder / ("full.db" if full else "app.db")),
             options=options,
             names=tuple(f"{self.played} {i}" for i in range(rng.choice([2, 2, 3]))),
             size=rng.choice([None, None, 10, 10, SPILL_BYTES * 2]),
@@ -334,7 +340,7 @@ class Cast:
 
     def _kill(self, rng: Random, plan: Plan) -> int:
         """One of them, at a random moment of the history."""
-        victim = rng.randrange(PROCESSES)
+        victim = rng.randrange(len(self._processes))
         moment = plan.begins + int(rng.triangular(0, 30_000_000, 0))
         while time.monotonic_ns() < moment:
             time.sleep(0.0002)
@@ -358,7 +364,7 @@ class Cast:
     def _read(self) -> tuple[list[str], list[Operation]]:
         failures: list[str] = []
         operations: list[Operation] = []
-        for process in range(PROCESSES):
+        for process in range(len(self._processes)):
             for thread in range(THREADS):
                 who = f"{process}.{thread}"
                 with suppress(FileNotFoundError):  # killed before it began
@@ -389,7 +395,7 @@ def _read_log(file: Path, who: str, failures: list[str], operations: list[Operat
 
 
 def play(rng: Random, folder: Path, histories: int, *, deaths: bool = True, store_class: type[Store] = Store) -> Round:
-    """Many of them, by processes that live on; the store is sound in the end."""
+    """Many of them, by processes that live on; the stores are sound in the end."""
     Store(folder / "app.db").close()
     Store(folder / "full.db").close()
     failures: list[str] = []
@@ -401,6 +407,16 @@ def play(rng: Random, folder: Path, histories: int, *, deaths: bool = True, stor
             report = s.verify()
             if not report.ok:
                 failures.append(f"{name} is not sound: {report}")
+    return Round(histories, failures)
+
+
+def play_at(url: str, rng: Random, folder: Path, histories: int, *, processes: int, deaths: bool = True) -> Round:
+    """Many of them, on a store on a server."""
+    Store(url).close()
+    failures: list[str] = []
+    with Cast(folder, url=url, processes=processes) as cast:
+        for _ in range(histories):
+            failures += cast.play(rng, deaths)
     return Round(histories, failures)
 
 

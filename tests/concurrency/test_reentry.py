@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_beside import check_unlocked
 from striking import Strike, signal_handler
 
 from store import Store
@@ -71,6 +72,8 @@ def op_iterate(s: Store[Any]) -> None:
 
 
 def op_compact(s: Store[Any]) -> None:
+    if s.opened.engine.care is None:
+        pytest.skip(f"the engine {s.opened.engine.kind} has no care")
     s.compact()
 
 
@@ -168,6 +171,11 @@ def spilling(path: Path) -> Iterator[Store[Any]]:
         yield s
 
 
+def needs_locks(s: Store[Any]) -> None:
+    if s.opened.engine.locks is None:
+        pytest.skip(f"the engine {s.opened.engine.kind} has no locks")
+
+
 def strikes(s: Store[Any], operation: Callable[[Store[Any]], None], kind: str, step: int) -> Iterator[str]:
     """Strike at each `step`-th line of the operation; gives the lines, after each one."""
     handler = Handler(s, kind)
@@ -199,7 +207,9 @@ def check(s: Store[Any], operation: Callable[[Store[Any]], None], handler: Handl
 
 
 def assert_free(s: Store[Any], where: str) -> None:
-    if s.location != ":memory:":
+    if s.location.startswith("postgresql:"):
+        check_unlocked(s, where)
+    elif s.location != ":memory:":
         with open(f"{s.location}.lock", "rb+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -305,6 +315,8 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
 
 
 def test_signal_handler_that_takes_the_named_lock_which_it_struck(s):
+    needs_locks(s)
+
     def handle() -> None:
         with suppress(StoreError), s.lock("job", timeout=600):
             pass
@@ -323,6 +335,7 @@ def test_signal_handler_that_takes_the_named_lock_which_it_struck(s):
 
 
 def test_signal_handler_that_calls_the_memoized_function_which_it_struck(s):
+    needs_locks(s)
     memoized = memo(s)(abs)
     found: list[int] = []
     with signal_handler(lambda: found.append(memoized(-1))) as strike:

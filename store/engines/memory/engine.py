@@ -127,7 +127,11 @@ class MemoryTransactions:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
+        self.shared = handle.shared
         self.is_open = handle.shared.is_in_transaction
+
+    def must_restart(self, error: BaseException) -> bool:
+        return False  # there is one writer at a time
 
     def begin(self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE) -> HeldTransaction:
         handle = self._handle

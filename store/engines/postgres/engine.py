@@ -8,7 +8,7 @@ from store.engines.contract import DURABILITIES
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.location import parse
 from store.engines.postgres.reading import Reading
-from store.engines.postgres.server import Server, server_at
+from store.engines.postgres.server import server_at
 from store.engines.postgres.writing import Writing
 from store.engines.reentry import defer, is_interrupting
 from store.engines.transaction import HeldTransaction
@@ -26,7 +26,8 @@ class PostgresEngine:
         self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
         self.transactions = PostgresTransactions(handle)
-        reading, writing = Reading(handle), Writing(handle)
+        reading = Reading(handle)
+        writing = Writing(handle, reading)
         self.get, self.scan, self.end, self.count = reading.get, reading.scan, reading.end, reading.count
         self.namespaces, self.snapshot, self.sealers = reading.namespaces, reading.snapshot, reading.sealers
         self.totals, self.usage = reading.totals, reading.usage
@@ -46,7 +47,7 @@ class PostgresTransactions:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._server: Server = handle.server
+        self._server = self.shared = handle.server
         self.begin: Callable[..., HeldTransaction] = handle.transaction
 
     def is_open(self) -> bool:
@@ -61,6 +62,9 @@ class PostgresTransactions:
             work()
         else:
             transaction.outermost().after.append(work)
+
+    def must_restart(self, error: BaseException) -> bool:
+        return self._server.visitor().must_restart(error)
 
     def is_interrupting(self) -> bool:
         return is_interrupting(self._server.visitor())
@@ -78,6 +82,8 @@ def open_postgres(
     server = server_at(parse(location))
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
+        if durability == "full":
+            server.sessions.is_full = True  # for all handles of this process, as with a file
         if not server.sessions.id:
             server.sessions.prepare(mode, timeout)
     except BaseException:

@@ -18,7 +18,7 @@ from store.errors import (
 
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
-_READ_ONLY = {"25006", "42501"}
+_READ_ONLY, _NO_RIGHT = "25006", "42501"
 _NO_TABLE = {"42P01", "3F000", "42703"}
 _LOST = ("08", "57P")  # connection exceptions; the server shuts down, or an administrator ended the session
 _DISK_FULL = {"53100", "53200"}
@@ -32,7 +32,21 @@ def is_disconnected(error: BaseException) -> bool:
     return state is None or state.startswith(_LOST)
 
 
-def translated(error: Exception, where: str) -> StoreError:
+def is_overtaken(error: BaseException) -> bool:
+    """Whether the server could not order a transaction among others, so that it may be run again."""
+    return isinstance(error, psycopg.Error) and error.sqlstate in _AGAIN
+
+
+def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
+    """The error for a commit that stopped waiting for its standbys."""
+    return OutcomeUnknown(
+        f"{where}: it was committed, and can be read, but is lost if the primary is lost now: the standbys have not "
+        f"confirmed it ({warning}); read it after a failover, or write it again",
+        path=where,
+    )
+
+
+def translated(error: Exception, where: str, role: str = "") -> StoreError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
     text = " ".join(str(error).split()) or type(error).__name__
     state = getattr(error, "sqlstate", None) or ""
@@ -52,12 +66,21 @@ def translated(error: Exception, where: str) -> StoreError:
         )
     if state in _AGAIN:
         return Conflict(f"{where}: another transaction came first ({text}); nothing was written, run the block again")
-    if state in _READ_ONLY:
-        return ReadOnly(f"{where}: the server permits no writing here ({text})", path=where)
+    if state == _READ_ONLY:
+        return ReadOnly(
+            f'{where}: the sessions of the role "{role}" are read-only here ({text}): this server is a standby, or '
+            "default_transaction_read_only is on; name the primary in the URL (target_session_attrs=read-write), or "
+            'open the store with mode="r"',
+            path=where,
+        )
+    if state == _NO_RIGHT:
+        return ReadOnly(
+            f'{where}: the role "{role}" lacks a right ({text}); reading takes SELECT on the tables of the store, '
+            "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequence",
+            path=where,
+        )
     if state in _NO_TABLE:
         return NotAStore(f"{where}: the tables of the store are not as they were made ({text})", path=where)
-    if state == "01000":
-        return OutcomeUnknown(f"{where}: {text}", path=where)
     if state in _DISK_FULL:
         return StorageError(f"{where}: the server has no space left ({text}); nothing was written", path=where)
     return StorageError(f"{where}: {text}", path=where)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from store.engines.capabilities import WHOLE, Scope
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, unconfirmed
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
 from store.engines.postgres.sessions import Connection
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.transaction import HeldTransaction
 from store.errors import OutcomeUnknown, ReadOnly, StoreClosed
+from store.system.clock import steady_clock
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class Handle:
                 return work(place.conn, place)
             return self._alone(lambda conn: work(conn, None), again=True)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.location) from exc
+            raise place.failure(exc) from exc
         finally:
             place.operation = before
             if place.deferred:
@@ -95,19 +96,24 @@ class Handle:
                 return work(place.conn, place)
             return self._alone(lambda conn: work(conn, None), again=False)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.location) from exc
+            raise place.failure(exc) from exc
         finally:
             place.operation = before
             if place.deferred:
                 place.run_deferred()
 
     def _alone(self, work: Callable[[Connection], T], *, again: bool) -> T:
-        sessions = self.sessions
+        sessions, deadline = self.sessions, steady_clock() + self.timeout
         while True:
             conn = sessions.take(self.timeout)
             try:
-                return work(conn)
+                found = work(conn)
+                if not again and (warning := conn.take_unconfirmed()):
+                    raise unconfirmed(warning, self.location)
+                return found
             except DRIVER_ERRORS as exc:
+                if is_overtaken(exc) and steady_clock() < deadline:
+                    continue  # one statement is a transaction: nothing of it was kept
                 if not is_disconnected(exc):
                     raise
                 if not again:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, translated, unconfirmed
+from store.engines.postgres.seen import Mark, Seen
 from store.engines.postgres.sessions import Connection, Sessions
+from store.engines.postgres.transaction_locks import Taken, TransactionLocks
 from store.engines.transaction import HeldTransaction
-from store.errors import LockTimeout, OutcomeUnknown, StoreClosed, StoreError
+from store.errors import Conflict, OutcomeUnknown, StoreClosed, StoreError
 from store.system.clock import steady_clock
 from store.system.locking import Hold
 
-FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts at an exclusive lock
+
+class Savepoint(NamedTuple):
+    """Where a nested transaction begins."""
+
+    name: str
+    taken: Taken
+    seen: Mark
 
 
 class ThreadPlace:
@@ -31,14 +37,16 @@ class ThreadPlace:
         self.transaction: ref[HeldTransaction] | None = None
         self.outermost: ref[HeldTransaction] | None = None
         self.conn: Connection | None = None
-        self.absent: set[tuple[str, str]] = set()
-        """The names that the transaction has read, and that had no record."""
+        self.seen = Seen()
+        """What the open transaction has read."""
         self._sessions = sessions
+        self._locks: TransactionLocks | None = None
         self._holder: ref[Hold] | None = None
         self._process = 0
         self._savepoints = 0
-        self._whole: set[str] = set()  # namespaces that it has for itself
-        self._is_shared = False  # it took names only, and never takes a namespace for itself after that
+        self._unconfirmed: str | None = None
+        self._is_overtaken = False  # the transaction must be run again, and commits nothing
+        self._overtaken: ref[Conflict] | None = None  # the error that says so
 
     def own_transaction(self) -> HeldTransaction | None:
         """The transaction that its owner began, also one that an interrupt ended."""
@@ -74,23 +82,17 @@ class ThreadPlace:
         deadline = steady_clock() + timeout
         try:
             conn = self._sessions.take(timeout)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
-        self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
-        self.absent, self._whole, self._savepoints = set(), set(), 0
-        namespace, names = hold.scope
-        self._is_shared = names is not None
-        try:
+            self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
+            self.seen, self._is_overtaken = Seen(), False
+            namespace, names = hold.scope
+            locks = self._locks = TransactionLocks(self._sessions, conn, timeout, is_shared=names is not None)
             if names is None:
-                conn.execute("BEGIN")
-                self._lock_namespace(namespace, deadline, timeout)
+                locks.begin_whole((namespace,) if isinstance(namespace, str) else namespace, deadline)
             else:
-                with conn.pipeline():
-                    conn.execute("BEGIN")
-                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
-                    self._lock_names(namespace, names)
+                assert isinstance(namespace, str)
+                locks.begin_shared(namespace, names)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+            raise self.failure(exc) from exc
 
     def commit(self, hold: Hold) -> None:
         conn = self.conn
@@ -104,7 +106,8 @@ class ThreadPlace:
                     "write it again",
                     path=self.path,
                 ) from exc
-            raise translated(exc, self.path) from exc
+            raise self.failure(exc) from exc
+        self._unconfirmed = conn.take_unconfirmed()
 
     def roll_back(self) -> None:
         self.transaction = None
@@ -112,7 +115,9 @@ class ThreadPlace:
         if conn is None or self._process != os.getpid():
             return
         try:
-            if conn.info.transaction_status is not TransactionStatus.IDLE:
+            if conn.pgconn.pipeline_status is not PipelineStatus.OFF:
+                conn.close()  # an interrupt came between several statements
+            elif not _is_idle(conn):
                 conn.execute("ROLLBACK")
         except Exception:
             conn.close()
@@ -126,43 +131,62 @@ class ThreadPlace:
         """Does nothing: the server maintains itself."""
 
     def settle(self, timeout: float) -> None:
-        """Does nothing: COMMIT has waited for the disk."""
+        """COMMIT has waited for the disk, and for the standbys unless somebody ended that."""
+        warning, self._unconfirmed = self._unconfirmed, None
+        if warning:
+            raise unconfirmed(warning, self.path)
 
-    def savepoint(self, transaction: HeldTransaction) -> str:
-        conn = self.conn
-        assert conn is not None
+    def savepoint(self, transaction: HeldTransaction) -> Savepoint:
+        conn, locks = self.conn, self._locks
+        assert conn is not None and locks is not None
         self._savepoints += 1
         name = f"s{self._savepoints}"
         namespace, names = transaction.scope
+        mark = self.seen.mark()
         try:
-            with conn.pipeline():
-                conn.execute(f"SAVEPOINT {name}")
-                if namespace not in self._whole and names:
-                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
-                    self._lock_names(namespace, names)
+            if names is None:  # before the savepoint: these locks stay if the nested transaction is rolled back
+                locks.take_whole((namespace,) if isinstance(namespace, str) else namespace)
+            taken = locks.taken
+            locks.savepoint(f"SAVEPOINT {name}", namespace if isinstance(namespace, str) else "", names or ())
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
-        return name
+            raise self._not_begun(exc, name, locks) from exc
+        return Savepoint(name, taken, mark)
 
-    def release(self, savepoint: str) -> None:
-        self._run(f"RELEASE SAVEPOINT {savepoint}")
+    def _not_begun(self, error: Exception, savepoint: str, locks: TransactionLocks) -> StoreError:
+        """The error of a nested transaction that got no lock; the enclosing ones are as before."""
+        assert self.conn is not None
+        failure = self.failure(error)
+        if not self.conn.closed and self.conn.info.transaction_status is TransactionStatus.INERROR:
+            locks.taken = locks.taken._replace(shared=frozenset())  # it may have some; they are taken again
+            self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
+            self._is_overtaken = False
+        return failure
 
-    def roll_back_to(self, savepoint: str) -> None:
-        self.absent = set()
-        self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
+    def release(self, savepoint: Savepoint) -> None:
+        self._run(f"RELEASE SAVEPOINT {savepoint.name}")
+
+    def roll_back_to(self, savepoint: Savepoint) -> None:
+        self._run(f"ROLLBACK TO SAVEPOINT {savepoint.name}")
+        self.seen.go_back(savepoint.seen)
+        if self._locks is not None:
+            self._locks.taken = savepoint.taken
+        self._is_overtaken = False
 
     def check_open(self, *, is_inside: bool) -> None:
         if not self._sessions.handles:
             raise StoreClosed(f"the store on {self.path} is closed; open it again")
         if not is_inside:
             return
-        if self.conn is None or self._process != os.getpid() or self.conn.closed:
+        conn = self.conn
+        if conn is None or self._process != os.getpid() or conn.closed or _is_idle(conn):
             raise StoreError(
                 f"{self.path}: the transaction had ended before its block did (an interrupt or a lost connection "
                 "ended it, or it is that of the process that this one was forked from); nothing of it was kept, run "
                 "it again"
             )
-        if self.conn.info.transaction_status is TransactionStatus.INERROR:
+        if self._is_overtaken:
+            raise self.overtaken("another writer came first")
+        if conn.info.transaction_status is TransactionStatus.INERROR:
             raise StoreError(
                 f"{self.path}: an error before this has ended the transaction; nothing of it is kept, run it again"
             )
@@ -170,48 +194,34 @@ class ThreadPlace:
     # -- locks
 
     def take_namespace(self, namespace: str) -> None:
-        """Have a namespace for itself before it is read, where the transaction does not have it yet."""
-        if not self._is_shared and namespace not in self._whole:
-            transaction = self.own_transaction()
-            timeout = 0.0 if transaction is None else transaction.timeout
-            self._lock_namespace(namespace, steady_clock() + timeout, timeout)
+        """Lock a namespace before it is read, where the transaction has no lock on it yet."""
+        if self._locks is not None:
+            self._locks.take(namespace)
 
     def locks_rows(self) -> bool:
         """Whether other writers of the namespace go on, so that a row that is read must be locked."""
-        return self._is_shared
+        return self._locks is not None and self._locks.is_shared
 
-    def _lock_names(self, namespace: str, names: Sequence[str]) -> None:
-        if names:
-            assert self.conn is not None
-            keys = [self._sessions.lock_of_name(namespace, name) for name in names]
-            self.conn.execute(self._sessions.statements.lock_names, (keys,))
+    # -- errors
 
-    def _lock_namespace(self, namespace: str, deadline: float, timeout: float) -> None:
-        """Exclude all other writers of the namespace.
+    def failure(self, error: Exception) -> StoreError:
+        """The error of this library for one of the driver in the open transaction."""
+        if is_overtaken(error) and self.conn is not None:
+            return self.overtaken(" ".join(str(error).split()))
+        return translated(error, self.path, self._sessions.role)
 
-        For the first half of the timeout by attempts: a waiter in the server's queue holds up everybody behind it.
-        """
-        conn, statements = self.conn, self._sessions.statements
-        assert conn is not None
-        key = (self._sessions.lock_of(namespace),)
-        pause, patience = FIRST_PAUSE, deadline - timeout / 2
-        while True:
-            row = conn.execute(statements.try_lock, key).fetchone()
-            if row is not None and row[0]:
-                break
-            now = steady_clock()
-            if now >= deadline:
-                raise LockTimeout(
-                    f"{self.path}: other writers kept the namespace {namespace!r} for {timeout:g} seconds; try "
-                    "again, shorten their transactions, or open the store with a longer timeout",
-                    path=self.path,
-                )
-            if now >= patience:
-                conn.execute(statements.lock, key)  # for as long as lock_timeout says
-                break
-            time.sleep(min(pause, deadline - now))
-            pause = min(pause * 2, LAST_PAUSE)
-        self._whole.add(namespace)
+    def overtaken(self, why: str, **record: str) -> Conflict:
+        """The error of a transaction that others have overtaken; it commits nothing, and may be run again."""
+        conflict = Conflict(
+            f"{self.path}: {why}; nothing of the transaction was kept, run it again (`transact` and `modify` do)",
+            **record,
+        )
+        self._is_overtaken, self._overtaken = True, ref(conflict)
+        return conflict
+
+    def must_restart(self, error: BaseException) -> bool:
+        """Whether that error ended a transaction of this place, which has left it."""
+        return self.transaction is None and self._overtaken is not None and self._overtaken() is error
 
     # -- the connection
 
@@ -220,7 +230,7 @@ class ThreadPlace:
         try:
             self.conn.execute(statement)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+            raise self.failure(exc) from exc
 
     def _put_back(self) -> None:
         conn, self.conn, self._holder = self.conn, None, None
@@ -232,3 +242,8 @@ class ThreadPlace:
         if self._holder is reference:
             self.roll_back()
             self._put_back()
+
+
+def _is_idle(conn: Connection) -> bool:
+    """Whether it is in no transaction. It is in one while several statements are being sent at once."""
+    return conn.info.transaction_status is TransactionStatus.IDLE

@@ -1,4 +1,4 @@
-"""The reads of the PostgreSQL engine. They take no lock, except inside a transaction of one name."""
+"""The reads of the PostgreSQL engine. They take no lock, except inside a transaction."""
 
 from __future__ import annotations
 
@@ -56,22 +56,35 @@ class Reading:
         self, conn: Connection, place: ThreadPlace | None, namespace: str, names: Sequence[str], fields: Fields
     ) -> list[Any]:
         statements = self._statements
+        if place is not None:
+            place.take_namespace(namespace)
+            if place.locks_rows():
+                return self._find_locked(conn, place, namespace, names, fields)
         is_one = len(names) == 1
-        values = (namespace, names[0] if is_one else list(names))
-        if place is None or not place.locks_rows():
-            if place is not None:
-                place.take_namespace(namespace)
-            found = (statements.find if is_one else statements.find_all)[fields]
-            return conn.execute(found, values, binary=True).fetchall()
-        # A row that is replaced while this waits for it is not found: it is there under another snapshot.
-        locked = (statements.find_locked if is_one else statements.find_all_locked)[fields]
-        rows = conn.execute(locked, values, binary=True).fetchall()
-        if len(rows) < len(names):
-            rows = conn.execute(locked, values, binary=True).fetchall()
-            column = _NAME_AT[fields]
-            there = {row[column] for row in rows}
-            place.absent |= {(namespace, name) for name in names if name not in there}
-        return rows
+        found = (statements.find if is_one else statements.find_all)[fields]
+        return conn.execute(found, (namespace, names[0] if is_one else list(names)), binary=True).fetchall()
+
+    def _find_locked(
+        self, conn: Connection, place: ThreadPlace, namespace: str, names: Sequence[str], fields: Fields
+    ) -> list[Any]:
+        """The rows, locked. One that is replaced while this waits for it is not found: the next snapshot has it."""
+        statements, column = self._statements, _NAME_AT[fields]
+        found: list[Any] = []
+        wanted = list(names)
+        while wanted:
+            for *row, id_, revision in conn.execute(
+                statements.find_locked[fields], (namespace, wanted), binary=True
+            ).fetchall():
+                found.append(row)
+                place.seen.found((namespace, row[column]), (id_, revision))
+            there = {row[column] for row in found}
+            missing = [name for name in wanted if name not in there]
+            if not missing:
+                break
+            rows = conn.execute(statements.find_all[_LISTED], (namespace, missing), binary=True).fetchall()
+            wanted = [row[0] for row in rows]
+            place.seen.missed((namespace, name) for name in missing if name not in wanted)
+        return found
 
     def scan(
         self,

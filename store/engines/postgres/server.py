@@ -47,13 +47,15 @@ class Server:
         return time.time() + self._offset
 
     def _measure(self) -> None:
-        conn = self.sessions.take(10.0)
+        own = self.visitor().conn
+        conn = own or self.sessions.take(10.0)  # a thread in a transaction waits for no second connection
         try:
             before = time.time()
             row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
             after = time.time()
         finally:
-            self.sessions.put_back(conn)
+            if own is None:
+                self.sessions.put_back(conn)
         assert row is not None
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()

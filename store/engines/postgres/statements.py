@@ -61,8 +61,12 @@ class Statements:
             for fields, what in _PARTS.items()
         }
         # FOR UPDATE: a plain put of the same name waits then, until the transaction that read it has ended.
-        self.find_locked = {fields: f"{text} FOR UPDATE" for fields, text in self.find.items()}
-        self.find_all_locked = {fields: f"{text} ORDER BY name FOR UPDATE" for fields, text in self.find_all.items()}
+        # The last two columns tell one state of a record from all others.
+        self.find_locked = {
+            fields: f"SELECT {what}, id, revision FROM {records} WHERE namespace = $1 AND name = ANY($2::text[]) "
+            "ORDER BY name FOR UPDATE"
+            for fields, what in _PARTS.items()
+        }
         self.pages = {
             (fields, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND id > $2 AND id <= $3 "
             f"ORDER BY id{' DESC' if reverse else ''} LIMIT $4"
@@ -162,27 +166,22 @@ class Statements:
             f"RETURNING namespace, name), {noted} SELECT count(*) FROM done"
         )
         delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
+        # It does not see a record that was deleted and put again while it waited. So it tells, where it deleted nothing,
+        # whether there was one when it began: then it is run again.
         self.delete = (
             f"WITH {lock}, done AS ({delete} AND (SELECT true FROM locked) RETURNING namespace, name), {noted} "
-            "SELECT count(*) FROM done"
+            f"SELECT count(*), count(*) = 0 AND EXISTS (SELECT 1 FROM {records} WHERE namespace = $3 AND name = $4 "
+            f"AND {_ALIVE.format('$5')}) FROM done"
         )
-        self.delete_all = (
-            f"WITH {lock}, wanted AS (SELECT r.namespace, r.name FROM locked, {records} r "
-            "JOIN unnest($4::text[], $5::float8[], $6::bigint[], $7::bytea[]) AS t (name, now, revision, digest) "
-            "ON r.namespace = $3 AND r.name = t.name WHERE (r.expires IS NULL OR r.expires > t.now) "
-            "AND (t.revision IS NULL OR (r.revision = t.revision AND substr(r.seal, 9) = t.digest)) "
-            "ORDER BY r.name FOR UPDATE OF r), "
-            f"done AS (DELETE FROM {records} r USING wanted w WHERE r.namespace = w.namespace AND r.name = w.name "
-            f"RETURNING r.namespace, r.name), {noted} SELECT count(*) FROM done"
+        # Of rows that the transaction has locked.
+        self.delete_locked = (
+            f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND name = ANY($4::text[]) "
+            f"AND (SELECT true FROM locked) RETURNING namespace, name), {noted} SELECT count(*) FROM done"
         )
         self.clear = (
             f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND (SELECT true FROM locked) "
             f"RETURNING namespace), noted AS (INSERT INTO {changes} (namespace, name, token) "
             "SELECT DISTINCT namespace, NULL, $2::uuid FROM done) SELECT count(*) FROM done"
-        )
-        self.state = (
-            f"SELECT name, revision, seal, expires FROM {records} WHERE namespace = $1 AND name = ANY($2::text[]) "
-            "ORDER BY name FOR UPDATE"
         )
         self.reseal = (
             f"WITH {lock}, done AS (UPDATE {records} SET seal = $6, crc = $7 WHERE namespace = $3 AND name = $4 "
@@ -195,6 +194,4 @@ class Statements:
         self.lock_shared = "SELECT pg_advisory_xact_lock_shared($1::bigint)"
         self.try_lock = "SELECT pg_try_advisory_xact_lock($1::bigint)"
         self.lock = "SELECT pg_advisory_xact_lock($1::bigint)"
-        self.lock_names = (
-            "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) k ORDER BY k) s"
-        )
+        self.lock_timeout = "SELECT set_config('lock_timeout', $1, true)"

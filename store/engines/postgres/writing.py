@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from psycopg.types.numeric import Int4, Int8
 
-from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
+from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Fields, Put, expect
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
+from store.engines.postgres.reading import Reading
+from store.engines.postgres.seen import Sight
 from store.engines.postgres.sessions import Connection
 from store.engines.registry import supported
 from store.errors import Conflict, label
-from store.rows.row import Row, stamp_of
+from store.rows.row import Header, Row, has_expired, stamp_of
+
+T = TypeVar("T")
 
 
 class Writing:
     """The writing half of the contract `Engine`."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, reading: Reading) -> None:
         self._handle = handle
+        self._reading = reading
         self._server = handle.server
         self._sessions = handle.sessions
         self._statements = handle.sessions.statements
@@ -40,31 +45,44 @@ class Writing:
                 return Applied(0, [stamp] if stamps else [])
             if isinstance(change, Delete) and change.expect is ANY:
                 return Applied(self._delete(namespace, change), [])
-        kinds = set(map(type, changes))
-        if kinds == {Row}:
-            return self._put_all([change for change in changes if isinstance(change, Row)], stamps)
-        names = sorted({name for change in changes if (name := _name_of(change)) is not None})
+        rows = [change for change in changes if isinstance(change, Row)]
+        if len(rows) == len(changes):
+            return self._put_all(rows, stamps)
+        return self._restarting(namespace, lambda: self._apply_each(namespace, changes, stamps))
+
+    def _restarting(self, namespace: str, work: Callable[[], T]) -> T:
+        """Call `work` in a transaction, and again where it is overtaken by others; in an open one the caller does."""
+        while True:
+            try:
+                with self._handle.transaction(scope=(namespace, ())):
+                    return work()
+            except Conflict as exc:
+                if not self._server.visitor().must_restart(exc):
+                    raise
+
+    def _apply_each(self, namespace: str, changes: Sequence[Change], stamps: bool) -> Applied:
+        """All those changes in order; the rows are locked first, in the order of their names."""
         deleted, given = 0, []
-        with self._handle.transaction(scope=(namespace, names)):
-            states = self._states(namespace, changes)
-            for change in changes:
-                key = _key_of(namespace, change)
-                if isinstance(change, Delete):
-                    _check(states[key], change.expect, key)
+        keys = [_key_of(namespace, change) for change in changes]
+        states = self._states(set(keys))
+        if len(states) == len(keys) and all(isinstance(change, Delete) for change in changes):
+            return Applied(self._delete_locked(namespace, changes, states), [])
+        for place, (change, key) in enumerate(zip(changes, keys, strict=True)):
+            if isinstance(change, Check):
+                if change.name is None:
+                    supported(None, "postgresql", "versions of namespaces, since transactions are held")
+                _check(states[key], change.expect, key)
+                continue
+            if isinstance(change, Delete):
+                _check(states[key], change.expect, key)
+                if states[key] is not None:  # else it was not there when the others were locked
                     deleted += self._delete(namespace, change)
-                    states[key] = self._state(*key)
-                elif isinstance(change, Check):
-                    if change.name is None:
-                        supported(None, "postgresql", "versions of namespaces, since transactions are held")
-                    _check(states[key], change.expect, key)
-                else:
-                    put = change if isinstance(change, Put) else Put(change)
-                    state = states[key]
-                    if state is not None and state[2] is not None and state[2] <= put.row.modified:
-                        state = None  # it has expired
-                    _check(state, put.expect, key)
-                    given.append(self._put(put.row))
-                    states[key] = self._state(*key)
+            else:
+                put = change if isinstance(change, Put) else Put(change)
+                _check(_unexpired(states[key], put.row.modified), put.expect, key)
+                given.append(self._put(put.row))
+            if key in keys[place + 1 :]:
+                states |= self._states({key})
         return Applied(deleted, given if stamps else [])
 
     def load(self, rows: Sequence[Row]) -> None:
@@ -73,8 +91,9 @@ class Writing:
             self._run(self._statements.load, values)
 
     def clear(self, namespace: str) -> None:
-        lock = self._sessions.lock_of(namespace)
-        self._run(self._statements.clear, (lock, uuid4(), namespace))
+        # Without others: of a batch that another one commits meanwhile, a statement may see the half.
+        with self._handle.transaction(scope=(namespace, None)):
+            self._run(self._statements.clear, (self._sessions.lock_of(namespace), uuid4(), namespace), namespace)
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._server.known_sealers
@@ -94,21 +113,32 @@ class Writing:
         key = row.namespace, row.name
 
         def work(conn: Connection, place: ThreadPlace | None) -> Any:
-            is_new = place is not None and key in place.absent
+            statement = self._statements.put
             if place is not None:
-                place.take_namespace(row.namespace)
-                place.absent.discard(key)
-            found = conn.execute(self._statements.put_new if is_new else self._statements.put, values, binary=True)
-            return found.fetchone()
+                if self._before_write(conn, place, key) is Sight.ABSENT:
+                    statement = self._statements.put_new
+                place.seen.wrote(key)
+            done = conn.execute(statement, values, binary=True).fetchone()
+            if done is None and place is not None:
+                raise _overtaken(place, key)
+            return done
 
-        done = self._handle.write(work)
-        if done is None:
-            raise Conflict(
-                f"{label(row.name, row.namespace)} was written by another writer meanwhile; run it again",
-                name=row.name,
-                namespace=row.namespace,
-            )
-        return stamp_of(*done)
+        return stamp_of(*self._handle.write(work))
+
+    def _before_write(self, conn: Connection, place: ThreadPlace, key: tuple[str, str]) -> Sight:
+        """How to write a record: SAFE for whatever there is, ABSENT only where there is none. Raises: Conflict."""
+        if not place.locks_rows():
+            place.take_namespace(key[0])
+            return Sight.SAFE
+        sight = place.seen.sight(key)
+        if isinstance(sight, Sight):
+            return sight
+        # A savepoint released the lock of the row since it was read.
+        values = (key[0], [key[1]])
+        row = conn.execute(self._statements.find_locked[Fields.LISTED], values, binary=True).fetchone()
+        if row is None or tuple(row[-2:]) != sight:
+            raise _overtaken(place, key)
+        return Sight.SAFE
 
     def _put_all(self, rows: Sequence[Row], stamps: bool) -> Applied:
         """Put rows by one statement; a name that comes twice begins another one."""
@@ -122,11 +152,18 @@ class Writing:
             parts[-1].append(row)
         if len(parts) == 1:
             return Applied(0, self._put_part(parts[0], stamps))
-        with self._handle.transaction(scope=(rows[0].namespace, ())):
-            return Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)])
+        return self._restarting(
+            rows[0].namespace, lambda: Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)])
+        )
 
     def _put_part(self, rows: Sequence[Row], stamps: bool) -> list[str]:
+        place = self._server.visitor()
+        is_shared = place.transaction is not None and place.locks_rows()
+        if is_shared and any(place.seen.sight((row.namespace, row.name)) is not Sight.SAFE for row in rows):
+            return [self._put(row) for row in rows]  # some of them expect the state that was read
         found = self._run(self._statements.put_all, self._arrays(rows))
+        for row in rows if place.transaction is not None else ():
+            place.seen.wrote((row.namespace, row.name))
         if not stamps:
             return []
         given = {(namespace, name): stamp_of(revision, seal) for namespace, name, revision, seal in found}
@@ -139,7 +176,42 @@ class Writing:
 
     def _delete(self, namespace: str, change: Delete) -> int:
         values = (self._sessions.lock_of(namespace), uuid4(), namespace, change.name, change.now)
-        return int(self._run(self._statements.delete, values, namespace)[0][0])
+        key = namespace, change.name
+
+        def work(conn: Connection, place: ThreadPlace | None) -> int:
+            if place is not None:
+                self._before_write(conn, place, key)
+            while True:
+                deleted, is_uncertain = conn.execute(self._statements.delete, values, binary=True).fetchone() or (
+                    0,
+                    False,
+                )
+                if deleted and place is not None:
+                    place.seen.wrote(key)
+                if not is_uncertain:
+                    return int(deleted)
+
+        return self._handle.write(work)
+
+    def _delete_locked(
+        self, namespace: str, changes: Sequence[Change], states: dict[tuple[str, str], Header | None]
+    ) -> int:
+        """Delete those that are there, all as of the moment when the last one was locked."""
+        names = []
+        for change in changes:
+            assert isinstance(change, Delete)
+            state = states[namespace, change.name]
+            _check(state, change.expect, (namespace, change.name))
+            if _unexpired(state, change.now) is not None:
+                names.append(change.name)
+        if not names:
+            return 0
+        values = (self._sessions.lock_of(namespace), uuid4(), namespace, names)
+        deleted = int(self._run(self._statements.delete_locked, values)[0][0])
+        place = self._server.visitor()
+        for name in names:
+            place.seen.wrote((namespace, name))
+        return deleted
 
     def _run(self, statement: str, values: Sequence[Any], namespace: str | None = None) -> list[Any]:
         def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
@@ -152,22 +224,13 @@ class Writing:
 
     # -- expectations
 
-    def _states(self, namespace: str, changes: Sequence[Change]) -> dict[tuple[str, str], Any]:
-        """Revision, seal and expiry of each name, locked until the transaction ends; None: there is no record."""
-        keys = {_key_of(namespace, change) for change in changes}
-        return {key: self._state(*key) for key in sorted(keys)}
-
-    def _state(self, namespace: str, name: str) -> Any:
-        def work(conn: Connection, place: ThreadPlace | None) -> Any:
-            assert place is not None
-            for _ in range(2):  # again: a row that was replaced while this waited is in the next snapshot
-                row = conn.execute(self._statements.state, (namespace, [name]), binary=True).fetchone()
-                if row is not None:
-                    return row[1:]
-            place.absent.add((namespace, name))
-            return None
-
-        return self._handle.write(work)
+    def _states(self, keys: set[tuple[str, str]]) -> dict[tuple[str, str], Header | None]:
+        """The headers of those records, locked until the transaction ends; None: there is no record."""
+        names: dict[str, list[str]] = {}
+        for namespace, name in sorted(keys):
+            names.setdefault(namespace, []).append(name)
+        found = {namespace: self._reading.get(namespace, some, Fields.HEADER) for namespace, some in names.items()}
+        return {key: found[key[0]].get(key[1]) for key in keys}
 
 
 def _values(row: Row) -> tuple[Any, ...]:
@@ -182,12 +245,6 @@ def _values(row: Row) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _name_of(change: Change) -> str | None:
-    if isinstance(change, Row):
-        return change.name
-    return change.row.name if isinstance(change, Put) else change.name
-
-
 def _key_of(namespace: str, change: Change) -> tuple[str, str]:
     if isinstance(change, Row):
         return change.namespace, change.name
@@ -196,5 +253,14 @@ def _key_of(namespace: str, change: Change) -> tuple[str, str]:
     return namespace, change.name or ""
 
 
-def _check(state: Any, expected: Expected, key: tuple[str, str]) -> None:
-    expect(None if state is None else stamp_of(*state[:2]), expected, *key)
+def _check(state: Header | None, expected: Expected, key: tuple[str, str]) -> None:
+    expect(None if state is None else stamp_of(state.revision, state.seal), expected, *key)
+
+
+def _unexpired(state: Header | None, now: float) -> Header | None:
+    return None if state is None or has_expired(state, now) else state
+
+
+def _overtaken(place: ThreadPlace, key: tuple[str, str]) -> Conflict:
+    namespace, name = key
+    return place.overtaken(f"{label(name, namespace)} was written by another writer", name=name, namespace=namespace)

@@ -65,7 +65,11 @@ class SqliteTransactions:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
+        self.shared = handle.engine
         self.begin: Callable[..., HeldTransaction] = handle.transaction
+
+    def must_restart(self, error: BaseException) -> bool:
+        return False  # there is one writer at a time
 
     def is_open(self) -> bool:
         return self._handle.engine.pool.is_in_transaction()

@@ -105,6 +105,20 @@ class TestTransactions:
         assert names(engine) == ["a", "c"] and body(engine, "a") == b"1"
         assert undone == ["inner"] and sorted(done) == ["kept", "outer"]
 
+    def test_error_of_the_program_restarts_nothing(self, engine, begin):
+        error = Conflict("of the program")
+        with pytest.raises(Conflict), begin():
+            raise error
+        assert not engine.transactions.must_restart(error)
+
+    def test_handles_on_one_place_share_them(self, engine, second, begin):
+        assert engine.transactions.shared is second.transactions.shared
+
+    def test_several_namespaces(self, engine, begin):
+        with begin(scope=(("x", "y"), None)):
+            engine.apply("", [row("a", namespace="x"), row("a", namespace="y")])
+        assert names(engine, namespace="x") == names(engine, namespace="y") == ["a"]
+
     def test_claims(self, begin):
         with begin() as outer, begin() as inner:
             assert outer.claim("", "a") and not inner.claim("", "a") and inner.claim("x", "a")

@@ -1,0 +1,74 @@
+"""Eight processes mix plain writes with all that reads before it writes: nothing is lost, and nothing is doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from children import Crowd
+
+from store import Store
+
+PROCESSES, ROUNDS = 8, 12
+
+WORK = f"""
+    import random
+    from store.errors import Conflict
+
+    url, number = sys.argv[1], int(sys.argv[2])
+    rng, done, taken, conflicts = random.Random(number), 0, [], 0
+    with Store(url, timeout=60) as s, s.within("queue") as queue:
+        for i in range({ROUNDS}):
+            steps = list(range(9))
+            rng.shuffle(steps)
+            for step in steps:
+                if step == 0:
+                    s.incr("count")
+                elif step == 1:
+                    s.modify("count", lambda value: value + 1)
+                elif step == 2:  # told where a put of another one came first
+                    while True:
+                        try:
+                            with s.edit("edited", {{"n": 0}}) as value:
+                                value["n"] += 1
+                            break
+                        except Conflict:
+                            conflicts += 1
+                elif step == 3:
+                    s["written"] = number
+                elif step == 4:
+                    s.update([("written", 1), (f"own {{number}}", i), ("written", 2), ("other", 3)])
+                elif step == 5:
+                    queue[f"{{number}} {{i}}"] = i
+                elif step == 6:
+                    found = queue.pop(f"{{(number + 1) % {PROCESSES}}} {{i}}", None)
+                    taken += [] if found is None else [f"{{(number + 1) % {PROCESSES}}} {{found}}"]
+                elif step == 7:
+                    try:
+                        taken.append(queue.popitem(last=rng.random() < 0.5)[0])
+                    except KeyError:
+                        pass
+                else:
+                    name = f"{{rng.randrange({PROCESSES})}} {{rng.randrange(i + 1)}}"
+                    taken += [name] if queue.delete(name) else []
+                    s.transact(lambda store: store.__setitem__("blocks", store.get("blocks", 0) + 1))
+                    if s.add(f"slot {{i}}", number):
+                        done += 1
+    print(json.dumps([taken, done]))
+"""
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_and_nothing_is_doubled(postgres_url: str, crowd: Crowd) -> None:
+    with Store[Any](postgres_url) as s:
+        s.update(count=0, written=0, other=0)
+    results = crowd(PROCESSES, WORK, postgres_url)
+    each = PROCESSES * ROUNDS
+    with Store[Any](postgres_url) as s, s.within("queue") as queue:
+        assert s["count"] == 2 * each and s.record("count").revision == 2 * each + 1
+        assert s["edited"] == {"n": each} and s["blocks"] == each
+        assert s.record("written").revision == 3 * each + 1 and s.record("other").revision == each + 1
+        assert sum(done for _, done in results) == ROUNDS == sum(name.startswith("slot") for name in s)
+        counted = Counter(name for taken, _ in results for name in taken) + Counter(queue.keys())
+        assert counted == Counter(f"{number} {i}" for number in range(PROCESSES) for i in range(ROUNDS))
