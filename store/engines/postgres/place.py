@@ -7,14 +7,16 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
+from uuid import uuid4
 from weakref import ref
 
 from psycopg.pq import TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
-from store.engines.postgres.sessions import Connection, Sessions
+from store.engines.postgres.connection import Connection
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, lost_in_transaction, translated
+from store.engines.postgres.sessions import LEAST_SECONDS, Sessions
 from store.engines.transaction import HeldTransaction
-from store.errors import LockTimeout, OutcomeUnknown, StoreClosed, StoreError
+from store.errors import LockTimeout, StoreClosed, StoreError
 from store.system.clock import steady_clock
 from store.system.locking import Hold
 
@@ -33,6 +35,7 @@ class ThreadPlace:
         self.conn: Connection | None = None
         self.absent: set[tuple[str, str]] = set()
         """The names that the transaction has read, and that had no record."""
+        self.has_written = False
         self._sessions = sessions
         self._holder: ref[Hold] | None = None
         self._process = 0
@@ -72,39 +75,54 @@ class ThreadPlace:
         assert isinstance(hold, HeldTransaction)
         self._put_back()
         deadline = steady_clock() + timeout
-        try:
-            conn = self._sessions.take(timeout)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
-        self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
-        self.absent, self._whole, self._savepoints = set(), set(), 0
-        namespace, names = hold.scope
-        self._is_shared = names is not None
-        try:
-            if names is None:
-                conn.execute("BEGIN")
-                self._lock_namespace(namespace, deadline, timeout)
-            else:
-                with conn.pipeline():
-                    conn.execute("BEGIN")
-                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
-                    self._lock_names(namespace, names)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+        while True:
+            try:
+                conn = self._sessions.take(timeout)
+            except DRIVER_ERRORS as exc:
+                raise translated(exc, self.path) from exc
+            self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
+            try:
+                self._begin(hold, deadline, timeout)
+                return
+            except DRIVER_ERRORS as exc:
+                if not is_disconnected(exc, conn) or conn.was_stalled or steady_clock() >= deadline:
+                    raise self._error(exc) from exc
+                self._put_back()  # nothing was done yet
 
-    def commit(self, hold: Hold) -> None:
+    def _begin(self, hold: HeldTransaction, deadline: float, timeout: float) -> None:
         conn = self.conn
         assert conn is not None
+        self.absent, self._whole, self._savepoints, self.has_written = set(), set(), 0, False
+        namespace, names = hold.scope
+        self._is_shared = names is not None
+        if names is None:
+            conn.execute("BEGIN")
+            self._lock_namespace(namespace, deadline, timeout)
+        else:
+            with conn.pipeline():
+                conn.execute("BEGIN")
+                conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
+                self._lock_names(namespace, names)
+
+    def commit(self, hold: Hold) -> None:
+        """Raises: OutcomeUnknown: it could not be found out until the timeout whether it was committed."""
+        conn = self.conn
+        assert conn is not None
+        token = uuid4()
         try:
-            conn.execute("COMMIT")
+            if not self.has_written:
+                conn.execute("COMMIT")
+                return
+            with conn.pipeline():
+                conn.execute(self._sessions.statements.commit, (token,))
+                conn.execute("COMMIT")
         except DRIVER_ERRORS as exc:
-            if is_disconnected(exc):
-                raise OutcomeUnknown(
-                    f"{self.path}: the connection was lost during the commit ({exc}); read what you wrote before you "
-                    "write it again",
-                    path=self.path,
-                ) from exc
-            raise translated(exc, self.path) from exc
+            if not is_disconnected(exc, conn):
+                raise translated(exc, self.path) from exc
+            if self.has_written:
+                deadline = steady_clock() + max(self.timeout(), LEAST_SECONDS)
+                if self._sessions.noted(conn, token, (), deadline) is None:
+                    raise lost_in_transaction(exc, self.path) from exc
 
     def roll_back(self) -> None:
         self.transaction = None
@@ -141,7 +159,7 @@ class ThreadPlace:
                     conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
                     self._lock_names(namespace, names)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+            raise self._error(exc) from exc
         return name
 
     def release(self, savepoint: str) -> None:
@@ -172,9 +190,13 @@ class ThreadPlace:
     def take_namespace(self, namespace: str) -> None:
         """Have a namespace for itself before it is read, where the transaction does not have it yet."""
         if not self._is_shared and namespace not in self._whole:
-            transaction = self.own_transaction()
-            timeout = 0.0 if transaction is None else transaction.timeout
+            timeout = self.timeout()
             self._lock_namespace(namespace, steady_clock() + timeout, timeout)
+
+    def timeout(self) -> float:
+        """For how long the transaction waits for others."""
+        transaction = self.own_transaction()
+        return 0.0 if transaction is None else transaction.timeout
 
     def locks_rows(self) -> bool:
         """Whether other writers of the namespace go on, so that a row that is read must be locked."""
@@ -220,7 +242,13 @@ class ThreadPlace:
         try:
             self.conn.execute(statement)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+            raise self._error(exc) from exc
+
+    def _error(self, error: Exception) -> StoreError:
+        """The error of this library; a lost connection has kept nothing of the transaction."""
+        if is_disconnected(error, self.conn):
+            return lost_in_transaction(error, self.path)
+        return translated(error, self.path)
 
     def _put_back(self) -> None:
         conn, self.conn, self._holder = self.conn, None, None

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 from psycopg.types.numeric import Int4, Int8
 
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
+from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.sessions import Connection
 from store.engines.registry import supported
 from store.errors import Conflict, label
 from store.rows.row import Row, stamp_of
@@ -70,17 +71,18 @@ class Writing:
     def load(self, rows: Sequence[Row]) -> None:
         if rows:
             values = self._arrays(rows)
-            self._run(self._statements.load, values)
+            self._change(self._statements.load, values, {row.namespace for row in rows}, list)
 
     def clear(self, namespace: str) -> None:
         lock = self._sessions.lock_of(namespace)
-        self._run(self._statements.clear, (lock, uuid4(), namespace))
+        self._change(self._statements.clear, (lock, namespace), [namespace], list, namespace)
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._server.known_sealers
         if key_id not in known:
             place = self._server.visitor()
-            self._run(self._statements.add_sealer, (key_id,))
+            statement = self._statements.add_sealer
+            self._handle.write(lambda conn, place: conn.execute(statement, (key_id,), binary=True))
             known.add(key_id)
             transaction = place.live_transaction()
             if transaction is not None:
@@ -90,18 +92,18 @@ class Writing:
 
     def _put(self, row: Row) -> str:
         """Put a row; returns its stamp."""
-        values = (self._sessions.lock_of(row.namespace), uuid4(), *_values(row))
+        lock, values = self._sessions.lock_of(row.namespace), _values(row)
         key = row.namespace, row.name
 
-        def work(conn: Connection, place: ThreadPlace | None) -> Any:
+        def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> Any:
             is_new = place is not None and key in place.absent
             if place is not None:
                 place.take_namespace(row.namespace)
                 place.absent.discard(key)
-            found = conn.execute(self._statements.put_new if is_new else self._statements.put, values, binary=True)
-            return found.fetchone()
+            put = self._statements.put_new if is_new else self._statements.put
+            return conn.execute(put, (lock, token, *values), binary=True).fetchone()
 
-        done = self._handle.write(work)
+        done = self._handle.change(work, [row.namespace], lambda noted: (noted[0][2], row.seal))
         if done is None:
             raise Conflict(
                 f"{label(row.name, row.namespace)} was written by another writer meanwhile; run it again",
@@ -126,29 +128,40 @@ class Writing:
             return Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)])
 
     def _put_part(self, rows: Sequence[Row], stamps: bool) -> list[str]:
-        found = self._run(self._statements.put_all, self._arrays(rows))
+        found = self._change(self._statements.put_all, self._arrays(rows), {row.namespace for row in rows}, list)
         if not stamps:
             return []
-        given = {(namespace, name): stamp_of(revision, seal) for namespace, name, revision, seal in found}
-        return [given[row.namespace, row.name] for row in rows]
+        revisions = {(namespace, name): revision for namespace, name, revision, *_ in found}
+        return [stamp_of(revisions[row.namespace, row.name], row.seal) for row in rows]
 
     def _arrays(self, rows: Sequence[Row]) -> tuple[Any, ...]:
         columns = list(zip(*(row[1:] for row in rows), strict=True))
         locks = sorted({self._sessions.lock_of(row.namespace) for row in rows})
-        return locks, uuid4(), *map(list, columns)
+        return locks, *map(list, columns)
 
     def _delete(self, namespace: str, change: Delete) -> int:
-        values = (self._sessions.lock_of(namespace), uuid4(), namespace, change.name, change.now)
-        return int(self._run(self._statements.delete, values, namespace)[0][0])
+        values = (self._sessions.lock_of(namespace), namespace, change.name, change.now)
+        return int(
+            self._change(self._statements.delete, values, [namespace], lambda noted: [(len(noted),)], namespace)[0][0]
+        )
 
-    def _run(self, statement: str, values: Sequence[Any], namespace: str | None = None) -> list[Any]:
-        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+    def _change(
+        self,
+        statement: str,
+        values: Sequence[Any],
+        namespaces: Collection[str],
+        recovered: Callable[[Noted], list[Any]],
+        namespace: str | None = None,
+    ) -> list[Any]:
+        """The rows of a statement that writes, whose second value is the token; see `Handle.change`."""
+        lock, *rest = values
+
+        def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            cursor = conn.execute(statement, values, binary=True)
-            return [] if cursor.description is None else cursor.fetchall()
+            return conn.execute(statement, (lock, token, *rest), binary=True).fetchall()
 
-        return self._handle.write(work)
+        return self._handle.change(work, list(namespaces), recovered)
 
     # -- expectations
 
