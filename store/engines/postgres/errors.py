@@ -23,7 +23,7 @@ DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY = {"25006", "42501"}
 _NO_TABLE = {"42P01", "3F000", "42703"}
-# Connection exceptions; a shutdown or an administrator ended the session; it was idle, or its transaction took too long.
+# Connection exceptions; a shutdown or an administrator ended it; it was idle, or its transaction took too long.
 _LOST = ("08", "57P", "25P03", "25P04")
 _ERRNO = {"53100": errno.ENOSPC, "53200": errno.ENOMEM, "58030": errno.EIO}
 
