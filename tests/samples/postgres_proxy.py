@@ -39,7 +39,7 @@ class Proxy:
         self._mutex = threading.Lock()
         self._flowing = threading.Event()
         self._flowing.set()
-        self._is_closed = False
+        self._released = threading.Event()
         self._links: list[Link] = []
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
@@ -48,8 +48,8 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._is_closed = True
         self._flowing.set()
+        self._released.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._accepting.join()
@@ -73,6 +73,18 @@ class Proxy:
     def stall(self, link: Link | None = None) -> None:
         """Forward nothing any more, and keep all connections open; new ones are accepted too."""
         self._flowing.clear()
+
+    def hold(self, link: Link) -> None:
+        """As an action: the one side of this one connection waits with its message until `release`."""
+        self._released.wait()
+
+    def delay(self, link: Link) -> None:
+        """As an action: end the client's connection now; its message reaches the server after `release`."""
+        link.sockets[CLIENT].shutdown(socket.SHUT_RDWR)
+        self._released.wait()
+
+    def release(self) -> None:
+        self._released.set()
 
     def resume(self) -> None:
         """Forward what came meanwhile, and go on."""
