@@ -162,8 +162,12 @@ def fail_over(rng: Random, kills: int, folder: Path, found: Path) -> Failovers:
         writers = [_started(cluster.url, number, rng.getrandbits(32), folder) for number in range(WRITERS)]
         for _ in range(kills):
             _wait_for_writes(folder, writers)
+            behind = rng.choice([None, *cluster.standbys()])
+            if behind is not None:  # the other one alone confirms what is written now
+                behind.stop()
+                _wait_for_writes(folder, writers)
             time.sleep(rng.uniform(0, 0.1))  # any moment of the writers' steps
-            cluster.fail_over()
+            cluster.fail_over(behind)
             result.kills += 1
         _wait_for_writes(folder, writers)
         (folder / "stop").touch()

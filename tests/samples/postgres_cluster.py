@@ -21,8 +21,6 @@ SETTINGS = {
     "max_wal_senders": "8",
     "shared_buffers": "32MB",
     "wal_level": "replica",
-    "wal_log_hints": "on",  # for pg_rewind
-    "wal_keep_size": "64MB",
     "hot_standby": "on",
     "synchronous_standby_names": "ANY 1 (n0, n1, n2)",
     "wal_retrieve_retry_interval": "100ms",
@@ -140,7 +138,11 @@ class Cluster:
 
     def start(self) -> None:
         first = self.primary
-        first.run("initdb", "-D", str(first.data), "-U", "postgres", "-A", "trust", "-N", "--no-locale", "-E", "UTF8")
+        # -k: pg_rewind needs checksums of the pages, to know those that the log does not name.
+        options = ["-U", "postgres", "-A", "trust", "-N", "-k", "--no-locale", "-E", "UTF8"]
+        first.run("initdb", "-D", str(first.data), *options)
+        with (first.data / "postgresql.conf").open("a") as settings:
+            settings.write("wal_keep_size = 64MB\n")  # here, because the recovery before a rewind has no options
         first.start(None)
         for node in self.standbys():
             self._copy(node)
@@ -155,10 +157,15 @@ class Cluster:
         streaming = "SELECT count(*) = 2 FROM pg_stat_replication WHERE state = 'streaming'"
         self.primary.wait(lambda: self.primary.ask(streaming), "had two standbys")
 
-    def fail_over(self) -> None:
-        """Kill the primary, promote the standby that has most of its log, and have the other one follow that."""
+    def fail_over(self, behind: Node | None = None) -> None:
+        """Kill the primary, promote the standby that has most of its log, and have the other one follow that.
+
+        `behind`: a standby that was stopped before; it is started again, and lacks what was written since.
+        """
         dead = self.primary
         dead.kill()
+        if behind is not None:
+            behind.start(dead)
         ahead, other = sorted(self.standbys(), key=Node.position, reverse=True)
         ahead.ask("SELECT pg_promote(false)")
         ahead.wait(lambda: ahead.ask("SELECT NOT pg_is_in_recovery()"), "was promoted")
