@@ -54,7 +54,7 @@ class Node:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> bool:
         done = subprocess.run(
-            [str(self.programs / program), *arguments], capture_output=True, user=unprivileged(), cwd="/",
+            [str(self.programs / program), *arguments], check=False, capture_output=True, user=unprivileged(), cwd="/",
             timeout=SECONDS, env={"PATH": f"{self.programs}:/usr/bin:/bin", "LC_ALL": "C"},
         )  # fmt: skip
         if check and done.returncode:

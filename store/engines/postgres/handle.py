@@ -170,7 +170,7 @@ class Handle:
                     raise
                 if deadline == math.inf:
                     deadline = self._deadline()
-                noted = sessions.noted(conn, token, namespaces, deadline)
+                noted = sessions.lost.noted(conn, token, namespaces, deadline)
                 if noted is not None:
                     return recovered(noted)
                 if steady_clock() >= deadline:

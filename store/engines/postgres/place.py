@@ -121,7 +121,7 @@ class ThreadPlace:
                 raise translated(exc, self.path) from exc
             if self.has_written:
                 deadline = steady_clock() + max(self.timeout(), LEAST_SECONDS)
-                if self._sessions.noted(conn, token, (), deadline) is None:
+                if self._sessions.lost.noted(conn, token, (), deadline) is None:
                     raise lost_in_transaction(exc, self.path) from exc
 
     def roll_back(self) -> None:

@@ -1,4 +1,4 @@
-"""The sessions of a process on one database: a pool of connections, how one is made, and what lost ones left."""
+"""The sessions of a process on one database: a pool of connections, and how one is made."""
 
 from __future__ import annotations
 
@@ -6,35 +6,25 @@ import math
 import select
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 from weakref import WeakSet
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from store.engines.postgres.connection import Backend, Connection
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
 from store.engines.postgres.location import Location
-from store.engines.postgres.outcome import Noted, noted_by
+from store.engines.postgres.lost import LostSessions
 from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
-from store.errors import OutcomeUnknown, StoreClosed, StoreError
+from store.errors import StoreClosed
 from store.system.clock import steady_clock
 
 LEAST_SECONDS = 2.0  # to reach the server, whatever `timeout` says: libpq has no shorter one
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5  # seconds between two attempts to connect
-BURIAL_MILLISECONDS = 200  # for how long a new connection waits for what a lost one left behind
-
-
-class Lost(NamedTuple):
-    """A connection that was given up: its backend if that may still run, and the token of a write that it ran."""
-
-    backend: Any
-    token: UUID | None
 
 
 class Sessions:
@@ -48,7 +38,7 @@ class Sessions:
         self._pool: Pool[Connection] | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
-        self._lost: list[Lost] = []
+        self.lost = LostSessions(self.statements, self.connect, location.shown)
 
     def prepare(self, mode: str, timeout: float) -> None:
         """Connect once, make the tables if the mode says so, and read the id; again if the connection is lost.
@@ -84,8 +74,8 @@ class Sessions:
             if not _has_news(conn):
                 try:
                     conn.patience = max(timeout, LEAST_SECONDS)
-                    if self._lost:
-                        self._bury(conn)
+                    if self.lost.unsettled:
+                        self.lost.settle(conn)
                     conn.wait_for_locks(timeout)
                     return conn
                 except DRIVER_ERRORS as exc:
@@ -104,8 +94,7 @@ class Sessions:
         if conn.info.transaction_status is not TransactionStatus.IDLE:
             conn.close()
         if conn.was_stalled:
-            conn.was_stalled = False
-            self._lost.append(Lost(conn.backend, None))
+            self.lost.add(conn)
         pool = self._pool
         if pool is None:
             conn.close()
@@ -134,7 +123,7 @@ class Sessions:
     def renew(self) -> None:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._mutex = threading.RLock()
-        self._lost = []
+        self.lost.renew()
         if self._pool is not None:
             _abandoned.append(self._pool)  # closing it here would end the parent's sessions
             self._pool = None
@@ -154,7 +143,7 @@ class Sessions:
                 conn = self._connect(deadline)
                 conn.deadline = max(deadline, steady_clock() + 1.0)
                 self.configure(conn)
-                self._bury(conn)
+                self.lost.settle(conn)
                 conn.deadline = math.inf
                 return conn
             except BaseException as exc:
@@ -179,7 +168,7 @@ class Sessions:
             prepare_threshold=0,
             **{**_KEEPALIVE, **conninfo_to_dict(self.location.conninfo), "connect_timeout": math.ceil(seconds)},
         )
-        conn.look = self._look
+        conn.look = self.lost.look
         return conn
 
     def configure(self, conn: Connection) -> None:
@@ -204,78 +193,6 @@ class Sessions:
         pid, started = row[-2:]
         if pid == conn.info.backend_pid and started is not None:
             conn.backend = (pid, started)
-
-    def _look(self, conn: Connection, seconds: float) -> Backend:
-        """What has become of the statement of a connection that does not answer; asked over another one."""
-        try:
-            other = self.connect(steady_clock() + seconds, is_patient=False)
-        except StoreError as exc:
-            # The server answers, though not for long: it has too many clients, or starts up.
-            return Backend.WORKING if "FATAL" in str(exc) else Backend.UNREACHABLE
-        try:
-            if conn.backend is None:
-                return Backend.WORKING
-            other.deadline = steady_clock() + seconds
-            row = other.execute(self.statements.backend_state, conn.backend).fetchone()
-        except DRIVER_ERRORS:
-            return Backend.UNREACHABLE
-        finally:
-            other.close()
-        return Backend.SILENT if row is None or (row[0] or "idle").startswith("idle") else Backend.WORKING
-
-    # -- what lost connections left behind
-
-    def noted(self, conn: Connection, token: UUID, namespaces: Sequence[str], deadline: float) -> Noted | None:
-        """What the write of a token has changed, whose connection was lost; None: nothing, now and later.
-
-        Raises:
-            OutcomeUnknown: the server cannot be reached until the deadline, or the write is still running.
-        """
-        stalled, conn.was_stalled = conn.was_stalled, False
-        lost = Lost(conn.backend if stalled else None, token)
-        why: Exception | None = None
-        self._lost.append(Lost(lost.backend, None))
-        while True:
-            try:
-                other = self.connect(deadline)
-                try:
-                    other.deadline = max(deadline, steady_clock() + 1.0)
-                    other.wait_for_locks(max(deadline - steady_clock(), 0.001))
-                    return noted_by(other, self.statements, token, namespaces)
-                finally:
-                    other.close()
-            except (StoreError, *DRIVER_ERRORS) as exc:
-                why = exc
-                if isinstance(exc, StoreError) or not is_disconnected(exc) or steady_clock() >= deadline:
-                    break
-        self._lost.append(lost)
-        raise OutcomeUnknown(
-            f"{self.location.shown}: the connection was lost during a write, and until the timeout it could not be "
-            f"found out whether it was committed ({why}); read the record before you write it again",
-            path=self.location.shown,
-        ) from why
-
-    def _bury(self, conn: Connection) -> None:
-        """End the sessions that were given up, and keep writes of unknown outcome from being committed later."""
-        left = []
-        while self._lost:
-            try:
-                lost = self._lost.pop()
-            except IndexError:
-                break
-            try:
-                if lost.backend is not None:
-                    conn.execute(self.statements.end_backend, lost.backend)
-                if lost.token is not None:
-                    conn.execute("SELECT set_config('lock_timeout', $1, false)", (f"{BURIAL_MILLISECONDS}ms",))
-                    conn.lock_timeout = BURIAL_MILLISECONDS / 1000
-                    noted_by(conn, self.statements, lost.token, ())
-            except psycopg.errors.LockNotAvailable:
-                left.append(lost)  # it is still running
-            except BaseException:
-                self._lost += [*left, lost]
-                raise
-        self._lost += left
 
     # -- advisory locks
 

@@ -47,7 +47,7 @@ OPERATIONS = {
     "get": Operation(lambda s: s["b"], {"n": 1}),
     "get_absent": Operation(lambda s: s.get("none"), None),
     "contains": Operation(lambda s: "a" in s, True),
-    "len": Operation(lambda s: len(s), 5),
+    "len": Operation(len, 5),
     "items": Operation(lambda s: dict(s.items()), BEFORE),
     "names": Operation(lambda s: list(s.names("user:")), ["user:1", "user:2"]),
     "set": Operation(lambda s: s.__setitem__("a", 2), None, {**BEFORE, "a": 2}, {"a": 2}),

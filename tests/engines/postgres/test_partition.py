@@ -92,10 +92,13 @@ def test_operation_ends_though_nothing_is_forwarded(line: Line, name: str) -> No
     # A call that begins during the partition ends too, and nothing of it was sent.
     fails(lambda: line.behind["a"])
     line.proxy.resume()
-    assert line.behind["a"] == line.direct["a"] == 1  # what was on its way is not written later
+    # The read comes after the end of what was on its way: that may have arrived, and comes no more.
+    found = dict(line.behind.items())
+    assert found == dict(line.direct.items())
+    assert found == {"a": 1, "b": 2} or isinstance(error, OutcomeUnknown)
     line.behind["a"] = 5
     assert line.behind["a"] == line.direct["a"] == 5
-    assert line.direct["b"] == 2
+    assert dict(line.direct.items()) == {**found, "a": 5}
 
 
 def test_answer_that_is_lost_is_found_by_its_token(line: Line) -> None:
