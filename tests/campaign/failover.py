@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -152,10 +153,10 @@ class Failovers:
     failures: list[str] = field(default_factory=list)
 
 
-def fail_over(rng: Random, kills: int, folder: Path, found: Path) -> Failovers:
-    """Kill the primary so many times under load; compare all records in the end."""
+def fail_over(rng: Random, kills: int, folder: Path, make: Callable[[Path], Any]) -> Failovers:
+    """Kill the primary of a cluster, made in a folder, so many times under load; compare all records in the end."""
     place, result = new_folder(), Failovers()
-    cluster, writers = Cluster(place, found), []
+    cluster, writers = make(place), []
     try:
         cluster.start()
         Store[Any](cluster.url, timeout=STUCK_SECONDS).close()
@@ -210,7 +211,7 @@ def _progress(folder: Path, number: int) -> int:
         return 0
 
 
-def _compare(writer: subprocess.Popen[bytes], cluster: Cluster, result: Failovers) -> None:
+def _compare(writer: subprocess.Popen[bytes], cluster: Any, result: Failovers) -> None:
     output, _ = writer.communicate(timeout=STUCK_SECONDS)
     if writer.returncode or not output:
         result.failures.append(f"a writer ended with {writer.returncode}")
@@ -229,7 +230,7 @@ def run(rng: Random, folder: Path) -> Round:
     found = replicating()
     if found is None:
         return Round(skipped="no PostgreSQL server, or no driver")
-    done = fail_over(rng, KILLS_OF_A_ROUND, folder, found)
+    done = fail_over(rng, KILLS_OF_A_ROUND, folder, lambda place: Cluster(place, found))
     return Round(done.kills, done.failures)
 
 

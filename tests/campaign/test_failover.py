@@ -6,9 +6,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from postgres_cluster import replicating
+from patroni_cluster import PatroniCluster, patroni
+from postgres_cluster import Cluster, replicating
 
-from .failover import fail_over
+from .failover import Failovers, fail_over
 
 
 @pytest.fixture
@@ -27,7 +28,19 @@ def found() -> Path:
     ],
 )
 def test_primary_is_killed_under_load(tmp_path: Path, found: Path, kills: int) -> None:
-    done = fail_over(Random(kills), kills, tmp_path, found)
+    check(fail_over(Random(kills), kills, tmp_path, lambda place: Cluster(place, found)), kills)
+
+
+@pytest.mark.huge
+@pytest.mark.timeout(1200)
+def test_patroni_promotes_by_itself(tmp_path: Path) -> None:
+    programs = patroni()
+    if programs is None:
+        pytest.skip("PATRONI CANNOT BE TRIED HERE: apt-get install postgresql patroni etcd-server")
+    check(fail_over(Random(3), 3, tmp_path, lambda place: PatroniCluster(place, programs)), 3)
+
+
+def check(done: Failovers, kills: int) -> None:
     print(f"{done.kills} kills, {done.rewound} rejoined by pg_rewind, {dict(done.told)}, longest write {done.longest:.1f} s")
     assert done.failures == []
     assert done.kills == kills

@@ -104,7 +104,7 @@ class Node:
     def kill(self) -> None:
         """All its processes at once, as a machine dies; each has a session of its own."""
         assert self.process is not None
-        children = _children_of(self.process.pid)
+        children = children_of(self.process.pid)
         for pid in (self.process.pid, *children):
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -194,7 +194,8 @@ class Cluster:
             node.stop(signal.SIGQUIT)
 
 
-def _children_of(parent: int) -> list[int]:
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has started and that are still there."""
     found = []
     for place in Path("/proc").iterdir():
         if place.name.isdecimal():
