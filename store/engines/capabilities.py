@@ -63,7 +63,10 @@ class Transactions(Protocol):
         """
 
     def must_restart(self, error: BaseException) -> bool:
-        """Whether that error ended this thread's transaction, all of it, because others came first: run it again."""
+        """Whether that error ended this thread's transaction, all of it, and it may be run again.
+
+        Others came first, or the connection to the server was lost.
+        """
 
     def is_open(self) -> bool:
         """Whether this thread is in a transaction, also one of another task or one that the caller interrupts."""

@@ -1,4 +1,4 @@
-"""Running an operation again, where the engine ended its transaction because other writers came first.
+"""Running an operation again, where the engine ended its transaction: others came first, or a connection was lost.
 
 SQLite and memory never ask for it. Inside a transaction of the caller nothing is run again by itself: the error
 leaves the caller's block, whose operation or `transact` is run again as a whole.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import update_wrapper
 from typing import Concatenate, ParamSpec, TypeVar
 
-from store.errors import Conflict, LockTimeout
+from store.errors import Conflict, LockTimeout, StorageError, StoreError
 from store.opened.namespace import Namespace
 from store.system.clock import steady_clock
 
@@ -29,7 +29,7 @@ def restarted(operation: Callable[Concatenate[Namespace, P], T]) -> Callable[Con
     def call(ns: Namespace, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return operation(ns, *args, **kwargs)
-        except Conflict as exc:
+        except (Conflict, StorageError) as exc:
             if not _must_restart(ns, exc):
                 raise
         return _again(ns, lambda: operation(ns, *args, **kwargs))
@@ -38,7 +38,7 @@ def restarted(operation: Callable[Concatenate[Namespace, P], T]) -> Callable[Con
     return call
 
 
-def _must_restart(ns: Namespace, error: Conflict) -> bool:
+def _must_restart(ns: Namespace, error: StoreError) -> bool:
     transactions = ns.engine.transactions
     return transactions is not None and transactions.must_restart(error)
 
@@ -49,8 +49,8 @@ def _again(ns: Namespace, operation: Callable[[], T]) -> T:
         time.sleep(pause * (time.perf_counter_ns() % 997) / 997)  # by chance: two that met do not meet again
         try:
             return operation()
-        except Conflict as exc:
-            if not _must_restart(ns, exc):
+        except (Conflict, StorageError) as exc:
+            if not _must_restart(ns, exc) or (isinstance(exc, StorageError) and steady_clock() >= deadline):
                 raise
             if steady_clock() >= deadline:
                 raise LockTimeout(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .backups import BACKUP, RESTORE
 from .care import CARE
 from .damage import DAMAGE
+from .failover import FAILOVER
 from .faults import FAILING_CALLS, LIMITS
 from .histories import LINEARIZABLE
 from .interrupts import INTERRUPTS
@@ -35,4 +36,5 @@ PROMISES: tuple[Promise, ...] = (
     CARE,
     MIGRATIONS,
     MODEL,
+    FAILOVER,
 )

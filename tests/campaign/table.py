@@ -26,17 +26,26 @@ class Run:
     again: list[str] = field(default_factory=list)
 
     def with_again(self, other: Run) -> Run:
-        """These figures, but for the promises of `other`, a later campaign over what failed here and was mended."""
+        """These figures, but for the promises of `other`, a later campaign over what failed here and was mended.
+
+        Promises that this campaign did not have come behind its own.
+        """
         later = {tally.key: tally for tally in other.tallies}
         told = [*self.again, *(_told(tally, other) for tally in self.tallies if tally.key in later)]
-        return replace(self, tallies=[later.get(tally.key, tally) for tally in self.tallies], again=told)
+        tallies = [later.pop(tally.key, tally) for tally in self.tallies]
+        added = [f"`{key}` was added: {_call(key, other)}" for key in later]
+        return replace(self, tallies=[*tallies, *later.values()], again=[*told, *added])
 
 
 def _told(before: Tally, later: Run) -> str:
     return (
         f"`{before.key}`, of which {len(before.failures)} in {before.trials:,} {before.unit} failed, was mended and run "
-        f"again: {later.date}, `--hours {later.hours:g} --seed {later.seed} --jobs {later.jobs} --only {before.key}`"
+        f"again: {_call(before.key, later)}"
     )
+
+
+def _call(key: str, run: Run) -> str:
+    return f"{run.date}, `--hours {run.hours:g} --seed {run.seed} --jobs {run.jobs} --only {key}`"
 
 
 def write(folder: Path, run: Run) -> None:

@@ -106,6 +106,14 @@ def test_what_was_mended_and_run_again_replaces_its_row_and_is_told(tmp_path):
     assert table.markdown(table.read(tmp_path)) == text
 
 
+def test_promise_that_is_new_is_added_behind_the_others():
+    run = table.Run("2026-01-02", 7, 1.5, 2, ["- a machine"], tallies())
+    new = Tally("new", "It holds too.", "By trying.", "kills", 9, 27)
+    added = run.with_again(table.Run("2026-01-03", 8, 0.2, 1, [], [new]))
+    assert [tally.key for tally in added.tallies] == ["held", "broken", "absent", "new"]
+    assert added.again == ["`new` was added: 2026-01-03, `--hours 0.2 --seed 8 --jobs 1 --only new`"]
+
+
 def test_committed_table_is_of_a_campaign_over_all_promises_and_was_not_typed():
     run = table.read(COMMITTED)
     assert (COMMITTED / table.TABLE).read_text("utf-8") == table.markdown(run)

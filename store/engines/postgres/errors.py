@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from typing import Any
+
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
@@ -20,16 +23,43 @@ DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
 _NO_TABLE = {"42P01", "3F000", "42703"}
-_LOST = ("08", "57P")  # connection exceptions; the server shuts down, or an administrator ended the session
-_DISK_FULL = {"53100", "53200"}
+# Connection exceptions; a shutdown or an administrator ended it; it was idle, or its transaction took too long.
+_LOST = ("08", "57P", "25P03", "25P04")
+_ERRNO = {"53100": errno.ENOSPC, "53200": errno.ENOMEM, "58030": errno.EIO}
 
 
-def is_disconnected(error: BaseException) -> bool:
+def is_disconnected(error: BaseException, conn: psycopg.Connection[Any] | None = None) -> bool:
     """Whether the connection is gone, so that another one may succeed."""
-    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    if not isinstance(error, psycopg.Error):
         return False
+    if conn is not None and conn.closed:
+        return True
     state = error.sqlstate
-    return state is None or state.startswith(_LOST)
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return state.startswith(_LOST)
+
+
+def unreachable(error: Exception, where: str) -> StorageError:
+    """The error for a server that cannot be connected to; nothing was sent to it."""
+    return StorageError(
+        f"{where}: the server cannot be reached ({_text(error)}); nothing was written, try again when it is up, and "
+        "compare the URL",
+        path=where,
+    )
+
+
+def lost_in_transaction(error: Exception, where: str) -> StorageError:
+    """The error for a connection that was lost before the COMMIT of a transaction was sent."""
+    return StorageError(
+        f"{where}: the connection was lost during the transaction ({_text(error)}); nothing of it was kept, run it "
+        "again",
+        path=where,
+    )
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def is_overtaken(error: BaseException) -> bool:
@@ -48,7 +78,7 @@ def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
 
 def translated(error: Exception, where: str, role: str = "") -> StoreError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = _text(error)
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, PoolClosed):
         return StoreClosed(f"the store on {where} was closed; open it again")
@@ -81,6 +111,13 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError:
         )
     if state in _NO_TABLE:
         return NotAStore(f"{where}: the tables of the store are not as they were made ({text})", path=where)
-    if state in _DISK_FULL:
-        return StorageError(f"{where}: the server has no space left ({text}); nothing was written", path=where)
+    if state == "53100":
+        text = f"the server has no space left ({text}); nothing was written, free some and try again"
+    if state == "57014":
+        text = (
+            f"the server ended the statement ({text}); nothing of it was kept. Raise statement_timeout of the role, "
+            "or work on fewer records at once"
+        )
+    if state in _ERRNO:
+        return StorageError(f"{where}: {text}", path=where, errno=_ERRNO[state])
     return StorageError(f"{where}: {text}", path=where)

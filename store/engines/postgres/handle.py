@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from uuid import UUID, uuid4
 
 from store.engines.capabilities import WHOLE, Scope
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, unconfirmed
+from store.engines.postgres.connection import Connection
+from store.engines.postgres.errors import (
+    DRIVER_ERRORS,
+    is_disconnected,
+    is_overtaken,
+    unconfirmed,
+    unreachable,
+)
+from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
-from store.engines.postgres.sessions import Connection
+from store.engines.postgres.sessions import LEAST_SECONDS
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.transaction import HeldTransaction
-from store.errors import OutcomeUnknown, ReadOnly, StoreClosed
+from store.errors import ReadOnly, StoreClosed
 from store.system.clock import steady_clock
 
 T = TypeVar("T")
@@ -52,7 +62,7 @@ class Handle:
     def read(self, work: Callable[[Connection, ThreadPlace | None], T]) -> T:
         """Call `work` with the connection of the caller's transaction and its place, or with any one and None.
 
-        Outside of a transaction it is called again, on another connection, where one is lost meanwhile.
+        Outside of a transaction it is called again, on another connection, until the timeout, if one is lost.
         """
         self.check_open()
         place = self.server.visitor()
@@ -71,7 +81,7 @@ class Handle:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None), again=True)
+            return self._alone(lambda conn: work(conn, None))
         except DRIVER_ERRORS as exc:
             raise place.failure(exc) from exc
         finally:
@@ -81,8 +91,31 @@ class Handle:
 
     # -- writing
 
-    def write(self, work: Callable[[Connection, ThreadPlace | None], T]) -> T:
-        """Call `work`, which writes by one statement, in the open transaction or by itself."""
+    def change(
+        self,
+        work: Callable[[Connection, ThreadPlace | None, UUID | None], T],
+        namespaces: Sequence[str],
+        recovered: Callable[[Noted], T],
+    ) -> T:
+        """Call `work`, which writes by one statement, in the open transaction or by itself.
+
+        By itself it gets a token to store with its changes. If its connection is lost and it was committed, the
+        result is `recovered` from what it has changed in those namespaces; if it was not, it is called again.
+
+        Raises:
+            OutcomeUnknown: it could not be found out until the timeout. StorageError: nothing was written.
+        """
+
+        def run(conn: Connection, place: ThreadPlace | None) -> T:
+            return work(conn, place, None)
+
+        return self.write(run, lambda: self._certainly(work, namespaces, recovered))
+
+    def write(self, work: Callable[[Connection, ThreadPlace | None], T], alone: Callable[[], T] | None = None) -> T:
+        """Call `work`, which writes by one statement, in the open transaction; else `alone`.
+
+        Without `alone`, `work` may be called again if a connection is lost: it must not matter how often it is done.
+        """
         self.check_open(is_writing=True)
         place = self.server.visitor()
         if place.operation is not None or place.transaction is not None:
@@ -93,8 +126,9 @@ class Handle:
             if place.live_transaction() is not None:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
+                place.has_written = True
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None), again=False)
+            return alone() if alone is not None else self._alone(lambda conn: work(conn, None))
         except DRIVER_ERRORS as exc:
             raise place.failure(exc) from exc
         finally:
@@ -102,29 +136,57 @@ class Handle:
             if place.deferred:
                 place.run_deferred()
 
-    def _alone(self, work: Callable[[Connection], T], *, again: bool) -> T:
-        sessions, deadline = self.sessions, steady_clock() + self.timeout
+    def _alone(self, work: Callable[[Connection], T]) -> T:
+        """The result of `work` on a connection of its own; on another one until the timeout, if it is lost."""
+        sessions, deadline = self.sessions, math.inf
         while True:
             conn = sessions.take(self.timeout)
             try:
-                found = work(conn)
-                if not again and (warning := conn.take_unconfirmed()):
+                return work(conn)
+            except DRIVER_ERRORS as exc:
+                if deadline == math.inf:
+                    deadline = self._deadline()
+                if is_overtaken(exc) and steady_clock() < deadline:
+                    continue  # one statement is a transaction: nothing of it was kept
+                if not is_disconnected(exc, conn):
+                    raise
+                if conn.was_stalled or steady_clock() >= deadline:
+                    raise unreachable(exc, self.location) from exc
+            finally:
+                sessions.put_back(conn)
+
+    def _certainly(
+        self,
+        work: Callable[[Connection, ThreadPlace | None, UUID | None], T],
+        namespaces: Sequence[str],
+        recovered: Callable[[Noted], T],
+    ) -> T:
+        sessions, deadline = self.sessions, math.inf
+        while True:
+            token = uuid4()
+            conn = sessions.take(self.timeout)
+            try:
+                found = work(conn, None, token)
+                if conn.unconfirmed and (warning := conn.take_unconfirmed()):
                     raise unconfirmed(warning, self.location)
                 return found
             except DRIVER_ERRORS as exc:
+                if deadline == math.inf:
+                    deadline = self._deadline()
                 if is_overtaken(exc) and steady_clock() < deadline:
                     continue  # one statement is a transaction: nothing of it was kept
-                if not is_disconnected(exc):
+                if not is_disconnected(exc, conn):
                     raise
-                if not again:
-                    raise OutcomeUnknown(
-                        f"{self.location}: the connection was lost during a write ({exc}); read the record before "
-                        "you write it again",
-                        path=self.location,
-                    ) from exc
-                again = False
+                noted = sessions.lost.noted(conn, token, namespaces, deadline)
+                if noted is not None:
+                    return recovered(noted)
+                if steady_clock() >= deadline:
+                    raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
+
+    def _deadline(self) -> float:
+        return steady_clock() + max(self.timeout, LEAST_SECONDS)
 
     def transaction(
         self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import os
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
 from weakref import ref
 
 from psycopg.pq import PipelineStatus, TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, is_overtaken, translated, unconfirmed
+from store.engines.postgres.connection import Connection
+from store.engines.postgres.errors import (
+    DRIVER_ERRORS,
+    is_disconnected,
+    is_overtaken,
+    lost_in_transaction,
+    translated,
+    unconfirmed,
+)
 from store.engines.postgres.seen import Mark, Seen
-from store.engines.postgres.sessions import Connection, Sessions
+from store.engines.postgres.sessions import LEAST_SECONDS, Sessions
 from store.engines.postgres.transaction_locks import Taken, TransactionLocks
 from store.engines.transaction import HeldTransaction
-from store.errors import Conflict, OutcomeUnknown, StoreClosed, StoreError
+from store.errors import Conflict, StoreClosed, StoreError
 from store.system.clock import steady_clock
 from store.system.locking import Hold
+
+E = TypeVar("E", bound=StoreError)
 
 
 class Savepoint(NamedTuple):
@@ -39,6 +50,7 @@ class ThreadPlace:
         self.conn: Connection | None = None
         self.seen = Seen()
         """What the open transaction has read."""
+        self.has_written = False
         self._sessions = sessions
         self._locks: TransactionLocks | None = None
         self._holder: ref[Hold] | None = None
@@ -46,7 +58,7 @@ class ThreadPlace:
         self._savepoints = 0
         self._unconfirmed: str | None = None
         self._is_overtaken = False  # the transaction must be run again, and commits nothing
-        self._overtaken: ref[Conflict] | None = None  # the error that says so
+        self._to_restart: ref[StoreError] | None = None  # the error that says so
 
     def own_transaction(self) -> HeldTransaction | None:
         """The transaction that its owner began, also one that an interrupt ended."""
@@ -80,33 +92,48 @@ class ThreadPlace:
         assert isinstance(hold, HeldTransaction)
         self._put_back()
         deadline = steady_clock() + timeout
-        try:
-            conn = self._sessions.take(timeout)
+        while True:
+            try:
+                conn = self._sessions.take(timeout)
+            except DRIVER_ERRORS as exc:
+                raise translated(exc, self.path, self._sessions.role) from exc
             self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
-            self.seen, self._is_overtaken = Seen(), False
-            namespace, names = hold.scope
-            locks = self._locks = TransactionLocks(self._sessions, conn, timeout, is_shared=names is not None)
-            if names is None:
-                locks.begin_whole((namespace,) if isinstance(namespace, str) else namespace, deadline)
-            else:
-                assert isinstance(namespace, str)
-                locks.begin_shared(namespace, names)
-        except DRIVER_ERRORS as exc:
-            raise self.failure(exc) from exc
+            try:
+                self._begin(hold, deadline, timeout)
+                return
+            except DRIVER_ERRORS as exc:
+                if not is_disconnected(exc, conn) or conn.was_stalled or steady_clock() >= deadline:
+                    raise self.failure(exc) from exc
+                self._put_back()  # nothing was done yet
 
-    def commit(self, hold: Hold) -> None:
+    def _begin(self, hold: HeldTransaction, deadline: float, timeout: float) -> None:
         conn = self.conn
         assert conn is not None
+        self.seen, self._is_overtaken, self.has_written = Seen(), False, False
+        namespace, names = hold.scope
+        locks = self._locks = TransactionLocks(self._sessions, conn, timeout, is_shared=names is not None)
+        if names is None:
+            locks.begin_whole((namespace,) if isinstance(namespace, str) else namespace, deadline)
+        else:
+            assert isinstance(namespace, str)
+            locks.begin_shared(namespace, names)
+
+    def commit(self, hold: Hold) -> None:
+        """Raises: OutcomeUnknown: it could not be found out until the timeout whether it was committed."""
+        conn = self.conn
+        assert conn is not None and isinstance(hold, HeldTransaction)
+        token = uuid4()
         try:
-            conn.execute("COMMIT")
+            if self.has_written:
+                conn.together((self._sessions.statements.commit, (token,)), ("COMMIT", ()))
+            else:
+                conn.execute("COMMIT")
         except DRIVER_ERRORS as exc:
-            if is_disconnected(exc):
-                raise OutcomeUnknown(
-                    f"{self.path}: the connection was lost during the commit ({exc}); read what you wrote before you "
-                    "write it again",
-                    path=self.path,
-                ) from exc
-            raise self.failure(exc) from exc
+            if not is_disconnected(exc, conn):
+                raise self.failure(exc) from exc
+            deadline = steady_clock() + max(hold.timeout, LEAST_SECONDS)
+            if self.has_written and self._sessions.lost.noted(conn, token, (), deadline) is None:
+                raise self._restartable(lost_in_transaction(exc, self.path)) from exc
         self._unconfirmed = conn.take_unconfirmed()
 
     def roll_back(self) -> None:
@@ -205,7 +232,9 @@ class ThreadPlace:
     # -- errors
 
     def failure(self, error: Exception) -> StoreError:
-        """The error of this library for one of the driver in the open transaction."""
+        """The error of this library for one of the driver; a lost connection has kept nothing of a transaction."""
+        if self.conn is not None and is_disconnected(error, self.conn):
+            return self._restartable(lost_in_transaction(error, self.path))
         if is_overtaken(error) and self.conn is not None:
             return self.overtaken(" ".join(str(error).split()))
         return translated(error, self.path, self._sessions.role)
@@ -216,12 +245,16 @@ class ThreadPlace:
             f"{self.path}: {why}; nothing of the transaction was kept, run it again (`transact` and `modify` do)",
             **record,
         )
-        self._is_overtaken, self._overtaken = True, ref(conflict)
-        return conflict
+        self._is_overtaken = True
+        return self._restartable(conflict)
+
+    def _restartable(self, error: E) -> E:
+        self._to_restart = ref(error)
+        return error
 
     def must_restart(self, error: BaseException) -> bool:
         """Whether that error ended a transaction of this place, which has left it."""
-        return self.transaction is None and self._overtaken is not None and self._overtaken() is error
+        return self.transaction is None and self._to_restart is not None and self._to_restart() is error
 
     # -- the connection
 

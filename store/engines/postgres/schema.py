@@ -13,6 +13,7 @@ VERSION = 1
 ID_BYTES = 16
 
 # Names are compared by code point, as every engine does. Expiries are float8: the seal covers them bit by bit.
+# Of the changes of one statement the first has the token (see outcome.py). Rows of no namespace are tokens only.
 _TABLES = """
 CREATE SEQUENCE {ids};
 CREATE TABLE {identity} (
@@ -46,12 +47,13 @@ CREATE TABLE {changes} (
     id bigint GENERATED ALWAYS AS IDENTITY,
     xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
     at timestamptz NOT NULL DEFAULT now(),
-    namespace text COLLATE "C" NOT NULL,
+    namespace text COLLATE "C",
     name text COLLATE "C",
-    token uuid NOT NULL
+    revision bigint,
+    token uuid
 );
 CREATE INDEX ON {changes} (namespace, xid);
-CREATE INDEX ON {changes} (token);
+CREATE UNIQUE INDEX ON {changes} (token) WHERE token IS NOT NULL;
 CREATE INDEX ON {changes} (at);
 """
 _NAMES = ("ids", "identity", "sealers", "records", "changes")

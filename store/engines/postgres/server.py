@@ -7,15 +7,20 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from psycopg.pq import TransactionStatus
+
+from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Sessions
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
+from store.errors import StoreError
 from store.system import forking, running
 from store.system.clock import steady_clock
 
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+CLOCK_PATIENCE = (2.0, 10.0)  # seconds to ask for it again, and for the first time
 
 
 class Server:
@@ -47,15 +52,24 @@ class Server:
         return time.time() + self._offset
 
     def _measure(self) -> None:
-        own = self.visitor().conn
-        conn = own or self.sessions.take(10.0)  # a thread in a transaction waits for no second connection
+        """Ask for the time; if the server cannot be reached, the offset that was measured before is used on."""
+        place, seconds = self.visitor(), CLOCK_PATIENCE[self._offset_at < 0]
+        own = place.conn  # of a transaction: all others may be in use, by threads that wait for this one
+        is_own = own is not None and own.info.transaction_status is TransactionStatus.INTRANS
         try:
-            before = time.time()
-            row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-            after = time.time()
-        finally:
-            if own is None:
-                self.sessions.put_back(conn)
+            conn = own if own is not None and is_own else self.sessions.take(seconds)
+            try:
+                before = time.time()
+                row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+                after = time.time()
+            finally:
+                if not is_own:
+                    self.sessions.put_back(conn)
+        except (StoreError, *DRIVER_ERRORS) as exc:
+            if self._offset_at < 0:
+                raise exc if isinstance(exc, StoreError) else translated(exc, self.sessions.location.shown) from exc
+            self._offset_at = steady_clock()
+            return
         assert row is not None
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()

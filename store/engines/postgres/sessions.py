@@ -1,67 +1,31 @@
-"""The sessions of a process on one database: a pool of connections, and how each is set up."""
+"""The sessions of a process on one database: a pool of connections, and how one is made."""
 
 from __future__ import annotations
 
+import math
+import os
 import select
 import threading
-from functools import partial
+import time
 from typing import Any
 from weakref import WeakSet
 
 import psycopg
-from psycopg_pool import ConnectionPool
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
-from store.engines.postgres.errors import DRIVER_ERRORS, translated
+from store.engines.postgres.connection import Connection
+from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
 from store.engines.postgres.location import Location
+from store.engines.postgres.lost import LostSessions
+from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
+from store.system.clock import steady_clock
 
-
-class Connection(psycopg.Connection[Any]):
-    """A session in autocommit mode; placeholders are `$1`, as the server has them."""
-
-    lock_timeout = -1.0
-    is_full = False  # whether commits wait for what `durability="full"` promises
-    lent_by: ConnectionPool[Connection] | None = None
-    """The pool that counts it as in use."""
-    unconfirmed: list[str]
-    """Warnings that a commit stopped waiting for its standbys."""
-
-    def __del__(self, *_: Any) -> None:
-        """An interrupt may come between any two steps, and drop a connection that is in use: the pool gets it."""
-        pool, self.lent_by = self.lent_by, None
-        if pool is not None:
-            self.close()
-            pool.putconn(self)
-
-    def together(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
-        """Run statements in one round trip; returns their cursors. The first error ends the rest."""
-        try:
-            with self.pipeline():
-                return [self.execute(text, values) for text, values in statements]
-        except psycopg.Error as exc:
-            interrupt = _interrupt_before(exc)
-            if interrupt is None:
-                raise
-            self.close()  # it is between two answers
-            raise interrupt from None
-
-    def wait_for_locks(self, seconds: float) -> None:
-        """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
-        if seconds != self.lock_timeout:
-            self.execute("SELECT set_config('lock_timeout', $1, false)", (f"{max(1, round(seconds * 1000))}ms",))
-            self.lock_timeout = seconds
-
-    def commit_fully(self) -> None:
-        """From now on a commit waits at least for the disks of the synchronous standbys, if there are any."""
-        self.execute(_COMMIT_LEVEL, (None, True))
-        self.is_full = True
-
-    def take_unconfirmed(self) -> str | None:
-        """The warning of the last commit that the standbys may not have it; it is asked for once."""
-        found, self.unconfirmed[:] = " ".join(self.unconfirmed), []
-        return found or None
+LEAST_SECONDS = 2.0  # to reach the server, whatever `timeout` says: libpq has no shorter one
+FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5  # seconds between two attempts to connect
 
 
 class Sessions:
@@ -75,34 +39,57 @@ class Sessions:
         """The role that the sessions have, once one was made."""
         self.is_full = False
         self.handles: WeakSet[Any] = WeakSet()
-        self._pool: ConnectionPool[Connection] | None = None
+        self._pool: Pool[Connection] | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
+        self.lost = LostSessions(self.statements, self.connect, location.shown)
 
     def prepare(self, mode: str, timeout: float) -> None:
-        """Connect once, make the tables if the mode says so, and read the id."""
-        conn = self._connect(timeout)
-        try:
-            self.configure(conn)
-            self.role = conn.info.user
-            self.id = prepare(conn, self.location, mode)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.location.shown, self.role) from exc
-        finally:
-            conn.close()
+        """Connect once, make the tables if the mode says so, and read the id; again if the connection is lost.
+
+        A server that refuses the connection is an error at once, unless the URL names several.
+        """
+        deadline = steady_clock() + max(timeout, LEAST_SECONDS)
+        is_first = "," not in self.location.conninfo
+        while True:
+            conn = self.connect(deadline, is_patient=not is_first)
+            try:
+                conn.patience = max(timeout, LEAST_SECONDS)
+                self.role = conn.info.user
+                self.id = prepare(conn, self.location, mode)
+                return
+            except DRIVER_ERRORS as exc:
+                if not is_disconnected(exc, conn) or steady_clock() >= deadline:
+                    raise translated(exc, self.location.shown, self.role) from exc
+                is_first = False
+            finally:
+                conn.close()
+
+    # -- the pool
 
     def take(self, timeout: float) -> Connection:
-        """A connection that nobody else uses, until `put_back`."""
+        """A connection that nobody else uses, until `put_back`; its statements wait for locks as long.
+
+        Raises:
+            StorageError: the server cannot be reached. LockTimeout: all are in use. Nothing was sent.
+        """
+        deadline = steady_clock() + max(timeout, LEAST_SECONDS)
         while True:
-            pool = self.pool()
-            conn = pool.getconn(max(timeout, 0.001))
-            conn.lent_by = pool
+            conn = self.pool().take(deadline)
             if not _has_news(conn):
                 try:
+                    conn.patience = max(timeout, LEAST_SECONDS)
+                    if self.lost.unsettled:
+                        self.lost.settle(conn)
                     conn.wait_for_locks(timeout)
                     if self.is_full and not conn.is_full:
                         conn.commit_fully()
                     return conn
+                except DRIVER_ERRORS as exc:
+                    self.put_back(conn)
+                    if not is_disconnected(exc, conn) or steady_clock() >= deadline:
+                        raise
+                    continue
                 except BaseException:
                     self.put_back(conn)
                     raise
@@ -111,13 +98,17 @@ class Sessions:
 
     def put_back(self, conn: Connection) -> None:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
-        if conn.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        if conn.info.transaction_status is not TransactionStatus.IDLE:
             conn.close()
-        pool, conn.lent_by = conn.lent_by, None
-        if pool is not None:
-            pool.putconn(conn)
+        if conn.was_stalled:
+            self.lost.add(conn)
+        pool = self._pool
+        if pool is None:
+            conn.close()
+        else:
+            pool.put_back(conn)
 
-    def pool(self) -> ConnectionPool[Connection]:
+    def pool(self) -> Pool[Connection]:
         pool = self._pool
         if pool is None:
             with self._mutex:
@@ -125,36 +116,8 @@ class Sessions:
                 if pool is None:
                     if not self.handles:
                         raise StoreClosed(f"the store on {self.location.shown} was closed; open it again")
-                    pool = self._pool = ConnectionPool(
-                        self.location.conninfo,
-                        connection_class=Connection,
-                        kwargs=_KWARGS,
-                        min_size=1,
-                        max_size=self.location.pool_size,
-                        configure=self.configure,
-                        open=True,
-                        name="store",
-                    )
+                    pool = self._pool = Pool(self.connect, self.location.pool_size, self.location.shown)
         return pool
-
-    def configure(self, conn: Connection) -> None:
-        """Set what the session needs, whatever the server's, the database's and the role's defaults are.
-
-        The search path is first, by a statement that calls no function: before it, any name may be somebody else's.
-        """
-        conn.together(
-            ("SET search_path = pg_catalog", ()),
-            ("SET default_transaction_isolation = 'read committed'", ()),
-            (_COMMIT_LEVEL, (self.location.synchronous_commit, self.is_full)),
-        )
-        conn.is_full, conn.unconfirmed = self.is_full, []
-        conn.add_notice_handler(partial(_note, conn.unconfirmed))
-
-    def _connect(self, timeout: float) -> Connection:
-        try:
-            return Connection.connect(self.location.conninfo, connect_timeout=max(2, round(timeout)), **_KWARGS)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.location.shown) from exc
 
     def close_unused(self) -> None:
         """Close the pool if no handle uses it."""
@@ -162,14 +125,58 @@ class Sessions:
             with self._mutex:
                 pool, self._pool = self._pool, None
             if pool is not None:
-                pool.close(5.0)
+                pool.close()
 
     def renew(self) -> None:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._mutex = threading.RLock()
+        self.lost.renew()
         if self._pool is not None:
             _abandoned.append(self._pool)  # closing it here would end the parent's sessions
             self._pool = None
+
+    # -- connections
+
+    def connect(self, deadline: float, *, is_patient: bool = True) -> Connection:
+        """A new connection, outside of the pool. `is_patient`: try again until the deadline.
+
+        Raises:
+            StorageError: the server cannot be reached.
+        """
+        pause = FIRST_PAUSE
+        while True:
+            conn = None
+            try:
+                conn = self._connect(deadline)
+                conn.deadline = max(deadline, steady_clock() + 1.0)
+                conn.set_up(self.location.synchronous_commit, is_full=self.is_full)
+                self.lost.settle(conn)
+                conn.deadline = math.inf
+                return conn
+            except BaseException as exc:
+                if conn is not None:
+                    conn.close()
+                if not isinstance(exc, psycopg.Error):
+                    raise
+                if not is_disconnected(exc, conn):
+                    raise translated(exc, self.location.shown) from exc
+                if not is_patient or steady_clock() + pause >= deadline:
+                    raise unreachable(exc, self.location.shown) from exc
+            time.sleep(pause)
+            pause = min(pause * 2, LAST_PAUSE)
+
+    def _connect(self, deadline: float) -> Connection:
+        hosts = self.location.conninfo.partition("?")[0].count(",") + 1
+        seconds = max(LEAST_SECONDS, (deadline - steady_clock()) / hosts)
+        conn = Connection.connect(
+            self.location.conninfo,
+            autocommit=True,
+            cursor_factory=psycopg.RawCursor,
+            prepare_threshold=0,
+            **{**_KEEPALIVE, **conninfo_to_dict(self.location.conninfo), "connect_timeout": math.ceil(seconds)},
+        )
+        conn.look, conn.process = self.lost.look, os.getpid()
+        return conn
 
     # -- advisory locks
 
@@ -185,30 +192,13 @@ class Sessions:
         return lock_key(self.location, "name", namespace, name)
 
 
-_KWARGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
+_KEEPALIVE: dict[str, Any] = {  # of the client's socket; the URL may say otherwise
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 _abandoned: list[Any] = []
-
-# "normal" is the server's own level, or that of the URL, but waits for the local disk; "full" waits for the standbys.
-_COMMIT_LEVEL = (
-    "SELECT set_config('synchronous_commit', CASE WHEN $2::boolean AND level IN ('off', 'local', 'remote_write') "
-    "THEN 'on' WHEN level = 'off' THEN 'local' ELSE level END, false) "
-    "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
-)
-_WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
-
-
-def _interrupt_before(error: BaseException) -> BaseException | None:
-    """The interrupt that made the driver fail as it ended several statements; None: there was none."""
-    before: BaseException | None = error
-    while before is not None and isinstance(before, Exception):
-        before = before.__context__
-    return before
-
-
-def _note(unconfirmed: list[str], notice: Any) -> None:
-    """A commit that is cancelled while it waits for a standby succeeds, with a warning."""
-    if notice.sqlstate in ("01000", "57P01") and notice.source_function in _WAITED_IN:
-        unconfirmed.append(str(notice.message_primary))
 
 
 def _has_news(conn: Connection) -> bool:

@@ -2,8 +2,8 @@
 
 Locks come before what they protect. A blind write takes its lock in the same statement, since `ON CONFLICT` and
 `DELETE` look at the newest row again; a statement that decides by what it reads has its lock taken in one before it.
-Each write notes the names that it touched in `changes`, with a random token, by which a lost connection is asked about
-afterwards.
+Each write notes the names that it touched in `changes`, with a random token by which `outcome` finds out whether it was
+committed when its connection is lost.
 """
 
 # ruff: noqa: E501 - a statement is easier to read on its own lines than by its pieces
@@ -131,8 +131,14 @@ class Statements:
         # -- writes; $1 is the key of the lock of the namespace, $2 the token
 
         lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
+        # In a transaction the token is NULL: COMMIT brings its own.
         noted = (
-            f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
+            f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) "
+            "SELECT namespace, name, revision, $2::uuid FROM done)"
+        )
+        all_noted = (
+            f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) SELECT namespace, name, revision, "
+            "CASE WHEN row_number() OVER () = 1 THEN $2::uuid END FROM done)"
         )
         values = ", ".join(f"${number}" for number in range(3, 17))
         insert = f"INSERT INTO {records} AS r ({COLUMNS})"
@@ -159,24 +165,24 @@ class Statements:
         locks = "locked AS MATERIALIZED (SELECT count(pg_advisory_xact_lock_shared(k)) FROM unnest($1::bigint[]) k)"
         self.put_all = (
             f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
-            f"{_REPLACE} RETURNING namespace, name, revision, seal), {noted} SELECT namespace, name, revision, seal FROM done"
+            f"{_REPLACE} RETURNING namespace, name, revision, seal), {all_noted} SELECT namespace, name, revision, seal FROM done"
         )
         self.load = (
             f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
-            f"RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+            f"RETURNING namespace, name, revision), {all_noted} SELECT count(*) FROM done"
         )
         delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
         # It does not see a record that was deleted and put again while it waited. So it tells, where it deleted nothing,
         # whether there was one when it began: then it is run again.
         self.delete = (
-            f"WITH {lock}, done AS ({delete} AND (SELECT true FROM locked) RETURNING namespace, name), {noted} "
+            f"WITH {lock}, done AS ({delete} AND (SELECT true FROM locked) RETURNING namespace, name, revision), {noted} "
             f"SELECT count(*), count(*) = 0 AND EXISTS (SELECT 1 FROM {records} WHERE namespace = $3 AND name = $4 "
             f"AND {_ALIVE.format('$5')}) FROM done"
         )
         # Of rows that the transaction has locked.
         self.delete_locked = (
             f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND name = ANY($4::text[]) "
-            f"AND (SELECT true FROM locked) RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+            f"AND (SELECT true FROM locked) RETURNING namespace, name, revision), {all_noted} SELECT count(*) FROM done"
         )
         self.clear = (
             f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND (SELECT true FROM locked) "
@@ -185,9 +191,25 @@ class Statements:
         )
         self.reseal = (
             f"WITH {lock}, done AS (UPDATE {records} SET seal = $6, crc = $7 WHERE namespace = $3 AND name = $4 "
-            f"AND seal = $5 AND (SELECT true FROM locked) RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+            f"AND seal = $5 AND (SELECT true FROM locked) RETURNING namespace, name, revision), {noted} SELECT count(*) FROM done"
         )
-        self.outcome = f"SELECT 1 FROM {changes} WHERE token = $1::uuid LIMIT 1"
+
+        # -- outcomes; a fence has a name and no namespace
+
+        self.commit = f"INSERT INTO {changes} (token) VALUES ($1::uuid)"
+        self.fence = (
+            f"INSERT INTO {changes} (name, token) VALUES ('', $1::uuid) "
+            "ON CONFLICT (token) WHERE token IS NOT NULL DO NOTHING RETURNING true"
+        )
+        self.is_fence = f"SELECT namespace IS NULL AND name IS NOT NULL FROM {changes} WHERE token = $1::uuid"
+        self.noted_by = (
+            f"SELECT namespace, name, revision FROM {changes} WHERE namespace = ANY($2::text[]) "
+            f"AND xid = (SELECT xid FROM {changes} WHERE token = $1::uuid)"
+        )
+        self.end_backend = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2"
+        )
+        self.backend_state = "SELECT state FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2"
 
         # -- locks
 

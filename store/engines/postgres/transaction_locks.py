@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from store.engines.postgres.sessions import Connection, Sessions
+from store.engines.postgres.connection import Connection
+from store.engines.postgres.sessions import Sessions
 from store.errors import LockTimeout
 from store.system.clock import steady_clock
 

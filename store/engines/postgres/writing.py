@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
-from uuid import uuid4
+from uuid import UUID
 
 from psycopg.types.numeric import Int4, Int8
 
+from store.engines.capabilities import Scope
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Fields, Put, expect
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
+from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.seen import Sight
-from store.engines.postgres.sessions import Connection
 from store.engines.registry import supported
-from store.errors import Conflict, label
+from store.errors import Conflict, StorageError, label
 from store.rows.row import Header, Row, has_expired, stamp_of
+from store.system.clock import steady_clock
 
 T = TypeVar("T")
 
@@ -48,16 +51,17 @@ class Writing:
         rows = [change for change in changes if isinstance(change, Row)]
         if len(rows) == len(changes):
             return self._put_all(rows, stamps)
-        return self._restarting(namespace, lambda: self._apply_each(namespace, changes, stamps))
+        return self._restarting((namespace, ()), lambda: self._apply_each(namespace, changes, stamps))
 
-    def _restarting(self, namespace: str, work: Callable[[], T]) -> T:
-        """Call `work` in a transaction, and again where it is overtaken by others; in an open one the caller does."""
+    def _restarting(self, scope: Scope, work: Callable[[], T]) -> T:
+        """Call `work` in a transaction, and again where that must restart; in an open one the caller does."""
+        deadline = steady_clock() + self._handle.timeout
         while True:
             try:
-                with self._handle.transaction(scope=(namespace, ())):
+                with self._handle.transaction(scope=scope):
                     return work()
-            except Conflict as exc:
-                if not self._server.visitor().must_restart(exc):
+            except (Conflict, StorageError) as exc:
+                if not self._server.visitor().must_restart(exc) or steady_clock() >= deadline:
                     raise
 
     def _apply_each(self, namespace: str, changes: Sequence[Change], stamps: bool) -> Applied:
@@ -88,18 +92,21 @@ class Writing:
     def load(self, rows: Sequence[Row]) -> None:
         if rows:
             values = self._arrays(rows)
-            self._run(self._statements.load, values)
+            self._change(self._statements.load, values, {row.namespace for row in rows}, list)
 
     def clear(self, namespace: str) -> None:
         # Without others: of a batch that another one commits meanwhile, a statement may see the half.
-        with self._handle.transaction(scope=(namespace, None)):
-            self._run(self._statements.clear, (self._sessions.lock_of(namespace), uuid4(), namespace), namespace)
+        values = (self._sessions.lock_of(namespace), namespace)
+        self._restarting(
+            (namespace, None), lambda: self._change(self._statements.clear, values, [namespace], list, namespace)
+        )
 
     def add_sealer(self, key_id: bytes) -> None:
         known = self._server.known_sealers
         if key_id not in known:
             place = self._server.visitor()
-            self._run(self._statements.add_sealer, (key_id,))
+            statement = self._statements.add_sealer
+            self._handle.write(lambda conn, place: conn.execute(statement, (key_id,), binary=True))
             known.add(key_id)
             transaction = place.live_transaction()
             if transaction is not None:
@@ -109,21 +116,21 @@ class Writing:
 
     def _put(self, row: Row) -> str:
         """Put a row; returns its stamp."""
-        values = (self._sessions.lock_of(row.namespace), uuid4(), *_values(row))
+        lock, values = self._sessions.lock_of(row.namespace), _values(row)
         key = row.namespace, row.name
 
-        def work(conn: Connection, place: ThreadPlace | None) -> Any:
+        def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> Any:
             statement = self._statements.put
             if place is not None:
                 if self._before_write(conn, place, key) is Sight.ABSENT:
                     statement = self._statements.put_new
                 place.seen.wrote(key)
-            done = conn.execute(statement, values, binary=True).fetchone()
+            done = conn.execute(statement, (lock, token, *values), binary=True).fetchone()
             if done is None and place is not None:
                 raise _overtaken(place, key)
             return done
 
-        return stamp_of(*self._handle.write(work))
+        return stamp_of(*self._handle.change(work, [row.namespace], lambda noted: (noted[0][2], row.seal)))
 
     def _before_write(self, conn: Connection, place: ThreadPlace, key: tuple[str, str]) -> Sight:
         """How to write a record: SAFE for whatever there is, ABSENT only where there is none. Raises: Conflict."""
@@ -153,7 +160,8 @@ class Writing:
         if len(parts) == 1:
             return Applied(0, self._put_part(parts[0], stamps))
         return self._restarting(
-            rows[0].namespace, lambda: Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)])
+            (rows[0].namespace, ()),
+            lambda: Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)]),
         )
 
     def _put_part(self, rows: Sequence[Row], stamps: bool) -> list[str]:
@@ -161,37 +169,36 @@ class Writing:
         is_shared = place.transaction is not None and place.locks_rows()
         if is_shared and any(place.seen.sight((row.namespace, row.name)) is not Sight.SAFE for row in rows):
             return [self._put(row) for row in rows]  # some of them expect the state that was read
-        found = self._run(self._statements.put_all, self._arrays(rows))
+        found = self._change(self._statements.put_all, self._arrays(rows), {row.namespace for row in rows}, list)
         for row in rows if place.transaction is not None else ():
             place.seen.wrote((row.namespace, row.name))
         if not stamps:
             return []
-        given = {(namespace, name): stamp_of(revision, seal) for namespace, name, revision, seal in found}
-        return [given[row.namespace, row.name] for row in rows]
+        revisions = {(namespace, name): revision for namespace, name, revision, *_ in found}
+        return [stamp_of(revisions[row.namespace, row.name], row.seal) for row in rows]
 
     def _arrays(self, rows: Sequence[Row]) -> tuple[Any, ...]:
         columns = list(zip(*(row[1:] for row in rows), strict=True))
         locks = sorted({self._sessions.lock_of(row.namespace) for row in rows})
-        return locks, uuid4(), *map(list, columns)
+        return locks, *map(list, columns)
 
     def _delete(self, namespace: str, change: Delete) -> int:
-        values = (self._sessions.lock_of(namespace), uuid4(), namespace, change.name, change.now)
+        lock, values = self._sessions.lock_of(namespace), (namespace, change.name, change.now)
         key = namespace, change.name
 
-        def work(conn: Connection, place: ThreadPlace | None) -> int:
+        def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> int:
             if place is not None:
                 self._before_write(conn, place, key)
             while True:
-                deleted, is_uncertain = conn.execute(self._statements.delete, values, binary=True).fetchone() or (
-                    0,
-                    False,
-                )
+                deleted, is_uncertain = conn.execute(
+                    self._statements.delete, (lock, token, *values), binary=True
+                ).fetchone() or (0, False)
                 if deleted and place is not None:
                     place.seen.wrote(key)
                 if not is_uncertain:
                     return int(deleted)
 
-        return self._handle.write(work)
+        return self._handle.change(work, [namespace], len)
 
     def _delete_locked(
         self, namespace: str, changes: Sequence[Change], states: dict[tuple[str, str], Header | None]
@@ -206,21 +213,30 @@ class Writing:
                 names.append(change.name)
         if not names:
             return 0
-        values = (self._sessions.lock_of(namespace), uuid4(), namespace, names)
-        deleted = int(self._run(self._statements.delete_locked, values)[0][0])
+        values = (self._sessions.lock_of(namespace), namespace, names)
+        deleted = int(self._change(self._statements.delete_locked, values, [namespace], list)[0][0])
         place = self._server.visitor()
         for name in names:
             place.seen.wrote((namespace, name))
         return deleted
 
-    def _run(self, statement: str, values: Sequence[Any], namespace: str | None = None) -> list[Any]:
-        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+    def _change(
+        self,
+        statement: str,
+        values: Sequence[Any],
+        namespaces: Collection[str],
+        recovered: Callable[[Noted], list[Any]],
+        namespace: str | None = None,
+    ) -> list[Any]:
+        """The rows of a statement that writes, whose second value is the token; see `Handle.change`."""
+        lock, *rest = values
+
+        def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            cursor = conn.execute(statement, values, binary=True)
-            return [] if cursor.description is None else cursor.fetchall()
+            return conn.execute(statement, (lock, token, *rest), binary=True).fetchall()
 
-        return self._handle.write(work)
+        return self._handle.change(work, list(namespaces), recovered)
 
     # -- expectations
 

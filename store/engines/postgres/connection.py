@@ -1,0 +1,192 @@
+"""A session on the server, which does not wait for ever for an answer that does not come."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Generator
+from datetime import datetime
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from store.system.clock import steady_clock
+
+FIRST_LOOK_SECONDS = 5.0  # of a statement without an answer; then the server is asked for it over another connection
+LOOK_AGAIN_SECONDS = 0.5  # after the server could not be reached
+
+
+class Backend(Enum):
+    """What is known of the other end of a connection that does not answer."""
+
+    WORKING = "it works on the statement, or waits for a lock"
+    SILENT = "it has answered, or is gone"
+    UNREACHABLE = "the server cannot be reached now"
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server, or the network, did not answer; the connection was closed."""
+
+
+class Connection(psycopg.Connection[Any]):
+    """A session in autocommit mode; placeholders are `$1`, as the server has them.
+
+    A statement may take as long as the server works on it. Where no answer comes, `look` asks the server over another
+    connection whether it still does; if it cannot be reached for `patience` seconds, or knows nothing of the
+    statement, this connection is closed and the statement raises `NoAnswer`.
+    """
+
+    lock_timeout = -1.0
+    patience = math.inf
+    deadline = math.inf
+    """When a statement ends in `NoAnswer` without a question; for the connections that ask."""
+    look: Callable[[Connection, float], Backend]
+    backend: tuple[int, datetime] | None = None
+    """The server's process and when it started; None behind a pooler, where each transaction may have another one."""
+    idle_since = 0.0
+    was_stalled = False
+    is_full = False  # whether commits wait for what `durability="full"` promises
+    process = 0
+    unconfirmed: list[str]
+    """Warnings that a commit stopped waiting for its standbys."""
+
+    def __del__(self, *_: Any) -> None:
+        """An interrupt may drop a connection that is in use; in a forked child it is the parent's."""
+        if self.process == os.getpid():
+            self.close()
+
+    def together(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
+        """Run statements in one round trip; returns their cursors. The first error ends the rest."""
+        try:
+            with self.pipeline():
+                return [self.execute(text, values) for text, values in statements]
+        except psycopg.Error as exc:
+            interrupt = _interrupt_before(exc)
+            if interrupt is None:
+                raise
+            self.close()  # it is between two answers
+            raise interrupt from None
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
+        if seconds != self.lock_timeout:
+            self.execute("SELECT set_config('lock_timeout', $1, false)", (f"{max(1, round(seconds * 1000))}ms",))
+            self.lock_timeout = seconds
+
+    def set_up(self, level: str | None, *, is_full: bool) -> None:
+        """Set what the session needs, whatever the defaults of the server, the database and the role are.
+
+        The search path is first, by a statement that calls no function: before it, any name may be somebody else's.
+        The server looks after a client that vanished within half a minute; its own default is two hours, in which it
+        keeps the locks.
+        """
+        *_, cursor = self.together(
+            ("SET search_path = pg_catalog", ()),
+            ("SET default_transaction_isolation = 'read committed'", ()),
+            (_COMMIT_LEVEL, (level, is_full)),
+            (_KEEPALIVE, ()),
+            (_BACKEND, ()),
+        )
+        self.is_full, self.unconfirmed = is_full, []
+        self.add_notice_handler(partial(_note, self.unconfirmed))
+        pid, started = cursor.fetchone()
+        if pid == self.info.backend_pid and started is not None:
+            self.backend = (pid, started)
+
+    def commit_fully(self) -> None:
+        """From now on a commit waits at least for the disks of the synchronous standbys, if there are any."""
+        self.execute(_COMMIT_LEVEL, (None, True))
+        self.is_full = True
+
+    def take_unconfirmed(self) -> str | None:
+        """The warning of the last commit that the standbys may not have it; it is asked for once."""
+        if not self.unconfirmed:
+            return None
+        found, self.unconfirmed[:] = " ".join(self.unconfirmed), []
+        return found
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
+        return super().wait(self._watched(gen), *args, **kwargs)
+
+    def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The driver's generator; it is resumed with nothing every tenth of a second in which no byte comes."""
+        vigil = None
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                if ready:
+                    vigil = None
+                elif vigil is None:
+                    vigil = _Vigil(self)
+                else:
+                    vigil.go_on()
+                state = gen.send(ready)
+        except StopIteration as end:
+            return end.value
+
+    def give_up(self, why: str) -> None:
+        """Close it in the middle of a statement. Raises: NoAnswer."""
+        self.was_stalled = True
+        self.close()
+        raise NoAnswer(why)
+
+
+class _Vigil:
+    """A time without an answer."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+        self._heard = steady_clock()
+        self._next = self._heard + min(FIRST_LOOK_SECONDS, conn.patience / 2)
+        self._is_silent = False
+
+    def go_on(self) -> None:
+        conn, now = self._conn, steady_clock()
+        if self._is_silent:  # an answer on its way has had another tenth of a second
+            conn.give_up("the server does not know the statement any more whose answer this connection waits for")
+        if now >= conn.deadline:
+            conn.give_up("the server did not answer in time")
+        if now < self._next:
+            return
+        left = self._heard + conn.patience - now
+        found = conn.look(conn, max(left, LOOK_AGAIN_SECONDS))
+        now = steady_clock()
+        if found is Backend.WORKING:
+            self._heard, self._next = now, now + min(FIRST_LOOK_SECONDS, conn.patience / 2)
+        elif found is Backend.SILENT:
+            self._is_silent = True
+        elif now - self._heard >= conn.patience:
+            conn.give_up(f"no answer for {conn.patience:g} seconds, and the server cannot be reached")
+        else:
+            self._next = now + LOOK_AGAIN_SECONDS
+
+
+# "normal" is the server's own level, or that of the URL, but waits for the local disk; "full" waits for the standbys.
+_COMMIT_LEVEL = (
+    "SELECT set_config('synchronous_commit', CASE WHEN $2::boolean AND level IN ('off', 'local', 'remote_write') "
+    "THEN 'on' WHEN level = 'off' THEN 'local' ELSE level END, false) "
+    "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
+)
+_KEEPALIVE = (
+    "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
+    "set_config('tcp_keepalives_count', '3', false)"
+)
+_BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
+
+
+def _interrupt_before(error: BaseException) -> BaseException | None:
+    """The interrupt that made the driver fail as it ended several statements; None: there was none."""
+    before: BaseException | None = error
+    while before is not None and isinstance(before, Exception):
+        before = before.__context__
+    return before
+
+
+def _note(unconfirmed: list[str], notice: Any) -> None:
+    """A commit that is cancelled while it waits for a standby succeeds, with a warning."""
+    if notice.sqlstate in ("01000", "57P01") and notice.source_function in _WAITED_IN:
+        unconfirmed.append(str(notice.message_primary))

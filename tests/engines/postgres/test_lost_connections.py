@@ -1,0 +1,216 @@
+"""A connection that is lost before any message of an operation: done once or not at all, and the handle goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from postgres_proxy import CLIENT, SERVER, Link, Proxy
+from postgres_server import PostgresServer
+
+from store import Store
+from store.errors import StorageError
+
+BEFORE = {"a": 1, "b": {"n": 1}, "c": [1], "user:1": "Alice", "user:2": "Bob"}
+
+
+@dataclass
+class Operation:
+    """What is called, what it returns, and what the store holds then."""
+
+    call: Callable[[Store[Any]], Any]
+    result: Any = None
+    after: dict[str, Any] | None = None
+    """None: as before."""
+    revisions: dict[str, int] | None = None
+    """Of names that are replaced; 1 for all others."""
+    is_single: bool = True
+    """One statement, which always succeeds if one connection is lost."""
+
+
+def _edit(s: Store[Any]) -> None:
+    with s.edit("b") as value:
+        value["n"] += 1
+
+
+def _transaction(s: Store[Any]) -> None:
+    with s.transaction():
+        s["a"] = 2
+        with s.transaction():
+            s["new"] = 3
+        del s["c"]
+
+
+OPERATIONS = {
+    "get": Operation(lambda s: s["b"], {"n": 1}),
+    "get_absent": Operation(lambda s: s.get("none"), None),
+    "contains": Operation(lambda s: "a" in s, True),
+    "len": Operation(len, 5),
+    "items": Operation(lambda s: dict(s.items()), BEFORE),
+    "names": Operation(lambda s: list(s.names("user:")), ["user:1", "user:2"]),
+    "set": Operation(lambda s: s.__setitem__("a", 2), None, {**BEFORE, "a": 2}, {"a": 2}),
+    "set_new": Operation(lambda s: s.__setitem__("new", 2), None, {**BEFORE, "new": 2}),
+    "del": Operation(lambda s: s.__delitem__("a"), None, {k: v for k, v in BEFORE.items() if k != "a"}),
+    "delete": Operation(lambda s: s.delete("a"), True, {k: v for k, v in BEFORE.items() if k != "a"}),
+    "delete_absent": Operation(lambda s: s.delete("none"), False),
+    "clear": Operation(lambda s: s.clear(), None, {}),
+    "put": Operation(lambda s: s.put("a", 2).revision, 2, {**BEFORE, "a": 2}, {"a": 2}, is_single=False),
+    "update": Operation(lambda s: s.update(a=2, new=3), None, {**BEFORE, "a": 2, "new": 3}, {"a": 2}, is_single=False),
+    "add": Operation(lambda s: s.add("new", 2), True, {**BEFORE, "new": 2}, is_single=False),
+    "setdefault": Operation(lambda s: s.setdefault("new", 2), 2, {**BEFORE, "new": 2}, is_single=False),
+    "incr": Operation(lambda s: s.incr("a"), 2, {**BEFORE, "a": 2}, {"a": 2}, is_single=False),
+    "pop": Operation(lambda s: s.pop("a"), 1, {k: v for k, v in BEFORE.items() if k != "a"}, is_single=False),
+    "popitem": Operation(
+        lambda s: s.popitem(), ("user:2", "Bob"), {k: v for k, v in BEFORE.items() if k != "user:2"}, is_single=False
+    ),
+    "touch": Operation(lambda s: s.touch("a", 1e9).revision, 2, BEFORE, {"a": 2}, is_single=False),
+    "delete_prefix": Operation(
+        lambda s: s.delete_prefix("user:"), 2, {k: BEFORE[k] for k in "abc"}, is_single=False
+    ),
+    "edit": Operation(_edit, None, {**BEFORE, "b": {"n": 2}}, {"b": 2}, is_single=False),
+    "modify": Operation(
+        lambda s: s.modify("a", lambda n: n + 1), 2, {**BEFORE, "a": 2}, {"a": 2}, is_single=False
+    ),
+    "transaction": Operation(
+        _transaction, None, {**{k: v for k, v in BEFORE.items() if k != "c"}, "a": 2, "new": 3}, {"a": 2},
+        is_single=False,
+    ),
+}  # fmt: skip
+
+
+class Line:
+    """A store behind a proxy, and another handle on it that does not go through it."""
+
+    def __init__(self, server: PostgresServer, schema: str, proxy: Proxy, timeout: float) -> None:
+        import psycopg
+
+        url = f"postgresql://postgres@127.0.0.1:{{}}/postgres?schema={schema}&sslmode=disable&gssencmode=disable"
+        self.url = url.format(proxy.port) + "&application_name=behind"
+        self.direct = Store[Any](url.format(server.port))
+        self.schema, self.proxy, self.port = schema, proxy, server.port
+        self.timeout = timeout
+        self.admin = psycopg.connect(server.url, autocommit=True)
+        self.behind = Store[Any](self.url, timeout=timeout)
+
+    def close(self) -> None:
+        self.behind.close()
+        self.direct.close()
+        self.admin.close()
+
+    def reset(self) -> None:
+        self.direct.clear()
+        self.direct.update(BEFORE)
+
+    def messages(self, call: Callable[[Store[Any]], Any]) -> dict[str, int]:
+        """How many messages each side sends during a call."""
+        self.behind.get("a")
+        self.proxy.count()
+        call(self.behind)
+        return dict(self.proxy.counts)
+
+    def end_backends(self, link: Link) -> None:
+        """Wait until they are gone: the next message then meets a closed connection."""
+        self.admin.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'behind'"
+        ).fetchall()
+
+    def state(self) -> tuple[dict[str, Any], dict[str, int]]:
+        return dict(self.direct.items()), {r.name: r.revision for r in self.direct.records() if r.revision != 1}
+
+
+@pytest.fixture
+def line(postgres: PostgresServer, postgres_url: str) -> Iterator[Line]:
+    with Proxy(postgres.port) as proxy:
+        opened = Line(postgres, postgres_url.partition("schema=")[2], proxy, 10.0)
+        try:
+            yield opened
+        finally:
+            proxy.resume()
+            opened.close()
+
+
+def check(line: Line, operation: Operation, where: str) -> bool:
+    """Do it, and compare; returns whether it succeeded."""
+    try:
+        result = operation.call(line.behind)
+    except StorageError as exc:
+        assert not operation.is_single, (where, exc)
+        assert "nothing of it was kept" in str(exc), (where, exc)
+        assert line.state() == (BEFORE, {}), where
+        done = False
+    else:
+        assert result == operation.result, where
+        after = BEFORE if operation.after is None else operation.after
+        assert line.state() == (after, operation.revisions or {}), where
+        done = True
+    line.behind["again"] = 1
+    assert line.behind["again"] == line.direct["again"] == 1
+    return done
+
+
+ENDED = ("get", "set", "clear", "incr")  # the others on request: to the client both look alike
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [("cut", name) for name in OPERATIONS]
+    + [pytest.param("terminate", name, marks=[] if name in ENDED else pytest.mark.heavy) for name in OPERATIONS],
+)
+def test_connection_lost_before_each_message(line: Line, how: str, name: str) -> None:
+    operation = OPERATIONS[name]
+    action = Link.cut if how == "cut" else line.end_backends
+    line.reset()
+    counts = line.messages(operation.call)
+    assert counts[CLIENT] >= 4 and counts[SERVER] >= 4
+    tried, done = 0, 0
+    for whose, messages in counts.items():
+        # The statements of a block repeat; every message of short operations, and every third of long ones.
+        for number in range(1, messages + 1, 1 if messages <= 20 else 3):
+            line.reset()
+            line.behind.get("a")  # connected, and prepared
+            line.proxy.plan(whose, number, action)
+            done += check(line, operation, f"{name}: {how} before message {number} of the {whose}")
+            tried += 1
+    assert tried > 0 and done > 0
+
+
+@pytest.mark.parametrize("how", ["cut", "terminate"])
+def test_connection_lost_while_opening(line: Line, how: str) -> None:
+    line.reset()
+    action = Link.cut if how == "cut" else line.end_backends
+    line.proxy.count()
+    Store[Any](line.url, timeout=10).close()
+    for whose, messages in dict(line.proxy.counts).items():
+        for number in range(1, messages + 1, 2):
+            line.behind.close()
+            line.proxy.plan(whose, number, action)
+            try:
+                line.behind = Store[Any](line.url, timeout=10)
+            except StorageError as exc:  # the server ended it while it connected
+                assert "cannot be reached" in str(exc)
+                line.behind = Store[Any](line.url, timeout=10)
+            assert line.behind["a"] == 1
+
+
+def test_a_new_store_is_made_once_though_connections_are_lost(line: Line) -> None:
+    ids, number = set(), 0
+    line.proxy.count()
+    while line.proxy.counts[CLIENT] >= number:  # until the plan came after the end
+        number += 8
+        url = line.url.replace(line.schema, f"{line.schema}_{number}")
+        line.proxy.plan(CLIENT, number, Link.cut)
+        try:
+            try:
+                made = Store[Any](url, timeout=10)
+            except StorageError as exc:
+                assert "cannot be reached" in str(exc)
+                made = Store[Any](url, timeout=10)
+            with made, Store[Any](url.replace(str(line.proxy.port), str(line.port))) as other:
+                made["a"] = number
+                assert other["a"] == number
+                ids.add(made.opened.engine.id)
+        finally:
+            line.admin.execute(f'DROP SCHEMA IF EXISTS "{line.schema}_{number}" CASCADE')
+    assert len(ids) == number // 8 > 5
