@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from store.engines.capabilities import WHOLE, Scope
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
-from store.engines.postgres.sessions import Connection
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.transaction import HeldTransaction
 from store.errors import OutcomeUnknown, ReadOnly, StoreClosed

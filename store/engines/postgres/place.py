@@ -11,8 +11,9 @@ from weakref import ref
 
 from psycopg.pq import TransactionStatus
 
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
-from store.engines.postgres.sessions import Connection, Sessions
+from store.engines.postgres.sessions import Sessions
 from store.engines.transaction import HeldTransaction
 from store.errors import LockTimeout, OutcomeUnknown, StoreClosed, StoreError
 from store.system.clock import steady_clock
@@ -81,20 +82,21 @@ class ThreadPlace:
         namespace, names = hold.scope
         self._is_shared = names is not None
         try:
+            conn.later("BEGIN")  # in one round trip with the first lock, or the first read or write of the names
             if names is None:
-                conn.execute("BEGIN")
                 self._lock_namespace(namespace, deadline, timeout)
             else:
-                with conn.pipeline():
-                    conn.execute("BEGIN")
-                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
-                    self._lock_names(namespace, names)
+                conn.later(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
+                self._lock_names(namespace, names)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.path) from exc
 
     def commit(self, hold: Hold) -> None:
         conn = self.conn
         assert conn is not None
+        if conn.withdraw("BEGIN"):
+            return  # nothing was read or written
+        conn.waiting = ()  # savepoints
         try:
             conn.execute("COMMIT")
         except DRIVER_ERRORS as exc:
@@ -111,6 +113,7 @@ class ThreadPlace:
         conn = self.conn
         if conn is None or self._process != os.getpid():
             return
+        conn.waiting = ()
         try:
             if conn.info.transaction_status is not TransactionStatus.IDLE:
                 conn.execute("ROLLBACK")
@@ -134,21 +137,22 @@ class ThreadPlace:
         self._savepoints += 1
         name = f"s{self._savepoints}"
         namespace, names = transaction.scope
-        try:
-            with conn.pipeline():
-                conn.execute(f"SAVEPOINT {name}")
-                if namespace not in self._whole and names:
-                    conn.execute(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
-                    self._lock_names(namespace, names)
-        except DRIVER_ERRORS as exc:
-            raise translated(exc, self.path) from exc
+        conn.later(f"SAVEPOINT {name}")
+        if namespace not in self._whole and names:
+            conn.later(self._sessions.statements.lock_shared, (self._sessions.lock_of(namespace),))
+            self._lock_names(namespace, names)
         return name
 
     def release(self, savepoint: str) -> None:
-        self._run(f"RELEASE SAVEPOINT {savepoint}")
+        assert self.conn is not None
+        if not self.conn.withdraw(f"SAVEPOINT {savepoint}"):
+            self.conn.later(f"RELEASE SAVEPOINT {savepoint}")
 
     def roll_back_to(self, savepoint: str) -> None:
-        self.absent = set()
+        assert self.conn is not None
+        if self.conn.withdraw(f"SAVEPOINT {savepoint}"):
+            return
+        self.absent, self.conn.waiting = set(), ()
         self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     def check_open(self, *, is_inside: bool) -> None:
@@ -184,7 +188,7 @@ class ThreadPlace:
         if names:
             assert self.conn is not None
             keys = [self._sessions.lock_of_name(namespace, name) for name in names]
-            self.conn.execute(self._sessions.statements.lock_names, (keys,))
+            self.conn.later(self._sessions.statements.lock_names, (keys,))
 
     def _lock_namespace(self, namespace: str, deadline: float, timeout: float) -> None:
         """Exclude all other writers of the namespace.

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.sessions import Connection
 from store.rows.row import Header, Mark, Row, Sealed, Total
 from store.rows.spilled import count_of, size_of
 

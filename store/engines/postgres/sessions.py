@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import threading
 from typing import Any
 from weakref import WeakSet
@@ -10,24 +9,13 @@ from weakref import WeakSet
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from store.engines.postgres.connection import SETTINGS, Connection, milliseconds
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
+from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
-
-
-class Connection(psycopg.Connection[Any]):
-    """A session in autocommit mode; placeholders are `$1`, as the server has them."""
-
-    lock_timeout = -1.0
-
-    def wait_for_locks(self, seconds: float) -> None:
-        """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
-        if seconds != self.lock_timeout:
-            self.execute("SELECT set_config('lock_timeout', $1, false)", (f"{max(1, round(seconds * 1000))}ms",))
-            self.lock_timeout = seconds
-
 
 class Sessions:
     """The pool of one location, the statements on its tables, and the keys of its advisory locks."""
@@ -37,7 +25,9 @@ class Sessions:
         self.statements = Statements(location)
         self.id = b""
         self.handles: WeakSet[Any] = WeakSet()
-        self._pool: ConnectionPool[Connection] | None = None
+        self.is_pooled = bool(location.pooler)
+        """Whether a pooler gives each transaction another session of the server; known once it is prepared."""
+        self._pool: Pool | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
 
@@ -45,6 +35,10 @@ class Sessions:
         """Connect once, make the tables if the mode says so, and read the id."""
         conn = self._connect(timeout)
         try:
+            if self.location.pooler is None:
+                # A pooler makes up the number of the process that it tells at the start.
+                (found,) = conn.execute("SELECT pg_backend_pid()", prepare=False).fetchall()
+                self.is_pooled = found[0] != conn.pgconn.backend_pid
             self.configure(conn)
             self.id = prepare(conn, self.location, mode)
         finally:
@@ -53,8 +47,8 @@ class Sessions:
     def take(self, timeout: float) -> Connection:
         """A connection that nobody else uses, until `put_back`."""
         while True:
-            conn = self.pool().getconn(max(timeout, 0.001))
-            if not _has_news(conn):
+            conn: Connection = self.pool().take(max(timeout, 0.001))
+            if not conn.has_news():
                 try:
                     conn.wait_for_locks(timeout)
                     return conn
@@ -66,11 +60,12 @@ class Sessions:
 
     def put_back(self, conn: Connection) -> None:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
-        if conn.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+        conn.waiting = ()
+        if conn.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             conn.close()
-        self.pool().putconn(conn)
+        self.pool().give(conn)
 
-    def pool(self) -> ConnectionPool[Connection]:
+    def pool(self) -> Pool:
         pool = self._pool
         if pool is None:
             with self._mutex:
@@ -78,29 +73,27 @@ class Sessions:
                 if pool is None:
                     if not self.handles:
                         raise StoreClosed(f"the store on {self.location.shown} was closed; open it again")
-                    pool = self._pool = ConnectionPool(
-                        self.location.conninfo,
-                        connection_class=Connection,
-                        kwargs=_KWARGS,
-                        min_size=1,
-                        max_size=self.location.pool_size,
-                        configure=self.configure,
-                        open=True,
-                        name="store",
+                    pool = self._pool = Pool(
+                        ConnectionPool(
+                            self.location.conninfo,
+                            connection_class=Connection,
+                            kwargs=_KWARGS,
+                            min_size=1,
+                            max_size=self.location.pool_size,
+                            configure=self.configure,
+                            open=True,
+                            name="store",
+                        )
                     )
         return pool
 
     def configure(self, conn: Connection) -> None:
-        """Set what the session needs, whatever the server's, the database's and the role's defaults are."""
-        commit = self.location.synchronous_commit
-        conn.execute(
-            "SELECT set_config('default_transaction_isolation', 'read committed', false), "
-            "set_config('search_path', 'pg_catalog', false), "
-            "set_config('synchronous_commit', coalesce($1, "
-            "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'local' "
-            "ELSE current_setting('synchronous_commit') END), false)",
-            (commit,),
-        )
+        """Set what the session needs; through a pooler each transaction sets it."""
+        conn.is_pooled, conn.synchronous_commit = self.is_pooled, self.location.synchronous_commit
+        if self.is_pooled:
+            conn.prepare_threshold = None  # no statement is prepared by a name that another session does not know
+            return
+        conn.execute(SETTINGS.format("false"), (conn.synchronous_commit, milliseconds(conn.lock_timeout)))
 
     def _connect(self, timeout: float) -> Connection:
         try:
@@ -139,12 +132,3 @@ class Sessions:
 
 _KWARGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
 _abandoned: list[Any] = []
-
-
-def _has_news(conn: Connection) -> bool:
-    """Whether something lies in the socket of an idle connection: the server said goodbye."""
-    if conn.closed:
-        return True
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))

@@ -9,9 +9,9 @@ from uuid import uuid4
 from psycopg.types.numeric import Int4, Int8
 
 from store.engines.contract import ANY, Applied, Change, Check, Delete, Expected, Put, expect
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.sessions import Connection
 from store.engines.registry import supported
 from store.errors import Conflict, label
 from store.rows.row import Row, stamp_of
