@@ -11,6 +11,8 @@ from psycopg.pq import TransactionStatus
 
 Statement = tuple[str, "Sequence[Any] | None"]
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # for a session whose defaults are unknown
+MOST_WAITING_BYTES = 1024 * 1024  # of writes that wait for the next statement
+WRITE_BYTES = 8 * 1024  # for each one beside its size, so that at most 128 wait
 
 
 class Connection(psycopg.Connection[Any]):
@@ -25,7 +27,8 @@ class Connection(psycopg.Connection[Any]):
     is_pooled = False
     synchronous_commit: str | None = None
     waiting: tuple[Statement, ...] = ()
-    """Statements that are sent with the next one, before it: BEGIN, locks, savepoints."""
+    """Statements that are sent with the next one, before it: BEGIN, locks, savepoints, writes of a transaction."""
+    waiting_bytes = 0  # of the records that wait to be written, and something for each
     _short: psycopg.Cursor[Any] | None = None
     _poller: Any = None
 
@@ -40,8 +43,9 @@ class Connection(psycopg.Connection[Any]):
         self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool = False
     ) -> psycopg.Cursor[Any]:
         """The cursor of a statement, after those that wait for it, in one round trip."""
-        waiting, self.waiting = self.waiting, ()
+        waiting = self.waiting
         if waiting:
+            self.forget_waiting()
             return self._execute_all((*waiting, (query, params)), prepare=prepare, binary=binary)
         if self.is_pooled and self.pgconn.transaction_status == TransactionStatus.IDLE:
             return self._execute_alone((query, params), prepare=prepare, binary=binary)
@@ -58,19 +62,36 @@ class Connection(psycopg.Connection[Any]):
         return rows
 
     def later(self, statement: str, values: Sequence[Any] | None = None) -> None:
-        """Send a statement that has no result together with the next one."""
-        if self.is_pooled and statement == "BEGIN":
-            self.waiting = *self.waiting, (BEGIN, None), self._settings()
-        else:
-            self.waiting = *self.waiting, (statement, values)
+        """Send a statement whose result is not needed together with the next one."""
+        self.waiting = *self.waiting, (statement, values)
+
+    def begin_later(self) -> None:
+        """Begin a transaction with the next statement."""
+        self.waiting = ((BEGIN, None), self._settings()) if self.is_pooled else (("BEGIN", None),)
+
+    def write_later(self, statement: str, values: Sequence[Any], size: int) -> None:
+        """Write records of that size with the next statement of the transaction, or with its COMMIT."""
+        self.later(statement, values)
+        self.waiting_bytes += size + WRITE_BYTES
+        if self.waiting_bytes >= MOST_WAITING_BYTES:
+            waiting = self.waiting
+            self.forget_waiting()
+            self._execute_all(waiting)
+
+    def has_begun(self) -> bool:
+        """Whether anything was sent or is to be written since `begin_later`."""
+        return self.waiting_bytes > 0 or self.pgconn.transaction_status != TransactionStatus.IDLE
 
     def withdraw(self, statement: str) -> bool:
         """Forget a statement that is still to be sent, and those after it; False: it was sent."""
         for index, (text, _) in enumerate(self.waiting):
-            if text == statement or (statement == "BEGIN" and text == BEGIN):
+            if text == statement:
                 self.waiting = self.waiting[:index]
                 return True
         return False
+
+    def forget_waiting(self) -> None:
+        self.waiting, self.waiting_bytes = (), 0
 
     def forget_answer(self) -> None:
         """Free the memory of a large answer now."""

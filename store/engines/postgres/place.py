@@ -82,7 +82,7 @@ class ThreadPlace:
         namespace, names = hold.scope
         self._is_shared = names is not None
         try:
-            conn.later("BEGIN")  # in one round trip with the first lock, or the first read or write of the names
+            conn.begin_later()  # in one round trip with the first lock, or the first read or write of the names
             if names is None:
                 self._lock_namespace(namespace, deadline, timeout)
             else:
@@ -94,9 +94,10 @@ class ThreadPlace:
     def commit(self, hold: Hold) -> None:
         conn = self.conn
         assert conn is not None
-        if conn.withdraw("BEGIN"):
-            return  # nothing was read or written
-        conn.waiting = ()  # savepoints
+        if not conn.waiting_bytes:
+            conn.forget_waiting()  # savepoints, and if nothing was read or written, the BEGIN
+        if not conn.has_begun():
+            return
         try:
             conn.execute("COMMIT")
         except DRIVER_ERRORS as exc:
@@ -113,7 +114,7 @@ class ThreadPlace:
         conn = self.conn
         if conn is None or self._process != os.getpid():
             return
-        conn.waiting = ()
+        conn.forget_waiting()
         try:
             if conn.info.transaction_status is not TransactionStatus.IDLE:
                 conn.execute("ROLLBACK")
@@ -145,14 +146,15 @@ class ThreadPlace:
 
     def release(self, savepoint: str) -> None:
         assert self.conn is not None
-        if not self.conn.withdraw(f"SAVEPOINT {savepoint}"):
+        if self.conn.waiting_bytes or not self.conn.withdraw(f"SAVEPOINT {savepoint}"):
             self.conn.later(f"RELEASE SAVEPOINT {savepoint}")
 
     def roll_back_to(self, savepoint: str) -> None:
         assert self.conn is not None
         if self.conn.withdraw(f"SAVEPOINT {savepoint}"):
             return
-        self.absent, self.conn.waiting = set(), ()
+        self.absent = set()
+        self.conn.forget_waiting()
         self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     def check_open(self, *, is_inside: bool) -> None:

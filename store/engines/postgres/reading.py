@@ -62,12 +62,12 @@ class Reading:
             if place is not None:
                 place.take_namespace(namespace)
             found = (statements.find if is_one else statements.find_all)[fields]
-            return conn.execute(found, values, binary=True).fetchall()
+            return conn.rows(found, values)
         # A row that is replaced while this waits for it is not found: it is there under another snapshot.
         locked = (statements.find_locked if is_one else statements.find_all_locked)[fields]
-        rows = conn.execute(locked, values, binary=True).fetchall()
+        rows = conn.rows(locked, values)
         if len(rows) < len(names):
-            rows = conn.execute(locked, values, binary=True).fetchall()
+            rows = conn.rows(locked, values)
             column = _NAME_AT[fields]
             there = {row[column] for row in rows}
             place.absent |= {(namespace, name) for name in names if name not in there}
@@ -159,7 +159,7 @@ class Reading:
         def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            return conn.execute(statement, values, binary=True).fetchall()
+            return conn.rows(statement, values)
 
         return self._handle.read(work)
 
@@ -167,7 +167,8 @@ class Reading:
 def _page(rows: list[Any], limit: int, fields: Fields, cursor: Callable[[Any], Cursor]) -> Page:
     make = _MAKE[fields]
     width = len(_COLUMNS_OF[fields])
-    items = [make(row if len(row) == width else row[:width]) for row in rows]
+    is_wide = bool(rows) and len(rows[0]) != width  # with columns for the cursor
+    items = [make(row[:width]) for row in rows] if is_wide else list(map(make, rows))
     return Page(items, cursor(rows[-1]) if rows and len(rows) >= limit else None)
 
 

@@ -60,7 +60,7 @@ class Sessions:
 
     def put_back(self, conn: Connection) -> None:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
-        conn.waiting = ()
+        conn.forget_waiting()
         if conn.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
             conn.close()
         self.pool().give(conn)

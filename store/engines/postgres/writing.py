@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from psycopg.types.numeric import Int4, Int8
@@ -36,8 +36,7 @@ class Writing:
         if len(changes) == 1:
             change = changes[0]
             if isinstance(change, Row):
-                stamp = self._put(change)
-                return Applied(0, [stamp] if stamps else [])
+                return Applied(0, self._put(change, stamps))
             if isinstance(change, Delete) and change.expect is ANY:
                 return Applied(self._delete(namespace, change), [])
         kinds = set(map(type, changes))
@@ -63,9 +62,9 @@ class Writing:
                     if state is not None and state[2] is not None and state[2] <= put.row.modified:
                         state = None  # it has expired
                     _check(state, put.expect, key)
-                    given.append(self._put(put.row))
+                    given += self._put(put.row, stamps)
                     states[key] = self._state(*key)
-        return Applied(deleted, given if stamps else [])
+        return Applied(deleted, given)
 
     def load(self, rows: Sequence[Row]) -> None:
         if rows:
@@ -88,27 +87,25 @@ class Writing:
 
     # -- parts of the above
 
-    def _put(self, row: Row) -> str:
-        """Put a row; returns its stamp."""
+    def _put(self, row: Row, stamps: bool = False) -> list[str]:
+        """Put a row; returns its stamp if asked for. In a transaction it is sent with the next statement."""
+        statements = self._statements
         values = (self._sessions.lock_of(row.namespace), uuid4(), *_values(row))
-        key = row.namespace, row.name
 
-        def work(conn: Connection, place: ThreadPlace | None) -> Any:
-            is_new = place is not None and key in place.absent
-            if place is not None:
-                place.take_namespace(row.namespace)
-                place.absent.discard(key)
-            found = conn.execute(self._statements.put_new if is_new else self._statements.put, values, binary=True)
-            return found.fetchone()
+        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+            if place is None:
+                return conn.rows(statements.put, values)
+            place.take_namespace(row.namespace)
+            if (row.namespace, row.name) in place.absent:
+                place.absent.discard((row.namespace, row.name))
+                return conn.rows(statements.put_new, values) or _raise_conflict(row)
+            if stamps:
+                return conn.rows(statements.put, values)
+            conn.write_later(statements.put, values, len(row.body))
+            return []
 
         done = self._handle.write(work)
-        if done is None:
-            raise Conflict(
-                f"{label(row.name, row.namespace)} was written by another writer meanwhile; run it again",
-                name=row.name,
-                namespace=row.namespace,
-            )
-        return stamp_of(*done)
+        return [stamp_of(*done[0])] if stamps else []
 
     def _put_all(self, rows: Sequence[Row], stamps: bool) -> Applied:
         """Put rows by one statement; a name that comes twice begins another one."""
@@ -126,7 +123,15 @@ class Writing:
             return Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)])
 
     def _put_part(self, rows: Sequence[Row], stamps: bool) -> list[str]:
-        found = self._run(self._statements.put_all, self._arrays(rows))
+        statement, values = self._statements.put_all, self._arrays(rows)
+
+        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+            if place is None or stamps:
+                return conn.rows(statement, values)
+            conn.write_later(statement, values, sum([len(row.body) + len(row.name) for row in rows]))
+            return []
+
+        found = self._handle.write(work)
         if not stamps:
             return []
         given = {(namespace, name): stamp_of(revision, seal) for namespace, name, revision, seal in found}
@@ -161,9 +166,9 @@ class Writing:
         def work(conn: Connection, place: ThreadPlace | None) -> Any:
             assert place is not None
             for _ in range(2):  # again: a row that was replaced while this waited is in the next snapshot
-                row = conn.execute(self._statements.state, (namespace, [name]), binary=True).fetchone()
-                if row is not None:
-                    return row[1:]
+                rows = conn.rows(self._statements.state, (namespace, [name]))
+                if rows:
+                    return rows[0][1:]
             place.absent.add((namespace, name))
             return None
 
@@ -180,6 +185,14 @@ def _values(row: Row) -> tuple[Any, ...]:
         namespace, name, codec, Int4(protocol), kind, python, body, spill, seal, Int8(crc), Int8(revision), created,
         modified, expires,
     )  # fmt: skip
+
+
+def _raise_conflict(row: Row) -> NoReturn:
+    raise Conflict(
+        f"{label(row.name, row.namespace)} was written by another writer meanwhile; run it again",
+        name=row.name,
+        namespace=row.namespace,
+    )
 
 
 def _name_of(change: Change) -> str | None:
