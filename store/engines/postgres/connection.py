@@ -115,7 +115,9 @@ class Connection(psycopg.Connection[Any]):
                 super().execute("ROLLBACK")
             raise
 
-    def _execute_all(self, statements: Sequence[Statement], *, commit: bool = False, **how: Any) -> psycopg.Cursor[Any]:
+    def _execute_all(
+        self, statements: Sequence[Statement], *, commit: bool = False, **how: Any
+    ) -> psycopg.Cursor[Any]:
         """The cursor of the last one; where one fails, those after it are not executed.
 
         Its answer is read once the pipeline has ended: to read it before takes a round trip of its own.

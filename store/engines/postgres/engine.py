@@ -32,7 +32,7 @@ class PostgresEngine:
         self.totals, self.usage = reading.totals, reading.usage
         self.put, self.apply, self.load = writing.put, writing.apply, writing.load
         self.clear, self.add_sealer = writing.clear, writing.add_sealer
-        self.close = handle.close
+        self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
 
     def share(self) -> PostgresEngine:
         """Another handle on the same database."""

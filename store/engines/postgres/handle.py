@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from store.engines.capabilities import WHOLE, Scope
+from store.engines.postgres.bodies import Bodies
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated
 from store.engines.postgres.place import ThreadPlace
@@ -27,6 +28,7 @@ class Handle:
         self.location = server.sessions.location.shown
         self.read_only = read_only
         self.timeout = timeout
+        self.bodies = Bodies()
         server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
@@ -132,4 +134,5 @@ class Handle:
     def close(self) -> None:
         """Release the server; a second call does nothing."""
         self.sessions.handles.discard(self)
+        self.bodies.keep_bytes(0)
         self.sessions.close_unused()

@@ -52,7 +52,9 @@ def parse(url: str) -> Location:
     if commit is not None and commit not in COMMITS:
         raise ValueError(f"synchronous_commit={commit!r} in the URL: one of {', '.join(COMMITS)}")
     conninfo = urlunsplit(split._replace(query=urlencode(rest)))
-    return Location(conninfo, schema, prefix, _pool_size(given.get("pool_size")), commit, shown(url), _pooler(given.get("pooler")))
+    return Location(
+        conninfo, schema, prefix, _pool_size(given.get("pool_size")), commit, shown(url), _pooler(given.get("pooler"))
+    )
 
 
 def shown(url: str) -> str:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage
+from store.engines.postgres.bodies import LEAST_BYTES
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
@@ -36,6 +37,8 @@ _ID_AT = {_ROW: 0, _SEALED: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 _NAME_AT = {_ROW: 2, _SEALED: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
 _EXPIRES_AT = {_ROW: 14, _SEALED: 5, Fields.HEADER: 11, Fields.MARK: 4, _LISTED: 1}
 
+_BODY_AT, _SEAL_AT = Sealed._fields.index("body"), Sealed._fields.index("seal")
+
 
 class Reading:
     """The reading half of the contract `Engine`."""
@@ -43,14 +46,48 @@ class Reading:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._statements = handle.sessions.statements
+        self._bodies = handle.bodies
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
         if not names:
             self._handle.check_open()
             return {}
+        if fields is _SEALED and len(names) == 1 and self._bodies.limit:
+            return self._get_if_changed(namespace, names[0])
         rows = self._handle.read(lambda conn, place: self._find(conn, place, namespace, names, fields))
         column = _NAME_AT[fields]
         return {row[column]: _MAKE[fields](row) for row in rows}
+
+    def _get_if_changed(self, namespace: str, name: str) -> dict[str, Any]:
+        """A single row, without sending a body that was read before and has not changed."""
+        bodies = self._bodies
+        kept = bodies.get(namespace, name)
+
+        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+            if kept is None or place is not None:
+                rows = self._find(conn, place, namespace, (name,), _SEALED)
+            else:
+                rows = conn.rows(self._statements.find_changed, (namespace, name, kept.seal))
+            if rows and rows[0][_BODY_AT] is not None and len(rows[0][_BODY_AT]) >= LEAST_BYTES:
+                conn.forget_answer()
+            return rows
+
+        try:
+            rows = self._handle.read(work)
+        except BaseException:
+            bodies.forget(namespace, name)
+            raise
+        if not rows:
+            bodies.forget(namespace, name)
+            return {}
+        row = rows[0]
+        body = row[_BODY_AT]
+        if body is None:
+            assert kept is not None
+            row = (*row[:_BODY_AT], kept.body, *row[_BODY_AT + 1 :])
+        elif kept is not None or len(body) >= LEAST_BYTES:
+            bodies.keep(namespace, name, row[_SEAL_AT], body)
+        return {row[2]: tuple.__new__(Sealed, row)}
 
     def _find(
         self, conn: Connection, place: ThreadPlace | None, namespace: str, names: Sequence[str], fields: Fields

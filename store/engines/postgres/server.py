@@ -62,6 +62,8 @@ class Server:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._local = threading.local()
         self._of_greenlets = WeakKeyDictionary()
+        for handle in list(self.sessions.handles):
+            handle.bodies.renew()
         self.sessions.renew()
 
 

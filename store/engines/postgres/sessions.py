@@ -17,6 +17,7 @@ from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 
+
 class Sessions:
     """The pool of one location, the statements on its tables, and the keys of its advisory locks."""
 
