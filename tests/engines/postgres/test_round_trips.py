@@ -23,11 +23,11 @@ def trips(postgres: PostgresServer) -> Iterator[RoundTrips]:
         yield counted
 
 
-@pytest.fixture
-def s(trips: RoundTrips, postgres_url: str) -> Iterator[Store[Any]]:
+@pytest.fixture(params=["none", "transaction"])
+def s(request: pytest.FixtureRequest, trips: RoundTrips, postgres_url: str) -> Iterator[Store[Any]]:
     """A store that has been used: it knows its keys and the clock, and its statements are prepared."""
     url = re.sub(r":\d+/(\w+)", f":{trips.port}/\\1", postgres_url, count=1)
-    with Store[Any](f"{url}&sslmode=disable&gssencmode=disable") as opened:
+    with Store[Any](f"{url}&sslmode=disable&gssencmode=disable&pooler={request.param}") as opened:
         opened.update(MANY)
         opened.opened.purging.left = 1_000_000  # expired records are deleted now and then, by round trips of their own
         yield opened
