@@ -29,11 +29,12 @@ class Handle:
         self.read_only = read_only
         self.timeout = timeout
         self.bodies = Bodies()
+        self._is_closed = False
         server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
         """Raises: StoreClosed: it was closed. ReadOnly."""
-        if self not in self.sessions.handles:
+        if self._is_closed:
             raise StoreClosed(f"the store on {self.location} was closed; open it again")
         if is_writing and self.read_only:
             raise ReadOnly(
@@ -72,7 +73,7 @@ class Handle:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None), again=True)
+            return self._alone(work, again=True)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.location) from exc
         finally:
@@ -95,7 +96,7 @@ class Handle:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None), again=False)
+            return self._alone(work, again=False)
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.location) from exc
         finally:
@@ -103,12 +104,12 @@ class Handle:
             if place.deferred:
                 place.run_deferred()
 
-    def _alone(self, work: Callable[[Connection], T], *, again: bool) -> T:
+    def _alone(self, work: Callable[[Connection, ThreadPlace | None], T], *, again: bool) -> T:
         sessions = self.sessions
         while True:
-            conn = sessions.take(self.timeout)
+            conn = sessions.take(self.timeout, check=not again)
             try:
-                return work(conn)
+                return work(conn, None)
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc):
                     raise
@@ -133,6 +134,7 @@ class Handle:
 
     def close(self) -> None:
         """Release the server; a second call does nothing."""
+        self._is_closed = True
         self.sessions.handles.discard(self)
         self.bodies.keep_bytes(0)
         self.sessions.close_unused()

@@ -47,6 +47,7 @@ class Reading:
         self._handle = handle
         self._statements = handle.sessions.statements
         self._bodies = handle.bodies
+        self._find_one = self._statements.find[_SEALED]
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
         if not names:
@@ -61,14 +62,15 @@ class Reading:
     def _get_if_changed(self, namespace: str, name: str) -> dict[str, Any]:
         """A single row, without sending a body that was read before and has not changed."""
         bodies = self._bodies
-        kept = bodies.get(namespace, name)
+        kept, find = bodies.get(namespace, name), self._find_one
 
         def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
-            if kept is None or place is not None:
-                rows = self._find(conn, place, namespace, (name,), _SEALED)
-            else:
-                rows = conn.rows(self._statements.find_changed, (namespace, name, kept.seal))
-            if rows and rows[0][_BODY_AT] is not None and len(rows[0][_BODY_AT]) >= LEAST_BYTES:
+            if place is not None:
+                return self._find(conn, place, namespace, (name,), _SEALED)
+            if kept is not None:
+                return conn.rows(self._statements.find_changed, (namespace, name, kept.seal))
+            rows = conn.rows(find, (namespace, name))
+            if rows and len(rows[0][_BODY_AT] or b"") >= LEAST_BYTES:
                 conn.forget_answer()
             return rows
 
@@ -82,10 +84,9 @@ class Reading:
             return {}
         row = rows[0]
         body = row[_BODY_AT]
-        if body is None:
-            assert kept is not None
+        if body is None and kept is not None:
             row = (*row[:_BODY_AT], kept.body, *row[_BODY_AT + 1 :])
-        elif kept is not None or len(body) >= LEAST_BYTES:
+        elif body is not None and (len(body) >= LEAST_BYTES or kept is not None):
             bodies.keep(namespace, name, row[_SEAL_AT], body)
         return {row[2]: tuple.__new__(Sealed, row)}
 

@@ -45,13 +45,14 @@ class Sessions:
         finally:
             conn.close()
 
-    def take(self, timeout: float) -> Connection:
-        """A connection that nobody else uses, until `put_back`."""
+    def take(self, timeout: float, *, check: bool = True) -> Connection:
+        """A connection that nobody else uses, until `put_back`. `check` that the server has not ended it."""
         while True:
-            conn: Connection = self.pool().take(max(timeout, 0.001))
-            if not conn.has_news():
+            conn: Connection = (self._pool or self.pool()).take(max(timeout, 0.001))
+            if not check or not conn.has_news():
                 try:
-                    conn.wait_for_locks(timeout)
+                    if timeout != conn.lock_timeout:
+                        conn.wait_for_locks(timeout)
                     return conn
                 except BaseException:
                     self.put_back(conn)
@@ -61,10 +62,11 @@ class Sessions:
 
     def put_back(self, conn: Connection) -> None:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
-        conn.forget_waiting()
-        if conn.pgconn.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        if conn.waiting:
+            conn.forget_waiting()
+        if conn.pgconn.transaction_status != IDLE:
             conn.close()
-        self.pool().give(conn)
+        (self._pool or self.pool()).give(conn)
 
     def pool(self) -> Pool:
         pool = self._pool
@@ -131,5 +133,6 @@ class Sessions:
         return lock_key(self.location, "name", namespace, name)
 
 
+IDLE = psycopg.pq.TransactionStatus.IDLE
 _KWARGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
 _abandoned: list[Any] = []
