@@ -79,7 +79,7 @@ def open_postgres(
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
         if not server.sessions.id:
-            server.sessions.prepare(mode, timeout)
+            server.prepare(mode, timeout)
     except BaseException:
         handle.close()
         raise

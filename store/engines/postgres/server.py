@@ -7,6 +7,7 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Sessions
@@ -41,20 +42,27 @@ class Server:
         return conflict(visitor) is not None or visitor.live_transaction() is not None
 
     def now(self) -> float:
-        """The time of the server, in Unix seconds; off by at most half a round trip to it."""
-        if steady_clock() - self._offset_at > CLOCK_SECONDS:
-            self._measure()
+        """The time of the server, in Unix seconds; off by at most half a round trip to it.
+
+        Measured again outside of transactions only: a thread that is in one, and waits for a second connection, may
+        wait for threads that wait for it.
+        """
+        if steady_clock() - self._offset_at > CLOCK_SECONDS and not self.is_in_transaction():
+            conn = self.sessions.take(10.0)
+            try:
+                self._measure(conn)
+            finally:
+                self.sessions.put_back(conn)
         return time.time() + self._offset
 
-    def _measure(self) -> None:
-        conn = self.sessions.take(10.0)
-        try:
-            before = time.time()
-            row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-            after = time.time()
-        finally:
-            self.sessions.put_back(conn)
-        assert row is not None
+    def prepare(self, mode: str, timeout: float) -> None:
+        """See `Sessions.prepare`; it measures the clock too."""
+        self.sessions.prepare(mode, timeout, self._measure)
+
+    def _measure(self, conn: Connection) -> None:
+        before = time.time()
+        (row,) = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
+        after = time.time()
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()
 

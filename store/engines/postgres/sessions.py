@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakSet
 
@@ -32,8 +33,8 @@ class Sessions:
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
 
-    def prepare(self, mode: str, timeout: float) -> None:
-        """Connect once, make the tables if the mode says so, and read the id."""
+    def prepare(self, mode: str, timeout: float, also: Callable[[Connection], None]) -> None:
+        """Connect once, make the tables if the mode says so, and read the id; then call `also`."""
         conn = self._connect(timeout)
         try:
             if self.location.pooler is None:
@@ -42,6 +43,7 @@ class Sessions:
                 self.is_pooled = found[0] != conn.pgconn.backend_pid
             self.configure(conn)
             self.id = prepare(conn, self.location, mode)
+            also(conn)
         finally:
             conn.close()
 

@@ -144,6 +144,19 @@ def test_waiting_for_a_lock_ends_by_the_timeout(s, pgbouncer_url):
     assert s["a"] == 2
 
 
+def test_clock_is_not_measured_by_a_second_connection_inside_a_transaction(s, monkeypatch):
+    server = s.opened.engine.handle.server
+    take, taken = server.sessions.take, []
+    monkeypatch.setattr(server.sessions, "take", lambda *args, **how: taken.append(1) or take(*args, **how))
+    with s.transaction():
+        monkeypatch.setattr(server, "_offset_at", -1e9)
+        s["a"] = s.get("b", 0)
+        assert len(taken) == 1  # that of the transaction
+        assert server._offset_at < 0
+    assert s["a"] == 0
+    assert server._offset_at > 0
+
+
 class ThreadOf:
     """Runs something in a thread for a block; `error` is what it raised."""
 
