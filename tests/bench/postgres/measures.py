@@ -36,11 +36,11 @@ class Plan(NamedTuple):
 
     sizes: tuple[int, ...] = (1000, 100_000)
     clients: tuple[int, ...] = (1, 8, 32)
-    rounds: int = 41  # many short ones: another program that runs for a while disturbs few of them
+    rounds: int = 21  # many short ones: another program that runs for a while disturbs few of them
     seconds: float = 0.05
-    bulk_rounds: int = 7
+    bulk_rounds: int = 5
     client_rounds: int = 3
-    client_seconds: float = 2.0
+    client_seconds: float = 1.0
     peers: tuple[str, ...] = ()
 
 

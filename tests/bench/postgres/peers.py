@@ -149,8 +149,8 @@ def _columns(name: str, value: Any) -> tuple[Any, ...]:
 
 
 def fill_store(url: str, pairs: Pairs) -> None:
-    _drop(url, "bench")
     peer = ThisStore(url)
+    peer.store.clear()
     _fill(peer, pairs)
     peer.close()
 
@@ -158,8 +158,8 @@ def fill_store(url: str, pairs: Pairs) -> None:
 def fill_bare(url: str, pairs: Pairs) -> None:
     from store import Store
 
-    _drop(url, "bare")
-    Store(schema_of(url, "bare")).close()  # makes the tables
+    with Store[Any](schema_of(url, "bare")) as tables:  # made where there are none
+        tables.clear()
     peer = Bare(url)
     _fill(peer, pairs)
     peer.close()
@@ -168,13 +168,6 @@ def fill_bare(url: str, pairs: Pairs) -> None:
 def _fill(peer: Peer, pairs: Pairs) -> None:
     for start in range(0, len(pairs), BATCH):
         peer.update(pairs[start : start + BATCH])
-
-
-def _drop(url: str, schema: str) -> None:
-    import psycopg
-
-    with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
 
 
 KINDS = (
