@@ -125,10 +125,10 @@ class Writing:
                 if self._before_write(conn, place, key) is Sight.ABSENT:
                     statement = self._statements.put_new
                 place.seen.wrote(key)
-            done = conn.execute(statement, (lock, token, *values), binary=True).fetchone()
-            if done is None and place is not None:
+            done = conn.rows(statement, (lock, token, *values))
+            if not done and place is not None:
                 raise _overtaken(place, key)
-            return done
+            return done[0]
 
         return stamp_of(*self._handle.change(work, [row.namespace], lambda noted: (noted[0][2], row.seal)))
 
@@ -234,7 +234,7 @@ class Writing:
         def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            return conn.execute(statement, (lock, token, *rest), binary=True).fetchall()
+            return conn.rows(statement, (lock, token, *rest))
 
         return self._handle.change(work, list(namespaces), recovered)
 
