@@ -112,8 +112,11 @@ class Reading:
             for *row, id_, revision in conn.execute(
                 statements.find_locked[fields], (namespace, wanted), binary=True
             ).fetchall():
+                key = namespace, row[column]
+                if place.seen.was_absent(key):
+                    raise place.overtaken_by_write_of(key)
                 found.append(row)
-                place.seen.found((namespace, row[column]), (id_, revision))
+                place.seen.found(key, (id_, revision))
             there = {row[column] for row in found}
             missing = [name for name in wanted if name not in there]
             if not missing:
