@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -17,10 +16,10 @@ from store.engines.postgres.errors import (
     translated,
     unreachable,
 )
+from store.engines.postgres.lost import LEAST_SECONDS
 from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
-from store.engines.postgres.sessions import LEAST_SECONDS
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed, StoreError
@@ -138,17 +137,15 @@ class Handle:
 
     def _alone(self, work: Callable[[Connection], T]) -> T:
         """The result of `work` on a connection of its own; on another one until the timeout, if it is lost."""
-        sessions, deadline = self.sessions, math.inf
+        sessions, deadline = self.sessions, steady_clock() + max(self.timeout, LEAST_SECONDS)
         while True:
-            conn = sessions.take(self.timeout)
+            conn = sessions.take(self.timeout, deadline)
             try:
                 return work(conn)
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc, conn):
                     raise
-                if deadline == math.inf:
-                    deadline = self._deadline()
-                if conn.was_stalled or steady_clock() >= deadline:
+                if steady_clock() >= deadline:
                     raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
@@ -159,17 +156,15 @@ class Handle:
         namespaces: Sequence[str],
         recovered: Callable[[Noted], T],
     ) -> T:
-        sessions, deadline = self.sessions, math.inf
+        sessions, deadline = self.sessions, steady_clock() + max(self.timeout, LEAST_SECONDS)
         while True:
             token = uuid4()
-            conn = sessions.take(self.timeout)
+            conn = sessions.take(self.timeout, deadline)
             try:
                 return work(conn, None, token)
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc, conn):
                     raise
-                if deadline == math.inf:
-                    deadline = self._deadline()
                 noted = sessions.lost.noted(conn, token, namespaces, deadline)
                 if noted is not None:
                     return recovered(noted)
@@ -177,9 +172,6 @@ class Handle:
                     raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
-
-    def _deadline(self) -> float:
-        return steady_clock() + max(self.timeout, LEAST_SECONDS)
 
     def _error(self, error: Exception, place: ThreadPlace) -> StoreError:
         """The error of this library; in a transaction a lost connection has kept nothing."""

@@ -14,7 +14,8 @@ from psycopg.pq import TransactionStatus
 
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, lost_in_transaction, translated
-from store.engines.postgres.sessions import LEAST_SECONDS, Sessions
+from store.engines.postgres.lost import LEAST_SECONDS
+from store.engines.postgres.sessions import Sessions
 from store.engines.transaction import HeldTransaction
 from store.errors import LockTimeout, StoreClosed, StoreError
 from store.system.clock import steady_clock
@@ -74,18 +75,18 @@ class ThreadPlace:
     def begin(self, hold: Hold, timeout: float) -> None:
         assert isinstance(hold, HeldTransaction)
         self._put_back()
-        deadline = steady_clock() + timeout
+        deadline = steady_clock() + max(timeout, LEAST_SECONDS)
         while True:
             try:
-                conn = self._sessions.take(timeout)
+                conn = self._sessions.take(timeout, deadline)
             except DRIVER_ERRORS as exc:
                 raise translated(exc, self.path) from exc
             self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
             try:
-                self._begin(hold, deadline, timeout)
+                self._begin(hold, steady_clock() + timeout, timeout)
                 return
             except DRIVER_ERRORS as exc:
-                if not is_disconnected(exc, conn) or conn.was_stalled or steady_clock() >= deadline:
+                if not is_disconnected(exc, conn) or steady_clock() >= deadline:
                     raise self._error(exc) from exc
                 self._put_back()  # nothing was done yet
 
@@ -108,7 +109,7 @@ class ThreadPlace:
         """Raises: OutcomeUnknown: it could not be found out until the timeout whether it was committed."""
         conn = self.conn
         assert conn is not None
-        token = uuid4()
+        token, deadline = uuid4(), steady_clock() + max(self.timeout(), LEAST_SECONDS)
         try:
             if not self.has_written:
                 conn.execute("COMMIT")
@@ -119,10 +120,8 @@ class ThreadPlace:
         except DRIVER_ERRORS as exc:
             if not is_disconnected(exc, conn):
                 raise translated(exc, self.path) from exc
-            if self.has_written:
-                deadline = steady_clock() + max(self.timeout(), LEAST_SECONDS)
-                if self._sessions.lost.noted(conn, token, (), deadline) is None:
-                    raise lost_in_transaction(exc, self.path) from exc
+            if self.has_written and self._sessions.lost.noted(conn, token, (), deadline) is None:
+                raise lost_in_transaction(exc, self.path) from exc
 
     def roll_back(self) -> None:
         self.transaction = None
