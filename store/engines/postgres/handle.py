@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,10 +17,10 @@ from store.engines.postgres.errors import (
     unconfirmed,
     unreachable,
 )
+from store.engines.postgres.lost import LEAST_SECONDS
 from store.engines.postgres.outcome import Noted
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.server import Server
-from store.engines.postgres.sessions import LEAST_SECONDS
 from store.engines.reentry import conflict, in_use, is_in_block, refuse
 from store.engines.transaction import HeldTransaction
 from store.errors import ReadOnly, StoreClosed
@@ -141,19 +140,17 @@ class Handle:
 
     def _alone(self, work: Callable[[Connection, ThreadPlace | None], T]) -> T:
         """The result of `work` on a connection of its own; on another one until the timeout, if it is lost."""
-        sessions, deadline = self.sessions, math.inf
+        sessions, deadline = self.sessions, steady_clock() + max(self.timeout, LEAST_SECONDS)
         while True:
-            conn = sessions.take(self.timeout, check=False)  # if it was ended while idle, the next one is asked
+            conn = sessions.take(self.timeout, deadline, check=False)  # one that was ended while idle fails at once
             try:
                 return work(conn, None)
             except DRIVER_ERRORS as exc:
-                if deadline == math.inf:
-                    deadline = self._deadline()
                 if is_overtaken(exc) and steady_clock() < deadline:
                     continue  # one statement is a transaction: nothing of it was kept
                 if not is_disconnected(exc, conn):
                     raise
-                if conn.was_stalled or steady_clock() >= deadline:
+                if steady_clock() >= deadline:
                     raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
@@ -164,18 +161,16 @@ class Handle:
         namespaces: Sequence[str],
         recovered: Callable[[Noted], T],
     ) -> T:
-        sessions, deadline = self.sessions, math.inf
+        sessions, deadline = self.sessions, steady_clock() + max(self.timeout, LEAST_SECONDS)
         while True:
             token = uuid4()
-            conn = sessions.take(self.timeout)
+            conn = sessions.take(self.timeout, deadline)
             try:
                 found = work(conn, None, token)
                 if conn.unconfirmed and (warning := conn.take_unconfirmed()):
                     raise unconfirmed(warning, self.location)
                 return found
             except DRIVER_ERRORS as exc:
-                if deadline == math.inf:
-                    deadline = self._deadline()
                 if is_overtaken(exc) and steady_clock() < deadline:
                     continue  # one statement is a transaction: nothing of it was kept
                 if not is_disconnected(exc, conn):
@@ -187,9 +182,6 @@ class Handle:
                     raise unreachable(exc, self.location) from exc
             finally:
                 sessions.put_back(conn)
-
-    def _deadline(self) -> float:
-        return steady_clock() + max(self.timeout, LEAST_SECONDS)
 
     def transaction(
         self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE

@@ -16,6 +16,7 @@ from store.engines.postgres.statements import Statements
 from store.errors import OutcomeUnknown, StoreError
 from store.system.clock import steady_clock
 
+LEAST_SECONDS = 2.0  # to reach the server, whatever `timeout` says: libpq has no shorter time
 SETTLE_MILLISECONDS = 200  # for how long a new connection waits for a write that a lost one left running
 
 
@@ -88,9 +89,9 @@ class LostSessions:
     def _ask(self, token: UUID, namespaces: Sequence[str], deadline: float) -> Noted | None:
         other = self._connect(deadline)
         try:
-            left = deadline - steady_clock()
-            other.deadline = steady_clock() + max(left, 1.0)
-            other.wait_for_locks(max(left, 0.001))
+            left = max(deadline - steady_clock(), LEAST_SECONDS)
+            other.deadline = steady_clock() + left + 1.0  # the end of a wait for a lock is an answer
+            other.wait_for_locks(left)
             return noted_by(other, self._statements, token, namespaces)
         finally:
             other.close()

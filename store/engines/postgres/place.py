@@ -19,8 +19,9 @@ from store.engines.postgres.errors import (
     translated,
     unconfirmed,
 )
+from store.engines.postgres.lost import LEAST_SECONDS
 from store.engines.postgres.seen import Mark, Seen
-from store.engines.postgres.sessions import LEAST_SECONDS, Sessions
+from store.engines.postgres.sessions import Sessions
 from store.engines.postgres.transaction_locks import Taken, TransactionLocks
 from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError, label
@@ -91,18 +92,18 @@ class ThreadPlace:
     def begin(self, hold: Hold, timeout: float) -> None:
         assert isinstance(hold, HeldTransaction)
         self._put_back()
-        deadline = steady_clock() + timeout
+        deadline = steady_clock() + max(timeout, LEAST_SECONDS)
         while True:
             try:
-                conn = self._sessions.take(timeout)
+                conn = self._sessions.take(timeout, deadline)
             except DRIVER_ERRORS as exc:
                 raise translated(exc, self.path, self._sessions.role) from exc
             self.conn, self._holder, self._process = conn, ref(hold, self._dropped), os.getpid()
             try:
-                self._begin(hold, deadline, timeout)
+                self._begin(hold, steady_clock() + timeout, timeout)
                 return
             except DRIVER_ERRORS as exc:
-                if not is_disconnected(exc, conn) or conn.was_stalled or steady_clock() >= deadline:
+                if not is_disconnected(exc, conn) or steady_clock() >= deadline:
                     raise self.failure(exc) from exc
                 self._put_back()  # nothing was done yet
 
@@ -122,7 +123,7 @@ class ThreadPlace:
         """Raises: OutcomeUnknown: it could not be found out until the timeout whether it was committed."""
         conn = self.conn
         assert conn is not None and isinstance(hold, HeldTransaction)
-        token = uuid4()
+        token, deadline = uuid4(), steady_clock() + max(hold.timeout, LEAST_SECONDS)
         try:
             if self.has_written:
                 conn.together((self._sessions.statements.commit, (token,)), ("COMMIT", ()))
@@ -131,7 +132,6 @@ class ThreadPlace:
         except DRIVER_ERRORS as exc:
             if not is_disconnected(exc, conn):
                 raise self.failure(exc) from exc
-            deadline = steady_clock() + max(hold.timeout, LEAST_SECONDS)
             if self.has_written and self._sessions.lost.noted(conn, token, (), deadline) is None:
                 raise self._restartable(lost_in_transaction(exc, self.path)) from exc
         self._unconfirmed = conn.take_unconfirmed()

@@ -17,14 +17,13 @@ from psycopg.pq import TransactionStatus
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
 from store.engines.postgres.location import Location
-from store.engines.postgres.lost import LostSessions
+from store.engines.postgres.lost import LEAST_SECONDS, LostSessions
 from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 from store.system.clock import steady_clock
 
-LEAST_SECONDS = 2.0  # to reach the server, whatever `timeout` says: libpq has no shorter one
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5  # seconds between two attempts to connect
 
 
@@ -70,17 +69,20 @@ class Sessions:
 
     # -- the pool
 
-    def take(self, timeout: float, *, check: bool = True) -> Connection:
-        """A connection that nobody else uses, until `put_back`; its statements wait for locks as long.
+    def take(self, timeout: float, deadline: float = math.inf, *, check: bool = True) -> Connection:
+        """A connection that nobody else uses, until `put_back`; its statements wait for locks for `timeout` seconds.
+
+        `deadline`: of the operation that needs it, where that is a second attempt.
 
         `check` that the server has not ended it while it was idle.
 
         Raises:
             StorageError: the server cannot be reached. LockTimeout: all are in use. Nothing was sent.
         """
-        deadline = steady_clock() + max(timeout, LEAST_SECONDS)
+        now = steady_clock()
+        deadline = min(deadline, now + max(timeout, LEAST_SECONDS))
         while True:
-            conn = (self._pool or self.pool()).take(deadline)
+            conn = (self._pool or self.pool()).take(min(deadline, now + timeout))
             if not check or not conn.has_news():
                 try:
                     conn.patience = max(timeout, LEAST_SECONDS)
@@ -150,6 +152,8 @@ class Sessions:
             StorageError: the server cannot be reached.
         """
         pause = FIRST_PAUSE
+        if is_patient:
+            deadline = max(deadline, steady_clock() + LEAST_SECONDS)
         while True:
             conn = None
             try:

@@ -101,6 +101,21 @@ def test_operation_ends_though_nothing_is_forwarded(line: Line, name: str) -> No
     assert dict(line.direct.items()) == {**found, "a": 5}
 
 
+def test_deadline_is_one_for_all_attempts_of_an_operation(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait for the answer and that for the outcome are not added up."""
+    lost = line.behind.opened.engine.handle.sessions.lost
+    left, noted = [], lost.noted
+
+    def noting(conn: Any, token: Any, namespaces: Any, deadline: float) -> Any:
+        left.append(deadline - time.monotonic())
+        return noted(conn, token, namespaces, deadline)
+
+    monkeypatch.setattr(lost, "noted", noting)
+    line.proxy.stall()
+    fails(lambda: line.behind.__setitem__("a", 2))
+    assert len(left) == 1 and left[0] < TIMEOUT / 2
+
+
 def test_answer_that_is_lost_is_found_by_its_token(line: Line) -> None:
     line.proxy.plan(SERVER, 1, line.proxy.stall)  # the statement arrives, its answer does not
     error = fails(lambda: line.behind.__setitem__("a", 2))
