@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Any
@@ -15,6 +14,7 @@ from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, transl
 from store.engines.postgres.sessions import Connection, Sessions
 from store.engines.transaction import HeldTransaction
 from store.errors import LockTimeout, OutcomeUnknown, StoreClosed, StoreError
+from store.system import running
 from store.system.clock import steady_clock
 from store.system.locking import Hold
 
@@ -209,7 +209,7 @@ class ThreadPlace:
             if now >= patience:
                 conn.execute(statements.lock, key)  # for as long as lock_timeout says
                 break
-            time.sleep(min(pause, deadline - now))
+            running.sleep(min(pause, deadline - now))
             pause = min(pause * 2, LAST_PAUSE)
         self._whole.add(namespace)
 

@@ -7,22 +7,24 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.sessions import Sessions
+from store.engines.postgres.sessions import Blocking, Connecting, Sessions
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
 from store.system import forking, running
 from store.system.clock import steady_clock
 
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+CLOCK_TIMEOUT = 10.0  # seconds to wait for a connection to measure it by
 
 
 class Server:
-    """What all handles of a process on one location share."""
+    """What all handles of a process on one location share; those of an event loop have one for themselves."""
 
-    def __init__(self, location: Location) -> None:
-        self.sessions = Sessions(location)
+    def __init__(self, location: Location, connecting: Connecting) -> None:
+        self.sessions = Sessions(location, connecting)
         self.known_sealers: set[bytes] = set()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
@@ -47,13 +49,20 @@ class Server:
         return time.time() + self._offset
 
     def _measure(self) -> None:
-        conn = self.sessions.take(10.0)
+        place = self.visitor()
+        # A caller in a transaction asks by its own connection: to wait for a second one could be to wait for itself.
+        held = place.conn if place.operation is None else None
         try:
-            before = time.time()
-            row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-            after = time.time()
-        finally:
-            self.sessions.put_back(conn)
+            conn = held or self.sessions.take(CLOCK_TIMEOUT)
+            try:
+                before = time.time()
+                row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+                after = time.time()
+            finally:
+                if held is None:
+                    self.sessions.put_back(conn)
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.sessions.location.shown) from exc
         assert row is not None
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()
@@ -65,7 +74,7 @@ class Server:
         self.sessions.renew()
 
 
-_servers: WeakValueDictionary[Location, Server] = WeakValueDictionary()
+_servers: WeakValueDictionary[tuple[Location, Any], Server] = WeakValueDictionary()  # by location and event loop
 
 
 class _Lock:
@@ -82,12 +91,19 @@ _lock = _Lock()
 
 
 def server_at(location: Location) -> Server:
-    """The server of a location, one for each process."""
+    """The server of a location, one for each process, or for each event loop that waits for the caller."""
+    loop = running.event_loop()
     with _lock.mutex:
-        server = _servers.get(location)
+        server = _servers.get((location, loop))
         if server is None:
-            server = _servers[location] = Server(location)
+            server = _servers[location, loop] = Server(location, Blocking() if loop is None else _awaited(loop))
         return server
+
+
+def _awaited(loop: Any) -> Connecting:
+    from store.engines.postgres.awaited import Awaited  # needs greenlet, which other programs need not have
+
+    return Awaited(loop)
 
 
 def _after_fork_in_child() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import select
 import threading
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import psycopg
@@ -29,15 +30,57 @@ class Connection(psycopg.Connection[Any]):
             self.lock_timeout = seconds
 
 
+class Pool(Protocol):
+    """Connections that are used again; a `ConnectionPool` is one."""
+
+    def getconn(self, timeout: float) -> Connection: ...
+
+    def putconn(self, conn: Connection) -> None: ...
+
+    def close(self, timeout: float) -> None: ...
+
+
+class Connecting(Protocol):
+    """Makes connections and pools: those that block their thread, or those that wait in an event loop."""
+
+    def connect(self, conninfo: str, settings: Mapping[str, Any], **more: Any) -> Connection: ...
+
+    def pool(
+        self, conninfo: str, settings: Mapping[str, Any], *, max_size: int, configure: Callable[[Connection], None]
+    ) -> Pool: ...
+
+
+class Blocking:
+    """Makes connections that block the thread that waits for them."""
+
+    def connect(self, conninfo: str, settings: Mapping[str, Any], **more: Any) -> Connection:
+        return Connection.connect(conninfo, **settings, **more)
+
+    def pool(
+        self, conninfo: str, settings: Mapping[str, Any], *, max_size: int, configure: Callable[[Connection], None]
+    ) -> Pool:
+        return ConnectionPool(
+            conninfo,
+            connection_class=Connection,
+            kwargs=dict(settings),
+            min_size=1,
+            max_size=max_size,
+            configure=configure,
+            open=True,
+            name="store",
+        )
+
+
 class Sessions:
     """The pool of one location, the statements on its tables, and the keys of its advisory locks."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, connecting: Connecting) -> None:
         self.location = location
+        self._connecting = connecting
         self.statements = Statements(location)
         self.id = b""
         self.handles: WeakSet[Any] = WeakSet()
-        self._pool: ConnectionPool[Connection] | None = None
+        self._pool: Pool | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
 
@@ -70,7 +113,7 @@ class Sessions:
             conn.close()
         self.pool().putconn(conn)
 
-    def pool(self) -> ConnectionPool[Connection]:
+    def pool(self) -> Pool:
         pool = self._pool
         if pool is None:
             with self._mutex:
@@ -78,15 +121,11 @@ class Sessions:
                 if pool is None:
                     if not self.handles:
                         raise StoreClosed(f"the store on {self.location.shown} was closed; open it again")
-                    pool = self._pool = ConnectionPool(
+                    pool = self._pool = self._connecting.pool(
                         self.location.conninfo,
-                        connection_class=Connection,
-                        kwargs=_KWARGS,
-                        min_size=1,
+                        _SETTINGS,
                         max_size=self.location.pool_size,
                         configure=self.configure,
-                        open=True,
-                        name="store",
                     )
         return pool
 
@@ -104,7 +143,7 @@ class Sessions:
 
     def _connect(self, timeout: float) -> Connection:
         try:
-            return Connection.connect(self.location.conninfo, connect_timeout=max(2, round(timeout)), **_KWARGS)
+            return self._connecting.connect(self.location.conninfo, _SETTINGS, connect_timeout=max(2, round(timeout)))
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.location.shown) from exc
 
@@ -137,7 +176,7 @@ class Sessions:
         return lock_key(self.location, "name", namespace, name)
 
 
-_KWARGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
+_SETTINGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
 _abandoned: list[Any] = []
 
 
