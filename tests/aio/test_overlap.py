@@ -83,20 +83,19 @@ def test_many_edits_of_one_record_are_each_a_step_of_their_own(postgres_url: str
 
 def test_no_free_connection_is_an_error_that_says_so(postgres_url: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](f"{postgres_url}&pool_size=2", timeout=0.3) as s:
-            release = asyncio.Event()
-            await s.get("a")  # now it knows the server's time
+        async with AsyncStore[Any](f"{postgres_url}&pool_size=2") as s:
+            inside, release = asyncio.Barrier(3), asyncio.Event()
 
             async def hold(name: str) -> None:
                 async with s.edit(name, {}):
+                    await inside.wait()
                     await release.wait()
 
             holding = [asyncio.create_task(hold(name)) for name in "ab"]
-            while len(s.opening.worker._turns) < 2:  # type: ignore[attr-defined]
-                await asyncio.sleep(0)
+            await inside.wait()
+            s.opening.opened.opened.engine.handle.timeout = 0.01  # type: ignore[attr-defined]
             with pytest.raises(LockTimeout, match="pool_size"):
-                for _ in range(100):  # until both have their connections
-                    await s.get("a")
+                await s.get("a")
             release.set()
             await asyncio.gather(*holding)
             assert await s.as_dict() == {"a": {}, "b": {}}
@@ -140,19 +139,22 @@ def test_closing_ends_every_session_and_task(postgres_url: str, onlooker: Onlook
 
 def test_close_that_waits_for_too_long_leaves_it_open(postgres_url: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](postgres_url, timeout=0.05) as s:
-            release = asyncio.Event()
+        async with AsyncStore[Any](postgres_url) as s:
+            inside, release = asyncio.Event(), asyncio.Event()
 
             async def hold() -> None:
                 async with s.transaction():
+                    inside.set()
                     await release.wait()
                     await s.set("a", 1)
 
             holding = asyncio.create_task(hold())
-            while not s.opening.worker._turns:  # type: ignore[attr-defined]
-                await asyncio.sleep(0)
+            await inside.wait()
+            worker = s.opening.worker
+            worker.timeout, before = 0.01, worker.timeout
             with pytest.raises(LockTimeout, match="another task"):
                 await s.close()
+            worker.timeout = before
             release.set()
             await holding
             assert await s.get("a") == 1
@@ -202,6 +204,20 @@ def test_one_that_was_left_open_warns_and_ends_its_sessions(postgres_url: str, o
         run(lambda: onlooker.until(0, "true"))
     with Store[Any](postgres_url) as plain:
         assert plain["a"] == 1
+
+
+def test_sessions_that_the_server_ended_while_they_were_idle_are_replaced(postgres_url: str, onlooker: Onlooker) -> None:
+    async def main() -> None:
+        async with AsyncStore[Any](postgres_url) as s:
+            await s.set("a", 1)
+            onlooker.conn.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = '' AND "
+                f"backend_type = 'client backend' AND pid NOT IN {onlooker.own}"
+            )
+            assert await s.get("a") == 1
+            await s.set("a", 2)
+
+    run(main)
 
 
 def test_store_that_a_loop_opened_cannot_be_used_outside_of_its_tasks(postgres_url: str) -> None:

@@ -154,14 +154,19 @@ async def pop(s: AsyncStore[Any]) -> None:
     await s.pop("a")
 
 
+@pytest.mark.parametrize("times", [1, 1000])
 @pytest.mark.parametrize("work", [put, edit, modify, transaction, update, pop])
 def test_cancelled_at_each_place_where_it_waits(
     postgres_url: str,
     onlooker: Onlooker,
     monkeypatch: pytest.MonkeyPatch,
     work: Callable[[AsyncStore[Any]], Awaitable[None]],
+    times: int,
 ) -> None:
-    """Old or new, never between; and the only connection of the pool is there for the next one."""
+    """Old or new, never between; and the only connection of the pool, or another one, is there for the next call.
+
+    Cancelled again wherever it waits after that, it may be the session that has to end.
+    """
 
     async def main() -> None:
         place, found = 0, []
@@ -170,9 +175,11 @@ def test_cancelled_at_each_place_where_it_waits(
                 await s.clear()
                 await s.set("a", ["old"])
                 place += 1
-                if not await cancelled_at(place, lambda: work(s), monkeypatch):
+                if not await cancelled_at(place, lambda: work(s), monkeypatch, times):
                     break
-                assert onlooker.count("state <> 'idle'") == 0, "a session is in a statement or in a transaction"
+                if times == 1:
+                    assert onlooker.count("state <> 'idle'") == 0, "a session is in a statement or in a transaction"
+                await onlooker.until(0, "state <> 'idle'")
                 state = await s.as_dict()
                 assert state in ({"a": ["old"]}, after), place
                 found += [state]
@@ -182,8 +189,35 @@ def test_cancelled_at_each_place_where_it_waits(
     run(main)
 
 
-async def cancelled_at(place: int, work: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Cancel a task where it waits for the n-th time; whether it waited so often."""
+def test_opening_and_closing_that_are_cancelled_leave_no_session(
+    postgres_url: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        place = 0
+        going = True
+        while going:  # the first one makes the tables
+            place += 1
+            s = AsyncStore[Any](postgres_url)
+            going = await cancelled_at(place, s.open, monkeypatch)
+            await s.close()
+            await onlooker.until(0, "true")
+        assert place > 5
+        place, going = 0, True
+        while going:
+            place += 1
+            s = await AsyncStore[Any](postgres_url).open()
+            await s.set("a", place)
+            going = await cancelled_at(place, s.close, monkeypatch)
+            await onlooker.until(0, "true")
+        assert place > 1
+
+    run(main)
+
+
+async def cancelled_at(
+    place: int, work: Callable[[], Awaitable[Any]], monkeypatch: pytest.MonkeyPatch, times: int = 1
+) -> bool:
+    """Cancel a task where it waits for the n-th time, and so often from there on; whether it waited so often."""
     steps, waits = awaiting.Runner.steps, 0
     reached = False
 
@@ -198,7 +232,7 @@ async def cancelled_at(place: int, work: Callable[[], Awaitable[None]], monkeypa
             while True:
                 if asyncio.current_task() is task:
                     waits += 1
-                    if waits == place:
+                    if place <= waits < place + times:
                         reached = True
                         asyncio.get_running_loop().call_soon(task.cancel)
                 try:

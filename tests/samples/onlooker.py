@@ -17,6 +17,11 @@ class Onlooker:
         self._holder = psycopg.connect(server.url, autocommit=True)  # a transaction sees one state of the sessions
         self._schema, self._records = f'"{schema}"', f'"{schema}".records'
 
+    @property
+    def own(self) -> tuple[int, int]:
+        """The processes of the server that work for this object."""
+        return self.conn.info.backend_pid, self._holder.info.backend_pid
+
     def lock(self, how: str = "ACCESS EXCLUSIVE") -> None:
         self._holder.execute("BEGIN")
         self._holder.execute(f"LOCK TABLE {self._records} IN {how} MODE")
@@ -43,8 +48,8 @@ class Onlooker:
     def count(self, condition: str) -> int:
         """How many other sessions there are of that kind."""
         row = self.conn.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
-            f"AND pid <> {self._holder.info.backend_pid} AND {condition}"
+            f"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid NOT IN {self.own} "
+            f"AND {condition}"
         ).fetchone()
         assert row is not None
         return int(row[0])

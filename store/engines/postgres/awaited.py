@@ -8,6 +8,7 @@ through an `AwaitedConnection`, whose cursors and pipelines are those of every `
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -67,8 +68,16 @@ class Awaited:
         self._loop = loop
 
     def connect(self, conninfo: str, settings: Mapping[str, Any], **more: Any) -> Connection:
-        carrier = awaiting.wait(Carrier.connect(conninfo, **_of_session(settings), **more))
-        return connection_of(carrier, settings)
+        try:
+            carrier = awaiting.wait(Carrier.connect(conninfo, **_of_session(settings), **more))
+        except asyncio.CancelledError as exc:
+            traceback.clear_frames(exc.__traceback__)  # only they refer to the session, which ends with them
+            raise
+        try:
+            return connection_of(carrier, settings)
+        except BaseException:
+            carrier.pgconn.finish()
+            raise
 
     def pool(
         self, conninfo: str, settings: Mapping[str, Any], *, max_size: int, configure: Callable[[Connection], None]

@@ -149,7 +149,8 @@ class ThreadPlace:
 
     def roll_back_to(self, savepoint: str) -> None:
         self.absent = set()
-        self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
+        if self.conn is None or not self.conn.closed:  # with a lost one all is rolled back: see check_open
+            self._run(f"ROLLBACK TO SAVEPOINT {savepoint}")
 
     def check_open(self, *, is_inside: bool) -> None:
         if not self._sessions.handles:
