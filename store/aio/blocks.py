@@ -114,7 +114,7 @@ class AsyncLock:
         held, self._held = self._held, None
         if held is None:
             raise StoreError(f"the lock {self.name!r} is not held by this object; acquire it first")
-        await self._opening.worker.call(held.release)  # needs no turn: it runs no statement
+        await self._opening.worker.call(held.release)  # needs no turn: it takes no part in a transaction
 
     def locked(self) -> bool:
         """As `Lock.locked`."""
@@ -157,7 +157,7 @@ class AsyncLock:
         held, self._held = self._held, None
         self._gate.owner = None
         try:
-            if held is not None:  # needs no turn: it runs no statement
+            if held is not None:  # needs no turn: it takes no part in a transaction
                 await self._worker.call(lambda: held.__exit__(None, None, None))
         finally:
             self._gate.release()

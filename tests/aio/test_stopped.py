@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -210,6 +211,33 @@ def test_opening_and_closing_that_are_cancelled_leave_no_session(
             going = await cancelled_at(place, s.close, monkeypatch)
             await onlooker.until(0, "true")
         assert place > 1
+
+    run(main)
+
+
+def test_counts_are_exact_while_tasks_are_cancelled_at_random(postgres_url: str, onlooker: Onlooker) -> None:
+    random = Random(17)
+
+    async def main() -> None:
+        async with AsyncStore[Any](f"{postgres_url}&pool_size=4") as s:
+            await s.update({f"n{number}": [0] for number in range(3)})
+
+            async def count(number: int) -> None:
+                async with s.edit(f"n{number % 3}") as value:
+                    value[0] += 1
+                    await s.incr("all")
+
+            tasks = [asyncio.create_task(count(number)) for number in range(60)]
+            while not all(task.done() for task in tasks):
+                await turns(random.randrange(200))
+                random.choice(tasks[::2]).cancel()
+            ended = [task for task in tasks if not task.cancelled()]
+            assert [task.exception() for task in ended if task.exception()] == []
+            counts = await s.get_many(["n0", "n1", "n2"])
+            total = await s.get("all", 0)
+            assert sum(value[0] for value in counts.values()) == total, "one half of a transaction"
+            assert len(tasks) / 2 <= len(ended) <= total <= len(tasks)
+            await onlooker.until(0, "state <> 'idle'")
 
     run(main)
 
