@@ -18,6 +18,8 @@ from store.system import awaiting, caller
 
 T = TypeVar("T")
 
+IDLE = 32  # greenlets that are kept for the next calls: the engine has a place for each, which takes time to make
+
 
 class LoopWorker:
     """Runs each call at once. All calls of a task inside its transaction run in the greenlet that began it.
@@ -32,6 +34,7 @@ class LoopWorker:
         self.gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
         self.timeout = timeout
         self._turns: dict[asyncio.Task[Any] | None, GreenletTurn] = {}
+        self._idle: list[awaiting.Runner] = []
         self._crowd = Crowd()
         self._abandoned: set[asyncio.Task[Any]] = set()
 
@@ -67,7 +70,8 @@ class LoopWorker:
             refuse_inside(self)
             if not self._crowd.try_enter():
                 await self._within_timeout(self._crowd.enter())
-            turn = self._turns[task] = GreenletTurn(partial(self._ended, task))
+            runner = self._idle.pop() if self._idle else awaiting.Runner()
+            turn = self._turns[task] = GreenletTurn(runner, partial(self._ended, task, runner))
         turn.depth += 1
         return turn
 
@@ -78,15 +82,21 @@ class LoopWorker:
         except TimeoutError:
             raise kept(self.timeout) from None
 
-    def _ended(self, task: asyncio.Task[Any] | None) -> None:
+    def _ended(self, task: asyncio.Task[Any] | None, runner: awaiting.Runner) -> None:
         del self._turns[task]
         self._crowd.leave()
+        if self.users and len(self._idle) < IDLE and not runner.is_closing:
+            self._idle.append(runner)
+        else:
+            runner.end()
 
     def is_inside(self) -> bool:
         return asyncio.current_task() in self._turns
 
     def leave(self) -> None:
         self.users -= 1
+        while not self.users and self._idle:
+            self._idle.pop().end()
 
     def abandon(self, close: Callable[[], object] | None) -> None:
         self.users -= 1
@@ -106,10 +116,9 @@ class LoopWorker:
 class GreenletTurn:
     """The greenlet of a task, for one call or a transaction. `ended` is called when it is given back."""
 
-    def __init__(self, ended: Callable[[], None]) -> None:
+    def __init__(self, runner: awaiting.Runner, ended: Callable[[], None]) -> None:
         self.depth = 0
-        self._ended = ended
-        self._runner = awaiting.Runner()
+        self._runner, self._ended = runner, ended
         self._is_busy = False
 
     async def call(self, function: Callable[[], T]) -> T:
@@ -125,7 +134,6 @@ class GreenletTurn:
         self.depth -= 1
         if not self.depth:
             self._ended()
-            self._runner.end()
 
 
 class Crowd:

@@ -37,6 +37,7 @@ class Runner(greenlet):  # type: ignore[misc]  # it comes without types
         """Whether the task that it runs for is gone, so that no task can wait for it."""
         self.holding = 0
         """How many `finishing` blocks it is in."""
+        self._function: Callable[[], Any] | None = None
         self._cancelled: asyncio.CancelledError | None = None
         self._result: Any = None
         self._error: BaseException | None = None
@@ -51,25 +52,33 @@ class Runner(greenlet):  # type: ignore[misc]  # it comes without types
 
     def end(self) -> None:
         """End the greenlet, which runs nothing now."""
-        self._switch(self.switch, None)
+        self._switch(self.switch)
 
     def sleep_in_loop(self, seconds: float) -> None:
         """As `running.sleep` calls it."""
         wait(asyncio.sleep(seconds))
 
-    def run(self, function: Callable[[], Any] | None) -> None:
+    def run(self) -> None:
         """What greenlet calls, in the new greenlet."""
-        while function is not None:
+        while self._function is not None:
+            # No variable refers to it: the next one may come much later, and what this one needs is not kept so long.
             try:
-                self._result = function()
+                self._result = self._take()()
             except BaseException as exc:
                 self._error = exc
-            function = self.parent.switch(_ENDED)
+            self.parent.switch(_ENDED)
+
+    def _take(self) -> Callable[[], Any]:
+        function, self._function = self._function, None
+        assert function is not None
+        return function
 
     def steps(self, function: Callable[[], T]) -> Generator[Any, None, T]:
         """Yields what the function waits for, to the event loop; returns its result."""
         self.gr_context = getcurrent().gr_context  # the context variables of the task
-        found = self._switch(self.switch, function)
+        self._function = function
+        del function
+        found = self._switch(self.switch)
         while found is not _ENDED:
             try:
                 if self.holding:
@@ -80,7 +89,7 @@ class Runner(greenlet):  # type: ignore[misc]  # it comes without types
                 self.is_closing = isinstance(exc, GeneratorExit)
                 found = self._switch(self.throw, exc)
             else:
-                found = self._switch(self.switch, None)
+                found = self._switch(self.switch)
         self.gr_context = None
         result: T = self._outcome()
         return result
@@ -97,10 +106,10 @@ class Runner(greenlet):  # type: ignore[misc]  # it comes without types
         finally:
             del error, cancelled  # their tracebacks hold this frame
 
-    def _switch(self, into: Callable[[Any], Any], value: Any) -> Any:
+    def _switch(self, into: Callable[..., Any], *value: Any) -> Any:
         """Go on in the greenlet until it waits or has ended; returns what it waits for."""
         self.parent = getcurrent()  # the task may be run by another greenlet than before
-        return into(value)
+        return into(*value)
 
     def _outlast(self, found: Any) -> Generator[Any, None, None]:
         """Wait for it to its end; a cancellation meanwhile is kept for later."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextvars import ContextVar
 from typing import Any
 
@@ -157,6 +158,22 @@ def test_runner_is_a_place_of_its_own_for_all_calls_until_it_ends() -> None:
         assert await runner.call(running.task) is asyncio.current_task()
         runner.end()
         assert runner.dead
+
+    asyncio.run(main())
+
+
+def test_runner_that_waits_for_the_next_call_refers_to_nothing_of_the_last() -> None:
+    class Owned:
+        pass
+
+    async def main() -> None:
+        runner, owned = awaiting.Runner(), Owned()
+        gone = weakref.ref(owned)
+        await runner.call(lambda owned=owned: None)  # type: ignore[misc]
+        del owned
+        gc.collect()
+        assert gone() is None
+        runner.end()
 
     asyncio.run(main())
 
