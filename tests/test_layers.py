@@ -54,6 +54,7 @@ LIBRARIES = {
     "pydantic": {"store.settings.pydantic"},
     "pydantic_core": {"store.settings.pydantic"},
     "click": {"store.cli"},
+    "greenlet": {"store.system.awaiting"},
     "psycopg": {"store.engines.postgres"},
     "psycopg_pool": {"store.engines.postgres"},
     "msgpack": {"store.codecs.msgpack"},

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from store.aio.opening import Closable, Opening
-from store.aio.worker import Gate, Taken, Worker, inside
+from store.aio.worker import Gate, Taken, Turn, Worker, inside
 from store.errors import LockTimeout, StoreError
 from store.mapping.store import Store
 from store.opened.locks import Lock, seconds_to_wait
@@ -25,7 +25,7 @@ FIRST_DELAY, LAST_DELAY = 0.001, 0.02  # seconds between two attempts at a named
 
 
 class Block(Generic[H, T]):
-    """A context manager of `Store`, entered and left in the worker; it has the turn until it is left.
+    """A context manager of `Store`, entered and left in the worker; its task has the turn until it is left.
 
     Cancelled while it is entered it is left again, as by an exception.
     """
@@ -36,10 +36,10 @@ class Block(Generic[H, T]):
         self._context: AbstractContextManager[T] | None = None
 
     async def __aenter__(self) -> T:
-        self._worker = worker = self._opening.worker
-        await worker.acquire()
+        worker = self._opening.worker
+        self._turn: Turn = await worker.acquire()
         try:
-            value = await worker.call(self._enter)
+            value = await self._turn.call(self._enter)
         except BaseException:
             await self._leave(*sys.exc_info())
             raise
@@ -69,9 +69,9 @@ class Block(Generic[H, T]):
         context, self._context = self._context, None
         try:
             if context is not None:
-                await self._worker.call(lambda: context.__exit__(*exc))
+                await self._turn.call(lambda: context.__exit__(*exc))
         finally:
-            self._worker.release()
+            self._turn.release()
 
 
 class AsyncLock:
@@ -89,15 +89,15 @@ class AsyncLock:
     async def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """As `Lock.acquire`. Cancelled, it has not taken the lock."""
         worker = self._opening.worker
-        worker.check()
+        worker.home.check()
         lock = await worker.run(lambda: self._opening.opened.lock(self.name))
         seconds = seconds_to_wait(blocking, timeout)
-        deadline, delay = worker.loop.time() + seconds, FIRST_DELAY
+        deadline, delay = worker.home.loop.time() + seconds, FIRST_DELAY
         if seconds and worker.is_inside():
             await worker.run(lambda: lock.acquire(timeout=seconds))  # raises, and says why
         try:
             while not await worker.run(lambda: lock.acquire(blocking=False)):
-                left = deadline - worker.loop.time()
+                left = deadline - worker.home.loop.time()
                 if left <= 0:
                     return False
                 await asyncio.sleep(min(delay, left))
@@ -114,7 +114,7 @@ class AsyncLock:
         held, self._held = self._held, None
         if held is None:
             raise StoreError(f"the lock {self.name!r} is not held by this object; acquire it first")
-        await self._opening.worker.call(held.release)  # needs no turn: it runs no statement
+        await self._opening.worker.call(held.release)  # needs no turn: it takes no part in a transaction
 
     def locked(self) -> bool:
         """As `Lock.locked`."""
@@ -132,9 +132,9 @@ class AsyncLock:
 
     async def __aenter__(self) -> Self:
         self._worker = worker = self._opening.worker
-        worker.check()
+        worker.home.check()
         seconds = worker.timeout if self._timeout is None else self._timeout
-        deadline = worker.loop.time() + seconds
+        deadline = worker.home.loop.time() + seconds
         self._gate = worker.gates.setdefault(self.name, Gate())
         if self._gate.owner is asyncio.current_task():
             raise StoreError(f"this task holds the lock {self.name!r} already, and would wait for itself")
@@ -157,7 +157,7 @@ class AsyncLock:
         held, self._held = self._held, None
         self._gate.owner = None
         try:
-            if held is not None:  # needs no turn: it runs no statement
+            if held is not None:  # needs no turn: it takes no part in a transaction
                 await self._worker.call(lambda: held.__exit__(None, None, None))
         finally:
             self._gate.release()
@@ -168,7 +168,7 @@ class AsyncLock:
             try:
                 return await worker.run(self._enter)
             except LockTimeout:
-                left = deadline - worker.loop.time()
+                left = deadline - worker.home.loop.time()
                 if left <= 0:
                     raise self._timed_out(seconds) from None
             await asyncio.sleep(min(delay, left))
@@ -211,10 +211,10 @@ class AsyncWatch:
         await self.__aenter__()
         assert self._watch is not None
         worker = self._opening.worker
-        worker.check()
+        worker.home.check()
         if worker.is_inside():
             raise StoreError("watching inside a transaction of this task would wait for ever: leave the block first")
-        return await anext(self._watch)  # in the loop: a look takes microseconds, and others run between two pages
+        return await worker.step(_next(self._watch))
 
     def close(self) -> None:
         """End the iteration."""
@@ -223,3 +223,7 @@ class AsyncWatch:
 
     def _begin(self) -> None:
         self._watch = self._make(self._opening.opened)
+
+
+async def _next(watch: Watch[Any]) -> Change:
+    return await anext(watch)

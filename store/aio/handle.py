@@ -38,7 +38,7 @@ class AsyncHandle(Generic[H]):
         return self
 
     async def close(self) -> None:
-        """Wait for its turn, and close the store and its thread; a second call does nothing.
+        """Wait for its turn, and close the store and its worker; a second call does nothing.
 
         Raises:
             StoreError: this task is in a transaction of it.
@@ -66,7 +66,7 @@ class AsyncHandle(Generic[H]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """As `opened` is pickled: another one on the same file, which is not open yet."""
-        return _again, (type(self), self.opening.opened.__reduce__(), self.opening.timeout)
+        return _again, (type(self), self.opening.opened.__reduce__(), self.opening.timeout, self.location)
 
 
 def handle_of(cls: type[A], opening: Opening[Any]) -> A:
@@ -76,10 +76,10 @@ def handle_of(cls: type[A], opening: Opening[Any]) -> A:
     return handle
 
 
-def _again(cls: type[A], reduced: tuple[Any, ...], timeout: float) -> A:
-    """Called by pickles, which have it by its name."""
+def _again(cls: type[A], reduced: tuple[Any, ...], timeout: float, location: str | None = None) -> A:
+    """Called by pickles, which have it by its name; older ones, without the location, are of files."""
     make, arguments = reduced
-    return handle_of(cls, Opening(cls.__name__, partial(make, *arguments), timeout, "a pickled location"))
+    return handle_of(cls, Opening(cls.__name__, partial(make, *arguments), timeout, location))
 
 
 def forward(

@@ -1,8 +1,9 @@
-"""`Opening`: a `Store` or `Sessions` that is opened, used and closed on the thread of a `Worker`."""
+"""`Opening`: a `Store` or `Sessions` that is opened, used and closed by the calls of a `Worker`."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
@@ -10,11 +11,12 @@ from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from store.aio.worker import Worker
+from store.aio.workers import new_worker
 from store.errors import StoreClosed, StoreError
 
 
 class Closable(Protocol):
-    """What is opened on the thread."""
+    """What is opened in the worker."""
 
     @property
     def location(self) -> str: ...
@@ -35,8 +37,9 @@ BATCH = 100  # items that an iteration fetches from the worker at once
 class Opening(Generic[H]):
     """Belongs to one `AsyncStore` or `AsyncSessions`, whose class name is `kind`.
 
-    `make` is called in the worker and returns what is opened. With `owns=False` it is left open at the end. `worker`
-    is the thread of another opening; without one, a thread is started.
+    `make` is called in the worker and returns what is opened, at that `location`; None: it is open already, and each
+    of its calls blocks a thread. With `owns=False` it is left open at the end. `worker` is that of another opening;
+    without one, a worker for the location is made.
     """
 
     def __init__(
@@ -44,14 +47,14 @@ class Opening(Generic[H]):
         kind: str,
         make: Callable[[], H],
         timeout: float,
-        where: object,
+        location: str | os.PathLike[str] | None,
         *,
         owns: bool = True,
         worker: Worker | None = None,
     ) -> None:
         self.kind = kind
         self.timeout = timeout
-        self.make, self._where, self._owns, self._worker = make, where, owns, worker
+        self.make, self._location, self._owns, self._worker = make, location, owns, worker
         self._opened: H | None = None
         self._lock = asyncio.Lock()
         self._closed = self._has_let_go = False
@@ -68,14 +71,14 @@ class Opening(Generic[H]):
 
     @property
     def worker(self) -> Worker:
-        """The thread that works for it. Raises: StoreClosed, StoreError: it is not open."""
+        """What runs its calls. Raises: StoreClosed, StoreError: it is not open."""
         _ = self.opened
         assert self._worker is not None
         return self._worker
 
     def share(self, kind: str, make: Callable[[H], K]) -> Opening[K]:
-        """An opening of `make(opened)` on the same thread."""
-        return Opening(kind, lambda: make(self.opened), self.timeout, self.opened.location, worker=self.worker)
+        """An opening of `make(opened)` in the same worker."""
+        return Opening(kind, lambda: make(self.opened), self.timeout, None, worker=self.worker)
 
     async def do(self, function: Callable[[H], T]) -> T:
         """Call `function(opened)` in the worker and return its result."""
@@ -93,9 +96,9 @@ class Opening(Generic[H]):
             raise StoreClosed(f"this {self.kind} was closed, and is opened once; make another one")
         async with self._lock:
             if self._opened is not None:
-                self.worker.check()
+                self.worker.home.check()
                 return
-            worker = self._worker or Worker(self.timeout, f"{self.kind} on {self._where}")
+            worker = self._worker or new_worker(self._location, self.timeout, self.kind)
             worker.users += 1
             try:
                 await worker.run(partial(self._open_in_worker, worker))
@@ -119,7 +122,7 @@ class Opening(Generic[H]):
             return
         worker = self.worker
         try:
-            await worker.run(partial(self._close_in_worker, worker.is_inside()))
+            await worker.run_alone(partial(self._close_in_worker, worker.is_inside()))
         except StoreClosed:  # another task closed it while this one waited
             pass
         finally:

@@ -28,11 +28,11 @@ class AsyncSessions(AsyncHandle[Sessions]):
 
     Open it by `async with`, or `await sessions.open()`, in the event loop that it then belongs to. It cannot be
     shared by several threads or with a forked child, which open their own. An open `AsyncStore` in place of the
-    location is used with its thread and in its transactions, and not closed; so is a `Store`.
+    location is used in its transactions, and not closed; so is a `Store`, whose calls are done in a thread.
 
-    Calls are done one after the other, in the order in which the tasks ask. While a task is in `edit()` the calls of
-    others wait, so two tasks that edit one session never mix; a task that was started inside such a block gets a
-    `StoreError`. `AsyncStore` describes what cancelling does.
+    Two tasks that edit one session never mix: on a file all other calls wait while a task is in `edit()`, on a server
+    other edits of that session do. A task that was started inside such a block gets a `StoreError`. `AsyncStore`
+    describes whose turn it is, and what cancelling does.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class AsyncSessions(AsyncHandle[Sessions]):
             super().__init__(location.opening.share(kind, lambda store: Sessions(store, **options)))
             return
         timeout = check_timeout(options.get("timeout", DEFAULT_TIMEOUT_SECONDS))
-        where = location.location if isinstance(location, Store) else location
+        where = None if isinstance(location, Store) else location
         super().__init__(Opening(kind, partial(Sessions, location, **options), timeout, where))
 
     create = forward(Sessions.create)

@@ -46,16 +46,19 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
 
     Open it by `async with`, or `await s.open()`, in the event loop that it then belongs to. It cannot be shared by
     several threads or with a forked child, which open their own. A `Store` in place of the location is used, and not
-    closed.
+    closed; its calls are done in a thread, wherever it is.
 
-    Calls are done one after the other. Those of other tasks wait while a task is in `transaction()` or `edit()`, as
-    other threads do with `Store`; tasks that were *started* inside such a block get a `StoreError`, since a block
-    that waits for them would wait for ever. A function that is given to a method is called in the store's thread.
+    On a file and in memory a thread does the calls, one after the other. Those of other tasks wait while a task is in
+    `transaction()` or `edit()`, as other threads do with `Store`. A function that is given to a method is called in
+    that thread. On a server the event loop does them, those of many tasks at the same time, each on a connection of
+    its own; a function is called in the loop, and should be quick. On both, tasks that were *started* inside a block
+    get a `StoreError`, since a block that waits for them would wait for ever.
 
-    Cancelling a call that waits for its turn does nothing. One that has begun runs to its end: `CancelledError` is
-    raised then, and its write has been made. (With another program holding the store that may take as long as the
-    store's `timeout`, whatever `asyncio.timeout` says.) A block that is cancelled is rolled back; a commit that has
-    begun is done.
+    Cancelling a call that waits for its turn does nothing. On a file, one that has begun runs to its end:
+    `CancelledError` is raised then, and its write has been made. (With another program holding the store that may
+    take as long as the store's `timeout`, whatever `asyncio.timeout` says.) On a server its statement is cancelled
+    there: when `CancelledError` is raised, the write has been made or never will be. A block that is cancelled is
+    rolled back; a commit that has begun is done.
     """
 
     def __init__(self, location: str | os.PathLike[str] | Store[V], **options: Unpack[StoreOptions]) -> None:
@@ -67,10 +70,10 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         elif options:
             raise TypeError("a Store that is open has its options; give a location, or no options")
         else:
-            super().__init__(Opening(kind, lambda: location, timeout, location.location, owns=False))
+            super().__init__(Opening(kind, lambda: location, timeout, None, owns=False))
 
     def within(self, namespace: str) -> AsyncStore[V]:
-        """Another mapping in the same file, by the same thread, in the same transactions; opened by `async with`."""
+        """Another mapping of the same location, in the same transactions; opened by `async with`."""
         return handle_of(type(self), self.opening.share(type(self).__name__, lambda s: s.within(namespace)))
 
     # -- one record
@@ -120,12 +123,12 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         return await self.opening.do(lambda s: s.pop(name, default))
 
     async def modify(self, name: str, fn: Callable[[V], V], default: V | Missing = MISSING) -> V:
-        """As `Store.modify`; `fn` is called in the store's thread. For a coroutine use `transaction`."""
+        """As `Store.modify`; `fn` is called as `AsyncStore` says. For a coroutine use `transaction`."""
         _check_plain(fn)
         return await self.opening.do(lambda s: s.modify(name, fn, default))
 
     async def transact(self, fn: Callable[[Store[V]], D]) -> D:
-        """As `Store.transact`; `fn` is called with the `Store`, in its thread. For a coroutine use `transaction`."""
+        """As `Store.transact`; `fn` is called with the `Store`. For a coroutine use `transaction`."""
         _check_plain(fn)
         return await self.opening.do(lambda s: s.transact(fn))
 
@@ -152,7 +155,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
         return await self.opening.do(lambda s: s | {})
 
     async def update(self, other: Any = (), /, **named: V) -> None:
-        """As `Store.update`; an iterator is consumed in the store's thread."""
+        """As `Store.update`; an iterator is consumed where functions are called."""
         theirs = _plain(other)
         await self.opening.do(lambda s: s.update(theirs, **named))
 
@@ -219,7 +222,7 @@ class AsyncStore(AsyncHandle[Store[V]], Generic[V]):
 def _check_plain(fn: Callable[..., Any]) -> None:
     """Raises: TypeError: it is a coroutine function."""
     if iscoroutinefunction(fn):
-        raise TypeError("fn is a plain function, called in the store's thread; to await inside, use transaction()")
+        raise TypeError("fn is a plain function, which the store calls; to await inside, use transaction()")
 
 
 def _plain(other: Any) -> Any:

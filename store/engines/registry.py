@@ -17,6 +17,8 @@ engines = Registry("engine")
 """URL scheme → `open(location, *, mode, timeout, durability, rights=None)`, which returns an `Engine`."""
 file_schemes = ("sqlite", "memory")
 """The schemes whose URLs have a path of this machine behind them; the others name a server."""
+awaited_schemes = ("postgresql",)
+"""The schemes whose engines, opened in a greenlet of an event loop, wait by `store.system.awaiting`."""
 engines.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
 engines.register("memory", "store.engines.memory.engine:open_memory")
 engines.register(

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NamedTuple
 
+from store.system import running
+
 _BETWEEN = {"contextlib", "functools", "_collections_abc", "copy", "typing", "threading", "concurrent.futures.thread"}
 
 
@@ -24,7 +26,7 @@ class Site(NamedTuple):
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warns at the line outside this package that led here, also from another thread."""
-    site = site_of_caller() or getattr(_handed_over, "site", None)
+    site = site_of_caller() or getattr(running.greenlet() or _handed_over, "site", None)
     if site is None:
         warnings.warn(message, category, stacklevel=2)
     else:
@@ -45,12 +47,13 @@ def site_of_caller() -> Site | None:
 
 @contextmanager
 def working_for(site: Site | None) -> Iterator[None]:
-    """In the block, this thread works for that line, which waits for it in another thread."""
-    _handed_over.site = site
+    """In the block, this thread or greenlet works for that line, which waits for it."""
+    worker = running.greenlet() or _handed_over
+    worker.site = site
     try:
         yield
     finally:
-        _handed_over.site = None
+        worker.site = None
 
 
 _handed_over = threading.local()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import Any
 from weakref import ref
 
@@ -27,6 +28,16 @@ def ident() -> int:
         if current is not None:
             return id(current)
     return threading.get_ident()
+
+
+def event_loop() -> Any:
+    """The asyncio loop that waits for the running greenlet (`store.system.awaiting`); None if none does."""
+    return getattr(greenlet(), "asyncio_loop", None)
+
+
+def sleep(seconds: float) -> None:
+    """Sleep; where an event loop waits for the running greenlet, the loop goes on meanwhile."""
+    getattr(greenlet(), "sleep_in_loop", time.sleep)(seconds)
 
 
 def task() -> Any:

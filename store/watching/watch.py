@@ -19,6 +19,7 @@ from store.engines.registry import supported
 from store.errors import LockTimeout, StoreError
 from store.opened.arguments import check_name, check_timeout
 from store.opened.namespace import Namespace
+from store.system import running
 from store.system.clock import steady_clock
 from store.watching import INTERVAL_SECONDS
 from store.watching.changes import NEVER, Change, Watched
@@ -153,7 +154,10 @@ class Watch(Generic[V]):
         return min(max(self._interval, took * REST), left, max(until_expiry, took * REST))
 
     def _wait(self, seconds: float) -> None:
-        self._wake.wait(seconds)
+        if running.event_loop() is None:
+            self._wake.wait(seconds)
+        else:  # the loop goes on meanwhile; it may be what ends the wait
+            running.sleep(seconds)
 
     async def _wait_in_loop(self, seconds: float) -> None:
         import asyncio

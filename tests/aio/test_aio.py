@@ -19,7 +19,7 @@ from tasks import SECONDS, contextless, enter, run, turns
 
 from store import ABSENT, Store
 from store.aio import AsyncStore
-from store.aio.worker import Worker
+from store.aio.thread_worker import ThreadWorker as Worker
 from store.errors import Conflict, LockTimeout, StoreClosed, StoreError, StoreNotFound
 
 # What Store has operators for; the words for it are in the docstring of the module.
@@ -79,10 +79,34 @@ def test_methods_do_what_those_of_store_do(path: Path) -> None:
     run(main)
 
 
-def test_iteration_goes_over_many_batches(path: Path) -> None:
+def test_calls_do_what_those_of_store_do_on_every_engine(location: str) -> None:
+    async def main() -> None:
+        async with AsyncStore[Any](location) as s:
+            record = await s.put("a", [1], ttl=1000)
+            assert record == await s.record("a") and [r async for r in s.records("a")] == [record]
+            with pytest.raises(Conflict):
+                await s.put("a", [2], if_version=ABSENT)
+            assert await s.modify("a", lambda value: [*value, 2]) == [1, 2]
+            assert (await s.touch("a", None)).expires is None
+            assert [await s.add("new", 1), await s.add("new", 2), await s.incr("new", 4)] == [True, False, 5]
+            assert await s.transact(lambda store: store.pop("new")) == 5
+            await s.update({f"n{number}": number for number in range(9)})
+            assert await s.get_many(["a", "n8", "b"]) == {"a": [1, 2], "n8": 8}
+            assert [await s.delete_prefix("n"), await s.delete("n1"), await s.length()] == [9, False, 1]
+            assert [value async for value in s.values(reverse=True)] == [[1, 2]]
+            assert (await s.namespaces(), await s.purge(), s.location) == ([""], 0, location)
+            with pytest.raises(KeyError):
+                await s.getitem("gone")
+            await s.clear()
+            assert await s.as_dict() == {}
+
+    run(main)
+
+
+def test_iteration_goes_over_many_batches(location: str) -> None:
     async def main() -> None:
         model = {f"n{number}": number for number in range(1001)}
-        async with AsyncStore[int](path) as s:
+        async with AsyncStore[int](location) as s:
             await s.update(model)
             assert [name async for name in s] == list(model)
             assert [pair async for pair in s.items(reverse=True)] == list(reversed(model.items()))
@@ -178,9 +202,9 @@ def test_turns_are_taken_in_the_order_of_asking(path: Path) -> None:
     run(main)
 
 
-def test_transactions_nest(path: Path) -> None:
+def test_transactions_nest(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             async with s.transaction():
                 await s.set("a", 1)
                 with pytest.raises(RuntimeError):
@@ -195,9 +219,9 @@ def test_transactions_nest(path: Path) -> None:
     run(main)
 
 
-def test_namespaces_share_a_transaction(path: Path) -> None:
+def test_namespaces_share_a_transaction(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             with pytest.raises(RuntimeError):
                 async with s.transaction():
                     async with s.within("inner") as inner:
@@ -213,9 +237,9 @@ def test_namespaces_share_a_transaction(path: Path) -> None:
 
 
 @pytest.mark.parametrize("begin", ["transaction", "edit"])
-def test_task_that_was_started_inside_is_refused(path: Path, begin: str) -> None:
+def test_task_that_was_started_inside_is_refused(location: str, begin: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s, AsyncStore[Any](":memory:") as another:
+        async with AsyncStore[Any](location) as s, AsyncStore[Any](":memory:") as another:
             block = s.transaction() if begin == "transaction" else s.edit("e", {})
             async with block:
                 with pytest.raises(StoreError, match="started inside a transaction"):
@@ -461,9 +485,9 @@ def test_watch_in_memory_waits_for_no_transaction(path: Path) -> None:
 # -- opening, closing, and what is refused
 
 
-def test_close_waits_for_a_transaction_of_another_task(path: Path) -> None:
+def test_close_waits_for_a_transaction_of_another_task(shared: str) -> None:
     async def main() -> None:
-        s = await AsyncStore[Any](path).open()
+        s = await AsyncStore[Any](shared).open()
         inside = asyncio.Event()
 
         async def write() -> None:
@@ -480,15 +504,15 @@ def test_close_waits_for_a_transaction_of_another_task(path: Path) -> None:
         for call in (s.get("a"), s.open(), s.set("a", 1), enter(s.transaction()), enter(s.lock("a"))):
             with pytest.raises(StoreClosed):
                 await call
-        with Store[Any](path) as plain:
+        with Store[Any](shared) as plain:
             assert plain["a"] == 1
 
     run(main)
 
 
-def test_call_that_waits_when_it_is_closed_is_told(path: Path) -> None:
+def test_call_that_waits_when_it_is_closed_is_told(location: str) -> None:
     async def main() -> None:
-        s = await AsyncStore[Any](path).open()
+        s = await AsyncStore[Any](location).open()
         closing, late = asyncio.create_task(s.close()), asyncio.create_task(s.set("a", 1))
         await closing
         with pytest.raises(StoreClosed):
@@ -497,9 +521,9 @@ def test_call_that_waits_when_it_is_closed_is_told(path: Path) -> None:
     run(main)
 
 
-def test_close_inside_its_transaction_is_refused(path: Path) -> None:
+def test_close_inside_its_transaction_is_refused(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             async with s.transaction():
                 with pytest.raises(StoreError, match="inside its transaction"):
                     await s.close()
@@ -509,9 +533,9 @@ def test_close_inside_its_transaction_is_refused(path: Path) -> None:
     run(main)
 
 
-def test_opened_by_several_tasks_it_is_one(path: Path) -> None:
+def test_opened_by_several_tasks_it_is_one(location: str) -> None:
     async def main() -> None:
-        s, made = AsyncStore[Any](path), []
+        s, made = AsyncStore[Any](location), []
         make = s.opening.make
         s.opening.make = lambda: made.append(make()) or made[-1]  # type: ignore[func-returns-value]
         assert set(await asyncio.gather(s.open(), s.open(), s.open())) == {s}
@@ -523,24 +547,24 @@ def test_opened_by_several_tasks_it_is_one(path: Path) -> None:
     run(main)
 
 
-def test_open_that_fails_leaves_nothing_and_may_be_tried_again(path: Path) -> None:
+def test_open_that_fails_leaves_nothing_and_may_be_tried_again(shared: str) -> None:
     async def main() -> None:
-        s = AsyncStore[Any](path, mode="w")
+        s = AsyncStore[Any](shared, mode="w")
         with pytest.raises(StoreNotFound):
             await s.open()
-        Store[Any](path).close()
+        Store[Any](shared).close()
         async with s:
             assert await s.length() == 0
 
     run(main)
 
 
-def test_store_that_was_given_stays_open(path: Path) -> None:
+def test_store_that_was_given_stays_open(shared: str) -> None:
     async def main(plain: Store[Any]) -> None:
         async with AsyncStore(plain) as s:
             await s.set("a", 1)
 
-    with Store[Any](path) as plain:
+    with Store[Any](shared) as plain:
         run(main, plain)
         assert plain["a"] == 1
         with pytest.raises(TypeError, match="no options"):
@@ -565,14 +589,14 @@ def test_one_that_was_left_open_warns_and_closes(path: Path) -> None:
         assert plain["a"] == [1, 2]
 
 
-def test_another_event_loop_is_refused(path: Path) -> None:
+def test_another_event_loop_is_refused(location: str) -> None:
     async def use(s: AsyncStore[Any]) -> None:
         for call in (s.get("a"), s.open(), s.close(), enter(s.transaction()), enter(s.lock("a"))):
             with pytest.raises(StoreError, match="event loop that it was opened in"):
                 await call
 
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             errors: list[BaseException] = []
 
             def other_loop() -> None:
@@ -590,9 +614,9 @@ def test_another_event_loop_is_refused(path: Path) -> None:
     run(main)
 
 
-def test_forked_child_is_refused(path: Path) -> None:
+def test_forked_child_is_refused(location: str) -> None:
     async def main() -> int:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             read, write = os.pipe()
             pid = os.fork()
             if not pid:
@@ -634,9 +658,9 @@ def test_operator_says_what_to_write_instead(path: Path, use: Callable[[Any], An
         use(AsyncStore[Any](path))
 
 
-def test_ordinary_with_says_to_use_the_other(path: Path) -> None:
+def test_ordinary_with_says_to_use_the_other(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             for block in (s.transaction(), s.edit("a", {})):
                 with pytest.raises(TypeError, match="async with"):
                     with block:  # type: ignore[attr-defined]
@@ -669,12 +693,12 @@ def test_wrong_option_is_told_when_it_is_opened(path: Path) -> None:
         run(AsyncStore[Any](path, colour="red").open)
 
 
-def test_modify_with_a_coroutine_is_refused(path: Path) -> None:
+def test_modify_with_a_coroutine_is_refused(location: str) -> None:
     async def add(value: int) -> int:
         return value + 1
 
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             with pytest.raises(TypeError, match="plain function"):
                 await s.modify("a", add, 0)
             assert await s.length() == 0
@@ -682,9 +706,9 @@ def test_modify_with_a_coroutine_is_refused(path: Path) -> None:
     run(main)
 
 
-def test_pickle_and_copy_are_others_on_the_same_file(path: Path) -> None:
+def test_pickle_and_copy_are_others_on_the_same_file(shared: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path, namespace="x", ttl=5) as s:
+        async with AsyncStore[Any](shared, namespace="x", ttl=5) as s:
             await s.set("a", 1)
             for other in (copy.copy(s), pickle.loads(pickle.dumps(s))):
                 async with other:
@@ -705,11 +729,11 @@ def test_repr_says_what_and_where(path: Path) -> None:
     run(main)
 
 
-def test_function_that_raises_stop_iteration_is_no_end_without_an_end(path: Path) -> None:
+def test_function_that_raises_stop_iteration_is_no_end_without_an_end(location: str) -> None:
     """A future of Python 3.11 cannot hold it: the task would wait for ever, and nobody could cancel it."""
 
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             await s.put("a", 1)
             with pytest.raises(RuntimeError, match="StopIteration"):
                 await asyncio.wait_for(s.modify("a", lambda value: next(iter(()))), SECONDS)

@@ -65,9 +65,9 @@ def test_timeout_around_a_call_is_told_once_it_is_done(path: Path) -> None:
     run(main)
 
 
-def test_cancelled_body_of_a_transaction_is_rolled_back(path: Path) -> None:
+def test_cancelled_body_of_a_transaction_is_rolled_back(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             inside = asyncio.Event()
 
             async def write() -> None:
@@ -164,9 +164,9 @@ def test_error_of_a_call_that_was_cancelled_is_its_cause(path: Path) -> None:
     run(main)
 
 
-def test_cancelled_close_closes(path: Path) -> None:
+def test_cancelled_close_closes(location: str) -> None:
     async def main() -> None:
-        s = await AsyncStore[Any](path).open()
+        s = await AsyncStore[Any](location).open()
         closing = asyncio.create_task(s.close())
         await asyncio.sleep(0)
         closing.cancel()
@@ -178,9 +178,9 @@ def test_cancelled_close_closes(path: Path) -> None:
     run(main)  # and `nothing_leaks` finds no thread
 
 
-def test_cancelled_open_leaves_nothing(path: Path) -> None:
+def test_cancelled_open_leaves_nothing(location: str) -> None:
     async def main() -> None:
-        opening = asyncio.create_task(AsyncStore[Any](path).open())
+        opening = asyncio.create_task(AsyncStore[Any](location).open())
         await asyncio.sleep(0)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -25,9 +25,9 @@ def test_every_method_of_sessions_is_there_by_its_name() -> None:
         assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
 
 
-def test_methods_do_what_those_of_sessions_do(path: Path, clock: Any) -> None:
+def test_methods_do_what_those_of_sessions_do(location: str, clock: Any) -> None:
     async def main() -> None:
-        async with AsyncSessions(path, ttl=100, clock=clock) as sessions:
+        async with AsyncSessions(location, ttl=100, clock=clock) as sessions:
             id = await sessions.create({"cart": [1]})
             assert (await sessions.load(id), await sessions.load("no such id")) == ({"cart": [1]}, None)
             assert await sessions.save(id, {"cart": [2]}) and not await sessions.save(None, {})
@@ -37,7 +37,7 @@ def test_methods_do_what_those_of_sessions_do(path: Path, clock: Any) -> None:
             assert (await sessions.load(old), await sessions.load(id)) == (None, {"cart": [2, 3]})
             record = await sessions.record(id)
             assert record is not None and [r async for r in sessions.records()] == [record]
-            assert (sessions.location, sessions.namespace, sessions.ttl) == (str(path), "sessions", 100)
+            assert (sessions.location, sessions.namespace, sessions.ttl) == (location, "sessions", 100)
             assert (await sessions.length(), sessions.rejected, bool(sessions)) == (1, 0, True)
             clock.advance(60)
             assert await sessions.touch(id, ttl=100) and not await sessions.touch(old)
@@ -97,9 +97,9 @@ def test_other_task_never_sees_nor_joins_an_edit_that_is_suspended(path: Path) -
     run(main)
 
 
-def test_task_started_inside_an_edit_is_told_that_it_would_wait_for_ever(path: Path) -> None:
+def test_task_started_inside_an_edit_is_told_that_it_would_wait_for_ever(location: str) -> None:
     async def main() -> None:
-        async with AsyncSessions(path) as sessions:
+        async with AsyncSessions(location) as sessions:
             id = await sessions.create({"a": 1})
             async with sessions.edit(id) as data:
                 with pytest.raises(StoreError, match="started inside"):
@@ -110,9 +110,9 @@ def test_task_started_inside_an_edit_is_told_that_it_would_wait_for_ever(path: P
     run(main)
 
 
-def test_cancelled_edit_writes_nothing_and_lets_others_go_on(path: Path) -> None:
+def test_cancelled_edit_writes_nothing_and_lets_others_go_on(location: str) -> None:
     async def main() -> None:
-        async with AsyncSessions(path) as sessions:
+        async with AsyncSessions(location) as sessions:
             id = await sessions.create({"a": 1})
             began = asyncio.Event()
 
@@ -133,9 +133,9 @@ def test_cancelled_edit_writes_nothing_and_lets_others_go_on(path: Path) -> None
     run(main)
 
 
-def test_on_an_open_async_store_in_its_transactions(path: Path) -> None:
+def test_on_an_open_async_store_in_its_transactions(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path, trust="own") as s:
+        async with AsyncStore[Any](location, trust="own") as s:
             async with AsyncSessions(s, ttl=50) as sessions:
                 with pytest.raises(ZeroDivisionError):
                     async with s.transaction():
@@ -151,19 +151,19 @@ def test_on_an_open_async_store_in_its_transactions(path: Path) -> None:
     run(main)
 
 
-def test_on_an_open_store_which_stays_open(path: Path) -> None:
+def test_on_an_open_store_which_stays_open(shared: str) -> None:
     async def main(s: Store[Any]) -> str:
         async with AsyncSessions(s) as sessions:
             return await sessions.create({"a": 1})
 
-    with Store[Any](path, trust="own") as s:
+    with Store[Any](shared, trust="own") as s:
         id = run(lambda: main(s))
         assert Sessions(s).load(id) == {"a": 1}
 
 
-def test_opened_again_after_pickling(path: Path) -> None:
+def test_opened_again_after_pickling(shared: str) -> None:
     async def main() -> None:
-        async with AsyncSessions(path, ttl=7) as sessions:
+        async with AsyncSessions(shared, ttl=7) as sessions:
             id = await sessions.create({"a": 1})
             async with pickle.loads(pickle.dumps(sessions)) as again:
                 assert (await again.load(id), again.ttl) == ({"a": 1}, 7)

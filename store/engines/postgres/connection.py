@@ -9,13 +9,14 @@ import math
 import os
 import select
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from store.system.clock import steady_clock
 
@@ -37,6 +38,16 @@ class Backend(Enum):
 
 class NoAnswer(psycopg.OperationalError):
     """The server, or the network, did not answer; the connection was closed."""
+
+
+class Waiting(Protocol):
+    """What waits for the server in place of the thread: an event loop."""
+
+    def wait(self, gen: Generator[Any, Any, Any]) -> Any:
+        """The result of the driver's generator. A caller that is cancelled cancels the statement on the server."""
+
+    def finishing(self) -> AbstractContextManager[Any]:
+        """A block in which the caller is not cancelled."""
 
 
 class Connection(psycopg.Connection[Any]):
@@ -62,6 +73,7 @@ class Connection(psycopg.Connection[Any]):
     """The server's process and when it started; None behind a pooler, where each transaction may have another one."""
     idle_since = 0.0
     was_stalled = False
+    waiting: Waiting | None = None
     is_full = False  # whether commits wait for what `durability="full"` promises
     process = 0
     unconfirmed: list[str]
@@ -71,10 +83,10 @@ class Connection(psycopg.Connection[Any]):
 
     def __del__(self, *_: Any) -> None:
         """An interrupt may drop a connection that is in use; in a forked child it is the parent's."""
-        if self.process == os.getpid():
+        if self.waiting is None and self.process == os.getpid():
             self.close()
 
-    def together(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
+    def together(self, *statements: Statement) -> list[Any]:
         """Run statements in one round trip; returns their cursors. The first error ends the rest."""
         if self.is_pooled and statements[0][0].startswith("BEGIN"):
             begin, *rest = statements
@@ -91,8 +103,17 @@ class Connection(psycopg.Connection[Any]):
             interrupt = _interrupt_before(exc)
             if interrupt is None:
                 raise
-            self.close()  # it is between two answers
+            if self.pgconn.pipeline_status != PipelineStatus.OFF or self.pgconn.transaction_status not in _SETTLED:
+                self.close()  # it is between two answers
             raise interrupt from None
+
+    def finish(self, *statements: Statement) -> None:
+        """Run statements that end a transaction; a caller that is cancelled meanwhile learns it afterwards."""
+        with nullcontext() if self.waiting is None else self.waiting.finishing():
+            if len(statements) == 1:
+                self.execute(*statements[0])
+            else:
+                self.together(*statements)
 
     def wait_for_locks(self, seconds: float) -> None:
         """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
@@ -142,7 +163,7 @@ class Connection(psycopg.Connection[Any]):
             return cursor
         except BaseException:
             if self.pgconn.transaction_status in (TransactionStatus.INERROR, TransactionStatus.INTRANS):
-                super().execute("ROLLBACK")
+                self.finish(("ROLLBACK", None))
             raise
 
     def _settings(self) -> Statement:
@@ -187,9 +208,11 @@ class Connection(psycopg.Connection[Any]):
         return found
 
     def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:
-        return super().wait(self._watched(gen), *args, **kwargs)
+        if self.waiting is not None:
+            return self.waiting.wait(self.watched(gen))
+        return super().wait(self.watched(gen), *args, **kwargs)
 
-    def _watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    def watched(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The driver's generator; it is resumed with nothing every tenth of a second in which no byte comes."""
         vigil = None
         try:
@@ -257,6 +280,7 @@ _KEEPALIVE = (
     "set_config('tcp_keepalives_count', '3', false)"
 )
 _BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_SETTLED = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 _WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
 
 

@@ -126,9 +126,9 @@ class ThreadPlace:
         token, deadline = uuid4(), steady_clock() + max(hold.timeout, LEAST_SECONDS)
         try:
             if self.has_written:
-                conn.together((self._sessions.statements.commit, (token,)), ("COMMIT", ()))
+                conn.finish((self._sessions.statements.commit, (token,)), ("COMMIT", None))
             else:
-                conn.execute("COMMIT")
+                conn.finish(("COMMIT", None))
         except DRIVER_ERRORS as exc:
             if not is_disconnected(exc, conn):
                 raise self.failure(exc) from exc
@@ -145,7 +145,7 @@ class ThreadPlace:
             if conn.pgconn.pipeline_status is not PipelineStatus.OFF:
                 conn.close()  # an interrupt came between several statements
             elif not _is_idle(conn):
-                conn.execute("ROLLBACK")
+                conn.finish(("ROLLBACK", None))
         except Exception:
             conn.close()
 
@@ -195,7 +195,7 @@ class ThreadPlace:
     def roll_back_to(self, savepoint: Savepoint) -> None:
         assert self.conn is not None
         try:
-            self.conn.execute(f"ROLLBACK TO SAVEPOINT {savepoint.name}")
+            self.conn.finish((f"ROLLBACK TO SAVEPOINT {savepoint.name}", None))
         except DRIVER_ERRORS:  # an interrupt left a statement unfinished: the enclosing transaction is lost too
             self.conn.close()
         self.seen.go_back(savepoint.seen)

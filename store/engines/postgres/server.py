@@ -13,7 +13,7 @@ from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
-from store.engines.postgres.sessions import Sessions
+from store.engines.postgres.sessions import Blocking, Connecting, Sessions
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
 from store.errors import StoreError
@@ -25,10 +25,10 @@ CLOCK_PATIENCE = (2.0, 10.0)  # seconds to ask for it again, and for the first t
 
 
 class Server:
-    """What all handles of a process on one location share."""
+    """What all handles of a process on one location share; those of an event loop have one for themselves."""
 
-    def __init__(self, location: Location) -> None:
-        self.sessions = Sessions(location)
+    def __init__(self, location: Location, connecting: Connecting) -> None:
+        self.sessions = Sessions(location, connecting)
         self.known_sealers: set[bytes] = set()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
@@ -89,7 +89,7 @@ class Server:
         self.sessions.renew()
 
 
-_servers: WeakValueDictionary[Location, Server] = WeakValueDictionary()
+_servers: WeakValueDictionary[tuple[Location, Any], Server] = WeakValueDictionary()  # by location and event loop
 
 
 class _Lock:
@@ -106,12 +106,19 @@ _lock = _Lock()
 
 
 def server_at(location: Location) -> Server:
-    """The server of a location, one for each process."""
+    """The server of a location, one for each process, or for each event loop that waits for the caller."""
+    loop = running.event_loop()
     with _lock.mutex:
-        server = _servers.get(location)
+        server = _servers.get((location, loop))
         if server is None:
-            server = _servers[location] = Server(location)
+            server = _servers[location, loop] = Server(location, Blocking() if loop is None else _awaited(loop))
         return server
+
+
+def _awaited(loop: Any) -> Connecting:
+    from store.engines.postgres.awaited import Awaited  # needs greenlet, which other programs need not have
+
+    return Awaited(loop)
 
 
 def _after_fork_in_child() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import psycopg
@@ -22,16 +21,48 @@ from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
+from store.system import running
 from store.system.clock import steady_clock
 
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5  # seconds between two attempts to connect
 
 
+class Connections(Protocol):
+    """A pool of connections."""
+
+    def take(self, deadline: float) -> Connection:
+        """One that nobody else uses. Raises: LockTimeout, StorageError, PoolTimeout: there was none until then."""
+
+    def put_back(self, conn: Connection) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Connecting(Protocol):
+    """Makes connections and pools: those that block their thread, or those that wait in an event loop."""
+
+    def connect(self, arguments: Mapping[str, Any]) -> Connection:
+        """A new connection, not set up yet. Raises: psycopg.Error."""
+
+    def pool(self, sessions: Sessions) -> Connections: ...
+
+
+class Blocking:
+    """Makes connections that block the thread that waits for them."""
+
+    def connect(self, arguments: Mapping[str, Any]) -> Connection:
+        return Connection.connect(**SETTINGS, **arguments)
+
+    def pool(self, sessions: Sessions) -> Connections:
+        return Pool(sessions.connect, sessions.location.pool_size, sessions.location.shown)
+
+
 class Sessions:
     """The pool of one location, the statements on its tables, and the keys of its advisory locks."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, connecting: Connecting) -> None:
         self.location = location
+        self._connecting = connecting
         self.statements = Statements(location)
         self.id = b""
         self.role = ""
@@ -40,7 +71,7 @@ class Sessions:
         self.is_pooled = bool(location.pooler)
         """Whether a pooler gives each transaction another session of the server; known once it is prepared."""
         self.handles: WeakSet[Any] = WeakSet()
-        self._pool: Pool[Connection] | None = None
+        self._pool: Connections | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
         self.lost = LostSessions(self.statements, self.connect, location.shown)
@@ -116,7 +147,7 @@ class Sessions:
         else:
             pool.put_back(conn)
 
-    def pool(self) -> Pool[Connection]:
+    def pool(self) -> Connections:
         pool = self._pool
         if pool is None:
             with self._mutex:
@@ -124,7 +155,7 @@ class Sessions:
                 if pool is None:
                     if not self.handles:
                         raise StoreClosed(f"the store on {self.location.shown} was closed; open it again")
-                    pool = self._pool = Pool(self.connect, self.location.pool_size, self.location.shown)
+                    pool = self._pool = self._connecting.pool(self)
         return pool
 
     def close_unused(self) -> None:
@@ -157,15 +188,8 @@ class Sessions:
         while True:
             conn = None
             try:
-                conn = self._connect(deadline)
-                conn.deadline = max(deadline, steady_clock() + 1.0)
-                if self.location.pooler is None:
-                    # A pooler makes up the number of the process that it tells at the start.
-                    (found,) = conn.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchall()
-                    self.is_pooled = found[0] != conn.pgconn.backend_pid
-                conn.set_up(self.location.synchronous_commit, is_full=self.is_full, is_pooled=self.is_pooled)
-                self.lost.settle(conn)
-                conn.deadline = math.inf
+                conn = self._connecting.connect(self.arguments(deadline))
+                self.configure(conn, deadline)
                 return conn
             except BaseException as exc:
                 if conn is not None:
@@ -176,21 +200,27 @@ class Sessions:
                     raise translated(exc, self.location.shown) from exc
                 if not is_patient or steady_clock() + pause >= deadline:
                     raise unreachable(exc, self.location.shown) from exc
-            time.sleep(pause)
+            running.sleep(pause)
             pause = min(pause * 2, LAST_PAUSE)
 
-    def _connect(self, deadline: float) -> Connection:
+    def arguments(self, deadline: float) -> dict[str, Any]:
+        """What the driver needs to make a connection."""
         hosts = self.location.conninfo.partition("?")[0].count(",") + 1
         seconds = max(LEAST_SECONDS, (deadline - steady_clock()) / hosts)
-        conn = Connection.connect(
-            self.location.conninfo,
-            autocommit=True,
-            cursor_factory=psycopg.RawCursor,
-            prepare_threshold=0,
-            **{**_KEEPALIVE, **conninfo_to_dict(self.location.conninfo), "connect_timeout": math.ceil(seconds)},
-        )
+        given = conninfo_to_dict(self.location.conninfo)
+        return {"conninfo": self.location.conninfo, **_KEEPALIVE, **given, "connect_timeout": math.ceil(seconds)}
+
+    def configure(self, conn: Connection, deadline: float) -> None:
+        """Set a new connection up, and settle by it what lost ones have left."""
         conn.look, conn.process = self.lost.look, os.getpid()
-        return conn
+        conn.deadline = max(deadline, steady_clock() + 1.0)
+        if self.location.pooler is None:
+            # A pooler makes up the number of the process that it tells at the start.
+            (found,) = conn.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchall()
+            self.is_pooled = found[0] != conn.pgconn.backend_pid
+        conn.set_up(self.location.synchronous_commit, is_full=self.is_full, is_pooled=self.is_pooled)
+        self.lost.settle(conn)
+        conn.deadline = math.inf
 
     # -- advisory locks
 
@@ -206,6 +236,8 @@ class Sessions:
         return lock_key(self.location, "name", namespace, name)
 
 
+SETTINGS: dict[str, Any] = {"autocommit": True, "cursor_factory": psycopg.RawCursor, "prepare_threshold": 0}
+"""Of the object that the engine uses, not of the session."""
 _KEEPALIVE: dict[str, Any] = {  # of the client's socket; the URL may say otherwise
     "keepalives_idle": 15,
     "keepalives_interval": 5,

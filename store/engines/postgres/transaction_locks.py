@@ -7,7 +7,6 @@ ROLLBACK TO SAVEPOINT releases the locks that were taken since the savepoint, so
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import psycopg
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.sessions import Sessions
 from store.errors import LockTimeout
+from store.system import running
 from store.system.clock import steady_clock
 
 # Seconds in the server's queue: the first and the longest wait. Others queue behind it, so each wait is followed by a
@@ -104,7 +104,7 @@ class TransactionLocks:
             if is_first and now + wait < patience:
                 found = self._attempt(keys, opening, closing, wait)
                 if not found:
-                    time.sleep(wait * random.uniform(0.75, 1.25))
+                    running.sleep(wait * random.uniform(0.75, 1.25))
                     wait = min(wait * 2, LAST_WAIT)
             else:
                 found = self._attempt(keys, opening, closing, deadline - now)
@@ -134,12 +134,12 @@ class TransactionLocks:
         except psycopg.Error as exc:
             if conn.closed:
                 raise
-            conn.execute(closing)
+            conn.finish((closing, None))
             if exc.sqlstate != LOCK_NOT_AVAILABLE:
                 raise
             return False
         if not found:
-            conn.execute(closing)
+            conn.finish((closing, None))
         return found
 
 
