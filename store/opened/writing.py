@@ -69,14 +69,17 @@ def put(
 def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool:
     """See `Store.add`."""
     name = check_name(name)
-    seconds_to_live(ns, ttl)
+    ttl = seconds_to_live(ns, ttl)
     if ns.find(name) is not None:  # the usual case, which takes no lock
         ns.check_open()
         return False
-    with ns.transaction(names=(name,)):
+    with ns.transaction(names=(name,)) as transaction:
         if ns.find(name) is not None:
             return False
-        put(ns, name, value, ttl)
+        row = ns.pack(name, value, ttl)
+        ns.put(row)
+        if ns.writeback is not None:
+            ns.writeback.learn(value, row, transaction)
         return True
 
 

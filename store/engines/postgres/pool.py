@@ -94,7 +94,7 @@ class Pool(Generic[C]):
         """Make it idle again; one that is closed frees its place."""
         if self._is_closed:
             conn.close()
-        elif conn.closed:
+        if conn.closed:
             with self._freed:
                 self._every.discard(conn)
                 self._freed.notify()
