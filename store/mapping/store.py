@@ -367,9 +367,9 @@ class Store(MutableMapping[str, V]):
             LockTimeout: another writer took longer than `timeout` seconds, or waits for a store that this thread
                 is in a transaction of. InUse: another task of this thread is suspended in one. Conflict: a server
                 could not order it among others; nothing was kept, run it again, as `transact` does by itself.
-                ValueError: one of `stores` is at another location.
+                ValueError: one of `stores` is at another location. TypeError.
         """
-        return self._opened.transaction(*(store.opened for store in stores), block=True)
+        return self._opened.transaction(*map(edits.opened_of, stores), block=True)
 
     def transact(self, fn: Callable[[Self], D]) -> D:
         """Calls `fn(store)` in a `transaction`, and returns its result; an exception of it undoes everything.

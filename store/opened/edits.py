@@ -30,6 +30,14 @@ class Opened(Protocol):
     def opened(self) -> Namespace: ...
 
 
+def opened_of(store: object) -> Namespace:
+    """The parts of a `Store`. Raises: TypeError: it is none."""
+    ns = getattr(store, "opened", None)
+    if not isinstance(ns, Namespace):
+        raise TypeError(f"transaction takes other stores of the same location, not {store!r:.80}")
+    return ns
+
+
 def step(store: Opened) -> AbstractContextManager[Any]:
     """A transaction that is part of one operation of this package, not a block of the program.
 

@@ -108,8 +108,9 @@ def calls_for_each(operation: Callable[[], object], records: int) -> tuple[float
 
 
 @pytest.fixture
-def filled(path: Path, tmp_path: Path) -> Iterator[tuple[Store, Store]]:
-    """A store with a read cache and one without."""
+def filled(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, Store]]:
+    """A store with a read cache and one without, in a process without greenlets."""
+    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
     with (
         Store(path, clock=lambda: 1_800_000_000.0) as cached,
         Store(tmp_path / "disk.db", clock=lambda: 1_800_000_000.0, cache_bytes=0) as disk,

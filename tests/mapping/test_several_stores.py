@@ -34,6 +34,11 @@ def test_all_of_it_or_nothing(s, x, y):
     assert (dict(s), dict(x), dict(y)) == ({"a": 1}, {"a": 2}, {"a": 3})
 
 
+def test_anything_but_a_store_is_refused(s):
+    with pytest.raises(TypeError, match="takes other stores of the same location, not 'x'"):
+        s.transaction("x")
+
+
 def test_nests(s, x, y):
     with s.transaction():
         s["a"] = 1

@@ -191,7 +191,7 @@ def test_home_that_is_not_there_is_told_at_open(path: Path, monkeypatch: pytest.
         (lambda s: s.put("a"), r"Store\.put\(\) missing 1 required positional argument: 'value'"),
         (lambda s: s.touch(), r"Store\.touch\(\) missing 1 required"),
         (lambda s: s.watch(nix=1), r"Store\.watch\(\) got an unexpected"),
-        (lambda s: s.transaction(1), r"Store\.transaction\(\) takes 1 positional"),
+        (lambda s: s.sync(1), r"Store\.sync\(\) takes 1 positional"),
         (lambda s: s.within(), r"Store\.within\(\) missing 1 required"),
     ],
 )
