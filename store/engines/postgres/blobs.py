@@ -27,9 +27,6 @@ from store.rows.spilled import Part
 
 T = TypeVar("T")
 
-MAX_COMPRESSED_BYTES = 64 * 1024 * 1024  # up to here all parts of a record together may be compressed to nothing
-LEAST_SHARE_STORED = 256  # more take a 256th of their size in the table, however well that compresses
-
 
 class Ending(Protocol):
     """A transaction, whose end decides whether parts are kept."""
@@ -212,15 +209,10 @@ class PostgresBlobs:
         return None
 
     def refuse_hollow(self, parts: Sequence[Part]) -> None:
-        size = sum(part.bytes for part in parts)
-        if size <= MAX_COMPRESSED_BYTES:
-            return
-        found, stored = self._one(self._statements.stored_bytes, ([part.file for part in parts],))
-        if found == len(parts) and stored < size // LEAST_SHARE_STORED:  # reading a missing one says so
-            raise Corrupt(
-                f"its parts, {parts[0].file} and {len(parts) - 1} more, are of somebody else, take {size} bytes, and "
-                "are almost nothing in the table; delete the record"
-            )
+        """Refuses nothing: no compression of the server makes a chunk smaller than a 256th of its size.
+
+        Before memory for a part is taken, its size is compared with that of its chunks.
+        """
 
     def contents(self, part: Part) -> bytes | None:
         def joined(conn: Connection, place: ThreadPlace | None) -> bytes:

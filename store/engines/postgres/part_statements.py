@@ -28,10 +28,6 @@ class PartStatements:
             f"FROM {chunks} c WHERE c.file = p.file) FROM {parts} p WHERE file = $1"
         )
         self.chunks = f"SELECT number, data FROM {chunks} WHERE file = $1 ORDER BY number"
-        self.stored_bytes = (
-            f"SELECT count(DISTINCT file), coalesce(sum(pg_column_size(data)), 0)::bigint FROM {chunks} "
-            "WHERE file = ANY($1::text[])"
-        )
         unnamed = (
             f"p.at < clock_timestamp() - make_interval(secs => {ORPHAN_SECONDS}) AND NOT EXISTS (SELECT 1 FROM "
             f"{records} r WHERE r.namespace = p.namespace AND r.name = p.name AND strpos(r.spill, p.file) > 0)"

@@ -18,7 +18,7 @@ from store.errors import Corrupt
 from store.rows.spilled import Part, checksum
 
 CHUNK_BYTES = 1024 * 1024  # of new parts; each part says by its digests how many it has
-COMMIT_CHUNKS = 64  # of one COPY: outside of a transaction each is a commit, so none holds others up for long
+COMMIT_CHUNKS = 8  # of one COPY, which the server keeps in memory; outside of a transaction each is a commit
 DIGEST_BYTES = 32
 
 # https://www.postgresql.org/docs/current/sql-copy.html, Binary Format

@@ -123,7 +123,7 @@ def prepare(conn: Any, location: Location, mode: str, store_id: bytes | None = N
             tables are not ours. ReadOnly: the user lacks a right; the error says which. StorageError.
     """
     try:
-        if not _exists(conn, location, "identity"):
+        if not exists(conn, location, "identity"):
             if mode not in ("c", "n"):
                 raise _not_found(location)
             _create(conn, location, store_id or os.urandom(ID_BYTES))
@@ -178,7 +178,8 @@ def take_lock(conn: Any, location: Location) -> None:
     conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location, "schema"),))
 
 
-def _exists(conn: Any, location: Location, table: str) -> bool:
+def exists(conn: Any, location: Location, table: str) -> bool:
+    """Whether there is one of our tables."""
     return bool(conn.execute("SELECT to_regclass($1)", (location.table(table),)).fetchone()[0])
 
 
@@ -190,9 +191,9 @@ def _create(conn: Any, location: Location, store_id: bytes) -> None:
     names = {name: location.table(name) for name in _NAMES}
     with conn.transaction():
         take_lock(conn, location)
-        if _exists(conn, location, "identity"):  # another process was faster
+        if exists(conn, location, "identity"):  # another process was faster
             return
-        if _exists(conn, location, "records"):
+        if exists(conn, location, "records"):
             raise StorageError(
                 f"{location.shown}: the table {names['identity']} is missing, so the store has lost its id; restore "
                 "that table from a backup",
@@ -238,7 +239,7 @@ def _not_permitted(conn: Any, location: Location, exc: Exception) -> ReadOnly:
         grant = f"GRANT CREATE ON DATABASE {database} TO {user}"
     elif not conn.execute("SELECT has_schema_privilege($1, 'USAGE')", (location.schema,)).fetchone()[0]:
         grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"
-    elif not _exists(conn, location, "identity"):
+    elif not exists(conn, location, "identity"):
         grant = f"GRANT CREATE ON SCHEMA {schema} TO {user}"
     else:
         grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -12,7 +14,7 @@ from psycopg_pool import ConnectionPool
 
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
-from store.engines.postgres.schema import lock_key, prepare
+from store.engines.postgres.schema import exists, lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 
@@ -41,12 +43,24 @@ class Sessions:
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
 
-    def prepare(self, mode: str, timeout: float) -> None:
-        """Connect once, make the tables if the mode says so, and read the id."""
+    def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
+        """Connect once, make the tables if the mode says so, and read the id; returns whether they were there.
+
+        `store_id` is the id of a store that is made.
+        """
+        with self.apart(timeout) as conn:
+            was_there = exists(conn, self.location, "identity")
+            self.id = prepare(conn, self.location, mode, store_id)
+        return was_there
+
+    @contextmanager
+    def apart(self, timeout: float) -> Iterator[Connection]:
+        """A session that is not one of the pool."""
         conn = self._connect(timeout)
         try:
             self.configure(conn)
-            self.id = prepare(conn, self.location, mode)
+            conn.wait_for_locks(timeout)
+            yield conn
         finally:
             conn.close()
 
