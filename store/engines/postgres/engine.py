@@ -82,9 +82,10 @@ def open_postgres(
     if durability not in DURABILITIES:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(DURABILITIES)}")
     server = server_at(parse(location))
+    is_first = not server.sessions.handles  # what was read for an earlier one may have changed
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
-        if not server.sessions.id:
+        if is_first or not server.sessions.id:
             server.sessions.prepare(mode, timeout)
     except BaseException:
         handle.close()

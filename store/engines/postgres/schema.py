@@ -179,8 +179,16 @@ def take_lock(conn: Any, location: Location) -> None:
 
 
 def exists(conn: Any, location: Location, table: str) -> bool:
-    """Whether there is one of our tables."""
-    return bool(conn.execute("SELECT to_regclass($1)", (location.table(table),)).fetchone()[0])
+    """Whether there is one of our tables.
+
+    By the catalog: `to_regclass` looks into a cache that a session renews when a transaction begins, so one that has
+    waited for the lock would not see what was made meanwhile.
+    """
+    found = conn.execute(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = $1 AND relname = $2",
+        (location.schema, location.prefix + table),
+    ).fetchone()
+    return found is not None
 
 
 def _has_schema(conn: Any, location: Location) -> bool:

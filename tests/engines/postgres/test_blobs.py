@@ -347,7 +347,7 @@ def test_row_whose_parts_were_removed_meanwhile_is_not_put(s: Store[Any], postgr
     make_old(postgres_url)
     with small_parts(postgres_url) as other:
         assert other.compact().orphans == 1
-    with pytest.raises(StorageError, match="removed before its row was written.*write it again"):
+    with pytest.raises(StorageError, match=r"removed before its row was written.*write it again"):
         s.opened.put(row)
     assert "it" not in s
 
