@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from store.engines.postgres.engine import PostgresEngine, open_postgres
 from store.engines.postgres.location import parse
 from store.engines.postgres.server import server_at
 from store.engines.registry import engines, is_in_transaction
-from store.errors import Corrupt, RecordError, StorageError, StoreError
+from store.errors import Corrupt, RecordError, StorageError, StoreError, StoreNotFound
 from store.rows import spilled
 from store.rows.row import Row
 from store.rows.spilled import Part
@@ -47,7 +48,7 @@ def restore(
     """The contract of `store.engines.registry.restorers`; the content changes in one commit."""
     if is_in_transaction():
         raise StoreError("nothing can be restored inside a transaction; leave the block first")
-    source: Engine = engines.load("sqlite")(backup, mode="r", timeout=timeout, durability="normal")
+    source = _opened(backup, timeout)
     try:
         found = _checked(source, check_of(source.id))
         target, was_there = _target(source, location, timeout)
@@ -58,6 +59,14 @@ def restore(
     finally:
         source.close()
     return found, was_there
+
+
+def _opened(backup: str, timeout: float) -> Engine:
+    try:
+        engine: Engine = engines.load("sqlite")(backup, mode="r", timeout=timeout, durability="normal")
+    except StoreNotFound as exc:
+        raise StoreNotFound(f"there is no backup at {backup}", errno=errno.ENOENT, path=backup) from exc
+    return engine
 
 
 def _checked(source: Engine, check: Check) -> Restored:
@@ -144,6 +153,7 @@ class _Report:
 
     def __init__(self, tell: Progress | None, total: int) -> None:
         self._tell, self._total, self._done = tell, total, 0
+        self.add(0)
 
     def add(self, size: int) -> None:
         self._done += size
