@@ -82,7 +82,7 @@ def open_postgres(
     if durability not in DURABILITIES:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(DURABILITIES)}")
     server = server_at(parse(location))
-    is_first = not server.sessions.handles  # what was read for an earlier one may have changed
+    is_first = not server.sessions.handles  # id and version may have changed since the last one was closed
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
         if is_first or not server.sessions.id:

@@ -2,7 +2,7 @@
 
 The header of a part lists the SHA-256 of its content up to the end of each chunk. The last of them is the checksum in
 the sealed list of parts, so one pass over the content gives all of them, and a damaged chunk is found when it comes.
-The list alone proves nothing: whoever gives a part out has read it to its end, where the sealed checksum is compared.
+The list alone proves nothing: a part is given out only once it is read to its end, and the sealed checksum compared.
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ def exists(conn: Any, location: Location, table: str) -> bool:
     """Whether there is one of our tables.
 
     By the catalog: `to_regclass` looks into a cache that a session renews when a transaction begins, so one that has
-    waited for the lock would not see what was made meanwhile.
+    waited for the lock would not see the tables that another one has made.
     """
     found = conn.execute(
         "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = $1 AND relname = $2",
