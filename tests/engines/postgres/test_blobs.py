@@ -13,7 +13,7 @@ from postgres_tables import chunk_count, execute, files, make_old, small_parts
 
 from store import Store
 from store.engines.postgres import parts as chunked
-from store.errors import Conflict, Corrupt, ReadOnly, StorageError, StoreClosed
+from store.errors import Conflict, Corrupt, ReadOnly, StorageError, StoreClosed, StoreError
 from store.rows.row import Row
 
 BIG, OTHER = b"big" * 1000, b"other" * 1000
@@ -411,3 +411,90 @@ def test_malformed_list_of_parts_is_deleted_with_its_row(s: Store[Any], postgres
     execute(postgres_url, "UPDATE {records} SET spill = %s", text)
     s.clear()
     assert len(s) == 0
+
+
+# -- outcomes, interrupts, many at once
+
+
+def test_commit_whose_answer_is_lost_keeps_the_parts(
+    s: Store[Any], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row may be committed, so only a part that no commit has claimed may be discarded."""
+    import psycopg
+
+    from store.engines.postgres.sessions import Connection
+
+    row = s.opened.pack("it", BIG, None)
+    execute_ = Connection.execute
+
+    def losing(self: Any, query: Any, *args: Any, **how: Any) -> Any:
+        done = execute_(self, query, *args, **how)
+        if query == "COMMIT":
+            raise psycopg.OperationalError("the connection was lost")
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "execute", losing)
+        try:
+            s.opened.put(row)
+        except StoreError:
+            pass
+    assert s["it"] == BIG and len(files(postgres_url)) == 1
+
+
+@pytest.mark.parametrize("when", ["write", "read"])
+def test_interrupt_in_the_middle(
+    s: Store[Any], postgres_url: str, small_chunks: None, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    content = os.urandom(9000)
+    s["it"] = content
+    pack, rows = chunked._copy, chunked.rows
+
+    def interrupted_copy(*args: Any) -> None:
+        pack(*args)
+        raise KeyboardInterrupt
+
+    def interrupted_rows(*args: Any) -> Iterator[Any]:
+        for row in rows(*args):
+            yield row
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            chunked, "_copy" if when == "write" else "rows", interrupted_copy if when == "write" else interrupted_rows
+        )
+        with pytest.raises(KeyboardInterrupt):
+            s["other"] = s["it"] if when == "read" else content
+    assert s["it"] == content and len(files(postgres_url)) == 1
+    s["other"] = OTHER
+    assert s["other"] == OTHER
+
+
+def test_many_threads_replace_and_read_one_record(postgres_url: str) -> None:
+    """Each read is one whole value of those that were written; no part is left in the end."""
+    values = [bytes([number]) * (20_000 + number) for number in range(4)]
+    problems: list[Any] = []
+
+    def work(number: int) -> None:
+        try:
+            with small_parts(postgres_url, timeout=60) as s:
+                for turn in range(8):
+                    if turn % 4 == number:
+                        s.pop("it", None)
+                    s["it"] = values[number]
+                    found = s.get("it", values[0])
+                    assert found in values
+        except BaseException as exc:
+            problems.append(exc)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(100)
+    assert problems == []
+    with small_parts(postgres_url) as s:
+        assert s["it"] in values and s.verify().ok
+        assert len(files(postgres_url)) == chunk_count(postgres_url) == 1
+        s.clear()
+    assert files(postgres_url) == []
