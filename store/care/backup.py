@@ -58,7 +58,7 @@ def restore(
     progress: Progress | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Restoration:
-    """Restores a backup into the store at `location`, or into a new store where there is none.
+    """Restores a backup, a file, into the store at `location`, a path or URL, or as a new store where there is none.
 
     All of the backup is checked before anything is changed. Programs that have the store open may continue: for them
     the content changes in one step; everything written since the backup is gone. `progress` is called as that of

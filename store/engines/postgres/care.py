@@ -16,7 +16,7 @@ from store.engines.postgres.reading import Reading
 from store.engines.postgres.snapshot import Snapshot
 from store.errors import StorageError, StoreError
 from store.rows.row import Row
-from store.system.file_status import reaching
+from store.system.file_status import writing
 
 if TYPE_CHECKING:
     from store.engines.capabilities import Copy
@@ -173,7 +173,7 @@ class PostgresCare:
         from store.engines.sqlite.care.of_rows import backup_of_snapshot  # only a backup needs that engine
 
         handle = self._handle
-        with reaching(path), Snapshot(handle) as snapshot:
+        with writing(path), Snapshot(handle) as snapshot:
             return backup_of_snapshot(handle.sessions.id, snapshot, path, check, progress, handle.timeout)
 
     def _refuse_inside(self, what: str) -> None:
