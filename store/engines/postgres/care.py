@@ -54,13 +54,16 @@ class PostgresCare:
             handle.one(self._statements.row_count, ())
         except StorageError as exc:
             return [str(exc)]
-        if quick or handle.one("SELECT to_regproc('bt_index_check')", ())[0] is None:
-            return []
-        try:
-            handle.one(self._statements.check_index, (self._statements.names,))
-        except StoreError as exc:
-            return [str(exc)]
-        return []
+        amcheck = None if quick else handle.one(self._statements.amcheck, ())
+        return [] if amcheck is None else list(self._index_damage(amcheck[0]))
+
+    def _index_damage(self, amcheck: str) -> Iterator[str]:
+        handle, check = self._handle, self._statements.check_index(amcheck)
+        for (index,) in handle.all(self._statements.indexes, (self._statements.names,)):
+            try:
+                handle.one(check, (index,))
+            except StorageError as exc:
+                yield str(exc)
 
     def unread_commits(self) -> int:
         return 0

@@ -30,13 +30,20 @@ class CareStatements:
         )
         self.only_index = tuple(f"SET LOCAL enable_{way} = off" for way in ("seqscan", "bitmapscan", "sort"))
         self.by_id = f"SELECT {COLUMNS} FROM {records} WHERE id = $1"
-        self.check_index = (
-            "SELECT count(bt_index_check(c.oid::regclass)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-            "WHERE i.indrelid = ANY($1::regclass[])"
+        # The schema of the extension, quoted; no row: it is not installed, or this user may not use it.
+        self.amcheck = (
+            "SELECT quote_ident(nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace "
+            "JOIN pg_proc p ON p.pronamespace = n.oid AND proname = 'bt_index_check' AND pronargs = 2 "
+            "WHERE extname = 'amcheck' AND has_function_privilege(p.oid, 'EXECUTE')"
         )
+        self.indexes = "SELECT indexrelid FROM pg_index WHERE indrelid = ANY($1::regclass[]) ORDER BY indexrelid"
         self.names = [location.table(name) for name in TABLES]
         self.can_vacuum = (
             "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY($1::regclass[])"
         )
         self.vacuum = [f"VACUUM {name}" for name in self.names]
         self.bytes = "SELECT sum(pg_total_relation_size(t))::bigint FROM unnest($1::regclass[]) t"
+
+    def check_index(self, amcheck: str) -> str:
+        """Compares an index with its table; `amcheck` is the quoted schema of the extension."""
+        return f"SELECT {amcheck}.bt_index_check($1::oid::regclass, true)"

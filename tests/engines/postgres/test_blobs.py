@@ -498,3 +498,27 @@ def test_many_threads_replace_and_read_one_record(postgres_url: str) -> None:
         assert len(files(postgres_url)) == chunk_count(postgres_url) == 1
         s.clear()
     assert files(postgres_url) == []
+
+
+def test_connection_that_is_lost_during_a_read_is_replaced(
+    s: Store[Any], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(20 * 1024 * 1024)  # more than the buffers between server and client hold
+    s["it"] = content
+    rows, starts = chunked.rows, []
+
+    def killed(conn: Any, *args: Any) -> Iterator[Any]:
+        starts.append(conn)
+        for row in rows(conn, *args):
+            yield row
+            if len(starts) == 1:
+                execute(postgres_url, "SELECT pg_terminate_backend(%s)", conn.info.backend_pid)
+
+    monkeypatch.setattr(chunked, "rows", killed)
+    assert s["it"] == content and len(starts) == 2
+
+
+def test_usage_counts_the_parts(s: Store[Any]) -> None:
+    before = s.stats().file_bytes
+    s["it"] = os.urandom(5_000_000)
+    assert s.stats().file_bytes > before + 5_000_000

@@ -106,6 +106,26 @@ def split(text: str) -> list[str]:
 
 
 @pytest.mark.damaged
+def test_index_that_lacks_rows_is_damage_where_the_server_can_compare_it(s: Store[Any], postgres_url: str) -> None:
+    """An index on a function that has changed since lacks its rows, as a damaged one does."""
+    execute(postgres_url, "CREATE EXTENSION amcheck SCHEMA public")
+    schema = s.opened.engine.handle.sessions.location.schema
+    function = f"CREATE OR REPLACE FUNCTION {schema}.f(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS "
+    try:
+        s.update({"a": 1, "b": 2})
+        execute(postgres_url, f"{function} $$ BEGIN RETURN $1; END $$")
+        execute(postgres_url, f"CREATE INDEX changed ON {{records}} ({schema}.f(name))")
+        assert s.verify().ok
+        execute(postgres_url, f"{function} $$ BEGIN RETURN $1 || 'x'; END $$")
+        assert s.verify(quick=True).ok
+        found = s.verify()
+    finally:
+        execute(postgres_url, "DROP EXTENSION amcheck")
+    assert len(found.damage) == 1 and "lacks matching index tuple" in found.damage[0] and not found.ok
+    assert (found.sealed, found.unfound) == (2, [])
+
+
+@pytest.mark.damaged
 def test_rows_that_the_index_of_names_does_not_lead_to(s: Store[Any], postgres_url: str) -> None:
     """A row that is in the table only: its entry in the index is that of a partial one."""
     s.update({"a": 1, "lost": 2})
