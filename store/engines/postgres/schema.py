@@ -174,8 +174,8 @@ def drop(conn: Any, location: Location) -> None:
 
 
 def take_lock(conn: Any, location: Location) -> None:
-    """Exclude all others that make, migrate or drop the tables, until the transaction ends."""
-    conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location, "schema"),))
+    """Exclude all others that make, migrate or drop tables of ours in the schema, until the transaction ends."""
+    conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location._replace(prefix=""), "schema"),))
 
 
 def exists(conn: Any, location: Location, table: str) -> bool:

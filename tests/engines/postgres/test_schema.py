@@ -47,12 +47,27 @@ with Store(url) as s:
 
 
 def test_eight_processes_that_create_at_once_have_one_id(postgres_url: str) -> None:
+    assert len(ids_of_processes([postgres_url] * 8)) == 1
+    with Store[int](postgres_url, mode="r") as s:
+        assert sorted(s.values()) == list(range(8))
+
+
+def test_stores_that_are_created_at_once_in_a_new_schema(postgres_url: str) -> None:
+    urls = [f"{postgres_url}&prefix=p{number}_" for number in range(4)]
+    assert len(ids_of_processes(urls)) == 4
+    for number, url in enumerate(urls):
+        with Store[int](url, mode="r") as s:
+            assert dict(s) == {f"n{number}": number}
+
+
+def ids_of_processes(urls: list[str]) -> set[str]:
+    """The ids of the stores that as many processes open at once, each of which writes one record."""
     crowd = [
         subprocess.Popen(
-            [sys.executable, "-c", OPENS, postgres_url, str(number)],
+            [sys.executable, "-c", OPENS, url, str(number)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )
-        for number in range(8)
+        for number, url in enumerate(urls)
     ]  # fmt: skip
     try:
         for process in crowd:
@@ -61,14 +76,11 @@ def test_eight_processes_that_create_at_once_have_one_id(postgres_url: str) -> N
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-        ids = {process.communicate(timeout=60)[0] for process in crowd}
+        return {process.communicate(timeout=60)[0] for process in crowd}
     finally:
         for process in crowd:
             process.kill()
             process.communicate()
-    assert len(ids) == 1
-    with Store[int](postgres_url, mode="r") as s:
-        assert sorted(s.values()) == list(range(8))
 
 
 def test_where_there_is_none(postgres_url: str) -> None:
