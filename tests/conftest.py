@@ -104,6 +104,20 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def kept(location: str) -> str:
+    """As `location`, of each engine whose stores outlive their last handle."""
+    if location == ":memory:":
+        pytest.skip("the engine keeps nothing when it is closed")
+    return location
+
+
+@pytest.fixture
+def another(kept: str, tmp_path: Path) -> str:
+    """Where a test keeps a second store of the same engine."""
+    return f"{kept}&prefix=another_" if "://" in kept else str(tmp_path / "another.db")
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock()
 

@@ -30,19 +30,21 @@ T = TypeVar("T")
 
 
 class Handle:
-    """Runs statements for one `Store` until it is closed."""
+    """Runs statements for one `Store` until it is closed; if `is_shared`, until no handle is open any more."""
 
-    def __init__(self, server: Server, *, read_only: bool, timeout: float) -> None:
+    def __init__(self, server: Server, *, read_only: bool, timeout: float, is_shared: bool = False) -> None:
         self.server = server
         self.sessions = server.sessions
         self.location = server.sessions.location.shown
         self.read_only = read_only
         self.timeout = timeout
-        server.sessions.handles.add(self)
+        self._is_shared = is_shared
+        if not is_shared:
+            server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
         """Raises: StoreClosed: it was closed. ReadOnly."""
-        if self not in self.sessions.handles:
+        if self not in self.sessions.handles and not (self._is_shared and self.sessions.handles):
             raise StoreClosed(f"the store on {self.location} was closed; open it again")
         if is_writing and self.read_only:
             raise ReadOnly(

@@ -7,6 +7,8 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
@@ -19,7 +21,7 @@ from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, transl
 from store.engines.postgres.location import Location
 from store.engines.postgres.lost import LostSessions
 from store.engines.postgres.pool import Pool
-from store.engines.postgres.schema import lock_key, prepare
+from store.engines.postgres.schema import exists, lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 from store.system.clock import steady_clock
@@ -44,26 +46,41 @@ class Sessions:
         self._keys: dict[str, int] = {}
         self.lost = LostSessions(self.statements, self.connect, location.shown)
 
-    def prepare(self, mode: str, timeout: float) -> None:
+    def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
         """Connect once, make the tables if the mode says so, and read the id; again if the connection is lost.
 
-        A server that refuses the connection is an error at once, unless the URL names several.
+        `store_id` is the id of a store that is made. Returns whether there was one. A server that refuses the
+        connection is an error at once, unless the URL names several.
         """
         deadline = steady_clock() + max(timeout, LEAST_SECONDS)
-        is_first = "," not in self.location.conninfo
+        is_patient = "," in self.location.conninfo
+        was_there = None
         while True:
-            conn = self.connect(deadline, is_patient=not is_first)
             try:
-                conn.patience = max(timeout, LEAST_SECONDS)
-                self.role = conn.info.user
-                self.id = prepare(conn, self.location, mode)
-                return
+                with self.apart(timeout, deadline=deadline, is_patient=is_patient) as conn:
+                    self.role = conn.info.user
+                    if was_there is None:
+                        was_there = exists(conn, self.location, "identity")
+                    self.id = prepare(conn, self.location, mode, store_id)
+                    return was_there
             except DRIVER_ERRORS as exc:
-                if not is_disconnected(exc, conn) or steady_clock() >= deadline:
+                if not is_disconnected(exc) or steady_clock() >= deadline:
                     raise translated(exc, self.location.shown, self.role) from exc
-                is_first = False
-            finally:
-                conn.close()
+                is_patient = True
+
+    @contextmanager
+    def apart(
+        self, timeout: float, *, deadline: float | None = None, is_patient: bool = False
+    ) -> Iterator[Connection]:
+        """A session that is not one of the pool; its statements wait for locks as long. See `connect`."""
+        patience = max(timeout, LEAST_SECONDS)
+        conn = self.connect(steady_clock() + patience if deadline is None else deadline, is_patient=is_patient)
+        try:
+            conn.patience = patience
+            conn.wait_for_locks(timeout)
+            yield conn
+        finally:
+            conn.close()
 
     # -- the pool
 
