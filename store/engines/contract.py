@@ -231,6 +231,9 @@ class Engine(Reads, Protocol):
     """Storage of large values; None: values of any size go into rows."""
     eviction: Eviction | None
     care: Care | None
+    keep_bytes: Callable[[int], None] | None
+    """Sets how many bytes of bodies the handle keeps, so that a server sends them again only if they changed; none
+    until it is called. None: the engine does not need it."""
 
     # -- figures
 

@@ -131,8 +131,8 @@ class Edit(Generic[V]):
             found = None  # it had expired before
         if found != (None if row is None else row.mark()):
             raise Conflict(
-                f"{label(name, ns.name)} was assigned or deleted inside its own edit, or by another writer; change "
-                "the value that edit gave, or run the edit again",
+                f"{label(name, ns.name)} was assigned or deleted inside its own edit; change the value that edit "
+                "gave instead",
                 name=name,
                 namespace=ns.name,
             )

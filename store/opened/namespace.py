@@ -69,6 +69,8 @@ class Namespace:
         self.writeback = Writeback() if options.writeback else None
         self._reads_whole = options.writeback  # and after a row that is not ours, which others like it may follow
         self.cache = ReadCache(engine.coherence, name, 0 if options.writeback else options.cache_bytes)
+        if engine.keep_bytes is not None:
+            engine.keep_bytes(self.cache.limit)
         self.closed = False
         if options.writeback:
             close_at_exit(self)

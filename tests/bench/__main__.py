@@ -22,6 +22,7 @@ ELSEWHERE = Path("build", "bench")
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite", help="postgres: see tests/bench/postgres")
     parser.add_argument("--quick", action="store_true", help="under three minutes, with less precision")
     parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=", ".join(MEASURES))
     parser.add_argument("--peers", type=_words, default=(), metavar="PEER,…", help="beginnings of their labels")
@@ -103,12 +104,29 @@ def bench(plan: Plan, measures: tuple[str, ...], output: Path, *, quick: bool = 
     _say([f"written to {output}"])
 
 
+def bench_postgres(options: argparse.Namespace) -> None:
+    """Measure the engine on PostgreSQL; only a full run writes the committed report."""
+    from .postgres import measures, program
+
+    plan = measures.QUICK if options.quick else measures.FULL
+    plan = plan._replace(
+        sizes=options.scale or plan.sizes, rounds=options.rounds or plan.rounds, peers=tuple(options.peers),
+        seconds=options.seconds or plan.seconds,
+    )  # fmt: skip
+    output = options.output or (COMMITTED if plan == measures.FULL else ELSEWHERE)
+    with own_key():
+        program.bench(plan, output, _say, quick=options.quick)
+
+
 def _say(lines: list[str]) -> None:
     print("\n".join(lines), end="\n\n", flush=True)
 
 
 def main() -> None:
     options = arguments()
+    if options.engine == "postgres":
+        bench_postgres(options)
+        return
     if options.notes:
         report_ = (options.output or COMMITTED) / "report.md"
         report_.write_text(notes.rewritten(report_.read_text("utf-8")), "utf-8")

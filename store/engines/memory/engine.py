@@ -37,7 +37,7 @@ class MemoryEngine:
 
     kind = "memory"
     location = LOCATION
-    coherence = blobs = eviction = None
+    coherence = blobs = eviction = keep_bytes = None
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:

@@ -167,7 +167,8 @@ class PostgresCare:
         is_owner = self._handle.one(statements.can_vacuum, (statements.names,))[0]
         for step, statement in enumerate(statements.vacuum, 1):
             if is_owner:
-                self._handle.write(lambda conn, place, statement=statement: conn.execute(statement))  # type: ignore[misc]
+                # By a cursor: `Connection.execute` makes a transaction behind a pooler, in which VACUUM is refused.
+                self._handle.write(lambda conn, place, statement=statement: conn.cursor().execute(statement))  # type: ignore[misc]
             tell(step)
 
     def _bytes(self) -> int:

@@ -1,21 +1,30 @@
-"""A session on the server, which does not wait for ever for an answer that does not come."""
+"""A session on the server, which does not wait for ever for an answer that does not come.
+
+One file because sending, waiting and setting up are overrides of one class of the driver.
+"""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator
+import select
+from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from enum import Enum
 from functools import partial
 from typing import Any
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from store.system.clock import steady_clock
 
 FIRST_LOOK_SECONDS = 5.0  # of a statement without an answer; then the server is asked for it over another connection
 LOOK_AGAIN_SECONDS = 0.5  # after the server could not be reached
+
+
+Statement = tuple[str, "Sequence[Any] | None"]
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"  # for a session whose defaults are unknown
 
 
 class Backend(Enum):
@@ -36,9 +45,15 @@ class Connection(psycopg.Connection[Any]):
     A statement may take as long as the server works on it. Where no answer comes, `look` asks the server over another
     connection whether it still does; if it cannot be reached for `patience` seconds, or knows nothing of the
     statement, this connection is closed and the statement raises `NoAnswer`.
+
+    Through a pooler (`is_pooled`) each transaction may have another session of the server. Nothing is then set for a
+    session or prepared in it: settings go with each transaction, and a single statement is one, in one round trip.
     """
 
-    lock_timeout = -1.0
+    lock_timeout = 60.0
+    is_pooled = False
+    level: str | None = None
+    """The `synchronous_commit` of the URL."""
     patience = math.inf
     deadline = math.inf
     """When a statement ends in `NoAnswer` without a question; for the connections that ask."""
@@ -51,6 +66,8 @@ class Connection(psycopg.Connection[Any]):
     process = 0
     unconfirmed: list[str]
     """Warnings that a commit stopped waiting for its standbys."""
+    _short: psycopg.Cursor[Any] | None = None
+    _poller: Any = None
 
     def __del__(self, *_: Any) -> None:
         """An interrupt may drop a connection that is in use; in a forked child it is the parent's."""
@@ -59,9 +76,17 @@ class Connection(psycopg.Connection[Any]):
 
     def together(self, *statements: tuple[str, tuple[Any, ...]]) -> list[Any]:
         """Run statements in one round trip; returns their cursors. The first error ends the rest."""
+        if self.is_pooled and statements[0][0].startswith("BEGIN"):
+            begin, *rest = statements
+            cursor, _, *cursors = self._together((begin, self._settings(), *rest))
+            return [cursor, *cursors]
+        return self._together(statements)
+
+    def _together(self, statements: Sequence[Statement], **how: Any) -> list[Any]:
         try:
             with self.pipeline():
-                return [self.execute(text, values) for text, values in statements]
+                cursors = [super(Connection, self).execute(text, values) for text, values in statements[:-1]]
+                return [*cursors, super().execute(*statements[-1], **how)]
         except psycopg.Error as exc:
             interrupt = _interrupt_before(exc)
             if interrupt is None:
@@ -72,32 +97,86 @@ class Connection(psycopg.Connection[Any]):
     def wait_for_locks(self, seconds: float) -> None:
         """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
         if seconds != self.lock_timeout:
-            self.execute("SELECT set_config('lock_timeout', $1, false)", (f"{max(1, round(seconds * 1000))}ms",))
+            if not self.is_pooled:
+                self.execute("SELECT set_config('lock_timeout', $1, false)", (_milliseconds(seconds),))
             self.lock_timeout = seconds
 
-    def set_up(self, level: str | None, *, is_full: bool) -> None:
+    def execute(
+        self, query: Any, params: Any = None, *, prepare: bool | None = None, binary: bool = False
+    ) -> psycopg.Cursor[Any]:
+        if self.is_pooled and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            return self._execute_alone((query, params), binary=binary)
+        return super().execute(query, params, prepare=prepare, binary=binary)
+
+    def rows(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """All rows of a short answer, by a cursor that is used again: to make one takes a tenth of a short read."""
+        if self.is_pooled:
+            return self.execute(statement, values, binary=True).fetchall()
+        cursor, self._short = self._short or self.cursor(binary=True), None
+        rows = cursor.execute(statement, values).fetchall()
+        if len(rows) <= 1:  # it keeps the answer until the next one
+            self._short = cursor
+        return rows
+
+    def forget_answer(self) -> None:
+        """Free the memory of a large answer now."""
+        self._short = None
+
+    def has_news(self) -> bool:
+        """Whether something lies in the socket of an idle connection: the server said goodbye."""
+        if self.closed:
+            return True
+        if self._poller is None:
+            self._poller = select.poll()
+            self._poller.register(self.fileno(), select.POLLIN)
+        return bool(self._poller.poll(0))
+
+    def _execute_alone(self, statement: Statement, **how: Any) -> psycopg.Cursor[Any]:
+        """Execute a statement in a transaction of its own, with its settings."""
+        try:
+            with self.pipeline():
+                super().execute(BEGIN)
+                super().execute(*self._settings())
+                cursor = super().execute(*statement, **how)
+                super().execute("COMMIT")
+            return cursor
+        except BaseException:
+            if self.pgconn.transaction_status in (TransactionStatus.INERROR, TransactionStatus.INTRANS):
+                super().execute("ROLLBACK")
+            raise
+
+    def _settings(self) -> Statement:
+        """The statement that sets up a transaction, whatever session it has."""
+        return _SETTINGS, (self.level, self.is_full, _milliseconds(self.lock_timeout))
+
+    def set_up(self, level: str | None, *, is_full: bool, is_pooled: bool) -> None:
         """Set what the session needs, whatever the defaults of the server, the database and the role are.
 
         The search path is first, by a statement that calls no function: before it, any name may be somebody else's.
         The server looks after a client that vanished within half a minute; its own default is two hours, in which it
         keeps the locks.
         """
+        self.level, self.is_full, self.is_pooled, self.unconfirmed = level, is_full, is_pooled, []
+        self.add_notice_handler(partial(_note, self.unconfirmed))
+        if is_pooled:
+            self.prepare_threshold = None  # no statement is prepared by a name that another session does not know
+            return
         *_, cursor = self.together(
             ("SET search_path = pg_catalog", ()),
             ("SET default_transaction_isolation = 'read committed'", ()),
             (_COMMIT_LEVEL, (level, is_full)),
+            ("SELECT set_config('lock_timeout', $1, false)", (_milliseconds(self.lock_timeout),)),
             (_KEEPALIVE, ()),
             (_BACKEND, ()),
         )
-        self.is_full, self.unconfirmed = is_full, []
-        self.add_notice_handler(partial(_note, self.unconfirmed))
         pid, started = cursor.fetchone()
         if pid == self.info.backend_pid and started is not None:
             self.backend = (pid, started)
 
     def commit_fully(self) -> None:
         """From now on a commit waits at least for the disks of the synchronous standbys, if there are any."""
-        self.execute(_COMMIT_LEVEL, (None, True))
+        if not self.is_pooled:
+            self.execute(_COMMIT_LEVEL, (None, True))
         self.is_full = True
 
     def take_unconfirmed(self) -> str | None:
@@ -170,12 +249,19 @@ _COMMIT_LEVEL = (
     "THEN 'on' WHEN level = 'off' THEN 'local' ELSE level END, false) "
     "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
 )
+_SETTINGS = _COMMIT_LEVEL.replace(
+    "false) FROM", "true), set_config('search_path', 'pg_catalog', true), set_config('lock_timeout', $3, true) FROM"
+)
 _KEEPALIVE = (
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '3', false)"
 )
 _BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{max(1, round(seconds * 1000))}ms"  # 0 would be for ever
 
 
 def _interrupt_before(error: BaseException) -> BaseException | None:

@@ -39,7 +39,7 @@ class PostgresEngine:
         self.totals, self.usage = reading.totals, reading.usage
         self.put, self.apply, self.load = claiming.put, claiming.apply, claiming.load
         self.clear, self.add_sealer = writing.clear, writing.add_sealer
-        self.close = handle.close
+        self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
 
     def share(self) -> PostgresEngine:
         """Another handle on the same database."""
@@ -92,7 +92,7 @@ def open_postgres(
         if durability == "full":
             server.sessions.is_full = True  # for all handles of this process, as with a file
         if is_first or not server.sessions.id:
-            server.sessions.prepare(mode, timeout)
+            server.prepare(mode, timeout)
     except BaseException:
         handle.close()
         raise

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from store.engines.capabilities import WHOLE, Scope
+from store.engines.postgres.bodies import Bodies
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import (
     DRIVER_ERRORS,
@@ -38,13 +39,15 @@ class Handle:
         self.location = server.sessions.location.shown
         self.read_only = read_only
         self.timeout = timeout
+        self.bodies = Bodies()
+        self._is_closed = False
         self._is_shared = is_shared
         if not is_shared:
             server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
         """Raises: StoreClosed: it was closed. ReadOnly."""
-        if self not in self.sessions.handles and not (self._is_shared and self.sessions.handles):
+        if self._is_closed or (self._is_shared and not self.sessions.handles):
             raise StoreClosed(f"the store on {self.location} was closed; open it again")
         if is_writing and self.read_only:
             raise ReadOnly(
@@ -83,7 +86,7 @@ class Handle:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None))
+            return self._alone(work)
         except DRIVER_ERRORS as exc:
             raise place.failure(exc) from exc
         finally:
@@ -130,7 +133,7 @@ class Handle:
                 assert place.conn is not None
                 place.has_written = True
                 return work(place.conn, place)
-            return alone() if alone is not None else self._alone(lambda conn: work(conn, None))
+            return alone() if alone is not None else self._alone(work)
         except DRIVER_ERRORS as exc:
             raise place.failure(exc) from exc
         finally:
@@ -138,13 +141,13 @@ class Handle:
             if place.deferred:
                 place.run_deferred()
 
-    def _alone(self, work: Callable[[Connection], T]) -> T:
+    def _alone(self, work: Callable[[Connection, ThreadPlace | None], T]) -> T:
         """The result of `work` on a connection of its own; on another one until the timeout, if it is lost."""
         sessions, deadline = self.sessions, math.inf
         while True:
-            conn = sessions.take(self.timeout)
+            conn = sessions.take(self.timeout, check=False)  # if it was ended while idle, the next one is asked
             try:
-                return work(conn)
+                return work(conn, None)
             except DRIVER_ERRORS as exc:
                 if deadline == math.inf:
                     deadline = self._deadline()
@@ -201,5 +204,7 @@ class Handle:
 
     def close(self) -> None:
         """Release the server; a second call does nothing."""
+        self._is_closed = True
         self.sessions.handles.discard(self)
+        self.bodies.keep_bytes(0)
         self.sessions.close_unused()

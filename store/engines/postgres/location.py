@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 SCHEME = "postgresql"
 SCHEMA = "store"
-OWN = ("schema", "prefix", "pool_size", "synchronous_commit")
+OWN = ("schema", "prefix", "pool_size", "synchronous_commit", "pooler")
 COMMITS = ("local", "remote_write", "on", "remote_apply")
 POOL_SIZE = 16  # connections of a process to one database
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
@@ -23,6 +23,8 @@ class Location(NamedTuple):
     pool_size: int
     synchronous_commit: str | None
     shown: str
+    pooler: bool | None
+    """Whether a pooler such as pgbouncer, in transaction mode, is between; None: it is found out."""
 
     def table(self, name: str) -> str:
         """The quoted name of one of our tables, with its schema."""
@@ -50,7 +52,9 @@ def parse(url: str) -> Location:
     if commit is not None and commit not in COMMITS:
         raise ValueError(f"synchronous_commit={commit!r} in the URL: one of {', '.join(COMMITS)}")
     conninfo = urlunsplit(split._replace(query=urlencode(rest)))
-    return Location(conninfo, schema, prefix, _pool_size(given.get("pool_size")), commit, shown(url))
+    return Location(
+        conninfo, schema, prefix, _pool_size(given.get("pool_size")), commit, shown(url), _pooler(given.get("pooler"))
+    )
 
 
 def shown(url: str) -> str:
@@ -72,3 +76,9 @@ def _pool_size(given: str | None) -> int:
     if not given.isdecimal() or not 1 <= int(given) <= 10_000:
         raise ValueError(f"pool_size={given!r} in the URL is not a number of connections from 1 up")
     return int(given)
+
+
+def _pooler(given: str | None) -> bool | None:
+    if given not in (None, "transaction", "none"):
+        raise ValueError(f"pooler={given!r} in the URL: transaction or none; left out, it is found out")
+    return None if given is None else given == "transaction"

@@ -23,7 +23,7 @@ from store.engines.postgres.seen import Mark, Seen
 from store.engines.postgres.sessions import LEAST_SECONDS, Sessions
 from store.engines.postgres.transaction_locks import Taken, TransactionLocks
 from store.engines.transaction import HeldTransaction
-from store.errors import Conflict, StoreClosed, StoreError
+from store.errors import Conflict, StoreClosed, StoreError, label
 from store.system.clock import steady_clock
 from store.system.locking import Hold
 
@@ -193,7 +193,11 @@ class ThreadPlace:
         self._run(f"RELEASE SAVEPOINT {savepoint.name}")
 
     def roll_back_to(self, savepoint: Savepoint) -> None:
-        self._run(f"ROLLBACK TO SAVEPOINT {savepoint.name}")
+        assert self.conn is not None
+        try:
+            self.conn.execute(f"ROLLBACK TO SAVEPOINT {savepoint.name}")
+        except DRIVER_ERRORS:  # an interrupt left a statement unfinished: the enclosing transaction is lost too
+            self.conn.close()
         self.seen.go_back(savepoint.seen)
         if self._locks is not None:
             self._locks.taken = savepoint.taken
@@ -251,6 +255,13 @@ class ThreadPlace:
     def _restartable(self, error: E) -> E:
         self._to_restart = ref(error)
         return error
+
+    def overtaken_by_write_of(self, key: tuple[str, str]) -> Conflict:
+        """The error where a record is not as the transaction read it."""
+        namespace, name = key
+        return self.overtaken(
+            f"{label(name, namespace)} was written by another writer", name=name, namespace=namespace
+        )
 
     def must_restart(self, error: BaseException) -> bool:
         """Whether that error ended a transaction of this place, which has left it."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage
+from store.engines.postgres.bodies import LEAST_BYTES
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
@@ -35,6 +36,7 @@ _MAKE: dict[Fields, Callable[[Any], Any]] = {
 _ID_AT = {_ROW: 0, _SEALED: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 _NAME_AT = {_ROW: 2, _SEALED: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
 _EXPIRES_AT = {_ROW: 14, _SEALED: 5, Fields.HEADER: 11, Fields.MARK: 4, _LISTED: 1}
+_BODY_AT, _SEAL_AT = Sealed._fields.index("body"), Sealed._fields.index("seal")
 
 
 class Reading:
@@ -43,14 +45,49 @@ class Reading:
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._statements = handle.sessions.statements
+        self._bodies = handle.bodies
+        self._find_one = self._statements.find[_SEALED]
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
         if not names:
             self._handle.check_open()
             return {}
+        if fields is _SEALED and len(names) == 1 and self._bodies.limit:
+            return self._get_if_changed(namespace, names[0])
         rows = self._handle.read(lambda conn, place: self._find(conn, place, namespace, names, fields))
         column = _NAME_AT[fields]
         return {row[column]: _MAKE[fields](row) for row in rows}
+
+    def _get_if_changed(self, namespace: str, name: str) -> dict[str, Any]:
+        """A single row, without sending a body that was read before and has not changed."""
+        bodies = self._bodies
+        kept, find = bodies.get(namespace, name), self._find_one
+
+        def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
+            if place is not None:
+                return self._find(conn, place, namespace, (name,), _SEALED)
+            if kept is not None:
+                return conn.rows(self._statements.find_changed, (namespace, name, kept.seal))
+            rows = conn.rows(find, (namespace, name))
+            if rows and len(rows[0][_BODY_AT] or b"") >= LEAST_BYTES:
+                conn.forget_answer()
+            return rows
+
+        try:
+            rows = self._handle.read(work)
+        except BaseException:
+            bodies.forget(namespace, name)
+            raise
+        if not rows:
+            bodies.forget(namespace, name)
+            return {}
+        row = rows[0]
+        body = row[_BODY_AT]
+        if body is None and kept is not None:
+            row = (*row[:_BODY_AT], kept.body, *row[_BODY_AT + 1 :])
+        elif body is not None and (len(body) >= LEAST_BYTES or kept is not None):
+            bodies.keep(namespace, name, row[_SEAL_AT], body)
+        return {row[2]: tuple.__new__(Sealed, row)}
 
     def _find(
         self, conn: Connection, place: ThreadPlace | None, namespace: str, names: Sequence[str], fields: Fields
@@ -62,7 +99,7 @@ class Reading:
                 return self._find_locked(conn, place, namespace, names, fields)
         is_one = len(names) == 1
         found = (statements.find if is_one else statements.find_all)[fields]
-        return conn.execute(found, (namespace, names[0] if is_one else list(names)), binary=True).fetchall()
+        return conn.rows(found, (namespace, names[0] if is_one else list(names)))
 
     def _find_locked(
         self, conn: Connection, place: ThreadPlace, namespace: str, names: Sequence[str], fields: Fields
@@ -75,8 +112,11 @@ class Reading:
             for *row, id_, revision in conn.execute(
                 statements.find_locked[fields], (namespace, wanted), binary=True
             ).fetchall():
+                key = namespace, row[column]
+                if place.seen.was_absent(key):
+                    raise place.overtaken_by_write_of(key)
                 found.append(row)
-                place.seen.found((namespace, row[column]), (id_, revision))
+                place.seen.found(key, (id_, revision))
             there = {row[column] for row in found}
             missing = [name for name in wanted if name not in there]
             if not missing:
@@ -172,7 +212,7 @@ class Reading:
         def work(conn: Connection, place: ThreadPlace | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            return conn.execute(statement, values, binary=True).fetchall()
+            return conn.rows(statement, values)
 
         return self._handle.read(work)
 
@@ -180,7 +220,8 @@ class Reading:
 def _page(rows: list[Any], limit: int, fields: Fields, cursor: Callable[[Any], Cursor]) -> Page:
     make = _MAKE[fields]
     width = len(_COLUMNS_OF[fields])
-    items = [make(row if len(row) == width else row[:width]) for row in rows]
+    is_wide = bool(rows) and len(rows[0]) != width  # with columns for the cursor
+    items = [make(row[:width]) for row in rows] if is_wide else list(map(make, rows))
     return Page(items, cursor(rows[-1]) if rows and len(rows) >= limit else None)
 
 

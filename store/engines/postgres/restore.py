@@ -97,7 +97,7 @@ def _parts(source: Engine, row: Row) -> list[Part]:
 def _target(source: Engine, location: str, timeout: float) -> tuple[PostgresEngine, bool]:
     """The store to write to, made with the id of the backup where there is none; and whether it was there."""
     place = parse(location)
-    was_there = server_at(place).sessions.prepare("c", timeout, source.id)
+    was_there = server_at(place).prepare("c", timeout, source.id)
     target = open_postgres(location, mode="w", timeout=timeout, durability="full")
     if target.id != source.id:
         target.close()

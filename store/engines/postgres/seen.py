@@ -31,6 +31,7 @@ class Mark(NamedTuple):
 
     locked: frozenset[Key]
     written: frozenset[Key]
+    absent: frozenset[Key]
 
 
 class Seen:
@@ -38,6 +39,7 @@ class Seen:
 
     def __init__(self) -> None:
         self._absent: set[Key] = set()
+        self._undone: set[Key] = set()  # of those: they were read in a savepoint that was rolled back
         self._versions: dict[Key, Version] = {}
         self._locked: set[Key] = set()
         self._written: set[Key] = set()
@@ -45,13 +47,16 @@ class Seen:
     def found(self, key: Key, version: Version) -> None:
         """A record was read, and its row is locked."""
         self._absent.discard(key)
+        self._undone.discard(key)
         self._locked.add(key)
         if key not in self._written:
             self._versions[key] = version
 
     def missed(self, keys: Iterable[Key]) -> None:
         """There were no such records."""
-        self._absent |= {key for key in keys if key not in self._written}
+        new = {key for key in keys if key not in self._written}
+        self._absent |= new
+        self._undone -= new
 
     def wrote(self, key: Key) -> None:
         """The transaction wrote or deleted a record, which nobody else can change now."""
@@ -63,9 +68,14 @@ class Seen:
             return Sight.SAFE
         return Sight.ABSENT if key in self._absent else self._versions.get(key, Sight.SAFE)
 
+    def was_absent(self, key: Key) -> bool:
+        """Whether it was not there, so that another writer came first if it is there now."""
+        return key in self._absent and key not in self._undone and key not in self._written
+
     def mark(self) -> Mark:
-        return Mark(frozenset(self._locked), frozenset(self._written))
+        return Mark(frozenset(self._locked), frozenset(self._written), frozenset(self._absent))
 
     def go_back(self, mark: Mark) -> None:
         """The locks and writes since then are undone; the reads stay."""
         self._locked, self._written = set(mark.locked), set(mark.written)
+        self._undone |= self._absent - mark.absent

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from psycopg.pq import TransactionStatus
 
+from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
@@ -59,9 +60,7 @@ class Server:
         try:
             conn = own if own is not None and is_own else self.sessions.take(seconds)
             try:
-                before = time.time()
-                row = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-                after = time.time()
+                self._ask(conn)
             finally:
                 if not is_own:
                     self.sessions.put_back(conn)
@@ -69,8 +68,15 @@ class Server:
             if self._offset_at < 0:
                 raise exc if isinstance(exc, StoreError) else translated(exc, self.sessions.location.shown) from exc
             self._offset_at = steady_clock()
-            return
-        assert row is not None
+
+    def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
+        """See `Sessions.prepare`; it measures the clock too."""
+        return self.sessions.prepare(mode, timeout, self._ask, store_id)
+
+    def _ask(self, conn: Connection) -> None:
+        before = time.time()
+        (row,) = conn.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()
+        after = time.time()
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()
 
@@ -78,6 +84,8 @@ class Server:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._local = threading.local()
         self._of_greenlets = WeakKeyDictionary()
+        for handle in list(self.sessions.handles):
+            handle.bodies.renew()
         self.sessions.renew()
 
 

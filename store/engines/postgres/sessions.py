@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -40,14 +39,18 @@ class Sessions:
         self.role = ""
         """The role that the sessions have, once one was made."""
         self.is_full = False
+        self.is_pooled = bool(location.pooler)
+        """Whether a pooler gives each transaction another session of the server; known once it is prepared."""
         self.handles: WeakSet[Any] = WeakSet()
         self._pool: Pool[Connection] | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
         self.lost = LostSessions(self.statements, self.connect, location.shown)
 
-    def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
-        """Connect once, make the tables if the mode says so, and read the id; again if the connection is lost.
+    def prepare(
+        self, mode: str, timeout: float, also: Callable[[Connection], None], store_id: bytes | None = None
+    ) -> bool:
+        """Connect once, make the tables if the mode says so, read the id and call `also`; again if it is lost.
 
         `store_id` is the id of a store that is made. Returns whether there was one. A server that refuses the
         connection is an error at once, unless the URL names several.
@@ -62,6 +65,7 @@ class Sessions:
                     if was_there is None:
                         was_there = exists(conn, self.location, "identity")
                     self.id = prepare(conn, self.location, mode, store_id)
+                    also(conn)
                     return was_there
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc) or steady_clock() >= deadline:
@@ -84,21 +88,24 @@ class Sessions:
 
     # -- the pool
 
-    def take(self, timeout: float) -> Connection:
+    def take(self, timeout: float, *, check: bool = True) -> Connection:
         """A connection that nobody else uses, until `put_back`; its statements wait for locks as long.
+
+        `check` that the server has not ended it while it was idle.
 
         Raises:
             StorageError: the server cannot be reached. LockTimeout: all are in use. Nothing was sent.
         """
         deadline = steady_clock() + max(timeout, LEAST_SECONDS)
         while True:
-            conn = self.pool().take(deadline)
-            if not _has_news(conn):
+            conn = (self._pool or self.pool()).take(deadline)
+            if not check or not conn.has_news():
                 try:
                     conn.patience = max(timeout, LEAST_SECONDS)
                     if self.lost.unsettled:
                         self.lost.settle(conn)
-                    conn.wait_for_locks(timeout)
+                    if timeout != conn.lock_timeout:
+                        conn.wait_for_locks(timeout)
                     if self.is_full and not conn.is_full:
                         conn.commit_fully()
                     return conn
@@ -115,7 +122,7 @@ class Sessions:
 
     def put_back(self, conn: Connection) -> None:
         """Return it to the pool; one that is still inside a statement or a transaction is closed."""
-        if conn.info.transaction_status is not TransactionStatus.IDLE:
+        if conn.pgconn.transaction_status != IDLE:
             conn.close()
         if conn.was_stalled:
             self.lost.add(conn)
@@ -166,7 +173,11 @@ class Sessions:
             try:
                 conn = self._connect(deadline)
                 conn.deadline = max(deadline, steady_clock() + 1.0)
-                conn.set_up(self.location.synchronous_commit, is_full=self.is_full)
+                if self.location.pooler is None:
+                    # A pooler makes up the number of the process that it tells at the start.
+                    (found,) = conn.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchall()
+                    self.is_pooled = found[0] != conn.pgconn.backend_pid
+                conn.set_up(self.location.synchronous_commit, is_full=self.is_full, is_pooled=self.is_pooled)
                 self.lost.settle(conn)
                 conn.deadline = math.inf
                 return conn
@@ -216,12 +227,4 @@ _KEEPALIVE: dict[str, Any] = {  # of the client's socket; the URL may say otherw
     "tcp_user_timeout": 30_000,
 }
 _abandoned: list[Any] = []
-
-
-def _has_news(conn: Connection) -> bool:
-    """Whether something lies in the socket of an idle connection: the server said goodbye."""
-    if conn.closed:
-        return True
-    poll = select.poll()
-    poll.register(conn.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
+IDLE = TransactionStatus.IDLE

@@ -31,7 +31,7 @@ class Snapshot:
         handle = self._handle
         try:
             self._conn = handle.sessions.take(handle.timeout)
-            self._conn.execute(CareStatements(self._location).begin_snapshot)
+            self._conn.together((CareStatements(self._location).begin_snapshot, ()))
         except DRIVER_ERRORS as exc:
             self._give_back()
             raise translated(exc, handle.location) from exc

@@ -56,6 +56,10 @@ class Statements:
             fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2"
             for fields, what in _PARTS.items()
         }
+        # The body only if the seal is not that of a body which the caller has kept.
+        self.find_changed = self.find[Fields.SEALED].replace(
+            ", body,", ", CASE WHEN seal = $3 THEN NULL ELSE body END,"
+        )
         self.find_all = {
             fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = ANY($2::text[])"
             for fields, what in _PARTS.items()

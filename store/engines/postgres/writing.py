@@ -17,7 +17,7 @@ from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.seen import Sight
 from store.engines.registry import supported
-from store.errors import Conflict, StorageError, label
+from store.errors import Conflict, StorageError
 from store.rows.row import Header, Row, has_expired, stamp_of
 from store.system.clock import steady_clock
 
@@ -125,10 +125,10 @@ class Writing:
                 if self._before_write(conn, place, key) is Sight.ABSENT:
                     statement = self._statements.put_new
                 place.seen.wrote(key)
-            done = conn.execute(statement, (lock, token, *values), binary=True).fetchone()
-            if done is None and place is not None:
-                raise _overtaken(place, key)
-            return done
+            done = conn.rows(statement, (lock, token, *values))
+            if not done and place is not None:
+                raise place.overtaken_by_write_of(key)
+            return done[0]
 
         return stamp_of(*self._handle.change(work, [row.namespace], lambda noted: (noted[0][2], row.seal)))
 
@@ -144,7 +144,7 @@ class Writing:
         values = (key[0], [key[1]])
         row = conn.execute(self._statements.find_locked[Fields.LISTED], values, binary=True).fetchone()
         if row is None or tuple(row[-2:]) != sight:
-            raise _overtaken(place, key)
+            raise place.overtaken_by_write_of(key)
         return Sight.SAFE
 
     def _put_all(self, rows: Sequence[Row], stamps: bool) -> Applied:
@@ -234,7 +234,7 @@ class Writing:
         def work(conn: Connection, place: ThreadPlace | None, token: UUID | None) -> list[Any]:
             if place is not None and namespace is not None:
                 place.take_namespace(namespace)
-            return conn.execute(statement, (lock, token, *rest), binary=True).fetchall()
+            return conn.rows(statement, (lock, token, *rest))
 
         return self._handle.change(work, list(namespaces), recovered)
 
@@ -275,8 +275,3 @@ def _check(state: Header | None, expected: Expected, key: tuple[str, str]) -> No
 
 def _unexpired(state: Header | None, now: float) -> Header | None:
     return None if state is None or has_expired(state, now) else state
-
-
-def _overtaken(place: ThreadPlace, key: tuple[str, str]) -> Conflict:
-    namespace, name = key
-    return place.overtaken(f"{label(name, namespace)} was written by another writer", name=name, namespace=namespace)

@@ -26,7 +26,7 @@ class SqliteEngine:
     """One `Store`'s handle on a file. Safe across threads and processes; survives a fork outside of transactions."""
 
     kind = "sqlite"
-    eviction = None
+    eviction = keep_bytes = None
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:

@@ -63,6 +63,20 @@ class TestOvertakenByAPut:
 
         assert s.transact(work) == 1 and s["a"] == {"n": 1}
 
+    def test_modify_around_an_edit(self, s, put):
+        seen = []
+
+        def change(value: int) -> int:
+            with s.edit("a", {"n": 0}) as inner:
+                if not seen:
+                    put("a", {"n": 10})
+                seen.append(inner["n"])
+                inner["n"] += 1
+            return value + 1
+
+        assert s.modify("count", change, 0) == 1
+        assert s["a"] == {"n": 11} and seen == [0, 10]
+
     @pytest.mark.parametrize("operation", [
         lambda s: s.incr("a"), lambda s: s.add("a", 1), lambda s: s.setdefault("a", 1), lambda s: s.put("a", 1),
     ], ids=["incr", "add", "setdefault", "put"])  # fmt: skip

@@ -53,8 +53,8 @@ class TestWholeNamespace:
         assert waiting.result() == 2
 
     def test_transaction_beside_edits_that_overlap_at_all_times(self, postgres_url, beside):
-        """In the second half of its time it stays in the queue, and those that begin then come after it."""
-        with Store[Any](postgres_url, timeout=60) as s, Store[Any](postgres_url, timeout=2) as short:
+        """Those that begin while it is in the server's queue come after it."""
+        with Store[Any](postgres_url, timeout=60) as s, s.within("") as other:
             done = threading.Event()
             begun = [threading.Semaphore(0), threading.Semaphore(0)]
 
@@ -64,13 +64,13 @@ class TestWholeNamespace:
                     with s.edit(f"open{number}", {}):
                         begun[1 - number].release()  # the other one begins before this one ends
                         if not done.is_set():
-                            begun[number].acquire(timeout=5)
+                            begun[number].acquire(timeout=0.05)  # it cannot, behind the transaction
                 begun[1 - number].release()
 
             editors = [beside(lambda number=number: edit(number)) for number in range(2)]
             begun[0].release()
             try:
-                assert short.transact(lambda store: store.add("turn", 1))
+                assert other.transact(lambda store: store.add("turn", 1))
             finally:
                 done.set()
                 for semaphore in begun:

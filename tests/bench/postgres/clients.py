@@ -1,0 +1,107 @@
+"""Many clients at once, each a process with a connection of its own: operations a second of all of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from time import perf_counter
+from typing import Any
+
+from ..session import name, pairs, session
+from .measures import Plan, present
+from .peers import Kind
+
+RECORDS = 1000
+OPERATIONS = ("get", "set")
+START_SECONDS = 120.0
+
+
+class Team:
+    """So many processes that each have a peer open."""
+
+    def __init__(self, kind: Kind, url: str, clients: int) -> None:
+        self._pipes: list[Connection] = []
+        self._processes = []
+        context = multiprocessing.get_context("fork")  # imports are done; nothing is open in this process
+        for number in range(clients):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(kind, url, number, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        for pipe in self._pipes:
+            _answer(pipe)
+
+    def run(self, operation: str, seconds: float) -> float:
+        """Operations a second of all of them together."""
+        for pipe in self._pipes:
+            pipe.send((operation, seconds))
+        return sum(count / took for count, took in map(_answer, self._pipes))
+
+    def stop(self) -> None:
+        for pipe in self._pipes:
+            pipe.send(None)
+        for process in self._processes:
+            process.join(START_SECONDS)
+
+
+def _answer(pipe: Connection) -> Any:
+    if not pipe.poll(START_SECONDS):
+        raise TimeoutError("a client of the benchmark does not answer")
+    return pipe.recv()
+
+
+def _work(kind: Kind, url: str, number: int, pipe: Connection) -> None:
+    peer = kind.open(url)
+    names = [name((step * 7919 + number * 31) % RECORDS) for step in range(RECORDS)]
+    values = [session(step) for step in range(RECORDS)]
+    peer.get(names[0])
+    peer.set(names[0], values[0])
+    pipe.send("ready")
+    while (order := pipe.recv()) is not None:
+        operation, seconds = order
+        start, count = perf_counter(), 0
+        while (took := perf_counter() - start) < seconds:
+            for step in range(count, count + 10):
+                if operation == "get":
+                    peer.get(names[step % RECORDS])
+                else:
+                    peer.set(names[step % RECORDS], values[step % RECORDS])
+            count += 10
+        pipe.send((count, took))
+    peer.close()
+
+
+def measure(url: str, clients: int, plan: Plan) -> dict[str, dict[str, list[float]]]:
+    """Operation → label → operations a second, one figure a round; the peers take turns."""
+    found: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
+    teams = {kind.label: Team(kind, url, clients) for kind in present(plan)}
+    try:
+        for operation in OPERATIONS:
+            for label in _in_turn(teams, plan.client_rounds):
+                found[operation].setdefault(label, []).append(teams[label].run(operation, plan.client_seconds))
+    finally:
+        for team in teams.values():
+            team.stop()
+    return found
+
+
+def _in_turn(teams: dict[str, Team], rounds: int) -> Iterator[str]:
+    for number in range(rounds):
+        yield from list(teams)[:: 1 if number % 2 == 0 else -1]
+
+
+def fill(url: str, plan: Plan) -> None:
+    """The records that all clients read and write; in a process of its own, so that nothing is open in this one."""
+    process = multiprocessing.get_context("fork").Process(target=_fill, args=(url, plan))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise RuntimeError("the tables could not be filled")
+
+
+def _fill(url: str, plan: Plan) -> None:
+    for kind in present(plan):
+        kind.fill(url, pairs(RECORDS))
