@@ -39,6 +39,10 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     modified = CASE WHEN {_GONE} THEN excluded.modified ELSE greatest(r.created, excluded.modified) END,
     expires = excluded.expires
 """
+# A record that is loaded replaces all of an existing one but its place.
+_LOAD_OVER = "ON CONFLICT (namespace, name) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _NEW.split(", ")[2:]
+)
 _ALIVE = "(expires IS NULL OR expires > {})"
 
 
@@ -159,7 +163,7 @@ class Statements:
         )
         self.load = (
             f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
-            f"RETURNING namespace, name), {noted} SELECT count(*) FROM done"
+            f"{_LOAD_OVER} RETURNING namespace, name), {noted} SELECT count(*) FROM done"
         )
         delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
         self.delete = (
