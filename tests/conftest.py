@@ -18,6 +18,7 @@ import pytest
 from children import crowd as crowd
 from children import declared as declared
 from children import start as start
+from postgres_server import pgrows_url as pgrows_url
 from postgres_server import postgres as postgres
 from postgres_server import postgres_url as postgres_url
 
@@ -57,7 +58,7 @@ class Clock:
         self.now += seconds
 
 
-SERVERS = {"postgres": "postgresql"}  # engine → scheme of its URLs; the fixture of that name starts one
+SERVERS = {"postgres": "postgresql", "pgrows": "postgresql"}  # engine → scheme of its URLs; the fixture of that name starts one
 LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
 
 

@@ -80,6 +80,8 @@ def open_postgres(
     try:
         if not server.sessions.id:
             server.sessions.prepare(mode, timeout)
+        if mode != "r":
+            server.sessions.require_locks()
     except BaseException:
         handle.close()
         raise

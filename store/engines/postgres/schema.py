@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from psycopg.errors import DuplicateTable, UniqueViolation
+
+from store.engines.postgres.features import Features
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import NAMES, SPACES
 from store.errors import NotAStore, StorageError, StoreNotFound
 from store.system.digests import blake2b
 
@@ -44,7 +48,7 @@ CREATE INDEX ON {records} (namespace, id);
 CREATE INDEX ON {records} (namespace, expires, id) WHERE expires IS NOT NULL;
 CREATE TABLE {changes} (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    xid {xid},
     at timestamptz NOT NULL DEFAULT now(),
     namespace text COLLATE "C" NOT NULL,
     name text COLLATE "C",
@@ -54,11 +58,13 @@ CREATE INDEX ON {changes} (namespace, xid);
 CREATE INDEX ON {changes} (token);
 CREATE INDEX ON {changes} (at);
 """
-_NAMES = ("ids", "identity", "sealers", "records", "changes")
+_NAMES = ("ids", "identity", "sealers", "records", "changes", "stripes")
 
 
-def prepare(conn: Any, location: Location, mode: str) -> bytes:
-    """Makes the tables where there are none and the mode creates; returns the id of the store.
+def prepare(conn: Any, location: Location, mode: str, features: Features) -> tuple[bytes, bool]:
+    """Makes the tables where there are none and the mode creates; returns the id of the store, and how it locks.
+
+    True: by rows of the table `stripes`, as a store does that was made where advisory locks were missing.
 
     Raises:
         StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it.
@@ -70,7 +76,7 @@ def prepare(conn: Any, location: Location, mode: str) -> bytes:
                 "make one",
                 path=location.shown,
             )
-        _create(conn, location)
+        _create(conn, location, features)
     return _identity(conn, location)
 
 
@@ -78,38 +84,51 @@ def _exists(conn: Any, location: Location) -> bool:
     return bool(conn.execute("SELECT to_regclass($1)", (location.table("identity"),)).fetchone()[0])
 
 
-def _create(conn: Any, location: Location) -> None:
+def _create(conn: Any, location: Location, features: Features) -> None:
     names = {name: location.table(name) for name in _NAMES}
-    with conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location, "schema"),))
-        if _exists(conn, location):  # another process was faster
-            return
-        conn.execute(f'CREATE SCHEMA IF NOT EXISTS "{location.schema}"')
-        for statement in _TABLES.format(**names).split(";"):
-            if statement.strip():
-                conn.execute(statement)
-        conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
-        conn.execute(
-            f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (os.urandom(ID_BYTES), VERSION)
-        )
+    try:
+        with conn.transaction():
+            if features.advisory:
+                conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location, "schema"),))
+            if not _exists(conn, location):  # else another process was faster
+                _make(conn, location, features, names)
+    except (DuplicateTable, UniqueViolation):  # without a lock, the other one was noticed late
+        if not _exists(conn, location):
+            raise
 
 
-def _identity(conn: Any, location: Location) -> bytes:
-    found = conn.execute(f"SELECT id, version FROM {location.table('identity')}").fetchone()
+def _make(conn: Any, location: Location, features: Features, names: dict[str, str]) -> None:
+    conn.execute(f'CREATE SCHEMA IF NOT EXISTS "{location.schema}"')
+    xid = "xid8 NOT NULL DEFAULT pg_current_xact_id()" if features.xids else "bigint NOT NULL DEFAULT 0"
+    for statement in _TABLES.format(xid=xid, **names).split(";"):
+        if statement.strip():
+            conn.execute(statement)
+    if not features.advisory:
+        conn.execute(f"CREATE TABLE {names['stripes']} (stripe integer PRIMARY KEY)")
+        conn.execute(f"INSERT INTO {names['stripes']} SELECT generate_series(0, {SPACES + NAMES - 1})")
+    conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
+    conn.execute(f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (os.urandom(ID_BYTES), VERSION))
+
+
+def _identity(conn: Any, location: Location) -> tuple[bytes, bool]:
+    found = conn.execute(
+        f"SELECT id, version, to_regclass($1) IS NOT NULL FROM {location.table('identity')}",
+        (location.table("stripes"),),
+    ).fetchone()
     if found is None:  # never a new id: every record would be tampered for ever
         raise StorageError(
             f"{location.shown}: the table {location.table('identity')} is empty, so the store has lost its id; "
             "restore that row from a backup",
             path=location.shown,
         )
-    store_id, version = found
+    store_id, version, has_stripes = found
     if version > VERSION:
         raise NotAStore(
             f"{location.shown}: a later release of store made it (version {version}, this one knows {VERSION}); "
             "install that release",
             path=location.shown,
         )
-    return bytes(store_id)
+    return bytes(store_id), has_stripes
 
 
 def lock_key(location: Location, *what: str) -> int:

@@ -11,7 +11,9 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
+from store.engines.postgres.features import Features, detect, require_advisory
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import of_rows
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
@@ -36,6 +38,9 @@ class Sessions:
         self.location = location
         self.statements = Statements(location)
         self.id = b""
+        self.features: Features | None = None
+        self.stripes = False
+        """Whether the locks of this store are rows of the table `stripes`."""
         self.handles: WeakSet[Any] = WeakSet()
         self._pool: ConnectionPool[Connection] | None = None
         self._mutex = threading.RLock()
@@ -46,9 +51,17 @@ class Sessions:
         conn = self._connect(timeout)
         try:
             self.configure(conn)
-            self.id = prepare(conn, self.location, mode)
+            self.features = detect(conn, lambda: self._connect(timeout))
+            self.id, self.stripes = prepare(conn, self.location, mode, self.features)
+            if self.stripes:
+                self.statements = Statements(self.location, of_rows(self.location.table("stripes")))
         finally:
             conn.close()
+
+    def require_locks(self) -> None:
+        """Raises: Unsupported: nobody could write here beside others."""
+        if self.features is not None and not self.stripes:
+            require_advisory(self.features, self.location.shown)
 
     def take(self, timeout: float) -> Connection:
         """A connection that nobody else uses, until `put_back`."""

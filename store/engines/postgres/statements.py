@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from store.engines.contract import Fields
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import ADVISORY, LockStatements
 
 COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
@@ -47,9 +48,9 @@ _ALIVE = "(expires IS NULL OR expires > {})"
 
 
 class Statements:
-    """The statements on the tables of one location."""
+    """The statements on the tables of one location, with those of its locks."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, locks: LockStatements = ADVISORY) -> None:
         records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
         sealers, identity = location.table("sealers"), location.table("identity")
         self.records, self.changes = records, changes
@@ -130,7 +131,7 @@ class Statements:
 
         # -- writes; $1 is the key of the lock of the namespace, $2 the token
 
-        lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
+        lock = f"locked AS MATERIALIZED ({locks.shared})"
         noted = (
             f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
         )
@@ -156,13 +157,13 @@ class Statements:
             f"given AS MATERIALIZED (SELECT nextval('{ids}') AS id, t.* FROM unnest({arrays}) WITH ORDINALITY "
             f"AS t ({_NEW}, place) ORDER BY place)"
         )
-        locks = "locked AS MATERIALIZED (SELECT count(pg_advisory_xact_lock_shared(k)) FROM unnest($1::bigint[]) k)"
+        all_locks = f"locked AS MATERIALIZED ({locks.shared_all})"
         self.put_all = (
-            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"WITH {all_locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
             f"{_REPLACE} RETURNING namespace, name, revision, seal), {noted} SELECT namespace, name, revision, seal FROM done"
         )
         self.load = (
-            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"WITH {all_locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
             f"{_LOAD_OVER} RETURNING namespace, name), {noted} SELECT count(*) FROM done"
         )
         delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
@@ -196,9 +197,6 @@ class Statements:
 
         # -- locks
 
-        self.lock_shared = "SELECT pg_advisory_xact_lock_shared($1::bigint)"
-        self.try_lock = "SELECT pg_try_advisory_xact_lock($1::bigint)"
-        self.lock = "SELECT pg_advisory_xact_lock($1::bigint)"
-        self.lock_names = (
-            "SELECT count(pg_advisory_xact_lock(k)) FROM (SELECT k FROM unnest($1::bigint[]) k ORDER BY k) s"
-        )
+        self.lock_shared, self.try_lock, self.lock, self.lock_names = (
+            locks.shared, locks.attempt, locks.exclusive, locks.names,
+        )  # fmt: skip
