@@ -55,11 +55,13 @@ class Sessions:
             self.id, self.stripes = prepare(conn, self.location, mode, self.features)
             if self.stripes:
                 self.statements = Statements(self.location, of_rows(self.location.table("stripes")))
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.location.shown) from exc
         finally:
             conn.close()
 
     def require_locks(self) -> None:
-        """Raises: Unsupported: nobody could write here beside others."""
+        """Raises: Unsupported: writers of this store would not exclude each other."""
         if self.features is not None and not self.stripes:
             require_advisory(self.features, self.location.shown)
 
