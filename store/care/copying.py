@@ -40,20 +40,22 @@ class Copying:
         """Write those rows that the target does not have in this very state, in this order and all or none."""
         alive, expired = self.divided(rows)
         try:
-            self._write(alive, expired)
+            self._write(alive, expired if self._mirrors else [])
         except StorageError as exc:
             _blame_nul(alive, exc)
             raise
-
-    def _write(self, alive: list[Row], expired: list[Key]) -> None:
-        with self._transaction() as transaction:
-            there = self.there(alive)
-            new = [row for row in alive if self._differs(row, there.get((row.namespace, row.name)))]
-            self._delete([(row.namespace, row.name) for row in new if _is_another(row, there)], transaction)
-            self._load(new, transaction)
-            deleted = self._delete(expired, transaction) if self._mirrors else 0
         self.expired += len(expired)
-        self.deleted += deleted
+
+    def _write(self, alive: list[Row], gone: list[Key]) -> None:
+        there = self.there(alive)
+        new = [row for row in alive if self._differs(row, there.get((row.namespace, row.name)))]
+        if new or gone:
+            others = [(row.namespace, row.name) for row in new if _is_another(row, there)]
+            with self._transaction() as transaction:
+                self._delete(others, transaction)
+                self._load(new, transaction)
+                deleted = self._delete(gone, transaction)
+            self.deleted += deleted
         self.records += len(new)
         self.unchanged += len(alive) - len(new)
 
