@@ -61,13 +61,20 @@ class Statements:
             fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2"
             for fields, what in _PARTS.items()
         }
+        # Name by name in the unique index: `= ANY` is planned as a scan of the namespace where the table was small, or
+        # not analyzed, when the statement was prepared. OFFSET 0 keeps the planner from making one join of it.
         self.find_all = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = ANY($2::text[])"
-            for fields, what in _PARTS.items()
+            fields: f"SELECT found.* FROM unnest($2::text[]) AS wanted (one) CROSS JOIN LATERAL "
+            f"({text.replace('$2', 'one')} OFFSET 0) found"
+            for fields, text in self.find.items()
         }
         # FOR UPDATE: a plain put of the same name waits then, until the transaction that read it has ended.
         self.find_locked = {fields: f"{text} FOR UPDATE" for fields, text in self.find.items()}
-        self.find_all_locked = {fields: f"{text} ORDER BY name FOR UPDATE" for fields, text in self.find_all.items()}
+        self.find_all_locked = {
+            fields: f"SELECT found.* FROM (SELECT one FROM unnest($2::text[]) one ORDER BY one COLLATE \"C\") wanted "
+            f"CROSS JOIN LATERAL ({text.replace('$2', 'one')} FOR UPDATE) found"
+            for fields, text in self.find.items()
+        }
         self.pages = {
             (fields, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND id > $2 AND id <= $3 "
             f"ORDER BY id{' DESC' if reverse else ''} LIMIT $4"
