@@ -214,6 +214,18 @@ def test_what_changes_while_it_is_copied_is_copied_again(
     assert facts(target) == facts(source)
 
 
+def test_an_engine_without_transactions(source: Store[Any], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step can be repeated by itself there."""
+    with Store[Any](path, clock=source.opened.clock, spill_bytes=1000) as target:
+        target["a"] = "old"
+        with monkeypatch.context() as patch:
+            patch.setattr(target.opened.engine, "transactions", None)
+            assert store.copy(source, target).records == 5
+            source["a"] = [3]
+            assert store.copy(source, target, delete=True) == Copied(1, 4, 1)
+        assert facts(target) == facts(source)
+
+
 def test_progress_ends_at_the_total(source: Store[Any], target: Store[Any]) -> None:
     seen: list[tuple[int, int]] = []
     store.copy(source, target, progress=lambda done, total: seen.append((done, total)))

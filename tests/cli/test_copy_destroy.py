@@ -10,6 +10,7 @@ import pytest
 import store
 from store import Store
 from store.care import following
+from store.cli.output import progress
 from store.engines.sqlite.care import destroy as engine
 
 
@@ -59,6 +60,23 @@ def test_copy_leaves_expired_records_out(run, filled, tmp_path):
         later = s.record("session:4f2a").expires.timestamp() + 1
     result = run("copy", filled, tmp_path / "other.db", clock=lambda: later)
     assert result.out == "copied 4, unchanged 0, expired 1\n"
+
+
+def test_copy_to_a_server_and_back(run, filled, tmp_path, postgres_url):
+    url = postgres_url.replace("postgres@", "postgres:secret@")
+    result = run("copy", filled, url, "--follow", "--idle", "0")
+    assert (result.code, result.out) == (0, "copied 5, unchanged 0, expired 0, deleted 0\n")
+    assert run("copy", url, tmp_path / "back.db").out == "copied 5, unchanged 0, expired 0\n"
+    with Store(filled) as s, Store(tmp_path / "back.db") as back:
+        assert list(back.items()) == list(s.items())
+    wrong = run("copy", url, url)
+    assert wrong.code == 2 and "the same store" in wrong.err and "secret" not in wrong.err
+
+
+def test_copy_shows_a_bar_on_a_terminal(run, filled, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "is_watched", lambda: True)
+    result = run("copy", filled, tmp_path / "other.db")
+    assert result.code == 0 and result.err.startswith("copy")
 
 
 def test_copy_that_deletes_and_follows(run, fails, filled, tmp_path):

@@ -71,7 +71,7 @@ class Statements:
         # FOR UPDATE: a plain put of the same name waits then, until the transaction that read it has ended.
         self.find_locked = {fields: f"{text} FOR UPDATE" for fields, text in self.find.items()}
         self.find_all_locked = {
-            fields: f"SELECT found.* FROM (SELECT one FROM unnest($2::text[]) one ORDER BY one COLLATE \"C\") wanted "
+            fields: f'SELECT found.* FROM (SELECT one FROM unnest($2::text[]) one ORDER BY one COLLATE "C") wanted '
             f"CROSS JOIN LATERAL ({text.replace('$2', 'one')} FOR UPDATE) found"
             for fields, text in self.find.items()
         }
