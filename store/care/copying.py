@@ -10,7 +10,7 @@ from store.care.inspect import verdict_of
 from store.care.raw import SEAL_BYTES, transferred
 from store.engines.capabilities import Transaction
 from store.engines.contract import Delete, Fields, Order, in_pages
-from store.errors import RecordError, StorageError, label
+from store.errors import Conflict, RecordError, StorageError, label
 from store.opened.namespace import Namespace
 from store.rows.row import Row
 from store.rows.spilled import count_of
@@ -18,6 +18,7 @@ from store.trust.keys.key import ID_BYTES
 
 BATCH = 200  # records that are written in one transaction
 BATCH_BYTES = 16 * 1024 * 1024  # a batch ends with the row that passes this
+ATTEMPTS = 5  # at a batch that collides with other writers of a server
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -39,11 +40,18 @@ class Copying:
     def write(self, rows: Sequence[Row]) -> None:
         """Write those rows that the target does not have in this very state, in this order and all or none."""
         alive, expired = self.divided(rows)
-        try:
-            self._write(alive, expired if self._mirrors else [])
-        except StorageError as exc:
-            _blame_nul(alive, exc)
-            raise
+        left = 0 if self.to.in_transaction() else ATTEMPTS - 1
+        while True:
+            try:
+                self._write(alive, expired if self._mirrors else [])
+                break
+            except Conflict:  # nothing was written
+                if not left:
+                    raise
+                left -= 1
+            except StorageError as exc:
+                _blame_nul(alive, exc)
+                raise
         self.expired += len(expired)
 
     def _write(self, alive: list[Row], gone: list[Key]) -> None:

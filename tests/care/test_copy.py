@@ -12,7 +12,7 @@ import store
 from store import Store, StoreNotFound
 from store.care import copying
 from store.care.copy import Copied
-from store.errors import Corrupt, StorageError, Tampered, Untrusted
+from store.errors import Conflict, Corrupt, OutcomeUnknown, StorageError, Tampered, Untrusted
 
 SECRET, OTHER = b"a secret of 16 bytes or more", b"another secret of 16 bytes"
 
@@ -212,6 +212,40 @@ def test_what_changes_while_it_is_copied_is_copied_again(
     monkeypatch.setattr(target.opened.engine, "load", meanwhile)
     assert store.copy(source, target).records == 7
     assert facts(target) == facts(source)
+
+
+def test_a_batch_that_collides_is_written_again(
+    source: Store[Any], target: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, left = target.opened.engine.load, [1] * 4
+
+    def failing(rows: Any) -> None:
+        if left:
+            left.pop()
+            raise Conflict("another one came first")
+        load(rows)
+
+    monkeypatch.setattr(target.opened.engine, "load", failing)
+    assert store.copy(source, target).records == 5
+    assert facts(target) == facts(source)
+    left.extend([1] * 9)
+    source["a"] = [3]
+    with pytest.raises(Conflict):
+        store.copy(source, target)
+    assert len(left) == 4
+
+
+def test_an_unknown_outcome_is_told(
+    source: Store[Any], target: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a disk or a standby has it is not seen by reading it again."""
+
+    def failing(rows: Any) -> None:
+        raise OutcomeUnknown("the disk did not say")
+
+    monkeypatch.setattr(target.opened.engine, "load", failing)
+    with pytest.raises(OutcomeUnknown):
+        store.copy(source, target)
 
 
 def test_an_engine_without_transactions(source: Store[Any], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
