@@ -144,30 +144,39 @@ def test_killed_at_each_step_and_repeated(
     assert is_sound(target)
 
 
-def test_killed_process_is_repeated(source: Store[Any], path: Path, start: Any) -> None:
+@pytest.mark.parametrize("place", ["file", "postgres"])
+def test_killed_process_is_repeated(
+    source: Store[Any], path: Path, start: Any, place: str, request: pytest.FixtureRequest
+) -> None:
+    """A process that ends between two batches, and one that ends inside a transaction, after its rows were sent."""
+    goal = path if place == "file" else request.getfixturevalue("postgres_url")
     source.update({f"more {number}": number for number in range(10)})
     program = """
         import os, sys, store
         from store.care import copying
 
-        copying.BATCH = 1
+        copying.BATCH = 2
         left = int(sys.argv[3])
 
-        def progress(done, total):
+        def step(*args):
             global left
             left -= 1
             if left == 0:
                 os._exit(9)
 
-        print(store.copy(sys.argv[1], sys.argv[2], progress=progress).records)
+        forget = copying.Copying._forget  # called twice in each transaction: before the rows and after
+        copying.Copying._forget = lambda self, *args: (step(), forget(self, *args))
+        now = float(sys.argv[4])
+        with store.Store(sys.argv[1], clock=lambda: now) as s, store.Store(sys.argv[2], clock=lambda: now) as to:
+            print(store.copy(s, to, progress=step).records)
     """
     clock = source.opened.clock
-    for steps in (3, 9, 14):
-        child = start(program, source.location, path, steps)
+    for steps in (3, 5, 9, 10, 14):
+        child = start(program, source.location, goal, steps, clock())
         assert child.process.wait(60) == 9
-    with Store[Any](path, clock=clock, spill_bytes=1000) as target:
+    with Store[Any](goal, clock=clock, spill_bytes=1000) as target:
         store.copy(source, target)
-        assert [(one[0], one[1]) for one in facts(target)] == [(one[0], one[1]) for one in facts(source)]
+        assert facts(target) == facts(source)
         assert is_sound(target)
 
 
