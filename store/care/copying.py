@@ -61,10 +61,10 @@ class Copying:
             others = [(row.namespace, row.name) for row in new if _is_another(row, there)]
             with self._transaction() as transaction:
                 self._delete(others, transaction)
-                self._load(new, transaction)
+                loaded = self._load(new, transaction)
                 deleted = self._delete(gone, transaction)
+            self.records += loaded
             self.deleted += deleted
-        self.records += len(new)
         self.unchanged += len(alive) - len(new)
 
     def divided(self, rows: Sequence[Row]) -> tuple[list[Row], list[Key]]:
@@ -105,12 +105,13 @@ class Copying:
     def _differs(self, row: Row, there: Row | None) -> bool:
         return difference(self.of, row, self.to, there, content=False) is not None
 
-    def _load(self, rows: Sequence[Row], transaction: Transaction | None) -> None:
+    def _load(self, rows: Sequence[Row], transaction: Transaction | None) -> int:
         """Write rows over existing ones, which keep their place. Their files come first, and go again if it fails."""
         made: list[Row] = []
         try:
             for row in rows:
-                made.append(self._made(row))
+                if (new := self._made(row)) is not None:
+                    made.append(new)
             for key_id in {row.seal[:ID_BYTES] for row in made if len(row.seal) == SEAL_BYTES}:
                 self.to.engine.add_sealer(key_id)
             if made:
@@ -120,9 +121,30 @@ class Copying:
                 self.to.values.discard(row)
             raise
         self._forget([(row.namespace, row.name) for row in rows], transaction)
+        return len(made)
 
-    def _made(self, row: Row) -> Row:
+    def _made(self, row: Row) -> Row | None:
+        """The row for the target, its files written; None: it was deleted meanwhile, and its files with it."""
+        if row.spill is None:
+            return transferred(self.of, row, self.to)[0]
+        try:
+            made = self._made_large(row)
+        except RecordError:
+            now = self._found(row)
+            if now is not None and now.spill == row.spill:
+                raise
+            return None if now is None else self._made(now)
+        if self._found(row) is None:
+            self.to.values.discard(made)
+            return None
+        return made
+
+    def _made_large(self, row: Row) -> Row:
         return _inlined(self.of, self.to, row) if is_inlined(self.to, row) else transferred(self.of, row, self.to)[0]
+
+    def _found(self, row: Row) -> Row | None:
+        found: Row | None = self.of.engine.get(row.namespace, (row.name,)).get(row.name)
+        return found
 
     def _delete(self, keys: Sequence[Key], transaction: Transaction | None) -> int:
         names: dict[str, list[str]] = {}
@@ -185,7 +207,9 @@ def _is_another(row: Row, there: dict[Key, Row]) -> bool:
     The new one comes at the end there, as it did in the source. With a clock that stands still the revision tells.
     """
     found = there.get((row.namespace, row.name))
-    return found is not None and (found.created != row.created or found.revision > row.revision)
+    if found is None or found.created != row.created:
+        return found is not None
+    return found.revision > row.revision and found.modified <= row.modified
 
 
 def _blame_nul(rows: Sequence[Row], error: StorageError) -> None:

@@ -33,8 +33,14 @@ class Follower:
         self._monitors: dict[str, Monitor] = {}
         self._versions: dict[str, object] = {}
         self._seen: defaultdict[str, dict[str, Mark]] = defaultdict(dict)
-        for space in self._namespaces():  # before anything is read
-            self._versions[space] = self._monitor(space).version()
+        try:
+            for space in self._namespaces():  # before anything is read
+                self._versions[space] = self._monitor(space).version()
+        except LockTimeout:  # the first look compares all records of the others
+            pass
+        except BaseException:
+            self.close()
+            raise
 
     def noted(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Those rows, each one noted as copied."""

@@ -269,6 +269,54 @@ def test_an_engine_without_transactions(source: Store[Any], path: Path, monkeypa
         assert facts(target) == facts(source)
 
 
+def test_large_value_that_is_deleted_while_it_is_copied(
+    source: Store[Any], target: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = source.opened.values.large
+    assert large is not None
+    for member in ("contents", "body"):
+        read = getattr(large, member)
+
+        def deleting(row: Any, *, foreign: bool, read: Any = read) -> Any:
+            source.delete("large")
+            return read(row, foreign=foreign)
+
+        monkeypatch.setattr(large, member, deleting)
+    assert store.copy(source, target).records == 4
+    assert "large" not in target and facts(target) == facts(source)
+
+
+def test_large_value_that_is_replaced_while_it_is_copied(
+    source: Store[Any], target: Store[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large, left = source.opened.values.large, [1]
+    assert large is not None
+    for member in ("contents", "body"):
+        read = getattr(large, member)
+
+        def replacing(row: Any, *, foreign: bool, read: Any = read) -> Any:
+            if left:
+                left.pop()
+                source["large"] = bytes(7000)
+                source.compact()  # which removes the files of the old one
+            return read(row, foreign=foreign)
+
+        monkeypatch.setattr(large, member, replacing)
+    store.copy(source, target)
+    assert facts(target) == facts(source)
+
+
+def test_a_record_that_was_changed_in_the_target_keeps_its_place(
+    source: Store[Any], target: Store[Any], clock: Any
+) -> None:
+    store.copy(source, target)
+    clock.advance(1)
+    for number in range(3):
+        target["a"] = number
+    assert store.copy(source, target).records == 1
+    assert facts(target) == facts(source)
+
+
 def test_progress_ends_at_the_total(source: Store[Any], target: Store[Any]) -> None:
     seen: list[tuple[int, int]] = []
     store.copy(source, target, progress=lambda done, total: seen.append((done, total)))
