@@ -9,7 +9,7 @@ from itertools import chain
 
 from store.care.copying import BATCH, Copying, parts_of
 from store.engines.capabilities import Monitor
-from store.engines.contract import Fields, Order, in_pages
+from store.engines.contract import Cursor, Fields, Order, in_pages
 from store.engines.registry import supported
 from store.errors import LockTimeout
 from store.opened.namespace import Namespace
@@ -90,29 +90,36 @@ class Follower:
 
     def _catch_up(self, space: str, names: set[str] | None) -> bool:
         """Copy the records of those names, or of all, that have changed, in the order of the source."""
+        end = self._of.engine.end(space)
         seen, there, changed = self._seen[space], set(), []
-        for mark in self._marks(space, names):
+        for mark in self._marks(space, names, end):
             there.add(mark.name)
             if mark != seen.get(mark.name):
                 changed.append(mark.name)
         gone = [name for name in (seen if names is None else names) if name not in there]
         for part in parts_of(changed, BATCH):
-            self._copy(space, part)
+            self._copy(space, part, end)
         self._copying.delete([(space, name) for name in gone])
         for name in gone:
             seen.pop(name, None)
         return bool(changed or gone)
 
-    def _copy(self, space: str, names: list[str]) -> None:
-        rows: list[Row] = sorted(self._of.engine.get(space, names).values(), key=lambda row: row.id or 0)
+    def _copy(self, space: str, names: list[str], end: Cursor) -> None:
+        """Copy those of them that are still before that end.
+
+        One that was deleted since its mark was read, or written again at the end, is left to the next look: others
+        may have come before it there, and must come before it in the target too.
+        """
+        found: Iterable[Row] = self._of.engine.get(space, names).values()
+        rows = sorted((row for row in found if (row.id or 0) <= end), key=lambda row: row.id or 0)
         self._copying.write(rows)
-        for row in rows:  # one that was deleted since its mark was read has changed again, and the next look sees it
+        for row in rows:
             self._seen[space][row.name] = row.mark()
 
-    def _marks(self, space: str, names: set[str] | None) -> Iterable[Mark]:
+    def _marks(self, space: str, names: set[str] | None, end: Cursor) -> Iterable[Mark]:
         engine = self._of.engine
         if names is None:
-            return in_pages(engine, space, Order.INSERTED, fields=Fields.MARK, until=engine.end(space))
+            return in_pages(engine, space, Order.INSERTED, fields=Fields.MARK, until=end)
         parts = (engine.get(space, part, Fields.MARK).values() for part in parts_of(sorted(names), BATCH))
         return sorted(chain.from_iterable(parts), key=lambda mark: mark.id)
 

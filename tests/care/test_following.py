@@ -104,6 +104,40 @@ def test_many_changes_of_one_look_come_in_their_order(
     assert content(target) == content(source)
 
 
+@pytest.mark.parametrize("engine", ["file", "postgres"])
+def test_a_process_that_writes_all_the_while(
+    path: Path, start: Any, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy begins while the writer is at it, and is stopped when the writer has ended."""
+    monkeypatch.setattr(copying, "BATCH", 7)
+    place = path.with_name("source.db")
+    goal = str(path) if engine == "file" else request.getfixturevalue("postgres_url")
+    program = """
+        import random, sys
+        from store import Store
+
+        random.seed(7)
+        with Store(sys.argv[1]) as s:
+            for number in range(600):
+                name = f"{random.randrange(40)}"
+                if random.random() < 0.3:
+                    s.delete(name)
+                elif random.random() < 0.3:
+                    with s.edit(name, default=[]) as value:
+                        value.append(number)
+                else:
+                    s[name] = [number] * random.randrange(50)
+                if number == 100:
+                    print("at it", flush=True)
+    """
+    with Store[Any](place) as source, Store[Any](goal) as target:
+        writer = start(program, place)
+        assert writer.hear() == "at it"
+        store.copy(source, target, follow=True, stop=lambda: writer.process.poll() is not None)
+        assert writer.process.returncode == 0
+        assert content(target) == content(source)
+
+
 def test_other_records_of_the_target_stay(source: Store[Any], target: Store[Any]) -> None:
     target["mine"] = 1
     store.copy(source, target, follow=True, stop=steps(lambda: source.pop("a"), nothing))
