@@ -10,6 +10,7 @@ from store.engines.postgres.location import parse
 from store.engines.postgres.server import server_at
 from store.engines.registry import is_in_transaction
 from store.errors import StorageError, StoreError, StoreNotFound
+from store.system.clock import steady_clock
 
 TIMEOUT_SECONDS = 10.0  # to connect, and to wait for those that use the tables
 
@@ -29,8 +30,9 @@ def destroy(location: str) -> None:
         )
     with sessions.apart(TIMEOUT_SECONDS) as conn:
         try:
+            features = sessions.detect(conn, steady_clock() + TIMEOUT_SECONDS)
             with conn.transaction():
-                schema.take_lock(conn, place)
+                schema.take_lock(conn, place, features)
                 if not schema.exists(conn, place, "identity"):
                     raise StoreNotFound(f"there is no store at {place.shown}", path=place.shown)
                 schema.identity(conn, place)

@@ -93,6 +93,8 @@ def open_postgres(
             server.sessions.is_full = True  # for all handles of this process, as with a file
         if is_first or not server.sessions.id:
             server.prepare(mode, timeout)
+        if mode != "r":
+            server.sessions.require_locks()
     except BaseException:
         handle.close()
         raise

@@ -7,8 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+from psycopg.errors import DuplicateTable, UniqueViolation
 
+from store.engines.postgres.features import Features
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import ADVISORY, NAMES, SPACES
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.system.digests import blake2b
 
@@ -51,7 +54,7 @@ CREATE TABLE {records} (
     """
 CREATE TABLE {changes} (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    xid {xid},
     at timestamptz NOT NULL DEFAULT now(),
     namespace text COLLATE "C",
     name text COLLATE "C",
@@ -106,7 +109,8 @@ CREATE CONSTRAINT TRIGGER drop_parts_of_replaced AFTER UPDATE OF spill ON {recor
 )
 
 TABLES = ("chunks", "parts", "changes", "records", "sealers", "identity")  # in the order in which they can be dropped
-_NAMES = (*TABLES, "ids", "drop_parts")
+STRIPES = "stripes"  # the table whose rows are locks, in a store that was made where advisory locks were missing
+_NAMES = (*TABLES, STRIPES, "ids", "drop_parts")
 
 Migration = Callable[[Any, Location], None]
 
@@ -114,7 +118,7 @@ MIGRATIONS: dict[int, Migration] = {}
 """Version → what turns its tables into those of the next version, inside a transaction under the lock."""
 
 
-def prepare(conn: Any, location: Location, mode: str, store_id: bytes | None = None) -> bytes:
+def prepare(conn: Any, location: Location, mode: str, features: Features, store_id: bytes | None = None) -> bytes:
     """Makes or migrates the tables where the mode permits it; returns the id of the store.
 
     `store_id` is the id of a store that is made; None: a random one.
@@ -127,10 +131,10 @@ def prepare(conn: Any, location: Location, mode: str, store_id: bytes | None = N
         if not exists(conn, location, "identity"):
             if mode not in ("c", "n"):
                 raise _not_found(location)
-            _create(conn, location, store_id or os.urandom(ID_BYTES))
+            _create(conn, location, features, store_id or os.urandom(ID_BYTES))
         found, version = identity(conn, location)
         if version < VERSION:
-            _migrate(conn, location, mode)
+            _migrate(conn, location, mode, features)
         return found
     except psycopg.errors.InsufficientPrivilege as exc:
         raise _not_permitted(conn, location, exc) from exc
@@ -157,7 +161,7 @@ def identity(conn: Any, location: Location) -> tuple[bytes, int]:
 
 def drop(conn: Any, location: Location) -> None:
     """Drop all that `prepare` made, and the schema if nothing else is in it, in the open transaction."""
-    for name in TABLES:
+    for name in (*TABLES, STRIPES):
         conn.execute(f"DROP TABLE IF EXISTS {location.table(name)}")
     conn.execute(f"DROP FUNCTION IF EXISTS {location.table('drop_parts')}()")
     conn.execute(f"DROP SEQUENCE IF EXISTS {location.table('ids')}")
@@ -172,9 +176,13 @@ def drop(conn: Any, location: Location) -> None:
         conn.execute(f'DROP SCHEMA "{location.schema}"')
 
 
-def take_lock(conn: Any, location: Location) -> None:
-    """Exclude all others that make, migrate or drop tables of ours in the schema, until the transaction ends."""
-    conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location._replace(prefix=""), "schema"),))
+def take_lock(conn: Any, location: Location, features: Features) -> None:
+    """Exclude all others that make, migrate or drop tables of ours in the schema, until the transaction ends.
+
+    Where there are no advisory locks, the server notices two that do so when the second one has begun.
+    """
+    if features.advisory:
+        conn.execute(ADVISORY.exclusive, (lock_key(location._replace(prefix=""), "schema"),))
 
 
 def exists(conn: Any, location: Location, table: str) -> bool:
@@ -194,27 +202,38 @@ def _has_schema(conn: Any, location: Location) -> bool:
     return bool(conn.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (location.schema,)).fetchone())
 
 
-def _create(conn: Any, location: Location, store_id: bytes) -> None:
+def _create(conn: Any, location: Location, features: Features, store_id: bytes) -> None:
+    try:
+        with conn.transaction():
+            take_lock(conn, location, features)
+            if not exists(conn, location, "identity"):  # else another process was faster
+                _make(conn, location, features, store_id)
+    except (DuplicateTable, UniqueViolation):  # without a lock, the other one was noticed late
+        if not exists(conn, location, "identity"):
+            raise
+
+
+def _make(conn: Any, location: Location, features: Features, store_id: bytes) -> None:
     names = {name: location.table(name) for name in _NAMES}
-    with conn.transaction():
-        take_lock(conn, location)
-        if exists(conn, location, "identity"):  # another process was faster
-            return
-        if exists(conn, location, "records"):
-            raise StorageError(
-                f"{location.shown}: the table {names['identity']} is missing, so the store has lost its id; restore "
-                "that table from a backup",
-                path=location.shown,
-            )
-        if not _has_schema(conn, location):  # IF NOT EXISTS needs the right to make one all the same
-            conn.execute(f'CREATE SCHEMA "{location.schema}"')
-        for statement in (*_TABLES, *_PART_TABLES):
-            conn.execute(statement.format(**names))
-        conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
-        conn.execute(f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (store_id, VERSION))
+    if exists(conn, location, "records"):
+        raise StorageError(
+            f"{location.shown}: the table {names['identity']} is missing, so the store has lost its id; restore that "
+            "table from a backup",
+            path=location.shown,
+        )
+    if not _has_schema(conn, location):  # IF NOT EXISTS needs the right to make one all the same
+        conn.execute(f'CREATE SCHEMA "{location.schema}"')
+    xid = "xid8 NOT NULL DEFAULT pg_current_xact_id()" if features.xids else "bigint NOT NULL DEFAULT 0"
+    for statement in (*_TABLES, *_PART_TABLES):
+        conn.execute(statement.format(xid=xid, **names))
+    if not features.advisory:
+        conn.execute(f"CREATE TABLE {names[STRIPES]} (stripe integer PRIMARY KEY)")
+        conn.execute(f"INSERT INTO {names[STRIPES]} SELECT generate_series(0, {SPACES + NAMES - 1})")
+    conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
+    conn.execute(f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (store_id, VERSION))
 
 
-def _migrate(conn: Any, location: Location, mode: str) -> None:
+def _migrate(conn: Any, location: Location, mode: str, features: Features) -> None:
     """Bring the tables to this version, from version to version, in one transaction."""
     if mode == "r":
         raise ReadOnly(
@@ -222,7 +241,7 @@ def _migrate(conn: Any, location: Location, mode: str) -> None:
             path=location.shown,
         )
     with conn.transaction():
-        take_lock(conn, location)
+        take_lock(conn, location, features)
         _, version = identity(conn, location)
         while version < VERSION:  # another process may have been faster
             MIGRATIONS[version](conn, location)

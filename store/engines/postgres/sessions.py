@@ -17,10 +17,12 @@ from psycopg.pq import TransactionStatus
 
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
+from store.engines.postgres.features import Features, detect, require_advisory
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import SPACES, of_rows
 from store.engines.postgres.lost import LostSessions
 from store.engines.postgres.pool import Pool
-from store.engines.postgres.schema import exists, lock_key, prepare
+from store.engines.postgres.schema import STRIPES, exists, lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 from store.system.clock import steady_clock
@@ -41,6 +43,10 @@ class Sessions:
         self.is_full = False
         self.is_pooled = bool(location.pooler)
         """Whether a pooler gives each transaction another session of the server; known once it is prepared."""
+        self.features: Features | None = None
+        """What the server has; known once it is prepared."""
+        self.stripes = False
+        """Whether the locks of this store are rows of the table `stripes`."""
         self.handles: WeakSet[Any] = WeakSet()
         self._pool: Pool[Connection] | None = None
         self._mutex = threading.RLock()
@@ -64,13 +70,30 @@ class Sessions:
                     self.role = conn.info.user
                     if was_there is None:
                         was_there = exists(conn, self.location, "identity")
-                    self.id = prepare(conn, self.location, mode, store_id)
+                    features = self.features = self.detect(conn, deadline)
+                    self.id = prepare(conn, self.location, mode, features, store_id)
+                    self._choose_locks(conn)
                     also(conn)
                     return was_there
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc) or steady_clock() >= deadline:
                     raise translated(exc, self.location.shown, self.role) from exc
                 is_patient = True
+
+    def detect(self, conn: Connection, deadline: float) -> Features:
+        """What the server of a connection has; it may take another connection to find out."""
+        return detect(conn, lambda: self.connect(deadline, is_patient=False))
+
+    def _choose_locks(self, conn: Connection) -> None:
+        self.stripes = exists(conn, self.location, STRIPES)
+        locks = [of_rows(self.location.table(STRIPES))] if self.stripes else []
+        self.statements = Statements(self.location, *locks)
+        self._keys.clear()
+
+    def require_locks(self) -> None:
+        """Raises: Unsupported: writers of this store would not exclude each other."""
+        if self.features is not None and not self.stripes:
+            require_advisory(self.features, self.location.shown)
 
     @contextmanager
     def apart(
@@ -206,17 +229,18 @@ class Sessions:
         conn.look, conn.process = self.lost.look, os.getpid()
         return conn
 
-    # -- advisory locks
+    # -- keys of locks
 
     def lock_of(self, namespace: str) -> int:
-        """The key of the advisory lock of a namespace."""
+        """The key of the lock of a namespace. Several are locked in the order of their keys."""
         key = self._keys.get(namespace)
         if key is None:
-            key = self._keys[namespace] = lock_key(self.location, "namespace", namespace)
+            key = lock_key(self.location, "namespace", namespace)
+            key = self._keys[namespace] = key % SPACES if self.stripes else key
         return key
 
     def lock_of_name(self, namespace: str, name: str) -> int:
-        """The key of the advisory lock of one name, for what is read before it is written."""
+        """The key of the lock of one name, for what is read before it is written."""
         return lock_key(self.location, "name", namespace, name)
 
 

@@ -226,6 +226,7 @@ def test_two_that_migrate_at_once_do_it_once(two_versions_on: None, postgres_url
     """The second one waits for the lock, and finds the version that the first one has left."""
     import psycopg
 
+    from store.engines.postgres.features import Features
     from store.engines.postgres.location import parse
 
     place = parse(postgres_url)
@@ -242,7 +243,7 @@ def test_two_that_migrate_at_once_do_it_once(two_versions_on: None, postgres_url
             return super().execute(query, *args, **how)
 
     with Late.connect(server_url(postgres_url), autocommit=True, cursor_factory=psycopg.RawCursor) as conn:
-        schema.prepare(conn, place, "w")
+        schema.prepare(conn, place, "w", Features("PostgreSQL", True, True, True))
     assert found and columns(postgres_url)[-2:] == [("added1",), ("added2",)]
 
 
