@@ -20,6 +20,7 @@ from children import declared as declared
 from children import start as start
 from postgres_pooler import pgbouncer as pgbouncer
 from postgres_pooler import pgbouncer_url as pgbouncer_url
+from postgres_server import pgrows_url as pgrows_url
 from postgres_server import postgres as postgres
 from postgres_server import postgres_url as postgres_url
 
@@ -59,7 +60,8 @@ class Clock:
         self.now += seconds
 
 
-SERVERS = {"postgres": "postgresql", "pgbouncer": "postgresql"}  # engine → scheme of its URLs; the fixture of that name starts one
+# Engine → scheme of its URLs; the fixture of that name starts one.
+SERVERS = {"postgres": "postgresql", "pgbouncer": "postgresql", "pgrows": "postgresql"}
 LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
 
 
@@ -103,6 +105,20 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")
     place = LOCATIONS[request.param]
     return place if place == ":memory:" else str(tmp_path / place)
+
+
+@pytest.fixture
+def kept(location: str) -> str:
+    """As `location`, of each engine whose stores outlive their last handle."""
+    if location == ":memory:":
+        pytest.skip("the engine keeps nothing when it is closed")
+    return location
+
+
+@pytest.fixture
+def another(kept: str, tmp_path: Path) -> str:
+    """Where a test keeps a second store of the same engine."""
+    return f"{kept}&prefix=another_" if "://" in kept else str(tmp_path / "another.db")
 
 
 @pytest.fixture

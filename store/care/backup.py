@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from shlex import quote
 
-from store.engines.registry import restorers
+from store.engines.registry import file_schemes, restorers
 from store.errors import RecordError
 from store.opened.arguments import check_timeout, locate
 from store.opened.namespace import Namespace
@@ -43,7 +44,7 @@ class Restoration:
 def backup(ns: Namespace, path: str | os.PathLike[str], progress: Progress | None) -> Backup:
     """See `Store.backup`."""
     ns.check_open()
-    _, target = _locate(path, "a backup")
+    target = _file(path)
     if not ns.in_transaction():  # which the engine refuses
         ns.sync()
     copied = ns.care.backup(target, _check(ns.values.sealer), progress)
@@ -57,7 +58,7 @@ def restore(
     progress: Progress | None = None,
     timeout: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> Restoration:
-    """Restores a backup into the store at `location`, or into a new store where there is none.
+    """Restores a backup, a file, into the store at `location`, a path or URL, or as a new store where there is none.
 
     All of the backup is checked before anything is changed. Programs that have the store open may continue: for them
     the content changes in one step; everything written since the backup is gone. `progress` is called as that of
@@ -68,8 +69,8 @@ def restore(
             record where it is known. StorageError: at `location` is another store: restore to a new path.
             StoreError: this thread is in a transaction of it. LockTimeout, ReadOnly.
     """
-    scheme, source = _locate(backup, "a backup")
-    _, target = _locate(location, "what is restored")
+    source = _file(backup)
+    scheme, target = _locate(location, "what is restored")
     try:
         copied, replaced = restorers.load(scheme)(
             source,
@@ -81,7 +82,7 @@ def restore(
     except RecordError as exc:
         raise _of_backup(exc, source) from exc
     size = copied.database_bytes + copied.file_bytes
-    return Restoration(target, copied.records, len(copied.parts), size, replaced)
+    return Restoration(_shown(target), copied.records, len(copied.parts), size, replaced)
 
 
 def _check(sealer: Sealer) -> Callable[[Row], bool]:
@@ -95,6 +96,21 @@ def _of_backup(exc: RecordError, source: str) -> RecordError:
         f"`store recover {quote(source)} NEW` copies what is whole to a new store",
         **{field: getattr(exc, field) for field in exc.evidence},
     )
+
+
+def _file(path: str | os.PathLike[str]) -> str:
+    """The absolute path of a backup. Raises: ValueError: it is not a file."""
+    scheme, place = _locate(path, "a backup")
+    if scheme not in file_schemes:
+        raise ValueError("a backup is a file, and no store on a server; give its path")
+    return place
+
+
+def _shown(location: str) -> str:
+    """A path, or a URL without its password."""
+    if "://" not in location:
+        return location
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1", re.sub(r"(://[^:/@]*):[^/@]*@", r"\1@", location))
 
 
 def _locate(location: str | os.PathLike[str], what: str) -> tuple[str, str]:

@@ -12,6 +12,9 @@ from store.opened.arguments import locate
 def destroy(location: str | os.PathLike[str]) -> None:
     """Removes the store at `location`: the database, its logs and locks, and its large values.
 
+    Of a store on a server, the tables, and the schema if nothing else is in it. Other processes that have it open
+    cannot be seen there.
+
     Nothing is removed where it raises. Killed in the middle it leaves a file that opens no more, with an error that
     says to call this again, which finishes. Not undone by any transaction.
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from store.engines.registry import recoverers
 from store.engines.unopened import DamagedStore, Findings, NewStore
-from store.errors import Corrupt, NotAStore, RecordError
+from store.errors import Corrupt, NotAStore, RecordError, Unsupported
 from store.opened.arguments import locate
 from store.rows.row import Row
 from store.rows.spilled import parts_of, prefix_of
@@ -75,6 +75,14 @@ def recover(
         Corrupt: the id of the store is lost, so that no seal can be checked. NotAStore: there are no records in it.
     """
     (scheme, path), (_, goal) = _located(source), _located(target)
+    if scheme not in recoverers:
+        raise Unsupported(
+            f"{scheme} keeps its store on a server, which repairs its own files, so there is none to recover from: "
+            "`store verify` names the damaged records, `store export --raw` writes the others, and `store.restore` "
+            "puts a backup in their place",
+            engine=scheme,
+            feature="recover",
+        )
     if store_id is not None and len(store_id) != ID_BYTES:
         raise ValueError(f"a store's id has {ID_BYTES} bytes, not {len(store_id)}")
     damaged: DamagedStore

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import click
@@ -105,27 +109,67 @@ def recover(source: str, target: str, store_id: bytes | None, as_object: bool) -
 @click.argument("path", metavar="SOURCE", shell_complete=options.complete_path)
 @click.argument("target", shell_complete=options.complete_path)
 @options.any_namespace
+@click.option("--delete", is_flag=True, help="Delete the records of TARGET that SOURCE does not have.")
+@click.option("--follow", is_flag=True, help="Go on with what changes in SOURCE, until Ctrl-C or --idle.")
+@click.option(
+    "--idle",
+    metavar="SECONDS",
+    type=options.waiting_seconds,
+    help="With --follow: end when nothing has changed for so long; also 30m, 2h, 7d.",
+)
 @options.as_object
-def copy(path: str, target: str, namespace: str | None, as_object: bool) -> None:
+def copy(
+    path: str, target: str, namespace: str | None, delete: bool, follow: bool, idle: float | None, as_object: bool
+) -> None:
     """Copies the records of a store into another.
 
-    TARGET may have records already: those of the same name are replaced, the others stay. It is made if it is not
-    there. Nothing is decoded; revision, times and order stay, and expired records are left out. If it is interrupted,
-    run it again: it continues. Both stores may be in use. For a copy as of one moment, see `store backup`. The keys
-    with --json: records (written), unchanged (there already) and expired (left out).
+    Both may be on any engine: paths or URLs. TARGET may have records already: those of the same name are replaced,
+    the others stay. It is made if it is not there. Nothing is decoded; revision, times and order stay, and expired
+    records are left out. At the end every record is compared with its copy. If it is interrupted, run it again: it
+    continues. Both stores may be in use. For a copy as of one moment, see `store backup`.
+
+    To move a store that is in use: copy it with --follow, end the programs that write it, press Ctrl-C, which copies
+    the last changes and compares, and start the programs with TARGET. A second Ctrl-C ends it at once. The keys with
+    --json: records (written), unchanged (there already), expired (left out) and deleted.
 
     \b
     Examples:
       store copy app.db other.db
       store copy app.db web.db --namespace web
-      store copy app.db other.db --json
+      store copy app.db other.db --follow --idle 0.1
+      store copy app.db other.db --delete --json
     """
+    if idle is not None and not follow:
+        raise click.UsageError("--idle ends what --follow does; give that too")
     with open_store(path, mode="r", namespace=namespace or "") as source, open_store(target, mode="c") as to:
         if namespace is not None:
             note_namespaces(source)
-        with reported_as(usage_error):
-            done = store.copy(source, to, namespace=namespace)
-    print_report(done, as_object, _show_copied)
+        with reported_as(usage_error), progress_bar("copy") as progress, _asked_to_stop(follow) as stop:
+            done = store.copy(
+                source, to, namespace=namespace, delete=delete, follow=follow, stop=stop, idle=idle, progress=progress
+            )
+    print_report(done, as_object, lambda done: _show_copied(done, delete or follow))
+
+
+@contextmanager
+def _asked_to_stop(follow: bool) -> Iterator[Callable[[], bool] | None]:
+    """Gives a function that returns whether a signal has asked to stop; a second one interrupts as usual."""
+    if not follow:
+        yield None
+        return
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @click.command()
@@ -203,8 +247,9 @@ def _show_copy(done: Backup | Restoration, exact: bool) -> None:
     click.echo(f"records {done.records}, files {done.files}: {size} in {shown(done.path)}")
 
 
-def _show_copied(done: Copied) -> None:
-    click.echo(f"copied {done.records}, unchanged {done.unchanged}, expired {done.expired}")
+def _show_copied(done: Copied, with_deleted: bool) -> None:
+    deleted = f", deleted {done.deleted}" if with_deleted else ""
+    click.echo(f"copied {done.records}, unchanged {done.unchanged}, expired {done.expired}{deleted}")
 
 
 def _show_recovery(found: Recovery) -> None:

@@ -258,7 +258,10 @@ class Engine(Reads, Protocol):
         """
 
     def load(self, rows: Sequence[Row]) -> None:
-        """Append rows unchanged (revision, times and seal), in this order. None of the names exists yet."""
+        """Store rows unchanged (revision, times and seal), in this order; no name comes twice.
+
+        A record of the same name is replaced and keeps its place; all others come at the end.
+        """
 
     def clear(self, namespace: str) -> None:
         """Delete all records of a namespace."""

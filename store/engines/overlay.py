@@ -145,9 +145,8 @@ class Overlay:
         return Applied(deleted, given if stamps else [])
 
     def load(self, rows: Sequence[Row]) -> None:
-        self._change(
-            {(row.namespace, row.name): Buffered(row._replace(id=self._new_id()), True, None) for row in rows}
-        )
+        known = self._known("", [Put(row) for row in rows])
+        self._change({(row.namespace, row.name): self._load(known[row.namespace, row.name], row) for row in rows})
 
     def clear(self, namespace: str) -> None:
         names = [item.name for item in self.scan(namespace, Order.INSERTED, limit=2**62, fields=Fields.LISTED).items]
@@ -206,6 +205,11 @@ class Overlay:
             id=old.id, revision=old.revision + 1, created=old.created, modified=max(old.created, row.modified)
         )
         return before._replace(row=row)
+
+    def _load(self, before: Buffered, row: Row) -> Buffered:
+        if before.row is None:
+            return Buffered(row._replace(id=self._new_id()), True, before.base)
+        return before._replace(row=row._replace(id=before.row.id))
 
     def _new_id(self) -> int:
         self._last_id = (self._base.end(None) if self._last_id is None else self._last_id) + 1

@@ -26,13 +26,15 @@ engines.register(
 )  # the extra "postgres"
 
 restorers = Registry("engine")
-"""URL scheme → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and whether
-a store was replaced. `check_of` makes the `check` of `Care.backup` from the id of the store."""
+"""URL scheme of the target → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and
+whether a store was replaced. `check_of` makes the `check` of `Care.backup` from the id of the store."""
 restorers.register("sqlite", "store.engines.sqlite.care.restore:restore")
+restorers.register("postgresql", "store.engines.postgres.restore:restore", install="psycopg psycopg_pool")
 
 destroyers = Registry("engine")
 """URL scheme → `destroy(location)`, which raises as `store.care.destroy`."""
 destroyers.register("sqlite", "store.engines.sqlite.care.destroy:destroy")
+destroyers.register("postgresql", "store.engines.postgres.destroy:destroy", install="psycopg psycopg_pool")
 
 recoverers = Registry("engine")
 """URL scheme → `recovering(source, target)`, a context manager that gives a `DamagedStore`."""

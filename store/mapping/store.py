@@ -88,9 +88,10 @@ class Store(MutableMapping[str, V]):
         timeout: seconds to wait for another writer.
         cache_bytes: how many bytes of records that were read are kept, to be read again at the speed of memory;
             they are good until any process writes. 0 is none. With `writeback` there is none.
-        spill_bytes: parts of a value that are larger (an array's data, or all of it) are files beside the database.
+        spill_bytes: parts of a value that are larger (an array's data, or all of it) are files beside the database;
+            on a server they are rows, in chunks.
         mmap: arrays from such files are the files themselves, mapped read-only: whatever their size, they are there
-            at once. False: a private copy, which can be written.
+            at once. False: a private copy, which can be written. From a server both are copies.
         verify_buffers: compare such files with their checksums at each read, and not only in `verify()`.
         verify_writes: decode every value before it is committed, which doubles the time that encoding takes. False:
             the first value of each class that this process stores, and exceptions always; that is a sample.

@@ -6,11 +6,11 @@ import pickle
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from planted import planted
 
 import store
 from store import Store
@@ -54,14 +54,14 @@ def outcomes(results: Any) -> dict[str, str]:
     return {result.name: result.outcome for result in results}
 
 
-def test_protocol_and_codec_of_each_record(path: Path, clock: Any) -> None:
-    with Store[Any](path, protocol=2, clock=clock) as s:
+def test_protocol_and_codec_of_each_record(kept: str, clock: Any) -> None:
+    with Store[Any](kept, protocol=2, clock=clock) as s:
         s.update(a=[1], b="two")
         s.put("new", 3, protocol=5, ttl=100)
         s.put("json", {"x": 1}, codec="json")
         before = s.record("new")
     clock.advance(10)
-    with Store[Any](path, clock=clock) as s:
+    with Store[Any](kept, clock=clock) as s:
         assert list(upgrade(s.opened)) == [
             Upgraded("", "a", "upgraded", "pickle 2 → pickle 5"), Upgraded("", "b", "upgraded", "pickle 2 → pickle 5"),
             Upgraded("", "new", "current", ""), Upgraded("", "json", "current", ""),
@@ -75,8 +75,8 @@ def test_protocol_and_codec_of_each_record(path: Path, clock: Any) -> None:
         assert s.record("new").expires == before.expires
 
 
-def test_protocol_that_is_asked_for(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_protocol_that_is_asked_for(kept: str) -> None:
+    with Store[Any](kept) as s:
         s["a"] = [1]
         assert outcomes(upgrade(s.opened, protocol=3)) == {"a": "upgraded"}
         assert s.record("a").protocol == 3
@@ -84,82 +84,78 @@ def test_protocol_that_is_asked_for(path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{"codec": "cbor"}, {"protocol": 9, "codec": "pickle"}, {"codec": 7}])
-def test_what_can_never_be_right_is_told_before_anything_is_done(path: Path, options: Any) -> None:
-    with Store[Any](path, protocol=2) as s:
+def test_what_can_never_be_right_is_told_before_anything_is_done(kept: str, options: Any) -> None:
+    with Store[Any](kept, protocol=2) as s:
         s["a"] = [1]
         with pytest.raises((ValueError, TypeError)):
             list(upgrade(s.opened, **options))
         assert s.record("a").revision == 1
 
 
-def test_dry_run_writes_nothing(path: Path) -> None:
-    with Store[Any](path, protocol=2) as s:
+def test_dry_run_writes_nothing(kept: str) -> None:
+    with Store[Any](kept, protocol=2) as s:
         s["a"] = [1]
         before = s.record("a")
-        with Store[Any](path) as other:
+        with Store[Any](kept) as other:
             assert [result.why for result in upgrade(other.opened, dry_run=True)] == ["pickle 2 → pickle 5"]
         assert s.record("a") == before
 
 
-def test_version_of_a_class(path: Path, points: ModuleType) -> None:
-    with Store[Any](path) as s:
+def test_version_of_a_class(kept: str, points: ModuleType) -> None:
+    with Store[Any](kept) as s:
         s["deep"] = {"of": [Point(1, 2), (Point(3, 4),)]}
         s["plain"] = 1
     new = at_version_2(points)
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         assert [(result.name, result.why) for result in upgrade(s.opened)] == [
             ("deep", f"{new.__module__}.Point 1 → 2"), ("plain", ""),
         ]  # fmt: skip
         assert outcomes(upgrade(s.opened)) == {"deep": "current", "plain": "current"}
         assert s["deep"]["of"][0].at == (1, 2)
-    body = stored(path, "deep")
+    body = stored(kept, "deep")
     assert b"store:version" in body and b"at" in body
 
 
-def stored(path: Path, name: str) -> bytes:
-    with Store[Any](path) as s:
+def stored(kept: str, name: str) -> bytes:
+    with Store[Any](kept) as s:
         row = s.opened.find(name)
         assert row is not None
         return row.body
 
 
-def test_class_that_moved(path: Path, points: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store[Any](path) as s:
+def test_class_that_moved(kept: str, points: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store[Any](kept) as s:
         s["a"] = [Point(1, 2)]
     monkeypatch.delitem(sys.modules, points.__name__)
     moved = ModuleType("moved_in_a_test")
     moved.Point = Point  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, moved.__name__, moved)
     Point.__module__ = moved.__name__
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         (result,) = upgrade(s.opened)
         assert (result.outcome, s.record("a").revision) == ("failed", 1)
         assert "'points_of_a_test.Point', which is not there any more" in result.why
-    with Store[Any](path, renames={"points_of_a_test.Point": "moved_in_a_test.Point"}) as s:
+    with Store[Any](kept, renames={"points_of_a_test.Point": "moved_in_a_test.Point"}) as s:
         (result,) = upgrade(s.opened)
         assert result.why == "points_of_a_test.Point → moved_in_a_test.Point"
         assert outcomes(upgrade(s.opened)) == {"a": "current"}
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         assert s["a"][0].x == 1
         assert s.record("a").type == "list"
 
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_only_what_verified_is_sealed_again(path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
-
-    with Store[Any](path, protocol=2, key=THEIRS) as s:
+def test_only_what_verified_is_sealed_again(kept: str) -> None:
+    with Store[Any](kept, protocol=2, key=THEIRS) as s:
         s["theirs"] = [1]
-    with Store[Any](path, protocol=2) as s:
+    with Store[Any](kept, protocol=2) as s:
         s["mine"], s["changed"], s["rotten"] = [1], [2], [3]
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("UPDATE records SET body = ? WHERE name = 'changed'", (pickle.dumps([9], 2),))
-        db.execute("UPDATE records SET body = x'00', seal = x'00' WHERE name = 'rotten'")
-        before = db.execute("SELECT * FROM records WHERE name <> 'mine' ORDER BY id").fetchall()
+    planted(kept, "UPDATE records SET body = ? WHERE name = 'changed'", pickle.dumps([9], 2))
+    planted(kept, "UPDATE records SET body = ?, seal = ? WHERE name = 'rotten'", b"\0", b"\0")
+    before = planted(kept, "SELECT * FROM records WHERE name <> 'mine' ORDER BY id")
     for trust in ("data", "own", "all"):
-        with Store[Any](path, trust=trust) as s:
+        with Store[Any](kept, trust=trust) as s:
             results = list(upgrade(s.opened))
         assert outcomes(results) == {
             "theirs": "left", "mine": "upgraded" if trust == "data" else "current", "changed": "left", "rotten": "left",
@@ -167,12 +163,11 @@ def test_only_what_verified_is_sealed_again(path: Path) -> None:
         assert ["not sealed with a key of yours" in result.why for result in results if result.outcome == "left"] == [
             True, False, False,
         ]  # fmt: skip
-    with closing(sqlite3.connect(path)) as db:
-        assert db.execute("SELECT * FROM records WHERE name <> 'mine' ORDER BY id").fetchall() == before
+    assert planted(kept, "SELECT * FROM records WHERE name <> 'mine' ORDER BY id") == before
 
 
-def test_value_that_the_codec_cannot_hold_stays_as_it_is(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_value_that_the_codec_cannot_hold_stays_as_it_is(kept: str) -> None:
+    with Store[Any](kept) as s:
         s.update(tuple=(1, 2), list=[1, 2])
         results = list(upgrade(s.opened, codec="json"))
         assert outcomes(results) == {"tuple": "failed", "list": "upgraded"}
@@ -199,9 +194,9 @@ class Careless:
         raise LookupError("what it was made of is gone")
 
 
-def test_value_that_would_not_come_back_stays_as_it_is(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_value_that_would_not_come_back_stays_as_it_is(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules[Careless.__module__], "Careless", Careless, raising=False)
-    with Store[Any](path, protocol=4) as s:
+    with Store[Any](kept, protocol=4) as s:
         s["a"] = Careless()
         (result,) = upgrade(s.opened, protocol=5)
         assert (result.outcome, s.record("a").protocol) == ("failed", 4)
@@ -209,22 +204,22 @@ def test_value_that_would_not_come_back_stays_as_it_is(path: Path, monkeypatch: 
         assert type(s["a"]).__name__ == "Careless"
 
 
-def test_all_namespaces_or_one(path: Path) -> None:
-    with Store[Any](path, protocol=2) as s, s.within("inner") as inner:
+def test_all_namespaces_or_one(kept: str) -> None:
+    with Store[Any](kept, protocol=2) as s, s.within("inner") as inner:
         s["a"], inner["b"] = 1, 2
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         assert outcomes(upgrade(s.opened, namespace="inner")) == {"b": "upgraded"}
         assert outcomes(upgrade(s.opened, namespace="")) == {"a": "upgraded"}
         assert outcomes(upgrade(s.opened)) == {"a": "current", "b": "current"}
 
 
-def test_batches_are_transactions_of_their_own(path: Path) -> None:
-    with Store[Any](path, protocol=2) as s:
+def test_batches_are_transactions_of_their_own(kept: str) -> None:
+    with Store[Any](kept, protocol=2) as s:
         s.update({f"n{i}": i for i in range(10)})
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         results = upgrade(s.opened, batch=4)
         next(results)
-        with Store[Any](path) as other:  # nothing is held between two batches
+        with Store[Any](kept) as other:  # nothing is held between two batches
             protocols = [record.protocol for record in other.records()]
             assert protocols == [5] * 4 + [2] * 6
             other["n9"] = "changed meanwhile"
@@ -233,8 +228,8 @@ def test_batches_are_transactions_of_their_own(path: Path) -> None:
         assert s["n9"] == "changed meanwhile"
 
 
-def test_interrupted_batch_is_undone(path: Path, points: ModuleType) -> None:
-    with Store[Any](path, protocol=2) as s:
+def test_interrupted_batch_is_undone(kept: str, points: ModuleType) -> None:
+    with Store[Any](kept, protocol=2) as s:
         s.update({f"n{i}": i for i in range(4)})
         s["last"] = Point(1, 2)
 
@@ -243,7 +238,7 @@ def test_interrupted_batch_is_undone(path: Path, points: ModuleType) -> None:
             raise KeyboardInterrupt
 
     points.Point = Interrupting  # type: ignore[attr-defined]
-    with Store[Any](path) as s:
+    with Store[Any](kept) as s:
         with pytest.raises(KeyboardInterrupt):
             list(upgrade(s.opened))
         assert {record.protocol for record in s.records()} == {2}
@@ -251,26 +246,26 @@ def test_interrupted_batch_is_undone(path: Path, points: ModuleType) -> None:
         assert set(outcomes(upgrade(s.opened)).values()) == {"upgraded"}
 
 
-def test_expired_records_are_not_upgraded(path: Path, clock: Any) -> None:
-    with Store[Any](path, protocol=2, clock=clock) as s:
+def test_expired_records_are_not_upgraded(kept: str, clock: Any) -> None:
+    with Store[Any](kept, protocol=2, clock=clock) as s:
         s.put("short", 1, ttl=10)
         clock.advance(11)
         assert list(upgrade(s.opened, protocol=5)) == []
 
 
-def test_live_values_of_writeback_are_let_go(path: Path) -> None:
-    with Store[Any](path, protocol=2, writeback=True) as s:
+def test_live_values_of_writeback_are_let_go(kept: str) -> None:
+    with Store[Any](kept, protocol=2, writeback=True) as s:
         s["a"] = [1]
         live = s["a"]
         list(upgrade(s.opened, protocol=5))
         assert s["a"] == [1] and s["a"] is not live
 
 
-def test_other_writers_come_between(path: Path) -> None:
+def test_other_writers_come_between(kept: str) -> None:
     """A thread that writes while a batch waits for its reader is not held up."""
-    with Store[Any](path, protocol=2) as s:
+    with Store[Any](kept, protocol=2) as s:
         s.update({f"n{i}": i for i in range(6)})
-    with Store[Any](path, timeout=30) as s:
+    with Store[Any](kept, timeout=30) as s:
         results = upgrade(s.opened, batch=2)
         next(results)
         writer = threading.Thread(target=s.put, args=("n5", "other"))

@@ -1,12 +1,16 @@
 """`copy` and `destroy`."""
 
 import json
+import os
+import signal
 import sys
 
 import pytest
 
 import store
 from store import Store
+from store.care import following
+from store.cli.output import progress
 from store.engines.sqlite.care import destroy as engine
 
 
@@ -36,7 +40,7 @@ def test_copy_says_what_it_did(run, filled, tmp_path):
     assert run("copy", filled, target) == (0, "copied 5, unchanged 0, expired 0\n", "")
     with Store(filled) as s:
         s["greeting"] = "hi"
-    assert json.loads(run("copy", filled, target, "--json").out) == {"records": 1, "unchanged": 4, "expired": 0}
+    assert json.loads(run("copy", filled, target, "--json").out) == {"records": 1, "unchanged": 4, "expired": 0, "deleted": 0}
     with Store(filled) as s, Store(target) as copy:
         assert dict(copy) == dict(s)
         assert copy.record("greeting").modified == s.record("greeting").modified
@@ -56,6 +60,56 @@ def test_copy_leaves_expired_records_out(run, filled, tmp_path):
         later = s.record("session:4f2a").expires.timestamp() + 1
     result = run("copy", filled, tmp_path / "other.db", clock=lambda: later)
     assert result.out == "copied 4, unchanged 0, expired 1\n"
+
+
+def test_copy_to_a_server_and_back(run, filled, tmp_path, postgres_url):
+    url = postgres_url.replace("postgres@", "postgres:secret@")
+    result = run("copy", filled, url, "--follow", "--idle", "0")
+    assert (result.code, result.out) == (0, "copied 5, unchanged 0, expired 0, deleted 0\n")
+    assert run("copy", url, tmp_path / "back.db").out == "copied 5, unchanged 0, expired 0\n"
+    with Store(filled) as s, Store(tmp_path / "back.db") as back:
+        assert list(back.items()) == list(s.items())
+    wrong = run("copy", url, url)
+    assert wrong.code == 2 and "the same store" in wrong.err and "secret" not in wrong.err
+
+
+def test_copy_shows_a_bar_on_a_terminal(run, filled, tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "is_watched", lambda: True)
+    result = run("copy", filled, tmp_path / "other.db")
+    assert result.code == 0 and result.err.startswith("copy")
+
+
+def test_copy_that_deletes_and_follows(run, fails, filled, tmp_path):
+    target = tmp_path / "other.db"
+    with Store(target) as copy:
+        copy["other"] = 1
+    assert run("copy", filled, target, "--delete").out == "copied 5, unchanged 0, expired 0, deleted 1\n"
+    result = run("copy", filled, target, "--follow", "--idle", "0")
+    assert (result.code, result.out) == (0, "copied 0, unchanged 5, expired 0, deleted 0\n")
+    fails(2, "--idle ends what --follow does", "copy", filled, target, "--idle", "1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_copy_follows_until_a_signal(run, filled, tmp_path, monkeypatch, number):
+    """The signal comes between two looks; what was written before it is copied."""
+    looks = []
+    look = following.Follower.look
+
+    def signalled(self):
+        looks.append(1)
+        if len(looks) == 3:
+            with Store(filled) as s:
+                s["late"] = 1
+            os.kill(os.getpid(), number)
+        return look(self)
+
+    monkeypatch.setattr(following.Follower, "look", signalled)
+    before = signal.getsignal(number)
+    result = run("copy", filled, tmp_path / "other.db", "--follow")
+    assert (result.code, result.out) == (0, "copied 6, unchanged 0, expired 0, deleted 0\n")
+    assert signal.getsignal(number) is before
+    with Store(tmp_path / "other.db") as copy:
+        assert copy["late"] == 1
 
 
 def test_wrong_copies(fails, filled, tmp_path):

@@ -116,6 +116,12 @@ EXPECTED = {
         r"^second run: 0 parsed, 60 unchanged, 0 removed, .*; \d+\.\d\d s$",
         r"^\w+ +\d+ +\d+ +\d+ +\d+ +[\d.]+ ms$",
     ),
+    "stock.py": (
+        [],
+        r"^sold: {'tea': 25, 'cups': 10} and left: {'tea': 0, 'cups': 0}$",
+        r"^counted by the shops: 35 in 3 of them$",
+        r"^a copy in a file has the same records in the same order: True$",
+    ),
     "watch.py": (
         [],
         r"^watching$",
@@ -131,12 +137,12 @@ EXPECTED = {
 NEEDS = {"models.py": ["numpy", "pandas", "sklearn", "joblib"]}
 
 
-def run(name, *args, cwd, scratch):
+def run(name, *args, cwd, scratch, **environment):
     scratch.mkdir(exist_ok=True)
     done = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / name, *map(str, args)],
         capture_output=True, text=True, timeout=100, check=False, cwd=cwd,
-        env={**os.environ, "TMPDIR": str(scratch)},
+        env={**os.environ, "TMPDIR": str(scratch), **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not list(scratch.iterdir())
@@ -156,6 +162,17 @@ def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
     assert done.stderr.strip() in ("", "parsing\nparsing")  # what is left of the progress bar without a terminal
     assert re.search(".*".join(f"(?m:{pattern})" for pattern in patterns), done.stdout, re.DOTALL), done.stdout
     assert list(tmp_path.iterdir()) == [tmp_path / "scratch"]
+
+
+@pytest.mark.parametrize("place", ["argument", "environment"])
+def test_stock_runs_unchanged_on_a_server(tmp_path, postgres_url, place):
+    patterns = EXPECTED["stock.py"][1:]
+    given = ([postgres_url], {}) if place == "argument" else ([], {"STORE_LOCATION": postgres_url})
+    done = run("stock.py", *given[0], cwd=tmp_path, scratch=tmp_path / "scratch", **given[1])
+    assert done.stderr == ""
+    assert re.search(".*".join(f"(?m:{pattern})" for pattern in patterns), done.stdout, re.DOTALL), done.stdout
+    with Store(postgres_url) as s:
+        assert (s["sales"], s["stock"]) == (35, {"tea": 0, "cups": 0})
 
 
 def test_quickstart_on_a_file_that_is_kept(tmp_path, path):

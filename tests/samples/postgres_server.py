@@ -54,6 +54,9 @@ class PostgresServer:
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
 
+    def url_of(self, database: str, user: str = "postgres") -> str:
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
     def initialise(self) -> None:
         self._run(
             "initdb",
@@ -152,3 +155,29 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     yield f"{postgres.url}?schema={schema}"
     with psycopg.connect(postgres.url, autocommit=True) as conn:
         conn.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE')
+
+
+# What a server may lack that speaks the protocol; see store/engines/postgres/features.py.
+EXTRAS = (
+    "pg_advisory_xact_lock(bigint)", "pg_advisory_xact_lock_shared(bigint)", "pg_try_advisory_xact_lock(bigint)",
+    "pg_current_xact_id()", "pg_current_snapshot()", "pg_snapshot_xmin(pg_snapshot)", "pg_notify(text, text)",
+)  # fmt: skip
+
+
+@pytest.fixture
+def pgrows_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a role that may call none of `EXTRAS`, in a database of its own: its stores lock rows of a table."""
+    import psycopg
+
+    name = f"rows{next(_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as conn:
+        conn.execute(f"CREATE ROLE {name} LOGIN")
+        conn.execute(f"CREATE DATABASE {name} OWNER {name}")
+        try:
+            with psycopg.connect(postgres.url_of(name), autocommit=True) as inner:
+                for function in EXTRAS:
+                    inner.execute(f"REVOKE EXECUTE ON FUNCTION pg_catalog.{function} FROM PUBLIC")
+            yield postgres.url_of(name, name)
+        finally:
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            conn.execute(f"DROP ROLE {name}")

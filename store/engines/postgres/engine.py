@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from store.engines.contract import DURABILITIES
+from store.engines.postgres.blobs import PostgresBlobs
+from store.engines.postgres.care import PostgresCare
+from store.engines.postgres.claiming import Claiming
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.location import parse
 from store.engines.postgres.reading import Reading
@@ -19,19 +22,22 @@ class PostgresEngine:
     """One `Store`'s handle on a database. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "postgresql"
-    coherence = blobs = eviction = locks = changes = care = None
+    coherence = eviction = locks = changes = None
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, blobs: PostgresBlobs) -> None:
         self.handle = handle
+        self.blobs = blobs
+        self.care = PostgresCare(handle, blobs)
         self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
         self.transactions = PostgresTransactions(handle)
         reading = Reading(handle)
         writing = Writing(handle, reading)
+        claiming = Claiming(handle, writing, blobs)
         self.get, self.scan, self.end, self.count = reading.get, reading.scan, reading.end, reading.count
         self.namespaces, self.snapshot, self.sealers = reading.namespaces, reading.snapshot, reading.sealers
         self.totals, self.usage = reading.totals, reading.usage
-        self.put, self.apply, self.load = writing.put, writing.apply, writing.load
+        self.put, self.apply, self.load = claiming.put, claiming.apply, claiming.load
         self.clear, self.add_sealer = writing.clear, writing.add_sealer
         self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
 
@@ -39,7 +45,7 @@ class PostgresEngine:
         """Another handle on the same database."""
         handle = self.handle
         handle.check_open()
-        return PostgresEngine(Handle(handle.server, read_only=handle.read_only, timeout=handle.timeout))
+        return PostgresEngine(Handle(handle.server, read_only=handle.read_only, timeout=handle.timeout), self.blobs)
 
 
 class PostgresTransactions:
@@ -80,13 +86,18 @@ def open_postgres(
     if durability not in DURABILITIES:
         raise ValueError(f"unknown durability {durability!r}: one of {', '.join(DURABILITIES)}")
     server = server_at(parse(location))
+    is_first = not server.sessions.handles  # id and version may have changed since the last one was closed
     handle = Handle(server, read_only=mode == "r", timeout=timeout)
     try:
         if durability == "full":
             server.sessions.is_full = True  # for all handles of this process, as with a file
-        if not server.sessions.id:
+        if is_first or not server.sessions.id:
             server.prepare(mode, timeout)
+        if mode != "r":
+            server.sessions.require_locks()
     except BaseException:
         handle.close()
         raise
-    return PostgresEngine(handle)
+    return PostgresEngine(
+        handle, PostgresBlobs(Handle(server, read_only=mode == "r", timeout=timeout, is_shared=True))
+    )

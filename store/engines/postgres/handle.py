@@ -30,9 +30,9 @@ T = TypeVar("T")
 
 
 class Handle:
-    """Runs statements for one `Store` until it is closed."""
+    """Runs statements for one `Store` until it is closed; if `is_shared`, until no handle is open any more."""
 
-    def __init__(self, server: Server, *, read_only: bool, timeout: float) -> None:
+    def __init__(self, server: Server, *, read_only: bool, timeout: float, is_shared: bool = False) -> None:
         self.server = server
         self.sessions = server.sessions
         self.location = server.sessions.location.shown
@@ -40,11 +40,13 @@ class Handle:
         self.timeout = timeout
         self.bodies = Bodies()
         self._is_closed = False
-        server.sessions.handles.add(self)
+        self._is_shared = is_shared
+        if not is_shared:
+            server.sessions.handles.add(self)
 
     def check_open(self, *, is_writing: bool = False) -> None:
         """Raises: StoreClosed: it was closed. ReadOnly."""
-        if self._is_closed:
+        if self._is_closed or (self._is_shared and not self.sessions.handles):
             raise StoreClosed(f"the store on {self.location} was closed; open it again")
         if is_writing and self.read_only:
             raise ReadOnly(

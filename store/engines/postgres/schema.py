@@ -1,12 +1,18 @@
-"""The tables of a store, made under an advisory lock, and the id of the store in them."""
+"""The tables of a store, made and migrated under an advisory lock, and the id of the store in them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
+from psycopg.errors import DuplicateTable, UniqueViolation
+
+from store.engines.postgres.features import Features
 from store.engines.postgres.location import Location
-from store.errors import NotAStore, StorageError, StoreNotFound
+from store.engines.postgres.lock_statements import ADVISORY, NAMES, SPACES
+from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.system.digests import blake2b
 
 VERSION = 1
@@ -14,14 +20,16 @@ ID_BYTES = 16
 
 # Names are compared by code point, as every engine does. Expiries are float8: the seal covers them bit by bit.
 # Of the changes of one statement the first has the token (see outcome.py). Rows of no namespace are tokens only.
-_TABLES = """
-CREATE SEQUENCE {ids};
+_TABLES = (
+    "CREATE SEQUENCE {ids}",
+    """
 CREATE TABLE {identity} (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     id bytea NOT NULL CHECK (octet_length(id) = 16),
     version integer NOT NULL
-);
-CREATE TABLE {sealers} (key_id bytea PRIMARY KEY CHECK (octet_length(key_id) = 8));
+)""",
+    "CREATE TABLE {sealers} (key_id bytea PRIMARY KEY CHECK (octet_length(key_id) = 8))",
+    """
 CREATE TABLE {records} (
     id bigint PRIMARY KEY,
     namespace text COLLATE "C" NOT NULL,
@@ -39,64 +47,101 @@ CREATE TABLE {records} (
     modified float8 NOT NULL,
     expires float8,
     UNIQUE (namespace, name)
-);
-ALTER TABLE {records} ALTER COLUMN body SET STORAGE EXTERNAL;
-CREATE INDEX ON {records} (namespace, id);
-CREATE INDEX ON {records} (namespace, expires, id) WHERE expires IS NOT NULL;
+)""",
+    "ALTER TABLE {records} ALTER COLUMN body SET STORAGE EXTERNAL",
+    "CREATE INDEX ON {records} (namespace, id)",
+    "CREATE INDEX ON {records} (namespace, expires, id) WHERE expires IS NOT NULL",
+    """
 CREATE TABLE {changes} (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    xid {xid},
     at timestamptz NOT NULL DEFAULT now(),
     namespace text COLLATE "C",
     name text COLLATE "C",
     revision bigint,
     token uuid
-);
-CREATE INDEX ON {changes} (namespace, xid);
-CREATE UNIQUE INDEX ON {changes} (token) WHERE token IS NOT NULL;
-CREATE INDEX ON {changes} (at);
-"""
-_NAMES = ("ids", "identity", "sealers", "records", "changes")
+)""",
+    "CREATE INDEX ON {changes} (namespace, xid)",
+    "CREATE UNIQUE INDEX ON {changes} (token) WHERE token IS NOT NULL",
+    "CREATE INDEX ON {changes} (at)",
+)
+
+# The parts of large values. `digests` has the SHA-256 of the part up to the end of each chunk, so the last one is the
+# checksum in the sealed column `spill`. `claimed`: a row that names the part was put; `at`: when the part was last
+# written to or claimed. A part that no record names, and that is an hour old, is an orphan.
+_PART_TABLES = (
+    """
+CREATE TABLE {parts} (
+    file text COLLATE "C" PRIMARY KEY,
+    namespace text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    bytes bigint NOT NULL,
+    digests bytea NOT NULL,
+    claimed boolean NOT NULL DEFAULT false,
+    at timestamptz NOT NULL DEFAULT clock_timestamp()
+)""",
+    "CREATE INDEX ON {parts} (namespace, name)",
+    """
+CREATE TABLE {chunks} (
+    file text COLLATE "C" NOT NULL REFERENCES {parts} ON DELETE CASCADE,
+    number integer NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (file, number)
+)""",
+    "ALTER TABLE {chunks} ALTER COLUMN data SET STORAGE EXTERNAL",
+    # Removes the parts that a record named and names no more, at the end of the transaction: a record that is deleted
+    # and loaded again keeps its parts. A part of another record is never removed, whatever `spill` says.
+    """
+CREATE FUNCTION {drop_parts}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM {parts} p WHERE p.namespace = OLD.namespace AND p.name = OLD.name AND strpos(OLD.spill, p.file) > 0
+        AND NOT EXISTS (SELECT 1 FROM {records} r WHERE r.namespace = p.namespace AND r.name = p.name
+            AND strpos(r.spill, p.file) > 0);
+    RETURN NULL;
+END $$""",
+    """
+CREATE CONSTRAINT TRIGGER drop_parts_of_deleted AFTER DELETE ON {records} DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (OLD.spill IS NOT NULL) EXECUTE FUNCTION {drop_parts}()""",
+    """
+CREATE CONSTRAINT TRIGGER drop_parts_of_replaced AFTER UPDATE OF spill ON {records} DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (OLD.spill IS NOT NULL AND OLD.spill IS DISTINCT FROM NEW.spill)
+    EXECUTE FUNCTION {drop_parts}()""",
+)
+
+TABLES = ("chunks", "parts", "changes", "records", "sealers", "identity")  # in the order in which they can be dropped
+STRIPES = "stripes"  # the table whose rows are locks, in a store that was made where advisory locks were missing
+_NAMES = (*TABLES, STRIPES, "ids", "drop_parts")
+
+Migration = Callable[[Any, Location], None]
+
+MIGRATIONS: dict[int, Migration] = {}
+"""Version → what turns its tables into those of the next version, inside a transaction under the lock."""
 
 
-def prepare(conn: Any, location: Location, mode: str) -> bytes:
-    """Makes the tables where there are none and the mode creates; returns the id of the store.
+def prepare(conn: Any, location: Location, mode: str, features: Features, store_id: bytes | None = None) -> bytes:
+    """Makes or migrates the tables where the mode permits it; returns the id of the store.
+
+    `store_id` is the id of a store that is made; None: a random one.
 
     Raises:
-        StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it.
+        StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it, or the
+            tables are not ours. ReadOnly: the user lacks a right; the error says which. StorageError.
     """
-    if not _exists(conn, location):
-        if mode not in ("c", "n"):
-            raise StoreNotFound(
-                f'there is no store in schema "{location.schema}" of {location.shown}; open it with mode="c" to '
-                "make one",
-                path=location.shown,
-            )
-        _create(conn, location)
-    return _identity(conn, location)
+    try:
+        if not exists(conn, location, "identity"):
+            if mode not in ("c", "n"):
+                raise _not_found(location)
+            _create(conn, location, features, store_id or os.urandom(ID_BYTES))
+        found, version = identity(conn, location)
+        if version < VERSION:
+            _migrate(conn, location, mode, features)
+        return found
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise _not_permitted(conn, location, exc) from exc
 
 
-def _exists(conn: Any, location: Location) -> bool:
-    return bool(conn.execute("SELECT to_regclass($1)", (location.table("identity"),)).fetchone()[0])
-
-
-def _create(conn: Any, location: Location) -> None:
-    names = {name: location.table(name) for name in _NAMES}
-    with conn.transaction():
-        conn.execute("SELECT pg_advisory_xact_lock($1::bigint)", (lock_key(location, "schema"),))
-        if _exists(conn, location):  # another process was faster
-            return
-        conn.execute(f'CREATE SCHEMA IF NOT EXISTS "{location.schema}"')
-        for statement in _TABLES.format(**names).split(";"):
-            if statement.strip():
-                conn.execute(statement)
-        conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
-        conn.execute(
-            f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (os.urandom(ID_BYTES), VERSION)
-        )
-
-
-def _identity(conn: Any, location: Location) -> bytes:
+def identity(conn: Any, location: Location) -> tuple[bytes, int]:
+    """The id of the store, and the version of its tables. Raises: StorageError, NotAStore."""
     found = conn.execute(f"SELECT id, version FROM {location.table('identity')}").fetchone()
     if found is None:  # never a new id: every record would be tampered for ever
         raise StorageError(
@@ -111,7 +156,126 @@ def _identity(conn: Any, location: Location) -> bytes:
             "install that release",
             path=location.shown,
         )
-    return bytes(store_id)
+    return bytes(store_id), int(version)
+
+
+def drop(conn: Any, location: Location) -> None:
+    """Drop all that `prepare` made, and the schema if nothing else is in it, in the open transaction."""
+    for name in (*TABLES, STRIPES):
+        conn.execute(f"DROP TABLE IF EXISTS {location.table(name)}")
+    conn.execute(f"DROP FUNCTION IF EXISTS {location.table('drop_parts')}()")
+    conn.execute(f"DROP SEQUENCE IF EXISTS {location.table('ids')}")
+    left = conn.execute(
+        "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid) + "
+        "(SELECT count(*) FROM pg_proc WHERE pronamespace = n.oid) + "
+        "(SELECT count(*) FROM pg_type WHERE typnamespace = n.oid), pg_has_role(n.nspowner, 'USAGE') "
+        "FROM pg_namespace n WHERE nspname = $1",
+        (location.schema,),
+    ).fetchone()
+    if left == (0, True) and location.schema != "public":
+        conn.execute(f'DROP SCHEMA "{location.schema}"')
+
+
+def take_lock(conn: Any, location: Location, features: Features) -> None:
+    """Exclude all others that make, migrate or drop tables of ours in the schema, until the transaction ends.
+
+    Where there are no advisory locks, the server notices two that do so when the second one has begun.
+    """
+    if features.advisory:
+        conn.execute(ADVISORY.exclusive, (lock_key(location._replace(prefix=""), "schema"),))
+
+
+def exists(conn: Any, location: Location, table: str) -> bool:
+    """Whether there is one of our tables.
+
+    By the catalog: `to_regclass` looks into a cache that a session renews when a transaction begins, so one that has
+    waited for the lock would not see the tables that another one has made.
+    """
+    found = conn.execute(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE nspname = $1 AND relname = $2",
+        (location.schema, location.prefix + table),
+    ).fetchone()
+    return found is not None
+
+
+def _has_schema(conn: Any, location: Location) -> bool:
+    return bool(conn.execute("SELECT 1 FROM pg_namespace WHERE nspname = $1", (location.schema,)).fetchone())
+
+
+def _create(conn: Any, location: Location, features: Features, store_id: bytes) -> None:
+    try:
+        with conn.transaction():
+            take_lock(conn, location, features)
+            if not exists(conn, location, "identity"):  # else another process was faster
+                _make(conn, location, features, store_id)
+    except (DuplicateTable, UniqueViolation):  # without a lock, the other one was noticed late
+        if not exists(conn, location, "identity"):
+            raise
+
+
+def _make(conn: Any, location: Location, features: Features, store_id: bytes) -> None:
+    names = {name: location.table(name) for name in _NAMES}
+    if exists(conn, location, "records"):
+        raise StorageError(
+            f"{location.shown}: the table {names['identity']} is missing, so the store has lost its id; restore that "
+            "table from a backup",
+            path=location.shown,
+        )
+    if not _has_schema(conn, location):  # IF NOT EXISTS needs the right to make one all the same
+        conn.execute(f'CREATE SCHEMA "{location.schema}"')
+    xid = "xid8 NOT NULL DEFAULT pg_current_xact_id()" if features.xids else "bigint NOT NULL DEFAULT 0"
+    for statement in (*_TABLES, *_PART_TABLES):
+        conn.execute(statement.format(xid=xid, **names))
+    if not features.advisory:
+        conn.execute(f"CREATE TABLE {names[STRIPES]} (stripe integer PRIMARY KEY)")
+        conn.execute(f"INSERT INTO {names[STRIPES]} SELECT generate_series(0, {SPACES + NAMES - 1})")
+    conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
+    conn.execute(f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (store_id, VERSION))
+
+
+def _migrate(conn: Any, location: Location, mode: str, features: Features) -> None:
+    """Bring the tables to this version, from version to version, in one transaction."""
+    if mode == "r":
+        raise ReadOnly(
+            f'{location.shown}: an older release of store made it; open it once with mode="w", which migrates it',
+            path=location.shown,
+        )
+    with conn.transaction():
+        take_lock(conn, location, features)
+        _, version = identity(conn, location)
+        while version < VERSION:  # another process may have been faster
+            MIGRATIONS[version](conn, location)
+            version += 1
+        conn.execute("SELECT set_config('synchronous_commit', 'on', true)")
+        conn.execute(f"UPDATE {location.table('identity')} SET version = $1", (VERSION,))
+
+
+def _not_found(location: Location) -> StoreNotFound:
+    return StoreNotFound(
+        f'there is no store in schema "{location.schema}" of {location.shown}; open it with mode="c" to make one',
+        path=location.shown,
+    )
+
+
+def _not_permitted(conn: Any, location: Location, exc: Exception) -> ReadOnly:
+    """The error for a user without rights, with the GRANT that gives them."""
+    role, user, database = conn.execute(
+        "SELECT current_user, quote_ident(current_user), quote_ident(current_database())"
+    ).fetchone()
+    schema = f'"{location.schema}"'
+    if not _has_schema(conn, location):
+        grant = f"GRANT CREATE ON DATABASE {database} TO {user}"
+    elif not conn.execute("SELECT has_schema_privilege($1, 'USAGE')", (location.schema,)).fetchone()[0]:
+        grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"
+    elif not exists(conn, location, "identity"):
+        grant = f"GRANT CREATE ON SCHEMA {schema} TO {user}"
+    else:
+        grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}"
+    text = " ".join(str(exc).split())
+    return ReadOnly(
+        f'{location.shown}: the role "{role}" lacks a right ({text}); an administrator can permit it: {grant}',
+        path=location.shown,
+    )
 
 
 def lock_key(location: Location, *what: str) -> int:

@@ -69,9 +69,9 @@ class Server:
                 raise exc if isinstance(exc, StoreError) else translated(exc, self.sessions.location.shown) from exc
             self._offset_at = steady_clock()
 
-    def prepare(self, mode: str, timeout: float) -> None:
+    def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
         """See `Sessions.prepare`; it measures the clock too."""
-        self.sessions.prepare(mode, timeout, self._ask)
+        return self.sessions.prepare(mode, timeout, self._ask, store_id)
 
     def _ask(self, conn: Connection) -> None:
         before = time.time()

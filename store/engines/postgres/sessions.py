@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -15,10 +16,12 @@ from psycopg.pq import TransactionStatus
 
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
+from store.engines.postgres.features import Features, detect, require_advisory
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import SPACES, of_rows
 from store.engines.postgres.lost import LEAST_SECONDS, LostSessions
 from store.engines.postgres.pool import Pool
-from store.engines.postgres.schema import lock_key, prepare
+from store.engines.postgres.schema import STRIPES, exists, lock_key, prepare
 from store.engines.postgres.statements import Statements
 from store.errors import StoreClosed
 from store.system import running
@@ -70,33 +73,71 @@ class Sessions:
         self.is_full = False
         self.is_pooled = bool(location.pooler)
         """Whether a pooler gives each transaction another session of the server; known once it is prepared."""
+        self.features: Features | None = None
+        """What the server has; known once it is prepared."""
+        self.stripes = False
+        """Whether the locks of this store are rows of the table `stripes`."""
         self.handles: WeakSet[Any] = WeakSet()
         self._pool: Connections | None = None
         self._mutex = threading.RLock()
         self._keys: dict[str, int] = {}
         self.lost = LostSessions(self.statements, self.connect, location.shown)
 
-    def prepare(self, mode: str, timeout: float, also: Callable[[Connection], None]) -> None:
+    def prepare(
+        self, mode: str, timeout: float, also: Callable[[Connection], None], store_id: bytes | None = None
+    ) -> bool:
         """Connect once, make the tables if the mode says so, read the id and call `also`; again if it is lost.
 
-        A server that refuses the connection is an error at once, unless the URL names several.
+        `store_id` is the id of a store that is made. Returns whether there was one. A server that refuses the
+        connection is an error at once, unless the URL names several.
         """
         deadline = steady_clock() + max(timeout, LEAST_SECONDS)
-        is_first = "," not in self.location.conninfo
+        is_patient = "," in self.location.conninfo
+        was_there = None
         while True:
-            conn = self.connect(deadline, is_patient=not is_first)
             try:
-                conn.patience = max(timeout, LEAST_SECONDS)
-                self.role = conn.info.user
-                self.id = prepare(conn, self.location, mode)
-                also(conn)
-                return
+                with self.apart(timeout, deadline=deadline, is_patient=is_patient) as conn:
+                    self.role = conn.info.user
+                    if was_there is None:
+                        was_there = exists(conn, self.location, "identity")
+                    features = self.features = self.detect(conn, deadline)
+                    self.id = prepare(conn, self.location, mode, features, store_id)
+                    self._choose_locks(conn)
+                    also(conn)
+                    return was_there
             except DRIVER_ERRORS as exc:
-                if not is_disconnected(exc, conn) or steady_clock() >= deadline:
+                if not is_disconnected(exc) or steady_clock() >= deadline:
                     raise translated(exc, self.location.shown, self.role) from exc
-                is_first = False
-            finally:
-                conn.close()
+                is_patient = True
+
+    def detect(self, conn: Connection, deadline: float) -> Features:
+        """What the server of a connection has; it may take another connection to find out."""
+        return detect(conn, lambda: self.connect(deadline, is_patient=False))
+
+    def _choose_locks(self, conn: Connection) -> None:
+        self.stripes = exists(conn, self.location, STRIPES)
+        locks = [of_rows(self.location.table(STRIPES))] if self.stripes else []
+        self.statements = Statements(self.location, *locks)
+        self._keys.clear()
+
+    def require_locks(self) -> None:
+        """Raises: Unsupported: writers of this store would not exclude each other."""
+        if self.features is not None and not self.stripes:
+            require_advisory(self.features, self.location.shown)
+
+    @contextmanager
+    def apart(
+        self, timeout: float, *, deadline: float | None = None, is_patient: bool = False
+    ) -> Iterator[Connection]:
+        """A session that is not one of the pool; its statements wait for locks as long. See `connect`."""
+        patience = max(timeout, LEAST_SECONDS)
+        conn = self.connect(steady_clock() + patience if deadline is None else deadline, is_patient=is_patient)
+        try:
+            conn.patience = patience
+            conn.wait_for_locks(timeout)
+            yield conn
+        finally:
+            conn.close()
 
     # -- the pool
 
@@ -222,17 +263,18 @@ class Sessions:
         self.lost.settle(conn)
         conn.deadline = math.inf
 
-    # -- advisory locks
+    # -- keys of locks
 
     def lock_of(self, namespace: str) -> int:
-        """The key of the advisory lock of a namespace."""
+        """The key of the lock of a namespace. Several are locked in the order of their keys."""
         key = self._keys.get(namespace)
         if key is None:
-            key = self._keys[namespace] = lock_key(self.location, "namespace", namespace)
+            key = lock_key(self.location, "namespace", namespace)
+            key = self._keys[namespace] = key % SPACES if self.stripes else key
         return key
 
     def lock_of_name(self, namespace: str, name: str) -> int:
-        """The key of the advisory lock of one name, for what is read before it is written."""
+        """The key of the lock of one name, for what is read before it is written."""
         return lock_key(self.location, "name", namespace, name)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from store.engines.contract import Fields
 from store.engines.postgres.location import Location
+from store.engines.postgres.lock_statements import ADVISORY, LockStatements
 
 COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
@@ -39,13 +40,17 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     modified = CASE WHEN {_GONE} THEN excluded.modified ELSE greatest(r.created, excluded.modified) END,
     expires = excluded.expires
 """
+# A record that is loaded replaces all of an existing one but its place.
+_LOAD_OVER = "ON CONFLICT (namespace, name) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in _NEW.split(", ")[2:]
+)
 _ALIVE = "(expires IS NULL OR expires > {})"
 
 
 class Statements:
-    """The statements on the tables of one location."""
+    """The statements on the tables of one location, with those of its locks."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, locks: LockStatements = ADVISORY) -> None:
         records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
         sealers, identity = location.table("sealers"), location.table("identity")
         self.records, self.changes = records, changes
@@ -60,15 +65,19 @@ class Statements:
         self.find_changed = self.find[Fields.SEALED].replace(
             ", body,", ", CASE WHEN seal = $3 THEN NULL ELSE body END,"
         )
+        # Name by name in the unique index: `= ANY` is planned as a scan of the namespace where the table was small, or
+        # not analyzed, when the statement was prepared. OFFSET 0 keeps the planner from making one join of it.
         self.find_all = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = ANY($2::text[])"
-            for fields, what in _PARTS.items()
+            fields: f"SELECT found.* FROM unnest($2::text[]) AS wanted (one) CROSS JOIN LATERAL "
+            f"({text.replace('$2', 'one')} OFFSET 0) found"
+            for fields, text in self.find.items()
         }
         # FOR UPDATE: a plain put of the same name waits then, until the transaction that read it has ended.
         # The last two columns tell one state of a record from all others.
         self.find_locked = {
-            fields: f"SELECT {what}, id, revision FROM {records} WHERE namespace = $1 AND name = ANY($2::text[]) "
-            "ORDER BY name FOR UPDATE"
+            fields: f'SELECT found.* FROM (SELECT one FROM unnest($2::text[]) one ORDER BY one COLLATE "C") wanted '
+            f"CROSS JOIN LATERAL (SELECT {what}, id, revision FROM {records} WHERE namespace = $1 AND name = one "
+            "FOR UPDATE) found"
             for fields, what in _PARTS.items()
         }
         self.pages = {
@@ -127,14 +136,17 @@ class Statements:
             f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
             "AND spill IS NOT NULL"
         )
-        self.usage = f"SELECT pg_total_relation_size('{records}') + pg_total_relation_size('{changes}')"
+        sizes = [
+            f"pg_total_relation_size('{location.table(name)}')" for name in ("records", "changes", "parts", "chunks")
+        ]
+        self.usage = f"SELECT {' + '.join(sizes)}"
         self.sealers = f"SELECT key_id FROM {sealers} LIMIT 1000"
         self.add_sealer = f"INSERT INTO {sealers} (key_id) VALUES ($1) ON CONFLICT DO NOTHING"
         self.identity = f"SELECT id, version FROM {identity}"
 
         # -- writes; $1 is the key of the lock of the namespace, $2 the token
 
-        lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
+        lock = f"locked AS MATERIALIZED ({locks.shared})"
         # In a transaction the token is NULL: COMMIT brings its own.
         noted = (
             f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) "
@@ -166,14 +178,14 @@ class Statements:
             f"given AS MATERIALIZED (SELECT nextval('{ids}') AS id, t.* FROM unnest({arrays}) WITH ORDINALITY "
             f"AS t ({_NEW}, place) ORDER BY place)"
         )
-        locks = "locked AS MATERIALIZED (SELECT count(pg_advisory_xact_lock_shared(k)) FROM unnest($1::bigint[]) k)"
+        all_locks = f"locked AS MATERIALIZED ({locks.shared_all})"
         self.put_all = (
-            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"WITH {all_locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
             f"{_REPLACE} RETURNING namespace, name, revision, seal), {all_noted} SELECT namespace, name, revision, seal FROM done"
         )
         self.load = (
-            f"WITH {locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
-            f"RETURNING namespace, name, revision), {all_noted} SELECT count(*) FROM done"
+            f"WITH {all_locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
+            f"{_LOAD_OVER} RETURNING namespace, name, revision), {all_noted} SELECT count(*) FROM done"
         )
         delete = f"DELETE FROM {records} WHERE namespace = $3 AND name = $4 AND {_ALIVE.format('$5')}"
         # It does not see a record that was deleted and put again while it waited. So it tells, where it deleted nothing,
@@ -208,7 +220,7 @@ class Statements:
         self.is_fence = f"SELECT namespace IS NULL AND name IS NOT NULL FROM {changes} WHERE token = $1::uuid"
         self.noted_by = (
             f"SELECT namespace, name, revision FROM {changes} WHERE namespace = ANY($2::text[]) "
-            f"AND xid = (SELECT xid FROM {changes} WHERE token = $1::uuid)"
+            f"AND (xid, at) = (SELECT xid, at FROM {changes} WHERE token = $1::uuid)"  # some servers have no xid
         )
         self.end_backend = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = $1::int AND backend_start = $2"
@@ -217,7 +229,7 @@ class Statements:
 
         # -- locks
 
-        self.lock_shared = "SELECT pg_advisory_xact_lock_shared($1::bigint)"
-        self.try_lock = "SELECT pg_try_advisory_xact_lock($1::bigint)"
-        self.lock = "SELECT pg_advisory_xact_lock($1::bigint)"
+        self.lock_shared, self.try_lock, self.lock, self.lock_name = (
+            locks.shared, locks.attempt, locks.exclusive, locks.name,
+        )  # fmt: skip
         self.lock_timeout = "SELECT set_config('lock_timeout', $1, true)"

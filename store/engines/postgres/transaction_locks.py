@@ -88,7 +88,7 @@ class TransactionLocks:
         if namespace not in self.taken.shared:
             steps.append((self._statements.lock_shared, (self._sessions.lock_of(namespace),)))
         if len(names) == 1:  # each lock takes memory of the server; several names are locked by their rows alone
-            steps.append((self._statements.lock, (self._sessions.lock_of_name(namespace, names[0]),)))
+            steps.append((self._statements.lock_name, (self._sessions.lock_of_name(namespace, names[0]),)))
         self._conn.together(*steps)
         self.taken = self.taken._replace(shared=self.taken.shared | {namespace})
 

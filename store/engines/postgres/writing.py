@@ -51,9 +51,9 @@ class Writing:
         rows = [change for change in changes if isinstance(change, Row)]
         if len(rows) == len(changes):
             return self._put_all(rows, stamps)
-        return self._restarting((namespace, ()), lambda: self._apply_each(namespace, changes, stamps))
+        return self.restarting((namespace, ()), lambda: self._apply_each(namespace, changes, stamps))
 
-    def _restarting(self, scope: Scope, work: Callable[[], T]) -> T:
+    def restarting(self, scope: Scope, work: Callable[[], T]) -> T:
         """Call `work` in a transaction, and again where that must restart; in an open one the caller does."""
         deadline = steady_clock() + self._handle.timeout
         while True:
@@ -97,7 +97,7 @@ class Writing:
     def clear(self, namespace: str) -> None:
         # Without others: of a batch that another one commits meanwhile, a statement may see the half.
         values = (self._sessions.lock_of(namespace), namespace)
-        self._restarting(
+        self.restarting(
             (namespace, None), lambda: self._change(self._statements.clear, values, [namespace], list, namespace)
         )
 
@@ -159,7 +159,7 @@ class Writing:
             parts[-1].append(row)
         if len(parts) == 1:
             return Applied(0, self._put_part(parts[0], stamps))
-        return self._restarting(
+        return self.restarting(
             (rows[0].namespace, ()),
             lambda: Applied(0, [stamp for part in parts for stamp in self._put_part(part, stamps)]),
         )

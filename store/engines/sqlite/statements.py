@@ -137,6 +137,12 @@ ON CONFLICT (namespace, name) DO UPDATE SET
 """
 _UNLESS_SPILLED = "WHERE spill IS NULL AND (expires IS NULL OR expires > excluded.modified)"
 RESTORE = f"INSERT INTO records ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # unchanged
+RESTORE_OVER = f"""{RESTORE}
+ON CONFLICT (namespace, name) DO UPDATE SET
+    codec = excluded.codec, protocol = excluded.protocol, type = excluded.type, python = excluded.python,
+    body = excluded.body, spill = excluded.spill, seal = excluded.seal, crc = excluded.crc,
+    revision = excluded.revision, created = excluded.created, modified = excluded.modified, expires = excluded.expires
+"""
 PUT_OVER = f"{RESTORE} {_REPLACE}"
 PUT = f"{PUT_OVER} {_UNLESS_SPILLED}"
 # PUT for a row that was just packed: what each of these has is part of the statement, because to bind None takes

@@ -66,11 +66,15 @@ class Writing:
 
     def load(self, rows: Sequence[Row]) -> None:
         touched = [(row.namespace, row.name) for row in rows]
-        with self._handle.transaction() as transaction:
+        handle = self._handle
+        with handle.transaction() as transaction:
             size = sum(len(row.body) for row in rows)
-            self._handle.engine.write_many(sql.RESTORE, [(None, *row[1:]) for row in rows], touched, size)
-            for row in rows:
-                self._claim(row, transaction)
+            before = [handle.all(sql.SPILL, place) for place in touched]
+            handle.engine.write_many(sql.RESTORE_OVER, [(None, *row[1:]) for row in rows], touched, size)
+            for row, spills in zip(rows, before, strict=True):
+                if (row.namespace, row.name, row.spill) not in spills:
+                    self._drop(spills, but=row.spill)
+                    self._claim(row, transaction)
 
     def clear(self, namespace: str) -> None:
         handle = self._handle

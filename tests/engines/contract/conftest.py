@@ -13,7 +13,7 @@ from store.engines.contract import Engine
 from store.engines.registry import engines
 from store.errors import StoreError
 
-SERVERS = {"postgres": "postgresql", "pgbouncer": "postgresql"}  # engine → scheme of its URLs
+SERVERS = {"postgres": "postgresql", "pgbouncer": "postgresql", "pgrows": "postgresql"}  # engine → scheme of its URLs
 Opener = Callable[[], Engine]
 
 

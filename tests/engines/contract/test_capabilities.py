@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -12,7 +13,18 @@ from sealed_rows import KEY, NOW, all_of, body, names, row, stamp
 
 from store.engines.contract import ABSENT, Check, Delete, Fields, Order, Put
 from store.engines.registry import is_in_transaction, supported
-from store.errors import Conflict, InUse, LockTimeout, StoreClosed, StoreError, Unsupported
+from store.errors import (
+    Conflict,
+    Corrupt,
+    InUse,
+    LockTimeout,
+    StorageError,
+    StoreClosed,
+    StoreError,
+    Unsupported,
+)  # fmt: skip
+from store.rows import spilled
+from store.rows.spilled import Part
 
 pytestmark = pytest.mark.damaged  # the rows bear seals that no key made
 
@@ -329,3 +341,79 @@ def test_second_task_has_no_part_in_a_transaction(engine, capable):
 
     asyncio.run(main())
     assert body(engine, "a") == b"2" and names(engine) == ["a"]
+
+
+class TestBlobs:
+    """Values that are too large for a row; `location` and the layers above are in `tests/values`."""
+
+    CONTENTS = (b"x" * 3_000_000, b"", bytes(range(256)))
+
+    @pytest.fixture
+    def blobs(self, capable):
+        return capable("blobs")
+
+    @pytest.fixture
+    def parts(self, blobs):
+        text = blobs.write("ns", "a", self.CONTENTS, 5.0)
+        yield spilled.parts_of(text, blobs.prefix("ns", "a"))
+        blobs.discard(text)
+
+    def test_each_content_is_a_part(self, blobs, parts):
+        for part, content in zip(parts, self.CONTENTS, strict=True):
+            assert (part.bytes, part.checksum) == (len(content), spilled.checksum(content).hexdigest())
+            assert blobs.body(part) == blobs.contents(part) == content
+            assert blobs.problem(part, content=True) is None
+            for mapped in (True, False):
+                view = blobs.buffer(part, mapped=mapped, verify=True)
+                assert bytes(view) == content and view.readonly == mapped
+        blobs.refuse_hollow(parts)
+
+    def test_discarded_ones_are_missing(self, blobs):
+        text = blobs.write("ns", "a", [b"x"], 5.0)
+        (part,) = spilled.parts_of(text, blobs.prefix("ns", "a"))
+        blobs.discard(text)
+        blobs.discard(text)
+        assert blobs.contents(part) is None and "is missing" in blobs.problem(part, content=False)
+        for read in (blobs.body, lambda part: blobs.buffer(part, mapped=True, verify=False)):
+            with pytest.raises(Corrupt, match="is missing") as caught:
+                read(part)
+            assert caught.value.file
+
+    def test_put_ones_stay_and_go_with_their_row(self, engine, blobs):
+        text = blobs.write("", "a", [b"x"], 5.0)
+        (part,) = spilled.parts_of(text, blobs.prefix("", "a"))
+        engine.put(row("a")._replace(body=b"", spill=text))
+        blobs.discard(text)
+        assert blobs.body(part) == b"x"
+        engine.put(engine.get("", ("a",))["a"]._replace(id=None, expires=5.0))  # it names the same part
+        assert blobs.body(part) == b"x"
+
+    def test_restored_under_their_names(self, blobs, parts):
+        missing = Part(spilled.new_file(blobs.prefix("ns", "a")), 1, "0" * 64)
+        wrong = Part(spilled.new_file(blobs.prefix("ns", "a")), 1, spilled.checksum(b"y").hexdigest())
+        contents = [*self.CONTENTS, None, b"x"]
+        text = blobs.restore("ns", "a", [*parts, missing, wrong], contents, 5.0)
+        assert spilled.parts_of(text, blobs.prefix("ns", "a")) == [*parts, missing, wrong]
+        assert blobs.body(parts[0]) == self.CONTENTS[0] and "is missing" in blobs.problem(missing, content=True)
+        assert "altered" in blobs.problem(wrong, content=True)  # the content is kept as it is
+        assert blobs.contents(wrong) == b"x"
+        blobs.discard(text)
+
+    def test_another_part_of_that_name_is_an_error(self, engine, blobs):
+        text = blobs.write("", "a", [b"x"], 5.0)
+        (part,) = spilled.parts_of(text, blobs.prefix("", "a"))
+        engine.put(row("a")._replace(body=b"", spill=text))
+        with pytest.raises(StorageError) as caught:
+            blobs.restore("", "a", [part._replace(checksum="0" * 64)], [b"other"], 5.0)
+        assert caught.value.errno == errno.EEXIST and blobs.body(part) == b"x"
+
+    def test_deleted_and_loaded_again_in_one_transaction_they_stay(self, engine, blobs, capable):
+        text = blobs.write("", "a", [b"x"], 5.0)
+        (part,) = spilled.parts_of(text, blobs.prefix("", "a"))
+        engine.put(row("a")._replace(body=b"", spill=text))
+        kept = engine.get("", ("a",))["a"]
+        with capable("transactions").begin():
+            blobs.restore("", "a", [part], [b"x"], 5.0)
+            engine.apply("", [Delete("a")])
+            engine.load([kept._replace(id=None)])
+        assert blobs.body(part) == b"x"

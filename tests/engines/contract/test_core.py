@@ -271,6 +271,13 @@ class TestWriting:
         assert [found._replace(id=None) for found in all_of(engine)][1:4] == rows
         assert names(engine) == ["first", "c", "a", "b", "gone"]
 
+    def test_load_over_a_record_keeps_its_place(self, engine):
+        engine.apply("", [row("a"), row("b"), row("a", namespace="other")])
+        new = row("a", b"new", at=NOW - 9)._replace(revision=7, codec="json", modified=NOW - 3, expires=NOW + 5)
+        engine.load([row("c"), new])
+        assert names(engine) == ["a", "b", "c"] and body(engine, "a", "other") == b"1"
+        assert engine.get("", ["a"])["a"]._replace(id=None) == new
+
     def test_clear(self, engine):
         engine.apply("", [row("a"), row("b", expires=NOW - 1), row("kept", namespace="other")])
         engine.clear("")

@@ -176,3 +176,25 @@ class ThreadOf:
             self._work()
         except BaseException as exc:
             self.error = exc
+
+
+def test_large_values_and_maintenance(s, tmp_path):
+    big = bytes(3 << 20)
+    s["big"], s["small"] = big, 1
+    assert s["big"] == big and s.verify().files == []
+    s["big"] = big[1:]
+    s.compact()
+    s.backup(str(tmp_path / "backup.db"))
+    with Store[Any](str(tmp_path / "backup.db"), mode="r") as backup:
+        assert backup | {} == {"big": big[1:], "small": 1}
+
+
+def test_snapshot_of_one_moment(s, tmp_path):
+    """Each transaction has another session, so a snapshot is one transaction."""
+    from store.engines.postgres.snapshot import Snapshot
+
+    s["a"] = 1
+    with Snapshot(s.opened.engine.handle) as snapshot:
+        assert [row.name for row in snapshot.rows()] == ["a"]
+        s["b"] = 2
+        assert [row.name for row in snapshot.rows()] == ["a"]

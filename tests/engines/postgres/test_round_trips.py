@@ -68,7 +68,8 @@ OPERATIONS: dict[str, Callable[[Store[Any]], Any]] = {
 def table() -> dict[str, int]:
     """The figures of the README."""
     text = README.read_text("utf-8")
-    rows = re.findall(r"^\| (.+?) \| (\d+) \|", text[text.index("## Round trips") :], re.MULTILINE)
+    section = text.partition("\n## Round trips\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (\d+) \|", section, re.MULTILINE)
     return {what.replace("`", ""): int(count) for what, count in rows}
 
 

@@ -17,7 +17,7 @@ from store.engines.sqlite.opening.connection import apart
 from store.engines.sqlite.opening.names import COPIED, check_name_length
 from store.engines.sqlite.spill.folder import Folder
 from store.engines.sqlite.spill.reading import mapped
-from store.engines.sqlite.spill.writing import write_as
+from store.engines.sqlite.spill.writing import write_as, write_chunks
 from store.errors import StorageError, StoreNotFound
 from store.rows.row import Row
 from store.rows.spilled import FOLDER_SUFFIX, Part
@@ -49,6 +49,15 @@ class Rebuild:
                     write_as(self._folder, holder, part.file, content)
             finally:
                 holder.close()
+
+    def add_chunks(self, part: Part, chunks: Iterator[bytes]) -> None:
+        """Writes a file of a row piece by piece. Raises: StorageError; and as `chunks`."""
+        holder = self._folder.hold(0.0)
+        try:
+            with writing(self._folder.path):
+                write_chunks(self._folder, holder, part.file, chunks)
+        finally:
+            holder.close()
 
 
 @contextmanager

@@ -29,6 +29,18 @@ def write_as(folder: Folder, opened: OpenFolder, file: str, content: Any) -> Par
     return _write(folder, opened, [file], [content], [])[0]
 
 
+def write_chunks(folder: Folder, opened: OpenFolder, file: str, chunks: Iterable[bytes]) -> None:
+    """Writes and syncs one file with a given name piece by piece. Raises: FileExistsError."""
+    database = folder.rights()
+    with opened.open(file, NEW) as descriptor:
+        give_rights(descriptor, database, database.st_mode & 0o666)
+        with open(descriptor, "wb", closefd=False) as target:
+            for chunk in chunks:
+                target.write(chunk)
+        os.fsync(descriptor)
+    opened.sync()
+
+
 def _write(
     folder: Folder, opened: OpenFolder, files: Sequence[str], contents: Iterable[Any], made: list[str]
 ) -> list[Part]:
