@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from store.engines.contract import DURABILITIES
+from store.engines.postgres.changes import PostgresChanges
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.location import parse
+from store.engines.postgres.locks import PostgresLocks
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.server import Server, server_at
 from store.engines.postgres.writing import Writing
@@ -19,13 +21,15 @@ class PostgresEngine:
     """One `Store`'s handle on a database. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "postgresql"
-    coherence = blobs = eviction = locks = changes = care = None
+    coherence = blobs = eviction = care = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
         self.transactions = PostgresTransactions(handle)
+        self.changes = PostgresChanges(handle, handle.server.listening, handle.server.change_statements)
+        self.locks = PostgresLocks(handle.server, handle.timeout)
         reading, writing = Reading(handle), Writing(handle)
         self.get, self.scan, self.end, self.count = reading.get, reading.scan, reading.end, reading.count
         self.namespaces, self.snapshot, self.sealers = reading.namespaces, reading.snapshot, reading.sealers

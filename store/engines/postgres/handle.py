@@ -132,4 +132,4 @@ class Handle:
     def close(self) -> None:
         """Release the server; a second call does nothing."""
         self.sessions.handles.discard(self)
-        self.sessions.close_unused()
+        self.server.close_unused()

@@ -53,8 +53,19 @@ CREATE TABLE {changes} (
 CREATE INDEX ON {changes} (namespace, xid);
 CREATE INDEX ON {changes} (token);
 CREATE INDEX ON {changes} (at);
+CREATE TABLE {trimmed} (one boolean PRIMARY KEY DEFAULT true CHECK (one), xid xid8 NOT NULL);
+INSERT INTO {trimmed} (xid) VALUES ('0');
+CREATE TABLE {listeners} (id uuid PRIMARY KEY, until timestamptz NOT NULL);
+CREATE SEQUENCE {fences};
+CREATE TABLE {locks} (
+    key bytea PRIMARY KEY,
+    name text NOT NULL,
+    owner uuid,
+    until timestamptz NOT NULL,
+    fence bigint NOT NULL
+);
 """
-_NAMES = ("ids", "identity", "sealers", "records", "changes")
+_NAMES = ("ids", "identity", "sealers", "records", "changes", "trimmed", "listeners", "fences", "locks")
 
 
 def prepare(conn: Any, location: Location, mode: str) -> bytes:

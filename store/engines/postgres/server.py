@@ -7,6 +7,9 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
+from store.engines.postgres.coordination import ChangeStatements, LockStatements
+from store.engines.postgres.leases import Leases
+from store.engines.postgres.listening import Listening
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Sessions
@@ -23,6 +26,10 @@ class Server:
 
     def __init__(self, location: Location) -> None:
         self.sessions = Sessions(location)
+        self.lock_statements = LockStatements(location)
+        self.leases = Leases(self.sessions, self.lock_statements)
+        self.change_statements = ChangeStatements(location)
+        self.listening = Listening(self.sessions, self.change_statements, self.sessions.statements.channel)
         self.known_sealers: set[bytes] = set()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
@@ -58,10 +65,19 @@ class Server:
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()
 
+    def close_unused(self) -> None:
+        """Close what the process has open, if no handle uses it."""
+        if not self.sessions.handles:
+            self.leases.close()
+            self.listening.close()
+            self.sessions.close_unused()
+
     def renew(self) -> None:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._local = threading.local()
         self._of_greenlets = WeakKeyDictionary()
+        self.leases.renew()
+        self.listening.renew()
         self.sessions.renew()
 
 

@@ -43,9 +43,8 @@ class Sessions:
 
     def prepare(self, mode: str, timeout: float) -> None:
         """Connect once, make the tables if the mode says so, and read the id."""
-        conn = self._connect(timeout)
+        conn = self.connect(timeout)
         try:
-            self.configure(conn)
             self.id = prepare(conn, self.location, mode)
         finally:
             conn.close()
@@ -102,10 +101,16 @@ class Sessions:
             (commit,),
         )
 
-    def _connect(self, timeout: float) -> Connection:
+    def connect(self, timeout: float) -> Connection:
+        """A connection outside of the pool, for the caller to close."""
+        conn = None
         try:
-            return Connection.connect(self.location.conninfo, connect_timeout=max(2, round(timeout)), **_KWARGS)
+            conn = Connection.connect(self.location.conninfo, connect_timeout=max(2, round(timeout)), **_KWARGS)
+            self.configure(conn)
+            return conn
         except DRIVER_ERRORS as exc:
+            if conn is not None:
+                conn.close()
             raise translated(exc, self.location.shown) from exc
 
     def close_unused(self) -> None:
@@ -120,8 +125,12 @@ class Sessions:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._mutex = threading.RLock()
         if self._pool is not None:
-            _abandoned.append(self._pool)  # closing it here would end the parent's sessions
+            self.abandon(self._pool)
             self._pool = None
+
+    def abandon(self, resource: object) -> None:
+        """In a forked child: keep what is the parent's, since closing or collecting it would end its sessions."""
+        _abandoned.append(resource)
 
     # -- advisory locks
 

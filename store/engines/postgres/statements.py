@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from store.engines.contract import Fields
 from store.engines.postgres.location import Location
+from store.engines.postgres.schema import lock_key
 
 COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
@@ -49,6 +50,10 @@ class Statements:
         records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
         sealers, identity = location.table("sealers"), location.table("identity")
         self.records, self.changes = records, changes
+        # Only where somebody listens: a NOTIFY holds a lock of the whole database until its commit is done, and so
+        # makes all that notify commit one after the other. Evaluated once for each statement, after its rows.
+        self.channel = f"store_{lock_key(location, 'changes') % 2**64:016x}"
+        wake = f"(SELECT pg_notify('{self.channel}', '') IS NULL FROM {location.table('listeners')} WHERE until > now() LIMIT 1)"
 
         # -- reads
 
@@ -128,7 +133,8 @@ class Statements:
 
         lock = "locked AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared($1::bigint))"
         noted = (
-            f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done)"
+            f"noted AS (INSERT INTO {changes} (namespace, name, token) SELECT namespace, name, $2::uuid FROM done "
+            f"RETURNING {wake})"
         )
         values = ", ".join(f"${number}" for number in range(3, 17))
         insert = f"INSERT INTO {records} AS r ({COLUMNS})"
@@ -178,7 +184,7 @@ class Statements:
         self.clear = (
             f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND (SELECT true FROM locked) "
             f"RETURNING namespace), noted AS (INSERT INTO {changes} (namespace, name, token) "
-            "SELECT DISTINCT namespace, NULL, $2::uuid FROM done) SELECT count(*) FROM done"
+            f"SELECT DISTINCT namespace, NULL, $2::uuid FROM done RETURNING {wake}) SELECT count(*) FROM done"
         )
         self.state = (
             f"SELECT name, revision, seal, expires FROM {records} WHERE namespace = $1 AND name = ANY($2::text[]) "
