@@ -51,6 +51,9 @@ class ChangeStatements:
             f"WITH old AS (DELETE FROM {listeners} WHERE until < now() AND id <> $1) INSERT INTO {listeners} (id, until) "
             "VALUES ($1, now() + make_interval(secs => $2)) ON CONFLICT (id) DO UPDATE SET until = excluded.until"
         )
+        self.written = (
+            f"SELECT coalesce(pg_sequence_last_value(pg_get_serial_sequence('{changes}', 'id')::regclass), 0)"
+        )
         self.unregister = f"DELETE FROM {listeners} WHERE id = $1"
         self.horizon = (
             "SELECT pid, extract(epoch FROM clock_timestamp() - began)::float8 FROM ("

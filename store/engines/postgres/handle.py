@@ -89,11 +89,14 @@ class Handle:
         before = place.operation
         try:
             place.operation = sys._getframe()
+            self.server.trimming.note(1)
             if place.live_transaction() is not None:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 return work(place.conn, place)
-            return self._alone(lambda conn: work(conn, None), again=False)
+            done = self._alone(lambda conn: work(conn, None), again=False)
+            self.server.trimming.pay()
+            return done
         except DRIVER_ERRORS as exc:
             raise translated(exc, self.location) from exc
         finally:

@@ -1,8 +1,8 @@
 """What a process has open while it watches: one connection, and a thread that waits there for notifications.
 
-A notification only ends a wait early: each watch also looks by itself, and misses nothing where none arrives. Writers
-notify only while a row in the table of listeners says that somebody listens. Nobody can listen behind a pooler that
-hands out sessions by transaction, nor with a role that may not write that row.
+A notification only ends a wait early. One may be missing: nobody can listen behind a pooler that hands out sessions
+by transaction, or with a role that may not write the table of listeners; and a writer that began before a listener
+came does not notify it. So each watch looks by itself too, and the thread ends its wait every second all the same.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ import threading
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 from store.engines.postgres.coordination import ChangeStatements
 from store.engines.postgres.dedicated import Dedicated
 from store.engines.postgres.errors import DRIVER_ERRORS
+from store.engines.postgres.hearing import BEAT_SECONDS, Hearing
 from store.engines.postgres.sessions import Sessions
-from store.errors import LockTimeout, ReadOnly, StorageError, StoreError
+from store.errors import LockTimeout, StorageError, StoreError
 from store.system.clock import steady_clock
 
-REGISTERED_SECONDS = 60.0  # writers notify a process that has died for so long
-REGISTER_SECONDS = REGISTERED_SECONDS / 3
-RETRY_SECONDS = 1.0
-LULL_SECONDS = 0.01  # between two notifications that are passed on: a busy store must not keep its watches busy
+BUSY_SECONDS = 0.05  # between two ends of all waits while the store is busy
+LULL_SECONDS = 0.01  # the least between two: a busy store must not keep its watches busy
 JOIN_SECONDS = 5.0
 
 Wake = Callable[[], object]
@@ -39,23 +37,21 @@ class Listening:
         self._statements = statements
         self._channel = channel
         self._session = Dedicated(sessions)
-        self._begin()
+        self.renew()
 
     def renew(self) -> None:
         """In a forked child: watch nothing, and leave the parent's connection alone."""
         self._session.abandon()
-        self._begin()
-
-    def _begin(self) -> None:
         self._mutex = threading.RLock()
         self._wakes: dict[int, Wake] = {}
         self._numbers = count()
         self._thread: threading.Thread | None = None
         self._bell: socket.socket | None = None
-        self._id = uuid4()
-        self._heard = 0  # the number of the connection that was asked to listen
-        self._hears = False
+        self._hearing = self._new_hearing()
         self._is_rung = False
+
+    def _new_hearing(self) -> Hearing:
+        return Hearing(self._session, self._statements, self._channel)
 
     def attach(self, wake: Wake) -> int:
         """Call `wake` soon after commits, in another thread, until `detach` of the returned number."""
@@ -83,12 +79,16 @@ class Listening:
         with self._mutex:
             try:
                 rows = self._session.run(statement, values)
-            except StorageError as exc:
-                if self._session.conn is not None:
+                number = self._session.number
+                if self._hearing.hear():  # in between the rows: the thread would not find them in the socket
+                    self._is_rung = True
+            except (StorageError, *DRIVER_ERRORS) as exc:
+                if self._session.conn is not None and not self._session.conn.closed:
                     raise
-                raise LockTimeout(f"the server cannot be reached now: {exc}", path=exc.path) from exc
-            number = self._session.number
-            if number != self._heard or self._has_heard():
+                raise LockTimeout(
+                    f"the server cannot be reached now: {exc}", path=self._sessions.location.shown
+                ) from exc
+            if self._is_rung or self._hearing.is_due():
                 self._ring()
             return number, rows
 
@@ -109,88 +109,65 @@ class Listening:
         except OSError:  # it was rung often already, or the thread has ended
             pass
 
-    def _has_heard(self) -> bool:
-        """Whether notifications have arrived, perhaps in between the rows of a statement. With the mutex."""
-        conn = self._session.conn
-        if self._hears and conn is not None and any(conn.notifies(timeout=0)):
-            self._is_rung = True
-        return self._is_rung
-
     # -- in the thread
 
     def _run(self, ear: socket.socket) -> None:
-        due = steady_clock()
+        last = steady_clock()
         while True:
-            if self._heard != self._session.number or steady_clock() >= due:
-                due = steady_clock() + self._register()
+            pause = BEAT_SECONDS
             with self._mutex:
                 if not self._wakes:
                     self._end(ear)
                     return
-            self._wait(ear, due)
-            if self._listen():
+                is_heard = self._listen()
+                if self._hearing.is_busy:
+                    pause = BUSY_SECONDS
+            if is_heard or steady_clock() >= last + pause:
                 for wake in list(self._wakes.values()):
                     wake()
-                _rest(ear)
+                last = steady_clock()
+                _poll([ear.fileno()], LULL_SECONDS)
+            self._wait(ear, last + pause)
 
-    def _register(self) -> float:
-        """Listen on the connection, and tell writers so. Returns the seconds until that is due again."""
-        with self._mutex:
-            try:
-                conn = self._session.opened()
-                number = self._session.number
-                if number != self._heard:
-                    (row,) = self._session.run("SELECT pg_backend_pid()")
-                    self._hears = row[0] == conn.info.backend_pid  # a pooler tells its clients another number
-                    if self._hears:
-                        self._session.run(f'LISTEN "{self._channel}"')
-                    self._is_rung, self._heard = True, number  # commits before this were not heard
-                if self._hears:
-                    self._session.run(self._statements.register, (self._id, REGISTERED_SECONDS))
-            except ReadOnly:
-                self._hears = False
-            except StoreError:
-                return RETRY_SECONDS
-            return REGISTER_SECONDS
+    def _listen(self) -> bool:
+        """Whether notifications have arrived. With the mutex."""
+        try:
+            if self._hearing.is_due():
+                self._hearing.attend()
+            is_heard = self._hearing.hear() or self._is_rung
+        except (StoreError, *DRIVER_ERRORS):
+            self._session.close()  # the next look or the next beat opens another one
+            is_heard = True
+        self._is_rung = False
+        return is_heard
 
-    def _wait(self, ear: socket.socket, due: float) -> None:
-        """Wait until something arrives, the bell rings, or it is due to register again."""
-        poll = select.poll()
-        poll.register(ear, select.POLLIN)
+    def _wait(self, ear: socket.socket, until: float) -> None:
+        """Wait until something arrives, the bell rings, or then."""
+        descriptors = [ear.fileno()]
         with self._mutex:
             conn = self._session.conn
             if conn is not None and not conn.closed:
-                poll.register(conn.fileno(), select.POLLIN)
-            if self._is_rung:
-                return
-        for descriptor, _ in poll.poll(max(0.0, due - steady_clock()) * 1000):
-            if descriptor == ear.fileno():
-                ear.recv(4096)
-
-    def _listen(self) -> bool:
-        """Whether to end the waits: a notification has arrived, or with a lost connection some may be missing."""
-        with self._mutex:
-            try:
-                self._has_heard()
-            except DRIVER_ERRORS:
-                self._session.close()
-                self._heard = 0
-            is_rung, self._is_rung = self._is_rung, False
-            return is_rung
+                descriptors.append(conn.fileno())
+            else:
+                until = max(until, steady_clock() + BEAT_SECONDS)
+        if ear.fileno() in _poll(descriptors, max(0.0, until - steady_clock())):
+            ear.recv(4096)
 
     def _end(self, ear: socket.socket) -> None:
         try:
-            if self._hears and self._session.conn is not None:
-                self._session.run(self._statements.unregister, (self._id,))
+            self._hearing.end()
         except StoreError:
             pass  # writers notify nobody, until the row is too old
         self._session.close()
-        bell, self._bell, self._thread, self._hears, self._heard = self._bell, None, None, False, 0
+        bell, self._bell, self._thread, self._hearing = self._bell, None, None, self._new_hearing()
         ear.close()
         if bell is not None:
             bell.close()
 
 
-def _rest(ear: socket.socket) -> None:
-    """Pause before the next notification; the end of the thread does not wait for that."""
-    select.select([ear], [], [], LULL_SECONDS)
+def _poll(descriptors: Sequence[int], seconds: float) -> set[int]:
+    """Those that have something to read, at the latest after so long."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _ in poll.poll(seconds * 1000)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 from weakref import ref
@@ -24,7 +24,7 @@ FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts at an excl
 class ThreadPlace:
     """The contract `Place`."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, after_commit: Callable[[], None]) -> None:
         self.path = sessions.location.shown
         self.operation: FrameType | None = None
         self.deferred: list[Any] = []
@@ -34,6 +34,7 @@ class ThreadPlace:
         self.absent: set[tuple[str, str]] = set()
         """The names that the transaction has read, and that had no record."""
         self._sessions = sessions
+        self._after_commit = after_commit
         self._holder: ref[Hold] | None = None
         self._process = 0
         self._savepoints = 0
@@ -126,7 +127,8 @@ class ThreadPlace:
         """Does nothing: the server maintains itself."""
 
     def settle(self, timeout: float) -> None:
-        """Does nothing: COMMIT has waited for the disk."""
+        """Only maintenance, now that the connection is free: COMMIT has waited for the disk."""
+        self._after_commit()
 
     def savepoint(self, transaction: HeldTransaction) -> str:
         conn = self.conn

@@ -13,6 +13,7 @@ from store.engines.postgres.listening import Listening
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Sessions
+from store.engines.postgres.trimming import Trimming
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
 from store.system import forking, running
@@ -30,6 +31,7 @@ class Server:
         self.leases = Leases(self.sessions, self.lock_statements)
         self.change_statements = ChangeStatements(location)
         self.listening = Listening(self.sessions, self.change_statements, self.sessions.statements.channel)
+        self.trimming = Trimming(self.sessions, self.change_statements)
         self.known_sealers: set[bytes] = set()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
@@ -40,7 +42,7 @@ class Server:
         """The place of the calling thread or greenlet."""
         greenlet = running.greenlet()
         own = self._local.__dict__ if greenlet is None else self._of_greenlets.setdefault(greenlet, {})
-        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self.sessions))
+        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self.sessions, self.trimming.pay))
 
     def is_in_transaction(self) -> bool:
         """Whether the caller is in a transaction, or interrupts one."""

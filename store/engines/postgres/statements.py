@@ -124,7 +124,7 @@ class Statements:
             f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
             "AND spill IS NOT NULL"
         )
-        self.usage = f"SELECT pg_total_relation_size('{records}') + pg_total_relation_size('{changes}')"
+        self.usage = f"SELECT pg_total_relation_size('{records}'), pg_total_relation_size('{changes}')"
         self.sealers = f"SELECT key_id FROM {sealers} LIMIT 1000"
         self.add_sealer = f"INSERT INTO {sealers} (key_id) VALUES ($1) ON CONFLICT DO NOTHING"
         self.identity = f"SELECT id, version FROM {identity}"
