@@ -78,7 +78,7 @@ class PostgresLocks:
     def take(self, name: str, timeout: float) -> HeldLock:
         data = name.encode("utf-8", "surrogatepass")
         lease = Lease(blake2b(data, digest_size=16).digest())
-        shown = data.decode("ascii", "backslashreplace").replace("\0", "\\0")[:SHOWN_CHARACTERS]
+        shown = data.decode("utf-8", "backslashreplace").replace("\0", "\\0")[:SHOWN_CHARACTERS]
         deadline, pause = steady_clock() + timeout, FIRST_PAUSE
         try:
             while not self._take(lease, shown):
