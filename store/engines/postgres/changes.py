@@ -50,6 +50,10 @@ class Version:
         self.epoch = epoch
         self.snapshot = snapshot
 
+    def is_newer_than(self, trimmed: str | None) -> bool:
+        """Whether all changes up to that transaction were decided, so that no deleted change is missing."""
+        return trimmed is None or int(trimmed) < self.snapshot.oldest
+
 
 class PostgresChanges:
     """The contract `Changes`."""
@@ -97,8 +101,7 @@ class PostgresMonitor:
         if before is not None and snapshot.last < before.snapshot.last:
             self._restarts += 1
         epoch = (number, began, foreign, self._restarts)
-        is_unknown = before is None or trimmed is None or int(trimmed) >= before.snapshot.oldest
-        if before is not None and before.epoch == epoch and not is_changed and not is_unknown:
+        if before is not None and before.epoch == epoch and not is_changed and before.is_newer_than(trimmed):
             before.snapshot = snapshot
             return before
         self._version = version = Version(epoch, snapshot)

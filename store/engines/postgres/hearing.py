@@ -45,9 +45,12 @@ class Hearing:
             or (self._heard > BUSY_CHANGES and not self.is_busy)
         )
 
-    def attend(self) -> None:
-        """Listen, and have writers notify if that is worth it. Raises: StoreError: the server cannot be reached."""
-        self._beat = steady_clock()
+    def attend(self) -> bool:
+        """Listen, and have writers notify if that is worth it; returns whether earlier commits went unheard.
+
+        Raises: StoreError: the server cannot be reached.
+        """
+        self._beat, number = steady_clock(), self._number
         self._session.opened()
         if self._session.number != self._number:
             self._listen()
@@ -56,6 +59,7 @@ class Hearing:
                 self._keep_pace()
         except ReadOnly:
             self._can_hear = False
+        return self._number != number
 
     def hear(self) -> bool:
         """Whether notifications have arrived. Raises: psycopg.Error: the connection is lost."""

@@ -132,9 +132,10 @@ class Listening:
     def _listen(self) -> bool:
         """Whether notifications have arrived. With the mutex."""
         try:
+            is_heard = self._is_rung
             if self._hearing.is_due():
-                self._hearing.attend()
-            is_heard = self._hearing.hear() or self._is_rung
+                is_heard |= self._hearing.attend()
+            is_heard |= self._hearing.hear()
         except (StoreError, *DRIVER_ERRORS):
             self._session.close()  # the next look or the next beat opens another one
             is_heard = True
