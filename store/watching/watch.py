@@ -234,8 +234,8 @@ class Watch(Generic[V]):
         if now - self._busy_since >= self._ns.options.timeout:
             self._busy_since = None
             raise LockTimeout(
-                f"{self._ns.location} could not be watched: another program kept it locked for "
-                f"{self._ns.options.timeout:g} seconds; try again, or open the store with a longer timeout",
+                f"{self._ns.location} could not be watched for {self._ns.options.timeout:g} seconds ({error}); try "
+                "again, or open the store with a longer timeout",
                 path=error.path,
             ) from error
 

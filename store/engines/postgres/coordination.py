@@ -28,7 +28,7 @@ class ChangeStatements:
         )
         self.look = (
             "SELECT pg_current_snapshot()::text, pg_is_in_recovery(), extract(epoch FROM pg_postmaster_start_time())::float8, "
-            f"(SELECT xid::text FROM {changes} WHERE namespace = $1 AND {_FOREIGN} ORDER BY xid DESC LIMIT 1), "
+            f"(SELECT xid::text FROM {changes} c WHERE namespace = $1 AND {_FOREIGN} ORDER BY c.xid DESC LIMIT 1), "
             f"(SELECT xid::text FROM {trimmed} WHERE {_OURS}), "
             f"EXISTS (SELECT 1 {new[0]}) OR EXISTS (SELECT 1 {new[1]})"
         )
@@ -85,7 +85,7 @@ class LockStatements:
             "AND owner = ANY($2::uuid[]) RETURNING owner"
         )
         # Free for as long as a client may be slow between drawing its first fence and inserting it.
-        self.forget = (
+        self.tidy = (
             f"DELETE FROM {locks} WHERE key = ANY(ARRAY(SELECT key FROM {locks} WHERE until < now() - {KEPT} LIMIT 1000)) "
             f"AND until < now() - {KEPT}"
         )

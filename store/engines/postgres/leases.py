@@ -19,6 +19,7 @@ LEASE_SECONDS = 30.0  # by the server's clock
 RENEW_SECONDS = LEASE_SECONDS / 3
 RETRY_SECONDS = 1.0  # after a renewal that failed
 JOIN_SECONDS = 5.0
+TIDY_EVERY = 500  # locks
 
 
 class Lease:
@@ -58,6 +59,7 @@ class Leases:
         """The locks that threads hold for a block: name, and the thread's number."""
         self._held: dict[UUID, Lease] = {}
         self._orders: SimpleQueue[Lease | threading.Thread] = SimpleQueue()  # which a finalizer may put into
+        self._kept = 0
         self._mutex = threading.Lock()
         self._waiting: WeakSet[threading.Event] = WeakSet()
         self._thread: threading.Thread | None = None
@@ -66,9 +68,17 @@ class Leases:
         """Renew it from now on."""
         with self._mutex:
             self._held[lease.owner] = lease
+            self._kept += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="store named locks", daemon=True)
                 self._thread.start()
+
+    def is_time_to_tidy(self) -> bool:
+        """Whether so many locks were taken since the last time that rows of unused names may be deleted."""
+        if self._kept < TIDY_EVERY:
+            return False
+        self._kept = 0
+        return True
 
     def forget(self, lease: Lease) -> None:
         """Renew it no more."""

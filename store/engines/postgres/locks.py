@@ -105,11 +105,19 @@ class PostgresLocks:
         self.leases.forget(lease)
         try:
             was_kept = bool(self._run(self._statements.release, ([lease.key], [lease.owner])))
-            self.leases.wake()
-            return was_kept
         except StoreError:  # nobody took it until now, and its lease ends by itself
             self.leases.drop(lease)
             return True
+        self.leases.wake()
+        if self.leases.is_time_to_tidy():
+            self._tidy()
+        return was_kept
+
+    def _tidy(self) -> None:
+        try:
+            self._run(self._statements.tidy, ())
+        except StoreError:
+            pass  # the lock is released, and the next time comes
 
     def _take(self, lease: Lease, shown: str) -> bool:
         """Try once. A statement whose answer was lost is repeated: the row knows its owner."""
@@ -140,7 +148,8 @@ class PostgresLocks:
         while True:
             conn = self._sessions.take(self._timeout)
             try:
-                return conn.execute(statement, values, binary=True).fetchall()
+                cursor = conn.execute(statement, values, binary=True)
+                return [] if cursor.description is None else cursor.fetchall()
             except DRIVER_ERRORS as exc:
                 if not again or not is_disconnected(exc):
                     raise

@@ -89,14 +89,26 @@ class TestFence:
         fence = first.fence or 0
         first.release()
         sql("UPDATE locks SET until = now() - interval '2 hours'")
-        sql(s.opened.engine.handle.server.lock_statements.forget)  # type: ignore[attr-defined]
+        sql(s.opened.engine.handle.server.lock_statements.tidy)  # type: ignore[attr-defined]
         assert sql("SELECT count(*) FROM locks") == [(0,)]
         assert (held(s).fence or 0) > fence
+
+    def test_rows_of_unused_names_are_deleted_now_and_then(
+        self, s: Store[Any], sql: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from store.engines.postgres import leases as module
+
+        monkeypatch.setattr(module, "TIDY_EVERY", 3)
+        for name in "ab":
+            held(s, name).release()
+        sql("UPDATE locks SET until = now() - interval '2 hours'")
+        held(s, "c").release()
+        assert sql("SELECT name FROM locks") == [("c",)]
 
     def test_rows_of_held_locks_are_not_forgotten(self, s: Store[Any], sql: Any) -> None:
         held(s).release()
         lock = held(s, "other")
-        sql(s.opened.engine.handle.server.lock_statements.forget)  # type: ignore[attr-defined]
+        sql(s.opened.engine.handle.server.lock_statements.tidy)  # type: ignore[attr-defined]
         assert sql("SELECT count(*) FROM locks") == [(2,)] and lock.locked()
 
 
