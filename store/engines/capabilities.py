@@ -120,7 +120,7 @@ class Monitor(Protocol):
     """
 
     def wake_by(self, wake: Callable[[], object]) -> None:
-        """Call `wake` soon after commits, in any thread, where the engine is told of them.
+        """Call `wake` soon after commits, in any thread, where the engine is notified of them.
 
         A call may be missing or too many: callers look by themselves all the same.
         """

@@ -172,7 +172,7 @@ class MemoryMonitor:
         self._is_closed = False
 
     def wake_by(self, wake: Callable[[], object]) -> None:
-        """Does nothing: a look costs next to nothing."""
+        """Does nothing: a look reads one number."""
 
     def version(self) -> object:
         return self._rows().version

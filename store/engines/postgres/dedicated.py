@@ -18,7 +18,7 @@ class Dedicated:
     def __init__(self, sessions: Sessions) -> None:
         self.conn: Connection | None = None
         self.number = 0
-        """Counts the connections: what was learnt on one that is lost may not hold on the next."""
+        """Counts the connections: knowledge from one that is lost may not hold on the next."""
         self._sessions = sessions
 
     def opened(self) -> Connection:

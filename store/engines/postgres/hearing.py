@@ -25,7 +25,7 @@ class Hearing:
 
     def __init__(self, session: Dedicated, statements: ChangeStatements, channel: str) -> None:
         self.is_busy = False
-        """Whether the store is so busy that commits are not told."""
+        """Whether the store is so busy that commits do not notify."""
         self._session = session
         self._statements = statements
         self._channel = channel

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from collections.abc import Collection
@@ -13,7 +14,7 @@ from store.engines.postgres.coordination import LockStatements
 from store.engines.postgres.dedicated import Dedicated
 from store.engines.postgres.sessions import Sessions
 from store.errors import StoreError
-from store.system.clock import steady_clock
+from store.system.clock import awake_or_not
 
 LEASE_SECONDS = 30.0  # by the server's clock
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -22,8 +23,18 @@ JOIN_SECONDS = 5.0
 TIDY_EVERY = 500  # locks
 
 
+_of_process: WeakSet[Leases] = WeakSet()
+
+
+@atexit.register
+def _release_all() -> None:
+    """A program that ends without closing its stores leaves no lock to its lease."""
+    for leases in list(_of_process):
+        leases.close()
+
+
 class Lease:
-    """A row of the table of locks that is ours. Its end is known by this machine's steady clock, a little early."""
+    """A row of the table of locks that is ours. Its end is known by this machine's clock, a little early."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -38,7 +49,7 @@ class Lease:
 
     def is_kept(self) -> bool:
         """Whether it lasts."""
-        return steady_clock() < self.ends and self.is_own()
+        return awake_or_not() < self.ends and self.is_own()
 
 
 class Leases:
@@ -52,6 +63,7 @@ class Leases:
         self._sessions = sessions
         self._statements = statements
         self.renew()
+        _of_process.add(self)
 
     def renew(self) -> None:
         """In a forked child: hold nothing, and leave the parent's rows alone."""
@@ -61,7 +73,7 @@ class Leases:
         self._orders: SimpleQueue[Lease | threading.Thread] = SimpleQueue()  # which a finalizer may put into
         self._kept = 0
         self._mutex = threading.Lock()
-        self._waiting: WeakSet[threading.Event] = WeakSet()
+        self._waiting: dict[int, threading.Event] = {}
         self._thread: threading.Thread | None = None
 
     def keep(self, lease: Lease) -> None:
@@ -88,12 +100,15 @@ class Leases:
     def wait(self, seconds: float) -> None:
         """Wait for so long, or until a lease of this process is released."""
         event = threading.Event()
-        self._waiting.add(event)
-        event.wait(seconds)
+        self._waiting[id(event)] = event
+        try:
+            event.wait(seconds)
+        finally:
+            del self._waiting[id(event)]
 
     def wake(self) -> None:
         """End all waits: a lock may be free."""
-        for event in list(self._waiting):
+        for event in list(self._waiting.values()):
             event.set()
 
     def drop(self, lease: Lease) -> None:
@@ -112,19 +127,21 @@ class Leases:
 
     def _run(self) -> None:
         orders, session, thread = self._orders, Dedicated(self._sessions), threading.current_thread()
-        due = steady_clock() + RENEW_SECONDS
+        due = awake_or_not() + RENEW_SECONDS
         try:
             while True:
                 try:
-                    order = orders.get(timeout=max(0.0, due - steady_clock()))
+                    order = orders.get(timeout=max(0.0, due - awake_or_not()))
                 except Empty:
                     if not self._held and self._has_ended():
                         return
-                    due = steady_clock() + (RENEW_SECONDS if self._renew(session) else RETRY_SECONDS)
+                    due = awake_or_not() + (RENEW_SECONDS if self._renew(session) else RETRY_SECONDS)
                 else:
                     if isinstance(order, Lease):
                         self._release(session, [order])
                     elif order is thread:
+                        with self._mutex:
+                            self._thread = None
                         self._release(session, list(self._held.values()))
                         return
         finally:
@@ -143,7 +160,7 @@ class Leases:
     def _renew(self, session: Dedicated) -> bool:
         """Renew all leases. Returns whether the server answered; those that it does not know any more are lost."""
         leases = list(self._held.values())
-        ends = steady_clock() + LEASE_SECONDS  # before the server counts
+        ends = awake_or_not() + LEASE_SECONDS  # before the server counts
         keys, owners = [lease.key for lease in leases], [lease.owner for lease in leases]
         try:
             renewed = {row[0] for row in session.run(self._statements.renew, (LEASE_SECONDS, keys, owners))}

@@ -1,8 +1,8 @@
 """What a process has open while it watches: one connection, and a thread that waits there for notifications.
 
-A notification only ends a wait early. One may be missing: nobody can listen behind a pooler that hands out sessions
-by transaction, or with a role that may not write the table of listeners; and a writer that began before a listener
-came does not notify it. So each watch looks by itself too, and the thread ends its wait every second all the same.
+A notification only ends a wait early. One may be missing: no process can listen behind a pooler that hands out
+sessions by transaction, or with a role that may not write the table of listeners; and a writer that began before a
+listener came does not notify it. So each watch looks by itself too, and every second the thread ends its wait anyway.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from store.engines.postgres.server import Server
 from store.engines.reentry import is_interrupting, refuse
 from store.errors import LockTimeout, StoreError
 from store.system import running
-from store.system.clock import steady_clock
+from store.system.clock import awake_or_not, steady_clock
 from store.system.digests import blake2b
 
 FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts
@@ -121,7 +121,7 @@ class PostgresLocks:
 
     def _take(self, lease: Lease, shown: str) -> bool:
         """Try once. A statement whose answer was lost is repeated: the row knows its owner."""
-        ends = steady_clock() + LEASE_SECONDS  # before the server counts
+        ends = awake_or_not() + LEASE_SECONDS  # before the server counts
         found = self._run(self._statements.take, (lease.key, shown, lease.owner, LEASE_SECONDS))
         if found:
             lease.fence, lease.ends = found[0][0], ends

@@ -270,6 +270,22 @@ class TestHolding:
                 assert isinstance(in_thread(lambda name=name: s.lock(name, 0).__enter__()), LockTimeout)
         assert {name for (name,) in sql("SELECT name FROM locks")} == {"", "a/b", "é\\0", "x" * 200}
 
+    def test_program_that_ends_without_closing_leaves_no_lease(
+        self, s: Store[Any], postgres_url: str, start: Any
+    ) -> None:
+        program = start(
+            """
+            import sys
+            from store import Store
+            s = Store(sys.argv[1])
+            lock = s.lock("job")
+            print(int(lock.acquire()))
+            """,
+            postgres_url,
+        )
+        assert program.result() == 1
+        assert s.lock("job").acquire(timeout=0)
+
     def test_collected_object_is_released_by_the_thread(self, s: Store[Any]) -> None:
         lock = held(s)
         del lock

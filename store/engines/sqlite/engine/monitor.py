@@ -41,7 +41,7 @@ class SqliteMonitor:
         self._owner = os.getpid()
 
     def wake_by(self, wake: Callable[[], object]) -> None:
-        """Does nothing: a file tells nobody."""
+        """Does nothing: a file sends no notification."""
 
     def version(self) -> object:
         return self._read(sql.DATA_VERSION, (), _version)
