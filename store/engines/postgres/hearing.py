@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from store.engines.postgres.coordination import ChangeStatements
 from store.engines.postgres.dedicated import Dedicated
-from store.errors import ReadOnly
+from store.errors import StoreError
 from store.system.clock import steady_clock
 
 REGISTERED_SECONDS = 60.0  # for so long writers notify a process that has died
@@ -50,16 +50,19 @@ class Hearing:
 
         Raises: StoreError: the server cannot be reached.
         """
-        self._beat, number = steady_clock(), self._number
+        self._beat = steady_clock()
         self._session.opened()
-        if self._session.number != self._number:
-            self._listen()
+        is_new = self._session.number != self._number
         try:
+            if is_new:
+                self._listen()
             if self._can_hear:
                 self._keep_pace()
-        except ReadOnly:
+        except StoreError:  # a standby, another kind of server, or a role that may not write here
+            if self._session.conn is None:
+                raise
             self._can_hear = False
-        return self._number != number
+        return is_new
 
     def hear(self) -> bool:
         """Whether notifications have arrived. Raises: psycopg.Error: the connection is lost."""
@@ -77,12 +80,11 @@ class Hearing:
 
     def _listen(self) -> None:
         session, conn = self._session, self._session.opened()
-        number = session.number
+        self._number, self._registered, self.is_busy, self._can_hear = session.number, 0.0, False, False
         ((backend,),) = session.run("SELECT pg_backend_pid()")
-        self._can_hear = backend == conn.info.backend_pid  # a pooler tells its clients another number
-        if self._can_hear:
+        if backend == conn.info.backend_pid:  # a pooler gives its clients another number
             session.run(f'LISTEN "{self._channel}"')
-        self._number, self._registered, self.is_busy = number, 0.0, False
+            self._can_hear = True
 
     def _keep_pace(self) -> None:
         is_busy, self._heard = self._heard > BUSY_CHANGES, 0

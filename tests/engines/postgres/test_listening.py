@@ -205,6 +205,30 @@ class TestRegistration:
             assert [change.name for change in changes] == ["a"]
         looks.monitor.close()
 
+    def test_is_none_where_the_server_does_not_listen(
+        self, s: Store[Any], sql: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A standby, or a server that lacks it: the connection stays, so that no look reads all again."""
+        from store.engines.postgres.dedicated import Dedicated
+        from store.errors import StorageError
+
+        run = Dedicated.run
+
+        def refuse(self: Any, statement: str, values: Any = ()) -> Any:
+            if statement.startswith("LISTEN"):
+                raise StorageError("cannot execute LISTEN during recovery")
+            return run(self, statement, values)
+
+        monkeypatch.setattr(Dedicated, "run", refuse)
+        looks = Looks(s)
+        looks.wait()
+        first = looks.monitor.version()
+        looks.wait()  # after a beat
+        assert looks.monitor.version() is first and listeners(sql) == 0
+        s["a"] = 1
+        assert looks.monitor.since(first) == {"a"}
+        looks.monitor.close()
+
     @pytest.fixture
     def reader(self, s: Store[Any], postgres: Any, postgres_url: str, sql: Any) -> Iterator[str]:
         """The URL of a role that may only read."""
