@@ -86,7 +86,13 @@ def prepare(conn: Any, location: Location, mode: str) -> bytes:
 
 
 def _exists(conn: Any, location: Location) -> bool:
-    return bool(conn.execute("SELECT to_regclass($1)", (location.table("identity"),)).fetchone()[0])
+    # Not by `to_regclass`: after the wait for the lock it may answer from the session's cache that there is none.
+    found = conn.execute(
+        "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = $1 AND c.relname = $2",
+        (location.schema, f"{location.prefix}identity"),
+    )
+    return found.fetchone() is not None
 
 
 def _create(conn: Any, location: Location) -> None:
