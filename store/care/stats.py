@@ -25,6 +25,11 @@ class Stats:
     """The part of the log that cannot be folded into the file, since a reader began before it was written."""
     wal_pinned_by: int | None
     """The process of that reader, where the system knows it."""
+    wal_pinned_seconds: float
+    """On PostgreSQL, whose log is the table of changes: the age of the oldest transaction that has written.
+
+    `wal_pinned_by` is its session. Until it ends, changes that are newer than it are kept, even those that are old.
+    """
     checkpoint_error: str | None
     purge_error: str | None
     """Why this `Store` could not delete expired records at its last attempt."""
@@ -53,6 +58,7 @@ def stats(ns: Namespace) -> Stats:
         wal_bytes=usage.log_bytes,
         wal_pinned_bytes=usage.log_pinned_bytes,
         wal_pinned_by=usage.log_pinned_by,
+        wal_pinned_seconds=usage.log_pinned_seconds,
         checkpoint_error=usage.log_error,
         purge_error=None if ns.purging.error is None else str(ns.purging.error),
     )

@@ -24,7 +24,9 @@ SIZES = {
     "bytes": "size", "size": "size", "spill_bytes": "size of files", "file_bytes": "file size",
     "wal_bytes": "WAL size", "wal_pinned_bytes": "WAL pinned",
 }  # fmt: skip
-NAMES = {"spill_files": "files of large values", "wal_pinned_by": "WAL pinned by"}
+NAMES = {
+    "spill_files": "files of large values", "wal_pinned_by": "WAL pinned by", "wal_pinned_seconds": "WAL pinned for",
+}  # fmt: skip
 
 
 @click.command()
@@ -40,7 +42,7 @@ def info(path: str, name: str | None, namespace: str, as_object: bool, exact: bo
     Without NAME, shows the figures of one namespace and of the file; `store stats` has those of all namespaces. No
     value is decoded. The keys with --json: those of `store records` for a record; path, namespace, records, bytes,
     codecs, protocols, spill_files, spill_bytes, namespaces (their names), file_bytes, wal_bytes, wal_pinned_bytes,
-    wal_pinned_by, checkpoint_error and purge_error for a store.
+    wal_pinned_by, wal_pinned_seconds, checkpoint_error and purge_error for a store.
 
     \b
     Examples:
@@ -71,8 +73,9 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
     of the database and of its write-ahead log (WAL). The keys with --json: path, namespace (null: every one),
     records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files, spill_bytes,
     namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (the part of the log that a reader, in process
-    wal_pinned_by, keeps from being copied into the file), checkpoint_error (why the log could not be copied into the
-    file, or null), purge_error.
+    wal_pinned_by, keeps from being copied into the file), wal_pinned_seconds (on PostgreSQL for how long the oldest
+    transaction has kept old changes), checkpoint_error (why the log could not be copied into the file, or null),
+    purge_error.
 
     \b
     Examples:
@@ -118,6 +121,8 @@ def _text(field: str, value: Any, now: float) -> str:
         return f"{moment_text(value)} ({age_text(value, now)})"
     if value is None:
         return {"expires": "never", "namespace": "every one", "sealed_by": "no key"}.get(field, "-")
+    if isinstance(value, float):
+        return f"{value:g} s"
     if isinstance(value, dict):
         return ", ".join(f"{shown(str(key))}: {count}" for key, count in value.items()) or "-"
     if isinstance(value, list):

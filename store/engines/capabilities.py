@@ -94,8 +94,8 @@ class NamedLock(Protocol):
     def is_kept(self) -> bool:
         """Whether it still excludes others; False after a fork, and if it was lost."""
 
-    def release(self) -> None:
-        """Release it; does nothing if it is not held any more."""
+    def release(self) -> bool:
+        """Release it; returns whether it excluded others until now. Does nothing if it is not held any more."""
 
 
 class Locks(Protocol):
@@ -131,6 +131,12 @@ class Monitor(Protocol):
         LockTimeout: it cannot be read now; try again. StoreClosed: the monitor or the store was closed.
         StorageError: the file was replaced or deleted.
     """
+
+    def wake_by(self, wake: Callable[[], object]) -> None:
+        """Call `wake` soon after commits, in any thread, where the engine is notified of them.
+
+        A call may be missing or too many: callers look by themselves all the same.
+        """
 
     def version(self) -> object:
         """Equal to the previous one only if nothing was committed in between."""

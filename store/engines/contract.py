@@ -155,6 +155,8 @@ class Usage(NamedTuple):
     """The process of that reader; None if there is none or it is unknown."""
     log_error: str | None = None
     """Why the last attempt to fold it failed, if it did."""
+    log_pinned_seconds: float = 0.0
+    """How long it has been doing so, where the engine knows it."""
 
 
 def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:

@@ -34,9 +34,11 @@ class HeldLock:
         """Whether it still excludes others; False after a fork, and if its file was removed."""
         return self._lock.is_kept_by(self._hold)
 
-    def release(self) -> None:
-        """Release it; does nothing if it is not held any more."""
+    def release(self) -> bool:
+        """Release it; returns whether it was kept until now. Does nothing if it is not held any more."""
+        was_kept = self.is_kept()
         self._lock.release_and_remove(self._hold)
+        return was_kept
 
 
 class NamedLocks:

@@ -477,7 +477,7 @@ class Store(MutableMapping[str, V]):
             prefix: only names that begin with it.
             timeout: seconds without a change after which the iteration ends; 0: at once, with what has changed so
                 far. None: never. Another `for` over the same object continues.
-            interval: seconds between two looks.
+            interval: seconds between two looks. Where the engine is notified of commits, they end that pause at once.
 
         Raises:
             StoreError: inside a transaction, where the changes of others cannot come. StorageError: changes of this

@@ -21,7 +21,7 @@ class Lock:
     `with lock:` waits for the timeout of `Store.lock`, and raises `LockTimeout`. `acquire` and `release` are those
     of `threading.Lock`: another thread than the one that acquired it may release it. Safe across threads: several
     may wait for one object. The lock is held until it is released, the object is gone, or the process ends,
-    however it ends. After a fork the child does not hold it.
+    however it ends (on a server, half a minute after that). After a fork the child does not hold it.
 
     Not reentrant: a thread that takes it twice by `with` gets a `StoreError`.
     """
@@ -69,15 +69,14 @@ class Lock:
         held, self._held = self._held, None
         if held is None:
             raise StoreError(f"the lock {self.name!r} is not held by this object; acquire it first")
-        was_kept = held.is_kept()
-        if context is None:
-            held.release()
-        else:
+        was_kept = held.release()
+        if context is not None:
             context.__exit__(None, None, None)
         if not was_kept:
             raise StoreError(
-                f"the lock {self.name!r} was lost before it was released: its file was removed, or this is a forked "
-                "child, where it is not held; others may have held it since"
+                f"the lock {self.name!r} was lost before it was released: its file was removed, its lease ended "
+                "while the server could not be reached, or this is a forked child, where it is not held; others may "
+                "have held it since"
             )
 
     def locked(self) -> bool:
@@ -95,7 +94,8 @@ class Lock:
     def fence(self) -> int | None:
         """A number that grows with each holder, by which a server can refuse an older one; None where none is needed.
 
-        The lock of a file or of memory has none: it is lost only with its process.
+        The lock of a file or of memory has none: it is lost only with its process. On a server a lock is a lease,
+        which ends if this process cannot renew it.
         """
         held = self._held
         return None if held is None else held.fence

@@ -33,9 +33,19 @@ def _steady() -> Callable[[], float]:
     return time.monotonic if clock_gettime is None else partial(clock_gettime, time.CLOCK_MONOTONIC)
 
 
+def _awake_or_not() -> Callable[[], float]:
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return steady_clock if number is None else partial(time.clock_gettime, number)
+
+
 steady_clock = _steady()
 """A monotonic clock in seconds, for deadlines.
 
 If possible not `time.monotonic`, which freezegun and time-machine also stop: a wait for a lock would never reach its
 deadline.
+"""
+awake_or_not = _awake_or_not()
+"""Like `steady_clock`, but it counts the time that the machine was suspended too, where the system can (Linux).
+
+For leases, which a server ends meanwhile.
 """

@@ -22,6 +22,7 @@ from store.opened.namespace import Namespace
 from store.system import running
 from store.system.clock import steady_clock
 from store.watching import INTERVAL_SECONDS
+from store.watching.alarm import Alarm, nothing
 from store.watching.changes import NEVER, Change, Watched
 
 V = TypeVar("V")
@@ -57,10 +58,12 @@ class Watch(Generic[V]):
         self._refuse_in_transaction()
         self._what = f"prefix={prefix!r}" if wanted is None else f"names={wanted!r:.80}"
         self._owner = os.getpid()
-        self._wake = threading.Event()
-        self._wake_loop: Callable[[], object] = _nothing
+        self._alarm = Alarm()
+        self._wake = self._alarm.event
+        self._rested = 0.0  # no look before that, however often the alarm rings
         self._busy_since: float | None = None
         self._monitor = supported(ns.engine.changes, ns.engine.kind, "watching").watch(ns.name)
+        self._monitor.wake_by(self._alarm.ring)
         self._ended = False
         self._watched = Watched(self._monitor, ns.name, wanted, prefix)
         self._pending = self._watched.pending
@@ -151,37 +154,41 @@ class Watch(Generic[V]):
         if left <= 0:
             return None
         until_expiry = max(0.0, self._watched.next_expiry - self._ns.clock())
+        self._rested = steady_clock() + took * REST
         return min(max(self._interval, took * REST), left, max(until_expiry, took * REST))
 
     def _wait(self, seconds: float) -> None:
-        if running.event_loop() is None:
-            self._wake.wait(seconds)
-        else:  # the loop goes on meanwhile; it may be what ends the wait
+        if running.event_loop() is not None:  # the loop goes on meanwhile; it may be what ends the wait
             running.sleep(seconds)
+            return
+        if self._wake.wait(seconds) and not self._ended:
+            self._wake.clear()  # before the look, so that a later commit rings again
+            while not self._ended and (left := self._rested - steady_clock()) > 0:
+                self._wake.wait(left)
+                self._wake.clear()
 
     async def _wait_in_loop(self, seconds: float) -> None:
         import asyncio
 
         woken, loop = asyncio.Event(), asyncio.get_running_loop()
-        self._wake_loop = lambda: loop.call_soon_threadsafe(woken.set)
+        self._alarm.wake_loop = lambda: loop.call_soon_threadsafe(woken.set)
         try:
-            if not self._wake.is_set():  # closed by another thread just now
+            if not self._wake.is_set():  # rung by another thread just now
                 async with asyncio.timeout(seconds):
                     await woken.wait()
         except TimeoutError:
-            pass
+            return
         finally:
-            self._wake_loop = _nothing
+            self._alarm.wake_loop = nothing
+        if not self._ended:
+            self._wake.clear()
+            await asyncio.sleep(max(0.0, self._rested - steady_clock()))
 
     def wake(self) -> None:
         """Frees the connection and ends a wait, as the store was closed; a forked child leaves both to the parent."""
         if os.getpid() == self._owner:
             self._monitor.close()
-            self._wake.set()
-            try:
-                self._wake_loop()
-            except RuntimeError:  # the loop has ended
-                pass
+            self._alarm.ring()
 
     # -- looking
 
@@ -231,8 +238,8 @@ class Watch(Generic[V]):
         if now - self._busy_since >= self._ns.options.timeout:
             self._busy_since = None
             raise LockTimeout(
-                f"{self._ns.location} could not be watched: another program kept it locked for "
-                f"{self._ns.options.timeout:g} seconds; try again, or open the store with a longer timeout",
+                f"{self._ns.location} could not be watched for {self._ns.options.timeout:g} seconds ({error}); try "
+                "again, or open the store with a longer timeout",
                 path=error.path,
             ) from error
 
@@ -254,7 +261,3 @@ def _checked_interval(interval: float) -> float:
     if not interval > 0:
         raise ValueError(f"interval is a number of seconds above 0, not {interval!r}")
     return interval
-
-
-def _nothing() -> None:
-    """Wakes no event loop, while none waits."""

@@ -165,7 +165,7 @@ def test_stats_of_all_namespaces_and_of_one(run, timed, clock):
         "codecs": {"pickle": 8, "json": 1}, "protocols": {"pickle 5": 8, "json 1": 1}, "namespaces": 3,
         "spill_files": 0, "spill_bytes": 0,
         "file_bytes": found["file_bytes"], "wal_bytes": found["wal_bytes"], "wal_pinned_bytes": 0,
-        "wal_pinned_by": None, "checkpoint_error": None, "purge_error": None,
+        "wal_pinned_by": None, "wal_pinned_seconds": 0.0, "checkpoint_error": None, "purge_error": None,
     }  # fmt: skip
     assert found["file_bytes"] + found["wal_bytes"] > 10_000
     web = json.loads(run("stats", timed, "--json", "--namespace", "web", clock=clock).out)
@@ -195,7 +195,7 @@ def test_stats_for_people(run, timed, clock):
     lines = dict(re.split("  +", line) for line in run("stats", timed, clock=clock).out.splitlines())
     assert set(lines) == {
         "path", "namespace", "records", "size", "codecs", "protocols", "namespaces", "file size", "WAL size",
-        "WAL pinned", "WAL pinned by", "checkpoint error", "purge error", "files of large values", "size of files",
+        "WAL pinned", "WAL pinned by", "WAL pinned for", "checkpoint error", "purge error", "files of large values", "size of files",
     }  # fmt: skip
     assert (lines["namespace"], lines["records"], lines["codecs"]) == ("every one", "8", "pickle: 8")
     assert lines["size"].endswith("KiB")

@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -340,6 +341,46 @@ class TestWaiting:
             plan = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {statement}", [0] * statement.count("?"))]
         assert len(plan) == 1
         assert "sqlite_autoindex_records_1 (namespace=? AND name" in plan[0]
+
+
+class TestAlarm:
+    """An engine that is notified of commits ends the pause between two looks."""
+
+    def test_ends_the_pause(self, s: Store[Any]) -> None:
+        found: list[str] = []
+        with s.watch(interval=3600) as changes:
+            waiting, wait = threading.Event(), changes._wake.wait
+            changes._wake.wait = lambda seconds=None: (waiting.set(), wait(seconds))[1]  # type: ignore[method-assign]
+            thread = threading.Thread(target=lambda: found.append(next(changes).name))
+            thread.start()
+            assert waiting.wait(JOIN_SECONDS)
+            s["a"] = 1
+            changes._alarm.ring()
+            thread.join(JOIN_SECONDS)
+        assert found == ["a"]
+
+    def test_does_not_end_the_rest_after_a_long_comparison(self, s: Store[Any]) -> None:
+        with s.watch() as changes:
+            waits: list[float] = []
+
+            def rung(seconds: float) -> bool:
+                waits.append(seconds)
+                if len(waits) == 4:
+                    changes._rested = 0.0
+                return True
+
+            changes._wake.wait = rung  # type: ignore[method-assign,assignment]
+            changes._rested = store.watching.watch.steady_clock() + 3600
+            changes._wait(5.0)
+        assert waits[0] == 5.0 and len(waits) == 4 and min(waits[1:]) > 3000
+
+    def test_keeps_no_watch_alive(self, s: Store[Any]) -> None:
+        changes = s.watch()
+        ring, gone = changes._alarm.ring, ref(changes)
+        del changes
+        gc.collect()
+        assert gone() is None
+        ring()
 
 
 class TestBusy:

@@ -175,6 +175,9 @@ class MemoryMonitor:
         self._namespace = namespace
         self._is_closed = False
 
+    def wake_by(self, wake: Callable[[], object]) -> None:
+        """Does nothing: a look reads one number."""
+
     def version(self) -> object:
         return self._rows().version
 

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from store.engines.contract import DURABILITIES
 from store.engines.postgres.blobs import PostgresBlobs
 from store.engines.postgres.care import PostgresCare
+from store.engines.postgres.changes import PostgresChanges
 from store.engines.postgres.claiming import Claiming
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.location import parse
+from store.engines.postgres.locks import PostgresLocks
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.server import server_at
 from store.engines.postgres.writing import Writing
@@ -22,7 +24,7 @@ class PostgresEngine:
     """One `Store`'s handle on a database. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "postgresql"
-    coherence = eviction = locks = changes = None
+    coherence = eviction = None
 
     def __init__(self, handle: Handle, blobs: PostgresBlobs) -> None:
         self.handle = handle
@@ -31,6 +33,11 @@ class PostgresEngine:
         self.id, self.location = handle.sessions.id, handle.location
         self.now = handle.server.now
         self.transactions = PostgresTransactions(handle)
+        has_xids = handle.sessions.features is None or handle.sessions.features.xids
+        self.changes = (
+            PostgresChanges(handle, handle.server.listening, handle.server.change_statements) if has_xids else None
+        )
+        self.locks = PostgresLocks(handle.server, handle.timeout)
         reading = Reading(handle)
         writing = Writing(handle, reading)
         claiming = Claiming(handle, writing, blobs)

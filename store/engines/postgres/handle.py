@@ -127,12 +127,15 @@ class Handle:
         before = place.operation
         try:
             place.operation = sys._getframe()
+            self.server.trimming.note(1)
             if place.live_transaction() is not None:
                 place.check_open(is_inside=True)
                 assert place.conn is not None
                 place.has_written = True
                 return work(place.conn, place)
-            return alone() if alone is not None else self._alone(work)
+            done = alone() if alone is not None else self._alone(work)
+            self.server.trimming.pay()
+            return done
         except DRIVER_ERRORS as exc:
             raise place.failure(exc) from exc
         finally:
@@ -199,4 +202,4 @@ class Handle:
         self._is_closed = True
         self.sessions.handles.discard(self)
         self.bodies.keep_bytes(0)
-        self.sessions.close_unused()
+        self.server.close_unused()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
@@ -42,7 +43,7 @@ class Savepoint(NamedTuple):
 class ThreadPlace:
     """The contract `Place`."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, after_commit: Callable[[], None]) -> None:
         self.path = sessions.location.shown
         self.operation: FrameType | None = None
         self.deferred: list[Any] = []
@@ -54,6 +55,7 @@ class ThreadPlace:
         self.has_written = False
         self._sessions = sessions
         self._locks: TransactionLocks | None = None
+        self._after_commit = after_commit
         self._holder: ref[Hold] | None = None
         self._process = 0
         self._savepoints = 0
@@ -158,7 +160,8 @@ class ThreadPlace:
         """Does nothing: the server maintains itself."""
 
     def settle(self, timeout: float) -> None:
-        """COMMIT has waited for the disk, and for the standbys unless somebody ended that."""
+        """COMMIT has waited for the disk, and for the standbys unless somebody ended that. Then maintenance."""
+        self._after_commit()
         warning, self._unconfirmed = self._unconfirmed, None
         if warning:
             raise unconfirmed(warning, self.path)

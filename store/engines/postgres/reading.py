@@ -33,6 +33,13 @@ _MAKE: dict[Fields, Callable[[Any], Any]] = {
     Fields.MARK: Mark._make,
     _LISTED: partial(tuple.__new__, Listed),
 }
+
+
+def made(fields: Fields, row: Sequence[Any]) -> Any:
+    """What a scan gives for a row of those columns."""
+    return _MAKE[fields](row)
+
+
 _ID_AT = {_ROW: 0, _SEALED: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 _NAME_AT = {_ROW: 2, _SEALED: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
 _EXPIRES_AT = {_ROW: 14, _SEALED: 5, Fields.HEADER: 11, Fields.MARK: 4, _LISTED: 1}
@@ -140,7 +147,7 @@ class Reading:
     ) -> Page:
         statements, most = self._statements, min(limit, LARGEST_ID)
         if order is Order.NAME:
-            lower, upper = _bounds(prefix, after, reverse)
+            lower, upper = bounds(prefix, after, reverse)
             ends = (lower,) if upper is None else (lower, upper)
             rows = self._all(
                 namespace, statements.name_pages[fields, upper is not None, reverse], (namespace or "", *ends, most)
@@ -204,7 +211,10 @@ class Reading:
         ]
 
     def usage(self) -> Usage:
-        return Usage(int(self._all(None, self._statements.usage, ())[0][0]))
+        ((data, log),) = self._all(None, self._statements.usage, ())
+        oldest = self._all(None, self._handle.server.change_statements.horizon, ())
+        session, age = oldest[0] if oldest else (None, None)
+        return Usage(data, log, log_pinned_by=session, log_pinned_seconds=age or 0.0)
 
     def _all(self, namespace: str | None, statement: str, values: Sequence[Any]) -> list[Any]:
         """All rows; a transaction has the namespace for itself first."""
@@ -231,7 +241,7 @@ _COLUMNS_OF = {
 }  # fmt: skip
 
 
-def _bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
+def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
     """The least name of a page, and the name that it ends before, None if there is no bound."""
     upper = _successor(prefix)
     if after is None:

@@ -1,4 +1,7 @@
-"""The tables of a store, made and migrated under an advisory lock, and the id of the store in them."""
+"""The tables of a store, made and migrated under an advisory lock, and the id of the store in them.
+
+One file because what is made, migrated and dropped is one list of tables.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ CREATE TABLE {records} (
     """
 CREATE TABLE {changes} (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    xid {xid},
+    xid {number} NOT NULL DEFAULT {xid},
     at timestamptz NOT NULL DEFAULT now(),
     namespace text COLLATE "C",
     name text COLLATE "C",
@@ -64,6 +67,18 @@ CREATE TABLE {changes} (
     "CREATE INDEX ON {changes} (namespace, xid)",
     "CREATE UNIQUE INDEX ON {changes} (token) WHERE token IS NOT NULL",
     "CREATE INDEX ON {changes} (at)",
+    "CREATE TABLE {trimmed} (one boolean PRIMARY KEY DEFAULT true CHECK (one), xid {number} NOT NULL)",
+    "INSERT INTO {trimmed} (xid) VALUES ('0')",
+    "CREATE TABLE {listeners} (id uuid PRIMARY KEY, until timestamptz NOT NULL)",
+    "CREATE SEQUENCE {fences}",
+    """
+CREATE TABLE {locks} (
+    key bytea PRIMARY KEY,
+    name text NOT NULL,
+    owner uuid,
+    until timestamptz NOT NULL,
+    fence bigint NOT NULL
+)""",
 )
 
 # The parts of large values. `digests` has the SHA-256 of the part up to the end of each chunk, so the last one is the
@@ -108,9 +123,12 @@ CREATE CONSTRAINT TRIGGER drop_parts_of_replaced AFTER UPDATE OF spill ON {recor
     EXECUTE FUNCTION {drop_parts}()""",
 )
 
-TABLES = ("chunks", "parts", "changes", "records", "sealers", "identity")  # in the order in which they can be dropped
+TABLES = (  # in the order in which they can be dropped
+    "chunks", "parts", "changes", "trimmed", "listeners", "locks", "records", "sealers", "identity",
+)  # fmt: skip
+SEQUENCES = ("ids", "fences")
 STRIPES = "stripes"  # the table whose rows are locks, in a store that was made where advisory locks were missing
-_NAMES = (*TABLES, STRIPES, "ids", "drop_parts")
+_NAMES = (*TABLES, STRIPES, *SEQUENCES, "drop_parts")
 
 Migration = Callable[[Any, Location], None]
 
@@ -164,7 +182,8 @@ def drop(conn: Any, location: Location) -> None:
     for name in (*TABLES, STRIPES):
         conn.execute(f"DROP TABLE IF EXISTS {location.table(name)}")
     conn.execute(f"DROP FUNCTION IF EXISTS {location.table('drop_parts')}()")
-    conn.execute(f"DROP SEQUENCE IF EXISTS {location.table('ids')}")
+    for name in SEQUENCES:
+        conn.execute(f"DROP SEQUENCE IF EXISTS {location.table(name)}")
     left = conn.execute(
         "SELECT (SELECT count(*) FROM pg_class WHERE relnamespace = n.oid) + "
         "(SELECT count(*) FROM pg_proc WHERE pronamespace = n.oid) + "
@@ -223,9 +242,9 @@ def _make(conn: Any, location: Location, features: Features, store_id: bytes) ->
         )
     if not _has_schema(conn, location):  # IF NOT EXISTS needs the right to make one all the same
         conn.execute(f'CREATE SCHEMA "{location.schema}"')
-    xid = "xid8 NOT NULL DEFAULT pg_current_xact_id()" if features.xids else "bigint NOT NULL DEFAULT 0"
+    number, default = ("xid8", "pg_current_xact_id()") if features.xids else ("bigint", "0")
     for statement in (*_TABLES, *_PART_TABLES):
-        conn.execute(statement.format(xid=xid, **names))
+        conn.execute(statement.format(number=number, xid=default, **names))
     if not features.advisory:
         conn.execute(f"CREATE TABLE {names[STRIPES]} (stripe integer PRIMARY KEY)")
         conn.execute(f"INSERT INTO {names[STRIPES]} SELECT generate_series(0, {SPACES + NAMES - 1})")

@@ -10,10 +10,14 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from psycopg.pq import TransactionStatus
 
 from store.engines.postgres.connection import Connection
+from store.engines.postgres.coordination import ChangeStatements, NamedLockStatements
 from store.engines.postgres.errors import DRIVER_ERRORS, translated
+from store.engines.postgres.leases import Leases
+from store.engines.postgres.listening import Listening
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Blocking, Connecting, Sessions
+from store.engines.postgres.trimming import Trimming
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
 from store.errors import StoreError
@@ -29,6 +33,11 @@ class Server:
 
     def __init__(self, location: Location, connecting: Connecting) -> None:
         self.sessions = Sessions(location, connecting)
+        self.lock_statements = NamedLockStatements(location)
+        self.leases = Leases(self.sessions, self.lock_statements)
+        self.change_statements = ChangeStatements(location)
+        self.listening = Listening(self.sessions, self.change_statements, self.sessions.statements.channel)
+        self.trimming = Trimming(self.sessions, self.change_statements)
         self.known_sealers: set[bytes] = set()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()
@@ -39,7 +48,7 @@ class Server:
         """The place of the calling thread or greenlet."""
         greenlet = running.greenlet()
         own = self._local.__dict__ if greenlet is None else self._of_greenlets.setdefault(greenlet, {})
-        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self.sessions))
+        return own.get("visitor") or own.setdefault("visitor", ThreadPlace(self.sessions, self.trimming.pay))
 
     def is_in_transaction(self) -> bool:
         """Whether the caller is in a transaction, or interrupts one."""
@@ -80,12 +89,21 @@ class Server:
         self._offset = row[0] - (before + after) / 2
         self._offset_at = steady_clock()
 
+    def close_unused(self) -> None:
+        """Close what the process has open, if no handle uses it."""
+        if not self.sessions.handles:
+            self.leases.close()
+            self.listening.close()
+            self.sessions.close_unused()
+
     def renew(self) -> None:
         """In a forked child: leave the parent's sessions alone, and begin with none."""
         self._local = threading.local()
         self._of_greenlets = WeakKeyDictionary()
         for handle in list(self.sessions.handles):
             handle.bodies.renew()
+        self.leases.renew()
+        self.listening.renew()
         self.sessions.renew()
 
 

@@ -18,7 +18,7 @@ from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
 from store.engines.postgres.features import Features, detect, require_advisory
 from store.engines.postgres.location import Location
-from store.engines.postgres.lock_statements import SPACES, of_rows
+from store.engines.postgres.lock_statements import ADVISORY, SPACES, of_rows
 from store.engines.postgres.lost import LEAST_SECONDS, LostSessions
 from store.engines.postgres.pool import Pool
 from store.engines.postgres.schema import STRIPES, exists, lock_key, prepare
@@ -102,7 +102,7 @@ class Sessions:
                         was_there = exists(conn, self.location, "identity")
                     features = self.features = self.detect(conn, deadline)
                     self.id = prepare(conn, self.location, mode, features, store_id)
-                    self._choose_locks(conn)
+                    self._choose_statements(conn, features)
                     also(conn)
                     return was_there
             except DRIVER_ERRORS as exc:
@@ -114,10 +114,10 @@ class Sessions:
         """What the server of a connection has; it may take another connection to find out."""
         return detect(conn, lambda: self.connect(deadline, is_patient=False))
 
-    def _choose_locks(self, conn: Connection) -> None:
+    def _choose_statements(self, conn: Connection, features: Features) -> None:
         self.stripes = exists(conn, self.location, STRIPES)
-        locks = [of_rows(self.location.table(STRIPES))] if self.stripes else []
-        self.statements = Statements(self.location, *locks)
+        locks = of_rows(self.location.table(STRIPES)) if self.stripes else ADVISORY
+        self.statements = Statements(self.location, locks, notifies=features.notify)
         self._keys.clear()
 
     def require_locks(self) -> None:
@@ -212,13 +212,21 @@ class Sessions:
         self._mutex = threading.RLock()
         self.lost.renew()
         if self._pool is not None:
-            _abandoned.append(self._pool)  # closing it here would end the parent's sessions
+            self.abandon(self._pool)
             self._pool = None
+
+    def abandon(self, resource: object) -> None:
+        """In a forked child: keep what is the parent's, since closing or collecting it would end its sessions."""
+        _abandoned.append(resource)
 
     # -- connections
 
-    def connect(self, deadline: float, *, is_patient: bool = True) -> Connection:
+    def connect(
+        self, deadline: float, *, is_patient: bool = True, connecting: Connecting | None = None
+    ) -> Connection:
         """A new connection, outside of the pool. `is_patient`: try again until the deadline.
+
+        `connecting`: how, if not as the others; a thread beside an event loop takes `Blocking`.
 
         Raises:
             StorageError: the server cannot be reached.
@@ -229,7 +237,7 @@ class Sessions:
         while True:
             conn = None
             try:
-                conn = self._connecting.connect(self.arguments(deadline))
+                conn = (connecting or self._connecting).connect(self.arguments(deadline))
                 self.configure(conn, deadline)
                 return conn
             except BaseException as exc:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from store.engines.contract import Fields
 from store.engines.postgres.location import Location
 from store.engines.postgres.lock_statements import ADVISORY, LockStatements
+from store.engines.postgres.schema import lock_key
 
 COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
@@ -50,10 +51,18 @@ _ALIVE = "(expires IS NULL OR expires > {})"
 class Statements:
     """The statements on the tables of one location, with those of its locks."""
 
-    def __init__(self, location: Location, locks: LockStatements = ADVISORY) -> None:
+    def __init__(self, location: Location, locks: LockStatements = ADVISORY, *, notifies: bool = True) -> None:
         records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
         sealers, identity = location.table("sealers"), location.table("identity")
         self.records, self.changes = records, changes
+        # Only where somebody listens: a NOTIFY holds a lock of the whole database until its commit is done, and so
+        # makes all that notify commit one after the other. Evaluated once for each statement, after its rows.
+        self.channel = f"store_{lock_key(location, 'changes') % 2**64:016x}"
+        wake = (
+            "true"
+            if not notifies
+            else f"(SELECT pg_notify('{self.channel}', '') IS NULL FROM {location.table('listeners')} WHERE until > now() LIMIT 1)"
+        )
 
         # -- reads
 
@@ -136,10 +145,8 @@ class Statements:
             f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
             "AND spill IS NOT NULL"
         )
-        sizes = [
-            f"pg_total_relation_size('{location.table(name)}')" for name in ("records", "changes", "parts", "chunks")
-        ]
-        self.usage = f"SELECT {' + '.join(sizes)}"
+        sizes = [f"pg_total_relation_size('{location.table(name)}')" for name in ("records", "parts", "chunks")]
+        self.usage = f"SELECT {' + '.join(sizes)}, pg_total_relation_size('{changes}')"
         self.sealers = f"SELECT key_id FROM {sealers} LIMIT 1000"
         self.add_sealer = f"INSERT INTO {sealers} (key_id) VALUES ($1) ON CONFLICT DO NOTHING"
         self.identity = f"SELECT id, version FROM {identity}"
@@ -150,11 +157,11 @@ class Statements:
         # In a transaction the token is NULL: COMMIT brings its own.
         noted = (
             f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) "
-            "SELECT namespace, name, revision, $2::uuid FROM done)"
+            f"SELECT namespace, name, revision, $2::uuid FROM done RETURNING {wake})"
         )
         all_noted = (
             f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) SELECT namespace, name, revision, "
-            "CASE WHEN row_number() OVER () = 1 THEN $2::uuid END FROM done)"
+            f"CASE WHEN row_number() OVER () = 1 THEN $2::uuid END FROM done RETURNING {wake})"
         )
         values = ", ".join(f"${number}" for number in range(3, 17))
         insert = f"INSERT INTO {records} AS r ({COLUMNS})"
@@ -203,7 +210,7 @@ class Statements:
         self.clear = (
             f"WITH {lock}, done AS (DELETE FROM {records} WHERE namespace = $3 AND (SELECT true FROM locked) "
             f"RETURNING namespace), noted AS (INSERT INTO {changes} (namespace, name, token) "
-            "SELECT DISTINCT namespace, NULL, $2::uuid FROM done) SELECT count(*) FROM done"
+            f"SELECT DISTINCT namespace, NULL, $2::uuid FROM done RETURNING {wake}) SELECT count(*) FROM done"
         )
         self.reseal = (
             f"WITH {lock}, done AS (UPDATE {records} SET seal = $6, crc = $7 WHERE namespace = $3 AND name = $4 "

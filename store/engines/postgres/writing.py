@@ -179,6 +179,7 @@ class Writing:
 
     def _arrays(self, rows: Sequence[Row]) -> tuple[Any, ...]:
         columns = list(zip(*(row[1:] for row in rows), strict=True))
+        self._server.trimming.note(len(rows))
         locks = sorted({self._sessions.lock_of(row.namespace) for row in rows})
         return locks, *map(list, columns)
 

@@ -211,6 +211,17 @@ class TestLocks:
         assert in_thread(take) is None
 
 
+    def test_release_says_whether_it_was_kept(self, capable):
+        locks = capable("locks")
+        first = locks.take("job", 1.0)
+        assert first.is_kept() and first.release() is True
+        assert not first.is_kept() and first.release() is False
+        second = locks.take("job", 0.0)
+        assert second.fence is None or second.fence > first.fence
+        assert first.release() is False and second.is_kept(), "the first one has nothing to release"
+        second.release()
+
+
 class TestChanges:
     def test_version_changes_with_each_commit(self, engine, second, capable):
         monitor = capable("changes").watch("")
@@ -219,6 +230,7 @@ class TestChanges:
         second.put(row("a"))
         assert monitor.version() != first
         assert monitor.since(first) in (None, {"a"})
+        monitor.wake_by(lambda: None)
         monitor.close()
         with pytest.raises(StoreClosed):
             monitor.version()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -39,6 +39,9 @@ class SqliteMonitor:
         self._slot = engine.pool.open_extra()
         self._closed = False
         self._owner = os.getpid()
+
+    def wake_by(self, wake: Callable[[], object]) -> None:
+        """Does nothing: a file sends no notification."""
 
     def version(self) -> object:
         return self._read(sql.DATA_VERSION, (), _version)
