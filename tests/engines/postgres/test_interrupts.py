@@ -15,6 +15,11 @@ from postgres_beside import check_unlocked
 
 from store import Store
 
+# The driver's own generator, dropped in the middle of a pipeline, complains that its connection is closed.
+pytestmark = pytest.mark.filterwarnings(
+    r"ignore:Exception ignored in. <generator object BasePipeline:pytest.PytestUnraisableExceptionWarning"
+)
+
 
 @pytest.fixture
 def s(postgres_url: str) -> Iterator[Store[Any]]:
