@@ -63,6 +63,25 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
+def new_name(name: str, what: str = "name") -> str:
+    """As `check_name`, for a record that is written. Raises: ValueError: it has a NUL, which no server stores.
+
+    Older stores in files may have such names: they can be read, exported and deleted.
+    """
+    name = check_name(name, what)
+    if "\0" in name:
+        raise ValueError(
+            f"a {what} may not contain NUL, and {name!r:.80} has one at position {name.index(chr(0))}; for bytes use "
+            "name.hex(), for example"
+        )
+    return name
+
+
+def namespace_name(name: str, *, makes_new: bool) -> str:
+    """The name of a namespace as a plain `str`; a NUL is for one that an older store has. Raises: as `new_name`."""
+    return new_name(name, "namespace") if makes_new else check_name(name, "namespace")
+
+
 def sought_name(name: str) -> str | None:
     """The name to look up, as a plain `str`; None where no record can have it. Raises: TypeError."""
     if type(name) is str and name.isascii():  # nearly all, without another call

@@ -32,10 +32,12 @@ def is_disconnected(error: BaseException) -> bool:
     return state is None or state.startswith(_LOST)
 
 
-def translated(error: Exception, where: str) -> StoreError:
+def translated(error: Exception, where: str) -> StoreError | ValueError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
     text = " ".join(str(error).split()) or type(error).__name__
     state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, psycopg.DataError) and not state:  # the driver refused it before it was sent
+        return ValueError(f"{where}: a name, a namespace and the name of a codec may not contain NUL ({text})")
     if isinstance(error, PoolClosed):
         return StoreClosed(f"the store on {where} was closed; open it again")
     if isinstance(error, PoolTimeout):

@@ -138,6 +138,9 @@ class Writing:
         return locks, uuid4(), *map(list, columns)
 
     def _delete(self, namespace: str, change: Delete) -> int:
+        if "\0" in change.name:  # PostgreSQL's texts have none, so there is no such record
+            self._handle.check_open(is_writing=True)
+            return 0
         values = (self._sessions.lock_of(namespace), uuid4(), namespace, change.name, change.now)
         return int(self._run(self._statements.delete, values, namespace)[0][0])
 
