@@ -19,7 +19,7 @@ from store.errors import (
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY = {"25006", "42501"}
-_NO_TABLE = {"42P01", "3F000", "42703"}
+_NO_TABLE = {"42P01", "3F000", "42703", "42P10"}
 _LOST = ("08", "57P")  # connection exceptions; the server shuts down, or an administrator ended the session
 _DISK_FULL = {"53100", "53200"}
 

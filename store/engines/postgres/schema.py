@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from store.engines.postgres import structure
 from store.engines.postgres.location import Location
 from store.errors import NotAStore, StorageError, StoreNotFound
 from store.system.digests import blake2b
@@ -55,13 +56,15 @@ CREATE INDEX ON {changes} (token);
 CREATE INDEX ON {changes} (at);
 """
 _NAMES = ("ids", "identity", "sealers", "records", "changes")
+_SEQUENCES = ("ids",)
 
 
 def prepare(conn: Any, location: Location, mode: str) -> bytes:
     """Makes the tables where there are none and the mode creates; returns the id of the store.
 
     Raises:
-        StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it.
+        StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it, or
+            something of somebody else hangs on its tables.
     """
     if not _exists(conn, location):
         if mode not in ("c", "n"):
@@ -71,6 +74,7 @@ def prepare(conn: Any, location: Location, mode: str) -> bytes:
                 path=location.shown,
             )
         _create(conn, location)
+    structure.check(conn, location, _TABLES, _SEQUENCES)  # before anything is read from them
     return _identity(conn, location)
 
 
@@ -103,6 +107,8 @@ def _identity(conn: Any, location: Location) -> bytes:
             path=location.shown,
         )
     store_id, version = found
+    if len(store_id) != ID_BYTES:
+        raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
     if version > VERSION:
         raise NotAStore(
             f"{location.shown}: a later release of store made it (version {version}, this one knows {VERSION}); "

@@ -93,9 +93,12 @@ class Sessions:
     def configure(self, conn: Connection) -> None:
         """Set what the session needs, whatever the server's, the database's and the role's defaults are."""
         commit = self.location.synchronous_commit
+        # First, by a statement that calls no function: the owner of a database can set a path on which others' are.
+        conn.execute("SET search_path = pg_catalog, pg_temp")
         conn.execute(
             "SELECT set_config('default_transaction_isolation', 'read committed', false), "
-            "set_config('search_path', 'pg_catalog', false), "
+            "(SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings "
+            "WHERE name = 'restrict_nonsystem_relation_kind'), "  # as a table could be replaced by one later
             "set_config('synchronous_commit', coalesce($1, "
             "CASE current_setting('synchronous_commit') WHEN 'off' THEN 'local' "
             "ELSE current_setting('synchronous_commit') END), false)",
