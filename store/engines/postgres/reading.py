@@ -148,7 +148,7 @@ class Reading:
                 codec,
                 protocol,
                 records,
-                size + sizes[codec, protocol],
+                (size or 0) + sizes[codec, protocol],  # None: columns of the table were altered to take NULL
                 files[codec, protocol],
                 sizes[codec, protocol],
             )
