@@ -9,11 +9,11 @@ import os
 import signal
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
+from free import check_free_elsewhere, needs_capability
 from interrupting import Interrupter
 
 from store import Store
@@ -124,36 +124,11 @@ def check_free(s: Store, where: str) -> None:
             pytest.fail(f"{exc} after an interrupt at {where}")
 
 
-def check_free_elsewhere(s: Store, where: str) -> None:
-    """Another thread, which has a session of its own, gets the namespace for itself."""
-    failures = []
-
-    def take() -> None:
-        try:
-            with s.opened.engine.transactions.begin(1.0):
-                pass
-        except StoreError as exc:
-            failures.append(exc)
-
-    thread = threading.Thread(target=take)
-    thread.start()
-    thread.join()
-    if failures:
-        pytest.fail(f"{failures[0]} after an interrupt at {where}")
-
-
 def check_job(s: Store) -> None:
     """The named lock is free."""
     if s.opened.engine.locks is not None:
         with s.lock("job", timeout=0):
             pass
-
-
-def needs(s: Store, operation: Callable[[Store], None]) -> None:
-    """Skips an operation that the engine lacks."""
-    capability = {op_first_set: "care", op_lock: "locks"}.get(operation)
-    if capability is not None and getattr(s.opened.engine, capability) is None:
-        pytest.skip(f"the engine {s.opened.engine.kind} has no {capability}")
 
 
 def check_whole(s: Store, operation: Callable[[Store], None], where: str) -> None:
@@ -164,7 +139,7 @@ def check_whole(s: Store, operation: Callable[[Store], None], where: str) -> Non
 
 def moments(s: Store, operation: Callable[[Store], None]) -> Iterator[Interrupter]:
     """An interrupter for every moment of the operation, each with the records as they were."""
-    needs(s, operation)
+    needs_capability(s, {op_first_set: "care", op_lock: "locks"}.get(operation))
     for moment in itertools.count(1):
         s.update(a=OLD_A, b="old")
         interrupter = Interrupter(moment, __name__)

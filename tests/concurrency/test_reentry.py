@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free import check_free_elsewhere, needs_capability
 from striking import Strike, signal_handler
 
 from store import Store
@@ -199,7 +200,9 @@ def check(s: Store[Any], operation: Callable[[Store[Any]], None], handler: Handl
 
 
 def assert_free(s: Store[Any], where: str) -> None:
-    if s.location != ":memory:":
+    if "://" in s.location:
+        check_free_elsewhere(s, where)
+    elif s.location != ":memory:":
         with open(f"{s.location}.lock", "rb+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,6 +212,7 @@ def assert_free(s: Store[Any], where: str) -> None:
 
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
 def test_signal_handler_that_strikes_an_operation(s, operation):
+    needs_capability(s, "care" if operation is op_compact else None)
     for kind in KINDS:
         assert list(strikes(s, operation, kind, SAMPLE)), kind
 
@@ -218,6 +222,7 @@ def test_signal_handler_that_strikes_an_operation(s, operation):
 @pytest.mark.parametrize("handling", KINDS)  # a parameter `kind` would be that of the engines' contract
 @pytest.mark.parametrize("operation", AFTER, ids=lambda operation: operation.__name__)
 def test_signal_handler_that_strikes_any_line_of_an_operation(s, operation, handling):
+    needs_capability(s, "care" if operation is op_compact else None)
     assert len(list(strikes(s, operation, handling, 1))) > SAMPLE or operation is op_compact  # of nothing, in memory
 
 
@@ -305,6 +310,8 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
 
 
 def test_signal_handler_that_takes_the_named_lock_which_it_struck(s):
+    needs_capability(s, "locks")
+
     def handle() -> None:
         with suppress(StoreError), s.lock("job", timeout=600):
             pass
