@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 
 from store.engines.registry import engines, file_schemes
 from store.system.clock import wall_clock
+
+_PASSWORD = re.compile(r"^([\w+.-]+://[^:/?#@]*):.*@", re.DOTALL)  # up to the last @: it may not be encoded
+_SECRET = re.compile(r"([?&][^=&]*(?:password|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
@@ -23,7 +27,7 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     if not separator:
         scheme, rest = "sqlite", path
     elif scheme not in engines:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(engines.names())}")
+        raise ValueError(f"unknown scheme {scheme!r} in {public(path)!r}: one of {', '.join(engines.names())}")
     elif scheme not in file_schemes:
         return scheme, path
     else:
@@ -37,6 +41,13 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     if not valid:
         raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
     return ("memory", rest) if rest == ":memory:" else (scheme, os.path.abspath(rest))
+
+
+def public(location: str) -> str:
+    """A path or URL without its password, for messages. It may lack more than that; the engine has its own form."""
+    if "://" not in location:
+        return location
+    return _SECRET.sub(r"\1…", _PASSWORD.sub(r"\1@", location))
 
 
 def _instead(location: object) -> str:

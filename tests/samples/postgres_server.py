@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import pwd
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+CHECKED = "checked"  # the role whose password is asked for; it is made by the test that needs it
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -68,6 +72,8 @@ class PostgresServer:
             "-E",
             "UTF8",
         )
+        hba = self.folder / "data" / "pg_hba.conf"
+        hba.write_text(f"host all {CHECKED} 127.0.0.1/32 scram-sha-256\n{hba.read_text()}")
 
     def start(self) -> None:
         options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
@@ -76,6 +82,7 @@ class PostgresServer:
                 [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
                 stdout=subprocess.DEVNULL, stderr=log, user=unprivileged(), cwd="/",
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls no Python that takes a lock
             )  # fmt: skip
         deadline = time.monotonic() + SECONDS
         while not self.is_ready():
@@ -103,6 +110,12 @@ class PostgresServer:
             [str(self.programs / program), *arguments], check=True, capture_output=True, user=unprivileged(), cwd="/",
             timeout=SECONDS, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         )  # fmt: skip
+
+
+def _end_with_parent() -> None:
+    """Have Linux end the server with the test run, also where that is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def free_port() -> int:

@@ -32,6 +32,17 @@ def is_disconnected(error: BaseException) -> bool:
     return state is None or state.startswith(_LOST)
 
 
+def unreachable(error: Exception, where: str) -> StoreError:
+    """The error of a connection that could not be made. Its SQLSTATE is unknown: libpq gives text alone."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return StorageError(
+        f"{where}: there is no connection ({text}); check that the server is up, and the host, port, database and "
+        "user of the URL. Where the URL has no password (that of a pickled store has none) it comes from PGPASSWORD, "
+        "PGPASSFILE or ~/.pgpass",
+        path=where,
+    )
+
+
 def translated(error: Exception, where: str) -> StoreError | ValueError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
     text = " ".join(str(error).split()) or type(error).__name__

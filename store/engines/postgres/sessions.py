@@ -10,7 +10,7 @@ from weakref import WeakSet
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from store.engines.postgres.errors import DRIVER_ERRORS, translated
+from store.engines.postgres.errors import DRIVER_ERRORS, translated, unreachable
 from store.engines.postgres.location import Location
 from store.engines.postgres.schema import lock_key, prepare
 from store.engines.postgres.statements import Statements
@@ -47,6 +47,8 @@ class Sessions:
         try:
             self.configure(conn)
             self.id = prepare(conn, self.location, mode)
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.location.shown) from exc
         finally:
             conn.close()
 
@@ -109,7 +111,7 @@ class Sessions:
         try:
             return Connection.connect(self.location.conninfo, connect_timeout=max(2, round(timeout)), **_KWARGS)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self.location.shown) from exc
+            raise unreachable(exc, self.location.shown) from exc
 
     def close_unused(self) -> None:
         """Close the pool if no handle uses it."""

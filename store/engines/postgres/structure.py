@@ -48,7 +48,8 @@ WITH ours AS MATERIALIZED (
 )
 SELECT relname::text, 'it is not a plain table or sequence' FROM ours WHERE relkind::text <> kind
 UNION ALL
-SELECT name, 'it is missing' FROM unnest($2::text[]) name WHERE NOT EXISTS (SELECT 1 FROM ours o WHERE o.relname = name)
+SELECT name, 'it is missing' FROM unnest($2::text[]) name
+WHERE NOT EXISTS (SELECT 1 FROM ours o WHERE o.relname = name)
 UNION ALL
 SELECT relname, 'it has row-level security' FROM ours o
 WHERE relrowsecurity OR EXISTS (SELECT 1 FROM pg_catalog.pg_policy p WHERE p.polrelid = o.oid)
