@@ -33,6 +33,22 @@ from store.trust.seal import Sealer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
+    parser.addoption("--only-engines", action="store_true", help="only the tests that take an engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --only-engines: those tests that run on the engines of --engine, or on a server of one."""
+    if not config.getoption("--only-engines"):
+        return
+    engines = set(config.getoption("--engine").split(","))
+    wanted, others = [], []
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        is_wanted = {params.get(name) for name in ("location", "place", "kind")} & engines
+        is_wanted = is_wanted or set(SERVERS) & engines & set(getattr(item, "fixturenames", ()))
+        (wanted if is_wanted else others).append(item)
+    items[:] = wanted
+    config.hook.pytest_deselected(items=others)
 
 
 def pytest_collection_finish() -> None:
@@ -62,6 +78,9 @@ LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place o
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "place" in metafunc.fixturenames:
+        engines = metafunc.config.getoption("--engine").split(",")
+        metafunc.parametrize("place", [engine for engine in engines if engine != "memory"], indirect=True)
     if "location" in metafunc.fixturenames and "kind" not in metafunc.fixturenames:
         metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
 
@@ -92,8 +111,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """As `location`, of a store that the test opens more than once, or by several programs: not in memory."""
+    return _new_place(request, tmp_path)
+
+
+@pytest.fixture
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a test keeps a store of each engine. Use `path` where a second program or the file itself matters."""
+    """Where a test keeps a store of each engine. Use `path` where the file itself matters."""
+    return _new_place(request, tmp_path)
+
+
+def _new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param in SERVERS:
         url: str = request.getfixturevalue(f"{request.param}_url")
         return url

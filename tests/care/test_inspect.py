@@ -70,40 +70,40 @@ def execute(path: Path, statement: str, *values: Any) -> None:
 
 
 class TestInspect:
-    def test_own_record(self, path: Path) -> None:
-        with Store[Any](path) as s:
+    def test_own_record(self, place: str) -> None:
+        with Store[Any](place) as s:
             s["it"] = Point([1])
             seen = s.inspect("it")
             assert (seen.verdict, seen.globals, seen.problem) == ("own", (f"{MINE}.Point",), None)
             assert seen.record == s.record("it")
             assert "STACK_GLOBAL" in seen.disassembly and "STOP" in seen.disassembly
 
-    def test_exploit_is_told_and_nothing_of_it_is_run(self, path: Path, tmp_path: Path) -> None:
+    def test_exploit_is_told_and_nothing_of_it_is_run(self, place: str, tmp_path: Path) -> None:
         marker = tmp_path / "code has run"
-        write(path, "evil", Marker(marker))
+        write(place, "evil", Marker(marker))
         for trust in ("own", "data", "all"):
-            with Store[Any](path, trust=trust) as s:
+            with Store[Any](place, trust=trust) as s:
                 seen = s.inspect("evil")
             assert (seen.verdict, seen.globals, seen.problem) == ("foreign", (MKDIR,), None)
             assert repr(str(marker)) in seen.disassembly
             assert not marker.exists()
-        with Store[Any](path, trust="all") as s:
+        with Store[Any](place, trust="all") as s:
             assert s["evil"] is None
         assert marker.exists()  # the record does what it is said to
 
     @pytest.mark.parametrize("codec", ["pickle", "numpy", "cloudpickle"])
-    def test_arrays_in_files_of_their_own(self, path: Path, codec: str) -> None:
+    def test_arrays_in_files_of_their_own(self, place: str, codec: str) -> None:
         numpy = pytest.importorskip("numpy", reason="numpy is not installed: spilled arrays are not tested")
         pytest.importorskip(codec, reason=f"{codec} is not installed") if codec == "cloudpickle" else None
         array = numpy.arange(300_000.0)
         value = array if codec == "numpy" else {"x": array, "y": [array[::-1].copy(), Point(array[:200_000])]}
-        write(path, "it", value, codec=codec)
-        with Store[Any](path) as s:
+        write(place, "it", value, codec=codec)
+        with Store[Any](place) as s:
             seen = s.inspect("it")
             assert (seen.verdict, seen.problem) == ("foreign", None)
             assert codec == "numpy" or f"{MINE}.Point" in seen.globals
             s.admit(seen)
-        with Store[Any](path, trust="own") as s:
+        with Store[Any](place, trust="own") as s:
             found = s["it"]
             assert ((found if codec == "numpy" else found["y"][1].x)[:5] == array[:5]).all()
 
@@ -120,9 +120,9 @@ class TestInspect:
                 assert seen.problem is not None and "match" in seen.problem
                 assert "EMPTY_SET" in seen.disassembly
 
-    def test_json(self, path: Path) -> None:
-        write(path, "it", {"a": "\U0001f600"}, codec="json")
-        with Store[Any](path) as s:
+    def test_json(self, place: str) -> None:
+        write(place, "it", {"a": "\U0001f600"}, codec="json")
+        with Store[Any](place) as s:
             seen = s.inspect("it")
         assert (seen.verdict, seen.globals, seen.disassembly, seen.problem) == (
             "foreign",
@@ -139,8 +139,8 @@ class TestInspect:
         assert seen.globals == () and seen.disassembly == ""
         assert seen.problem is not None
 
-    def test_missing_and_expired_names(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, clock=clock) as s:
+    def test_missing_and_expired_names(self, place: str, clock: Any) -> None:
+        with Store[Any](place, clock=clock) as s:
             s.put("it", 1, ttl=5)
             assert s.inspect("it").verdict == "own"
             clock.advance(6)
@@ -148,8 +148,8 @@ class TestInspect:
                 with pytest.raises(KeyError, match=name):
                     s.inspect(name)
 
-    def test_repr_shows_no_content(self, path: Path) -> None:
-        with Store[Any](path) as s:
+    def test_repr_shows_no_content(self, place: str) -> None:
+        with Store[Any](place) as s:
             s["it"] = "a secret of the program"
             assert "secret" not in repr(s.inspect("it"))
 
@@ -247,9 +247,9 @@ class TestDescribe:
 
 
 class TestAdmit:
-    def test_record_reads_in_full_from_then_on(self, path: Path) -> None:
-        write(path, "it", Point(1))
-        with Store[Any](path) as s:
+    def test_record_reads_in_full_from_then_on(self, place: str) -> None:
+        write(place, "it", Point(1))
+        with Store[Any](place) as s:
             before = s.record("it")
             with pytest.raises(Untrusted):
                 s["it"]
@@ -261,10 +261,10 @@ class TestAdmit:
             assert admitted.sealed_by not in (None, before.sealed_by)
             assert (admitted.type, admitted.python, admitted.created) == (before.type, before.python, before.created)
 
-    def test_bytes_and_lifetime_stay(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, key=THEIRS, clock=clock) as s:
+    def test_bytes_and_lifetime_stay(self, place: str, clock: Any) -> None:
+        with Store[Any](place, key=THEIRS, clock=clock) as s:
             s.put("it", [1], ttl=100, protocol=2)
-        with Store[Any](path, clock=clock) as s:
+        with Store[Any](place, clock=clock) as s:
             seen = s.inspect("it")
             clock.advance(10)
             s.admit(seen)
@@ -274,18 +274,18 @@ class TestAdmit:
             assert (row.expires, row.protocol) == (seen.row.expires, 2)
             assert row.modified == clock()
 
-    def test_record_of_another_namespace_keeps_it(self, path: Path) -> None:
-        write(path, "it", Point(1), namespace="theirs")
-        with Store[Any](path) as s, s.within("theirs") as theirs:
+    def test_record_of_another_namespace_keeps_it(self, place: str) -> None:
+        write(place, "it", Point(1), namespace="theirs")
+        with Store[Any](place) as s, s.within("theirs") as theirs:
             s.admit(theirs.inspect("it"))
             assert theirs["it"].x == 1
             assert "it" not in s
 
-    def test_record_that_changed_since_is_a_conflict(self, path: Path) -> None:
-        write(path, "it", [1])
-        with Store[Any](path) as s:
+    def test_record_that_changed_since_is_a_conflict(self, place: str) -> None:
+        write(place, "it", [1])
+        with Store[Any](place) as s:
             seen = s.inspect("it")
-            write(path, "it", [2])
+            write(place, "it", [2])
             with pytest.raises(Conflict, match="inspect it again") as caught:
                 s.admit(seen)
             assert caught.value.name == "it"
@@ -300,9 +300,9 @@ class TestAdmit:
             with pytest.raises(Conflict):
                 s.admit(seen)
 
-    def test_deleted_record_is_a_conflict(self, path: Path) -> None:
-        write(path, "it", [1])
-        with Store[Any](path) as s:
+    def test_deleted_record_is_a_conflict(self, place: str) -> None:
+        write(place, "it", [1])
+        with Store[Any](place) as s:
             seen = s.inspect("it")
             del s["it"]
             with pytest.raises(Conflict):
@@ -319,34 +319,34 @@ class TestAdmit:
                 s.admit(seen)
             assert s.inspect("it").row == seen.row
 
-    def test_read_only_store(self, path: Path) -> None:
-        write(path, "it", [1])
-        Store[Any](path).close()
-        with Store[Any](path, mode="r") as s:
+    def test_read_only_store(self, place: str) -> None:
+        write(place, "it", [1])
+        Store[Any](place).close()
+        with Store[Any](place, mode="r") as s:
             seen = s.inspect("it")
             with pytest.raises(ReadOnly):
                 s.admit(seen)
 
-    def test_anything_else_than_an_inspection_is_a_type_error(self, path: Path) -> None:
-        with Store[Any](path) as s:
+    def test_anything_else_than_an_inspection_is_a_type_error(self, place: str) -> None:
+        with Store[Any](place) as s:
             s["it"] = 1
             with pytest.raises(TypeError, match="what inspect returned"):
                 s.admit("it")  # type: ignore[arg-type]
 
-    def test_without_a_key_nothing_is_sealed(self, path: Path, own_key: Path) -> None:
-        write(path, "it", [1])
+    def test_without_a_key_nothing_is_sealed(self, place: str, own_key: Path) -> None:
+        write(place, "it", [1])
         own_key.parent.mkdir(parents=True)
         own_key.write_text("00" * 32)
         own_key.chmod(0o644)  # open to others: not used
-        with Store[Any](path) as s:
+        with Store[Any](place) as s:
             seen = s.inspect("it")
             with pytest.raises(Untrusted, match="cannot be sealed"):
                 s.admit(seen)
             assert s.inspect("it").row == seen.row
 
-    def test_a_rolled_back_transaction_takes_it_back(self, path: Path) -> None:
-        write(path, "it", [1])
-        with Store[Any](path) as s:
+    def test_a_rolled_back_transaction_takes_it_back(self, place: str) -> None:
+        write(place, "it", [1])
+        with Store[Any](place) as s:
             with pytest.raises(ZeroDivisionError), s.transaction():
                 s.admit(s.inspect("it"))
                 assert s.inspect("it").verdict == "own"

@@ -140,14 +140,14 @@ def test_altered_line_is_tampered_for_good(path: Path, target: Path, fields: dic
                 s[name]
 
 
-def test_record_of_this_store_in_a_line_of_another_does_not_become_own(path: Path, target: Path) -> None:
+def test_record_of_this_store_in_a_line_of_another_does_not_become_own(place: str, target: Path) -> None:
     """Its seal fits here, but the line says that it was sealed elsewhere: somebody put the two together."""
     with Store[Any](target) as s:
         s["it"] = "an older value"
     (line,) = exported(target)
     with Store[Any](target) as s:
         s["it"] = "the newer value"
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         origin = s.opened.engine.id.hex()
     assert imported(target, [changed(line, store=origin)]) == [("", "it", "tampered")]
     with Store[Any](target) as s:

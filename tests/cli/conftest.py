@@ -29,13 +29,23 @@ def run(capsys):
 
 @pytest.fixture
 def filled(path):
-    """A store with a few records."""
-    with Store(path) as s:
+    """A file with a few records."""
+    return fill(path)
+
+
+@pytest.fixture
+def stocked(place):
+    """The same on each engine, but memory."""
+    return fill(place)
+
+
+def fill(place):
+    with Store(place) as s:
         s.update({"user:2": {"name": "Bob"}, "user:1": {"name": "Alice"}, "greeting": "hello"})
         s.put("session:4f2a", {"user": 1}, ttl=1800)
         with s.within("settings") as settings:
             settings["limits"] = (-5, 5)
-    return path
+    return place
 
 
 @pytest.fixture

@@ -17,14 +17,14 @@ from store.engines.sqlite.engine import synced_log
 # -- idle
 
 
-def test_fork_while_idle(path, forked, seen):
-    with Store(path) as s:
+def test_fork_while_idle(place, forked, seen):
+    with Store(place) as s:
         s["a"] = 1
 
         def work() -> object:
             assert s["a"] == 1
             s["child"] = 2
-            with Store(path) as other:  # a handle of its own shares the engine
+            with Store(place) as other:  # a handle of its own shares the engine
                 other["other"] = 3
             return s["child"]
 
@@ -35,19 +35,19 @@ def test_fork_while_idle(path, forked, seen):
         assert dict(s) == seen() == {"a": 1, "child": 2, "other": 3, "parent": 4, "after": 5}
 
 
-def test_child_inherits_no_descriptor_of_the_store(path, forked):
-    with Store(path) as s:
+def test_child_inherits_no_descriptor_of_the_store(place, forked):
+    with Store(place) as s:
         s["a"] = 1
 
         def inherited() -> list[str]:
             names = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-            return [name for name in names if name.startswith(str(path))]
+            return [name for name in names if name.startswith(str(place))]
 
         assert forked(inherited).result() == []
         s["a"] = 2
 
 
-def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkeypatch):
+def test_child_does_not_inherit_the_log_that_a_thread_syncs(place, forked, monkeypatch):
     waits, goes_on, plain = threading.Event(), threading.Event(), synced_log.sync_data
 
     def sync(descriptor: int) -> None:
@@ -61,7 +61,7 @@ def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkey
         ]
         return [name for name in found if "-wal" in name]
 
-    with Store(path, durability="full") as s:
+    with Store(place, durability="full") as s:
         s["a"] = 1
         monkeypatch.setattr(synced_log, "sync_data", sync)
         thread = threading.Thread(target=s.__setitem__, args=("b", 2))
@@ -74,8 +74,8 @@ def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkey
         assert dict(s) == {"a": 1, "b": 2}
 
 
-def test_both_sides_count_together(path, forked):
-    with Store(path) as s:
+def test_both_sides_count_together(place, forked):
+    with Store(place) as s:
         s["count"] = 0
 
         def count() -> str:
@@ -89,8 +89,8 @@ def test_both_sides_count_together(path, forked):
         assert s["count"] == 600
 
 
-def test_grandchild_writes_too(path, forked, seen):
-    with Store(path) as s:
+def test_grandchild_writes_too(place, forked, seen):
+    with Store(place) as s:
         s["a"] = 1
 
         def work() -> object:
@@ -147,8 +147,8 @@ def test_child_that_leaves_the_inherited_transaction(path, forked, program, seen
         assert dict(s) == seen() == {"a": 2, "b": 3, "third": 3}
 
 
-def test_other_handles_of_a_file_forked_in_a_transaction(path, forked):
-    with Store(path) as s, Store(path, mode="r") as reading:
+def test_other_handles_of_a_file_forked_in_a_transaction(place, forked):
+    with Store(place) as s, Store(place, mode="r") as reading:
         s["a"] = 1
         assert reading["a"] == 1
         with s.transaction():
@@ -160,8 +160,8 @@ def test_other_handles_of_a_file_forked_in_a_transaction(path, forked):
         assert reading["a"] == 2
 
 
-def test_other_files_of_a_process_forked_in_a_transaction(path, tmp_path, forked):
-    with Store(path) as s, Store(tmp_path / "other.db") as other:
+def test_other_files_of_a_process_forked_in_a_transaction(place, tmp_path, forked):
+    with Store(place) as s, Store(tmp_path / "other.db") as other:
         with s.transaction():
             s["a"] = 1
             assert forked(lambda: write(other, "child", 1)).result() == "written"
@@ -196,8 +196,8 @@ def test_child_that_exits_inside_the_inherited_transaction(path, program):
 # -- the rest
 
 
-def test_pool_of_forked_processes(path):
-    with Store(path) as s:
+def test_pool_of_forked_processes(place):
+    with Store(place) as s:
         s["count"] = 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -262,8 +262,8 @@ def test_child_that_exits_normally_leaves_the_parent_its_store(path, program):
         assert conn.execute("SELECT count(*) FROM records").fetchone() == (5,)
 
 
-def test_subprocess_beside_a_transaction(path, program):
-    with Store(path) as s:
+def test_subprocess_beside_a_transaction(place, program):
+    with Store(place) as s:
         with s.transaction():
             s["a"] = 1
             child = program("print('no fork handler runs, and nothing is inherited')")

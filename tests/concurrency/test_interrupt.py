@@ -210,9 +210,9 @@ def open_namespace(s: Store) -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python keeps those in a __del__
 @pytest.mark.parametrize("operation", [open_another, open_namespace])
 @pytest.mark.heavy
-def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(path, operation):
+def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(place, operation):
     """Neither is the store closed by what was made of it half-way, nor is a handle counted that nobody has."""
-    with Store(path, timeout=2) as s:
+    with Store(place, timeout=2) as s:
         operation(s)
         moment, left = 0, 0
         while not left:
@@ -234,8 +234,8 @@ def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(path, operati
     assert sqlite_attach._engines == {}
 
 
-def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
-    with Store(path) as s:
+def test_interrupt_of_an_inner_block_that_the_outer_one_catches(place):
+    with Store(place) as s:
         s["a"] = 1
         moment = 0
         struck = True

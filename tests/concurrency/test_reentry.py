@@ -10,7 +10,6 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,9 +162,9 @@ def s(location: str) -> Iterator[Store[Any]]:
 
 
 @pytest.fixture
-def spilling(path: Path) -> Iterator[Store[Any]]:
+def spilling(place: str) -> Iterator[Store[Any]]:
     """Each value is in files beside the database."""
-    with Store(path, timeout=5, spill_bytes=1) as s:
+    with Store(place, timeout=5, spill_bytes=1) as s:
         yield s
 
 
@@ -240,9 +239,9 @@ def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
         assert list(strikes(spilling, operation, kind, 5))
 
 
-def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
+def test_signal_handler_that_strikes_the_first_use_in_a_thread(place):
     """It may be the first one itself: the connection that is used then is the thread's, for as long as that lives."""
-    with Store(path) as s:
+    with Store(place) as s:
         s["a"] = 0
         engine = s.opened.engine.handle.engine
         for line in itertools.count(1, 1):
@@ -291,8 +290,8 @@ def test_function_that_an_operation_calls_goes_on_in_it(s):
     assert s["b"] == 3
 
 
-def test_error_of_a_refused_handler_says_what_to_do(path):
-    with Store(path) as s:
+def test_error_of_a_refused_handler_says_what_to_do(place):
+    with Store(place) as s:
         errors: list[StoreError] = []
 
         def handle() -> None:
@@ -305,7 +304,7 @@ def test_error_of_a_refused_handler_says_what_to_do(path):
             writer = engine.writer
             committed, writer.committed = writer.committed, lambda connection: (strike(), committed(connection))
             s["a"] = 1
-        assert errors[0].path == str(path)
+        assert errors[0].path == str(place)
         assert s["a"] == 1
 
 

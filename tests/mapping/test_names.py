@@ -119,8 +119,8 @@ class TestNamespaces:
                 b.clear()
             assert s.namespaces() == sorted(set(names) - {"b"})
 
-    def test_within_is_the_same_as_namespace(self, path: Path) -> None:
-        with Store[Any](path) as s, s.within("x") as x, Store[Any](path, namespace="x") as same:
+    def test_within_is_the_same_as_namespace(self, place: str) -> None:
+        with Store[Any](place) as s, s.within("x") as x, Store[Any](place, namespace="x") as same:
             x["a"] = 1
             assert same["a"] == 1
             assert (s.namespace, x.namespace, same.namespace) == ("", "x", "x")
@@ -167,16 +167,16 @@ class TestNamespaces:
                 raise RuntimeError
             assert s.namespaces() == []
 
-    def test_name_that_is_no_str(self, path: Path) -> None:
+    def test_name_that_is_no_str(self, place: str) -> None:
         with pytest.raises(TypeError, match="namespace"):
-            Store[Any](path, namespace=1)  # type: ignore[arg-type]
-        with Store[Any](path) as s, pytest.raises(TypeError, match="namespace"):
+            Store[Any](place, namespace=1)  # type: ignore[arg-type]
+        with Store[Any](place) as s, pytest.raises(TypeError, match="namespace"):
             s.within(None)  # type: ignore[arg-type]
 
-    def test_mode_n_empties_its_own_only(self, path: Path) -> None:
-        with Store[Any](path) as s, s.within("x") as x:
+    def test_mode_n_empties_its_own_only(self, place: str) -> None:
+        with Store[Any](place) as s, s.within("x") as x:
             s["a"] = x["a"] = 1
-        with Store[Any](path, namespace="x", mode="n") as x, x.within("") as s:
+        with Store[Any](place, namespace="x", mode="n") as x, x.within("") as s:
             assert (len(x), len(s)) == (0, 1)
 
 
@@ -219,14 +219,14 @@ class TestNul:
                 with pytest.raises(KeyError):
                     missing(name)
 
-    def test_record_of_an_older_store_is_read_exported_and_deleted(self, path: Path, tmp_path: Path) -> None:
-        with Store[Any](path) as s:
+    def test_record_of_an_older_store_is_read_exported_and_deleted(self, place: str, tmp_path: Path) -> None:
+        with Store[Any](place) as s:
             plant(s, {"a\0b": [1]})
             plant(s, {"c": 2}, "n\0")
             assert (s["a\0b"], list(s), s.namespaces()) == ([1], ["a\0b"], ["", "n\0"])
             assert [done.outcome for done in export_to(s, "jsonl", tmp_path / "lines")] == ["exported"]
             del s["a\0b"]
-        with Store[Any](path, namespace="n\0", mode="w") as s:
+        with Store[Any](place, namespace="n\0", mode="w") as s:
             assert dict(s) == {"c": 2}
             s.clear()
             assert s.namespaces() == []

@@ -87,8 +87,8 @@ def test_inside_a_transaction_or_edit_raises_at_once(s: Store[Any]) -> None:
     assert s["b"] == 1
 
 
-def test_default_timeout_is_that_of_the_store(path: Path) -> None:
-    with Store[Any](path, timeout=0) as s, s.lock("job"):
+def test_default_timeout_is_that_of_the_store(place: str) -> None:
+    with Store[Any](place, timeout=0) as s, s.lock("job"):
         assert isinstance(in_thread(lambda: take(s, "job", None)), LockTimeout)
 
 
@@ -116,9 +116,9 @@ def test_refuses_what_makes_no_sense(s: Store[Any]) -> None:
         s.lock("job")
 
 
-def test_excludes_other_processes(path: Path, start: Any) -> None:
-    with Store[Any](path) as s:
-        holder = start(HOLDER, path, "job")
+def test_excludes_other_processes(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
+        holder = start(HOLDER, place, "job")
         holder.hear()
         with pytest.raises(LockTimeout):
             take(s, "job", 0.02)
@@ -129,15 +129,15 @@ def test_excludes_other_processes(path: Path, start: Any) -> None:
         take(s, "job")
 
 
-def test_of_a_process_that_is_killed_is_free(path: Path, start: Any) -> None:
-    holder = start(HOLDER, path, "job")
+def test_of_a_process_that_is_killed_is_free(place: str, start: Any) -> None:
+    holder = start(HOLDER, place, "job")
     holder.hear()
     holder.kill()
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         take(s, "job", 20)
 
 
-def test_is_apart_from_the_lock_of_writers(path: Path, start: Any) -> None:
+def test_is_apart_from_the_lock_of_writers(place: str, start: Any) -> None:
     writer = start(
         """
         import sys
@@ -147,16 +147,16 @@ def test_is_apart_from_the_lock_of_writers(path: Path, start: Any) -> None:
             print("inside", flush=True)
             input()
         """,
-        path,
+        place,
     )
     writer.hear()
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         take(s, "job")
         take(s, "a")
     writer.kill()
 
 
-def test_makes_steps_of_the_program_one_between_processes(path: Path, tmp_path: Path, crowd: Any) -> None:
+def test_makes_steps_of_the_program_one_between_processes(place: str, tmp_path: Path, crowd: Any) -> None:
     counter = tmp_path / "counter.txt"
     counter.write_text("0")
     crowd(
@@ -170,7 +170,7 @@ def test_makes_steps_of_the_program_one_between_processes(path: Path, tmp_path: 
                     counter.write_text(str(int(counter.read_text()) + 1))
         print("null")
         """,
-        path,
+        place,
         counter,
     )
     assert counter.read_text() == "200"
@@ -312,9 +312,9 @@ class TestObject:
         assert repr(lock) == "<Lock 'job' held>"
 
 
-def test_lock_object_excludes_other_processes(path: Path, start: Any) -> None:
-    with Store[Any](path) as s:
-        holder = start(HOLDER, path, "job")
+def test_lock_object_excludes_other_processes(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
+        holder = start(HOLDER, place, "job")
         holder.hear()
         lock = s.lock("job")
         assert lock.acquire(timeout=0) is lock.acquire(timeout=0.05) is False

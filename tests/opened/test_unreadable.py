@@ -79,8 +79,8 @@ def broken(request: pytest.FixtureRequest, path: Path) -> type[StoreError]:
 
 
 @pytest.mark.parametrize("options", [{}, {"on_unreadable": "raise"}])
-def test_raise_is_the_default(path: Path, broken: type[StoreError], options: dict[str, Any]) -> None:
-    with Store[Any](path, **options) as s:
+def test_raise_is_the_default(place: str, broken: type[StoreError], options: dict[str, Any]) -> None:
+    with Store[Any](place, **options) as s:
         for use in (lambda: list(s.values()), lambda: list(s.items()), lambda: s | {}, lambda: {} | s):
             with pytest.raises(broken):
                 use()
@@ -90,8 +90,8 @@ def test_raise_is_the_default(path: Path, broken: type[StoreError], options: dic
 
 
 @pytest.mark.parametrize("writeback", [False, True])
-def test_skip_leaves_it_out(path: Path, broken: type[StoreError], writeback: bool) -> None:
-    with Store[Any](path, on_unreadable="skip", writeback=writeback) as s:
+def test_skip_leaves_it_out(place: str, broken: type[StoreError], writeback: bool) -> None:
+    with Store[Any](place, on_unreadable="skip", writeback=writeback) as s:
         assert list(s.values()) == list(GOOD.values())
         assert list(reversed(s.values())) == list(reversed(GOOD.values()))
         assert list(s.items()) == list(GOOD.items())
@@ -102,14 +102,14 @@ def test_skip_leaves_it_out(path: Path, broken: type[StoreError], writeback: boo
         assert s.inspect("bad").record.name == "bad"
 
 
-def test_function_gives_the_value(path: Path, broken: type[StoreError]) -> None:
+def test_function_gives_the_value(place: str, broken: type[StoreError]) -> None:
     calls = []
 
     def instead(name: str, error: StoreError) -> Any:
         calls.append((name, type(error)))
         return f"no {name}"
 
-    with Store[Any](path, on_unreadable=instead) as s:
+    with Store[Any](place, on_unreadable=instead) as s:
         assert list(s.items()) == [("first", 1), ("bad", "no bad"), ("last", [2])]
         assert list(reversed(s.values())) == [[2], "no bad", 1]
         assert s | {"more": 1} == {"first": 1, "bad": "no bad", "last": [2], "more": 1}
@@ -117,8 +117,8 @@ def test_function_gives_the_value(path: Path, broken: type[StoreError]) -> None:
 
 
 @pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
-def test_asking_for_the_record_itself_always_raises(path: Path, broken: type[StoreError], choice: Any) -> None:
-    with Store[Any](path, on_unreadable=choice) as s:
+def test_asking_for_the_record_itself_always_raises(place: str, broken: type[StoreError], choice: Any) -> None:
+    with Store[Any](place, on_unreadable=choice) as s:
         uses: list[Callable[[], Any]] = [
             lambda: s["bad"],
             lambda: s.get("bad"),
@@ -148,10 +148,10 @@ def test_error_of_the_function_is_raised(path: Path) -> None:
     assert isinstance(caught.value.__context__, Untrusted)
 
 
-def test_other_namespaces_have_the_option_too(path: Path) -> None:
-    with Store[Any](path, key=OTHER, namespace="more") as s:
+def test_other_namespaces_have_the_option_too(place: str) -> None:
+    with Store[Any](place, key=OTHER, namespace="more") as s:
         s["bad"] = Calls()
-    with Store[Any](path, on_unreadable="skip") as s, s.within("more") as more:
+    with Store[Any](place, on_unreadable="skip") as s, s.within("more") as more:
         assert list(more.values()) == []
 
 
@@ -172,8 +172,8 @@ def test_bad_choice_is_told_before_a_file_is_made(path: Path, choice: Any, error
 
 
 @pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
-def test_only_the_record_is_forgiven_not_the_store(path: Path, choice: Any) -> None:
-    s = Store[Any](path, on_unreadable=choice)
+def test_only_the_record_is_forgiven_not_the_store(place: str, choice: Any) -> None:
+    s = Store[Any](place, on_unreadable=choice)
     s["a"] = 1
     s.close()
     with pytest.raises(StoreError, match="closed"):

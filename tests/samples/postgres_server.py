@@ -135,8 +135,10 @@ def new_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running server. Skips loudly where there is none, or no driver."""
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A running server. Skips where `--engine` does not ask for it; loudly where there is none, or no driver."""
+    if "postgres" not in request.config.getoption("--engine").split(","):
+        pytest.skip("--engine does not name postgres")
     pytest.importorskip("psycopg", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg is not installed")
     pytest.importorskip("psycopg_pool", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg_pool is not installed")
     found = programs()
