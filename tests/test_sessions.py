@@ -398,7 +398,7 @@ def test_session_that_expires_while_it_is_written_does_not_come_back(place, how)
 
 def test_clear_expired_deletes_in_small_transactions(sessions, clock, place, monkeypatch):
     kept = sessions.create({}, ttl=1000)
-    with Store(place) as s, Sessions(s, ttl=5) as others, s.transaction():
+    with Store(place) as s, Sessions(s, ttl=3600) as others, s.transaction():
         for _ in range(600):
             others.create({})
     clock.advance(100)

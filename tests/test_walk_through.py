@@ -64,8 +64,8 @@ def test_name_is_in_the_file_that_it_links_to(name: str, file: str) -> None:
     assert name in set(defined(ast.parse((PACKAGE / file).read_text("utf-8"))))
 
 
-def test_steps_of_a_write_happen_in_that_order(place: str) -> None:
-    with store.Store(place) as s:
+def test_steps_of_a_write_happen_in_that_order(path: Path) -> None:
+    with store.Store(path) as s:
         s["x"], s["y"] = 0, s.get("x")  # the key is made, and a connection is open
         seen = iter(called(lambda: s.__setitem__("x", [1])))
     wanted = hops(section('What happens in `s["x"] = value`'))
@@ -73,10 +73,10 @@ def test_steps_of_a_write_happen_in_that_order(place: str) -> None:
     assert [hop for hop in wanted if hop not in seen] == []
 
 
-def test_steps_of_a_read_happen_in_that_order(place: str) -> None:
-    with store.Store(place) as s:
+def test_steps_of_a_read_happen_in_that_order(path: Path) -> None:
+    with store.Store(path) as s:
         s["x"] = [1]
-    with store.Store(place) as s:
+    with store.Store(path) as s:
         seen = iter(called(lambda: s["x"]))
     wanted = hops(section('What happens in `s["x"]`'))
     assert len(wanted) > 4

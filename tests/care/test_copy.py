@@ -137,11 +137,11 @@ def test_refuses_what_makes_no_sense(source: Store[Any], path: Path) -> None:
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*key")
-def test_large_value_of_another_does_not_go_into_memory(place: str) -> None:
-    with Store[Any](place, key=OTHER, spill_bytes=1000) as s:
+def test_large_value_of_another_does_not_go_into_memory(path: Path) -> None:
+    with Store[Any](path, key=OTHER, spill_bytes=1000) as s:
         s["a"] = bytes(5000)
     with (
-        Store[Any](place, key=SECRET) as s,
+        Store[Any](path, key=SECRET) as s,
         Store[Any](":memory:", key=SECRET) as target,
         pytest.raises(StorageError, match="memory"),
     ):

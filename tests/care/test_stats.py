@@ -35,11 +35,11 @@ def fill(s: Store[Any], records: int = 3) -> int:
 
 
 @pytest.mark.parametrize("mode", ["c", "r"])
-def test_snapshot_of_another_process_that_pins_the_log(place: str, start: Any, mode: str) -> None:
-    with Store[Any](place, spill_bytes=10**9) as s, Store[Any](place, mode=mode) as asked:
+def test_snapshot_of_another_process_that_pins_the_log(path: Path, start: Any, mode: str) -> None:
+    with Store[Any](path, spill_bytes=10**9) as s, Store[Any](path, mode=mode) as asked:
         s["a"] = asked.get("b")
         assert (asked.stats().wal_pinned_bytes, asked.stats().wal_pinned_by) == (0, None)
-        reader = start(SNAPSHOT, place)
+        reader = start(SNAPSHOT, path)
         assert reader.hear() == "reading"
         assert asked.stats().wal_pinned_bytes == 0  # it reads the newest state
         size = fill(s)
@@ -61,8 +61,8 @@ def test_snapshot_of_this_process_that_pins_the_log(path: Path) -> None:
         assert s.stats().wal_pinned_by == os.getpid()
 
 
-def test_nothing_pins_the_log_of_a_store_at_work(place: str) -> None:
-    with Store[Any](place, spill_bytes=10**9) as s, s.within("other") as other:
+def test_nothing_pins_the_log_of_a_store_at_work(path: Path) -> None:
+    with Store[Any](path, spill_bytes=10**9) as s, s.within("other") as other:
         fill(s)
         with other.transaction():
             other["a"] = s["1"]

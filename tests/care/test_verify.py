@@ -110,9 +110,9 @@ def test_many_records_take_little_memory(place: str) -> None:
     assert peak < 20_000_000
 
 
-def test_records_deleted_meanwhile_do_not_matter(place: str) -> None:
+def test_records_deleted_meanwhile_do_not_matter(path: Path) -> None:
     """Each page is its own snapshot; between two of them anything may happen."""
-    with Store[Any](place) as s:
+    with Store[Any](path) as s:
         s.update({f"n{number:04}": number for number in range(1000)})
         rows = s.opened.engine.care.rows([])
         assert next(rows).name == "n0000"

@@ -75,8 +75,8 @@ def test_finalizers_that_write_are_heard_or_refused(s, often, make):
     assert noted + refused == made > noted > 0
 
 
-def test_finalizers_that_read_see_what_is_committed(place, often):
-    with Store(place, cache_bytes=0) as s:
+def test_finalizers_that_read_see_what_is_committed(path, often):
+    with Store(path, cache_bytes=0) as s:
         s.update({f"k{number}": number for number in range(50)})
         s["n"] = 0
         found: list[int] = []
@@ -89,9 +89,9 @@ def test_finalizers_that_read_see_what_is_committed(place, often):
         assert s["n"] == TIMES
 
 
-def test_handles_that_the_collector_closes_disturb_nothing(place, often):
+def test_handles_that_the_collector_closes_disturb_nothing(path, often):
     """An error in a finalizer would be a warning, which fails the test."""
-    with Store(place, timeout=5) as s:
+    with Store(path, timeout=5) as s:
         s["n"] = 0
         for number in range(TIMES):
             cycle: list[Any] = [s.within(f"space {number % 7}")]
@@ -114,15 +114,15 @@ def op_read(s: Store[Any]) -> None:
 
 
 @pytest.mark.parametrize("operation", [op_put, op_read])
-def test_live_values_of_a_dropped_handle_are_written_after_the_operation(place, operation: Callable[..., None]):
+def test_live_values_of_a_dropped_handle_are_written_after_the_operation(path, operation: Callable[..., None]):
     gc.collect()
     gc.disable()
     try:
-        with Store(place, timeout=5) as s:
+        with Store(path, timeout=5) as s:
             for line in range(1, 2000, 97):
                 s.clear()
                 s["a"] = 1
-                cycle: list[Any] = [Store(place, namespace="live", writeback=True)]
+                cycle: list[Any] = [Store(path, namespace="live", writeback=True)]
                 cycle[0]["list"] = []
                 cycle[0]["list"].append(line)
                 cycle.append(cycle)
@@ -140,12 +140,12 @@ def test_live_values_of_a_dropped_handle_are_written_after_the_operation(place, 
         gc.enable()
 
 
-def test_generator_in_a_transaction_that_is_dropped_amid_an_operation(place):
+def test_generator_in_a_transaction_that_is_dropped_amid_an_operation(path):
     """What it holds is rolled back once that is over, and the operation does what it was told."""
     gc.collect()
     gc.disable()
     try:
-        with Store(place, timeout=5) as s:
+        with Store(path, timeout=5) as s:
             for line in range(1, 2000, 23):
                 s.update(a=0, b=0)
 
@@ -170,7 +170,7 @@ def test_generator_in_a_transaction_that_is_dropped_amid_an_operation(place):
         gc.enable()
 
 
-def test_store_that_is_collected_while_another_one_closes(place, monkeypatch):
+def test_store_that_is_collected_while_another_one_closes(path, monkeypatch):
     """Both find the same engine without a handle; a collection comes at any allocation in between."""
 
     class Closing(list[Any]):
@@ -181,10 +181,10 @@ def test_store_that_is_collected_while_another_one_closes(place, monkeypatch):
 
     inner = []
     monkeypatch.setattr(attach, "_closing", Closing())
-    first, second = Store(place), Store(place)
+    first, second = Store(path), Store(path)
     lease = attach.retain(first.opened.engine.handle.engine)
     second.close()
     lease.is_open = False
     inner.append(lease)
     first.close()
-    assert attach._closing == [] and not attach.is_open(str(place))
+    assert attach._closing == [] and not attach.is_open(str(path))

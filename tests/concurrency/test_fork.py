@@ -17,14 +17,14 @@ from store.engines.sqlite.engine import synced_log
 # -- idle
 
 
-def test_fork_while_idle(place, forked, seen):
-    with Store(place) as s:
+def test_fork_while_idle(path, forked, seen):
+    with Store(path) as s:
         s["a"] = 1
 
         def work() -> object:
             assert s["a"] == 1
             s["child"] = 2
-            with Store(place) as other:  # a handle of its own shares the engine
+            with Store(path) as other:  # a handle of its own shares the engine
                 other["other"] = 3
             return s["child"]
 
@@ -47,7 +47,7 @@ def test_child_inherits_no_descriptor_of_the_store(place, forked):
         s["a"] = 2
 
 
-def test_child_does_not_inherit_the_log_that_a_thread_syncs(place, forked, monkeypatch):
+def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkeypatch):
     waits, goes_on, plain = threading.Event(), threading.Event(), synced_log.sync_data
 
     def sync(descriptor: int) -> None:
@@ -61,7 +61,7 @@ def test_child_does_not_inherit_the_log_that_a_thread_syncs(place, forked, monke
         ]
         return [name for name in found if "-wal" in name]
 
-    with Store(place, durability="full") as s:
+    with Store(path, durability="full") as s:
         s["a"] = 1
         monkeypatch.setattr(synced_log, "sync_data", sync)
         thread = threading.Thread(target=s.__setitem__, args=("b", 2))
@@ -89,8 +89,8 @@ def test_both_sides_count_together(place, forked):
         assert s["count"] == 600
 
 
-def test_grandchild_writes_too(place, forked, seen):
-    with Store(place) as s:
+def test_grandchild_writes_too(path, forked, seen):
+    with Store(path) as s:
         s["a"] = 1
 
         def work() -> object:
@@ -147,8 +147,8 @@ def test_child_that_leaves_the_inherited_transaction(path, forked, program, seen
         assert dict(s) == seen() == {"a": 2, "b": 3, "third": 3}
 
 
-def test_other_handles_of_a_file_forked_in_a_transaction(place, forked):
-    with Store(place) as s, Store(place, mode="r") as reading:
+def test_other_handles_of_a_file_forked_in_a_transaction(path, forked):
+    with Store(path) as s, Store(path, mode="r") as reading:
         s["a"] = 1
         assert reading["a"] == 1
         with s.transaction():

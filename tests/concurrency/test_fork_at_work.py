@@ -27,8 +27,8 @@ def connections_to(path: Path) -> list[str]:
 # -- while other things go on
 
 
-def test_fork_while_iterating(place, forked, seen):
-    with Store(place) as s:
+def test_fork_while_iterating(path, forked, seen):
+    with Store(path) as s:
         s.update({str(i): i for i in range(700)})  # several pages
         items = iter(s.items())
         first = [next(items) for _ in range(10)]
@@ -45,8 +45,8 @@ def test_fork_while_iterating(place, forked, seen):
         assert len(s) == 702
 
 
-def test_fork_from_a_second_thread(place, forked, seen):
-    with Store(place) as s:
+def test_fork_from_a_second_thread(path, forked, seen):
+    with Store(path) as s:
         s["a"] = 1
         answers = []
 

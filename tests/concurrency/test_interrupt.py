@@ -234,8 +234,8 @@ def test_interrupt_of_opening_and_closing_closes_and_keeps_nothing(place, operat
     assert sqlite_attach._engines == {}
 
 
-def test_interrupt_of_an_inner_block_that_the_outer_one_catches(place):
-    with Store(place) as s:
+def test_interrupt_of_an_inner_block_that_the_outer_one_catches(path):
+    with Store(path) as s:
         s["a"] = 1
         moment = 0
         struck = True

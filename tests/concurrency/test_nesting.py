@@ -133,8 +133,8 @@ def test_each_block_in_each_other_works_or_raises_at_once(pair: tuple[Store, Sto
             free(first, second)
 
 
-def test_edits_of_one_record_by_two_stores_of_a_file_raise_at_once(place: str) -> None:
-    with Store(place) as first, Store(place) as second:
+def test_edits_of_one_record_by_two_stores_of_a_file_raise_at_once(path: Path) -> None:
+    with Store(path) as first, Store(path) as second:
         first["a"] = []
         with pytest.raises(StoreError, match="edited by this thread already"), first.edit("a"), second.edit("a"):
             pytest.fail("got in")

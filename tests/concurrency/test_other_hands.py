@@ -77,11 +77,11 @@ def company() -> Iterator[list[Actor]]:
 
 
 @pytest.fixture
-def actors(company: list[Actor], place: str) -> Iterator[list[Actor]]:
+def actors(company: list[Actor], path: Path) -> Iterator[list[Actor]]:
     """Two other processes, of this user."""
     home = {name: os.environ[name] for name in ("HOME", "XDG_DATA_HOME", "TMPDIR")}
     for actor in company:
-        assert actor.does(f"os.environ.update({home!r}); path = {str(place)!r}; s = v = None") == "None"
+        assert actor.does(f"os.environ.update({home!r}); path = {str(path)!r}; s = v = None") == "None"
     yield company
     for actor in company:
         assert actor.does("s is None or s.close(); s = None") in ("None", "True"), "an actor's store does not close"
@@ -202,8 +202,8 @@ def test_three_processes_that_all_read_their_file(path: Path, actors: list[Actor
 
 
 @needs_range_locks
-def test_process_that_only_reads_sees_what_comes_after(place: str, actors: list[Actor]) -> None:
-    with Store(place) as s:
+def test_process_that_only_reads_sees_what_comes_after(path: Path, actors: list[Actor]) -> None:
+    with Store(path) as s:
         s["a"] = 0
     reader, writer = actors
     assert reader.does("s = Store(path, mode='r', clock=lambda: now); now = 1e9; s['a']") == "0"
@@ -594,15 +594,15 @@ def test_close_keeps_the_locks_of_the_programs_own_connection(path: Path, visito
 
 
 @needs_range_locks
-def test_descriptors_come_and_go_with_the_connections(place: str) -> None:
+def test_descriptors_come_and_go_with_the_connections(path: Path) -> None:
     def count() -> int:
         wal_index.release_unused(keep=0)
         return len(os.listdir("/dev/fd"))
 
     before = count()
-    s: Store[Any] = Store(place)
+    s: Store[Any] = Store(path)
     s["a"] = 1
-    with Store(place, mode="r") as reader:
+    with Store(path, mode="r") as reader:
         reader["a"]
     opened = count()
     for _ in range(20):
@@ -721,7 +721,7 @@ def test_file_that_is_a_mount_point_is_refused(path: Path, tmp_path: Path) -> No
     assert sys.getrefcount(s) > 0
 
 
-def test_folder_under_two_names_is_one_store(place: str, tmp_path: Path) -> None:
+def test_folder_under_two_names_is_one_store(path: Path, tmp_path: Path) -> None:
     import subprocess
 
     shown = tmp_path / "shown"

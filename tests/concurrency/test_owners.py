@@ -53,8 +53,8 @@ def by_c(work: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("start", [by_thread, by_threading, by_c])
-def test_descriptors_stay_flat(place, start):
-    with Store(place) as s:
+def test_descriptors_stay_flat(path, start):
+    with Store(path) as s:
         s["n"] = 0
         engine = s.opened.engine.handle.engine
         for _ in range(MANY):
@@ -64,8 +64,8 @@ def test_descriptors_stay_flat(place, start):
         assert sum(slot.conn is not None for slot in engine.pool.all()) <= 5
 
 
-def test_transaction_that_a_thread_left_open_is_rolled_back(place):
-    with Store(place, timeout=30) as s:
+def test_transaction_that_a_thread_left_open_is_rolled_back(path):
+    with Store(path, timeout=30) as s:
 
         def leave_open() -> None:
             transaction = s.transaction()

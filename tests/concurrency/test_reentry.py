@@ -239,9 +239,9 @@ def test_signal_handler_that_writes_files_at_any_line(spilling, operation):
         assert list(strikes(spilling, operation, kind, 5))
 
 
-def test_signal_handler_that_strikes_the_first_use_in_a_thread(place):
+def test_signal_handler_that_strikes_the_first_use_in_a_thread(path):
     """It may be the first one itself: the connection that is used then is the thread's, for as long as that lives."""
-    with Store(place) as s:
+    with Store(path) as s:
         s["a"] = 0
         engine = s.opened.engine.handle.engine
         for line in itertools.count(1, 1):

@@ -94,9 +94,9 @@ def test_logout_during_an_edit_of_another_process_waits_and_holds(path, program)
         assert (sessions.load(id), len(sessions)) == (None, 0)
 
 
-def test_edit_that_waits_for_a_logout_finds_no_session(place, monkeypatch):
+def test_edit_that_waits_for_a_logout_finds_no_session(path, monkeypatch):
     """The session is there when the edit begins to wait, and gone when its turn comes."""
-    with Store(place, trust="own") as s, Sessions(s) as sessions:
+    with Store(path, trust="own") as s, Sessions(s) as sessions:
         id = sessions.create({})
         looked = threading.Event()
         get = Store.get

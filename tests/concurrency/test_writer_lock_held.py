@@ -149,8 +149,8 @@ def test_by_all_that_reads_in_network_mode(
     assert len(traced.seen) > 100
 
 
-def test_is_what_this_test_would_miss(place: str, traced: Traced) -> None:
-    with Store[Any](place) as s:
+def test_is_what_this_test_would_miss(path: Path, traced: Traced) -> None:
+    with Store[Any](path) as s:
         s["a"] = 1
         s.opened.engine.handle.engine.connection().run("UPDATE records SET name = 'b'", (), lambda cursor: None, 1)
         assert [text for text in traced.unlocked() if not READS.match(text)] == ["UPDATE records SET name = 'b'"]

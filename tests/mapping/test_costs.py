@@ -108,10 +108,10 @@ def calls_for_each(operation: Callable[[], object], records: int) -> tuple[float
 
 
 @pytest.fixture
-def filled(place: str, tmp_path: Path) -> Iterator[tuple[Store, Store]]:
+def filled(path: Path, tmp_path: Path) -> Iterator[tuple[Store, Store]]:
     """A store with a read cache and one without."""
     with (
-        Store(place, clock=lambda: 1_800_000_000.0) as cached,
+        Store(path, clock=lambda: 1_800_000_000.0) as cached,
         Store(tmp_path / "disk.db", clock=lambda: 1_800_000_000.0, cache_bytes=0) as disk,
     ):
         for s in (cached, disk):
@@ -150,8 +150,8 @@ def test_bound_that_holds_nothing_is_found() -> None:
 
 
 @pytest.fixture
-def s(place, clock) -> Iterator[Store]:
-    with Store(place, clock=clock) as s:
+def s(path, clock) -> Iterator[Store]:
+    with Store(path, clock=clock) as s:
         s["a"] = {"user": "x" * 60}
         yield s
 
@@ -192,11 +192,11 @@ def test_read_of_an_own_record_takes_its_sealed_columns_alone(s, statements):
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_read_of_a_record_of_others_runs_one_statement(place, clock):
+def test_read_of_a_record_of_others_runs_one_statement(path, clock):
     """But for the first one, whose sealed columns are read before all of its columns are."""
-    with Store(place, clock=clock, key=b"the key of somebody else") as s:
+    with Store(path, clock=clock, key=b"the key of somebody else") as s:
         s.update({str(number): number for number in range(10)})
-    with Store(place, clock=clock) as s:
+    with Store(path, clock=clock) as s:
         s.opened.values.sealer.keyring.keys()
         found: list[str] = []
         s.opened.engine.handle.engine.connection().conn.set_trace_callback(found.append)

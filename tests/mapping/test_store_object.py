@@ -184,20 +184,20 @@ class TestClose:
 
 
 class TestPickle:
-    def test_opens_the_same_file_with_the_same_options(self, place: str, clock: Any) -> None:
-        with Store[Any](place, namespace="x", codec="json", ttl=60, trust="own", timeout=7, writeback=True) as s:
+    def test_opens_the_same_file_with_the_same_options(self, path: Path, clock: Any) -> None:
+        with Store[Any](path, namespace="x", codec="json", ttl=60, trust="own", timeout=7, writeback=True) as s:
             s["a"] = [1]
             s.sync()
             with pickle.loads(pickle.dumps(s)) as again:
                 assert again == {"a": [1]}
-                assert (again.namespace, again.location) == ("x", str(place))
+                assert (again.namespace, again.location) == ("x", str(path))
                 record = again.put("b", 1)
                 assert record.codec == "json"
                 assert record.expires is not None
                 again["a"].append(2)
                 again.sync()
                 assert engine_of(again) is engine_of(s)
-        with Store[Any](place, namespace="x") as s:
+        with Store[Any](path, namespace="x") as s:
             assert s["a"] == [1, 2]
 
     @pytest.mark.damaged  # sealed with a key that this program does not have

@@ -17,8 +17,8 @@ from store.trust.keys import ring as keys
 
 
 @pytest.fixture
-def s(place, clock):
-    with Store(place, clock=clock) as s:
+def s(path, clock):
+    with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
         yield s
 
@@ -92,8 +92,8 @@ def test_missing_name_is_asked_for_each_time(s, asked):
     ],
     ids=["item", "get", "in", "len", "get_many", "get_many of none", "setdefault"],
 )
-def test_closed_store_with_a_warm_cache(place, read):
-    with Store(place) as keeps_the_engine, Store(place) as s:
+def test_closed_store_with_a_warm_cache(path, read):
+    with Store(path) as keeps_the_engine, Store(path) as s:
         keeps_the_engine["a"] = 1
         warm(s)
         len(s)
@@ -106,8 +106,8 @@ def test_closed_store_with_a_warm_cache(place, read):
 # -- time
 
 
-def test_cached_record_expires_on_time(place, clock):
-    with Store(place, clock=clock, ttl=0.5) as s:
+def test_cached_record_expires_on_time(path, clock):
+    with Store(path, clock=clock, ttl=0.5) as s:
         s["a"] = [1]
         warm(s)
         clock.advance(0.49)
@@ -118,8 +118,8 @@ def test_cached_record_expires_on_time(place, clock):
         assert (s["a"], s.record("a").revision, len(s)) == (2, 1, 1)
 
 
-def test_len_is_cached_until_the_next_expiry(place, clock, asked):
-    with Store(place, clock=clock) as s:
+def test_len_is_cached_until_the_next_expiry(path, clock, asked):
+    with Store(path, clock=clock) as s:
         s.put("later", 1, ttl=0.5)
         s.put("soon", 1, ttl=0.25)
         s["never"] = 1
@@ -136,8 +136,8 @@ def test_len_is_cached_until_the_next_expiry(place, clock, asked):
         assert (len(s), bool(s)) == (0, False)
 
 
-def test_clock_that_goes_back(place, clock):
-    with Store(place, clock=clock) as s:
+def test_clock_that_goes_back(path, clock):
+    with Store(path, clock=clock) as s:
         s.put("a", 1, ttl=10)
         clock.advance(10.25)
         s.get("a")
@@ -150,8 +150,8 @@ def test_clock_that_goes_back(place, clock):
         assert (len(s), "a" in s, s.get("a")) == (0, False, None)
 
 
-def test_count_does_not_hold_before_it_was_taken(place, clock):
-    with Store(place, clock=clock) as s:
+def test_count_does_not_hold_before_it_was_taken(path, clock):
+    with Store(path, clock=clock) as s:
         s.put("a", 1, ttl=10)
         s.opened.look(clock())  # looks whether the file is in its place
         clock.advance(9.5)
@@ -226,9 +226,9 @@ def test_entry_that_is_larger_than_all_puts_nothing_out():
     assert (len(entries), entries.size) == (0, 0)
 
 
-def test_size_is_bounded(place, clock):
+def test_size_is_bounded(path, clock):
     limit = 20 * (ENTRY_BYTES + 1000)
-    with Store(place, clock=clock, cache_bytes=limit) as s:
+    with Store(path, clock=clock, cache_bytes=limit) as s:
         for number in range(100):
             s[str(number)] = [bytes(900)]
         for number in range(100):
@@ -241,10 +241,10 @@ def test_size_is_bounded(place, clock):
         assert len(s.opened.cache._state[2]) >= 20
 
 
-def test_long_names_count(place, clock):
+def test_long_names_count(path, clock):
     limit = 20 * (ENTRY_BYTES + 1000)
     names = [f"{number:01000}" for number in range(100)]
-    with Store(place, clock=clock, cache_bytes=limit) as s:
+    with Store(path, clock=clock, cache_bytes=limit) as s:
         for write in (lambda: [s.__setitem__(name, 1) for name in names], lambda: s.update({name: [1] for name in names})):
             write()
             for name in names:
@@ -259,8 +259,8 @@ def test_scalar_counts_as_what_it_takes(s):
     assert s.opened.cache._state[2]["wide"][3] >= sys.getsizeof(s["wide"]) > 40_000
 
 
-def test_no_cache(place, clock, asked):
-    with Store(place, clock=clock, cache_bytes=0) as s:
+def test_no_cache(path, clock, asked):
+    with Store(path, clock=clock, cache_bytes=0) as s:
         s["a"] = 1
         statements = asked(s)
         assert (s["a"], s["a"], len(s), len(s), "a" in s, s.get_many("a")) == (1, 1, 1, 1, True, {"a": 1})
@@ -278,8 +278,8 @@ def test_bad_cache_bytes(path, size, error, writeback):
     assert not path.exists()
 
 
-def test_in_memory_and_with_writeback_there_is_none(place):
-    for s in (Store(":memory:"), Store(place, writeback=True)):
+def test_in_memory_and_with_writeback_there_is_none(path):
+    for s in (Store(":memory:"), Store(path, writeback=True)):
         with s:
             s["a"] = [1]
             s["a"].append(2)
@@ -364,10 +364,10 @@ THEIRS, MINE = b"the key of others", b"mine" * 8
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*a key this program does not hold")
-def test_record_of_another_key_is_not_cached(place, clock):
-    with Store(place, clock=clock, key=THEIRS) as theirs:
+def test_record_of_another_key_is_not_cached(path, clock):
+    with Store(path, clock=clock, key=THEIRS) as theirs:
         theirs.update(plain=[1], bomb=Bomb())
-    with Store(place, clock=clock, key=MINE) as s:
+    with Store(path, clock=clock, key=MINE) as s:
         for _ in range(2):
             assert s["plain"] == [1]
             with pytest.raises(Untrusted):
@@ -377,11 +377,11 @@ def test_record_of_another_key_is_not_cached(place, clock):
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*a key this program does not hold")
-def test_levels_of_trust_and_keys_share_no_cache(place, clock):
-    with Store(place, clock=clock, key=THEIRS) as theirs:
+def test_levels_of_trust_and_keys_share_no_cache(path, clock):
+    with Store(path, clock=clock, key=THEIRS) as theirs:
         theirs["bomb"] = Bomb()
-        strict = Store(place, clock=clock, key=MINE, trust="own")
-        trusting = Store(place, clock=clock, key=MINE, trust="all")
+        strict = Store(path, clock=clock, key=MINE, trust="own")
+        trusting = Store(path, clock=clock, key=MINE, trust="all")
         with strict, trusting:
             warm(theirs)
             for _ in range(2):
@@ -392,12 +392,12 @@ def test_levels_of_trust_and_keys_share_no_cache(place, clock):
 
 
 @pytest.mark.damaged
-def test_key_taken_away_is_taken_from_cached_records_too(place, tmp_path, clock, monkeypatch):
+def test_key_taken_away_is_taken_from_cached_records_too(path, tmp_path, clock, monkeypatch):
     file = tmp_path / "keys"
     file.write_text("11" * 32 + "\n")
     monkeypatch.setenv("STORE_KEY_FILE", str(file))
     monkeypatch.setattr(keys, "LOOK_SECONDS", 0.0)
-    with Store(place, clock=clock) as s:
+    with Store(path, clock=clock) as s:
         s["bomb"] = Bomb()
         warm(s)
         file.write_text("22" * 32 + "\n# another line, so that its size is another too\n")
@@ -425,19 +425,19 @@ class New:
     pass
 
 
-def test_renames_are_those_of_the_store(place, clock):
+def test_renames_are_those_of_the_store(path, clock):
     renames = {f"{__name__}.Old": New}
-    with Store(place, clock=clock) as s, Store(place, clock=clock, renames=renames) as renamed:
+    with Store(path, clock=clock) as s, Store(path, clock=clock, renames=renames) as renamed:
         s["a"] = Old()
         renamed["b"] = Old()
         for _ in range(3):
             assert (type(s["a"]), type(renamed["a"]), type(renamed["b"])) == (Old, New, New)
 
 
-def test_read_only_store_sees_what_others_write(place, clock, asked):
-    with Store(place, clock=clock) as s:
+def test_read_only_store_sees_what_others_write(path, clock, asked):
+    with Store(path, clock=clock) as s:
         s["a"] = ["old"]
-        with Store(place, mode="r", clock=clock) as reader:
+        with Store(path, mode="r", clock=clock) as reader:
             warm(reader)
             statements = asked(reader)
             assert (reader["a"], statements) == (["old"], [])

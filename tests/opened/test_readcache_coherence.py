@@ -25,8 +25,8 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-def s(place, clock):
-    with Store(place, clock=clock) as s:
+def s(path, clock):
+    with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
         s.opened.cache.drop()  # a test says what is cached
         yield s
@@ -220,8 +220,8 @@ WRITES: dict[str, Callable[[Store], Any]] = {
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize("by", ["the store", "another on its engine", "a namespace beside it"])
-def test_every_write_is_seen(s, place, clock, write, by):
-    with s.within("beside") as beside, Store(place, clock=clock, cache_bytes=10**6) as other:
+def test_every_write_is_seen(s, path, clock, write, by):
+    with s.within("beside") as beside, Store(path, clock=clock, cache_bytes=10**6) as other:
         beside.update(a=["beside"], b=["beside"])
         readers = [s, other, beside]
         for store in readers:
@@ -341,20 +341,20 @@ def test_values_changed_by_another_program_between_two_look_ups(s):
 # -- closing, and the handlers of signals
 
 
-def test_closed_by_another_thread_between_its_index_and_its_tag(place):
-    with Store(place) as keeps_the_engine:
+def test_closed_by_another_thread_between_its_index_and_its_tag(path):
+    with Store(path) as keeps_the_engine:
         keeps_the_engine["a"] = 1
-        s = Store(place)
+        s = Store(path)
         hook(s.opened.engine.coherence, "index", after=s.close)
         with pytest.raises(StoreClosed):
             s["a"]
         assert s.opened.cache._state[1] is None
 
 
-def test_closed_by_another_thread_between_row_and_filing(place):
-    with Store(place) as keeps_the_engine:
+def test_closed_by_another_thread_between_row_and_filing(path):
+    with Store(path) as keeps_the_engine:
         keeps_the_engine["a"] = 1
-        s = Store(place)
+        s = Store(path)
         hook(s.opened.engine, "get", after=s.close)
         assert s["a"] == 1
         with pytest.raises(StoreClosed):

@@ -36,8 +36,8 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def s(place, clock) -> Iterator[Store]:
-    with Store(place, clock=clock) as s:
+def s(path, clock) -> Iterator[Store]:
+    with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
         warm(s)
         yield s
@@ -246,8 +246,8 @@ def test_reader_follows_without_writing(s, start):
     assert reader.process.wait(60) == 1  # it is mapped read-only
 
 
-def test_two_engines_of_one_process(s, place, clock, asked):
-    with Store(place, mode="r", clock=clock) as reader:
+def test_two_engines_of_one_process(s, path, clock, asked):
+    with Store(path, mode="r", clock=clock) as reader:
         warm(reader)
         statements = asked(reader)
         s["a"] = ["new"]

@@ -21,8 +21,8 @@ MANY = [f"name {number}" for number in range(1200)]
 
 
 @pytest.fixture
-def s(place, clock) -> Iterator[Store]:
-    with Store(place, clock=clock) as s:
+def s(path, clock) -> Iterator[Store]:
+    with Store(path, clock=clock) as s:
         s["a"] = ["old"]
         s.opened.look(clock())  # whether the file is in its place: a read does so once a second, and asks the engine
         yield s
@@ -169,8 +169,8 @@ def test_reads_are_what_is_stored(s, write, warm):
     assert s.get_many("abc") == dict(s) == {"a": ["new"], "b": 1, "c": ["new"]}
 
 
-def test_record_that_expires(place, clock):
-    with Store(place, clock=clock, ttl=0.5) as s:
+def test_record_that_expires(path, clock):
+    with Store(path, clock=clock, ttl=0.5) as s:
         s.opened.look(clock())
         with s.transaction():
             s["a"] = 1
@@ -205,8 +205,8 @@ def test_codec_that_cannot_decode_a_number_fails_the_read_of_that_record_alone(s
     assert s["a"] == 1
 
 
-def test_codec_that_is_unknown_here_fails_the_read_of_that_record_alone(s, place):
-    with Store(place, codec=Named("unknown")) as other:
+def test_codec_that_is_unknown_here_fails_the_read_of_that_record_alone(s, path):
+    with Store(path, codec=Named("unknown")) as other:
         other["x"] = 7
     s["a"]
     s.touch("x", ttl=9)
@@ -246,9 +246,9 @@ def test_rows_of_transactions_that_were_rolled_back_do_not_pile_up(s):
     assert len(s.opened.cache._written) <= WAITING
 
 
-def test_rows_that_wait_for_the_commit_are_bounded(place, clock):
+def test_rows_that_wait_for_the_commit_are_bounded(path, clock):
     limit = 20 * (ENTRY_BYTES + 1000)
-    with Store(place, clock=clock, cache_bytes=limit) as s, s.transaction():
+    with Store(path, clock=clock, cache_bytes=limit) as s, s.transaction():
         for number in range(100):
             s[str(number)] = [bytes(900)]
             [written] = s.opened.cache._written
@@ -259,8 +259,8 @@ def test_rows_that_wait_for_the_commit_are_bounded(place, clock):
         assert len(written._batches) >= 20
 
 
-def test_newest_rows_of_an_update_larger_than_the_cache(place, clock, asked):
-    with Store(place, clock=clock, cache_bytes=20 * (ENTRY_BYTES + 1000)) as s:
+def test_newest_rows_of_an_update_larger_than_the_cache(path, clock, asked):
+    with Store(path, clock=clock, cache_bytes=20 * (ENTRY_BYTES + 1000)) as s:
         s.opened.look(clock())
         s.update({str(number): [bytes(900)] for number in range(700)})
         statements = asked(s)
@@ -268,9 +268,9 @@ def test_newest_rows_of_an_update_larger_than_the_cache(place, clock, asked):
         assert statements == []
 
 
-def test_rows_of_several_transactions_that_wait_are_bounded(place, clock):
+def test_rows_of_several_transactions_that_wait_are_bounded(path, clock):
     limit = 20 * (ENTRY_BYTES + 1000)
-    with Store(place, clock=clock, cache_bytes=limit) as s:
+    with Store(path, clock=clock, cache_bytes=limit) as s:
         s.opened.look(clock())
         for number in range(3 * WAITING):
             s.update({str(number): [bytes(900)], "last": [number]})
@@ -282,8 +282,8 @@ def test_rows_of_several_transactions_that_wait_are_bounded(place, clock):
             assert s[str(number)] == [bytes(900)]
 
 
-def test_store_without_a_cache_keeps_nothing(place, clock):
-    with Store(place, clock=clock, cache_bytes=0) as s:
+def test_store_without_a_cache_keeps_nothing(path, clock):
+    with Store(path, clock=clock, cache_bytes=0) as s:
         _transaction(s)
         s.update(a=1)
         assert not s.opened.cache._written

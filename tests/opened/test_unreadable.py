@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import change
 
 from store import Store
 from store.errors import CodecUnavailable, Corrupt, StoreError, Tampered, UnknownProtocol, Untrusted
@@ -34,9 +35,7 @@ def bad(error: type[StoreError], statement: str = "", *values: Any, key: Any = N
         with Store[Any](path, key=key) as s:
             s["bad"] = value
         if statement:
-            with closing(sqlite3.connect(path)) as conn:
-                assert conn.execute(f"{statement} WHERE name = 'bad'", values).rowcount == 1
-                conn.commit()
+            change(str(path), f"{statement} WHERE name = 'bad'", *values)
 
     return pytest.param((error, spoil), id=error.__name__)
 
@@ -45,7 +44,7 @@ BROKEN = [
     bad(Untrusted, key=OTHER, value=Calls()),
     bad(Tampered, "UPDATE records SET body = ?", pickle.dumps(1)),
     bad(Corrupt, "UPDATE records SET body = ?", pickle.dumps(1), key=OTHER),
-    bad(UnknownProtocol, "UPDATE records SET protocol = 99, seal = zeroblob(24), crc = 1", key=OTHER),
+    bad(UnknownProtocol, "UPDATE records SET protocol = 99, seal = ?, crc = 1", bytes(24), key=OTHER),
     bad(CodecUnavailable, "UPDATE records SET codec = 'frob'", key=OTHER),
 ]
 
@@ -64,17 +63,15 @@ def reseal(path: Path) -> None:
         row = s.opened.find("bad")
         assert row is not None
         sealed = s.opened.values.sealer.seal(row)
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", (sealed.seal, sealed.crc))
-        conn.commit()
+    change(str(path), "UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", sealed.seal, sealed.crc)
 
 
 @pytest.fixture(params=BROKEN)
-def broken(request: pytest.FixtureRequest, path: Path) -> type[StoreError]:
+def broken(request: pytest.FixtureRequest, place: str) -> type[StoreError]:
     error, spoil = request.param
-    make(path, spoil)
+    make(place, spoil)
     if error in (UnknownProtocol, CodecUnavailable):
-        reseal(path)
+        reseal(place)
     return error  # type: ignore[no-any-return]
 
 
@@ -137,13 +134,13 @@ def test_asking_for_the_record_itself_always_raises(place: str, broken: type[Sto
         assert len(s) == 3
 
 
-def test_error_of_the_function_is_raised(path: Path) -> None:
-    make(path, BROKEN[0].values[0][1])
+def test_error_of_the_function_is_raised(place: str) -> None:
+    make(place, BROKEN[0].values[0][1])
 
     def give_up(name: str, error: StoreError) -> Any:
         raise ZeroDivisionError(name)
 
-    with Store[Any](path, on_unreadable=give_up) as s, pytest.raises(ZeroDivisionError, match="bad") as caught:
+    with Store[Any](place, on_unreadable=give_up) as s, pytest.raises(ZeroDivisionError, match="bad") as caught:
         list(s.values())
     assert isinstance(caught.value.__context__, Untrusted)
 
@@ -155,9 +152,9 @@ def test_other_namespaces_have_the_option_too(place: str) -> None:
         assert list(more.values()) == []
 
 
-def test_pickled_store_keeps_it(path: Path) -> None:
-    make(path, BROKEN[0].values[0][1])
-    with Store[Any](path, on_unreadable="skip") as s, pickle.loads(pickle.dumps(s)) as again:
+def test_pickled_store_keeps_it(place: str) -> None:
+    make(place, BROKEN[0].values[0][1])
+    with Store[Any](place, on_unreadable="skip") as s, pickle.loads(pickle.dumps(s)) as again:
         assert list(again.values()) == list(GOOD.values())
 
 

@@ -146,8 +146,8 @@ def test_undone_with_the_transaction_that_it_is_in(old: Path, clock: Any) -> Non
     assert id_of(NEW) in {key_id.hex() for (key_id,) in execute(old, "SELECT key_id FROM sealers")}
 
 
-def test_record_written_meanwhile_is_sealed_too(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store[Any](place, key=OLD) as other, Store[Any](place, key=[NEW, OLD]) as s:
+def test_record_written_meanwhile_is_sealed_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store[Any](path, key=OLD) as other, Store[Any](path, key=[NEW, OLD]) as s:
         other.update(a=1, b=2)
         transaction = s.opened.engine.transactions.begin
 
@@ -164,11 +164,11 @@ def test_record_written_meanwhile_is_sealed_too(place: str, monkeypatch: pytest.
         assert dict(s) == {"a": 3}
 
 
-def test_nothing_to_seal_with(place: str, own_key: Path) -> None:
-    with Store[Any](place) as s:
+def test_nothing_to_seal_with(path: Path, own_key: Path) -> None:
+    with Store[Any](path) as s:
         s["a"] = 1
     own_key.write_text(own_key.read_text().strip() + " retired\n")
-    with Store[Any](place) as s, pytest.raises(Untrusted, match=r"every key of .* is retired: make a new one"):
+    with Store[Any](path) as s, pytest.raises(Untrusted, match=r"every key of .* is retired: make a new one"):
         s.rekey()
 
 
@@ -201,26 +201,26 @@ REKEYS = """
 
 
 @pytest.mark.filterwarnings(FOREIGN)
-def test_killed_it_is_resumed_by_running_it_again(place: str, start: Start) -> None:
-    with Store[Any](place, key=OLD) as s:
+def test_killed_it_is_resumed_by_running_it_again(path: Path, start: Start) -> None:
+    with Store[Any](path, key=OLD) as s:
         s.update({str(number): number for number in range(100)})
-    child = start(REKEYS, place, NEW.decode(), OLD.decode())
+    child = start(REKEYS, path, NEW.decode(), OLD.decode())
     assert [child.hear() for _ in range(4)] == ["10", "20", "30", "40"]
     assert child.process.wait(60) == -9
-    with Store[Any](place, key=[NEW, OLD]) as s:
+    with Store[Any](path, key=[NEW, OLD]) as s:
         assert s.verify().sealed == 100
         done = s.rekey()
         assert (done.resealed, done.current) == (60, 40)
         assert done.keys == {id_of(NEW): 100}
 
 
-def test_the_whole_way_with_key_files(place: str, own_key: Path, key_file: Callable[..., Path]) -> None:
+def test_the_whole_way_with_key_files(path: Path, own_key: Path, key_file: Callable[..., Path]) -> None:
     key_file(own_key, "a1" * 32)
-    with Store[Any](place) as s:
+    with Store[Any](path) as s:
         s["a"] = {1}
     key_file(own_key, "b2" * 32, "a1" * 32 + " retired")
-    with Store[Any](place) as s:
+    with Store[Any](path) as s:
         s.rekey()
     key_file(own_key, "b2" * 32)
-    with Store[Any](place, trust="own") as s:
+    with Store[Any](path, trust="own") as s:
         assert s["a"] == {1}

@@ -121,13 +121,13 @@ REFUSED: dict[str, tuple[Callable[[], Any], set[str]]] = {
 
 
 @pytest.fixture(params=REFUSED)
-def refused(request: pytest.FixtureRequest, place: str) -> tuple[Any, str, set[str]]:
+def refused(request: pytest.FixtureRequest, path: Path) -> tuple[Any, str, set[str]]:
     """The value, what reading it says, and the remedies that it is to name."""
     make, remedies = REFUSED[request.param]
     value = make()
-    with Store[Any](place, key=THEIRS) as s:
+    with Store[Any](path, key=THEIRS) as s:
         s["it"] = value
-    with Store[Any](place, key=MINE) as s, pytest.raises(Untrusted) as caught:
+    with Store[Any](path, key=MINE) as s, pytest.raises(Untrusted) as caught:
         s["it"]
     return value, str(caught.value), remedies
 
@@ -174,15 +174,15 @@ def run_cli(*arguments: Any) -> None:
     assert main([str(argument) for argument in arguments]) in (0, None)
 
 
-def test_key_file_is_what_the_message_says(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_file_is_what_the_message_says(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY_FILE", str(_key_file(tmp_path)))
-    with Store[Any](place) as s:
+    with Store[Any](path) as s:
         s["it"] = Point()
     monkeypatch.delenv("STORE_KEY_FILE")
-    with Store[Any](place, key=MINE) as s, pytest.raises(Untrusted, match=r"bring the key .* \(STORE_KEY_FILE\)"):
+    with Store[Any](path, key=MINE) as s, pytest.raises(Untrusted, match=r"bring the key .* \(STORE_KEY_FILE\)"):
         s["it"]
     monkeypatch.setenv("STORE_KEY_FILE", str(_key_file(tmp_path)))
-    assert is_as_written(place, Point(), key=None)
+    assert is_as_written(path, Point(), key=None)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -218,10 +218,10 @@ def test_refusal_of_a_message(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refusal_of_an_import(name: str, tmp_path: Path, place: str) -> None:
+def test_refusal_of_an_import(name: str, tmp_path: Path, path: Path) -> None:
     value = REFUSED[name][0]()
     (tmp_path / "it.pickle").write_bytes(stdlib.dumps(value))
-    with Store[Any](place) as s:
+    with Store[Any](path) as s:
         (done,) = importers.import_into(s, "pickles", tmp_path / "it.pickle")
         found = named(done.why)
         assert done.outcome == "refused" and set(found) == {"trust"} | ({"allow"} & REFUSED[name][1])
@@ -236,23 +236,23 @@ def test_refusal_of_an_import(name: str, tmp_path: Path, place: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSED if name != "function of the standard library"])
-def test_refusal_of_a_write_without_a_key(name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_of_a_write_without_a_key(name: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = REFUSED[name][0]()
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with Store[Any](place) as s, pytest.raises(Untrusted) as caught:
+    with Store[Any](path) as s, pytest.raises(Untrusted) as caught:
         s["it"] = value
     found = named(str(caught.value))
     assert set(found) == {"key"} | ({"decorator"} & REFUSED[name][1])
-    with Store[Any](place, key=MINE) as s:
+    with Store[Any](path, key=MINE) as s:
         s["it"] = value
-    assert is_as_written(place, value)
+    assert is_as_written(path, value)
 
 
-def test_write_without_a_key_that_trusts_its_own_alone(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_without_a_key_that_trusts_its_own_alone(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with pytest.warns(UserWarning, match="STORE_KEY_FILE"), Store[Any](place, trust="own") as s:
+    with pytest.warns(UserWarning, match="STORE_KEY_FILE"), Store[Any](path, trust="own") as s:
         with pytest.raises(Untrusted) as caught:
             s["it"] = 1
     assert set(named(str(caught.value))) == {"key"}
@@ -345,17 +345,17 @@ def uninstalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
 
 
 @pytest.mark.parametrize("library, make", [("pandas", frame), ("sklearn", estimator), ("numpy", lambda: numpy().arange(3))])
-def test_library_that_is_not_installed(library: str, make: Any, place: str, uninstalled: Any) -> None:
+def test_library_that_is_not_installed(library: str, make: Any, path: Path, uninstalled: Any) -> None:
     value = make()
-    with Store[Any](place, key=THEIRS) as s:
+    with Store[Any](path, key=THEIRS) as s:
         s["it"] = value
-    with uninstalled(library), Store[Any](place, key=THEIRS) as s, pytest.raises(ClassNotFound) as caught:
+    with uninstalled(library), Store[Any](path, key=THEIRS) as s, pytest.raises(ClassNotFound) as caught:
         s["it"]
     message = str(caught.value)
     found = named(message)
     assert set(found) == {"install"} and f"{library} is not installed" in message and "any more" not in message
     assert library in packages_distributions() and found["install"] in packages_distributions()[library]
-    assert is_as_written(place, value, key=THEIRS)
+    assert is_as_written(path, value, key=THEIRS)
 
 
 def test_numpy_that_is_not_installed_for_a_record_of_somebody_else(path: Path) -> None:

@@ -76,8 +76,13 @@ def test_id_of_a_str_subclass_loads(sessions):
 
 
 @pytest.mark.parametrize("id", [*MALFORMED, LEN_43, "there"], ids=describe)
-def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
+def test_every_id_goes_the_same_way(path, id, monkeypatch):
     """One hash of as many bytes, one look-up of a name of one shape, whatever was asked for."""
+    with Sessions(path, ttl=100) as sessions:
+        _check_way(sessions, id, monkeypatch)
+
+
+def _check_way(sessions, id, monkeypatch):
     if id == "there":
         id = sessions.create({})
     names, hashed = [], []

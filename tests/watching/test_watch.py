@@ -387,8 +387,8 @@ class TestBusy:
 
 
 class TestEnd:
-    def test_break_and_close_free_everything(self, place: str) -> None:
-        with Store[Any](place) as s:
+    def test_break_and_close_free_everything(self, path: Path) -> None:
+        with Store[Any](path) as s:
             engine = s.opened.engine.handle.engine  # type: ignore[attr-defined]
             s["a"] = 1
             s.watch().close()  # SQLite keeps one descriptor for the next connection
@@ -546,9 +546,9 @@ class TestWhere:
                 s["a"] = 1
                 assert told(changes) == [("set", "a")]
 
-    def test_thread_that_began_it_may_end(self, place: str) -> None:
+    def test_thread_that_began_it_may_end(self, path: Path) -> None:
         """The connections of threads that have ended are closed; a watcher's is its own."""
-        with Store[Any](place) as s:
+        with Store[Any](path) as s:
             made: list[Watch[Any]] = []
             thread = threading.Thread(target=lambda: made.append(s.watch(timeout=0)))
             thread.start()
