@@ -25,6 +25,7 @@ from store import Store
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.opening import attach as sqlite_attach
+from store.errors import Unsupported
 from store.rows import spilled
 from store.rows.row import Row
 from store.trust.keys.ring import Keyring
@@ -49,6 +50,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (wanted if is_wanted else others).append(item)
     items[:] = wanted
     config.hook.pytest_deselected(items=others)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that takes an engine is skipped where that lacks what it is about; the contract says which lacks what."""
+    try:
+        return (yield)
+    except Unsupported as exc:
+        if {"location", "place", "kind"} & set(getattr(getattr(item, "callspec", None), "params", ())):
+            pytest.skip(f"the engine {exc.engine} does not have {exc.feature}")
+        raise
 
 
 def pytest_collection_finish() -> None:

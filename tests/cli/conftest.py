@@ -22,7 +22,10 @@ def run(capsys):
 
     def run(*args, **options):
         code = main([str(arg) for arg in args], **options)
-        return Result(code, *capsys.readouterr())
+        result = Result(code, *capsys.readouterr())
+        if code == 1 and any("://" in str(arg) for arg in args) and " does not have " in result.err:
+            pytest.skip(result.err)  # the contract of the engines says which lacks what
+        return result
 
     return run
 

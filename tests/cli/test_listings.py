@@ -174,19 +174,19 @@ def test_stats_of_all_namespaces_and_of_one(run, timed, clock):
     assert all(key in documented for key in found)
 
 
-def test_stats_count_files_of_large_values(run, place):
-    with Store(place, spill_bytes=100) as s:
+def test_stats_count_files_of_large_values(run, path):
+    with Store(path, spill_bytes=100) as s:
         s.update(a=b"x" * 1000, b=b"y" * 1000, c="in its row")
         s.within("web")["d"] = b"z" * 1000
         found = s.stats()
         assert found.spill_files == 2
         assert 2000 < found.spill_bytes <= found.bytes
-    every = json.loads(run("stats", place, "--json").out)
+    every = json.loads(run("stats", path, "--json").out)
     assert every["spill_files"] == 3
     assert 3000 < every["spill_bytes"] < every["bytes"]
-    assert json.loads(run("info", place, "--json").out)["spill_files"] == 2
-    assert "files of large values  3\n" in run("stats", place).out
-    with Store(place) as s:
+    assert json.loads(run("info", path, "--json").out)["spill_files"] == 2
+    assert "files of large values  3\n" in run("stats", path).out
+    with Store(path) as s:
         s["a"] = 1
         assert s.stats().spill_files == 1
 

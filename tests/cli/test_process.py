@@ -238,14 +238,14 @@ def _assert_demo(text: str) -> None:
     assert after and after[1] != other
 
 
-@pytest.mark.parametrize("place", ["kept.db", ""])
-def test_demo_in_a_place_keeps_the_store(tmp_path, place):
-    done = run("demo", tmp_path / place)
-    path = tmp_path / (place or "demo.db")
+@pytest.mark.parametrize("name", ["kept.db", ""])
+def test_demo_in_a_place_keeps_the_store(tmp_path, name):
+    done = run("demo", tmp_path / name)
+    path = tmp_path / (name or "demo.db")
     assert done.returncode == 0
     assert done.stdout.endswith(f"# The store is kept. Look into it: store ls {path} --long\n")
     assert run("get", path, "user:1").stdout == "User(name='Alice', email='alice@example.org')\n"
-    again = run("demo", tmp_path / place)
+    again = run("demo", tmp_path / name)
     assert (again.returncode, again.stdout, again.stderr.count("\n")) == (1, "", 1)
 
 

@@ -13,6 +13,10 @@ from store.settings import Settings, as_dict, update
 
 @pytest.fixture
 def kept(place):
+    return fill(place)
+
+
+def fill(place):
     with Settings(Prefs, place) as prefs:
         update(prefs, theme="light", font_size=20, window=Window(5), color=Color.BLUE)
     return place
@@ -140,7 +144,8 @@ def test_import_from_stdin_says_that_comments_are_lost(run, place, stdin):
         (2, "'xml' is not one of", ("export", "app.db", "--format", "xml")),
     ],
 )
-def test_wrong_use_is_one_line_and_changes_nothing(fails, kept, monkeypatch, code, words, args):
+def test_wrong_use_is_one_line_and_changes_nothing(fails, path, monkeypatch, code, words, args):
+    kept = fill(path)
     monkeypatch.chdir(kept.parent)
     (kept.parent / "p.json").write_text("old")
     (kept.parent / "bad.json").write_text('{"theme": "x"')

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import change
 from platformdirs import user_data_path
 
 from store import Store
@@ -181,7 +182,7 @@ def test_other_purposes_and_other_secrets_give_other_keys() -> None:
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.damaged
 def test_key_shows_nowhere(
-    shows_no_secret: ShowsNoSecret, path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[..., None]
+    shows_no_secret: ShowsNoSecret, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = bytes.fromhex(GIVEN)
     errors: list[StoreError] = []
@@ -196,7 +197,7 @@ def test_key_shows_nowhere(
             for protocol in range(6):
                 with pytest.raises(TypeError, match="keys are never pickled"):
                     pickle.dumps(hidden, protocol)
-    change("UPDATE records SET body = x'00' WHERE name = 'y'")
+    change(str(path), "UPDATE records SET body = x'00' WHERE name = 'y'")
     for ring in (secret, b"another key, longer"):
         with Store(path, key=ring) as s:
             for name in ("x", "y"):
