@@ -67,7 +67,7 @@ SELECT o.relname, 'it has the generated column ' || a.attname
 FROM ours o JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid WHERE a.attgenerated <> ''
 UNION ALL
 SELECT g.tab, CASE WHEN a.attnum IS NULL THEN 'it lacks the column ' || g.col
-    ELSE 'the column ' || g.col || ' is not as it was made' END
+    ELSE 'the column ' || g.col || ' is not that of a store' END
 FROM ours o JOIN unnest($4::text[], $5::text[], $6::text[], $7::bool[], $8::bool[])
     AS g (tab, col, kind, required, by_code_point) ON g.tab = o.relname
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = o.oid AND a.attname = g.col AND NOT a.attisdropped
