@@ -219,14 +219,14 @@ class TestNul:
                 with pytest.raises(KeyError):
                     missing(name)
 
-    def test_record_of_an_older_store_is_read_exported_and_deleted(self, place: str, tmp_path: Path) -> None:
-        with Store[Any](place) as s:
+    def test_record_of_an_older_store_is_read_exported_and_deleted(self, path: Path, tmp_path: Path) -> None:
+        with Store[Any](path) as s:
             plant(s, {"a\0b": [1]})
             plant(s, {"c": 2}, "n\0")
             assert (s["a\0b"], list(s), s.namespaces()) == ([1], ["a\0b"], ["", "n\0"])
             assert [done.outcome for done in export_to(s, "jsonl", tmp_path / "lines")] == ["exported"]
             del s["a\0b"]
-        with Store[Any](place, namespace="n\0", mode="w") as s:
+        with Store[Any](path, namespace="n\0", mode="w") as s:
             assert dict(s) == {"c": 2}
             s.clear()
             assert s.namespaces() == []
