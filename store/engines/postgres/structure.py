@@ -16,19 +16,22 @@ from store.errors import NotAStore
 
 EXPRESSIONS = frozenset({
     # of defaults
-    "true", "pg_current_xact_id()", "now()",
+    "true", "false", "0", "'0'::bigint", "pg_current_xact_id()", "now()", "clock_timestamp()",
     # of constraints
     "CHECK (one)", "CHECK ((octet_length(id) = 16))", "CHECK ((octet_length(key_id) = 8))",
     # of partial indexes
     "(expires IS NOT NULL)",
+    # of triggers
+    "(old.spill IS NOT NULL)", "((old.spill IS NOT NULL) AND (old.spill IS DISTINCT FROM new.spill))",
 })  # fmt: skip
 _TABLE = re.compile(r"CREATE TABLE \{(\w+)\} \((.*?)\);", re.DOTALL)
+_ROUTINE = re.compile(r"CREATE FUNCTION \{(\w+)\}\(\).*?AS \$\$(.*?)\$\$", re.DOTALL)
 _REQUIRED = ("NOT NULL", "PRIMARY KEY", "AS IDENTITY")
 _COLUMN = re.compile(r"(?:^|,)\s*([a-z_]+) ([a-z0-9]+)\b([^,]*)")
 
 # Each part gives the table, and what is wrong with it. $1: schema, $2: names of relations, $3: their kinds,
 # $4 to $8: table, column, type, whether it is NOT NULL and whether it is COLLATE "C", of each column;
-# $9: the expressions that may be there.
+# $9: the expressions that may be there; $10 and $11: the names and bodies of our functions.
 FIND = """
 WITH ours AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, given.kind
@@ -38,6 +41,12 @@ WITH ours AS MATERIALIZED (
 ), indexes AS MATERIALIZED (
     SELECT i.indexrelid AS oid, o.relname, c.relname AS name, i.indpred, i.indexprs, i.indrelid
     FROM ours o JOIN pg_catalog.pg_index i ON i.indrelid = o.oid JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+), routines AS MATERIALIZED (
+    SELECT p.oid, p.proname, p.prosrc = given.body AND NOT p.prosecdef
+        AND p.proconfig = ARRAY['search_path=pg_catalog, pg_temp'] AS is_ours
+    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+    JOIN unnest($10::text[], $11::text[]) AS given (name, body) ON given.name = p.proname
+    WHERE n.nspname = $1
 ), parts AS (
     SELECT 'pg_catalog.pg_class'::regclass AS class, oid, relname FROM ours
     UNION ALL SELECT 'pg_catalog.pg_class'::regclass, oid, relname FROM indexes
@@ -56,6 +65,12 @@ WHERE relrowsecurity OR EXISTS (SELECT 1 FROM pg_catalog.pg_policy p WHERE p.pol
 UNION ALL
 SELECT o.relname, 'it has the trigger ' || t.tgname
 FROM ours o JOIN pg_catalog.pg_trigger t ON t.tgrelid = o.oid
+WHERE CASE WHEN t.tgisinternal
+    THEN NOT EXISTS (
+        SELECT 1 FROM pg_catalog.pg_constraint c WHERE c.oid = t.tgconstraint
+        AND c.conrelid IN (SELECT oid FROM ours) AND c.confrelid IN (SELECT oid FROM ours)
+    ) ELSE NOT EXISTS (SELECT 1 FROM routines r WHERE r.oid = t.tgfoid AND r.is_ours)
+    OR substring(pg_catalog.pg_get_triggerdef(t.oid) FROM ' WHEN [(](.*)[)] EXECUTE ') <> ALL ($9::text[]) END
 UNION ALL
 SELECT o.relname, 'it has the rule ' || r.rulename
 FROM ours o JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid WHERE o.relkind = 'r'
@@ -84,7 +99,9 @@ WHERE pg_catalog.pg_get_expr(d.adbin, d.adrelid) <> ALL ($9::text[])
 UNION ALL
 SELECT o.relname, 'it has the constraint ' || c.conname
 FROM ours o JOIN pg_catalog.pg_constraint c ON c.conrelid = o.oid
-WHERE c.contype NOT IN ('p', 'u', 'n') AND pg_catalog.pg_get_constraintdef(c.oid) <> ALL ($9::text[])
+WHERE c.contype NOT IN ('p', 'u', 'n', 't')
+AND NOT (c.contype = 'f' AND c.confrelid IN (SELECT oid FROM ours))
+AND pg_catalog.pg_get_constraintdef(c.oid) <> ALL ($9::text[])
 UNION ALL
 SELECT i.relname, 'it has the index ' || i.name FROM indexes i
 WHERE i.indexprs IS NOT NULL OR pg_catalog.pg_get_expr(i.indpred, i.indrelid) <> ALL ($9::text[])
@@ -92,21 +109,31 @@ UNION ALL
 SELECT p.relname, 'it uses ' || pg_catalog.pg_describe_object(d.refclassid, d.refobjid, d.refobjsubid)
 FROM parts p JOIN pg_catalog.pg_depend d ON d.classid = p.class AND d.objid = p.oid
 WHERE d.refclassid NOT IN (
-    'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_constraint'::regclass
+    'pg_catalog.pg_class'::regclass, 'pg_catalog.pg_namespace'::regclass, 'pg_catalog.pg_constraint'::regclass,
+    'pg_catalog.pg_trigger'::regclass
 )
 ORDER BY 1, 2 LIMIT 1
 """
 
 
-def check(conn: Any, location: Location, tables: str, sequences: tuple[str, ...]) -> None:
-    """Compare the tables with `tables`, the statements that make them. Raises: NotAStore: there is something else."""
-    columns = _columns(tables)
+def check(conn: Any, location: Location, statements: str, sequences: tuple[str, ...]) -> None:
+    """Compare the tables with the statements that make them, which have names in braces.
+
+    Raises:
+        NotAStore: there is something else.
+    """
+    columns = _columns(statements)
+    routines = _ROUTINE.findall(statements)
+    ours = {name: location.table(name) for name in re.findall(r"\{(\w+)\}", statements)}
+    bodies = [body.format(**ours) for _, body in routines]
     names = list(dict.fromkeys(table for table, *_ in columns))
     relations = [location.prefix + name for name in (*names, *sequences)]
     kinds = ["r"] * len(names) + ["S"] * len(sequences)
     given = [list(column) for column in zip(*columns, strict=True)]
     given[0] = [location.prefix + table for table in given[0]]
-    found = conn.execute(FIND, (location.schema, relations, kinds, *given, sorted(EXPRESSIONS))).fetchone()
+    functions = [location.prefix + name for name, _ in routines]
+    values = location.schema, relations, kinds, *given, sorted(EXPRESSIONS), functions, bodies
+    found = conn.execute(FIND, values).fetchone()
     if found is not None:
         table, problem = found
         raise NotAStore(

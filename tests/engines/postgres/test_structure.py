@@ -154,3 +154,47 @@ def test_search_path_with_functions_of_somebody_else(sound: str, sql: SQL, schem
         assert s.get_many(["a", "c"]) == {"a": 1, "c": 3}
         assert (len(s), s.names(), s.namespaces(), s.pop("d")) == (5, ["a", "b", "c", "d", "e"], [""], 4)
     assert sql("SELECT is_called FROM {t}.witness") == [(False,)]
+
+
+OWN = """
+CREATE TABLE {more} (file text COLLATE "C" PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE {most} (file text COLLATE "C" NOT NULL REFERENCES {more} ON DELETE CASCADE);
+CREATE FUNCTION {clean}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    DELETE FROM {more} WHERE file = OLD.spill;
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER cleaning AFTER DELETE ON {records} DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (OLD.spill IS NOT NULL) EXECUTE FUNCTION {clean}();
+"""
+ALTERED = {  # what somebody else does to a function or a trigger that we made
+    "function": "CREATE OR REPLACE FUNCTION {t}.clean() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN PERFORM {t}.ran(); RETURN NULL; END $$",
+    "search path": "ALTER FUNCTION {t}.clean() RESET search_path",
+    "rights": "ALTER FUNCTION {t}.clean() SECURITY DEFINER",
+    "condition": "DROP TRIGGER cleaning ON {t}.records; CREATE TRIGGER cleaning AFTER DELETE ON {t}.records "
+    "FOR EACH ROW WHEN ({t}.same(OLD.spill) IS NOT NULL) EXECUTE FUNCTION {t}.clean()",
+    "another trigger": TRIGGER % "records",
+    "another foreign key": "CREATE TABLE {t}.theirs (file text COLLATE \"C\" REFERENCES {t}.more)",
+}
+
+
+@pytest.mark.parametrize("what", [None, *ALTERED])
+def test_triggers_and_functions_of_our_own(sound: str, sql: SQL, schema: str, what: str | None) -> None:
+    import psycopg
+
+    from store.engines.postgres import schema as made
+    from store.engines.postgres import structure
+    from store.engines.postgres.location import parse
+
+    location = parse(sound)
+    names = {name: location.table(name) for name in ("more", "most", "clean", "records")}
+    sql(OWN.format(**names))
+    if what is not None:
+        sql(ALTERED[what])
+    with psycopg.connect(location.conninfo, autocommit=True, cursor_factory=psycopg.RawCursor) as conn:
+        if what is None:
+            structure.check(conn, location, made._TABLES + OWN, ("ids",))
+        else:
+            with pytest.raises(NotAStore, match="is not that of a store"):
+                structure.check(conn, location, made._TABLES + OWN, ("ids",))
