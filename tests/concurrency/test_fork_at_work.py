@@ -206,7 +206,7 @@ def test_fork_while_a_connection_of_no_thread_is_closed(path, forked):
     assert [files for files in inherited if files] == []
 
 
-def test_fork_while_a_backup_is_made(place, tmp_path, forked, program):
+def test_fork_while_a_backup_is_made(path, tmp_path, forked, program):
     """SQLite in the child would go by the locks that the copy's connection had in the parent."""
     target = tmp_path / "backup.db"
     done_read, done = os.pipe()
@@ -221,7 +221,7 @@ def test_fork_while_a_backup_is_made(place, tmp_path, forked, program):
         if copied and not children:
             children.append(forked(lambda: outcome(work)))
 
-    with Store(place) as s:
+    with Store(path) as s:
         s.update({str(i): "x" * 1000 for i in range(1000)})
         s.backup(target, progress=told_of)
     os.write(done, b"x")

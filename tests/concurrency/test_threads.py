@@ -309,7 +309,7 @@ def test_named_lock_excludes_other_threads(location):
                 raise AssertionError("never entered")
 
 
-def test_look_at_the_index_keeps_nothing_while_it_waits_for_who_opens_a_connection(place, monkeypatch):
+def test_look_at_the_index_keeps_nothing_while_it_waits_for_who_opens_a_connection(path, monkeypatch):
     """Who opens one may close another on the way, in a collection of garbage: each then waited for the other."""
 
     class Telling:
@@ -327,7 +327,7 @@ def test_look_at_the_index_keeps_nothing_while_it_waits_for_who_opens_a_connecti
         def __exit__(self, *error):
             return self.lock.__exit__(*error)
 
-    with Store(place) as s:
+    with Store(path) as s:
         s["a"] = 1
         coherence = s.opened.engine.coherence
         coherence.drop()
