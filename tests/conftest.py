@@ -28,6 +28,7 @@ from store import Store
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine import wal_index
 from store.engines.sqlite.opening import attach as sqlite_attach
+from store.errors import Unsupported
 from store.rows import spilled
 from store.rows.row import Row
 from store.trust.keys.ring import Keyring
@@ -36,6 +37,33 @@ from store.trust.seal import Sealer
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", default="sqlite,memory", help="engines that the contract's suite runs on, by commas")
+    parser.addoption("--only-engines", action="store_true", help="only the tests that take an engine")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --only-engines: those tests that run on the engines of --engine, or on a server of one."""
+    if not config.getoption("--only-engines"):
+        return
+    engines = set(config.getoption("--engine").split(","))
+    wanted, others = [], []
+    for item in items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        is_wanted = {params.get(name) for name in ("location", "place", "kind")} & engines
+        is_wanted = is_wanted or set(SERVERS) & engines & set(getattr(item, "fixturenames", ()))
+        (wanted if is_wanted else others).append(item)
+    items[:] = wanted
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that takes an engine is skipped where that lacks what it is about; the contract says which lacks what."""
+    try:
+        return (yield)
+    except Unsupported as exc:
+        if {"location", "place", "kind"} & set(getattr(getattr(item, "callspec", None), "params", ())):
+            pytest.skip(f"the engine {exc.engine} does not have {exc.feature}")
+        raise
 
 
 def pytest_collection_finish() -> None:
@@ -66,6 +94,9 @@ LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place o
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "place" in metafunc.fixturenames:
+        engines = metafunc.config.getoption("--engine").split(",")
+        metafunc.parametrize("place", [engine for engine in engines if engine != "memory"], indirect=True)
     if "location" in metafunc.fixturenames and "kind" not in metafunc.fixturenames:
         metafunc.parametrize("location", metafunc.config.getoption("--engine").split(","), indirect=True)
 
@@ -96,8 +127,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """As `location`, of a store that the test opens more than once, or by several programs: not in memory."""
+    return _new_place(request, tmp_path)
+
+
+@pytest.fixture
 def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where a test keeps a store of each engine. Use `path` where a second program or the file itself matters."""
+    """Where a test keeps a store of each engine. Use `path` where the file itself matters."""
+    return _new_place(request, tmp_path)
+
+
+def _new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param in SERVERS:
         url: str = request.getfixturevalue(f"{request.param}_url")
         return url
@@ -138,6 +179,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], list[str]]:
     """`asked(store)` is the list of the statements that its engine is asked to read from now on."""
 
     def record(store: Store) -> list[str]:
+        if store.opened.engine.coherence is None:
+            pytest.skip(f"the engine {store.opened.engine.kind} has no cache that others' writes empty")
         statements: list[str] = []
         engine = store.opened.engine.handle.engine
         read = engine.read

@@ -23,7 +23,7 @@ from store.settings import Settings
 from store.settings import export_to as export_settings
 
 PLAIN = {"a": 1, "ünïcode ☃": "text\n☃", "nested": {"a": [1, 2.5, None]}, "": "empty", "lone": "\ud800"}
-ODD = {"../up": 1, "/etc/passwd": 2, "..": 3, ".": 4, "a/b": 5, "a%2Fb": 6, "A": 7, "x\0y": 8, "-n": 9, "~": 10, "it.pickle": 11}
+ODD = {"../up": 1, "/etc/passwd": 2, "..": 3, ".": 4, "a/b": 5, "a%2Fb": 6, "A": 7, "x\1y": 8, "-n": 9, "~": 10, "it.pickle": 11}
 ANY = {**PLAIN, **ODD, "object": collections.UserDict(a=1), "tuple": (1, {2}), "bytes": b"\0"}
 
 
@@ -39,9 +39,9 @@ def taken_back(kind: str, source: Path, path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_round_trip(kind: str, tmp_path: Path, path: Path) -> None:
+def test_round_trip(kind: str, tmp_path: Path, place: str) -> None:
     values = {**PLAIN, **ODD} if kind == "jsonl" else ANY
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s.update(values)
         assert outcomes(export_to(s, kind, tmp_path / "out")) == dict.fromkeys(values, "exported")
     assert taken_back(kind, tmp_path / "out", tmp_path / "back.db") == values
@@ -77,8 +77,8 @@ class Disk:
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_export_is_on_the_disk_when_it_is_told(kind: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Store[Any](path) as s:
+def test_export_is_on_the_disk_when_it_is_told(kind: str, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store[Any](place) as s:
         s.update(PLAIN)
         disk = Disk(monkeypatch)
         list(export_to(s, kind, tmp_path / "out"))
@@ -86,24 +86,24 @@ def test_export_is_on_the_disk_when_it_is_told(kind: str, tmp_path: Path, path: 
     assert tmp_path.stat().st_ino in disk.synced
 
 
-def test_settings_are_on_the_disk_when_they_are_exported(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Settings(Prefs, path) as prefs:
+def test_settings_are_on_the_disk_when_they_are_exported(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Settings(Prefs, place) as prefs:
         disk = Disk(monkeypatch)
         export_settings(prefs, tmp_path / "p.json")
     assert disk.unsynced == []
     assert tmp_path.stat().st_ino in disk.synced
 
 
-def test_shelf_is_read_by_the_standard_library(tmp_path: Path, path: Path) -> None:
-    with Store[Any](path) as s:
+def test_shelf_is_read_by_the_standard_library(tmp_path: Path, place: str) -> None:
+    with Store[Any](place) as s:
         s.update(ANY)
         list(export_to(s, "shelve", tmp_path / "out"))
     with shelve.open(str(tmp_path / "out"), "r") as shelf:
         assert dict(shelf) == ANY
 
 
-def test_pickles_are_read_by_the_standard_library_and_stay_in_their_folder(tmp_path: Path, path: Path) -> None:
-    with Store[Any](path) as s:
+def test_pickles_are_read_by_the_standard_library_and_stay_in_their_folder(tmp_path: Path, place: str) -> None:
+    with Store[Any](place) as s:
         s.update(ANY)
         list(export_to(s, "pickles", tmp_path / "out"))
     files = list((tmp_path / "out").iterdir())
@@ -112,9 +112,9 @@ def test_pickles_are_read_by_the_standard_library_and_stay_in_their_folder(tmp_p
     assert {file.name.partition(".db")[0] for file in tmp_path.iterdir()} == {"out", "app"}
 
 
-def test_json_lines_are_plain_json(path: Path) -> None:
+def test_json_lines_are_plain_json(place: str) -> None:
     lines: list[str] = []
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["a☃"] = [1, "☃"]
         s.put("short", 1, ttl=1000)
         list(export_lines(s, lines.append))
@@ -126,8 +126,8 @@ def test_json_lines_are_plain_json(path: Path) -> None:
     assert all(line.isascii() and "\n" not in line for line in lines)
 
 
-def test_json_lines_refuse_what_would_change(tmp_path: Path, path: Path) -> None:
-    with Store[Any](path) as s:
+def test_json_lines_refuse_what_would_change(tmp_path: Path, place: str) -> None:
+    with Store[Any](place) as s:
         s.update({"fine": [1], "tuple": (1,), "key": {1: 2}, "set": {1}, "nan": float("nan"), "object": collections.UserDict()})
         results = {result.name: result for result in export_to(s, "jsonl", tmp_path / "out.jsonl")}
     assert [name for name, result in results.items() if result.outcome == "exported"] == ["fine"]
@@ -156,18 +156,18 @@ def test_record_that_cannot_be_read_is_left_out(kind: str, tmp_path: Path, path:
     assert taken_back(kind, tmp_path / "out", tmp_path / "back.db") == {"plain": [1], "mine": 2}
 
 
-def test_prefix_and_namespace(tmp_path: Path, path: Path) -> None:
-    with Store[Any](path, namespace="web") as s:
+def test_prefix_and_namespace(tmp_path: Path, place: str) -> None:
+    with Store[Any](place, namespace="web") as s:
         s.update({"user:1": 1, "user:2": 2, "other": 3})
         s.within("").update({"user:3": 3})
         assert outcomes(export_to(s, "pickles", tmp_path / "out", prefix="user:")) == {"user:1": "exported", "user:2": "exported"}
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_what_is_there_is_never_overwritten(kind: str, tmp_path: Path, path: Path) -> None:
+def test_what_is_there_is_never_overwritten(kind: str, tmp_path: Path, place: str) -> None:
     target = tmp_path / "out"
     suffix = ".dir" if kind == "shelve" else ""
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["a"] = 1
         for make in (lambda at: at.mkdir(), lambda at: at.write_bytes(b"mine"), lambda at: at.symlink_to("nowhere")):
             at = Path(f"{target}{suffix}")
@@ -187,8 +187,8 @@ def test_what_is_there_is_never_overwritten(kind: str, tmp_path: Path, path: Pat
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_export_that_is_left_early_leaves_nothing(kind: str, tmp_path: Path, path: Path) -> None:
-    with Store[Any](path) as s:
+def test_export_that_is_left_early_leaves_nothing(kind: str, tmp_path: Path, place: str) -> None:
+    with Store[Any](place) as s:
         s.update(a=1, b=2)
         results = export_to(s, kind, tmp_path / "out")
         next(results)
@@ -203,29 +203,29 @@ def test_export_that_is_left_early_leaves_nothing(kind: str, tmp_path: Path, pat
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-def test_export_that_fails_leaves_nothing(kind: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_export_that_fails_leaves_nothing(kind: str, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s.update(a=1)
     monkeypatch.setattr("store.export.os.rename" if kind == "pickles" else "store.export.os.fsync", lambda *args: full(0))
-    with Store[Any](path, mode="r") as s, pytest.raises(OSError, match="No space left"):
+    with Store[Any](place, mode="r") as s, pytest.raises(OSError, match="No space left"):
         list(export_to(s, kind, tmp_path / "out"))
     assert [file.name for file in tmp_path.iterdir() if not file.name.startswith("app.db")] == []
 
 
-def test_name_too_long_for_a_file_is_told(tmp_path: Path, path: Path) -> None:
-    with Store[Any](path) as s:
+def test_name_too_long_for_a_file_is_told(tmp_path: Path, place: str) -> None:
+    with Store[Any](place) as s:
         s.update({"☃" * 30: 1, "x" * 300: 2, "b" * 248: 3})
         results = outcomes(export_to(s, "pickles", tmp_path / "out"))
     assert list(results.values()) == ["failed", "failed", "exported"]
 
 
-def test_files_of_the_same_name_to_the_file_system_are_told(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_the_same_name_to_the_file_system_are_told(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on one that does not tell A from a."""
     monkeypatch.setattr("store.export.quote", lambda name, safe: name.lower())
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s.update({"A": 1, "a": 2})
         assert outcomes(export_to(s, "pickles", tmp_path / "out")) == {"A": "exported", "a": "failed"}
     assert pickle.loads((tmp_path / "out" / "a.pickle").read_bytes()) == 1

@@ -24,8 +24,8 @@ DATA = {"user": "ann", "cart": [1, {"tea": 2.5}], "new": None}
 
 
 @pytest.fixture
-def sessions(path, clock) -> Iterator[Sessions]:
-    with Sessions(path, ttl=100, clock=clock) as opened:
+def sessions(place, clock) -> Iterator[Sessions]:
+    with Sessions(place, ttl=100, clock=clock) as opened:
         yield opened
 
 
@@ -116,9 +116,9 @@ def test_data_that_json_cannot_hold_are_named_by_their_path(sessions):
     assert len(sessions) == 0
 
 
-def test_codec_pickle_holds_what_json_cannot(path):
+def test_codec_pickle_holds_what_json_cannot(place):
     data = {"set": {1, 2}, "pair": (1, 2)}
-    with Sessions(path, codec="pickle") as sessions:
+    with Sessions(place, codec="pickle") as sessions:
         id = sessions.create(data)
         assert sessions.load(id) == data
         new = sessions.rotate(id)
@@ -126,10 +126,10 @@ def test_codec_pickle_holds_what_json_cannot(path):
         assert sessions.record(new).codec == "pickle"
 
 
-def test_sessions_of_another_codec_keep_theirs(path):
-    with Sessions(path, codec="pickle") as sessions:
+def test_sessions_of_another_codec_keep_theirs(place):
+    with Sessions(place, codec="pickle") as sessions:
         id = sessions.create({"set": {1}})
-    with Sessions(path) as sessions:
+    with Sessions(place) as sessions:
         with sessions.edit(id) as data:
             data["set"].add(2)
         id = sessions.rotate(id)
@@ -176,9 +176,9 @@ ABSENT = {
 
 
 @pytest.mark.parametrize("how", ABSENT)
-def test_absent_session_is_answered_without_waiting_for_writers(path, how):
+def test_absent_session_is_answered_without_waiting_for_writers(place, how):
     """Else anybody could hold up everybody with forged ids."""
-    with Store(path) as busy, Sessions(path, timeout=0) as sessions, ThreadPoolExecutor(1) as pool:
+    with Store(place) as busy, Sessions(place, timeout=0) as sessions, ThreadPoolExecutor(1) as pool:
         with busy.transaction():
             done = pool.submit(ABSENT[how], sessions)
             error = done.exception(60)
@@ -235,20 +235,20 @@ def test_touch_without_a_ttl_never_shortens(sessions, clock):
     assert left(sessions, id, clock) == 100
 
 
-def test_for_ever_has_to_be_said(sessions, path, clock):
+def test_for_ever_has_to_be_said(sessions, place, clock):
     id = sessions.create(DATA, ttl=FOREVER)
     assert left(sessions, id, clock) is None
     other = sessions.create(DATA)
     assert sessions.touch(other, ttl=FOREVER) and left(sessions, other, clock) is None
     assert left(sessions, sessions.rotate(sessions.create(DATA), ttl=FOREVER), clock) is None
     for call in (
-        lambda: Sessions(path, ttl=None), lambda: sessions.create({}, ttl=None), lambda: sessions.touch(id, ttl=None),
+        lambda: Sessions(place, ttl=None), lambda: sessions.create({}, ttl=None), lambda: sessions.touch(id, ttl=None),
         lambda: sessions.rotate(id, ttl=None), lambda: sessions.save(id, {}, ttl=None),
     ):  # fmt: skip
         with pytest.raises(TypeError, match=r"store\.sessions\.FOREVER"):
             call()
     with pytest.raises(TypeError, match="ttl is a number of seconds"):
-        Sessions(path, ttl=UNSET)
+        Sessions(place, ttl=UNSET)
 
 
 def test_save_with_a_ttl_renews(sessions, clock):
@@ -262,7 +262,7 @@ def test_save_with_a_ttl_renews(sessions, clock):
     assert sessions.save("a" * 43, {}, ttl=5) is False
 
 
-def test_touch_does_not_decode(path, clock):
+def test_touch_does_not_decode(place, clock):
     class Codec:
         name = "counted"
         decoded = 0
@@ -274,15 +274,15 @@ def test_touch_does_not_decode(path, clock):
             Codec.decoded += 1
             return {}
 
-    with Sessions(path, codec=Codec(), clock=clock) as sessions:
+    with Sessions(place, codec=Codec(), clock=clock) as sessions:
         id = sessions.create({})
         assert sessions.touch(id, ttl=5)
         assert Codec.decoded == 0
         assert sessions.load(id) == {} and Codec.decoded == 1
 
 
-def test_touch_where_the_default_is_for_ever(path, clock):
-    with Sessions(path, ttl=FOREVER, clock=clock) as sessions:
+def test_touch_where_the_default_is_for_ever(place, clock):
+    with Sessions(place, ttl=FOREVER, clock=clock) as sessions:
         id = sessions.create({}, ttl=5)
         assert left(sessions, id, clock) == 5
         assert sessions.touch(id) and left(sessions, id, clock) is None
@@ -314,15 +314,15 @@ def test_rotate_with_a_ttl_renews(sessions, clock):
     assert left(sessions, new, clock) == 500
 
 
-def test_rotate_where_the_session_is_for_ever(path, clock):
-    with Sessions(path, ttl=FOREVER, clock=clock) as sessions:
+def test_rotate_where_the_session_is_for_ever(place, clock):
+    with Sessions(place, ttl=FOREVER, clock=clock) as sessions:
         id = sessions.create(DATA)
-    with Sessions(path, ttl=100, clock=clock) as sessions:
+    with Sessions(place, ttl=100, clock=clock) as sessions:
         assert left(sessions, sessions.rotate(id), clock) is None
 
 
-def test_rotate_is_undone_with_the_transaction_around_it(path):
-    with Store(path, trust="own") as s, Sessions(s) as sessions:
+def test_rotate_is_undone_with_the_transaction_around_it(place):
+    with Store(place, trust="own") as s, Sessions(s) as sessions:
         old = sessions.create(DATA)
         with pytest.raises(ZeroDivisionError), s.transaction():
             new = sessions.rotate(old)
@@ -375,11 +375,11 @@ WRITES = {
 
 
 @pytest.mark.parametrize("how", WRITES)
-def test_session_that_expires_while_it_is_written_does_not_come_back(path, how):
+def test_session_that_expires_while_it_is_written_does_not_come_back(place, how):
     """The clock goes on each time it is read: the end comes before, between and after all the steps of a call."""
     clock = Stepping()
     outcomes = set()
-    with Sessions(path, ttl=100, clock=clock) as sessions:
+    with Sessions(place, ttl=100, clock=clock) as sessions:
         for steps in range(12):
             id = sessions.create({})
             end = clock.now + 100
@@ -396,9 +396,9 @@ def test_session_that_expires_while_it_is_written_does_not_come_back(path, how):
     assert outcomes == ({False, True} if how in ("touch", "rotate and renew") else {False})
 
 
-def test_clear_expired_deletes_in_small_transactions(sessions, clock, path, monkeypatch):
+def test_clear_expired_deletes_in_small_transactions(sessions, clock, place, monkeypatch):
     kept = sessions.create({}, ttl=1000)
-    with Store(path) as s, Sessions(s, ttl=5) as others, s.transaction():
+    with Store(place) as s, Sessions(s, ttl=3600) as others, s.transaction():
         for _ in range(600):
             others.create({})
     clock.advance(100)
@@ -410,21 +410,21 @@ def test_clear_expired_deletes_in_small_transactions(sessions, clock, path, monk
     assert len(commits) > 600 // 256
     assert sessions.clear_expired() == 0
     assert sessions.load(kept) == {}
-    with Store(path, namespace="sessions") as s:  # by a clock that stands long before: nothing is there but that
+    with Store(place, namespace="sessions") as s:  # by a clock that stands long before: nothing is there but that
         assert [record.name for record in s.records()] == [record.name for record in sessions.records()]
 
 
-def test_default_ttl_is_two_weeks(path, clock):
-    with Sessions(path, clock=clock) as sessions:
+def test_default_ttl_is_two_weeks(place, clock):
+    with Sessions(place, clock=clock) as sessions:
         assert left(sessions, sessions.create({}), clock) == sessions.ttl == TWO_WEEKS == 14 * 86400
 
 
 @pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), "60", True])
-def test_ttl_that_can_never_be_right_is_refused(sessions, path, ttl):
+def test_ttl_that_can_never_be_right_is_refused(sessions, place, ttl):
     id = sessions.create(DATA)
     before = sessions.record(id)
     for call in (
-        lambda: Sessions(path, ttl=ttl),
+        lambda: Sessions(place, ttl=ttl),
         lambda: sessions.create({}, ttl=ttl),
         lambda: sessions.touch(id, ttl=ttl),
         lambda: sessions.rotate(id, ttl=ttl),
@@ -448,7 +448,7 @@ def test_records_are_metadata_by_hash(sessions):
     assert {sessions.record(id).name for id in ids} == set(names)
 
 
-def test_name_of_a_record_is_as_it_ever_was(path):
+def test_name_of_a_record_is_as_it_ever_was(place):
     """On disk: another hash, or another input to it, would end every session that there is."""
     from store.sessions.ids import name_of
 
@@ -459,21 +459,21 @@ def test_sessions_without_any_are_still_true(sessions):
     assert len(sessions) == 0 and bool(sessions)
 
 
-def test_repr_shows_file_namespace_and_count(path):
-    sessions = Sessions(path, namespace="web", key="a very secret key")
+def test_repr_shows_file_namespace_and_count(place):
+    sessions = Sessions(place, namespace="web", key="a very secret key")
     sessions.create(DATA)
-    assert repr(sessions) == f"<Sessions {str(path)!r} namespace='web' 1 sessions>"
+    assert repr(sessions) == f"<Sessions {str(place)!r} namespace='web' 1 sessions>"
     sessions.close()
-    assert repr(sessions) == f"<Sessions {str(path)!r} namespace='web' closed>"
+    assert repr(sessions) == f"<Sessions {str(place)!r} namespace='web' closed>"
 
 
-def test_open_store_is_shared_and_stays_open(path, clock):
-    with Store(path, trust="own", ttl=5, clock=clock, key="the key of the store") as s:
+def test_open_store_is_shared_and_stays_open(place, clock):
+    with Store(place, trust="own", ttl=5, clock=clock, key="the key of the store") as s:
         s["settings"] = 1
         with Sessions(s, ttl=100, namespace="web") as sessions:
             id = sessions.create(DATA)
             assert left(sessions, id, clock) == 100
-            assert (sessions.location, sessions.namespace, sessions.ttl) == (str(path), "web", 100)
+            assert (sessions.location, sessions.namespace, sessions.ttl) == (str(place), "web", 100)
             with pytest.raises(ZeroDivisionError), s.transaction():
                 sessions.save(id, {})
                 1 / 0
@@ -498,10 +498,10 @@ def test_options_that_cannot_be_are_refused(path):
         Sessions(path.parent / "none.db", mode="w")
 
 
-def test_read_only_loads_and_refuses_to_write(path):
-    with Sessions(path) as sessions:
+def test_read_only_loads_and_refuses_to_write(place):
+    with Sessions(place) as sessions:
         id = sessions.create(DATA)
-    with Sessions(path, mode="r") as sessions:
+    with Sessions(place, mode="r") as sessions:
         assert sessions.load(id) == DATA
         for call in (
             lambda: sessions.create({}), lambda: sessions.save(id, {}), lambda: sessions.touch(id),
@@ -511,8 +511,8 @@ def test_read_only_loads_and_refuses_to_write(path):
                 call()
 
 
-def test_closed_sessions_say_so(path):
-    sessions = Sessions(path)
+def test_closed_sessions_say_so(place):
+    sessions = Sessions(place)
     id = sessions.create({})
     sessions.close()
     sessions.close()
@@ -529,18 +529,18 @@ def test_sessions_are_not_a_container_of_ids(sessions):
 
 
 @pytest.mark.parametrize("again", [lambda x: pickle.loads(pickle.dumps(x)), copy.copy], ids=["pickle", "copy"])
-def test_pickled_sessions_open_the_file_again(path, again):
-    with Sessions(path, ttl=100, namespace="web", codec="pickle") as sessions:
+def test_pickled_sessions_open_the_file_again(place, again):
+    with Sessions(place, ttl=100, namespace="web", codec="pickle") as sessions:
         id = sessions.create({"set": {1}})
         with again(sessions) as other:
-            assert (other.ttl, other.namespace, other.location) == (100, "web", str(path))
+            assert (other.ttl, other.namespace, other.location) == (100, "web", str(place))
             assert other.load(id) == {"set": {1}}
             assert sessions.load(other.create({"set": {2}})) == {"set": {2}}
         assert sessions.load(id) == {"set": {1}}
 
 
-def test_pickled_sessions_carry_no_key_and_no_id(path):
-    with Sessions(path, key="a very secret key") as sessions:
+def test_pickled_sessions_carry_no_key_and_no_id(place):
+    with Sessions(place, key="a very secret key") as sessions:
         id = sessions.create({})
         bytes_ = pickle.dumps(sessions)
     assert b"secret" not in bytes_ and id.encode() not in bytes_
@@ -572,8 +572,8 @@ def test_file_holds_no_id(path: Path):
 # -- lifetimes that are over before the clock goes on: now + 1e-9 == now
 
 
-def test_session_with_a_tiny_lifetime_has_expired(path, clock):
-    with Sessions(path, ttl=1e-9, clock=clock) as sessions:
+def test_session_with_a_tiny_lifetime_has_expired(place, clock):
+    with Sessions(place, ttl=1e-9, clock=clock) as sessions:
         assert sessions.load(sessions.create(DATA)) is None
         id = sessions.create(DATA, ttl=100)
         assert sessions.touch(id)  # it lives longer anyway
@@ -584,8 +584,8 @@ def test_session_with_a_tiny_lifetime_has_expired(path, clock):
         assert sessions.load(new) is None
 
 
-def test_session_without_end_does_not_inherit_a_tiny_lifetime(path, clock):
-    with Store(path, ttl=1e-9, trust="own", clock=clock) as s, Sessions(s, ttl=FOREVER) as sessions:
+def test_session_without_end_does_not_inherit_a_tiny_lifetime(place, clock):
+    with Store(place, ttl=1e-9, trust="own", clock=clock) as s, Sessions(s, ttl=FOREVER) as sessions:
         id = sessions.create(DATA)
         assert left(sessions, id, clock) is None
         assert sessions.load(sessions.rotate(id)) == DATA

@@ -25,6 +25,7 @@ from store.cli.output.units import age_text, size_text
 from store.cli.reading import options
 from store.cli.reading.opening import clock, each_namespace, namespaces_of, open_store
 from store.errors import Corrupt, NotAStore, StorageError, StoreNotFound
+from store.opened.arguments import public
 
 EXPIRED_COLUMNS = (
     Column("size", right=True, style="green"),
@@ -180,7 +181,7 @@ def _is_denied(exc: Exception, path: str) -> bool:
 
 
 def _remedy(path: str) -> str:
-    return f"`store recover {shown_name(path)} NEW.db` copies the sound records to a new one"
+    return f"`store recover {shown_name(public(path))} NEW.db` copies the sound records to a new one"
 
 
 def _show_verification(found: Verification, path: str) -> None:

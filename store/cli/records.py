@@ -15,6 +15,7 @@ from store.cli.reading import options, values
 from store.cli.reading.opening import existing, open_store
 from store.codecs import codecs
 from store.errors import Conflict, RecordError, label
+from store.opened.arguments import public
 from store.opened.options import Mode
 from store.opened.sentinels import Absent
 
@@ -106,7 +107,7 @@ def set_(
             s.put(name, parsed, if_version=_condition(s, name, if_revision) if if_version is None else if_version)
         elif not s.add(name, parsed):
             raise click.ClickException(
-                f"{path} has {label(name, namespace)} already; leave --if-missing out to replace it"
+                f"{public(path)} has {label(name, namespace)} already; leave --if-missing out to replace it"
             )
 
 

@@ -18,6 +18,7 @@ from store.cli.reading import options
 from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import read_text
+from store.opened.arguments import public
 from store.sessions import Sessions
 
 DIGITS = 16  # of a hash are shown, enough to tell 2**32 sessions apart
@@ -132,7 +133,7 @@ def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
 def _delete_id(path: str, id: str, namespace: str) -> None:
     with open_store(path, mode="w") as s, Sessions(s, namespace=namespace) as found:
         if not found.delete(id):
-            raise click.ClickException(f"{path} has no session of that id in namespace {namespace!r}")
+            raise click.ClickException(f"{public(path)} has no session of that id in namespace {namespace!r}")
 
 
 def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
@@ -140,12 +141,12 @@ def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
         names = s.names(digits, limit=2)
         if not names:
             raise click.ClickException(
-                f"{path} has no session whose hash begins with {digits} in namespace {s.namespace!r}; "
+                f"{public(path)} has no session whose hash begins with {digits} in namespace {s.namespace!r}; "
                 "`store sessions ls` shows those it has"
             )
         if len(names) > 1:
             raise click.ClickException(
-                f"several sessions of {path} have a hash that begins with {digits}; give more of its digits "
+                f"several sessions of {public(path)} have a hash that begins with {digits}; give more of its digits "
                 "(`store sessions ls --json` shows all)"
             )
         del s[names[0]]

@@ -23,6 +23,7 @@ from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import NegativeNumbers, format_value, many_digits, parse_value, read_text
 from store.errors import CodecUnavailable, RecordError, label
+from store.opened.arguments import public
 from store.settings.containers import Anything
 from store.settings.leaves import fitted
 from store.settings.opening import NAMESPACE, put_plain
@@ -80,7 +81,9 @@ def show(path: str, namespace: str, as_object: bool) -> None:
 
 def _show(path: str, namespace: str, values: Mapping[str, Any]) -> None:
     if not values:
-        click.echo(f"{shown(path)} has no settings in namespace {namespace!r}: the program's defaults hold", err=True)
+        click.echo(
+            f"{shown(public(path))} has no settings in namespace {namespace!r}: the program's defaults hold", err=True
+        )
     width = min(MOST_PADDED, max(map(len, map(shown_name, values)), default=0))
     for name, value in values.items():
         click.echo(f"{shown_name(name):<{width}}  {_formatted(value)}")
@@ -128,7 +131,7 @@ def reset(path: str, fields: tuple[str, ...], every: bool, namespace: str) -> No
         for field in dict.fromkeys(s.names() if every else fields):
             if field not in s:
                 raise click.ClickException(
-                    f"{path} has no stored value for {field!r}; `store settings show` shows those it has"
+                    f"{public(path)} has no stored value for {field!r}; `store settings show` shows those it has"
                 )
             del s[field]
 

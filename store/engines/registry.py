@@ -22,7 +22,7 @@ awaited_schemes = ("postgresql",)
 engines.register("sqlite", "store.engines.sqlite.backend:open_sqlite")
 engines.register("memory", "store.engines.memory.engine:open_memory")
 engines.register(
-    "postgresql", "store.engines.postgres.engine:open_postgres", install="psycopg psycopg_pool"
+    "postgresql", "store.engines.postgres.engine:open_postgres", install="'psycopg[binary]' psycopg-pool"
 )  # the extra "postgres"
 
 restorers = Registry("engine")

@@ -16,12 +16,12 @@ def name_of(key: Any) -> str:
     written as Python writes them (1 is "1"), and so are tuples of all these: ('a', 1) is "('a', 1)".
 
     Raises:
-        ValueError: the key is something else, or text that no file could hold.
+        ValueError: the key is something else, or text that no store holds.
     """
     if type(key) is str:
         return _checked(key)
     if type(key) is bytes:
-        return key.decode("utf-8", "backslashreplace")
+        return _checked(key.decode("utf-8", "backslashreplace"))
     if not too_large(key) and _is_plain(key):
         return _checked(repr(key))
     raise ValueError(
@@ -48,5 +48,7 @@ def _checked(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError as exc:
-        raise ValueError(f"its key {name!r:.80} has half of a surrogate pair, which no file can hold") from exc
+        raise ValueError(f"its key {name!r:.80} has half of a surrogate pair, which no store can hold") from exc
+    if "\0" in name:
+        raise ValueError(f"its key {name!r:.80} has a NUL, which no name may contain")
     return name

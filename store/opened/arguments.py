@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
 
 from store.engines.registry import engines, file_schemes
 from store.system.clock import wall_clock
+
+_PASSWORD = re.compile(r"^([\w+.-]+://[^:/?#@]*):.*@", re.DOTALL)  # up to the last @: it may not be encoded
+_SECRET = re.compile(r"([?&][^=&]*(?:password|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
 def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
@@ -23,7 +27,7 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     if not separator:
         scheme, rest = "sqlite", path
     elif scheme not in engines:
-        raise ValueError(f"unknown scheme {scheme!r} in {path!r}: one of {', '.join(engines.names())}")
+        raise ValueError(f"unknown scheme {scheme!r} in {public(path)!r}: one of {', '.join(engines.names())}")
     elif scheme not in file_schemes:
         return scheme, path
     else:
@@ -37,6 +41,13 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     if not valid:
         raise ValueError(f"no file can be called {rest!r}; name one without NUL and without lone surrogates")
     return ("memory", rest) if rest == ":memory:" else (scheme, os.path.abspath(rest))
+
+
+def public(location: str) -> str:
+    """A path or URL without its password, for messages. It may lack more than that; the engine has its own form."""
+    if "://" not in location:
+        return location
+    return _SECRET.sub(r"\1…", _PASSWORD.sub(r"\1@", location))
 
 
 def _instead(location: object) -> str:
@@ -61,6 +72,25 @@ def check_name(name: str, what: str = "name") -> str:
                 "a surrogate pair; for bytes from a file name use os.fsencode(name).hex(), for example"
             ) from exc
     return name
+
+
+def new_name(name: str, what: str = "name") -> str:
+    """As `check_name`, for a record that is written. Raises: ValueError: it has a NUL, which no server stores.
+
+    Older stores in files may have such names: they can be read, exported and deleted.
+    """
+    name = check_name(name, what)
+    if "\0" in name:
+        raise ValueError(
+            f"a {what} may not contain NUL, and {name!r:.80} has one at position {name.index(chr(0))}; for bytes use "
+            "name.hex(), for example"
+        )
+    return name
+
+
+def namespace_name(name: str, *, makes_new: bool) -> str:
+    """The name of a namespace as a plain `str`; a NUL is for one that an older store has. Raises: as `new_name`."""
+    return new_name(name, "namespace") if makes_new else check_name(name, "namespace")
 
 
 def sought_name(name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from store.engines.capabilities import Transaction
 from store.engines.contract import Fields
 from store.errors import Conflict, StoreError, label
-from store.opened.arguments import check_name
+from store.opened.arguments import new_name
 from store.opened.namespace import Namespace
 from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, Missing
@@ -49,7 +49,7 @@ def step(store: Opened) -> AbstractContextManager[Any]:
 @restarted
 def modify(ns: Namespace, name: str, fn: Callable[[Any], Any], default: Any) -> Any:
     """See `Store.modify`."""
-    name = check_name(name)
+    name = new_name(name)
     with ns.transaction(names=(name,)) as transaction:
         ns.settle(name, transaction)
         row = ns.find(name)
@@ -71,7 +71,7 @@ def incr(ns: Namespace, name: str, delta: int, default: int) -> int:
     _check_int(default, "default")
 
     def plus(value: Any) -> int:
-        _check_int(value, label(check_name(name), ns.name))
+        _check_int(value, label(new_name(name), ns.name))
         return int(value + delta)
 
     return int(modify(ns, name, plus, default))
@@ -88,7 +88,7 @@ class Edit(Generic[V]):
 
     def __init__(self, ns: Namespace, name: str, default: V | Missing) -> None:
         self._ns = ns
-        self._name = check_name(name)
+        self._name = new_name(name)
         self._default = default
         self.transaction = ns.transaction(names=(self._name,))  # an interrupted one is recognised by this name
 

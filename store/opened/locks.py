@@ -9,7 +9,7 @@ from typing import Any, Self
 from store.engines.capabilities import Locks, NamedLock
 from store.engines.registry import is_in_transaction, supported
 from store.errors import LockTimeout, StoreError
-from store.opened.arguments import check_name, check_timeout
+from store.opened.arguments import check_timeout, new_name
 from store.opened.namespace import Namespace
 
 FOREVER_SECONDS = 1e9
@@ -29,7 +29,7 @@ class Lock:
     def __init__(self, ns: Namespace, name: str, timeout: float | None = None) -> None:
         seconds = ns.options.timeout if timeout is None else check_timeout(timeout)
         ns.check_open()
-        self.name = check_name(name)
+        self.name = new_name(name)
         """The name of the lock."""
         self._ns = ns
         self._seconds = seconds

@@ -16,7 +16,7 @@ from store.engines.capabilities import LOOK_SECONDS, Care, Transaction
 from store.engines.contract import Engine, Fields
 from store.engines.registry import supported
 from store.errors import Corrupt, RecordError, StoreClosed, StoreError
-from store.opened.arguments import check_name, sought_name
+from store.opened.arguments import namespace_name, sought_name
 from store.opened.options import Options
 from store.opened.purging import PURGE_EVERY, Expired, Purging
 from store.opened.readcache import ReadCache
@@ -84,7 +84,7 @@ class Namespace:
 
     def within(self, name: str) -> Namespace:
         """Another namespace of the same location, with the same options; it is closed on its own."""
-        name = check_name(name, "namespace")
+        name = namespace_name(name, makes_new=self.options.mode in ("c", "n"))
         return Namespace(self.engine.share(), self.values, name, self.clock, self.options, self.purging)
 
     def check_open(self) -> None:

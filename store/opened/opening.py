@@ -8,7 +8,7 @@ from typing import Any
 
 from store.engines.contract import Engine
 from store.engines.registry import engines, file_formats
-from store.opened.arguments import check_name, checked_clock, locate
+from store.opened.arguments import checked_clock, locate, namespace_name
 from store.opened.key_warnings import warn_of_keys
 from store.opened.namespace import Namespace
 from store.opened.options import Options
@@ -30,7 +30,7 @@ def open_namespace(
     rights: Rights | None = None,
 ) -> Namespace:
     """Opens a namespace of the store at `location`. Raises: as `Store`; no file is made for a wrong argument."""
-    name, clock = check_name(name, "namespace"), checked_clock(clock)
+    name, clock = namespace_name(name, makes_new=options.mode in ("c", "n")), checked_clock(clock)
     options, choices, large_options = options.checked()
     keyring = Keyring(key)
     engine = _open_engine(location, options, rights)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from store.codecs import CodecChoice
 from store.engines.contract import Delete, Fields
 from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
-from store.opened.arguments import check_name, check_ttl, sought_name
+from store.opened.arguments import check_name, check_ttl, new_name, sought_name
 from store.opened.namespace import Namespace
 from store.opened.reading import end_row, names, record_of, record_written
 from store.opened.restarts import restarted
@@ -30,8 +30,8 @@ BATCH = 500  # records that `update` packs before it writes them, and that `dele
 
 def assign(ns: Namespace, name: str, value: Any) -> None:
     """Stores a value, as `s[name] = value`."""
-    if type(name) is not str or not name.isascii():  # else it needs no check
-        name = check_name(name)
+    if type(name) is not str or not name.isascii() or "\0" in name:  # else it needs no check
+        name = new_name(name)
     if ns.writeback is None:
         ns.assign(name, value)
     else:
@@ -49,7 +49,7 @@ def put(
     if_version: Expected | None = None,
 ) -> Record:
     """See `Store.put`."""
-    name = check_name(name)
+    name = new_name(name)
     row = ns.pack(name, value, seconds_to_live(ns, ttl), codec, protocol)
     try:
         with ns.transaction(names=() if if_version is None else (name,)) as transaction:
@@ -68,7 +68,7 @@ def put(
 @restarted
 def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool:
     """See `Store.add`."""
-    name = check_name(name)
+    name = new_name(name)
     ttl = seconds_to_live(ns, ttl)
     if ns.find(name) is not None:  # the usual case, which takes no lock
         ns.check_open()
@@ -86,7 +86,7 @@ def add(ns: Namespace, name: str, value: Any, ttl: float | Unset | None) -> bool
 @restarted
 def setdefault(ns: Namespace, name: str, default: Any) -> Any:
     """See `Store.setdefault`."""
-    name = check_name(name)
+    name = new_name(name)
     value = ns.get(name)
     if value is not MISSING:
         return value
@@ -308,9 +308,13 @@ def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:
     pack, namespace, now, ttl = ns.values.pack, ns.name, ns.clock(), ns.options.ttl
     expires = None if ttl is None else now + ttl
     return [
-        pack(namespace, name if type(name) is str and name.isascii() else check_name(name), value, now, expires)
+        pack(
+            namespace,
+            name if type(name) is str and name.isascii() and "\0" not in name else new_name(name),
+            value, now, expires,
+        )
         for name, value in pairs
-    ]
+    ]  # fmt: skip
 
 
 def _pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -43,7 +43,8 @@ class Record:
     @classmethod
     def from_header(cls, header: Header) -> Record:
         """The public view of a header from the engine. Raises: Corrupt: a column has a wrong type or value."""
-        if not header.has_types():
+        times = header.created, header.modified, header.expires
+        if not header.has_types() or any(time != time for time in times):  # a NaN, which a server stores
             error = Corrupt("its metadata is damaged; restore the store from a backup")
             raise error.about(header.name, header.namespace)
         return cls(

@@ -112,8 +112,8 @@ class TestContent:
             s.backup(target)
         assert content(target)["big"] == BIG
 
-    def test_has_what_is_written_back(self, path: Path, target: Path) -> None:
-        with Store[Any](path, writeback=True) as s:
+    def test_has_what_is_written_back(self, place: str, target: Path) -> None:
+        with Store[Any](place, writeback=True) as s:
             s["list"] = [1]
             s["list"].append(2)
             s.backup(target)

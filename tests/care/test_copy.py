@@ -456,8 +456,8 @@ def test_large_value_of_another_does_not_go_into_memory(path: Path) -> None:
         store.copy(s, target)
 
 
-def test_written_back_values_are_copied_and_forgotten(path: Path) -> None:
-    with Store[Any](path, writeback=True) as s, Store[Any](":memory:", writeback=True) as target:
+def test_written_back_values_are_copied_and_forgotten(place: str) -> None:
+    with Store[Any](place, writeback=True) as s, Store[Any](":memory:", writeback=True) as target:
         s["a"] = []
         s["a"].append(1)
         target["a"] = ["old"]

@@ -30,16 +30,16 @@ def execute(path: Path, statement: str, *values: Any) -> None:
         conn.commit()
 
 
-def test_empty_store_is_sound(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_empty_store_is_sound(place: str) -> None:
+    with Store[Any](place) as s:
         assert s.verify() == Verification()
         assert s.verify().ok
 
 
-def test_verify_does_not_make_a_key(path: Path, own_key: Path) -> None:
-    with Store[Any](path, key=OTHER) as s:
+def test_verify_does_not_make_a_key(place: str, own_key: Path) -> None:
+    with Store[Any](place, key=OTHER) as s:
         s["it"] = 1
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert s.verify().foreign == [("", "it")]
     assert not own_key.exists()
 
@@ -96,8 +96,8 @@ def test_column_that_holds_something_else_is_corrupt(path: Path) -> None:
         assert (found.sealed, found.corrupt) == (1, [("", "a")])
 
 
-def test_many_records_take_little_memory(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_many_records_take_little_memory(place: str) -> None:
+    with Store[Any](place) as s:
         s.update({f"n{number}": b"x" * 100_000 for number in range(600)})  # 60 MB
         s.compact()  # a log of that size takes long while each number is traced
         tracemalloc.start()
@@ -161,8 +161,8 @@ def test_store_in_memory() -> None:
         assert s.verify() == Verification(sealed=1)
 
 
-def test_inside_a_transaction_what_it_wrote_is_checked(path: Path) -> None:
-    with Store[Any](path) as s, s.transaction():
+def test_inside_a_transaction_what_it_wrote_is_checked(place: str) -> None:
+    with Store[Any](place) as s, s.transaction():
         s["it"] = 1
         assert s.verify().sealed == 1
 
@@ -292,8 +292,8 @@ def test_commits_behind_a_damaged_frame_are_counted(path: Path, tmp_path: Path) 
         assert found.unread >= 4 and found.ok  # a power cut leaves the same, and lost what was not synced
 
 
-def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
-    with Store[Any](path) as s, s.within("other") as other:
+def test_log_that_is_begun_anew_meanwhile_is_no_damage(place: str) -> None:
+    with Store[Any](place) as s, s.within("other") as other:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:

@@ -58,9 +58,9 @@ def test_class_that_is_gone_from_its_module_is_named(
         assert isinstance(raised.value.__cause__, AttributeError)
 
 
-def test_error_of_a_store_names_the_record(path: Path, modules: Any) -> None:
+def test_error_of_a_store_names_the_record(place: str, modules: Any) -> None:
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         s.within("").close()
         s["user:1"] = [old.User("Ada")]
         modules.remove("old")
@@ -72,15 +72,15 @@ def test_error_of_a_store_names_the_record(path: Path, modules: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["cloudpickle", "dill", "joblib"])
-def test_other_picklers_name_what_is_gone_and_load_placeholders(path: Path, modules: Any, name: str) -> None:
+def test_other_picklers_name_what_is_gone_and_load_placeholders(place: str, modules: Any, name: str) -> None:
     pytest.importorskip(name, reason=f"the codec {name} needs its library")
     old = modules.add("old")
-    with Store(path, codec=name) as s:
+    with Store(place, codec=name) as s:
         s["a"] = {"user": old.User("Ada"), "class": old.User}
     modules.remove("old")
-    with Store(path) as s, pytest.raises(Corrupt, match=told("old", "User")):
+    with Store(place) as s, pytest.raises(Corrupt, match=told("old", "User")):
         s["a"]
-    with Store(path, codec=name, on_missing="placeholder") as s:
+    with Store(place, codec=name, on_missing="placeholder") as s:
         found = s["a"]
         assert "placeholder for old.User, state {'name': 'Ada'}" in repr(found)
         for part in (found, found["user"], found["class"]):
@@ -89,7 +89,7 @@ def test_other_picklers_name_what_is_gone_and_load_placeholders(path: Path, modu
         assert "b" not in s
         s.put("c", found, codec="pickle")
     modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         assert s["c"] == s["a"]
 
 
@@ -137,13 +137,13 @@ def test_module_that_was_not_come_to_has_no_say(
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_store_writes_untouched_placeholders_byte_for_byte(path: Path, modules: Any, protocol: int) -> None:
+def test_store_writes_untouched_placeholders_byte_for_byte(place: str, modules: Any, protocol: int) -> None:
     old = modules.add("old")
-    with Store(path, protocol=protocol) as s:
+    with Store(place, protocol=protocol) as s:
         s["a"] = [old.User("Ada"), {"b": old.Outer.Inner("Bob")}, {1, "x"}]
         body, record = s.inspect("a").row.body, s.record("a")
     modules.remove("old")
-    with Store(path, protocol=protocol, on_missing="placeholder") as s:
+    with Store(place, protocol=protocol, on_missing="placeholder") as s:
         with s.edit("a") as value:
             assert isinstance(value[0], store.Placeholder)
         assert s.record("a") == record
@@ -151,48 +151,48 @@ def test_store_writes_untouched_placeholders_byte_for_byte(path: Path, modules: 
         s.put("copy", s["a"])
         s.modify("a", lambda value: value)
         assert s.inspect("a").row.body == s.inspect("copy").row.body == body
-    with Store(path, protocol=protocol, on_missing="placeholder", writeback=True) as s:
+    with Store(place, protocol=protocol, on_missing="placeholder", writeback=True) as s:
         assert s["a"] and s["copy"]
-    with Store(path) as s:
+    with Store(place) as s:
         assert (s.record("copy").revision, s.inspect("copy").row.body) == (1, body)
         modules.add("old")
         assert s["a"][1] == {"b": sys.modules["old"].Outer.Inner("Bob")}
 
 
 @pytest.mark.parametrize("writeback", [False, True])
-def test_edit_beside_a_placeholder_is_written_with_it(path: Path, modules: Any, writeback: bool) -> None:
+def test_edit_beside_a_placeholder_is_written_with_it(place: str, modules: Any, writeback: bool) -> None:
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         s["a"] = {"user": old.User("Ada"), "count": 1}
     modules.remove("old")
-    with Store(path, on_missing="placeholder", writeback=writeback) as s:
+    with Store(place, on_missing="placeholder", writeback=writeback) as s:
         if writeback:
             s["a"]["count"] += 1
         else:
             with s.edit("a") as value:
                 value["count"] += 1
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         assert s["a"] == {"user": old.User("Ada"), "count": 2}
         assert s.record("a").revision == 2
 
 
-def test_edit_of_a_placeholder_itself(path: Path, modules: Any) -> None:
+def test_edit_of_a_placeholder_itself(place: str, modules: Any) -> None:
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         s["a"] = old.User("Ada")
     modules.remove("old")
-    with Store(path, on_missing="placeholder") as s, s.edit("a") as found:
+    with Store(place, on_missing="placeholder") as s, s.edit("a") as found:
         found.state["name"] = "Eve"
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         assert s["a"] == old.User("Eve")
 
 
 @pytest.mark.parametrize("codec", ["json", "pickle"])
-def test_placeholder_in_another_codec_is_told(path: Path, modules: Any, gone: Any, codec: str) -> None:
+def test_placeholder_in_another_codec_is_told(place: str, modules: Any, gone: Any, codec: str) -> None:
     found = gone(modules.pickled("old", "[User('Ada')]"))
-    with Store(path) as s:
+    with Store(place) as s:
         if codec == "json":
             with pytest.raises(NotSerializable, match=r"[Pp]laceholder|User"):
                 s.put("a", found, codec="json")
@@ -219,19 +219,19 @@ def test_stdlib_pickler_refuses_placeholders_and_their_classes(modules: Any, gon
 
 
 def test_foreign_record_stays_untrusted_and_nothing_is_imported(
-    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, modules: Any
+    tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch, modules: Any
 ) -> None:
     (tmp_path / "leaves_a_trace.py").write_text(
         f"import pathlib\npathlib.Path({str(tmp_path / 'trace')!r}).touch()\nclass User: pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
-    with Store(path, key=b"the key of somebody else, 32 long") as s:
+    with Store(place, key=b"the key of somebody else, 32 long") as s:
         s["a"] = modules.add("leaves_a_trace", "class User: pass").User()
         s["b"] = [modules.add("gone_for_good", "class User: pass").User()]
     modules.remove("leaves_a_trace")
     modules.remove("gone_for_good")
     with pytest.warns(UserWarning, match="a key this program does not hold"):
-        s = Store(path, on_missing="placeholder")
+        s = Store(place, on_missing="placeholder")
     with s:
         for name, dotted in (("a", "leaves_a_trace.User"), ("b", "gone_for_good.User")):
             with pytest.raises(Untrusted) as raised:
@@ -240,12 +240,12 @@ def test_foreign_record_stays_untrusted_and_nothing_is_imported(
     assert not (tmp_path / "trace").exists() and "leaves_a_trace" not in sys.modules
 
 
-def test_trust_all_loads_placeholders_of_foreign_records(path: Path, modules: Any) -> None:
-    with Store(path, key=b"the key of somebody else, 32 long") as s:
+def test_trust_all_loads_placeholders_of_foreign_records(place: str, modules: Any) -> None:
+    with Store(place, key=b"the key of somebody else, 32 long") as s:
         s["a"] = [modules.add("old").User("Ada")]
         body = s.inspect("a").row.body
     modules.remove("old")
-    with Store(path, trust="all", on_missing="placeholder") as s:
+    with Store(place, trust="all", on_missing="placeholder") as s:
         s["a"] = s["a"]
         assert s.inspect("a").row.body == body
 
@@ -288,7 +288,7 @@ def test_dill_in_the_program_changes_nothing(when: str) -> None:
     assert (done.stdout, done.returncode) == ("well\n", 0), done.stderr
 
 
-def test_class_comes_back_in_a_later_program(tmp_path: Path, path: Path) -> None:
+def test_class_comes_back_in_a_later_program(tmp_path: Path, place: str) -> None:
     """Three programs: the class is there, is not there, is there again."""
     write = "from shop import Item; s['a'] = [Item('tea')]"
     touch = "v = s['a']; assert 'placeholder for shop.Item' in repr(v); v.append(1); s['a'] = v; s['b'] = s['a'][0]"
@@ -301,4 +301,4 @@ def test_class_comes_back_in_a_later_program(tmp_path: Path, path: Path) -> None
             (folder / "shop.py").write_text(source)
         program = f"import sys; sys.path.insert(0, sys.argv[1])\nfrom store import Store\n" \
             f"with Store(sys.argv[2], on_missing='placeholder') as s: {code}"
-        subprocess.run([sys.executable, "-c", program, str(folder), str(path)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", program, str(folder), str(place)], check=True, timeout=60)

@@ -94,10 +94,10 @@ RENAMES = {"old.User": "new.User"}
 
 
 @pytest.fixture
-def moved(path: Path, modules: Any) -> Iterator[Any]:
+def moved(place: str, modules: Any) -> Iterator[Any]:
     """A store's file of two users, and the module that the class moved to."""
     old = modules.add("old")
-    with Store(path) as s:
+    with Store(place) as s:
         s["ada"] = old.User("Ada")
         s["both"] = [old.User("Ada"), old.User("Bob")]
     modules.remove("old")
@@ -125,14 +125,14 @@ def _closing(other: Any) -> Any:
 
 
 @pytest.mark.parametrize("writeback", [False, True])
-def test_every_way_to_read_finds_the_new_name(path: Path, moved: Any, writeback: bool) -> None:
+def test_every_way_to_read_finds_the_new_name(place: str, moved: Any, writeback: bool) -> None:
     for read in READS.values():  # "pop" is the last
-        with Store(path, renames=RENAMES, writeback=writeback) as s:
+        with Store(place, renames=RENAMES, writeback=writeback) as s:
             assert read(s) == [moved.User("Ada"), moved.User("Bob")]
 
 
-def test_store_without_the_renames_tells_what_to_do(path: Path, moved: Any) -> None:
-    with Store(path) as s, pytest.raises(Corrupt, match=r"'ada'.*'old\.User'.*renames=.*'old\.User'.*placeholder"):
+def test_store_without_the_renames_tells_what_to_do(place: str, moved: Any) -> None:
+    with Store(place) as s, pytest.raises(Corrupt, match=r"'ada'.*'old\.User'.*renames=.*'old\.User'.*placeholder"):
         s["ada"]
 
 
@@ -154,33 +154,33 @@ WRITES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_what_is_written_afterwards_has_the_new_name(path: Path, moved: Any, write: str) -> None:
-    with Store(path, renames=RENAMES) as s:
+def test_what_is_written_afterwards_has_the_new_name(place: str, moved: Any, write: str) -> None:
+    with Store(place, renames=RENAMES) as s:
         WRITES[write](s)
-    assert _globals(path, "ada") == ("new.User",)
-    assert _globals(path, "both") == ("old.User",)
+    assert _globals(place, "ada") == ("new.User",)
+    assert _globals(place, "both") == ("old.User",)
 
 
-def test_edit_without_a_change_writes_nothing(path: Path, moved: Any) -> None:
-    with Store(path, renames=RENAMES) as s:
+def test_edit_without_a_change_writes_nothing(place: str, moved: Any) -> None:
+    with Store(place, renames=RENAMES) as s:
         before = s.record("ada")
         with s.edit("ada") as user:
             assert user == moved.User("Ada")
         assert s.record("ada") == before
 
 
-def test_writeback_writes_what_changed_and_only_that(path: Path, moved: Any) -> None:
-    with Store(path, renames=RENAMES, writeback=True) as s:
+def test_writeback_writes_what_changed_and_only_that(place: str, moved: Any) -> None:
+    with Store(place, renames=RENAMES, writeback=True) as s:
         assert s["both"]
         s["ada"].name = "Eve"
-    with Store(path, renames=RENAMES) as s:
+    with Store(place, renames=RENAMES) as s:
         assert s["ada"] == moved.User("Eve") and s["ada"].name == "Eve"
         assert [s.record(name).revision for name in ("ada", "both")] == [2, 1]
-    assert _globals(path, "ada") == ("new.User",)
+    assert _globals(place, "ada") == ("new.User",)
 
 
-def test_pickled_store_keeps_renames_and_on_missing(path: Path, moved: Any, modules: Any) -> None:
-    with Store(path, renames={"old": moved.User}, on_missing="placeholder") as s:
+def test_pickled_store_keeps_renames_and_on_missing(place: str, moved: Any, modules: Any) -> None:
+    with Store(place, renames={"old": moved.User}, on_missing="placeholder") as s:
         copy = stdlib.loads(stdlib.dumps(s))
     with copy:
         assert copy.opened.options.renames == {"old": moved.User}
@@ -188,33 +188,33 @@ def test_pickled_store_keeps_renames_and_on_missing(path: Path, moved: Any, modu
 
 
 @pytest.mark.parametrize("name", ["cloudpickle", "dill", "joblib"])
-def test_other_picklers_know_renames_too(path: Path, modules: Any, name: str) -> None:
+def test_other_picklers_know_renames_too(place: str, modules: Any, name: str) -> None:
     pytest.importorskip(name, reason=f"the codec {name} needs its library")
     old = modules.add("old")
-    with Store(path, codec=name) as s:
+    with Store(place, codec=name) as s:
         s["ada"] = [old.User("Ada"), old.Outer.Inner("Bob")]
     modules.remove("old")
     new = modules.add("new")
-    with Store(path, renames={"old": "new"}) as s:
+    with Store(place, renames={"old": "new"}) as s:
         assert s["ada"] == [new.User("Ada"), new.Outer.Inner("Bob")]
-    with Store(path) as s, pytest.raises(Corrupt, match=r"'old\.User'.*renames"):
+    with Store(place) as s, pytest.raises(Corrupt, match=r"'old\.User'.*renames"):
         s["ada"]
 
 
-def test_other_codecs_take_the_argument_and_name_nothing(path: Path) -> None:
-    with closing(Store(path, codec="json", renames={"old": "new"}, on_missing="placeholder")) as s:
+def test_other_codecs_take_the_argument_and_name_nothing(place: str) -> None:
+    with closing(Store(place, codec="json", renames={"old": "new"}, on_missing="placeholder")) as s:
         s["a"] = {"old": 1}
         assert s["a"] == {"old": 1}
 
 
 def test_plain_store_never_looks_a_name_up_in_python(
-    path: Path, moved: Any, monkeypatch: pytest.MonkeyPatch
+    place: str, moved: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without renames the stdlib's `loads` does all of it."""
     calls = []
     monkeypatch.setattr("store.codecs.pickle.based.pickle.loads", lambda body, **options: calls.append(body))
     monkeypatch.setattr("store.classes.renaming.RenamingUnpickler.find_class", lambda *args: pytest.fail("a look-up in Python"))
-    with Store(path) as s:
+    with Store(place) as s:
         assert s["ada"] is None
         assert [pickletools.optimize(body) for body in calls]
 

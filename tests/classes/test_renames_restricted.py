@@ -121,23 +121,23 @@ def test_rename_to_what_is_never_allowed_is_refused(modules: Any, restricted: An
         restricted(body, {"old.Broken": target})
 
 
-def test_foreign_record_of_a_store_is_read_under_its_new_name(path: Path, modules: Any) -> None:
+def test_foreign_record_of_a_store_is_read_under_its_new_name(place: str, modules: Any) -> None:
     old = modules.add("old")
-    write_as_stranger(path, ada=[old.User("Ada"), old.Outer.Inner("Bob")])
+    write_as_stranger(place, ada=[old.User("Ada"), old.Outer.Inner("Bob")])
     modules.remove("old")
     new = modules.add("new")
-    with open_foreign(path, renames={"old": "new"}, allow=[new.User, "new.Outer.Inner"]) as s:
+    with open_foreign(place, renames={"old": "new"}, allow=[new.User, "new.Outer.Inner"]) as s:
         assert s["ada"] == [new.User("Ada"), new.Outer.Inner("Bob")]
         s["ada"] = s["ada"]
         assert s.inspect("ada").globals == ("new.User", "new.Outer.Inner")
-    with open_foreign(path) as s:
+    with open_foreign(place) as s:
         assert s["ada"] == [new.User("Ada"), new.Outer.Inner("Bob")]
 
 
-def test_foreign_record_of_a_store_names_the_record_and_the_new_name(path: Path, modules: Any) -> None:
-    write_as_stranger(path, ada=modules.add("old").User("Ada"))
+def test_foreign_record_of_a_store_names_the_record_and_the_new_name(place: str, modules: Any) -> None:
+    write_as_stranger(place, ada=modules.add("old").User("Ada"))
     modules.remove("old")
-    with open_foreign(path, renames={"old": "new"}) as s, pytest.raises(Untrusted, match=r"'ada'.*'new\.User'"):
+    with open_foreign(place, renames={"old": "new"}) as s, pytest.raises(Untrusted, match=r"'ada'.*'new\.User'"):
         s["ada"]
 
 

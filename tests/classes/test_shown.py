@@ -129,8 +129,8 @@ def test_codec_that_writes_each_place_refuses_it(codec):
         loaded.encode({"a": tower()}, loaded.default_protocol)
 
 
-def test_values_that_share_parts_are_compared(path):
-    with store.Store(path) as s:
+def test_values_that_share_parts_are_compared(place):
+    with store.Store(place) as s:
         s["tower"] = tower()
         assert holds_same(s.opened, "tower", tower()) is True
         assert holds_same(s.opened, "tower", [tower()]) is False

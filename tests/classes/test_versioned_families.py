@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle as stdlib
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -89,16 +88,16 @@ def test_versioned_class_is_allowed_and_returned_as_it_is() -> None:
     assert allowlist._declared[allowlist.key_of(Mine)] is Mine
 
 
-def test_versioned_class_travels_through_other_picklers(path: Path, modules: Any) -> None:
+def test_versioned_class_travels_through_other_picklers(place: str, modules: Any) -> None:
     pytest.importorskip("cloudpickle", reason="the codec cloudpickle needs its library")
     app = run(modules, ACCOUNT.format(version=1))
-    with Store(path, codec="cloudpickle") as s:
+    with Store(place, codec="cloudpickle") as s:
         s["a"] = app.Account()
         app = run(modules, ACCOUNT.format(version=2))
         assert s["a"].balance == 100
 
 
-def test_class_that_cloudpickle_stored_by_value_can_be_written_again(path: Path) -> None:
+def test_class_that_cloudpickle_stored_by_value_can_be_written_again(place: str) -> None:
     cloudpickle = pytest.importorskip("cloudpickle", reason="the codec cloudpickle needs its library")
 
     @store.versioned(1)

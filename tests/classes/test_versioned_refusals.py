@@ -8,7 +8,6 @@ import dataclasses
 import enum
 import pickle as stdlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,18 +37,18 @@ def user(version: int, upgrade: str = "return state", slots: str = "") -> str:
 
 
 @pytest.fixture(params=["own", "foreign"])
-def reopened(request: pytest.FixtureRequest, path: Path) -> Iterator[Any]:
+def reopened(request: pytest.FixtureRequest, place: str) -> Iterator[Any]:
     """Writes values, and gives the store again: as its own, or under another key."""
     opened = []
 
     def reopen(**values: Any) -> Any:
-        with Store(path, key=None if request.param == "own" else b"the key of somebody else, 32 long") as s:
+        with Store(place, key=None if request.param == "own" else b"the key of somebody else, 32 long") as s:
             s.update(values)
         if request.param == "own":
-            opened.append(Store(path))
+            opened.append(Store(place))
         else:
             with pytest.warns(UserWarning, match="a key this program does not hold"):
-                opened.append(Store(path))
+                opened.append(Store(place))
         return opened[-1]
 
     yield reopen
@@ -283,7 +282,7 @@ def test_pickle_of_an_unversioned_class_is_what_pickle_writes(modules: Any) -> N
 
 
 def test_versioned_and_other_classes_are_decoded_by_the_stdlib_alone(
-    path: Path, modules: Any, monkeypatch: pytest.MonkeyPatch
+    place: str, modules: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = modules.add("app", user(1) + "\n    class Plain: pass\n")
     given = []
@@ -293,7 +292,7 @@ def test_versioned_and_other_classes_are_decoded_by_the_stdlib_alone(
         given.append(body)
         return loads(body, **options)
 
-    with Store(path) as s:
+    with Store(place) as s:
         s["a"] = [app.User(), app.Plain()]
         monkeypatch.setattr("store.codecs.pickle.based.pickle.loads", watched)
         monkeypatch.setattr("store.codecs.pickle.based.unpickled", lambda *args: pytest.fail("not by the stdlib's loads"))

@@ -22,20 +22,33 @@ def run(capsys):
 
     def run(*args, **options):
         code = main([str(arg) for arg in args], **options)
-        return Result(code, *capsys.readouterr())
+        result = Result(code, *capsys.readouterr())
+        if code == 1 and any("://" in str(arg) for arg in args) and " does not have " in result.err:
+            pytest.skip(result.err)  # the contract of the engines says which lacks what
+        return result
 
     return run
 
 
 @pytest.fixture
 def filled(path):
-    """A store with a few records."""
-    with Store(path) as s:
+    """A file with a few records."""
+    return fill(path)
+
+
+@pytest.fixture
+def stocked(place):
+    """The same on each engine, but memory."""
+    return fill(place)
+
+
+def fill(place):
+    with Store(place) as s:
         s.update({"user:2": {"name": "Bob"}, "user:1": {"name": "Alice"}, "greeting": "hello"})
         s.put("session:4f2a", {"user": 1}, ttl=1800)
         with s.within("settings") as settings:
             settings["limits"] = (-5, 5)
-    return path
+    return place
 
 
 @pytest.fixture

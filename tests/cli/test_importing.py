@@ -21,44 +21,44 @@ def old(tmp_path):
     return make("shelve", tmp_path / "source", TAGS)
 
 
-def test_import_and_again(run, old, path):
+def test_import_and_again(run, old, place):
     before = state_of(old.parent)
-    assert run("import", "shelve", old, path) == (0, "imported 2\n", "")
-    assert run("import", "shelve", old, path) == (0, "imported 0, unchanged 2\n", "")
+    assert run("import", "shelve", old, place) == (0, "imported 2\n", "")
+    assert run("import", "shelve", old, place) == (0, "imported 0, unchanged 2\n", "")
     assert state_of(old.parent) == before
-    with Store(path) as s:
+    with Store(place) as s:
         assert dict(s) == TAGS
 
 
-def test_import_tells_each_record_that_is_not_there(run, tmp_path, path):
+def test_import_tells_each_record_that_is_not_there(run, tmp_path, place):
     source = make("shelve", tmp_path / "source", {**TAGS, "it": collections.UserDict(a=1)})
-    result = run("import", "shelve", source, path)
+    result = run("import", "shelve", source, place)
     assert (result.code, result.out) == (1, "imported 2, refused 1\n")
     assert result.err.startswith("store: it is refused: loading it takes 'collections.UserDict'")
     assert result.err.count("\n") == 1 and "(--allow collections.UserDict)" in result.err
-    assert run("import", "shelve", source, path, "--allow", "collections.UserDict") == (0, "imported 1, unchanged 2\n", "")
+    assert run("import", "shelve", source, place, "--allow", "collections.UserDict") == (0, "imported 1, unchanged 2\n", "")
 
 
-def test_import_trust_all(run, tmp_path, path):
+def test_import_trust_all(run, tmp_path, place):
     source = make("shelve", tmp_path / "source", {"it": collections.UserDict(a=1)})
-    assert run("import", "shelve", source, path, "--trust", "all").out == "imported 1\n"
+    assert run("import", "shelve", source, place, "--trust", "all").out == "imported 1\n"
 
 
-def test_import_namespace_and_prefix(run, old, path):
-    run("import", "shelve", old, path, "--namespace", "web", "--prefix", "old:")
-    with Store(path, namespace="web") as s:
+def test_import_namespace_and_prefix(run, old, place):
+    run("import", "shelve", old, place, "--namespace", "web", "--prefix", "old:")
+    with Store(place, namespace="web") as s:
         assert set(s) == {"old:a", "old:ü"} and s.namespaces() == ["web"]
 
 
-def test_import_conflicts(run, old, path):
-    with Store(path) as s:
+def test_import_conflicts(run, old, place):
+    with Store(place) as s:
         s["a"] = "mine"
     told = "store: a {} the store has another value under that name, and keeps it\n"
-    assert run("import", "shelve", old, path) == (0, "imported 1, kept 1\n", told.format("is kept:"))
-    assert run("import", "shelve", old, path, "--on-conflict", "fail") == (
+    assert run("import", "shelve", old, place) == (0, "imported 1, kept 1\n", told.format("is kept:"))
+    assert run("import", "shelve", old, place, "--on-conflict", "fail") == (
         1, "imported 0, unchanged 1, failed 1\n", told.format("has failed:"),
     )  # fmt: skip
-    assert run("import", "shelve", old, path, "--on-conflict", "replace").out == "imported 0, replaced 1, unchanged 1\n"
+    assert run("import", "shelve", old, place, "--on-conflict", "replace").out == "imported 0, replaced 1, unchanged 1\n"
 
 
 def test_import_dry_run(run, old, path):
@@ -71,32 +71,32 @@ def test_import_dry_run(run, old, path):
         assert dict(s) == {"a": 1}
 
 
-def test_import_json(run, old, path):
-    with Store(path) as s:
+def test_import_json(run, old, place):
+    with Store(place) as s:
         s["a"] = "mine"
-    result = run("import", "shelve", old, path, "--json")
+    result = run("import", "shelve", old, place, "--json")
     assert [(one["name"], one["outcome"]) for one in json.loads(result.out)] == [("a", "kept"), ("ü", "imported")]
     assert result.err == ""
 
 
-def test_import_json_of_nothing(run, tmp_path, path):
-    assert run("import", "json", make("json", tmp_path / "source", {}), path, "--json").out == "[]\n"
+def test_import_json_of_nothing(run, tmp_path, place):
+    assert run("import", "json", make("json", tmp_path / "source", {}), place, "--json").out == "[]\n"
 
 
-def test_import_that_breaks_off_ends_the_array(run, tmp_path, path):
+def test_import_that_breaks_off_ends_the_array(run, tmp_path, place):
     source = tmp_path / "old.json"
     source.write_text('{"a": 1')
-    result = run("import", "json", source, path, "--json")
+    result = run("import", "json", source, place, "--json")
     assert (result.code, json.loads(result.out)) == (1, [])
     assert "is not JSON" in result.err
 
 
-def test_import_counts_names_that_changed_when_there_are_many(run, tmp_path, path):
+def test_import_counts_names_that_changed_when_there_are_many(run, tmp_path, place):
     diskcache = pytest.importorskip("diskcache", reason="diskcache is not installed: its keys are not tested here")
     with diskcache.Cache(str(tmp_path / "old")) as cache:
         for number in range(15):
             cache[number] = number
-    result = run("import", "diskcache", tmp_path / "old", path)
+    result = run("import", "diskcache", tmp_path / "old", place)
     assert result.code == 0
     assert "store: 3 is imported: its key was 3\n" in result.err
     assert result.err.count("\n") == 11 and "5 more names were changed" in result.err
@@ -108,8 +108,8 @@ def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, path):
     assert not path.exists()
 
 
-def test_progress_is_shown_on_a_terminal_only(old, path):
-    command = [sys.executable, "-m", "store", "import", "shelve", str(old), str(path)]
+def test_progress_is_shown_on_a_terminal_only(old, place):
+    command = [sys.executable, "-m", "store", "import", "shelve", str(old), str(place)]
     ours, theirs = pty.openpty()
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True)
@@ -125,27 +125,27 @@ def test_progress_is_shown_on_a_terminal_only(old, path):
 # -- and out
 
 
-def test_export_jsonl_to_stdout_and_file(run, filled, tmp_path, path):
-    lines = run("export", "jsonl", filled, "--prefix", "user:")
+def test_export_jsonl_to_stdout_and_file(run, stocked, tmp_path, place):
+    lines = run("export", "jsonl", stocked, "--prefix", "user:")
     assert (lines.code, lines.err) == (0, "")
     assert [json.loads(line) for line in lines.out.splitlines()] == [
         {"name": "user:2", "value": {"name": "Bob"}}, {"name": "user:1", "value": {"name": "Alice"}},
     ]  # fmt: skip
-    assert run("export", "jsonl", filled, tmp_path / "out.jsonl", "--prefix", "user:") == (0, "exported 2\n", "")
+    assert run("export", "jsonl", stocked, tmp_path / "out.jsonl", "--prefix", "user:") == (0, "exported 2\n", "")
     assert (tmp_path / "out.jsonl").read_text() == lines.out
     assert run("import", "json", tmp_path / "out.jsonl", tmp_path / "copy.db").out == "imported 2\n"
 
 
-def test_export_tells_what_is_left_out(run, filled, tmp_path):
-    result = run("export", "jsonl", filled, tmp_path / "out", "--namespace", "settings")
+def test_export_tells_what_is_left_out(run, stocked, tmp_path):
+    result = run("export", "jsonl", stocked, tmp_path / "out", "--namespace", "settings")
     assert (result.code, result.out) == (1, "exported 0, failed 1\n")
     assert result.err.startswith("store: limits is left out (failed): value: JSON has no tuple")
     assert result.err.endswith("; a shelf and pickles can hold it\n")
 
 
 @pytest.mark.parametrize("kind", ["shelve", "pickles"])
-def test_export_and_import_again(run, filled, tmp_path, kind):
-    assert run("export", kind, filled, tmp_path / "out", "--namespace", "settings") == (0, "exported 1\n", "")
+def test_export_and_import_again(run, stocked, tmp_path, kind):
+    assert run("export", kind, stocked, tmp_path / "out", "--namespace", "settings") == (0, "exported 1\n", "")
     assert run("import", kind, tmp_path / "out", tmp_path / "copy.db") == (0, "imported 1\n", "")
     with Store(tmp_path / "copy.db") as s:
         assert dict(s) == {"limits": (-5, 5)}

@@ -40,8 +40,8 @@ def test_show_of_a_key_in_the_environment(run, monkeypatch):
     assert run("key", "show") == (0, f"keys from STORE_KEY\n{lines}", "")
 
 
-def test_new_and_retire(run, path, own_key):
-    with Store(path, trust="own") as s:
+def test_new_and_retire(run, place, own_key):
+    with Store(place, trust="own") as s:
         s["x"] = 1
         old = s.record("x").sealed_by
     made = run("key", "new")
@@ -50,7 +50,7 @@ def test_new_and_retire(run, path, own_key):
     assert run("key", "retire", old) == (0, f"{old}  verifies only\n", "")
     shown = run("key", "show").out.splitlines()
     assert shown[1:] == [f"{new}  seals and verifies", f"{old}  retired: verifies only"]
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         assert s["x"] == 1
         s["x"] = 2
         assert s.record("x").sealed_by == new

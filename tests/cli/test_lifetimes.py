@@ -9,15 +9,15 @@ from store import Store
 
 
 @pytest.fixture
-def ending(path, clock):
+def ending(place, clock):
     """Records that expire after 10 and 20 seconds, in two namespaces, and one that does not."""
-    with Store(path, clock=clock) as s:
+    with Store(place, clock=clock) as s:
         s.put("ten", "x" * 2000, ttl=10)
         s.put("twenty", 1, ttl=20)
         s["ever"] = 1
         with s.within("web") as web:
             web.put("ten", 1, ttl=10)
-    return path
+    return place
 
 
 def everything(path):
@@ -37,13 +37,13 @@ def test_touch_gives_a_new_lifetime_from_now_on(run, ending, clock):
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("0.5", 0.5), ("2s", 2), ("30m", 1800), ("1.5h", 5400), ("7d", 604800), ("1w", 604800)])
-def test_ttl_with_a_unit(run, path, clock, text, seconds):
-    assert run("set", path, "it", "1", "--ttl", text, clock=clock).code == 0
-    with Store(path, clock=clock) as s:
+def test_ttl_with_a_unit(run, place, clock, text, seconds):
+    assert run("set", place, "it", "1", "--ttl", text, clock=clock).code == 0
+    with Store(place, clock=clock) as s:
         assert s.record("it").expires.timestamp() == clock.now + seconds
     clock.advance(0.25)
-    assert run("touch", path, "it", "--ttl", text, clock=clock).code == 0
-    with Store(path, clock=clock) as s:
+    assert run("touch", place, "it", "--ttl", text, clock=clock).code == 0
+    with Store(place, clock=clock) as s:
         assert s.record("it").expires.timestamp() == clock.now + seconds
 
 
@@ -64,10 +64,10 @@ def test_touch_of_all_or_none(run, ending, clock):
 
 @pytest.mark.filterwarnings("always")
 @pytest.mark.damaged
-def test_touch_of_what_is_not_yours(run, path):
-    with Store(path, key="somebody else's key") as s:
+def test_touch_of_what_is_not_yours(run, place):
+    with Store(place, key="somebody else's key") as s:
         s["theirs"] = 1
-    code, out, err = run("touch", path, "theirs", "--ttl", "5")
+    code, out, err = run("touch", place, "theirs", "--ttl", "5")
     assert (code, out) == (1, "")
     assert err.splitlines()[-1].startswith("store: record 'theirs' was not sealed with a key of yours")
 
@@ -108,12 +108,12 @@ def test_purge_dry_run_shows_what_would_go_and_deletes_nothing(run, ending, cloc
 
 @pytest.mark.filterwarnings("ignore:.*a key this program does not hold")
 @pytest.mark.damaged
-def test_purge_leaves_what_is_not_yours_and_dry_run_says_so(run, path, clock):
-    with Store(path, key="somebody else's key", clock=clock) as s:
+def test_purge_leaves_what_is_not_yours_and_dry_run_says_so(run, place, clock):
+    with Store(place, key="somebody else's key", clock=clock) as s:
         s.put("theirs", 1, ttl=5)
-    with Store(path, clock=clock) as s:
+    with Store(place, clock=clock) as s:
         s.put("mine", 1, ttl=5)
     clock.advance(6)
-    assert [one["name"] for one in json.loads(run("purge", path, "--dry-run", "--json", clock=clock).out)] == ["mine"]
-    assert run("purge", path, clock=clock).out == "purged 1\n"
-    assert everything(path) == {("", "theirs")}
+    assert [one["name"] for one in json.loads(run("purge", place, "--dry-run", "--json", clock=clock).out)] == ["mine"]
+    assert run("purge", place, clock=clock).out == "purged 1\n"
+    assert everything(place) == {("", "theirs")}

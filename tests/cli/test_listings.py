@@ -14,9 +14,9 @@ FIELDS = {
 
 
 @pytest.fixture
-def timed(path, clock):
+def timed(place, clock):
     """Five records of an hour, of different sizes and lifetimes; the clock stands an hour after the first."""
-    with Store(path, clock=clock) as s:
+    with Store(place, clock=clock) as s:
         for name, size, ttl in [("a", 300, None), ("b", 100, 86400), ("c", 2000, 7200), ("d", 1, None), ("e", 50, 90000)]:
             s.put(name, b"x" * size, ttl=ttl)
             clock.advance(900)
@@ -24,7 +24,7 @@ def timed(path, clock):
             web.update({"x": b"x" * 5000, "y": 1})
         with s.within("a web") as other:
             other["z"] = 1
-    return path
+    return place
 
 
 def names_of(out):
@@ -61,14 +61,14 @@ def test_order_and_pages_are_the_same_in_every_form(run, timed, clock, options, 
         assert [one["name"] for one in json.loads(run(command, timed, "--json", *options, clock=clock).out)] == list(names)
 
 
-def test_more_than_a_page_either_way(run, path):
+def test_more_than_a_page_either_way(run, place):
     names = [f"n{number:05}" for number in range(1300)]
-    with Store(path) as s:
+    with Store(place) as s:
         s.update(dict.fromkeys(names))
-    assert run("ls", path, "--reverse").out.split() == names[::-1]
-    assert run("ls", path, "--reverse", "--after", "n01200", "--limit", "1100").out.split() == names[100:1200][::-1]
-    assert [one["name"] for one in json.loads(run("records", path, "--json", "--limit", "700").out)] == names[:700]
-    assert run("records", path, "--sort", "modified").out.count("\n") == 1301
+    assert run("ls", place, "--reverse").out.split() == names[::-1]
+    assert run("ls", place, "--reverse", "--after", "n01200", "--limit", "1100").out.split() == names[100:1200][::-1]
+    assert [one["name"] for one in json.loads(run("records", place, "--json", "--limit", "700").out)] == names[:700]
+    assert run("records", place, "--sort", "modified").out.count("\n") == 1301
 
 
 def test_sorting_with_a_limit_holds_no_more_than_that(run, timed, monkeypatch):
@@ -146,10 +146,10 @@ def test_namespaces_in_order_with_figures(run, timed, clock, options, names):
     assert [re.split("  +", line.strip())[2] for line in lines] == [name or '""' for name in names]
 
 
-def test_namespaces_of_an_empty_store(run, path):
-    Store(path).close()
-    assert run("namespaces", path) == (0, "", "")
-    assert run("namespaces", path, "--json") == (0, "[]\n", "")
+def test_namespaces_of_an_empty_store(run, place):
+    Store(place).close()
+    assert run("namespaces", place) == (0, "", "")
+    assert run("namespaces", place, "--json") == (0, "[]\n", "")
 
 
 # -- stats

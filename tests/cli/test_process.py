@@ -28,20 +28,20 @@ def run(*args, command=STORE, **options):
 
 
 @pytest.fixture
-def filled(path):
-    with Store(path) as s:
+def filled(place):
+    with Store(place) as s:
         s.update({f"a name of some length {number:06}": number for number in range(5000)})
-    return path
+    return place
 
 
-def test_version_and_exit_codes(path):
+def test_version_and_exit_codes(place):
     version = run("--version")
     assert (version.returncode, version.stdout, version.stderr) == (0, f"store {store.__version__}\n", "")
-    assert run("set", path, "a", "[1]").returncode == 0
-    assert run("get", path, "a").stdout == "[1]\n"
-    missing = run("get", path, "b")
+    assert run("set", place, "a", "[1]").returncode == 0
+    assert run("get", place, "a").stdout == "[1]\n"
+    missing = run("get", place, "b")
     assert (missing.returncode, missing.stdout, missing.stderr.count("\n")) == (1, "", 1)
-    assert run("get", path).returncode == 2
+    assert run("get", place).returncode == 2
 
 
 def test_console_script_is_main():
@@ -49,31 +49,31 @@ def test_console_script_is_main():
     assert script.load() is main
 
 
-def test_process_ends_without_looking_for_garbage(path):
+def test_process_ends_without_looking_for_garbage(place):
     """And without a warning; what a program registered for its end still runs."""
-    with Store(path) as s:
+    with Store(place) as s:
         s["a"] = [1]
     program = (
         "import atexit, gc, sys, store.cli\n"
         "atexit.register(lambda: print(gc.get_freeze_count() > 10_000))\n"
         "sys.exit(store.cli.main())"
     )
-    done = run("get", path, "a", command=[sys.executable, "-X", "dev", "-c", program])
+    done = run("get", place, "a", command=[sys.executable, "-X", "dev", "-c", program])
     assert (done.returncode, done.stdout, done.stderr) == (0, "[1]\nTrue\n", "")
 
 
-def test_command_within_a_program_keeps_its_garbage_collected(path):
+def test_command_within_a_program_keeps_its_garbage_collected(place):
     before = gc.get_freeze_count()
-    assert main(["set", str(path), "a", "1"]) == 0
+    assert main(["set", str(place), "a", "1"]) == 0
     assert gc.get_freeze_count() == before
 
 
-def test_set_is_seen_by_a_store_that_is_open(path):
-    with Store(path) as s:
+def test_set_is_seen_by_a_store_that_is_open(place):
+    with Store(place) as s:
         s["visits"] = 1
-        assert run("set", path, "visits", "2").returncode == 0
+        assert run("set", place, "visits", "2").returncode == 0
         assert s["visits"] == 2
-        assert run("rm", path, "visits").returncode == 0
+        assert run("rm", place, "visits").returncode == 0
         assert "visits" not in s
 
 
@@ -105,9 +105,9 @@ def test_pipe_that_nobody_reads_at_all(filled, words):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
-def test_full_disk_behind_stdout_is_one_line(filled):
+def test_full_disk_behind_stdout_is_one_line(stocked):
     with open("/dev/full", "w") as full:
-        done = run("ls", filled, stdout=full)
+        done = run("ls", stocked, stdout=full)
     assert (done.returncode, done.stderr) == (1, "store: No space left on device\n")
 
 
@@ -171,24 +171,24 @@ def _wait_until_it_has_open(pid: int, path: str) -> None:
                 pass
 
 
-def test_streams_that_are_closed(path):
+def test_streams_that_are_closed(place):
     closed = ["sh", "-c", 'exec "$0" -m store "$@" <&- >&-', sys.executable]
-    done = run("set", path, "a", "-", command=closed)
+    done = run("set", place, "a", "-", command=closed)
     assert done.returncode == 2
     assert done.stderr.startswith("store: what stdin gave is neither")
-    assert run("set", path, "a", "1", command=closed).returncode == 0
-    assert run("get", path, "a", command=closed).returncode == 0
+    assert run("set", place, "a", "1", command=closed).returncode == 0
+    assert run("get", place, "a", command=closed).returncode == 0
     mute = ["sh", "-c", 'exec "$0" -m store "$@" 2>&-', sys.executable]
-    assert run("get", path, "b", command=mute).returncode == 1
+    assert run("get", place, "b", command=mute).returncode == 1
 
 
-def test_stdout_and_arguments_that_are_not_utf8(path):
+def test_stdout_and_arguments_that_are_not_utf8(place):
     ascii_ = {**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    assert run("set", path, "é", '{"é": "☃\U0001f600"}', env=ascii_).returncode == 0
-    with Store(path) as s:
+    assert run("set", place, "é", '{"é": "☃\U0001f600"}', env=ascii_).returncode == 0
+    with Store(place) as s:
         assert dict(s) == {"é": {"é": "☃\U0001f600"}}
-    assert run("get", path, "é", env=ascii_).stdout == r'{"\u00e9": "\u2603\ud83d\ude00"}' + "\n"
-    assert run("ls", path, env=ascii_).stdout == r'"\u00e9"' + "\n"
+    assert run("get", place, "é", env=ascii_).stdout == r'{"\u00e9": "\u2603\ud83d\ude00"}' + "\n"
+    assert run("ls", place, env=ascii_).stdout == r'"\u00e9"' + "\n"
 
 
 def test_warning_is_one_line_and_obeys_the_filters(path):
@@ -238,14 +238,14 @@ def _assert_demo(text: str) -> None:
     assert after and after[1] != other
 
 
-@pytest.mark.parametrize("place", ["kept.db", ""])
-def test_demo_in_a_place_keeps_the_store(tmp_path, place):
-    done = run("demo", tmp_path / place)
-    path = tmp_path / (place or "demo.db")
+@pytest.mark.parametrize("name", ["kept.db", ""])
+def test_demo_in_a_place_keeps_the_store(tmp_path, name):
+    done = run("demo", tmp_path / name)
+    path = tmp_path / (name or "demo.db")
     assert done.returncode == 0
     assert done.stdout.endswith(f"# The store is kept. Look into it: store ls {path} --long\n")
     assert run("get", path, "user:1").stdout == "User(name='Alice', email='alice@example.org')\n"
-    again = run("demo", tmp_path / place)
+    again = run("demo", tmp_path / name)
     assert (again.returncode, again.stdout, again.stderr.count("\n")) == (1, "", 1)
 
 

@@ -7,18 +7,18 @@ import pytest
 from store import Store
 
 
-def test_key_that_leaked_is_retired_and_removed(run, path, own_key):
-    with Store(path) as s:
+def test_key_that_leaked_is_retired_and_removed(run, place, own_key):
+    with Store(place) as s:
         s.update(a=1, b={2})
         s.within("web")["c"] = 3
     old = run("key", "show").out.splitlines()[1].split()[0]
     new = run("key", "new").out.split()[0]
     assert run("key", "retire", old).code == 0
-    assert run("rekey", path) == (0, f"resealed 3, current 0, left 0\n{new}  3 records  (the newest key)\n", "")
-    assert run("rekey", path).out.startswith("resealed 0, current 3, left 0\n")
+    assert run("rekey", place) == (0, f"resealed 3, current 0, left 0\n{new}  3 records  (the newest key)\n", "")
+    assert run("rekey", place).out.startswith("resealed 0, current 3, left 0\n")
     own_key.write_text("".join(line for line in own_key.read_text().splitlines(True) if "retired" not in line))
-    assert run("get", path, "b").err == ""
-    assert run("verify", path).code == 0
+    assert run("get", place, "b").err == ""
+    assert run("verify", place).code == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")

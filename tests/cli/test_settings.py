@@ -12,10 +12,14 @@ from store.settings import Settings, as_dict, update
 
 
 @pytest.fixture
-def kept(path):
-    with Settings(Prefs, path) as prefs:
+def kept(place):
+    return fill(place)
+
+
+def fill(place):
+    with Settings(Prefs, place) as prefs:
         update(prefs, theme="light", font_size=20, window=Window(5), color=Color.BLUE)
-    return path
+    return place
 
 
 def stored(path, namespace="settings"):
@@ -42,9 +46,9 @@ def test_set_is_what_the_program_reads(run, kept):
     assert stored(kept, "other") == {"x": (1, 2)}
 
 
-def test_set_makes_the_store(run, path):
-    assert run("settings", "set", path, "theme", '"x"').code == 0
-    assert stored(path) == {"theme": "x"}
+def test_set_makes_the_store(run, place):
+    assert run("settings", "set", place, "theme", '"x"').code == 0
+    assert stored(place) == {"theme": "x"}
 
 
 def test_reset_deletes_all_that_are_named_or_none(run, fails, kept):
@@ -106,18 +110,18 @@ LOST = "store: the comments of {} are not in the store, which keeps values alone
         ("p.yaml", "c: | # yes\n  # no", True), ("p.yaml", "c: |\n  # no\n# yes\nd: 1", True), ("p.yaml", "d: [1, # yes\n 2]", True),
     ],
 )  # fmt: skip
-def test_import_says_that_comments_are_lost_where_there_are_any(run, tmp_path, path, name, text, has_comments):
+def test_import_says_that_comments_are_lost_where_there_are_any(run, tmp_path, place, name, text, has_comments):
     if not name.endswith(("toml", "json")):
         pytest.importorskip("yaml", reason="yaml is not installed: its comments are not tested")
     file = tmp_path / name
     file.write_text(text)
-    code, out, err = run("settings", "import", path, file)
+    code, out, err = run("settings", "import", place, file)
     assert (code, out.startswith("imported "), err) == (0, True, LOST.format(file) if has_comments else "")
 
 
-def test_import_from_stdin_says_that_comments_are_lost(run, path, stdin):
+def test_import_from_stdin_says_that_comments_are_lost(run, place, stdin):
     stdin(b"a = 1 # why")
-    assert run("settings", "import", path, "-", "--format", "toml") == (0, "imported 1 field\n", LOST.format("the text"))
+    assert run("settings", "import", place, "-", "--format", "toml") == (0, "imported 1 field\n", LOST.format("the text"))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,8 @@ def test_import_from_stdin_says_that_comments_are_lost(run, path, stdin):
         (2, "'xml' is not one of", ("export", "app.db", "--format", "xml")),
     ],
 )
-def test_wrong_use_is_one_line_and_changes_nothing(fails, kept, monkeypatch, code, words, args):
+def test_wrong_use_is_one_line_and_changes_nothing(fails, path, monkeypatch, code, words, args):
+    kept = fill(path)
     monkeypatch.chdir(kept.parent)
     (kept.parent / "p.json").write_text("old")
     (kept.parent / "bad.json").write_text('{"theme": "x"')
@@ -173,41 +178,41 @@ def test_import_that_fails_half_way_stores_nothing(fails, kept, tmp_path, monkey
     assert stored(kept) == before
 
 
-def test_integers_of_more_digits_than_python_writes(run, fails, path):
+def test_integers_of_more_digits_than_python_writes(run, fails, place):
     huge, digits = 10**5000 + 7, f"1{'0' * 4999}7"
-    assert run("settings", "set", path, "set_here", digits) == (0, "", "")
-    with Store(path, namespace="settings") as s:
+    assert run("settings", "set", place, "set_here", digits) == (0, "", "")
+    with Store(place, namespace="settings") as s:
         assert s["set_here"] == huge
         s.update({"one": huge, "inside": [huge], "pair": (huge, 1)})
-    lines = dict(line.split("  ", 1) for line in run("settings", "show", path).out.splitlines())
+    lines = dict(line.split("  ", 1) for line in run("settings", "show", place).out.splitlines())
     assert {name: text.strip() for name, text in lines.items()} == {
         "inside": f"[{digits}]", "one": digits, "pair": f"({digits}, 1)", "set_here": digits,
     }  # fmt: skip
-    assert f'"one": {digits}' in run("settings", "show", path, "--json").out
-    assert digits in run("settings", "export", path).out
+    assert f'"one": {digits}' in run("settings", "show", place, "--json").out
+    assert digits in run("settings", "export", place).out
     for name in ("one", "inside", "pair"):
-        assert digits in run("get", path, name, "--namespace", "settings").out
-    assert digits in run("get", path, "one", "--json", "--namespace", "settings").out
+        assert digits in run("get", place, name, "--namespace", "settings").out
+    assert digits in run("get", place, "one", "--json", "--namespace", "settings").out
     assert sys.get_int_max_str_digits() == 4300, "the program's own limit stays"
 
 
-def test_integers_of_more_digits_than_anybody_reads(run, fails, path):
-    with Store(path, namespace="settings") as s:
+def test_integers_of_more_digits_than_anybody_reads(run, fails, place):
+    with Store(place, namespace="settings") as s:
         s.update({"one": 1 << 500_000, "inside": [1 << 500_000], "small": 5})
-    assert run("get", path, "one", "--namespace", "settings").out == "<an integer of 500,001 bits>\n"
-    lines = run("settings", "show", path).out.splitlines()
+    assert run("get", place, "one", "--namespace", "settings").out == "<an integer of 500,001 bits>\n"
+    lines = run("settings", "show", place).out.splitlines()
     assert [line.split()[0] for line in lines] == ["inside", "one", "small"]
     assert "no text to show" in lines[0] and "500,001 bits" in lines[1] and lines[2].endswith(" 5")
-    fails(1, "JSON cannot hold the settings", "settings", "show", path, "--json")
+    fails(1, "JSON cannot hold the settings", "settings", "show", place, "--json")
 
 
-def test_errors_offer_options_that_the_command_has(run, path, tmp_path):
-    code, out, err = run("settings", "set", path, "theme", "light")
+def test_errors_offer_options_that_the_command_has(run, place, tmp_path):
+    code, out, err = run("settings", "set", place, "theme", "light")
     assert (code, out) == (2, "") and "neither JSON nor a Python literal" in err and "--text" not in err
     (tmp_path / "binary").write_bytes(b"\xff")
-    code, out, err = run("settings", "set", path, "theme", f"@{tmp_path / 'binary'}")
+    code, out, err = run("settings", "set", place, "theme", f"@{tmp_path / 'binary'}")
     assert (code, out) == (1, "") and "is not text in UTF-8" in err and "--bytes" not in err
-    assert "--text" in run("set", path, "theme", "light").err
+    assert "--text" in run("set", place, "theme", "light").err
 
 
 def test_import_and_export_take_their_arguments_in_one_order(run, fails, kept, tmp_path):

@@ -176,10 +176,10 @@ def on_a_terminal(*args, columns=60, **environment):
 
 
 @pytest.fixture
-def named(path):
-    with Store(path) as s:
+def named(place):
+    with Store(place) as s:
         s.update({"[bold]" + "n" * 100: 1, "short": b"\x1b[31m"})
-    return path
+    return place
 
 
 def test_listing_on_a_terminal(named):

@@ -115,17 +115,17 @@ def test_inspect_escapes_what_a_terminal_would_obey(run, path):
 # -- admit
 
 
-def test_admit_all_takes_spilled_arrays(run, path):
+def test_admit_all_takes_spilled_arrays(run, place):
     numpy = pytest.importorskip("numpy", reason="numpy is not installed: spilled arrays are not tested")
-    with Store(path, key=OTHER) as s:
+    with Store(place, key=OTHER) as s:
         s.update(one=numpy.zeros(300_000), two={"x": numpy.ones((600, 500), order="F")}, small=numpy.arange(3))
-    assert "problem" not in run("inspect", path, "one").out
-    result = quietly(run("admit", path, "--all", "--yes"))
+    assert "problem" not in run("inspect", place, "one").out
+    result = quietly(run("admit", place, "--all", "--yes"))
     assert (result.code, result.err) == (0, "")
     assert [line.partition(":")[0] for line in result.out.splitlines()] == [
         "admitted  one", "admitted  two", "admitted  small",
     ]  # fmt: skip
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         assert (s["two"]["x"].sum(), s["small"].tolist()) == (300_000, [0, 1, 2])
 
 
@@ -221,25 +221,25 @@ def test_admit_all_leaves_out_what_is_not_known_in_full(run, path):
         assert verdicts(path) == {"it": "foreign"}
 
 
-def test_admit_all_does_not_ask_about_more_than_can_be_read(run, path):
-    with Store(path, key=OTHER) as s:
+def test_admit_all_does_not_ask_about_more_than_can_be_read(run, place):
+    with Store(place, key=OTHER) as s:
         s["many"] = Many()
-    result = quietly(run("admit", path, "--all"))
+    result = quietly(run("admit", place, "--all"))
     assert (result.code, result.out) == (1, "")
     assert "admit it by its name" in result.err
-    assert run("admit", path, "many").code == 0
-    assert verdicts(path) == {"many": "own"}
+    assert run("admit", place, "many").code == 0
+    assert verdicts(place) == {"many": "own"}
 
 
-def test_admit_where_nothing_is_foreign(run, filled):
-    assert run("admit", filled, "--all") == (0, "", "")
+def test_admit_where_nothing_is_foreign(run, stocked):
+    assert run("admit", stocked, "--all") == (0, "", "")
 
 
 # -- verify
 
 
-def test_verify_of_a_sound_store(run, filled):
-    assert run("verify", filled) == (0, "sealed    5\nforeign   0\ntampered  0\ncorrupt   0\n", "")
+def test_verify_of_a_sound_store(run, stocked):
+    assert run("verify", stocked) == (0, "sealed    5\nforeign   0\ntampered  0\ncorrupt   0\n", "")
 
 
 def test_verify_names_what_is_not_ours_and_not_sound(run, foreign):
@@ -265,10 +265,10 @@ def test_verify_json(run, foreign):
     assert len(found["foreign"]) == 5
 
 
-def test_verify_foreign_alone_is_not_sound(run, path):
-    with Store(path, key=OTHER) as s:
+def test_verify_foreign_alone_is_not_sound(run, place):
+    with Store(place, key=OTHER) as s:
         s["it"] = 1
-    assert run("verify", path).code == 1
+    assert run("verify", place).code == 1
 
 
 def test_verify_damaged_file(run, path):
@@ -280,10 +280,10 @@ def test_verify_damaged_file(run, path):
     assert "damage    " in result.out
 
 
-def test_verify_escapes_names(run, path):
-    with Store(path, key=OTHER) as s:
+def test_verify_escapes_names(run, place):
+    with Store(place, key=OTHER) as s:
         s["\x1b[31mred"] = 1
-    result = run("verify", path)
+    result = run("verify", place)
     assert r'"\u001b[31mred"' in result.out and "\x1b" not in result.out
 
 

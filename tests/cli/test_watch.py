@@ -87,8 +87,8 @@ def test_only_names_or_a_prefix_as_json(filled):
                 assert (shown["kind"], shown["name"], shown["record"]) == ("expired", "user:1", None)
 
 
-def test_ends_well_after_the_timeout(run, filled):
-    assert run("watch", filled, "--timeout", "0") == (0, "", "")
+def test_ends_well_after_the_timeout(run, stocked):
+    assert run("watch", stocked, "--timeout", "0") == (0, "", "")
 
 
 def test_store_that_is_taken_away_is_one_line(filled):
@@ -101,9 +101,9 @@ def test_store_that_is_taken_away_is_one_line(filled):
     assert "was deleted" in err
 
 
-def test_wrong_calls(fails, filled, path):
-    fails(2, "not both", "watch", filled, "a", "--prefix", "b")
-    fails(2, "--timeout", "watch", filled, "--timeout", "-1")
+def test_wrong_calls(fails, stocked, place):
+    fails(2, "not both", "watch", stocked, "a", "--prefix", "b")
+    fails(2, "--timeout", "watch", stocked, "--timeout", "-1")
     fails(2, "a store in memory", "watch", ":memory:")
 
 
@@ -113,14 +113,14 @@ def test_timeout_that_is_no_time_is_a_wrong_call(fails, filled, timeout):
         fails(2, f"'{timeout}' is no ", *command)
 
 
-def test_timeout_has_the_units_of_lifetimes(run, filled):
-    assert run("watch", filled, "nothing", "--timeout", "0m") == (0, "", "")
+def test_timeout_has_the_units_of_lifetimes(run, stocked):
+    assert run("watch", stocked, "nothing", "--timeout", "0m") == (0, "", "")
 
 
-def test_store_that_is_not_there(fails, path):
-    fails(1, "there is no store at", "watch", path)
+def test_store_that_is_not_there(fails, place):
+    fails(1, "there is no store at", "watch", place)
 
 
 @pytest.mark.parametrize("name", ["a", "--prefix=a"])
-def test_name_that_is_not_there_is_waited_for(run, filled, name):
-    assert run("watch", filled, name, "--timeout", "0") == (0, "", "")
+def test_name_that_is_not_there_is_waited_for(run, stocked, name):
+    assert run("watch", stocked, name, "--timeout", "0") == (0, "", "")

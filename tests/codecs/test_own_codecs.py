@@ -57,21 +57,21 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def s(path: Path) -> Iterator[Store[Any]]:
-    with Store[Any](path) as opened:
+def s(place: str) -> Iterator[Store[Any]]:
+    with Store[Any](place) as opened:
         yield opened
 
 
 @pytest.mark.parametrize("codec", [Upper(), Upper], ids=["object", "class"])
-def test_codec_passed_to_the_store(path: Path, codec: Any) -> None:
-    with Store[Any](path, codec=codec) as s:
+def test_codec_passed_to_the_store(place: str, codec: Any) -> None:
+    with Store[Any](place, codec=codec) as s:
         s["a"] = "text"
         assert (s["a"], s.record("a").codec, s.record("a").protocol) == ("TEXT", "upper", 1)
         assert s.modify("a", lambda text: text + "!") == "TEXT!"
         with s.within("other") as other:
             other["b"] = "x"
             assert other["b"] == "X"
-    with Store[Any](path, codec=codec) as s:
+    with Store[Any](place, codec=codec) as s:
         assert s["a"] == "TEXT!"
 
 
@@ -84,25 +84,25 @@ def test_codec_passed_to_put(s: Store[Any]) -> None:
         assert other["c"] == "BY ITS NAME FROM NOW ON"
 
 
-def test_codec_registered(path: Path) -> None:
+def test_codec_registered(place: str) -> None:
     codecs.register(Upper())
-    with Store[Any](path, codec="upper") as s:
+    with Store[Any](place, codec="upper") as s:
         s["a"] = "text"
-    with Store[Any](path) as s:  # reading does not depend on what the store was opened with
+    with Store[Any](place) as s:  # reading does not depend on what the store was opened with
         assert s["a"] == "TEXT"
 
 
-def test_codec_registered_under_a_name_of_its_own(path: Path) -> None:
+def test_codec_registered_under_a_name_of_its_own(place: str) -> None:
     codecs.register(Upper, "capitals")
-    with Store[Any](path, codec="capitals") as s:
+    with Store[Any](place, codec="capitals") as s:
         s["a"] = "text"
         assert s.record("a").codec == "capitals"
 
 
-def test_record_of_a_codec_that_is_not_known(path: Path) -> None:
-    with Store[Any](path, codec=Upper()) as s:
+def test_record_of_a_codec_that_is_not_known(place: str) -> None:
+    with Store[Any](place, codec=Upper()) as s:
         s["a"] = "text"
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         with pytest.raises(CodecUnavailable, match=r"record 'a' was written with the codec 'upper'.*store\.codecs\.register"):
             s["a"]
         assert s.record("a").size == 4
@@ -168,11 +168,11 @@ def test_encode_must_return_bytes(s: Store[Any]) -> None:
         ("cbor", ValueError, "unknown codec 'cbor'"),
     ],
 )  # fmt: skip
-def test_what_is_no_codec(path: Path, s: Store[Any], codec: Any, error: type[Exception], message: str) -> None:
+def test_what_is_no_codec(place: str, s: Store[Any], codec: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         s.put("a", "x", codec=codec)
     with pytest.raises(error, match=message):
-        Store[Any](path, codec=codec)
+        Store[Any](place, codec=codec)
     if not isinstance(codec, str):
         with pytest.raises(error, match=message):
             codecs.register(codec)
@@ -190,11 +190,11 @@ def test_name_that_is_taken_by_a_codec_of_another_class(s: Store[Any]) -> None:
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_record_of_somebody_else(path: Path) -> None:
-    with Store[Any](path, key=b"the key of others") as s:
+def test_record_of_somebody_else(place: str) -> None:
+    with Store[Any](place, key=b"the key of others") as s:
         s.put("any", "x", codec=Upper())
         s.put("data", "x", codec=PlainUpper())
-    with Store[Any](path, codec=Upper()) as s:
+    with Store[Any](place, codec=Upper()) as s:
         codecs.register(PlainUpper)
         with pytest.raises(Untrusted, match=r"record 'any'.*the codec 'upper' has no restricted decoder"):
             s["any"]
@@ -206,22 +206,22 @@ def test_record_of_somebody_else(path: Path) -> None:
         assert s["any"] == "X"
 
 
-def test_codec_with_the_whole_contract_is_taken_as_it_is(path: Path) -> None:
+def test_codec_with_the_whole_contract_is_taken_as_it_is(place: str) -> None:
     class Two(PickleCodec):
         def __init__(self) -> None:
             self.name, self.protocols = "two", range(1, 3)
 
     codecs.register(Two())
     assert type(codecs.codecs.load("two")) is Two
-    with Store[Any](path, codec="two", protocol=2) as s:
+    with Store[Any](place, codec="two", protocol=2) as s:
         s["a"] = [1]
         assert (s["a"], s.record("a").protocol) == ([1], 2)
     with pytest.raises(ValueError, match="the codec calls itself 'two', and cannot be registered as 'three'"):
         codecs.register(Two(), "three")
 
 
-def test_pickled_store_keeps_its_codec(path: Path) -> None:
-    with Store[Any](path, codec=Compressed(9)) as s:
+def test_pickled_store_keeps_its_codec(place: str) -> None:
+    with Store[Any](place, codec=Compressed(9)) as s:
         s["a"] = [1]
         state = pickle.dumps(s)
     with pickle.loads(state) as again:
@@ -233,15 +233,15 @@ def test_pickled_store_keeps_its_codec(path: Path) -> None:
 
 
 class TestAuto:
-    def test_plain_values_are_pickled(self, path: Path) -> None:
-        with Store[Any](path, codec="auto", protocol=4) as s:
+    def test_plain_values_are_pickled(self, place: str) -> None:
+        with Store[Any](place, codec="auto", protocol=4) as s:
             s["a"] = {"x": 1}
             assert (s.record("a").codec, s.record("a").protocol) == ("pickle", 4)
 
-    def test_arrays_go_by_numpy(self, path: Path) -> None:
+    def test_arrays_go_by_numpy(self, place: str) -> None:
         numpy = pytest.importorskip("numpy", reason="numpy is not installed: codec='auto' is not tested with arrays")
         array = numpy.arange(6.0).reshape(2, 3)
-        with Store[Any](path, codec="auto", protocol=4) as s:
+        with Store[Any](place, codec="auto", protocol=4) as s:
             s.update(array=array, scalar=numpy.float32(1.5), objects=numpy.array([None, []], dtype=object), within=[array])
             s["matrix"] = numpy.ma.masked_array([1, 2], [True, False])
             assert {record.name: (record.codec, record.protocol) for record in s.records()} == {
@@ -250,13 +250,13 @@ class TestAuto:
             }  # fmt: skip
             assert (s["array"] == array).all() and s["within"][0].shape == (2, 3)
             assert type(s["scalar"]) is numpy.float32
-        with Store[Any](path) as s:
+        with Store[Any](place) as s:
             assert s.put("array", array, codec="auto").codec == "numpy"
             assert s.put("plain", [1], codec="auto").codec == "pickle"
 
-    def test_it_chooses_again_where_the_value_is_another(self, path: Path) -> None:
+    def test_it_chooses_again_where_the_value_is_another(self, place: str) -> None:
         numpy = pytest.importorskip("numpy", reason="numpy is not installed: codec='auto' is not tested with arrays")
-        with Store[Any](path, codec="auto") as s:
+        with Store[Any](place, codec="auto") as s:
             s["a"] = numpy.zeros(3)
             with s.edit("a") as array:
                 array[0] = 1
@@ -267,14 +267,14 @@ class TestAuto:
             s.modify("b", lambda value: [*value, 2])
             assert s.record("b").codec == "json"
 
-    def test_it_does_not_import_numpy(self, path: Path) -> None:
+    def test_it_does_not_import_numpy(self, place: str) -> None:
         import subprocess
         import sys
 
-        Store[Any](path).close()  # sqlite-utils, which makes the tables, imports it where it is there
+        Store[Any](place).close()  # sqlite-utils, which makes the tables, imports it where it is there
         code = "import sys, store\nwith store.Store(sys.argv[1], codec='auto') as s: s['a'] = [1]\nprint('numpy' in sys.modules)"
-        done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run([sys.executable, "-c", code, str(place)], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout == "False\n", done.stderr
 
-    def test_no_record_is_read_by_it(self, path: Path) -> None:
+    def test_no_record_is_read_by_it(self, place: str) -> None:
         assert "auto" not in codecs.codecs

@@ -35,13 +35,13 @@ def test_fork_while_idle(path, forked, seen):
         assert dict(s) == seen() == {"a": 1, "child": 2, "other": 3, "parent": 4, "after": 5}
 
 
-def test_child_inherits_no_descriptor_of_the_store(path, forked):
-    with Store(path) as s:
+def test_child_inherits_no_descriptor_of_the_store(place, forked):
+    with Store(place) as s:
         s["a"] = 1
 
         def inherited() -> list[str]:
             names = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
-            return [name for name in names if name.startswith(str(path))]
+            return [name for name in names if name.startswith(str(place))]
 
         assert forked(inherited).result() == []
         s["a"] = 2
@@ -74,8 +74,8 @@ def test_child_does_not_inherit_the_log_that_a_thread_syncs(path, forked, monkey
         assert dict(s) == {"a": 1, "b": 2}
 
 
-def test_both_sides_count_together(path, forked):
-    with Store(path) as s:
+def test_both_sides_count_together(place, forked):
+    with Store(place) as s:
         s["count"] = 0
 
         def count() -> str:
@@ -160,8 +160,8 @@ def test_other_handles_of_a_file_forked_in_a_transaction(path, forked):
         assert reading["a"] == 2
 
 
-def test_other_files_of_a_process_forked_in_a_transaction(path, tmp_path, forked):
-    with Store(path) as s, Store(tmp_path / "other.db") as other:
+def test_other_files_of_a_process_forked_in_a_transaction(place, tmp_path, forked):
+    with Store(place) as s, Store(tmp_path / "other.db") as other:
         with s.transaction():
             s["a"] = 1
             assert forked(lambda: write(other, "child", 1)).result() == "written"
@@ -196,8 +196,8 @@ def test_child_that_exits_inside_the_inherited_transaction(path, program):
 # -- the rest
 
 
-def test_pool_of_forked_processes(path):
-    with Store(path) as s:
+def test_pool_of_forked_processes(place):
+    with Store(place) as s:
         s["count"] = 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -262,8 +262,8 @@ def test_child_that_exits_normally_leaves_the_parent_its_store(path, program):
         assert conn.execute("SELECT count(*) FROM records").fetchone() == (5,)
 
 
-def test_subprocess_beside_a_transaction(path, program):
-    with Store(path) as s:
+def test_subprocess_beside_a_transaction(place, program):
+    with Store(place) as s:
         with s.transaction():
             s["a"] = 1
             child = program("print('no fork handler runs, and nothing is inherited')")

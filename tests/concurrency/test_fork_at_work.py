@@ -64,8 +64,8 @@ def test_fork_from_a_second_thread(path, forked, seen):
 
 
 @pytest.mark.parametrize("how", ["set", "get", "modify", "transaction"])
-def test_fork_while_other_threads_work_in_a_loop(path, forked, how):
-    with Store(path) as s:
+def test_fork_while_other_threads_work_in_a_loop(place, forked, how):
+    with Store(place) as s:
         s["count"] = s["tries"] = 0
         begun, stop = threading.Barrier(3), threading.Event()
         counts = [0, 0]
@@ -124,7 +124,7 @@ def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkey
         assert dict(s) == {"a": 2, "third": 3}
 
 
-def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
+def test_fork_while_other_threads_open_stores(place, tmp_path, forked):
     stop, begun = threading.Event(), threading.Event()
 
     def loop() -> None:
@@ -135,7 +135,7 @@ def test_fork_while_other_threads_open_stores(path, tmp_path, forked):
                 other["a"] = number
             begun.set()
 
-    with Store(path):
+    with Store(place):
         thread = threading.Thread(target=loop)
         thread.start()
         assert begun.wait(TIMEOUT)
@@ -260,16 +260,8 @@ def test_holder_that_is_killed_while_its_child_lives_blocks_nobody(path, program
             pass
 
 
-@pytest.fixture
-def shared(location: str) -> str:
-    """The location of a store that other processes can open."""
-    if location == ":memory:":
-        pytest.skip("other processes do not see this one's memory")
-    return location
-
-
-def test_named_lock_held_at_a_fork(shared, forked):
-    with Store(shared) as s:
+def test_named_lock_held_at_a_fork(place, forked):
+    with Store(place) as s:
         job = s.lock("job")
         with job:
 
@@ -280,15 +272,15 @@ def test_named_lock_held_at_a_fork(shared, forked):
 
             answers = forked(work).result()
             assert answers[0].startswith("LockTimeout: ")  # it is the parent's
-            with closing(Store(shared)) as other:  # and still is, after the child left the block
+            with closing(Store(place)) as other:  # and still is, after the child left the block
                 tried = in_thread(lambda: other.lock("job", timeout=0.05).__enter__())
                 assert isinstance(tried, LockTimeout)
         assert forked(lambda: s.lock("job").acquire(timeout=10)).result() is True
         assert s["child"] == 1
 
 
-def test_lock_is_not_held_in_a_forked_child(shared: str, forked: Any) -> None:
-    with Store[Any](shared) as s:
+def test_lock_is_not_held_in_a_forked_child(place: str, forked: Any) -> None:
+    with Store[Any](place) as s:
         lock = s.lock("job")
         lock.acquire()
 

@@ -78,8 +78,8 @@ CROSSING = """
 
 
 @pytest.fixture
-def s(path: Path) -> Iterator[Store[Any]]:
-    with Store[Any](path) as opened:
+def s(place: str) -> Iterator[Store[Any]]:
+    with Store[Any](place) as opened:
         yield opened
 
 
@@ -363,9 +363,9 @@ def test_two_processes_that_cross_do_not_wait_for_each_other(path: Path, program
     assert second.output() in ("gf\n", "gfg\n")
 
 
-def test_fork_while_a_thread_computes(path: Path, forked: Callable[..., Any]) -> None:
+def test_fork_while_a_thread_computes(place: str, forked: Callable[..., Any]) -> None:
     gate, calls = Gate(), Calls()
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         f = gate.memo(s)
         calls.start(f)
         assert gate.inside.acquire(timeout=WAIT)

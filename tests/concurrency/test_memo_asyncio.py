@@ -41,8 +41,8 @@ def nothing_ran() -> None:
 
 
 @pytest.fixture
-def s(path: Path) -> Iterator[Store[Any]]:
-    with Store[Any](path) as opened:
+def s(place: str) -> Iterator[Store[Any]]:
+    with Store[Any](place) as opened:
         yield opened
     for thread in threading.enumerate():  # of tasks that were cancelled
         if isinstance(thread, memo_async.Keeper):

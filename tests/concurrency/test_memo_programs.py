@@ -159,21 +159,21 @@ if __name__ == "__main__":
 """
 
 
-def test_function_of_the_program_in_workers_of_joblib(path: Path, file: Path, tmp_path: Path) -> None:
+def test_function_of_the_program_in_workers_of_joblib(place: str, file: Path, tmp_path: Path) -> None:
     pytest.importorskip("joblib", reason="joblib is not installed: its workers are not tested")
-    file.write_text(JOBLIB.replace("sys.argv[1]", repr(str(path))).replace("sys.argv[2]", repr(str(tmp_path / "ran"))))
+    file.write_text(JOBLIB.replace("sys.argv[1]", repr(str(place))).replace("sys.argv[2]", repr(str(tmp_path / "ran"))))
     assert run(file).splitlines() == [
         "[3, 3, 6, 6]", "[55]", "[('Service', 1), 4]", "3 (1, 0, 2) 11 4 (1, 0)", "2 False",
     ]  # fmt: skip
 
 
-def test_function_of_the_program_in_processes_of_the_standard_library(path: Path, file: Path) -> None:
+def test_function_of_the_program_in_processes_of_the_standard_library(place: str, file: Path) -> None:
     file.write_text(textwrap.dedent(f"""
         import multiprocessing, pickle
         from concurrent.futures import ProcessPoolExecutor
         from store.memo import memo
 
-        @memo({str(path)!r})
+        @memo({str(place)!r})
         def load(x):
             return [x]
 

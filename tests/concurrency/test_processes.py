@@ -73,8 +73,8 @@ def test_counter_of_eight_spawned_processes_is_exact(path, program, how):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("how", ["modify", "edit"])
-def test_counter_of_eight_forked_processes_is_exact(path, forked, how):
-    with Store(path) as s:  # the children use the handle of their parent
+def test_counter_of_eight_forked_processes_is_exact(place, forked, how):
+    with Store(place) as s:  # the children use the handle of their parent
         s.update(count=0, list=[])
         children = [forked(lambda number=number: count(s, how, number)) for number in range(PROCESSES)]
         assert [child.result() for child in children] == ["done"] * PROCESSES

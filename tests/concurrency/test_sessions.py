@@ -138,8 +138,8 @@ def late_rotate(sessions: Sessions, id: str) -> str | None:
     return sessions.rotate(id)
 
 
-def test_rotate_by_many_at_once_gives_one_new_id(path):
-    with Sessions(path) as sessions:
+def test_rotate_by_many_at_once_gives_one_new_id(place):
+    with Sessions(place) as sessions:
         id = sessions.create({"user": "ann"})
         barrier = threading.Barrier(THREADS)
 
@@ -153,8 +153,8 @@ def test_rotate_by_many_at_once_gives_one_new_id(path):
         assert (sessions.load(new), len(sessions)) == ({"user": "ann"}, 1)
 
 
-def test_sessions_in_a_forked_child(path, forked: Callable):
-    with Sessions(path) as sessions:
+def test_sessions_in_a_forked_child(place, forked: Callable):
+    with Sessions(place) as sessions:
         id = sessions.create({"count": 0})
         children = [forked(lambda: add(sessions, id)) for _ in range(2)]
         add(sessions, id)
@@ -162,13 +162,13 @@ def test_sessions_in_a_forked_child(path, forked: Callable):
         assert sessions.load(id) == {"count": 3 * ROUNDS}
 
 
-def test_pickled_sessions_in_another_process(path, program):
+def test_pickled_sessions_in_another_process(place, program):
     source = """
         import pickle, sys
         with pickle.loads(bytes.fromhex(sys.argv[1])) as sessions:
             print(sessions.load(sys.stdin.readline().strip()), sessions.ttl)
     """
-    with Sessions(path, ttl=60) as sessions:
+    with Sessions(place, ttl=60) as sessions:
         id = sessions.create({"user": "ann"})
         child = program(source, pickle.dumps(sessions).hex())
         child.tell(id)
@@ -176,8 +176,8 @@ def test_pickled_sessions_in_another_process(path, program):
 
 
 @pytest.mark.parametrize("how", ["edit", "rotate"])
-def test_interrupt_inside_leaves_the_session_as_it_was(path, how, monkeypatch):
-    with Sessions(path) as sessions:
+def test_interrupt_inside_leaves_the_session_as_it_was(place, how, monkeypatch):
+    with Sessions(place) as sessions:
         id = sessions.create({"x": 1})
         if how == "edit":
             with pytest.raises(KeyboardInterrupt), sessions.edit(id) as data:

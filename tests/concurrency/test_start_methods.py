@@ -16,9 +16,9 @@ TIMEOUT = 110.0  # seconds; it takes a few
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_processes_started_beside_stores_in_every_state(path, method):
+def test_processes_started_beside_stores_in_every_state(place, method):
     done = subprocess.run(
-        [sys.executable, started.__file__, method, str(path)],
+        [sys.executable, started.__file__, method, str(place)],
         capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,5 +34,5 @@ def test_processes_started_beside_stores_in_every_state(path, method):
     assert counted == expected
     assert named == expected - started.THREADS * len(started.IDLE)
     assert seen["sound"]
-    with Store(path) as s:
+    with Store(place) as s:
         assert s["count"] == expected

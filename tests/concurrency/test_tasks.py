@@ -32,7 +32,7 @@ USES: dict[str, Callable[[Store[Any]], object]] = {
     "update": lambda s: s.update(b=1),
     "modify": lambda s: s.modify("count", lambda value: value),
     "delete": lambda s: s.__delitem__("count"),
-    "compact": lambda s: s.compact() if s.location != ":memory:" else s.clear(),
+    "compact": lambda s: s.clear() if s.location == ":memory:" or s.opened.engine.care is None else s.compact(),
 }
 
 

@@ -207,8 +207,8 @@ def test_waiting_thread_goes_on_when_the_transaction_ends(location):
         assert s["order"] == ["first", "second", "third"]
 
 
-def test_threads_that_end_give_their_connections_back(path):
-    with Store(path) as s:
+def test_threads_that_end_give_their_connections_back(place):
+    with Store(place) as s:
         s["a"] = 1
         for _ in range(3):
             assert in_thread(lambda: s["a"]) == 1
@@ -254,9 +254,9 @@ def test_close_while_other_threads_work(location, work):
         s["7"]
 
 
-def test_close_inside_a_transaction_of_another_thread(path):
+def test_close_inside_a_transaction_of_another_thread(place):
     entered, closed = threading.Event(), threading.Event()
-    s = Store(path)
+    s = Store(place)
     s["a"] = 1
 
     def write() -> None:
@@ -272,7 +272,7 @@ def test_close_inside_a_transaction_of_another_thread(path):
 
     written, _ = together(2, lambda i: write() if i == 0 else close())
     assert isinstance(written, StoreClosed)
-    with Store(path) as s:  # the lock was given back, and nothing was kept
+    with Store(place) as s:  # the lock was given back, and nothing was kept
         s["b"] = 2
         assert dict(s) == {"a": 1, "b": 2}
 

@@ -102,8 +102,8 @@ def test_interrupt_works_at_once(shared, program):
     assert watcher.output() == "a\n"
 
 
-def test_fork_ends_it_in_the_child_alone(shared, forked):
-    with Store(shared) as s, s.watch(timeout=0) as changes:
+def test_fork_ends_it_in_the_child_alone(place, forked):
+    with Store(place) as s, s.watch(timeout=0) as changes:
         s["pending"] = 1
         s["told"] = 1
         assert next(changes).name == "pending"
@@ -129,8 +129,8 @@ def test_fork_ends_it_in_the_child_alone(shared, forked):
         assert [change.name for change in changes] == ["told", "by the child"]
 
 
-def test_fork_while_another_thread_waits(shared, forked):
-    with Store(shared) as s:
+def test_fork_while_another_thread_waits(place, forked):
+    with Store(place) as s:
         changes, found = s.watch(timeout=TIMEOUT, interval=0.001), []
         thread = threading.Thread(target=lambda: found.extend(change.name for change in changes))
         thread.start()
@@ -146,7 +146,7 @@ def test_fork_while_another_thread_waits(shared, forked):
 # -- event loops
 
 
-def test_async_for(location):
+def test_async_for(place):
     async def watch(s):
         async with s.watch(timeout=TIMEOUT) as changes:
             s.update(a=1, b=1)
@@ -159,19 +159,19 @@ def test_async_for(location):
                     break
             return told
 
-    with Store(location) as s:
+    with Store(place) as s:
         assert asyncio.run(watch(s)) == ["a", "b", "c"]
 
 
-def test_async_for_ends_after_the_timeout(location):
+def test_async_for_ends_after_the_timeout(place):
     async def watch(s):
         return [change.name async for change in s.watch(timeout=0)]
 
-    with Store(location) as s:
+    with Store(place) as s:
         assert asyncio.run(watch(s)) == []
 
 
-def test_other_tasks_run_while_it_compares(location, monkeypatch):
+def test_other_tasks_run_while_it_compares(place, monkeypatch):
     monkeypatch.setattr(store.watching.changes, "PAGE_MARKS", 10)
     turns = []
 
@@ -187,13 +187,13 @@ def test_other_tasks_run_while_it_compares(location, monkeypatch):
             assert len([change async for change in changes]) == 300
             counting.cancel()
 
-    with Store(location) as s:
+    with Store(place) as s:
         asyncio.run(watch(s))
     assert len(turns) >= 30  # one for each page
 
 
 @pytest.mark.parametrize("where", ["waiting", "comparing"])
-def test_cancelled_task_loses_no_change(location, monkeypatch, where):
+def test_cancelled_task_loses_no_change(place, monkeypatch, where):
     async def watch(s):
         with s.watch(interval=3600) as changes:
             at = asyncio.Event()
@@ -218,12 +218,12 @@ def test_cancelled_task_loses_no_change(location, monkeypatch, where):
                 s["a"] = 2
             return (await anext(changes)).name
 
-    with Store(location) as s:
+    with Store(place) as s:
         assert asyncio.run(watch(s)) == "a"
 
 
 @pytest.mark.parametrize("what", ["watcher", "store"])
-def test_close_wakes_a_task_that_waits(location, monkeypatch, what):
+def test_close_wakes_a_task_that_waits(place, monkeypatch, what):
     async def watch(s):
         changes, waiting = s.watch(interval=3600), asyncio.Event()
         wait = Watch._wait_in_loop
@@ -242,5 +242,5 @@ def test_close_wakes_a_task_that_waits(location, monkeypatch, what):
                 await task
         thread.join(TIMEOUT)
 
-    with Store(location) as s:
+    with Store(place) as s:
         asyncio.run(watch(s))

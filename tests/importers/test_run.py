@@ -84,9 +84,9 @@ def test_key_that_becomes_no_name(key: Any, given: Given) -> None:
         assert dict(s) == {"a": 1, "z": 3}
 
 
-def test_name_that_changed_is_told_and_one_that_collides_fails(given: Given, path: Path) -> None:
+def test_name_that_changed_is_told_and_one_that_collides_fails(given: Given, place: str) -> None:
     given.records = [Found(1, "int"), Found("1", "text"), Found(b"1", "bytes"), Found("2", 2)]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         for outcome in ("imported", "unchanged"):
             first, second, third, last = import_into(s, "given", "nowhere")
             assert (first.name, first.outcome, first.why) == ("1", outcome, "its key was 1")
@@ -97,9 +97,9 @@ def test_name_that_changed_is_told_and_one_that_collides_fails(given: Given, pat
 
 
 @pytest.mark.parametrize("on_conflict, outcome, value", [("keep", "kept", "mine"), ("replace", "replaced", [1]), ("fail", "failed", "mine")])
-def test_conflict(given: Given, path: Path, on_conflict: str, outcome: str, value: Any) -> None:
+def test_conflict(given: Given, place: str, on_conflict: str, outcome: str, value: Any) -> None:
     given.records = [Found("it", [1]), Found("new", 1)]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["it"] = "mine"
         for dry_run in (True, False):
             assert run(s, on_conflict=on_conflict, dry_run=dry_run) == [("it", outcome), ("new", "imported")]
@@ -110,11 +110,11 @@ def test_conflict(given: Given, path: Path, on_conflict: str, outcome: str, valu
 @pytest.mark.parametrize("mine", [None, 4000])
 @pytest.mark.parametrize("store_ttl", [None, 100])
 def test_replace_gives_a_record_of_the_same_value_the_expiry_of_the_source(
-    given: Given, path: Path, mine: float | None, theirs: float | None, store_ttl: float | None
+    given: Given, place: str, mine: float | None, theirs: float | None, store_ttl: float | None
 ) -> None:
     """At 1000 by the clock: that of the store ends at 5000, or never."""
     given.records = [Found("it", [1], expires=theirs)]
-    with Store[Any](path, clock=lambda: 1000.0) as s, Store[Any](path, clock=lambda: 1000.0, ttl=store_ttl) as target:
+    with Store[Any](place, clock=lambda: 1000.0) as s, Store[Any](place, clock=lambda: 1000.0, ttl=store_ttl) as target:
         s.put("it", [1], ttl=mine)
         before = s.record("it")
         same = theirs == (None if mine is None else 5000.0)
@@ -153,52 +153,52 @@ def test_values_that_are_not_the_same_are_conflicts(given: Given, mine: Any, the
         assert run(s) == [("it", "unchanged")]
 
 
-def test_arrays_are_compared_in_full(given: Given, path: Path) -> None:
+def test_arrays_are_compared_in_full(given: Given, place: str) -> None:
     """Their repr leaves the middle out."""
     numpy = pytest.importorskip("numpy", reason="numpy is not installed: comparing arrays is not tested")
     array = numpy.arange(5000)
     given.records = [Found("it", {"a": array})]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["it"] = {"a": array.copy()}
         assert run(s) == [("it", "unchanged")]
         array[2500] = 0
         assert run(s) == [("it", "kept")]
 
 
-def test_sets_are_the_same_in_any_order_and_any_process(tmp_path: Path, path: Path) -> None:
+def test_sets_are_the_same_in_any_order_and_any_process(tmp_path: Path, place: str) -> None:
     """Their pickles differ with the seed of str's hash."""
     value = {"tags": {f"tag {number}" for number in range(50)}, "more": ({"a", "b"}, frozenset("xyz"))}
     source = make("pickles", tmp_path / "source", {"it": value})
     program = "import sys\nfrom store import Store, importers\nwith Store(sys.argv[1]) as s:\n    print(*[r.outcome for r in importers.import_into(s, 'pickles', sys.argv[2])])"
     for seed, outcome in (("1", "imported"), ("2", "unchanged"), ("3", "unchanged")):
         done = subprocess.run(
-            [sys.executable, "-c", program, str(path), str(source)], capture_output=True, text=True, timeout=60,
+            [sys.executable, "-c", program, str(place), str(source)], capture_output=True, text=True, timeout=60,
             env={**os.environ, "PYTHONHASHSEED": seed}, check=True,
         )  # fmt: skip
         assert done.stdout == f"{outcome}\n"
 
 
-def test_record_that_cannot_be_read_counts_as_another(given: Given, path: Path) -> None:
+def test_record_that_cannot_be_read_counts_as_another(given: Given, place: str) -> None:
     given.records = [Found("it", [1])]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["it"] = collections.UserDict(a=1)
-    with pytest.warns(UserWarning, match="a key this program does not hold"), Store[Any](path, key=b"another key, longer") as s:
+    with pytest.warns(UserWarning, match="a key this program does not hold"), Store[Any](place, key=b"another key, longer") as s:
         assert run(s) == [("it", "kept")]
 
 
-def test_prefix_and_namespace(given: Given, path: Path) -> None:
+def test_prefix_and_namespace(given: Given, place: str) -> None:
     given.records = [Found("a", 1), Found(2, 2)]
-    with Store[Any](path, namespace="old") as s:
+    with Store[Any](place, namespace="old") as s:
         assert run(s, prefix="my:") == [("my:a", "imported"), ("my:2", "imported")]
         assert dict(s) == {"my:a": 1, "my:2": 2}
         assert s.namespaces() == ["old"]
 
 
-def test_dry_run_writes_nothing_and_tells_what_would_fail(given: Given, path: Path) -> None:
+def test_dry_run_writes_nothing_and_tells_what_would_fail(given: Given, place: str) -> None:
     def function() -> None: ...
 
     given.records = [Found("a", 1), Found("b", function), Found("evil", pickle.dumps(collections.UserDict()), codec="pickle")]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         expected = [("a", "imported"), ("b", "failed"), ("evil", "refused")]
         assert run(s, dry_run=True) == expected
         assert len(s) == 0
@@ -206,9 +206,9 @@ def test_dry_run_writes_nothing_and_tells_what_would_fail(given: Given, path: Pa
         assert dict(s) == {"a": 1}
 
 
-def test_batches_are_written_as_the_result_is_read(given: Given, path: Path) -> None:
+def test_batches_are_written_as_the_result_is_read(given: Given, place: str) -> None:
     given.records = [Found(f"n{number}", number) for number in range(2 * BATCH + 1)]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         results = import_into(s, "given", "nowhere")
         assert len(s) == 0
         next(results)
@@ -217,17 +217,17 @@ def test_batches_are_written_as_the_result_is_read(given: Given, path: Path) -> 
         assert len(s) == 2 * BATCH + 1
 
 
-def test_batch_of_large_values_is_small(given: Given, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batch_of_large_values_is_small(given: Given, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.importers.run.BATCH_BYTES", 1000)
     given.records = [Found(f"n{number}", bytes(400)) for number in range(7)]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         next(import_into(s, "given", "nowhere"))
         assert len(s) == 3
 
 
-def test_source_that_breaks_off_keeps_what_came_before(given: Given, path: Path) -> None:
+def test_source_that_breaks_off_keeps_what_came_before(given: Given, place: str) -> None:
     given.records = [Found("a", 1), Found("b", 2), Corrupt("the source is damaged")]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         seen = []
         with pytest.raises(Corrupt, match="the source is damaged"):
             seen.extend(result.name for result in import_into(s, "given", "nowhere"))
@@ -255,15 +255,15 @@ def test_front_has_the_runner_and_nothing_else() -> None:
         store.importers.other
 
 
-def test_expiry_that_is_no_moment_fails_for_that_record_alone(given: Given, path: Path) -> None:
+def test_expiry_that_is_no_moment_fails_for_that_record_alone(given: Given, place: str) -> None:
     given.records = [Found("a", 1), Found("b", 2, expires=float("inf")), Found("c", 3, expires=10**400), Found("d", 4)]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert [(one.name, one.outcome) for one in import_into(s, "given", "x")] == [
             ("a", "imported"), ("b", "failed"), ("c", "failed"), ("d", "imported"),
         ]  # fmt: skip
 
 
-def test_database_behind_a_link_is_read_with_its_log(tmp_path: Path, path: Path) -> None:
+def test_database_behind_a_link_is_read_with_its_log(tmp_path: Path, place: str) -> None:
     real = tmp_path / "real" / "source.sqlite"
     real.parent.mkdir()
     with closing(sqlite3.connect(real, isolation_level=None)) as conn:
@@ -277,22 +277,22 @@ def test_database_behind_a_link_is_read_with_its_log(tmp_path: Path, path: Path)
             (copy / file.name).write_bytes(file.read_bytes())
     link = tmp_path / "link.sqlite"
     link.symlink_to(copy / real.name)
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert [(one.name, one.outcome) for one in import_into(s, "sqlitedict", str(link))] == [("a", "imported")]
         assert s["a"] == 1
 
 
-def test_path_that_is_no_utf_8(tmp_path: Path, path: Path) -> None:
+def test_path_that_is_no_utf_8(tmp_path: Path, place: str) -> None:
     source = os.fsencode(tmp_path) + b"/\xfe.sqlite"
     with closing(sqlite3.connect(source, isolation_level=None)) as conn:
         conn.execute("CREATE TABLE unnamed (key TEXT PRIMARY KEY, value BLOB)")
         conn.execute("INSERT INTO unnamed VALUES ('a', ?)", (pickle.dumps(1),))
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert [one.outcome for one in import_into(s, "sqlitedict", os.fsdecode(source))] == ["imported"]
 
 
-def test_index_of_a_dumb_dbm_with_an_infinite_number_is_damage(tmp_path: Path, path: Path) -> None:
+def test_index_of_a_dumb_dbm_with_an_infinite_number_is_damage(tmp_path: Path, place: str) -> None:
     (tmp_path / "sh.dir").write_text("'k', (1e999, 1)\n")
     (tmp_path / "sh.dat").write_bytes(b"")
-    with Store[Any](path) as s, pytest.raises((Corrupt, NotAStore, StorageError)):
+    with Store[Any](place) as s, pytest.raises((Corrupt, NotAStore, StorageError)):
         list(import_into(s, "shelve", str(tmp_path / "sh")))

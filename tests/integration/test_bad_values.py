@@ -17,8 +17,8 @@ from store.errors import CodecUnavailable, Corrupt, NotSerializable, StoreError,
 
 
 @pytest.fixture
-def s(path: Path) -> Iterator[Store[Any]]:
-    with Store(path) as opened:
+def s(place: str) -> Iterator[Store[Any]]:
+    with Store(place) as opened:
         opened["kept"] = "as it was"
         yield opened
 

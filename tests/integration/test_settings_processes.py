@@ -48,16 +48,16 @@ def start(code, *args):
     )  # fmt: skip
 
 
-def test_change_by_another_process_is_told(path):
+def test_change_by_another_process_is_told(place):
     told, changes = threading.Event(), []
 
     def on_change(old, new):
         changes.append((old, new))
         told.set()
 
-    with Settings(Prefs, path, interval=0.01) as prefs:
+    with Settings(Prefs, place, interval=0.01) as prefs:
         prefs.theme = "sepia"
-        with start(SETTER, path) as other:
+        with start(SETTER, place) as other:
             try:
                 assert other.stdout.readline() == "sepia\n"
                 settings.on_change(prefs, "theme", on_change)
@@ -73,9 +73,9 @@ def test_change_by_another_process_is_told(path):
         assert other.returncode == 0
 
 
-def test_processes_that_write_at_once_lose_nothing(path):
-    with Settings(Prefs, path) as prefs:
-        others = [start(COUNTER, path, name) for name in ("theme", "proxy")]
+def test_processes_that_write_at_once_lose_nothing(place):
+    with Settings(Prefs, place) as prefs:
+        others = [start(COUNTER, place, name) for name in ("theme", "proxy")]
         try:
             for other in others:
                 other.communicate(timeout=BOUND_SECONDS)

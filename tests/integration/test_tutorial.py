@@ -115,10 +115,10 @@ BASIC: list[Any] = [
 
 
 @pytest.fixture(params=["dumps and loads", "dump and load", "store"])
-def round_trip(request: pytest.FixtureRequest, path: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def round_trip(request: pytest.FixtureRequest, place: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """A value through each of the ways that tutorials show, and through a store."""
     if request.param == "store":
-        with Store[Any](path) as s:
+        with Store[Any](place) as s:
 
             def by_store(value: Any, protocol: int | None = None) -> Any:
                 s.put("value", value, protocol=protocol)
@@ -259,27 +259,27 @@ def test_the_one_line_is_named_where_it_is_missing() -> None:
     assert pickle.loads(data, trust="all").x == 1
 
 
-def test_a_stores_own_user_needs_no_line(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_a_stores_own_user_needs_no_line(place: str) -> None:
+    with Store[Any](place) as s:
         s["undeclared"] = [Undeclared()]
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert s["undeclared"][0].x == 1
 
 
-def test_settings(path: Path) -> None:
+def test_settings(place: str) -> None:
     defaults = {"theme": "light", "font_size": 12, "recent": []}
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         settings = s.setdefault("settings", defaults)
         assert settings == defaults
         with s.edit("settings") as settings:
             settings["theme"] = "dark"
             settings["recent"].append("a.txt")
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert s["settings"] == {"theme": "dark", "font_size": 12, "recent": ["a.txt"]}
 
 
-def test_sessions(path: Path, clock: Any) -> None:
-    with Store[Any](path, clock=clock, namespace="sessions", ttl=1800) as sessions:
+def test_sessions(place: str, clock: Any) -> None:
+    with Store[Any](place, clock=clock, namespace="sessions", ttl=1800) as sessions:
         sessions["abc123"] = {"user": "ada", "cart": [1, 2]}
         clock.advance(1000)
         assert sessions["abc123"]["user"] == "ada"
@@ -293,7 +293,7 @@ def test_sessions(path: Path, clock: Any) -> None:
         assert sessions.purge() == 1
 
 
-def test_caching_decorator(path: Path) -> None:
+def test_caching_decorator(place: str) -> None:
     calls = []
 
     def cached(s: Store[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -314,7 +314,7 @@ def test_caching_decorator(path: Path) -> None:
         return {"n": n, "square": n * n}
 
     for _ in range(2):
-        with Store[Any](path) as s:
+        with Store[Any](place) as s:
             slow = cached(s)(work)
             assert slow(3) == slow(3) == {"n": 3, "square": 9}
             assert slow(4)["square"] == 16

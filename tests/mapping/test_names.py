@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from planted_names import plant
 
 from store import Store
+from store.export import export_to
 
 # Around the ends of what a prefix's range can be: the last code point, the gap of the surrogates, and those
 # whose UTF-16 order is another than that of code points.
 NAMES = [
-    "", "\0", "a", "a\0", "a\0b", "a\x7f", "a\x80", "aa", "ab", "aé", "b", "é", "éa", "\u07ff", "\u0800",
+    "", "\1", "a", "a\1", "a\1b", "a\x7f", "a\x80", "aa", "ab", "aé", "b", "é", "éa", "\u07ff", "\u0800",
     "\ud7ff", "\ud7ff\U0010ffff", "\ud7ffz", "\ue000", "\uffff", "\uffffa", "\U00010000", "\U0010fffe",
     "\U0010fffez", "\U0010ffff", "\U0010ffffa", "\U0010ffff\U0010ffff", "%", "_", "*", "?", "[a]", "A", "Ab",
 ]  # fmt: skip
-PREFIXES = [*NAMES, "zz", "a\0bc", "\U0010ffff\U0010ffff\U0010ffff", "\ud7ff\U0010ffff\U0010ffff"]
+PREFIXES = [*NAMES, "zz", "\0", "a\0", "a\0bc", "a\1bc", "\U0010ffff\U0010ffff\U0010ffff", "\ud7ff\U0010ffff\U0010ffff"]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ class TestNamespaces:
     def test_are_listed_while_they_have_records(self, location: str) -> None:
         with Store[Any](location) as s:
             assert s.namespaces() == []
-            names = ["b", "", "a\0", "é", "\U0010ffff", "a", "x" * 5000]
+            names = ["b", "", "a\1", "é", "\U0010ffff", "a", "x" * 5000]
             for name in names:
                 with s.within(name) as other:
                     other["n"] = 1
@@ -117,8 +119,8 @@ class TestNamespaces:
                 b.clear()
             assert s.namespaces() == sorted(set(names) - {"b"})
 
-    def test_within_is_the_same_as_namespace(self, path: Path) -> None:
-        with Store[Any](path) as s, s.within("x") as x, Store[Any](path, namespace="x") as same:
+    def test_within_is_the_same_as_namespace(self, place: str) -> None:
+        with Store[Any](place) as s, s.within("x") as x, Store[Any](place, namespace="x") as same:
             x["a"] = 1
             assert same["a"] == 1
             assert (s.namespace, x.namespace, same.namespace) == ("", "x", "x")
@@ -165,14 +167,66 @@ class TestNamespaces:
                 raise RuntimeError
             assert s.namespaces() == []
 
-    def test_name_that_is_no_str(self, path: Path) -> None:
+    def test_name_that_is_no_str(self, place: str) -> None:
         with pytest.raises(TypeError, match="namespace"):
-            Store[Any](path, namespace=1)  # type: ignore[arg-type]
-        with Store[Any](path) as s, pytest.raises(TypeError, match="namespace"):
+            Store[Any](place, namespace=1)  # type: ignore[arg-type]
+        with Store[Any](place) as s, pytest.raises(TypeError, match="namespace"):
             s.within(None)  # type: ignore[arg-type]
 
-    def test_mode_n_empties_its_own_only(self, path: Path) -> None:
-        with Store[Any](path) as s, s.within("x") as x:
+    def test_mode_n_empties_its_own_only(self, place: str) -> None:
+        with Store[Any](place) as s, s.within("x") as x:
             s["a"] = x["a"] = 1
-        with Store[Any](path, namespace="x", mode="n") as x, x.within("") as s:
+        with Store[Any](place, namespace="x", mode="n") as x, x.within("") as s:
             assert (len(x), len(s)) == (0, 1)
+
+
+class TestNul:
+    """A name with a NUL is refused at the same place on every engine, since PostgreSQL's texts have none."""
+
+    @pytest.mark.parametrize("name", ["\0", "a\0b", "é\0"])
+    def test_is_not_written(self, location: str, name: str) -> None:
+        with Store[Any](location) as s:
+            s["kept"] = 1
+            for write in (
+                lambda: s.__setitem__(name, 1),
+                lambda: s.put(name, 1),
+                lambda: s.add(name, 1),
+                lambda: s.setdefault(name, 1),
+                lambda: s.update({"before": 1, name: 2}),
+                lambda: s.update([("before", 1), (name, 2)]),
+                lambda: s.modify(name, lambda value: value, default=1),
+                lambda: s.incr(name),
+                lambda: s.edit(name, default=[]),
+                lambda: s.lock(name),
+                lambda: s.within(name),
+                lambda: Store(location, namespace=name),
+            ):
+                with pytest.raises(ValueError, match=f"may not contain NUL.*at position {name.index(chr(0))}"):
+                    write()
+            assert list(s.items()) == [("kept", 1)]
+
+    @pytest.mark.parametrize("name", ["\0", "a\0b", "é\0"])
+    def test_is_absent(self, location: str, name: str) -> None:
+        with Store[Any](location) as s:
+            s["a"] = 1
+            assert name not in s
+            assert s.get(name) is None
+            assert s.get_many([name, "a"]) == {"a": 1}
+            assert s.delete(name) is False
+            assert s.delete_many([name, "a"]) == 1
+            assert s.pop(name, 2) == 2
+            for missing in (s.__getitem__, s.__delitem__, s.record, s.touch, s.pop):
+                with pytest.raises(KeyError):
+                    missing(name)
+
+    def test_record_of_an_older_store_is_read_exported_and_deleted(self, path: Path, tmp_path: Path) -> None:
+        with Store[Any](path) as s:
+            plant(s, {"a\0b": [1]})
+            plant(s, {"c": 2}, "n\0")
+            assert (s["a\0b"], list(s), s.namespaces()) == ([1], ["a\0b"], ["", "n\0"])
+            assert [done.outcome for done in export_to(s, "jsonl", tmp_path / "lines")] == ["exported"]
+            del s["a\0b"]
+        with Store[Any](path, namespace="n\0", mode="w") as s:
+            assert dict(s) == {"c": 2}
+            s.clear()
+            assert s.namespaces() == []

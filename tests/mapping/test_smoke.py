@@ -1,7 +1,7 @@
 from store import Store
 
 
-def test_store_round_trip(path):
-    with Store(path) as s:
+def test_store_round_trip(place):
+    with Store(place) as s:
         s["a"] = {"x": 1}
         assert s["a"] == {"x": 1}

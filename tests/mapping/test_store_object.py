@@ -29,12 +29,12 @@ def engine_of(s: Store[Any]) -> object:
 
 
 class TestRepr:
-    def test_has_path_namespace_and_count(self, path: Path) -> None:
-        with Store[Any](path) as s, s.within("x") as x:
+    def test_has_path_namespace_and_count(self, place: str) -> None:
+        with Store[Any](place) as s, s.within("x") as x:
             s["a"] = x["a"] = x["b"] = Undecodable()
-            assert repr(s) == f"<Store {str(path)!r} namespace='' 1 records>"
-            assert repr(x) == f"<Store {str(path)!r} namespace='x' 2 records>"
-        assert repr(s) == f"<Store {str(path)!r} namespace='' closed>"
+            assert repr(s) == f"<Store {str(place)!r} namespace='' 1 records>"
+            assert repr(x) == f"<Store {str(place)!r} namespace='x' 2 records>"
+        assert repr(s) == f"<Store {str(place)!r} namespace='' closed>"
 
     def test_of_a_subclass_and_in_memory(self) -> None:
         class Sessions(Store[Any]):
@@ -43,8 +43,8 @@ class TestRepr:
         with Sessions(":memory:") as s:
             assert repr(s) == "<Sessions ':memory:' namespace='' 0 records>"
 
-    def test_shows_no_key(self, path: Path) -> None:
-        with Store[Any](path, key=b"very secret, and long") as s:
+    def test_shows_no_key(self, place: str) -> None:
+        with Store[Any](place, key=b"very secret, and long") as s:
             assert "secret" not in repr(s)
             assert "secret" not in str(s)
 
@@ -120,27 +120,27 @@ class TestClose:
 
     @pytest.mark.parametrize("name", CALLS)
     @pytest.mark.parametrize("options", [{}, {"writeback": True}], ids=["plain", "writeback"])
-    def test_makes_every_use_raise(self, path: Path, name: str, options: dict[str, Any]) -> None:
-        with Store[Any](path) as keeps_the_engine_open:
-            s = Store[Any](path, **options)
+    def test_makes_every_use_raise(self, place: str, name: str, options: dict[str, Any]) -> None:
+        with Store[Any](place) as keeps_the_engine_open:
+            s = Store[Any](place, **options)
             s["a"] = 1
             s.close()
             with pytest.raises(StoreClosed, match="was closed; open it again") as caught:
                 CALLS[name](s)
             assert isinstance(caught.value, ValueError)
-            assert str(path) in str(caught.value)
+            assert str(place) in str(caught.value)
             assert dict(keeps_the_engine_open) == {"a": 1}
 
-    def test_leaves_what_needs_no_file(self, path: Path) -> None:
-        s = Store[Any](path, namespace="x")
+    def test_leaves_what_needs_no_file(self, place: str) -> None:
+        s = Store[Any](place, namespace="x")
         s.close()
         s.close()
-        assert (s.namespace, s.location) == ("x", str(path))
+        assert (s.namespace, s.location) == ("x", str(place))
         assert 1 not in s
         assert s == s
 
-    def test_ends_iterations_that_are_under_way(self, path: Path) -> None:
-        s = Store[Any](path)
+    def test_ends_iterations_that_are_under_way(self, place: str) -> None:
+        s = Store[Any](place)
         s.update({f"n{i}": i for i in range(1000)})
         names, items = iter(s), iter(s.items())
         assert (next(names), next(items)) == ("n0", ("n0", 0))
@@ -150,8 +150,8 @@ class TestClose:
         with pytest.raises(StoreClosed):
             list(items)
 
-    def test_inside_its_own_transaction_is_refused(self, path: Path) -> None:
-        s = Store[Any](path)
+    def test_inside_its_own_transaction_is_refused(self, place: str) -> None:
+        s = Store[Any](place)
         with s.transaction():
             s["a"] = 1
             with pytest.raises(StoreError, match="inside its transaction"):
@@ -161,13 +161,13 @@ class TestClose:
             s.close()
         s.close()
 
-    def test_comes_with_the_end_of_the_block_and_of_the_object(self, path: Path) -> None:
-        with pytest.raises(RuntimeError), Store[Any](path) as s:
+    def test_comes_with_the_end_of_the_block_and_of_the_object(self, place: str) -> None:
+        with pytest.raises(RuntimeError), Store[Any](place) as s:
             raise RuntimeError
         with pytest.raises(StoreClosed):
             s["a"]
-        Store[Any](path)["a"] = 1  # collected at once; the leak check of every test would see it
-        with Store[Any](path) as s:
+        Store[Any](place)["a"] = 1  # collected at once; the leak check of every test would see it
+        with Store[Any](place) as s:
             assert s["a"] == 1
 
     def test_of_a_store_that_never_opened_is_silent(self, path: Path) -> None:
@@ -201,9 +201,9 @@ class TestPickle:
             assert s["a"] == [1, 2]
 
     @pytest.mark.damaged  # sealed with a key that this program does not have
-    def test_never_has_the_key(self, path: Path) -> None:
+    def test_never_has_the_key(self, place: str) -> None:
         secret = b"0123456789abcdef-the-secret-key"
-        with Store[Any](path, key=secret) as s:
+        with Store[Any](place, key=secret) as s:
             s["a"] = 1
             data = pickle.dumps(s)
             key = s.opened.values.sealer.keyring.sealing_key()
@@ -215,8 +215,8 @@ class TestPickle:
         assert again["a"] == 1
         again.close()
 
-    def test_never_has_the_users_own_key(self, path: Path, own_key: Path) -> None:
-        with Store[Any](path) as s:
+    def test_never_has_the_users_own_key(self, place: str, own_key: Path) -> None:
+        with Store[Any](place) as s:
             s["a"] = 1
             data = pickle.dumps(s)
         text = own_key.read_text().strip()
@@ -236,16 +236,16 @@ class TestPickle:
         with pickle.loads(data) as again:
             assert again["a"] == 1
 
-    def test_of_mode_n_does_not_empty_it_again(self, path: Path) -> None:
-        with Store[Any](path, mode="n") as s:
+    def test_of_mode_n_does_not_empty_it_again(self, place: str) -> None:
+        with Store[Any](place, mode="n") as s:
             s["a"] = 1
             with pickle.loads(pickle.dumps(s)) as again:
                 assert dict(again) == {"a": 1}
 
-    def test_of_a_reader_is_a_reader(self, path: Path) -> None:
-        with Store[Any](path) as s:
+    def test_of_a_reader_is_a_reader(self, place: str) -> None:
+        with Store[Any](place) as s:
             s["a"] = 1
-        with Store[Any](path, mode="r") as s, pickle.loads(pickle.dumps(s)) as again:
+        with Store[Any](place, mode="r") as s, pickle.loads(pickle.dumps(s)) as again:
             assert again["a"] == 1
             with pytest.raises(ReadOnly):
                 again["a"] = 2
@@ -261,12 +261,12 @@ class TestPickle:
         with Store[Any](":memory:") as s, pytest.raises(TypeError, match="in-memory"):
             pickle.dumps(s)
 
-    def test_keeps_the_allowed_classes_given_as_an_iterator(self, path: Path) -> None:
-        with Store[Any](path, allow=iter([Path])) as s, pickle.loads(pickle.dumps(s)) as again:
+    def test_keeps_the_allowed_classes_given_as_an_iterator(self, place: str) -> None:
+        with Store[Any](place, allow=iter([Path])) as s, pickle.loads(pickle.dumps(s)) as again:
             assert again.opened.options.allow == (Path,)
 
-    def test_copies_are_other_handles(self, path: Path) -> None:
-        with Store[Any](path, namespace="x") as s:
+    def test_copies_are_other_handles(self, place: str) -> None:
+        with Store[Any](place, namespace="x") as s:
             s["a"] = [1]
             for make in (copy.copy, copy.deepcopy):
                 with make(s) as other:
@@ -275,8 +275,8 @@ class TestPickle:
                     assert other.namespace == "x"
             assert s["a"] == [1], "open still"
 
-    def test_goes_to_another_process(self, path: Path, start: Any) -> None:
-        with Store[Any](path, namespace="x") as s:
+    def test_goes_to_another_process(self, place: str, start: Any) -> None:
+        with Store[Any](place, namespace="x") as s:
             s["a"] = 1
             child = start(
                 """
@@ -291,11 +291,11 @@ class TestPickle:
             assert s["b"] == 2
 
 
-def test_is_generic_in_the_type_of_its_values(path: Path) -> None:
-    with Store[int](path) as s:
+def test_is_generic_in_the_type_of_its_values(place: str) -> None:
+    with Store[int](place) as s:
         assert type(s) is Store
         s["a"] = 1
         with s.within("x") as x:
             assert type(x) is Store
-    with Store[dict[str, int]](path, namespace="x") as d:
+    with Store[dict[str, int]](place, namespace="x") as d:
         assert isinstance(d, Store)

@@ -30,8 +30,8 @@ def nothing_ran() -> None:
 
 
 @pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, clock=clock) as opened:
+def s(place: str, clock: Any) -> Iterator[Store[Any]]:
+    with Store[Any](place, clock=clock) as opened:
         yield opened
 
 
@@ -444,8 +444,8 @@ def test_unstorable_result_is_returned_with_one_warning(s: Store[Any]) -> None:
     assert f.cache_info() == CacheInfo(hits=0, misses=3, stored=0, errors=3)
 
 
-def test_closed_store_does_not_fail_a_call(path: Path) -> None:
-    s = Store[Any](path)
+def test_closed_store_does_not_fail_a_call(place: str) -> None:
+    s = Store[Any](place)
     f = memo(s)(double)
     f(2)
     s.close()
@@ -476,12 +476,12 @@ def test_damaged_record_is_computed_anew(path: Path) -> None:
 
 
 @pytest.mark.damaged
-def test_record_of_somebody_else_by_the_trust_of_the_store(path: Path) -> None:
-    with Store[Any](path, key=b"the key of others") as s:
+def test_record_of_somebody_else_by_the_trust_of_the_store(place: str) -> None:
+    with Store[Any](place, key=b"the key of others") as s:
         memo(s)(double)(2)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "has no|.*do(es)? not hold", UserWarning)
-        own, data = Store[Any](path, key=b"mine" * 8, trust="own"), Store[Any](path, key=b"mine" * 8)
+        own, data = Store[Any](place, key=b"mine" * 8, trust="own"), Store[Any](place, key=b"mine" * 8)
     with own, data:
         assert memo(data)(double)(2) == 4
         assert ran == [2]
@@ -514,10 +514,10 @@ def test_file_that_was_deleted_is_made_anew(path: Path) -> None:
     f.close()
 
 
-def test_store_that_may_only_be_read(path: Path) -> None:
-    with Store[Any](path) as s:
+def test_store_that_may_only_be_read(place: str) -> None:
+    with Store[Any](place) as s:
         memo(s)(double)(2)
-    with Store[Any](path, mode="r") as s:
+    with Store[Any](place, mode="r") as s:
         f = memo(s)(double)
         assert f(2) == 4
         with pytest.warns(RuntimeWarning, match='mode="r"'):
@@ -525,8 +525,8 @@ def test_store_that_may_only_be_read(path: Path) -> None:
     assert ran == [2, 3]
 
 
-def test_codec_of_the_store(path: Path) -> None:
-    with Store[Any](path, codec="json") as s:
+def test_codec_of_the_store(place: str) -> None:
+    with Store[Any](place, codec="json") as s:
         f = memo(s, exceptions=KeyError)(double)
         assert f([1]) == f([1]) == [1, 1]
         assert [record.codec for record in s.within("memo").records()] == ["json"]
@@ -557,7 +557,7 @@ def test_import_loads_neither_asyncio_nor_numpy() -> None:
 # -- first and cached calls give the same
 
 
-def test_results_of_first_and_cached_calls_can_be_changed_alike(path: Path) -> None:
+def test_results_of_first_and_cached_calls_can_be_changed_alike(place: str) -> None:
     np = pytest.importorskip("numpy", reason="NumPy is not installed: results that are arrays are not tested")
     kept = [1]
 
@@ -565,14 +565,14 @@ def test_results_of_first_and_cached_calls_can_be_changed_alike(path: Path) -> N
         return np.zeros(n)
 
     for mmap, writable in ((None, True), (False, True), (True, False)):
-        f = memo(path, mmap=mmap, name=f"f{mmap}")(array)
+        f = memo(place, mmap=mmap, name=f"f{mmap}")(array)
         assert [f(300_000).flags.writeable for _ in range(3)] == [writable] * 3  # large enough to be a file
         assert [f(3).flags.writeable for _ in range(3)] == [True] * 3
         f.close()
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         f = memo(s, name="as the store has it")(array)
         assert [f(300_000).flags.writeable for _ in range(2)] == [False] * 2
-    g = memo(path, version=1)(lambda: kept)
+    g = memo(place, version=1)(lambda: kept)
     g().append(2)
     assert (g(), kept) == ([1], [1])  # not the object that the function goes on using
     g.close()
@@ -586,7 +586,7 @@ def test_mmap_of_a_store_is_its_own(s: Store[Any]) -> None:
 
 
 @pytest.mark.parametrize("library", ["freezegun", "time_machine"])
-def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, library: str) -> None:
+def test_waiting_does_not_depend_on_a_clock_that_stands_still(place: str, library: str) -> None:
     module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
     frozen = module.freeze_time("2026-01-01") if library == "freezegun" else module.travel(0, tick=False)
     inside, go = threading.Event(), threading.Event()
@@ -598,7 +598,7 @@ def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, librar
         return "done"
 
     with frozen:
-        f = memo(path, wait=0.05, source=False)(slow)
+        f = memo(place, wait=0.05, source=False)(slow)
         first = threading.Thread(target=f)
         first.start()
         assert inside.wait(30)
@@ -610,10 +610,10 @@ def test_waiting_does_not_depend_on_a_clock_that_stands_still(path: Path, librar
 
 
 @pytest.mark.parametrize("library", ["freezegun", "time_machine"])
-def test_ttl_by_a_clock_that_a_test_sets(path: Path, library: str) -> None:
+def test_ttl_by_a_clock_that_a_test_sets(place: str, library: str) -> None:
     module = pytest.importorskip(library, reason=f"{library} is not installed: memo under its clock is not tested")
     travel = module.freeze_time if library == "freezegun" else partial(module.travel, tick=False)
-    f = memo(path, ttl=3600)(double)
+    f = memo(place, ttl=3600)(double)
     with travel("2030-01-01 12:00Z"):
         assert [f(2), f(2)] == [4, 4]
     with travel("2030-01-01 12:59Z"):

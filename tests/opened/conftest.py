@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from store import Store
 
 
 @pytest.fixture
-def seen(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    """What is in the file, beside a store that holds values back."""
-    with Store[Any](path, clock=clock) as opened:
+def seen(place: str, clock: Any) -> Iterator[Store[Any]]:
+    """What is in the store, beside a store that holds values back."""
+    with Store[Any](place, clock=clock) as opened:
         yield opened

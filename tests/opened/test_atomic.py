@@ -7,7 +7,6 @@ The mixins of `MutableMapping` would fail all of these: they read and write in t
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,23 +152,23 @@ def test_key_error_while_encoding_is_no_miss_either(location: str) -> None:
 # -- between processes
 
 
-def test_setdefault_gives_all_processes_one_value(path: Path, crowd: Any) -> None:
+def test_setdefault_gives_all_processes_one_value(place: str, crowd: Any) -> None:
     seen = crowd(
         PROCESSES,
         """
         with Store(sys.argv[1]) as s:
             print(json.dumps([s.setdefault(f"n{i}", [int(sys.argv[2]), i]) for i in range(60)]))
         """,
-        path,
+        place,
     )
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert all(values == list(s.values()) for values in seen)
         assert {s.record(name).revision for name in s} == {1}
         assert list(s) == [f"n{i}" for i in range(60)]
 
 
-def test_pop_gives_each_record_to_one_process(path: Path, crowd: Any) -> None:
-    with Store[Any](path) as s:
+def test_pop_gives_each_record_to_one_process(place: str, crowd: Any) -> None:
+    with Store[Any](place) as s:
         s.update({f"n{i}": i for i in range(150)})
     got = crowd(
         PROCESSES,
@@ -178,15 +177,15 @@ def test_pop_gives_each_record_to_one_process(path: Path, crowd: Any) -> None:
             values = [s.pop(f"n{i}", None) for i in range(150)]
             print(json.dumps([value for value in values if value is not None]))
         """,
-        path,
+        place,
     )
     assert Counter(value for values in got for value in values) == Counter(range(150))
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert list(s) == []
 
 
-def test_popitem_gives_each_record_to_one_process(path: Path, crowd: Any) -> None:
-    with Store[Any](path) as s:
+def test_popitem_gives_each_record_to_one_process(place: str, crowd: Any) -> None:
+    with Store[Any](place) as s:
         s.update({f"n{i}": i for i in range(200)})
     got = crowd(
         PROCESSES,
@@ -200,14 +199,14 @@ def test_popitem_gives_each_record_to_one_process(path: Path, crowd: Any) -> Non
                     break
         print(json.dumps(taken))
         """,
-        path,
+        place,
     )
     assert Counter(name for items in got for name, _ in items) == Counter(f"n{i}" for i in range(200))
     for items in got:
         assert [value for _, value in items] == sorted((value for _, value in items), reverse=True)
 
 
-def test_clear_is_seen_all_at_once(path: Path, start: Any) -> None:
+def test_clear_is_seen_all_at_once(place: str, start: Any) -> None:
     writer = start(
         """
         import sys
@@ -219,11 +218,11 @@ def test_clear_is_seen_all_at_once(path: Path, start: Any) -> None:
                 s.clear()
             print("1")
         """,
-        path,
+        place,
     )
     writer.hear()
     sizes = set()
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         while writer.process.poll() is None:
             sizes |= {len(s), len(s | {}), len(s.names())}
         assert len(s) == 0
@@ -247,10 +246,10 @@ UPDATE_IN_TWO_HALVES = """
 
 
 @pytest.mark.parametrize("how", ["s.update(pairs())", "s |= pairs()"])
-def test_update_is_seen_all_at_once(path: Path, start: Any, how: str) -> None:
-    with Store[Any](path) as s:
+def test_update_is_seen_all_at_once(place: str, start: Any, how: str) -> None:
+    with Store[Any](place) as s:
         s["n0"] = "old"
-        writer = start(UPDATE_IN_TWO_HALVES.replace("HOW", how), path)
+        writer = start(UPDATE_IN_TWO_HALVES.replace("HOW", how), place)
         assert writer.hear() == "half"
         assert s == {"n0": "old"}
         assert len(s) == 1
@@ -260,10 +259,10 @@ def test_update_is_seen_all_at_once(path: Path, start: Any, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["s.update(pairs())", "s |= pairs()"])
-def test_update_of_a_process_that_is_killed_leaves_nothing(path: Path, start: Any, how: str) -> None:
-    with Store[Any](path) as s:
+def test_update_of_a_process_that_is_killed_leaves_nothing(place: str, start: Any, how: str) -> None:
+    with Store[Any](place) as s:
         s["n0"] = "old"
-        writer = start(UPDATE_IN_TWO_HALVES.replace("HOW", how), path)
+        writer = start(UPDATE_IN_TWO_HALVES.replace("HOW", how), place)
         assert writer.hear() == "half"
         writer.kill()
         assert s == {"n0": "old"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,8 +149,8 @@ def test_conflict_inside_a_transaction_leaves_the_rest(s: Store[Any]) -> None:
     assert dict(s) == {"a": 2, "b": 1, "c": 1}
 
 
-def test_one_of_many_processes_wins(path: Path, crowd: Any) -> None:
-    with Store[Any](path) as s:
+def test_one_of_many_processes_wins(place: str, crowd: Any) -> None:
+    with Store[Any](place) as s:
         s["a"] = -1
         won = crowd(
             5,
@@ -168,12 +167,12 @@ def test_one_of_many_processes_wins(path: Path, crowd: Any) -> None:
                         pass
             print(json.dumps(wins))
             """,
-            path,
+            place,
         )
         assert s.record("a").revision == 1 + sum(won)
 
 
-def test_one_of_many_processes_creates(path: Path, crowd: Any) -> None:
+def test_one_of_many_processes_creates(place: str, crowd: Any) -> None:
     made = crowd(
         5,
         """
@@ -189,8 +188,8 @@ def test_one_of_many_processes_creates(path: Path, crowd: Any) -> None:
                     pass
         print(json.dumps(made))
         """,
-        path,
+        place,
     )
     assert sorted(i for mine in made for i in mine) == list(range(40))
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert {s[f"n{i}"] == number for number, mine in enumerate(made) for i in mine} == {True}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,17 +98,17 @@ def test_inside_a_transaction_they_are_undone_with_it(s: Store[Any]) -> None:
     assert dict(s) == {"n": 5}
 
 
-def test_writeback_sees_the_sum(path: Path) -> None:
-    with Store[Any](path, writeback=True) as s:
+def test_writeback_sees_the_sum(place: str) -> None:
+    with Store[Any](place, writeback=True) as s:
         s["n"] = 1
         assert s["n"] == 1
         assert s.incr("n") == s["n"] == 2
         assert s.add("n", 5) is False
 
 
-def test_read_only_store_refuses(path: Path) -> None:
-    Store(path)["a"] = 1
-    with Store[Any](path, mode="r") as s:
+def test_read_only_store_refuses(place: str) -> None:
+    Store(place)["a"] = 1
+    with Store[Any](place, mode="r") as s:
         with pytest.raises(ReadOnly):
             s.incr("a")
         with pytest.raises(ReadOnly):
@@ -117,8 +116,8 @@ def test_read_only_store_refuses(path: Path) -> None:
         assert s.add("a", 1) is False
 
 
-def test_no_addition_of_any_process_is_lost(path: Path, crowd: Any) -> None:
-    Store(path).close()
+def test_no_addition_of_any_process_is_lost(place: str, crowd: Any) -> None:
+    Store(place).close()
     added = crowd(
         4,
         """
@@ -126,9 +125,9 @@ def test_no_addition_of_any_process_is_lost(path: Path, crowd: Any) -> None:
             made = sum(s.add(f"n{i}", int(sys.argv[2])) for i in range(40))
             print(json.dumps([made, *(s.incr("sum") for _ in range(100))]))
         """,
-        path,
+        place,
     )
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert s["sum"] == 400
         assert sum(made for made, *_ in added) == 40
     assert sorted(count for _, *counts in added for count in counts) == list(range(1, 401))

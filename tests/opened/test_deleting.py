@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,8 +97,8 @@ def test_popitem_from_both_ends(s: Store[Any], clock: Any) -> None:
             s.popitem(last=last)
 
 
-def test_queue_of_several_processes_gives_each_item_once(path: Path, crowd: Any) -> None:
-    with Store[Any](path) as s:
+def test_queue_of_several_processes_gives_each_item_once(place: str, crowd: Any) -> None:
+    with Store[Any](place) as s:
         s.update({f"{number}": number for number in range(100)})
         taken = crowd(
             3,
@@ -113,15 +112,15 @@ def test_queue_of_several_processes_gives_each_item_once(path: Path, crowd: Any)
                         break
             print(json.dumps(taken))
             """,
-            path,
+            place,
         )
         assert len(s) == 0
     assert all(mine == sorted(mine) for mine in taken)
     assert sorted(number for mine in taken for number in mine) == list(range(100))
 
 
-def test_one_of_many_processes_deletes_a_state(path: Path, crowd: Any) -> None:
-    with Store[Any](path) as s:
+def test_one_of_many_processes_deletes_a_state(place: str, crowd: Any) -> None:
+    with Store[Any](place) as s:
         version = s.put("a", 1).version
     deleted = crowd(
         4,
@@ -133,14 +132,14 @@ def test_one_of_many_processes_deletes_a_state(path: Path, crowd: Any) -> None:
             except Conflict:
                 print("false")
         """,
-        path,
+        place,
         version,
     )
     assert sorted(deleted) == [False, False, False, True]
 
 
-def test_writeback_brings_nothing_back(path: Path) -> None:
-    with Store[Any](path, writeback=True) as s:
+def test_writeback_brings_nothing_back(place: str) -> None:
+    with Store[Any](place, writeback=True) as s:
         for name in ("a1", "a2", "b", "c"):
             s[name] = []
             s[name].append(1)
@@ -148,13 +147,13 @@ def test_writeback_brings_nothing_back(path: Path) -> None:
         assert s.delete_many(["b"]) == 1
         assert s.popitem(last=False) == ("a1", [1])
         assert s.delete_prefix("a") == 1
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert list(s) == []
 
 
-def test_read_only_store_refuses(path: Path) -> None:
-    Store(path)["a"] = 1
-    with Store[Any](path, mode="r") as s:
+def test_read_only_store_refuses(place: str) -> None:
+    Store(place)["a"] = 1
+    with Store[Any](place, mode="r") as s:
         for call in (lambda: s.delete("a"), lambda: s.delete_many(["a"]), lambda: s.delete_prefix("a")):
             with pytest.raises(ReadOnly):
                 call()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -315,7 +314,7 @@ class TestModify:
         assert s.record("n") == before
 
 
-def test_edit_and_modify_lose_nothing_between_processes(path: Path, crowd: Any) -> None:
+def test_edit_and_modify_lose_nothing_between_processes(place: str, crowd: Any) -> None:
     crowd(
         4,
         """
@@ -326,15 +325,15 @@ def test_edit_and_modify_lose_nothing_between_processes(path: Path, crowd: Any) 
                 s.modify("count", lambda value: value + 1, 0)
         print("null")
         """,
-        path,
+        place,
     )
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         assert s["count"] == 240
         assert sorted(s["list"]) == [[number, i] for number in range(4) for i in range(60)]
 
 
-def test_edit_of_another_process_is_waited_for(path: Path, start: Any) -> None:
-    with Store[Any](path) as s:
+def test_edit_of_another_process_is_waited_for(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
         s["a"] = [1]
         other = start(
             """
@@ -346,11 +345,11 @@ def test_edit_of_another_process_is_waited_for(path: Path, start: Any) -> None:
                 input()
             print("1")
             """,
-            path,
+            place,
         )
         other.hear()
         assert s["a"] == [1], "a reader is not held up"
-        with Store[Any](path, timeout=0.1) as impatient:
+        with Store[Any](place, timeout=0.1) as impatient:
             with pytest.raises(TimeoutError, match="another writer"), impatient.edit("a"):
                 pytest.fail("got in")
         other.say()
@@ -361,8 +360,8 @@ def test_edit_of_another_process_is_waited_for(path: Path, start: Any) -> None:
         assert s["a"] == [1, 2, 3]
 
 
-def test_edit_of_a_process_that_is_killed_writes_nothing(path: Path, start: Any) -> None:
-    with Store[Any](path) as s:
+def test_edit_of_a_process_that_is_killed_writes_nothing(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
         before = s.put("a", [1])
         other = start(
             """
@@ -374,7 +373,7 @@ def test_edit_of_a_process_that_is_killed_writes_nothing(path: Path, start: Any)
                 print("inside", flush=True)
                 input()
             """,
-            path,
+            place,
         )
         other.hear()
         other.kill()

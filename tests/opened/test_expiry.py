@@ -115,12 +115,12 @@ class TestAbsence:
             assert s.namespaces() == ["y"]
             assert s.stats().namespaces == 1
 
-    def test_for_a_reader_by_mode_r(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, clock=clock) as s:
+    def test_for_a_reader_by_mode_r(self, place: str, clock: Any) -> None:
+        with Store[Any](place, clock=clock) as s:
             s["a"] = 1
             s.put("b", 2, ttl=10)
         clock.advance(10)
-        with Store[Any](path, mode="r", clock=clock) as reader:
+        with Store[Any](place, mode="r", clock=clock) as reader:
             assert list(reader) == ["a"]
 
     def test_in_the_middle_of_an_iteration(self, s: Store[Any], clock: Any) -> None:
@@ -209,10 +209,10 @@ class TestTtlOfTheStore:
             clock.advance(5)
             assert list(s) == ["a"]
 
-    def test_is_not_written_into_the_file(self, path: Path, clock: Any) -> None:
-        with Store[Any](path, clock=clock, ttl=10) as s:
+    def test_is_not_written_into_the_file(self, place: str, clock: Any) -> None:
+        with Store[Any](place, clock=clock, ttl=10) as s:
             s["a"] = 1
-        with Store[Any](path, clock=clock) as s:
+        with Store[Any](place, clock=clock) as s:
             s["b"] = 1
             clock.advance(10)
             assert list(s) == ["b"]
@@ -247,11 +247,11 @@ class TestTouch:
         assert caught.value.args == ("gone",)
 
     @pytest.mark.damaged
-    def test_of_a_record_of_somebody_else_is_refused(self, path: Path) -> None:
-        with Store[Any](path, key="the key of others") as s:
+    def test_of_a_record_of_somebody_else_is_refused(self, place: str) -> None:
+        with Store[Any](place, key="the key of others") as s:
             before = s.put("a", 1, ttl=1000)
         with pytest.warns(UserWarning, match="does not hold"):
-            mine = Store[Any](path, key="a key of my own!")
+            mine = Store[Any](place, key="a key of my own!")
         with mine:
             with pytest.raises(Untrusted, match="assign the value again"):
                 mine.touch("a", 5)
@@ -308,9 +308,9 @@ class TestBadTtl:
 
 
 @pytest.mark.parametrize("now", [math.nan, math.inf, -math.inf, 10**400, "noon", None])
-def test_clock_that_gives_no_moment_changes_and_deletes_nothing(path, now):
+def test_clock_that_gives_no_moment_changes_and_deletes_nothing(place, now):
     moment: list[Any] = [1_800_000_000.0]
-    with Store(path, clock=lambda: moment[0]) as s:
+    with Store(place, clock=lambda: moment[0]) as s:
         s["a"] = 1
         s.put("t", 1, ttl=100)
         moment[0] = now
@@ -366,13 +366,13 @@ class TestLifetimeTooShortForTheClock:
             s.put("a", [1])
             assert s.get("a") is None
 
-    def test_of_a_store_does_not_hold_for_settings_in_it(self, path: Path) -> None:
-        with Store[Any](path, ttl=self.TINY) as s, Settings(Limits, s) as settings:
+    def test_of_a_store_does_not_hold_for_settings_in_it(self, place: str) -> None:
+        with Store[Any](place, ttl=self.TINY) as s, Settings(Limits, s) as settings:
             settings.tries = 5
             assert Settings(Limits, s).tries == 5
 
-    def test_of_what_memo_keeps(self, path: Path) -> None:
-        @memo(path, ttl=self.TINY)
+    def test_of_what_memo_keeps(self, place: str) -> None:
+        @memo(place, ttl=self.TINY)
         def double(number: int) -> int:
             return number * 2
 

@@ -127,8 +127,8 @@ class TestLocation:
         with pytest.raises(ValueError, match="empty"):
             Store[Any]("")
 
-    def test_two_handles_see_each_other_at_once(self, path: Path) -> None:
-        with Store[Any](path) as one, Store[Any](path) as two:
+    def test_two_handles_see_each_other_at_once(self, place: str) -> None:
+        with Store[Any](place) as one, Store[Any](place) as two:
             one["a"] = 1
             assert two["a"] == 1
             two["a"] = 2
@@ -138,16 +138,16 @@ class TestLocation:
 
 
 class TestMode:
-    def test_c_makes_and_opens(self, path: Path) -> None:
-        with Store[Any](path, mode="c") as s:
+    def test_c_makes_and_opens(self, place: str) -> None:
+        with Store[Any](place, mode="c") as s:
             s["a"] = 1
-        with Store[Any](path, mode="c") as s:
+        with Store[Any](place, mode="c") as s:
             assert s["a"] == 1
 
-    def test_n_starts_empty(self, path: Path) -> None:
-        with Store[Any](path, mode="n") as s:
+    def test_n_starts_empty(self, place: str) -> None:
+        with Store[Any](place, mode="n") as s:
             s["a"] = 1
-        with Store[Any](path, mode="n") as s:
+        with Store[Any](place, mode="n") as s:
             assert dict(s) == {}
 
     @pytest.mark.parametrize("mode", ["r", "w"])
@@ -157,9 +157,9 @@ class TestMode:
         assert isinstance(caught.value, FileNotFoundError)
         assert list(path.parent.iterdir()) == []
 
-    def test_w_writes(self, path: Path) -> None:
-        Store[Any](path).close()
-        with Store[Any](path, mode="w") as s:
+    def test_w_writes(self, place: str) -> None:
+        Store[Any](place).close()
+        with Store[Any](place, mode="w") as s:
             s["a"] = 1
             assert s["a"] == 1
 
@@ -191,8 +191,8 @@ class TestMode:
             assert s.setdefault("a", 5) == [1], "nothing to write"
         assert path.read_bytes() == before
 
-    def test_r_sees_what_others_write(self, path: Path) -> None:
-        with Store[Any](path) as s, Store[Any](path, mode="r") as reader:
+    def test_r_sees_what_others_write(self, place: str) -> None:
+        with Store[Any](place) as s, Store[Any](place, mode="r") as reader:
             s["a"] = 1
             assert reader["a"] == 1
 
@@ -203,9 +203,9 @@ class TestMode:
         assert not path.exists()
 
 
-def test_options_are_by_keyword(path: Path) -> None:
+def test_options_are_by_keyword(place: str) -> None:
     with pytest.raises(TypeError):
-        Store[Any](path, "x")  # type: ignore[misc]
+        Store[Any](place, "x")  # type: ignore[misc]
 
 
 @dataclass

@@ -96,12 +96,12 @@ def test_inside_a_transaction_or_edit_raises_at_once(s: Store[Any]) -> None:
     assert s["b"] == 1
 
 
-def test_default_timeout_is_that_of_the_store(path: Path) -> None:
-    with Store[Any](path, timeout=0) as s, s.lock("job"):
+def test_default_timeout_is_that_of_the_store(place: str) -> None:
+    with Store[Any](place, timeout=0) as s, s.lock("job"):
         assert isinstance(in_thread(lambda: take(s, "job", None)), LockTimeout)
 
 
-@pytest.mark.parametrize("name", ["", "../../escape", "/root", "a/b", "é\0", "x" * 65536, ".", "con"])
+@pytest.mark.parametrize("name", ["", "../../escape", "/root", "a/b", "x" * 65536, ".", "con"])
 def test_any_text_is_a_name(path: Path, name: str) -> None:
     with Store[Any](path) as s:
         with s.lock(name):
@@ -125,9 +125,9 @@ def test_refuses_what_makes_no_sense(s: Store[Any]) -> None:
         s.lock("job")
 
 
-def test_excludes_other_processes(shared: str, start: Any) -> None:
-    with Store[Any](shared) as s:
-        holder = start(HOLDER, shared, "job")
+def test_excludes_other_processes(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
+        holder = start(HOLDER, place, "job")
         holder.hear()
         with pytest.raises(LockTimeout):
             take(s, "job", 0.02)
@@ -146,7 +146,7 @@ def test_of_a_process_that_is_killed_is_free(path: Path, start: Any) -> None:
         take(s, "job", 20)
 
 
-def test_is_apart_from_the_lock_of_writers(shared: str, start: Any) -> None:
+def test_is_apart_from_the_lock_of_writers(place: str, start: Any) -> None:
     writer = start(
         """
         import sys
@@ -156,16 +156,16 @@ def test_is_apart_from_the_lock_of_writers(shared: str, start: Any) -> None:
             print("inside", flush=True)
             input()
         """,
-        shared,
+        place,
     )
     writer.hear()
-    with Store[Any](shared) as s:
+    with Store[Any](place) as s:
         take(s, "job")
         take(s, "a")
     writer.kill()
 
 
-def test_makes_steps_of_the_program_one_between_processes(shared: str, tmp_path: Path, crowd: Any) -> None:
+def test_makes_steps_of_the_program_one_between_processes(place: str, tmp_path: Path, crowd: Any) -> None:
     counter = tmp_path / "counter.txt"
     counter.write_text("0")
     crowd(
@@ -179,7 +179,7 @@ def test_makes_steps_of_the_program_one_between_processes(shared: str, tmp_path:
                     counter.write_text(str(int(counter.read_text()) + 1))
         print("null")
         """,
-        shared,
+        place,
         counter,
     )
     assert counter.read_text() == "200"
@@ -323,9 +323,9 @@ class TestObject:
         assert repr(lock) == "<Lock 'job' held>"
 
 
-def test_lock_object_excludes_other_processes(shared: str, start: Any) -> None:
-    with Store[Any](shared) as s:
-        holder = start(HOLDER, shared, "job")
+def test_lock_object_excludes_other_processes(place: str, start: Any) -> None:
+    with Store[Any](place) as s:
+        holder = start(HOLDER, place, "job")
         holder.hear()
         lock = s.lock("job")
         assert lock.acquire(timeout=0) is lock.acquire(timeout=0.05) is False

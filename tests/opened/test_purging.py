@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.engines.contract import Order
+from store.engines.contract import Fields, Order, in_pages
 from store.engines.sqlite.reading import NAMESPACES_AT_ONCE
 from store.errors import StorageError
 from store.opened.purging import PURGE_EVERY, PURGED_AT_ONCE
@@ -20,15 +20,22 @@ from store.opened.purging import PURGE_EVERY, PURGED_AT_ONCE
 OTHER = b"the key of somebody else"
 
 
-def on_disk(path: Path, namespace: str = "") -> int:
+def on_disk(place: str, namespace: str = "") -> int:
     """How many records there are, expired or not."""
-    with closing(sqlite3.connect(path)) as conn:
-        return int(conn.execute("SELECT count(*) FROM records WHERE namespace = ?", [namespace]).fetchone()[0])
+    return len(_names(place, namespace))
 
 
 @pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
+def s(place: str, clock: Any) -> Iterator[Store[Any]]:
     """A store whose first write was."""
+    with Store[Any](place, clock=clock) as s:
+        s["kept"] = 0
+        yield s
+
+
+@pytest.fixture
+def in_file(path: Path, clock: Any) -> Iterator[Store[Any]]:
+    """The same in a file, whose statements are counted."""
     with Store[Any](path, clock=clock) as s:
         s["kept"] = 0
         yield s
@@ -49,19 +56,20 @@ def expire(s: Store[Any], clock: Any, records: int, prefix: str = "n") -> None:
     s.opened.purging.left = left
 
 
-def test_every_so_many_writes_expired_records_go(s, path, clock):
+def test_every_so_many_writes_expired_records_go(s, place, clock):
     write(s, PURGE_EVERY - 1)
     expire(s, clock, 10)
     write(s, 1)
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
     expire(s, clock, 10)
     write(s, PURGE_EVERY - 1)
-    assert on_disk(path) == 11
+    assert on_disk(place) == 11
     write(s, 1)
-    assert on_disk(path) == 1 == len(s)
+    assert on_disk(place) == 1 == len(s)
 
 
-def test_writes_between_cost_what_they_did(s, clock):
+def test_writes_between_cost_what_they_did(in_file, clock):
+    s = in_file
     expire(s, clock, 10)
     statements: list[str] = []
     s.opened.engine.handle.engine.connection().conn.set_trace_callback(statements.append)
@@ -69,7 +77,8 @@ def test_writes_between_cost_what_they_did(s, clock):
     assert len(statements) == PURGE_EVERY - 1
 
 
-def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
+def test_with_nothing_expired_the_look_is_a_few_reads(in_file, clock):
+    s = in_file
     write(s, PURGE_EVERY - 1)
     statements: list[str] = []
     s.opened.engine.handle.engine.connection().conn.set_trace_callback(statements.append)
@@ -78,35 +87,35 @@ def test_with_nothing_expired_the_look_is_a_few_reads(s, clock):
     assert [text.split()[0] for text in statements[1:]] == ["SELECT", "WITH"]
 
 
-def test_store_of_sessions_does_not_grow_for_ever(path, clock):
+def test_store_of_sessions_does_not_grow_for_ever(place, clock):
     """Each is written once, and expires; nobody calls purge()."""
     most = 0
-    with Store[Any](path, clock=clock, ttl=100) as s:
+    with Store[Any](place, clock=clock, ttl=100) as s:
         for number in range(PURGE_EVERY * 12):
             s[f"session{number}"] = number
             clock.advance(1)
             most = max(most, s.opened.engine.end("") - number) if number % 50 else most
-        assert on_disk(path) <= 100 + PURGE_EVERY
+        assert on_disk(place) <= 100 + PURGE_EVERY
         assert len(s) == 99
 
 
-def test_what_had_gathered_goes_in_small_batches(s, path, clock):
+def test_what_had_gathered_goes_in_small_batches(s, place, clock):
     expire(s, clock, 3 * PURGED_AT_ONCE)
     write(s, PURGE_EVERY)
-    assert on_disk(path) == 1 + 2 * PURGED_AT_ONCE
+    assert on_disk(place) == 1 + 2 * PURGED_AT_ONCE
     write(s, 2 * PURGE_EVERY)
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
-def test_programs_that_write_once_purge_too(path, clock):
+def test_programs_that_write_once_purge_too(place, clock):
     for number in range(3):
-        with Store[Any](path, clock=clock, ttl=5) as s:
+        with Store[Any](place, clock=clock, ttl=5) as s:
             s[f"session{number}"] = number
         clock.advance(10)
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
-def test_other_namespaces_in_turn(s, path, clock):
+def test_other_namespaces_in_turn(s, place, clock):
     names = [f"namespace{number:03}" for number in range(2 * NAMESPACES_AT_ONCE + 5)]
     with s.transaction():
         for name in names:
@@ -117,7 +126,7 @@ def test_other_namespaces_in_turn(s, path, clock):
     s.opened.purging.left = 0
     for _ in range(4):
         write(s, PURGE_EVERY)
-    assert [on_disk(path, name) for name in names] == [1] * len(names)
+    assert [on_disk(place, name) for name in names] == [1] * len(names)
 
 
 def test_namespace_for_each_session(path, clock):
@@ -131,28 +140,28 @@ def test_namespace_for_each_session(path, clock):
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_store_of_sessions_does_not_grow_beside_expired_ones_of_another_key(path, clock):
+def test_store_of_sessions_does_not_grow_beside_expired_ones_of_another_key(place, clock):
     """A program whose key is new meets those that it wrote with its old one: they stay, before all others."""
-    with Store[Any](path, key=OTHER, clock=clock) as s:
+    with Store[Any](place, key=OTHER, clock=clock) as s:
         expire(s, clock, 3 * PURGED_AT_ONCE, "foreign")
-    with Store[Any](path, clock=clock, ttl=100) as s:
+    with Store[Any](place, clock=clock, ttl=100) as s:
         for number in range(PURGE_EVERY * 40):
             s[f"session{number}"] = number
             clock.advance(1)
-        assert on_disk(path) <= 100 + 3 * PURGED_AT_ONCE + 10 * PURGE_EVERY
+        assert on_disk(place) <= 100 + 3 * PURGED_AT_ONCE + 10 * PURGE_EVERY
 
 
-def test_handles_on_namespaces_count_together(s, path, clock):
+def test_handles_on_namespaces_count_together(s, place, clock):
     expire(s, clock, 5)
     for number in range(PURGE_EVERY):
         with s.within(f"request{number % 2}") as inner:
             inner["it"] = number
     write(s, 1)
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
 @pytest.mark.parametrize("how", ["put", "update", "edit", "modify", "transaction", "setdefault"])
-def test_every_way_of_writing_counts(s, path, clock, how):
+def test_every_way_of_writing_counts(s, place, clock, how):
     expire(s, clock, 5)
     s["list"] = []
     for number in range(PURGE_EVERY):
@@ -170,31 +179,31 @@ def test_every_way_of_writing_counts(s, path, clock, how):
                 s["it"] = number
         else:
             s.setdefault(f"new{number}", number)
-    assert {"n0", "n4"} & set(_names(path)) == set()
+    assert {"n0", "n4"} & set(_names(place)) == set()
 
 
-def _names(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as conn:
-        return [name for (name,) in conn.execute("SELECT name FROM records")]
+def _names(place: str, namespace: str = "") -> list[str]:
+    with Store[Any](place, mode="r") as s:
+        return [item.name for item in in_pages(s.opened.engine, namespace, Order.INSERTED, fields=Fields.LISTED)]
 
 
-def test_not_inside_a_transaction_but_after_it(s, path, clock):
+def test_not_inside_a_transaction_but_after_it(s, place, clock):
     expire(s, clock, 5)
     with s.transaction():
         with s.transaction():
             write(s, 2 * PURGE_EVERY)
         assert s.opened.engine.scan("", Order.EXPIRY, until=clock()).items != []
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
-def test_transaction_that_is_rolled_back_purges_nothing(s, path, clock):
+def test_transaction_that_is_rolled_back_purges_nothing(s, place, clock):
     expire(s, clock, 5)
     with pytest.raises(RuntimeError), s.transaction():
         write(s, 2 * PURGE_EVERY)
         raise RuntimeError
-    assert on_disk(path) == 6
+    assert on_disk(place) == 6
     write(s, PURGE_EVERY)
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
@@ -248,7 +257,7 @@ def test_files_of_what_is_purged_go(path, clock):
         assert not list(Path(f"{path}-spill").iterdir())
 
 
-def test_failure_is_told_by_stats_and_not_by_the_write(s, path, clock, monkeypatch):
+def test_failure_is_told_by_stats_and_not_by_the_write(s, place, clock, monkeypatch):
     expire(s, clock, 5)
 
     def failing(*_: Any) -> None:
@@ -259,16 +268,16 @@ def test_failure_is_told_by_stats_and_not_by_the_write(s, path, clock, monkeypat
         write(s, PURGE_EVERY)
     assert s["kept"] == PURGE_EVERY - 1
     assert s.stats().purge_error == "the disk is full"
-    assert on_disk(path) == 6
+    assert on_disk(place) == 6
     write(s, PURGE_EVERY)
     assert s.stats().purge_error is None
-    assert on_disk(path) == 1
+    assert on_disk(place) == 1
 
 
-def test_writer_who_is_busy_is_not_waited_for(path, clock):
+def test_writer_who_is_busy_is_not_waited_for(place, clock):
     """The write has its answer; the purge comes again, and soon."""
     entered, leave = threading.Event(), threading.Event()
-    with Store[Any](path, clock=clock) as s:
+    with Store[Any](place, clock=clock) as s:
         s["kept"] = 0
         expire(s, clock, 5)
 
@@ -282,12 +291,12 @@ def test_writer_who_is_busy_is_not_waited_for(path, clock):
         try:
             assert entered.wait(60)
             s.opened.purge_some()  # it would wait for the store's timeout, a minute
-            assert (on_disk(path), s.opened.purging.error) == (6, None)
+            assert (on_disk(place), s.opened.purging.error) == (6, None)
         finally:
             leave.set()
             thread.join()
         write(s, PURGE_EVERY // 4 + 1)
-        assert on_disk(path) == 1
+        assert on_disk(place) == 1
 
 
 def test_store_in_memory(clock):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,9 +24,9 @@ def s(location: str) -> Iterator[Store[Any]]:
 
 
 @pytest.fixture
-def shared(path: Path) -> Iterator[Store[Any]]:
+def shared(place: str) -> Iterator[Store[Any]]:
     """A file that other handles and processes open too."""
-    with Store[Any](path, timeout=10) as opened:
+    with Store[Any](place, timeout=10) as opened:
         yield opened
 
 
@@ -157,8 +156,8 @@ def test_is_entered_once(s: Store[Any]) -> None:
     assert dict(s) == {"a": 1}
 
 
-def test_of_one_handle_is_that_of_all_on_the_file(shared: Store[Any], path: Path) -> None:
-    with Store[Any](path) as other:
+def test_of_one_handle_is_that_of_all_on_the_file(shared: Store[Any], place: str) -> None:
+    with Store[Any](place) as other:
         with pytest.raises(Failure), shared.transaction():
             other["a"] = 1
             with other.transaction():
@@ -168,12 +167,12 @@ def test_of_one_handle_is_that_of_all_on_the_file(shared: Store[Any], path: Path
         assert dict(other) == {}
 
 
-def test_needs_a_store_that_may_be_written(shared: Store[Any], path: Path) -> None:
-    with Store[Any](path, mode="r") as reader, pytest.raises(ReadOnly), reader.transaction():
+def test_needs_a_store_that_may_be_written(shared: Store[Any], place: str) -> None:
+    with Store[Any](place, mode="r") as reader, pytest.raises(ReadOnly), reader.transaction():
         pytest.fail("got in")
 
 
-def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any], path: Path, start: Any) -> None:
+def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any], place: str, start: Any) -> None:
     reader = start(
         """
         import json, sys
@@ -184,7 +183,7 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any]
                 input()
                 print(json.dumps([len(s), s.get("a")]), flush=True)
         """,
-        path,
+        place,
     )
     assert reader.hear() == "ready"
     with shared.transaction():
@@ -196,7 +195,7 @@ def test_values_written_in_it_are_seen_by_others_when_it_ends(shared: Store[Any]
     assert reader.hear() == "[2, 1]"
 
 
-def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], path: Path, start: Any) -> None:
+def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], place: str, start: Any) -> None:
     shared["a"] = 1
     writer = start(
         """
@@ -209,10 +208,10 @@ def test_of_a_process_that_is_killed_leaves_nothing(shared: Store[Any], path: Pa
             print("inside", flush=True)
             input()
         """,
-        path,
+        place,
     )
     writer.hear()
-    with Store[Any](path, timeout=0.05) as impatient, pytest.raises(LockTimeout, match="another writer"):
+    with Store[Any](place, timeout=0.05) as impatient, pytest.raises(LockTimeout, match="another writer"):
         impatient["b"] = 1
     writer.kill()
     shared["b"] = 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import change
 
 from store import Store
 from store.errors import CodecUnavailable, Corrupt, StoreError, Tampered, UnknownProtocol, Untrusted
@@ -34,9 +35,7 @@ def bad(error: type[StoreError], statement: str = "", *values: Any, key: Any = N
         with Store[Any](path, key=key) as s:
             s["bad"] = value
         if statement:
-            with closing(sqlite3.connect(path)) as conn:
-                assert conn.execute(f"{statement} WHERE name = 'bad'", values).rowcount == 1
-                conn.commit()
+            change(str(path), f"{statement} WHERE name = 'bad'", *values)
 
     return pytest.param((error, spoil), id=error.__name__)
 
@@ -45,7 +44,7 @@ BROKEN = [
     bad(Untrusted, key=OTHER, value=Calls()),
     bad(Tampered, "UPDATE records SET body = ?", pickle.dumps(1)),
     bad(Corrupt, "UPDATE records SET body = ?", pickle.dumps(1), key=OTHER),
-    bad(UnknownProtocol, "UPDATE records SET protocol = 99, seal = zeroblob(24), crc = 1", key=OTHER),
+    bad(UnknownProtocol, "UPDATE records SET protocol = 99, seal = ?, crc = 1", bytes(24), key=OTHER),
     bad(CodecUnavailable, "UPDATE records SET codec = 'frob'", key=OTHER),
 ]
 
@@ -64,23 +63,21 @@ def reseal(path: Path) -> None:
         row = s.opened.find("bad")
         assert row is not None
         sealed = s.opened.values.sealer.seal(row)
-    with closing(sqlite3.connect(path)) as conn:
-        conn.execute("UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", (sealed.seal, sealed.crc))
-        conn.commit()
+    change(str(path), "UPDATE records SET seal = ?, crc = ? WHERE name = 'bad'", sealed.seal, sealed.crc)
 
 
 @pytest.fixture(params=BROKEN)
-def broken(request: pytest.FixtureRequest, path: Path) -> type[StoreError]:
+def broken(request: pytest.FixtureRequest, place: str) -> type[StoreError]:
     error, spoil = request.param
-    make(path, spoil)
+    make(place, spoil)
     if error in (UnknownProtocol, CodecUnavailable):
-        reseal(path)
+        reseal(place)
     return error  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("options", [{}, {"on_unreadable": "raise"}])
-def test_raise_is_the_default(path: Path, broken: type[StoreError], options: dict[str, Any]) -> None:
-    with Store[Any](path, **options) as s:
+def test_raise_is_the_default(place: str, broken: type[StoreError], options: dict[str, Any]) -> None:
+    with Store[Any](place, **options) as s:
         for use in (lambda: list(s.values()), lambda: list(s.items()), lambda: s | {}, lambda: {} | s):
             with pytest.raises(broken):
                 use()
@@ -90,8 +87,8 @@ def test_raise_is_the_default(path: Path, broken: type[StoreError], options: dic
 
 
 @pytest.mark.parametrize("writeback", [False, True])
-def test_skip_leaves_it_out(path: Path, broken: type[StoreError], writeback: bool) -> None:
-    with Store[Any](path, on_unreadable="skip", writeback=writeback) as s:
+def test_skip_leaves_it_out(place: str, broken: type[StoreError], writeback: bool) -> None:
+    with Store[Any](place, on_unreadable="skip", writeback=writeback) as s:
         assert list(s.values()) == list(GOOD.values())
         assert list(reversed(s.values())) == list(reversed(GOOD.values()))
         assert list(s.items()) == list(GOOD.items())
@@ -102,14 +99,14 @@ def test_skip_leaves_it_out(path: Path, broken: type[StoreError], writeback: boo
         assert s.inspect("bad").record.name == "bad"
 
 
-def test_function_gives_the_value(path: Path, broken: type[StoreError]) -> None:
+def test_function_gives_the_value(place: str, broken: type[StoreError]) -> None:
     calls = []
 
     def instead(name: str, error: StoreError) -> Any:
         calls.append((name, type(error)))
         return f"no {name}"
 
-    with Store[Any](path, on_unreadable=instead) as s:
+    with Store[Any](place, on_unreadable=instead) as s:
         assert list(s.items()) == [("first", 1), ("bad", "no bad"), ("last", [2])]
         assert list(reversed(s.values())) == [[2], "no bad", 1]
         assert s | {"more": 1} == {"first": 1, "bad": "no bad", "last": [2], "more": 1}
@@ -117,8 +114,8 @@ def test_function_gives_the_value(path: Path, broken: type[StoreError]) -> None:
 
 
 @pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
-def test_asking_for_the_record_itself_always_raises(path: Path, broken: type[StoreError], choice: Any) -> None:
-    with Store[Any](path, on_unreadable=choice) as s:
+def test_asking_for_the_record_itself_always_raises(place: str, broken: type[StoreError], choice: Any) -> None:
+    with Store[Any](place, on_unreadable=choice) as s:
         uses: list[Callable[[], Any]] = [
             lambda: s["bad"],
             lambda: s.get("bad"),
@@ -137,27 +134,27 @@ def test_asking_for_the_record_itself_always_raises(path: Path, broken: type[Sto
         assert len(s) == 3
 
 
-def test_error_of_the_function_is_raised(path: Path) -> None:
-    make(path, BROKEN[0].values[0][1])
+def test_error_of_the_function_is_raised(place: str) -> None:
+    make(place, BROKEN[0].values[0][1])
 
     def give_up(name: str, error: StoreError) -> Any:
         raise ZeroDivisionError(name)
 
-    with Store[Any](path, on_unreadable=give_up) as s, pytest.raises(ZeroDivisionError, match="bad") as caught:
+    with Store[Any](place, on_unreadable=give_up) as s, pytest.raises(ZeroDivisionError, match="bad") as caught:
         list(s.values())
     assert isinstance(caught.value.__context__, Untrusted)
 
 
-def test_other_namespaces_have_the_option_too(path: Path) -> None:
-    with Store[Any](path, key=OTHER, namespace="more") as s:
+def test_other_namespaces_have_the_option_too(place: str) -> None:
+    with Store[Any](place, key=OTHER, namespace="more") as s:
         s["bad"] = Calls()
-    with Store[Any](path, on_unreadable="skip") as s, s.within("more") as more:
+    with Store[Any](place, on_unreadable="skip") as s, s.within("more") as more:
         assert list(more.values()) == []
 
 
-def test_pickled_store_keeps_it(path: Path) -> None:
-    make(path, BROKEN[0].values[0][1])
-    with Store[Any](path, on_unreadable="skip") as s, pickle.loads(pickle.dumps(s)) as again:
+def test_pickled_store_keeps_it(place: str) -> None:
+    make(place, BROKEN[0].values[0][1])
+    with Store[Any](place, on_unreadable="skip") as s, pickle.loads(pickle.dumps(s)) as again:
         assert list(again.values()) == list(GOOD.values())
 
 
@@ -172,8 +169,8 @@ def test_bad_choice_is_told_before_a_file_is_made(path: Path, choice: Any, error
 
 
 @pytest.mark.parametrize("choice", ["skip", lambda name, error: None])
-def test_only_the_record_is_forgiven_not_the_store(path: Path, choice: Any) -> None:
-    s = Store[Any](path, on_unreadable=choice)
+def test_only_the_record_is_forgiven_not_the_store(place: str, choice: Any) -> None:
+    s = Store[Any](place, on_unreadable=choice)
     s["a"] = 1
     s.close()
     with pytest.raises(StoreError, match="closed"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +18,8 @@ class User:
 
 
 @pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, writeback=True, clock=clock, timeout=20) as opened:
+def s(place: str, clock: Any) -> Iterator[Store[Any]]:
+    with Store[Any](place, writeback=True, clock=clock, timeout=20) as opened:
         yield opened
 
 
@@ -44,22 +43,22 @@ class TestLiveValues:
         s.sync()
         assert seen["a"] == {"list": [1, 2]}
 
-    def test_are_written_by_close(self, path: Path, seen: Store[Any]) -> None:
-        s = Store[Any](path, writeback=True)
+    def test_are_written_by_close(self, place: str, seen: Store[Any]) -> None:
+        s = Store[Any](place, writeback=True)
         s["a"] = [1]
         s["a"].append(2)
         s.close()
         assert seen["a"] == [1, 2]
 
-    def test_are_written_when_the_store_is_collected(self, path: Path, seen: Store[Any]) -> None:
-        s = Store[Any](path, writeback=True)
+    def test_are_written_when_the_store_is_collected(self, place: str, seen: Store[Any]) -> None:
+        s = Store[Any](place, writeback=True)
         s["a"] = [1]
         s["a"].append(2)
         del s
         assert seen["a"] == [1, 2]
 
-    def test_are_written_although_the_block_failed(self, path: Path, seen: Store[Any]) -> None:
-        with pytest.raises(RuntimeError), Store[Any](path, writeback=True) as s:
+    def test_are_written_although_the_block_failed(self, place: str, seen: Store[Any]) -> None:
+        with pytest.raises(RuntimeError), Store[Any](place, writeback=True) as s:
             s["a"] = [1]
             s["a"].append(2)
             raise RuntimeError
@@ -172,8 +171,8 @@ class TestFailures:
         assert ["record 'b'" in note for note in caught.value.__notes__] == [True]
         s.clear()
 
-    def test_close_reports_it_and_closes(self, path: Path, seen: Store[Any]) -> None:
-        s = Store[Any](path, writeback=True)
+    def test_close_reports_it_and_closes(self, place: str, seen: Store[Any]) -> None:
+        s = Store[Any](place, writeback=True)
         s["a"], s["b"] = [1], [1]
         s["a"].append(lambda: 0)
         s["b"].append(2)
@@ -184,9 +183,9 @@ class TestFailures:
             s["a"]
         s.close()
 
-    def test_reader_may_change_its_copy_until_it_syncs(self, path: Path, seen: Store[Any]) -> None:
+    def test_reader_may_change_its_copy_until_it_syncs(self, place: str, seen: Store[Any]) -> None:
         seen.update(a=[1], b=[1])
-        with Store[Any](path, mode="r", writeback=True) as s:
+        with Store[Any](place, mode="r", writeback=True) as s:
             assert s["b"] == [1]
             s.sync()
             s["a"].append(2)
@@ -196,20 +195,20 @@ class TestFailures:
         assert dict(seen) == {"a": [1], "b": [1]}
 
 
-def test_close_inside_its_transaction_is_refused(path: Path) -> None:
-    s = Store[Any](path, writeback=True)
+def test_close_inside_its_transaction_is_refused(place: str) -> None:
+    s = Store[Any](place, writeback=True)
     with s.transaction():
         s["a"] = [1]
         with pytest.raises(StoreError, match="inside its transaction"):
             s.close()
         s["a"].append(2)
     s.close()
-    with Store[Any](path) as seen:
+    with Store[Any](place) as seen:
         assert seen["a"] == [1, 2]
 
 
-def test_forked_child_leaves_live_values_to_its_parent(path):
-    with Store(path, writeback=True) as s, Store(path) as beside:
+def test_forked_child_leaves_live_values_to_its_parent(place):
+    with Store(place, writeback=True) as s, Store(place) as beside:
         s["a"] = [1]
         s["a"].append(2)
         child = os.fork()

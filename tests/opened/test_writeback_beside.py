@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from store.errors import LockTimeout, NotSerializable
 
 
 @pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, writeback=True, clock=clock, timeout=20) as opened:
+def s(place: str, clock: Any) -> Iterator[Store[Any]]:
+    with Store[Any](place, writeback=True, clock=clock, timeout=20) as opened:
         yield opened
 
 
@@ -268,9 +267,9 @@ class TestThreads:
         assert len({id(value) for value in found}) == 1
         assert len(found) == 8
 
-    def test_sync_that_times_out_keeps_what_was_pending(self, path: Path, seen: Store[Any]) -> None:
+    def test_sync_that_times_out_keeps_what_was_pending(self, place: str, seen: Store[Any]) -> None:
         seen["a"] = [1]
-        s = Store[Any](path, writeback=True, timeout=0)
+        s = Store[Any](place, writeback=True, timeout=0)
         s["a"].append(2)
         inside, done = threading.Event(), threading.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import count
-from pathlib import Path
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
@@ -126,9 +125,9 @@ class SessionsAndDict(RuleBasedStateMachine):
         assert one.rejected == 0
 
 
-def test_sessions_do_as_a_dict_does(path: Path) -> None:
+def test_sessions_do_as_a_dict_does(place: str) -> None:
     options: dict[str, Any] = {"trust": "own", "clock": lambda: SessionsAndDict.now}
-    with Store(path, **options) as first, Store(path, **options) as second:
+    with Store(place, **options) as first, Store(place, **options) as second:
         SessionsAndDict.stores = [first, second]
         run_state_machine_as_test(
             SessionsAndDict,

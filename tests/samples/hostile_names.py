@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import planted_names
+
 from store import Store
 
 MARKER = "MARKER-OF-THE-HOSTILE-NAME"
@@ -58,11 +60,11 @@ def plant(path: Path, seed: int) -> list[str]:
     names = ["good", "tower", "own tower", *dict.fromkeys(text(source) for _ in range(RECORDS))]
     for key, chosen in ((OWN, names[::2]), (OTHER, names[1::2])):
         with Store(path, key=key, mode="c") as s:
-            for name in chosen:
-                s[name] = "good" if name == "good" else tower() if name in TOWERS else value(source)
-            s.within(text(source))[text(source)] = value(source)
+            given = {name: "good" if name == "good" else tower() if name in TOWERS else value(source) for name in chosen}
+            planted_names.plant(s, given)
+            planted_names.plant(s, {text(source): value(source)}, text(source))
             s.within("settings").update(tower=tower(), nice=1, title=text(source))
-            s.within("sessions")[text(source)] = value(source)
+            planted_names.plant(s, {text(source): value(source)}, "sessions")
     with closing(sqlite3.connect(path)) as conn:
         _alter(conn, source)
         conn.commit()

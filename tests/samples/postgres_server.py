@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 import pwd
@@ -9,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +20,8 @@ from pathlib import Path
 import pytest
 
 SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+CHECKED = "checked"  # the role whose password is asked for; it is made by the test that needs it
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -71,6 +75,8 @@ class PostgresServer:
             "-E",
             "UTF8",
         )
+        hba = self.folder / "data" / "pg_hba.conf"
+        hba.write_text(f"host all {CHECKED} 127.0.0.1/32 scram-sha-256\n{hba.read_text()}")
 
     def start(self) -> None:
         options = [word for name, value in self.settings.items() for word in ("-c", f"{name}={value}")]
@@ -79,6 +85,7 @@ class PostgresServer:
                 [str(self.programs / "postgres"), "-D", str(self.folder / "data"), *options],
                 stdout=subprocess.DEVNULL, stderr=log, user=unprivileged(), cwd="/",
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it calls no Python that takes a lock
             )  # fmt: skip
         deadline = time.monotonic() + SECONDS
         while not self.is_ready():
@@ -108,6 +115,12 @@ class PostgresServer:
         )  # fmt: skip
 
 
+def _end_with_parent() -> None:
+    """Have Linux end the server with the test run, also where that is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -125,8 +138,10 @@ def new_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A running server. Skips loudly where there is none, or no driver."""
+def postgres(request: pytest.FixtureRequest) -> Iterator[PostgresServer]:
+    """A running server. Skips where `--engine` does not ask for it; loudly where there is none, or no driver."""
+    if "postgres" not in request.config.getoption("--engine").split(","):
+        pytest.skip("--engine does not name postgres")
     pytest.importorskip("psycopg", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg is not installed")
     pytest.importorskip("psycopg_pool", reason="ENGINE postgres CANNOT BE HAD HERE: psycopg_pool is not installed")
     found = programs()

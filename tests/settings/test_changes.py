@@ -22,14 +22,14 @@ SOON = 0.001
 
 
 @pytest.fixture
-def prefs(path):
-    with Settings(Prefs, path, interval=SOON) as prefs:
+def prefs(place):
+    with Settings(Prefs, place, interval=SOON) as prefs:
         yield prefs
 
 
 @pytest.fixture
-def other(path):
-    with Settings(Prefs, path) as other:
+def other(place):
+    with Settings(Prefs, place) as other:
         yield other
 
 
@@ -210,10 +210,10 @@ def test_callback_may_write(prefs, other, looks):
     assert told == [(14, 5)]
 
 
-def test_variable_that_wins_hides_changes(path, monkeypatch, other):
+def test_variable_that_wins_hides_changes(place, monkeypatch, other):
     monkeypatch.setenv("X_THEME", "fixed")
     told = []
-    with Settings(Prefs, path, env_prefix="X_", interval=SOON) as prefs:
+    with Settings(Prefs, place, env_prefix="X_", interval=SOON) as prefs:
         looks = Looks(prefs, other)
         settings.on_change(prefs, "theme", lambda *change: told.append(change))
         other.theme = "light"
@@ -225,11 +225,11 @@ def test_variable_that_wins_hides_changes(path, monkeypatch, other):
 
 
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(path, prefs, other, looks, reported):
+def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(place, prefs, other, looks, reported):
     told = []
     settings.on_change(prefs, "theme", lambda *change: told.append(change))
     settings.on_change(prefs, "font_size", lambda *change: told.append(change))
-    with Store(path, namespace="settings", key="the key of others") as theirs:
+    with Store(place, namespace="settings", key="the key of others") as theirs:
         theirs.put("theme", print, codec="pickle")
     other.font_size = 20
     looks.wait()
@@ -267,17 +267,17 @@ def test_callback_after_an_error_has_ended_the_thread(path, prefs, other, looks,
     assert sorted(told, key=str) == [("dark", "light"), (14, 20)]
 
 
-def test_interval_is_that_of_the_watch(path, monkeypatch):
+def test_interval_is_that_of_the_watch(place, monkeypatch):
     asked, watch = [], Store.watch
     monkeypatch.setattr(Store, "watch", lambda self, **options: asked.append(options) or watch(self, **options))
-    with Settings(Prefs, path, interval=7.5) as prefs:
+    with Settings(Prefs, place, interval=7.5) as prefs:
         settings.on_change(prefs, "theme", print)
         settings.on_change(prefs, "font_size", print)
     assert asked == [{"timeout": 7.5, "interval": 7.5}]
 
 
-def test_stop_and_close_do_not_wait_for_the_interval(path):
-    with Settings(Prefs, path, interval=1e6) as prefs:
+def test_stop_and_close_do_not_wait_for_the_interval(place):
+    with Settings(Prefs, place, interval=1e6) as prefs:
         with settings.on_change(prefs, "theme", print):
             (thread,) = watching()
         thread.join(BOUND_SECONDS)
@@ -316,8 +316,8 @@ def test_callback_that_changes_what_it_is_given_spoils_nothing(prefs, other, loo
     assert told == [([], ["a"]), (["a"], ["a", "mine"]), (["a", "mine"], ["b"])]
 
 
-def test_callback_inside_a_transaction_is_refused(path):
-    with Store(path) as s, Settings(Prefs, s) as prefs:
+def test_callback_inside_a_transaction_is_refused(place):
+    with Store(place) as s, Settings(Prefs, s) as prefs:
         with s.transaction(), pytest.raises(StoreError, match="leave the block first"):
             settings.on_change(prefs, "theme", print)
         assert watching() == []

@@ -20,7 +20,7 @@ def stored(path):
         return dict(s)
 
 
-def test_annotated_newtype_and_optional_are_what_they_stand_for(path):
+def test_annotated_newtype_and_optional_are_what_they_stand_for(place):
     @dataclass
     class C:
         a: Annotated[int, "unit"] = 1
@@ -28,18 +28,18 @@ def test_annotated_newtype_and_optional_are_what_they_stand_for(path):
         c: Optional[Annotated[list[Port], "x"]] = None  # noqa: UP045
 
     C.__annotations__.update(a=Annotated[int, "unit"], b=Port, c=Annotated[list[Port], "x"] | None)
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         settings.update(prefs, a=2, b=Port(81), c=[Port(5)])
         assert settings.as_dict(prefs) == {"a": 2, "b": 81, "c": [5]}
         with pytest.raises(TypeError, match=r"C\.c takes list\[int\] or None, not \['x'\]"):
             prefs.c = ["x"]
 
 
-def test_class_that_holds_itself(path):
-    with Settings(Tree, path) as prefs:
+def test_class_that_holds_itself(place):
+    with Settings(Tree, place) as prefs:
         prefs.child = Tree("a", Tree("b"))
         assert prefs.child == Tree("a", Tree("b"))
-        assert stored(path) == {"child": {"name": "a", "child": {"name": "b", "child": None}}}
+        assert stored(place) == {"child": {"name": "a", "child": {"name": "b", "child": None}}}
 
 
 @dataclass
@@ -81,14 +81,14 @@ def attrs_class(attrs):
     return C, Inner
 
 
-def test_attrs_class(path, attrs_class):
+def test_attrs_class(place, attrs_class):
     C, Inner = attrs_class
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         assert settings.as_dict(prefs) == {"size": 10, "names": [], "half": 5.0, "inner": Inner(), "host": "h", "plain": None}
         settings.update(prefs, size="20", inner=Inner(3), names=[1], plain={"a": 1}, host="x")
         assert prefs.size == 20 and prefs.inner == Inner(3) and prefs.host == "x"
         assert settings.as_object(prefs) == C(20, [1], 5.0, Inner(3), "x", {"a": 1})
-        assert stored(path)["inner"] == {"_x": 3}
+        assert stored(place)["inner"] == {"_x": 3}
         for bad in ({"size": 100}, {"size": "big"}, {"host": ""}):
             with pytest.raises(ValueError, match=r"^C would be refused with the new values: "):
                 settings.update(prefs, bad)
@@ -101,11 +101,11 @@ def test_attrs_class(path, attrs_class):
         assert (prefs.size, prefs.host) == (30, "y")
 
 
-def test_attrs_validator_holds_for_what_is_stored_and_for_variables(path, attrs_class, monkeypatch):
+def test_attrs_validator_holds_for_what_is_stored_and_for_variables(place, attrs_class, monkeypatch):
     C, _ = attrs_class
-    with Store(path, namespace="settings") as s:
+    with Store(place, namespace="settings") as s:
         s["size"] = 100
-    with Settings(C, path, env_prefix="C_") as prefs:
+    with Settings(C, place, env_prefix="C_") as prefs:
         with pytest.warns(UserWarning, match=r"C\.size, .*, does not fit"):
             assert prefs.size == 10
         monkeypatch.setenv("C_SIZE", "99")
@@ -148,10 +148,10 @@ def converting(attrs, request):
     return C, Inner
 
 
-def test_attrs_converter_is_for_what_is_assigned_and_not_for_what_is_held(path, converting):
+def test_attrs_converter_is_for_what_is_assigned_and_not_for_what_is_held(place, converting):
     C, Inner = converting
     held = {"wait": 300, "tags": ["x", "y"], "level": 9, "inner": Inner(7), "scaled": 27}
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         assert settings.as_object(prefs) == C() and prefs.wait == 60
         settings.update(prefs, wait=5, tags="x,y", level="high", inner=Inner(7), scaled=3)
         assert settings.as_dict(prefs) == held and prefs.inner.wait == 420
@@ -165,14 +165,14 @@ def test_attrs_converter_is_for_what_is_assigned_and_not_for_what_is_held(path, 
             prefs.wait = 11
         assert settings.modify(prefs, "wait", lambda wait: 7) == 420
         prefs.wait = 5
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         assert settings.as_dict(prefs) == held
-        assert stored(path)["inner"] == {"wait": 420}
+        assert stored(place)["inner"] == {"wait": 420}
 
 
-def test_attrs_value_that_is_edited_in_place_is_not_converted_once_more(path, converting):
+def test_attrs_value_that_is_edited_in_place_is_not_converted_once_more(place, converting):
     C, _ = converting
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         prefs.tags = "x,y"
         with settings.edit(prefs, "tags") as tags:
             tags.append("z")
@@ -182,12 +182,12 @@ def test_attrs_value_that_is_edited_in_place_is_not_converted_once_more(path, co
         with settings.edit(prefs, "inner"):
             pass
         assert prefs.inner.wait == 60
-        assert stored(path) == {"tags": ["x", "y", "z"]}
+        assert stored(place) == {"tags": ["x", "y", "z"]}
 
 
-def test_attrs_converter_that_refuses_names_the_field(path, converting):
+def test_attrs_converter_that_refuses_names_the_field(place, converting):
     C, _ = converting
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         for bad, message in (({"level": "none"}, "level: 'none'"), ({"tags": 5}, "tags: 'int' object has no attribute 'split'")):
             with pytest.raises(ValueError, match=f"^C would be refused with the new values: {message}$"):
                 settings.update(prefs, bad)
@@ -196,16 +196,16 @@ def test_attrs_converter_that_refuses_names_the_field(path, converting):
         assert settings.changed(prefs) == {}
 
 
-def test_attrs_import_is_an_assignment(path, converting):
+def test_attrs_import_is_an_assignment(place, converting):
     C, _ = converting
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         settings.import_(prefs, '{"wait": 2, "inner": {"wait": 3}}', "json")
         assert (prefs.wait, prefs.inner.wait) == (120, 180)
 
 
-def test_attrs_converter_holds_for_variables(path, converting, monkeypatch):
+def test_attrs_converter_holds_for_variables(place, converting, monkeypatch):
     C, _ = converting
-    with Settings(C, path, env_prefix="C_") as prefs:
+    with Settings(C, place, env_prefix="C_") as prefs:
         prefs.level = "high"
         for name, text, value in (("wait", "3", 180), ("tags", "p,q", ["p", "q"]), ("level", "low", 1), ("scaled", "4", 36)):
             monkeypatch.setenv(f"C_{name.upper()}", text)
@@ -224,18 +224,18 @@ def test_attrs_converter_holds_for_variables(path, converting, monkeypatch):
 
 
 @pytest.mark.parametrize("slots", [True, False])
-def test_attrs_object_that_keeps_its_hash_has_one(path, attrs, slots):
+def test_attrs_object_that_keeps_its_hash_has_one(place, attrs, slots):
     @attrs.frozen(slots=slots, cache_hash=True, unsafe_hash=True)
     class C:
         wait: int = attrs.field(default=1, converter=seconds)
 
     C.__annotations__ = {"wait": int}
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         prefs.wait = 2
         assert hash(settings.as_object(prefs)) == hash(C(2))
 
 
-def test_attrs_class_with_an_init_of_its_own_is_called(path, attrs):
+def test_attrs_class_with_an_init_of_its_own_is_called(place, attrs):
     @attrs.define
     class C:
         wait: int = attrs.field(default=1, converter=int)
@@ -244,7 +244,7 @@ def test_attrs_class_with_an_init_of_its_own_is_called(path, attrs):
             self.__attrs_init__(wait)
 
     C.__annotations__ = {"wait": int}
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         prefs.wait = "5"
         assert (prefs.wait, settings.as_object(prefs)) == (5, C(5))
 
@@ -291,9 +291,9 @@ def model(pydantic):
     return M, Inner
 
 
-def test_pydantic_model_validates_what_is_written(path, model):
+def test_pydantic_model_validates_what_is_written(place, model):
     M, Inner = model
-    with Settings(M, path) as prefs:
+    with Settings(M, place) as prefs:
         assert settings.as_object(prefs) == M()
         settings.update(prefs, size="20", theme="LIGHT", inner=Inner(x=2), since=datetime(2020, 1, 1), color="blue", names=["a"])
         assert (prefs.size, prefs.theme, prefs.inner, prefs.color) == (20, "light", Inner(x=2), Color.BLUE)
@@ -314,16 +314,16 @@ def test_pydantic_model_validates_what_is_written(path, model):
             prefs.thme = 1
         with pytest.raises(ValueError, match=r"^M\.secret: .*would come back"):
             prefs.secret = "hush"
-    with Store(path, namespace="settings") as s:
+    with Store(place, namespace="settings") as s:
         assert {record.codec for record in s.records()} == {"json"}
         assert s["inner"] == {"x": 5} and s["since"] == "2020-01-01T00:00:00"
 
 
-def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path, model, monkeypatch):
+def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(place, model, monkeypatch):
     M, Inner = model
-    with Store(path, namespace="settings") as s:
+    with Store(place, namespace="settings") as s:
         s["size"] = 100
-    with Settings(M, path, env_prefix="M_") as prefs:
+    with Settings(M, place, env_prefix="M_") as prefs:
         with pytest.warns(UserWarning, match=r"M\.size, .*, does not fit \(M\.size: Input should be less"):
             assert prefs.size == 10
         settings.import_(prefs, '{"size": 30, "inner": {"x": 7}, "since": "2020-01-01"}', "json")
@@ -340,7 +340,7 @@ def test_pydantic_model_holds_for_what_is_stored_imported_and_in_variables(path,
         with pytest.raises(ValueError, match=r"^the environment variable M_SIZE is refused: M\.size: "):
             prefs.size
         settings.reset_all(prefs)
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
 @pytest.fixture
@@ -390,25 +390,25 @@ def validating(pydantic):
         ("tags", "a+b", ["a", "b"]), ("tags", '["a+b"]', ["a+b"]), ("path", "/a/", "/a"), ("name", "[X", "[x"), ("twice", "5", 10),
     ],
 )  # fmt: skip
-def test_pydantic_validators_hold_for_variables(path, validating, monkeypatch, name, text, value):
+def test_pydantic_validators_hold_for_variables(place, validating, monkeypatch, name, text, value):
     monkeypatch.setenv(f"M_{name.upper()}", text)
-    with Settings(validating, path, env_prefix="M_") as prefs:
+    with Settings(validating, place, env_prefix="M_") as prefs:
         assert getattr(prefs, name) == value
         assert settings.as_dict(prefs, with_env=True)[name] == value
         assert settings.changed(prefs) == {}
 
 
-def test_pydantic_variable_that_a_validator_refuses_names_variable_and_field(path, validating, monkeypatch):
+def test_pydantic_variable_that_a_validator_refuses_names_variable_and_field(place, validating, monkeypatch):
     monkeypatch.setenv("M_NAME", "bad")
-    with Settings(validating, path, env_prefix="M_") as prefs:
+    with Settings(validating, place, env_prefix="M_") as prefs:
         with pytest.raises(ValueError, match=r"^the environment variable M_NAME is refused: M\.name: Value error, that is bad, not 'bad'; correct"):
             prefs.name
         assert prefs.size == 10
 
 
-def test_variables_are_judged_together(path, validating, monkeypatch):
+def test_variables_are_judged_together(place, validating, monkeypatch):
     monkeypatch.setenv("M_LOW", "20")
-    with Settings(validating, path, env_prefix="M_") as prefs:
+    with Settings(validating, place, env_prefix="M_") as prefs:
         with pytest.raises(ValueError, match=r"M_LOW is refused: M\.low: Value error, low is above high"):
             prefs.low
         monkeypatch.setenv("M_HIGH", "30")
@@ -419,7 +419,7 @@ def test_variables_are_judged_together(path, validating, monkeypatch):
         assert (prefs.low, prefs.high) == (1, 30)  # whatever the size is
 
 
-def test_post_init_holds_for_variables(path, monkeypatch):
+def test_post_init_holds_for_variables(place, monkeypatch):
     @dataclass
     class C:
         name: str = "a"
@@ -430,7 +430,7 @@ def test_post_init_holds_for_variables(path, monkeypatch):
             self.name = self.name.lower()
 
     C.__annotations__["name"] = str
-    with Settings(C, path, env_prefix="C_") as prefs:
+    with Settings(C, place, env_prefix="C_") as prefs:
         monkeypatch.setenv("C_NAME", "ABC")
         assert prefs.name == "abc"
         monkeypatch.setenv("C_NAME", "bad")
@@ -438,13 +438,13 @@ def test_post_init_holds_for_variables(path, monkeypatch):
             prefs.name
 
 
-def test_pydantic_model_without_a_default_is_refused(path, pydantic):
+def test_pydantic_model_without_a_default_is_refused(place, pydantic):
     made = pydantic.create_model("M", host=(str, ...))
     with pytest.raises(TypeError, match=r"^M\.host has no default"):
-        Settings(made, path)
+        Settings(made, place)
 
 
-def test_pydantic_model_inside_a_dataclass(path, pydantic):
+def test_pydantic_model_inside_a_dataclass(place, pydantic):
     made = pydantic.create_model("Inner", x=(int, 0))
 
     @dataclass
@@ -452,29 +452,29 @@ def test_pydantic_model_inside_a_dataclass(path, pydantic):
         inner: object = field(default_factory=made)
 
     C.__annotations__["inner"] = made
-    with Settings(C, path) as prefs:
+    with Settings(C, place) as prefs:
         prefs.inner = made(x=5)
         assert prefs.inner == made(x=5)
-        assert stored(path) == {"inner": {"x": 5}}
+        assert stored(place) == {"inner": {"x": 5}}
 
 
-def test_mutable_default_of_a_class_is_copied(path):
+def test_mutable_default_of_a_class_is_copied(place):
     attrs = pytest.importorskip("attrs", reason="attrs is not installed: its defaults are not tested")
 
     @attrs.define
     class Lists:
         x: list[int] = [1]
 
-    with Settings(Lists, path) as prefs:
+    with Settings(Lists, place) as prefs:
         with settings.edit(prefs, "x") as x:
             x.append(2)
         assert settings.changed(prefs) == {"x": [1, 2]}
         assert Lists().x == [1]
-    with Settings(Lists, path) as prefs:
+    with Settings(Lists, place) as prefs:
         assert prefs.x == [1, 2]
 
 
-def test_pydantic_model_with_an_alias_inside(path):
+def test_pydantic_model_with_an_alias_inside(place):
     pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed: its aliases are not tested")
 
     class Inner(pydantic.BaseModel):
@@ -483,9 +483,9 @@ def test_pydantic_model_with_an_alias_inside(path):
     class Outer(pydantic.BaseModel):
         inner: Inner = Inner()
 
-    with Settings(Outer, path) as prefs:
+    with Settings(Outer, place) as prefs:
         prefs.inner = Inner(AA=4)
         assert prefs.inner.a == 4
         settings.import_(prefs, settings.export(prefs, "json"), "json")
-    with Settings(Outer, path) as prefs:
+    with Settings(Outer, place) as prefs:
         assert prefs.inner.a == 4

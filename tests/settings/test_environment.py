@@ -17,8 +17,8 @@ from store.settings import Settings
 
 
 @pytest.fixture
-def prefs(path):
-    with Settings(Prefs, path, env_prefix="MYAPP_") as prefs:
+def prefs(place):
+    with Settings(Prefs, place, env_prefix="MYAPP_") as prefs:
         yield prefs
 
 
@@ -64,9 +64,9 @@ class Kinds:
         ("anything", "[1]", [1]), ("anything", "word", "word"),
     ],
 )  # fmt: skip
-def test_variable_is_parsed_by_the_fields_type(path, monkeypatch, name, text, value):
+def test_variable_is_parsed_by_the_fields_type(place, monkeypatch, name, text, value):
     monkeypatch.setenv(f"APP_{name.upper()}", text)
-    with Settings(Kinds, path, env_prefix="app_") as prefs:
+    with Settings(Kinds, place, env_prefix="app_") as prefs:
         found = getattr(prefs, name)
         assert found == value and found.__class__ is type(value)
         assert settings.overridden(prefs) == {name: f"APP_{name.upper()}"}
@@ -105,7 +105,7 @@ def test_variable_wins_until_it_is_unset(prefs, monkeypatch):
     assert settings.overridden(prefs) == {}
 
 
-def test_variable_is_never_written_back(prefs, path, monkeypatch):
+def test_variable_is_never_written_back(prefs, place, monkeypatch):
     monkeypatch.setenv("MYAPP_FONT_SIZE", "20")
     monkeypatch.setenv("MYAPP_RECENT", "from the environment")
     assert settings.as_dict(prefs)["font_size"] == 14 and settings.as_dict(prefs, with_env=True)["font_size"] == 20
@@ -120,11 +120,11 @@ def test_variable_is_never_written_back(prefs, path, monkeypatch):
         settings.modify(prefs, "font_size", lambda size: size + 1)
     with pytest.warns(UserWarning, match="SIZE still wins"):
         settings.import_(prefs, "font_size = 16", "toml")
-    with Store(path, namespace="settings") as s:
+    with Store(place, namespace="settings") as s:
         assert dict(s) == {"recent": ["a"], "font_size": 16}
 
 
-def test_write_to_an_overridden_field_is_stored_with_a_warning(prefs, path, monkeypatch):
+def test_write_to_an_overridden_field_is_stored_with_a_warning(prefs, place, monkeypatch):
     monkeypatch.setenv("MYAPP_FONT_SIZE", "20")
     with pytest.warns(UserWarning, match="^font_size is stored, and .* MYAPP_FONT_SIZE still wins over it$") as told:
         prefs.font_size = 30
@@ -132,18 +132,18 @@ def test_write_to_an_overridden_field_is_stored_with_a_warning(prefs, path, monk
     assert prefs.font_size == 20
     prefs.theme = "light"  # no warning: another field
     settings.reset(prefs, "font_size")
-    with Store(path, namespace="settings") as s:
+    with Store(place, namespace="settings") as s:
         assert dict(s) == {"theme": "light"}
 
 
-def test_without_a_prefix_no_variable_is_read(path, monkeypatch):
+def test_without_a_prefix_no_variable_is_read(place, monkeypatch):
     monkeypatch.setenv("FONT_SIZE", "20")
-    with Settings(Prefs, path) as prefs, Settings(Prefs, path, env_prefix="") as bare:
+    with Settings(Prefs, place) as prefs, Settings(Prefs, place, env_prefix="") as bare:
         assert (prefs.font_size, bare.font_size) == (14, 20)
 
 
-def test_fields_of_one_variable_are_refused(path):
+def test_fields_of_one_variable_are_refused(place):
     with pytest.raises(ValueError, match=r"a and A would both be the variable X_A"):
-        Settings(make_dataclass("C", [("a", int, 1), ("A", int, 1)]), path, env_prefix="X_")
+        Settings(make_dataclass("C", [("a", int, 1), ("A", int, 1)]), place, env_prefix="X_")
     with pytest.raises(TypeError, match="env_prefix is a str or None"):
-        Settings(Prefs, path, env_prefix=5)
+        Settings(Prefs, place, env_prefix=5)

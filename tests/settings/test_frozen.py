@@ -62,8 +62,8 @@ class Prefs:
 
 
 @pytest.fixture(params=["default", "stored", "from the environment"])
-def prefs(request, path, monkeypatch):
-    with Settings(Prefs, path, env_prefix="APP_") as found:
+def prefs(request, place, monkeypatch):
+    with Settings(Prefs, place, env_prefix="APP_") as found:
         if request.param == "stored":
             for name, value in CHANGED.items():
                 setattr(found, name, value)
@@ -170,8 +170,8 @@ def test_shallow_copies_are_plain_too():
     assert copied != found
 
 
-def test_operators_make_plain_values(path):
-    with Settings(Prefs, path) as prefs:
+def test_operators_make_plain_values(place):
+    with Settings(Prefs, place) as prefs:
         check_operators(prefs)
 
 
@@ -188,8 +188,8 @@ def check_operators(prefs):
     assert type(asdict(prefs.window)["inner"]["tags"]) is list
 
 
-def test_assignment_by_an_operator_is_written(path):
-    with Settings(Prefs, path) as prefs:
+def test_assignment_by_an_operator_is_written(place):
+    with Settings(Prefs, place) as prefs:
         prefs.recent += ["x"]
         prefs.tags |= {"x"}
         prefs.maps |= {"x": [1]}
@@ -200,8 +200,8 @@ def test_assignment_by_an_operator_is_written(path):
             prefs.window.inner.tags += ["x"]
 
 
-def test_what_was_read_may_be_assigned_to_another_field(path):
-    with Settings(Prefs, path) as prefs, Settings(Prefs, path, namespace="other") as other:
+def test_what_was_read_may_be_assigned_to_another_field(place):
+    with Settings(Prefs, place) as prefs, Settings(Prefs, place, namespace="other") as other:
         for name, value in CHANGED.items():
             setattr(prefs, name, value)
             setattr(other, name, getattr(prefs, name))
@@ -241,19 +241,19 @@ def test_method_that_keeps_what_it_computed():
     assert copy.deepcopy(found).area() == 9
 
 
-def test_shared_default_of_a_factory_stays_as_it_is(path):
+def test_shared_default_of_a_factory_stays_as_it_is(place):
     shared = Window()
 
     @dataclass
     class Shared:
         window: Window = field(default_factory=lambda: shared)
 
-    with Settings(Shared, path) as prefs:
+    with Settings(Shared, place) as prefs:
         assert prefs.window == shared
     assert type(shared) is Window and type(shared.inner.tags) is list
 
 
-def test_class_that_keeps_a_list_of_its_subclasses_hears_nothing(path):
+def test_class_that_keeps_a_list_of_its_subclasses_hears_nothing(place):
     known = []
 
     class Meta(type):
@@ -275,14 +275,14 @@ def test_class_that_keeps_a_list_of_its_subclasses_hears_nothing(path):
 
     before = list(known)
     Plugins.__annotations__["plugin"] = Plugin
-    with Settings(Plugins, path) as prefs:
+    with Settings(Plugins, place) as prefs:
         with told:
             prefs.plugin.n = 2
     assert known == before
 
 
 @pytest.mark.parametrize("library", ["attrs", "pydantic", "pydantic dataclass"])
-def test_objects_of_other_libraries(path, library):
+def test_objects_of_other_libraries(place, library):
     if library == "attrs":
         attrs = pytest.importorskip("attrs", reason="attrs is not installed: its objects are not tested")
 
@@ -322,7 +322,7 @@ def test_objects_of_other_libraries(path, library):
             recent: list[str] = field(default_factory=list)
 
     Outside.__annotations__["window"] = Inside
-    with Settings(Outside, path) as prefs:
+    with Settings(Outside, place) as prefs:
         for _ in range(2):
             with told:
                 prefs.window.width = 5

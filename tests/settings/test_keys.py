@@ -46,8 +46,8 @@ WRONG = {"window": {"widht": 2}, "windows": [{"width": 1}, {"widht": 2}], "by_na
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_unknown_keys_of_a_model_are_refused_alike(path, monkeypatch, name):
-    with Settings(model(), path, env_prefix="APP_") as prefs:
+def test_unknown_keys_of_a_model_are_refused_alike(place, monkeypatch, name):
+    with Settings(model(), place, env_prefix="APP_") as prefs:
         for attempt in (
             lambda: setattr(prefs, name, WRONG[name]),
             lambda: settings.update(prefs, {name: WRONG[name]}),
@@ -62,8 +62,8 @@ def test_unknown_keys_of_a_model_are_refused_alike(path, monkeypatch, name):
             getattr(prefs, name)
 
 
-def test_unknown_keys_of_a_dataclass_are_refused_alike(path, monkeypatch):
-    with Settings(Prefs, path, env_prefix="APP_") as prefs:
+def test_unknown_keys_of_a_dataclass_are_refused_alike(place, monkeypatch):
+    with Settings(Prefs, place, env_prefix="APP_") as prefs:
         with pytest.raises(TypeError, match=r"Prefs\.window takes Window"):
             prefs.window = {"widht": 2}
         with pytest.raises(ValueError, match=unknown):
@@ -73,8 +73,8 @@ def test_unknown_keys_of_a_dataclass_are_refused_alike(path, monkeypatch):
             prefs.window
 
 
-def test_keys_that_a_model_takes(path, monkeypatch):
-    with Settings(model(), path, env_prefix="APP_") as prefs:
+def test_keys_that_a_model_takes(place, monkeypatch):
+    with Settings(model(), place, env_prefix="APP_") as prefs:
         prefs.window = {"width": 3, "tall": 4}
         assert (prefs.window.width, prefs.window.tall) == (3, 4)
         with pytest.raises(ValueError, match="no field 'height'"):
@@ -85,21 +85,21 @@ def test_keys_that_a_model_takes(path, monkeypatch):
         monkeypatch.delenv("APP_WINDOW")
         settings.import_(prefs, settings.export(prefs, "json"), "json")
         assert (prefs.window.width, prefs.window.tall) == (3, 4)
-    with Settings(model(extra="ignore"), path) as prefs:
+    with Settings(model(extra="ignore"), place) as prefs:
         prefs.window = {"widht": 5}
-    with Settings(model(extra="allow"), path) as prefs:
+    with Settings(model(extra="allow"), place) as prefs:
         prefs.window = {"widht": 5}
         assert prefs.window.widht == 5
 
 
-def test_keys_of_another_release_are_read(path):
-    with Settings(model(extra="allow"), path) as prefs:
+def test_keys_of_another_release_are_read(place):
+    with Settings(model(extra="allow"), place) as prefs:
         prefs.window = {"widht": 5, "width": 2}
-    with Settings(model(), path) as prefs:
+    with Settings(model(), place) as prefs:
         assert prefs.window.width == 2
 
 
-def test_model_whose_validator_takes_other_keys(path):
+def test_model_whose_validator_takes_other_keys(place):
     pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed: its models are not tested")
 
     class Inner(pydantic.BaseModel):
@@ -114,7 +114,7 @@ def test_model_whose_validator_takes_other_keys(path):
         window: Inner = Inner()
 
     Model.__annotations__["window"] = Inner
-    with Settings(Model, path) as prefs:
+    with Settings(Model, place) as prefs:
         prefs.window = {"w": 5}
         assert prefs.window.width == 5
 
@@ -157,11 +157,11 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_flags_from_the_environment(path, monkeypatch, text):
+def test_flags_from_the_environment(place, monkeypatch, text):
     monkeypatch.setenv("APP_RIGHTS", text)
     monkeypatch.setenv("APP_MANY", "READ|WRITE,RUN")
     monkeypatch.setenv("APP_BITS", "A|B")
-    with Settings(Flags, path, env_prefix="APP_") as prefs:
+    with Settings(Flags, place, env_prefix="APP_") as prefs:
         assert prefs.rights == Rights(TEXTS[text])
         assert (prefs.bits, prefs.many) == (Bits.A | Bits.B, [Rights.READ | Rights.WRITE, Rights.RUN])
         monkeypatch.delenv("APP_RIGHTS")
@@ -170,18 +170,18 @@ def test_flags_from_the_environment(path, monkeypatch, text):
 
 
 @pytest.mark.parametrize("text", ["READ|WRIT", "9", "READ||RUN", "READ;RUN", "-1"])
-def test_wrong_flags_from_the_environment(path, monkeypatch, text):
+def test_wrong_flags_from_the_environment(place, monkeypatch, text):
     monkeypatch.setenv("APP_RIGHTS", text)
-    with Settings(Flags, path, env_prefix="APP_") as prefs, pytest.raises(ValueError, match=r"APP_RIGHTS .*Flags\.rights"):
+    with Settings(Flags, place, env_prefix="APP_") as prefs, pytest.raises(ValueError, match=r"APP_RIGHTS .*Flags\.rights"):
         prefs.rights
 
 
-def test_flags_of_a_model_from_the_environment(path, monkeypatch):
+def test_flags_of_a_model_from_the_environment(place, monkeypatch):
     pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed: its flags are not tested")
 
     class Model(pydantic.BaseModel):
         rights: Rights = Rights.READ
 
     monkeypatch.setenv("APP_RIGHTS", "READ|RUN")
-    with Settings(Model, path, env_prefix="APP_") as prefs:
+    with Settings(Model, place, env_prefix="APP_") as prefs:
         assert prefs.rights == Rights.READ | Rights.RUN

@@ -17,8 +17,8 @@ from store.settings import Settings
 
 
 @pytest.fixture
-def prefs(path):
-    with Settings(Prefs, path) as prefs:
+def prefs(place):
+    with Settings(Prefs, place) as prefs:
         yield prefs
 
 
@@ -27,40 +27,40 @@ def stored(path, namespace="settings"):
         return dict(s)
 
 
-def test_field_that_nobody_set_has_its_default_and_is_not_stored(prefs, path):
+def test_field_that_nobody_set_has_its_default_and_is_not_stored(prefs, place):
     assert (prefs.theme, prefs.font_size, prefs.recent) == ("dark", 14, [])
-    assert stored(path) == {}
+    assert stored(place) == {}
     assert settings.changed(prefs) == {}
 
 
-def test_field_that_is_set_is_in_the_file_at_once(prefs, path):
+def test_field_that_is_set_is_in_the_file_at_once(prefs, place):
     prefs.theme = "light"
     assert prefs.theme == "light"
-    assert stored(path) == {"theme": "light"}
-    with Settings(Prefs, path) as other:
+    assert stored(place) == {"theme": "light"}
+    with Settings(Prefs, place) as other:
         assert other.theme == "light"
         other.theme = "sepia"
     assert prefs.theme == "sepia"
 
 
 @pytest.mark.parametrize("name", SOME)
-def test_value_of_each_type_comes_back_as_it_is(prefs, path, name):
+def test_value_of_each_type_comes_back_as_it_is(prefs, place, name):
     setattr(prefs, name, SOME[name])
     found = getattr(prefs, name)
     assert found == SOME[name] and found.__class__ is type(SOME[name])
     assert settings.changed(prefs) == {name: SOME[name]}
 
 
-def test_default_that_is_assigned_is_not_stored(prefs, path):
+def test_default_that_is_assigned_is_not_stored(prefs, place):
     settings.update(prefs, SOME)
-    assert len(stored(path)) == len(SOME)
+    assert len(stored(place)) == len(SOME)
     settings.update(prefs, {name: getattr(Prefs(), name) for name in SOME})
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
-def test_values_are_stored_as_plain_json(prefs, path):
+def test_values_are_stored_as_plain_json(prefs, place):
     settings.update(prefs, SOME)
-    with Store(path, namespace="settings", trust="own") as s:
+    with Store(place, namespace="settings", trust="own") as s:
         assert {record.name: record.codec for record in s.records() if record.codec != "json"} == {"since": "pickle"}
         assert s["window"] == {"width": 300, "title": "x"}
         assert (s["color"], s["tags"], s["position"], s["folder"]) == ("blue", ["p", "q"], [3, -4], "/x/y")
@@ -68,12 +68,12 @@ def test_values_are_stored_as_plain_json(prefs, path):
 
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_file_of_somebody_else_is_read_and_runs_nothing(path):
-    with Settings(Prefs, path, key=b"somebody else's key") as theirs:
+def test_file_of_somebody_else_is_read_and_runs_nothing(place):
+    with Settings(Prefs, place, key=b"somebody else's key") as theirs:
         settings.update(theirs, SOME)
-    with Store(path, namespace="settings", key=b"somebody else's key") as s:
+    with Store(place, namespace="settings", key=b"somebody else's key") as s:
         s.put("proxy", print, codec="pickle")
-    with Settings(Prefs, path) as prefs:
+    with Settings(Prefs, place) as prefs:
         assert {name: getattr(prefs, name) for name in SOME if name != "proxy"} == {
             name: SOME[name] for name in SOME if name != "proxy"
         }
@@ -81,7 +81,7 @@ def test_file_of_somebody_else_is_read_and_runs_nothing(path):
             prefs.proxy
         prefs.proxy = "mine"  # as any value that cannot be read, it can be replaced
         assert prefs.proxy == "mine"
-    with Settings(Prefs, path, trust="own") as strict, pytest.raises(Untrusted):
+    with Settings(Prefs, place, trust="own") as strict, pytest.raises(Untrusted):
         strict.theme
 
 
@@ -91,7 +91,7 @@ def test_changing_what_was_assigned_changes_nothing(prefs):
     assert prefs.recent == ["x"]
 
 
-def test_unknown_field_names_the_one_that_was_meant(prefs, path):
+def test_unknown_field_names_the_one_that_was_meant(prefs, place):
     for attempt in (
         lambda: prefs.themes, lambda: setattr(prefs, "themes", 1), lambda: delattr(prefs, "themes"),
         lambda: settings.update(prefs, themes=1, font_size=20), lambda: settings.reset(prefs, "font_size", "themes"),
@@ -103,7 +103,7 @@ def test_unknown_field_names_the_one_that_was_meant(prefs, path):
     with pytest.raises(AttributeError, match=r"^Prefs has no field 'zzz'$"):
         prefs.zzz
     assert not hasattr(prefs, "_private") and not hasattr(prefs, "__array__")
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_unknown_field_names_the_one_that_was_meant(prefs, path):
         ("level", "medium", r"Prefs\.level takes one of 'low', 'high', not 'medium'"),
     ],
 )
-def test_value_of_a_wrong_type_is_refused_and_named(prefs, path, name, value, message):
+def test_value_of_a_wrong_type_is_refused_and_named(prefs, place, name, value, message):
     with pytest.raises((TypeError, ValueError), match=f"^{message}"):
         setattr(prefs, name, value)
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
 def test_int_is_fine_for_float_and_becomes_one(prefs):
@@ -140,15 +140,15 @@ def test_int_is_fine_for_float_and_becomes_one(prefs):
         prefs.scale = True
 
 
-def test_update_is_all_or_nothing_and_names_each_bad_field(prefs, path):
+def test_update_is_all_or_nothing_and_names_each_bad_field(prefs, place):
     with pytest.raises(TypeError, match=r"^2 fields are refused: Prefs\.theme takes str.*; Prefs\.beep takes bool"):
         settings.update(prefs, font_size=20, theme=5, beep="no")
-    assert stored(path) == {}
+    assert stored(place) == {}
     settings.update(prefs, {"theme": "light"}, font_size=20)
     assert (prefs.theme, prefs.font_size) == ("light", 20)
 
 
-def test_update_that_fails_half_way_writes_nothing(prefs, path, monkeypatch):
+def test_update_that_fails_half_way_writes_nothing(prefs, place, monkeypatch):
     put = Store.put
 
     def failing(self, name, *args, **options):
@@ -159,19 +159,19 @@ def test_update_that_fails_half_way_writes_nothing(prefs, path, monkeypatch):
     monkeypatch.setattr(Store, "put", failing)
     with pytest.raises(StorageError):
         settings.update(prefs, theme="light", font_size=20)
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
-def test_reset_and_del_put_the_default_back(prefs, path):
+def test_reset_and_del_put_the_default_back(prefs, place):
     settings.update(prefs, theme="light", font_size=20, beep=False, scale=2.0)
     settings.reset(prefs, "theme", "recent")
     del prefs.font_size
     assert (prefs.theme, prefs.font_size) == ("dark", 14)
-    assert stored(path) == {"beep": False, "scale": 2.0}
+    assert stored(place) == {"beep": False, "scale": 2.0}
     settings.reset(prefs)
     assert len(settings.changed(prefs)) == 2
     settings.reset_all(prefs)
-    assert stored(path) == {}
+    assert stored(place) == {}
 
 
 def test_as_dict_is_all_fields_and_goes_back(prefs):
@@ -214,15 +214,15 @@ def test_modify_returns_what_it_stored(prefs):
     assert prefs.font_size == 15
 
 
-def test_settings_of_one_file_in_two_namespaces_are_apart(path):
-    with Settings(Prefs, path) as one, Settings(Prefs, path, namespace="other") as two:
+def test_settings_of_one_file_in_two_namespaces_are_apart(place):
+    with Settings(Prefs, place) as one, Settings(Prefs, place, namespace="other") as two:
         one.theme = "light"
         assert two.theme == "dark"
-    assert stored(path, "other") == {} and stored(path) == {"theme": "light"}
+    assert stored(place, "other") == {} and stored(place) == {"theme": "light"}
 
 
-def test_store_that_was_given_stays_open(path, clock):
-    with Store(path, ttl=5, codec="pickle", clock=clock) as s:
+def test_store_that_was_given_stays_open(place, clock):
+    with Store(place, ttl=5, codec="pickle", clock=clock) as s:
         with Settings(Prefs, s) as prefs:
             prefs.theme = "light"
         with pytest.raises(StoreClosed):
@@ -267,8 +267,8 @@ def test_wrong_arguments_are_told(prefs):
     assert settings.changed(prefs) == {"theme": "x", "font_size": 3}
 
 
-def test_settings_inside_a_transaction_of_the_store(path):
-    with Store(path) as s, Settings(Prefs, s) as prefs:
+def test_settings_inside_a_transaction_of_the_store(place):
+    with Store(place) as s, Settings(Prefs, s) as prefs:
         with pytest.raises(ZeroDivisionError), s.transaction():
             prefs.theme = "light"
             assert prefs.theme == "light"
@@ -276,22 +276,22 @@ def test_settings_inside_a_transaction_of_the_store(path):
         assert prefs.theme == "dark"
 
 
-def test_store_with_writeback_is_refused(path):
-    with Store(path, writeback=True) as s, pytest.raises(ValueError, match="stale settings: pass its path"):
+def test_store_with_writeback_is_refused(place):
+    with Store(place, writeback=True) as s, pytest.raises(ValueError, match="stale settings: pass its path"):
         Settings(Prefs, s)
 
 
-def test_settings_that_are_only_read(prefs, path):
+def test_settings_that_are_only_read(prefs, place):
     prefs.theme = "light"
-    with Settings(Prefs, path, mode="r") as reader:
+    with Settings(Prefs, place, mode="r") as reader:
         assert reader.theme == "light"
         for attempt in (lambda: setattr(reader, "theme", "x"), lambda: settings.reset(reader, "theme")):
             with pytest.raises(ReadOnly):
                 attempt()
 
 
-def test_close_twice_and_use_after_close(path):
-    prefs = Settings(Prefs, path)
+def test_close_twice_and_use_after_close(place):
+    prefs = Settings(Prefs, place)
     settings.close(prefs)
     settings.close(prefs)
     with pytest.raises(StoreClosed):
@@ -376,9 +376,9 @@ def test_field_that_cannot_be_kept_is_told_at_once(path, name, hint, default, me
     assert not path.exists()
 
 
-def test_fields_may_have_the_names_of_the_functions(path):
+def test_fields_may_have_the_names_of_the_functions(place):
     names = [name for name in settings.__all__ if name not in ("Handle", "Settings")]
-    with Settings(make_dataclass("C", [(name, int, 1) for name in names]), path) as prefs:
+    with Settings(make_dataclass("C", [(name, int, 1) for name in names]), place) as prefs:
         for number, name in enumerate(names):
             setattr(prefs, name, number)
         assert [getattr(prefs, name) for name in names] == list(range(len(names)))
@@ -393,19 +393,19 @@ def test_function_of_what_is_no_settings_says_so(prefs):
             attempt()
 
 
-def test_frozen_class_and_fields_that_are_no_arguments(path):
+def test_frozen_class_and_fields_that_are_no_arguments(place):
     @dataclass(frozen=True, kw_only=True)
     class Frozen:
         x: int = 1
         size: int = field(default=5, init=False)
 
-    with Settings(Frozen, path) as prefs:
+    with Settings(Frozen, place) as prefs:
         prefs.x = 2
         assert settings.as_object(prefs) == Frozen(x=2)
         assert settings.as_dict(prefs) == {"x": 2}
 
 
-def test_class_has_the_last_word_on_a_write(path):
+def test_class_has_the_last_word_on_a_write(place):
     @dataclass
     class Range:
         low: int = 0
@@ -416,7 +416,7 @@ def test_class_has_the_last_word_on_a_write(path):
                 raise ValueError("low is above high")
             self.low = max(self.low, -100)
 
-    with Settings(Range, path) as prefs:
+    with Settings(Range, place) as prefs:
         with pytest.raises(ValueError, match=r"^Range would be refused with the new values: low is above high$"):
             prefs.low = 20
         settings.update(prefs, low=20, high=30)
@@ -438,24 +438,24 @@ class Later:
     added: str = "new"
 
 
-def test_fields_are_added_dropped_and_retyped(path):
-    with Settings(Prefs, path) as old:
+def test_fields_are_added_dropped_and_retyped(place):
+    with Settings(Prefs, place) as old:
         settings.update(old, theme="blue", font_size=20, recent=["a"], scale=2.0, level="high")
-    with Settings(Later, path) as prefs:
+    with Settings(Later, place) as prefs:
         assert (prefs.theme, prefs.font_size, prefs.recent, prefs.added) == (Color.BLUE, 20.0, ("a",), "new")
         assert type(prefs.font_size) is float
         assert settings.unknown(prefs) == ["level", "scale"]
         prefs.theme = Color.BLUE
         settings.reset(prefs, "scale")
         assert settings.unknown(prefs) == ["level"]
-    with Settings(Prefs, path) as old:
+    with Settings(Prefs, place) as old:
         assert (old.theme, old.level, old.scale) == ("blue", "high", 1.0)
 
 
-def test_value_that_no_longer_fits_gives_the_default_and_one_warning(path):
-    with Settings(Prefs, path) as old:
+def test_value_that_no_longer_fits_gives_the_default_and_one_warning(place):
+    with Settings(Prefs, place) as old:
         settings.update(old, theme="green", beep=False)
-    with Settings(Later, path) as prefs:
+    with Settings(Later, place) as prefs:
         with pytest.warns(UserWarning, match=r"stored for Later\.theme, 'green', does not fit.*settings\.reset\(prefs, 'theme'\)") as told:
             assert prefs.theme is Color.RED
         assert told[0].filename == __file__
@@ -463,23 +463,23 @@ def test_value_that_no_longer_fits_gives_the_default_and_one_warning(path):
         with pytest.warns(UserWarning, match=r"Later\.beep"):
             assert settings.changed(prefs) == {}
         assert settings.as_dict(prefs)["beep"] == 3
-        assert stored(path) == {"theme": "green", "beep": False}
+        assert stored(place) == {"theme": "green", "beep": False}
         prefs.theme = Color.BLUE
         assert prefs.theme is Color.BLUE
         prefs.beep = 3  # the default: what did not fit is gone
-    assert stored(path) == {"theme": "blue"}
+    assert stored(place) == {"theme": "blue"}
 
 
-def test_default_that_changes_holds_for_what_nobody_set(path):
-    with Settings(make_dataclass("C", [("x", int, 1)]), path) as old:
+def test_default_that_changes_holds_for_what_nobody_set(place):
+    with Settings(make_dataclass("C", [("x", int, 1)]), place) as old:
         old.x = 1
-    with Settings(make_dataclass("C", [("x", int, 2)]), path) as new:
+    with Settings(make_dataclass("C", [("x", int, 2)]), place) as new:
         assert new.x == 2
 
 
-def test_type_that_cannot_tell_two_values_apart_is_refused(path):
+def test_type_that_cannot_tell_two_values_apart_is_refused(place):
     made = make_dataclass("C", [("x", str | Path, ""), ("y", Any, None), ("z", dict[int, str], field(default_factory=dict))])
-    with Settings(made, path) as prefs:
+    with Settings(made, place) as prefs:
         with pytest.raises(ValueError, match=r"^C\.x: .*Path\('a'\) would come back from the store as 'a'; give the"):
             prefs.x = Path("a")
         prefs.x = "a"
@@ -490,8 +490,8 @@ def test_type_that_cannot_tell_two_values_apart_is_refused(path):
             prefs.y = {"k": Window()}
 
 
-def test_objects_without_an_equality_and_nan_are_stored(path):
-    with Settings(Odd, path) as prefs:
+def test_objects_without_an_equality_and_nan_are_stored(place):
+    with Settings(Odd, place) as prefs:
         settings.update(prefs, rates=[float("nan"), 1.0], point=Point(3))
         assert str(prefs.rates) == "[nan, 1.0]" and prefs.point.x == 3
 
@@ -507,8 +507,8 @@ class Odd:
     point: Point = field(default_factory=Point)
 
 
-def test_union_takes_a_value_as_it_is_before_it_converts_one(path):
-    with Settings(make_dataclass("C", [("n", float | int | str, 0.5)]), path) as prefs:
+def test_union_takes_a_value_as_it_is_before_it_converts_one(place):
+    with Settings(make_dataclass("C", [("n", float | int | str, 0.5)]), place) as prefs:
         for value in (3, 3.0, "3"):
             prefs.n = value
             assert prefs.n == value and type(prefs.n) is type(value)

@@ -29,8 +29,8 @@ def format(request):
 
 
 @pytest.fixture
-def prefs(path):
-    with Settings(Prefs, path) as prefs:
+def prefs(place):
+    with Settings(Prefs, place) as prefs:
         yield prefs
 
 
@@ -73,8 +73,8 @@ RICH = {
 
 
 @pytest.mark.parametrize("cls, values", [(Prefs, SOME), (Rich, RICH)])
-def test_values_go_out_and_in_again(path, format, cls, values):
-    with Settings(cls, path) as prefs:
+def test_values_go_out_and_in_again(place, format, cls, values):
+    with Settings(cls, place) as prefs:
         settings.update(prefs, values)
         assert settings.as_dict(prefs) == values
         text = settings.export(prefs, format)
@@ -90,9 +90,9 @@ def test_values_go_out_and_in_again(path, format, cls, values):
         assert settings.changed(prefs) == {}  # nor stored: a default that is imported is none that somebody chose
 
 
-def test_none_goes_out_and_in_again(path, format):
+def test_none_goes_out_and_in_again(place, format):
     made = make_dataclass("C", [("x", str | None, "default"), ("y", int | None, None)])
-    with Settings(made, path) as prefs:
+    with Settings(made, place) as prefs:
         prefs.x = None
         text = settings.export(prefs, format)
         settings.update(prefs, x="other", y=5)
@@ -113,7 +113,7 @@ def test_toml_names_what_is_none(prefs):
         settings.import_(prefs, '_none = ["theme"]', "toml")
 
 
-def test_none_that_toml_would_lose_is_refused(path):
+def test_none_that_toml_would_lose_is_refused(place):
     pytest.importorskip("tomli_w", reason="tomli-w is not installed: TOML is not written")
 
     @dataclass
@@ -124,7 +124,7 @@ def test_none_that_toml_would_lose_is_refused(path):
         ("items", list[int | None], field(default_factory=list)), ("inner", Inner, field(default_factory=Inner)),
         ("inners", list[Inner], field(default_factory=list)), ("pairs", dict[str, int | None], field(default_factory=dict)),
     ])  # fmt: skip
-    with Settings(made, path) as prefs:
+    with Settings(made, place) as prefs:
         settings.update(prefs, inner=Inner(None), pairs={"a": None, "b": 5}, inners=[Inner(), Inner(None)])
         text = settings.export(prefs, "toml")
         assert tomllib.loads(text)["_none"] == ["inner.x", "inners[1].x", "pairs.a"]
@@ -146,10 +146,10 @@ def test_none_that_toml_would_lose_is_refused(path):
                 settings.import_(prefs, f'_none = ["{bad}"]\ninners = [{{}}]', "toml")
 
 
-def test_what_a_format_cannot_hold_is_named(path):
+def test_what_a_format_cannot_hold_is_named(place):
     pytest.importorskip("tomli_w", reason="tomli-w is not installed: TOML is not written")
     made = make_dataclass("C", [("n", int, 0), ("a", Any, None), ("f", float, 0.0)])
-    with Settings(made, path) as prefs:
+    with Settings(made, place) as prefs:
         prefs.n = 2**70
         with pytest.raises(ValueError, match=r"^TOML cannot hold the settings: .*'n'.*64 bits$"):
             settings.export(prefs, "toml")

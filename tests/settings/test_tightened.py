@@ -75,11 +75,11 @@ def by_pydantic():
 
 
 @pytest.fixture(params=[by_dataclass, by_attrs, by_pydantic])
-def prefs(request, path, monkeypatch):
+def prefs(request, place, monkeypatch):
     cls = request.param()
-    with Settings(V1, path) as before:
+    with Settings(V1, place) as before:
         settings.update(before, size=50, low=20, high=30)
-    with Settings(cls, path, env_prefix="APP_") as found:
+    with Settings(cls, place, env_prefix="APP_") as found:
         yield found
 
 
@@ -125,7 +125,7 @@ def test_variables_of_other_fields_are_read(prefs, monkeypatch):
         prefs.high
 
 
-def test_object_names_the_variable_that_is_refused(path, monkeypatch):
+def test_object_names_the_variable_that_is_refused(place, monkeypatch):
     monkeypatch.setenv("APP_SIZE", "70")
-    with Settings(by_dataclass(), path, env_prefix="APP_") as prefs, pytest.raises(ValueError, match="APP_SIZE"):
+    with Settings(by_dataclass(), place, env_prefix="APP_") as prefs, pytest.raises(ValueError, match="APP_SIZE"):
         settings.as_object(prefs)

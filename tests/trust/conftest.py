@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 import traceback
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import changed
 import pytest
 
 Change = Callable[..., None]
 
 
 @pytest.fixture
-def change(path: Path) -> Change:
-    """Runs statements on the file as any program that can write it may: `change(sql, *values)`."""
+def change(place: str) -> Change:
+    """Runs statements on the tables as any program that can write them may: `change(sql, *values)`."""
 
-    def change(statement: str, *values: Any, file: Path = path) -> None:
-        with closing(sqlite3.connect(file)) as conn:
-            changed = conn.execute(statement, values).rowcount
-            conn.commit()
-        assert changed, "the statement changed nothing"
+    def change(statement: str, *values: Any, file: str | Path = place) -> None:
+        changed.change(str(file), statement, *values)
 
     return change
 

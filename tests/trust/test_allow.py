@@ -53,24 +53,24 @@ def outcome(s: Store[Any], name: str) -> Any:
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_message_ends_in_the_line_that_allows_it(path: Path) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_message_ends_in_the_line_that_allows_it(place: str) -> None:
+    with Store(place, key=THEIRS) as s:
         s["instance"] = Outer.Inner()
-    with Store(path, key=MINE) as s, pytest.raises(Untrusted) as caught:
+    with Store(place, key=MINE) as s, pytest.raises(Untrusted) as caught:
         s["instance"]
     dotted = f"{__name__}.Outer.Inner"
     assert caught.value.missing == dotted
     line = f"allow=[{dotted!r}]"
     for part in ("record 'instance': ", line, "@store.allow", "STORE_KEY_FILE"):
         assert part in str(caught.value)
-    with Store(path, key=MINE, **eval(f"dict({line})")) as s:
+    with Store(place, key=MINE, **eval(f"dict({line})")) as s:
         assert type(s["instance"]) is Outer.Inner
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.parametrize("how", ["class", "dotted name", "generator", "declared before", "declared later"])
-def test_allowed_class_of_a_foreign_record(path: Path, declared: None, how: str) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_allowed_class_of_a_foreign_record(place: str, declared: None, how: str) -> None:
+    with Store(place, key=THEIRS) as s:
         s["instance"] = Point(3)
     ways: dict[str, Any] = {
         "class": [Point], "dotted name": [f"{Point.__module__}.Point"], "generator": (cls for cls in [Point]),
@@ -78,7 +78,7 @@ def test_allowed_class_of_a_foreign_record(path: Path, declared: None, how: str)
     allow = ways.get(how, ())
     if how == "declared before":
         store.allow(Point)
-    with Store(path, key=MINE, allow=allow) as s:
+    with Store(place, key=MINE, allow=allow) as s:
         if how == "declared later":
             assert outcome(s, "instance") is Untrusted
             store.allow(Point)
@@ -87,32 +87,32 @@ def test_allowed_class_of_a_foreign_record(path: Path, declared: None, how: str)
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_class_declared_by_decorator(path: Path, declared: None) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_class_declared_by_decorator(place: str, declared: None) -> None:
+    with Store(place, key=THEIRS) as s:
         s["x"] = Decorated()
-    with Store(path, key=MINE) as s:
+    with Store(place, key=MINE) as s:
         assert type(s["x"]) is Decorated
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_subclass_of_an_allowed_class_is_not_allowed_with_it(path: Path, declared: None) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_subclass_of_an_allowed_class_is_not_allowed_with_it(place: str, declared: None) -> None:
+    with Store(place, key=THEIRS) as s:
         s["x"] = Below()
-    with Store(path, key=MINE, allow=[Point, Decorated]) as s:
+    with Store(place, key=MINE, allow=[Point, Decorated]) as s:
         assert outcome(s, "x") is Untrusted
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_class_that_moved_is_allowed_by_its_old_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_class_that_moved_is_allowed_by_its_old_name(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     here = sys.modules[__name__]
     old = type("OldPoint", (Point,), {"__module__": __name__})
     monkeypatch.setattr(here, "OldPoint", old, raising=False)
-    with Store(path, key=THEIRS) as s:
+    with Store(place, key=THEIRS) as s:
         s["instance"] = old(3)
     monkeypatch.setattr(here, "OldPoint", Point)  # it has another name now, and the old one still leads to it
-    with Store(path, key=MINE, allow=[Point]) as s:
+    with Store(place, key=MINE, allow=[Point]) as s:
         assert outcome(s, "instance") is Untrusted
-    with Store(path, key=MINE, allow=[f"{__name__}.OldPoint"]) as s:
+    with Store(place, key=MINE, allow=[f"{__name__}.OldPoint"]) as s:
         assert s["instance"] == Point(3)
 
 
@@ -138,9 +138,9 @@ def test_class_that_is_never_allowed(path: Path, cls: type) -> None:
 
 
 @pytest.mark.parametrize("name", ["builtins.eval", "builtins.getattr", "importlib.import_module", "pickle.loads"])
-def test_function_is_not_allowed(path: Path, name: str) -> None:
+def test_function_is_not_allowed(place: str, name: str) -> None:
     with pytest.raises(ValueError, match="there is no class of that dotted name"):
-        Store(path, allow=[name])
+        Store(place, allow=[name])
 
 
 def test_exception_of_a_dangerous_module_is_allowed() -> None:

@@ -66,12 +66,12 @@ class Thing:
 # -- making one
 
 
-def test_reader_makes_no_key(path: Path, own_key: Path) -> None:
-    Store(path).close()
-    with Store(path) as s:
+def test_reader_makes_no_key(place: str, own_key: Path) -> None:
+    Store(place).close()
+    with Store(place) as s:
         assert dict(s) == {}
         assert "x" not in s
-    with Store(path, mode="r") as s:
+    with Store(place, mode="r") as s:
         assert s.get("x") is None
     assert not own_key.exists()
     assert not own_key.parent.exists()
@@ -177,26 +177,26 @@ def test_bad_key_in_the_environment(
     "text", ["schlüssel" * 8, INLINE, INLINE[:-1] + "-sixteen", " x, or, why not y ", "/run/secrets/key", "retired, for good"]
 )
 def test_text_is_the_same_key_in_the_environment_and_in_the_program(
-    path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+    place: str, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    with Store[Any](path, key=text) as s:
+    with Store[Any](place, key=text) as s:
         s["given"] = {1}
     monkeypatch.setenv("STORE_KEY", text)
-    with Store[Any](path, trust="own") as s:
+    with Store[Any](place, trust="own") as s:
         assert s["given"] == {1}
         s["found"] = {2}
-    with Store[Any](path, key=text, trust="own") as s:
+    with Store[Any](place, key=text, trust="own") as s:
         assert s["found"] == {2}
 
 
-def test_digits_that_were_taken_as_text_once_verify_what_they_have_sealed(path: Path) -> None:
+def test_digits_that_were_taken_as_text_once_verify_what_they_have_sealed(place: str) -> None:
     digits = RANDOM["digits"] * 2
-    with Store[Any](path, key=digits.encode()) as s:
+    with Store[Any](place, key=digits.encode()) as s:
         s["a"] = {1}
-    with Store[Any](path, key=digits, trust="own") as s:
+    with Store[Any](place, key=digits, trust="own") as s:
         assert s["a"] == {1}
         assert s.rekey().resealed == 1
-    with Store[Any](path, key=bytes.fromhex(digits), trust="own") as s:
+    with Store[Any](place, key=bytes.fromhex(digits), trust="own") as s:
         assert s["a"] == {1}
 
 
@@ -225,10 +225,10 @@ def test_key_of_few_different_steps_is_refused(shows_no_secret: ShowsNoSecret, p
 
 
 @pytest.mark.parametrize("key", RANDOM.values(), ids=RANDOM)
-def test_key_that_a_generator_made_is_taken(path: Path, key: Any) -> None:
-    with Store[Any](path, key=key) as s:
+def test_key_that_a_generator_made_is_taken(place: str, key: Any) -> None:
+    with Store[Any](place, key=key) as s:
         s["a"] = {1}
-    with Store[Any](path, key=key, trust="own") as s:
+    with Store[Any](place, key=key, trust="own") as s:
         assert s["a"] == {1}
 
 
@@ -245,9 +245,9 @@ STRETCHED = "ignore:.*so it can be guessed, even though it is stretched"
 
 
 @pytest.mark.parametrize("weak", WEAK_BYTES)
-def test_weak_bytes_are_stretched_and_told(shows_no_secret: ShowsNoSecret, path: Path, weak: bytes) -> None:
+def test_weak_bytes_are_stretched_and_told(shows_no_secret: ShowsNoSecret, place: str, weak: bytes) -> None:
     with pytest.warns(UserWarning, match="^key=: .* so it can be guessed, even though it is stretched") as warned:
-        s = Store[Any](path, key=weak)
+        s = Store[Any](place, key=weak)
     with s:
         s["a"] = {1}
         (sealer,) = s.opened.engine.sealers()
@@ -255,7 +255,7 @@ def test_weak_bytes_are_stretched_and_told(shows_no_secret: ShowsNoSecret, path:
     if len(weak) > 1:
         shows_no_secret(warned[0].message, weak.decode())
     assert sealer != Key(weak).id  # nobody finds it by trying keys as fast as a hash is made
-    with Store[Any](path, key=["a longer one, by far", weak], trust="own") as s:  # an older one is not told of
+    with Store[Any](place, key=["a longer one, by far", weak], trust="own") as s:  # an older one is not told of
         assert s["a"] == {1}
 
 
@@ -266,15 +266,15 @@ def test_every_entry_point_tells_of_weak_bytes(path: Path, entry: str) -> None:
 
 
 @pytest.mark.filterwarnings(STRETCHED)
-def test_what_weak_bytes_have_sealed_unstretched_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_weak_bytes_have_sealed_unstretched_is_read(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("store.trust.keys.text._weakness_of", lambda _: "")  # as a release before wrote it
-        with Store[Any](path, key=b"short") as s:
+        with Store[Any](place, key=b"short") as s:
             s["a"] = {1}
-    with Store[Any](path, key=b"short", trust="own") as s:
+    with Store[Any](place, key=b"short", trust="own") as s:
         assert s["a"] == {1}
         assert s.rekey().resealed == 1
-    with Store[Any](path, key=b"short", trust="own") as s:
+    with Store[Any](place, key=b"short", trust="own") as s:
         assert s["a"] == {1}
 
 
@@ -299,18 +299,18 @@ def test_command_line_refuses_a_weak_key_of_the_environment(
 @pytest.mark.parametrize("weak", ["short", "password12345678"])
 @pytest.mark.parametrize("given", ["key=", "STORE_KEY"])
 def test_what_a_weak_key_has_sealed_is_read_behind_a_better_one(
-    path: Path, monkeypatch: pytest.MonkeyPatch, weak: str, given: str
+    place: str, monkeypatch: pytest.MonkeyPatch, weak: str, given: str
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("store.trust.keys.text._weakness_of", lambda _: "")  # as a release before wrote it
         if given == "STORE_KEY":
             patched.setenv("STORE_KEY", weak)
-        with Store[Any](path, key=None if given == "STORE_KEY" else weak) as s:
+        with Store[Any](place, key=None if given == "STORE_KEY" else weak) as s:
             s["a"] = {1}
-    with Store[Any](path, key=["a longer one, by far", weak], trust="own") as s:
+    with Store[Any](place, key=["a longer one, by far", weak], trust="own") as s:
         assert s["a"] == {1}
         s.rekey()
-    with Store[Any](path, key="a longer one, by far", trust="own") as s:
+    with Store[Any](place, key="a longer one, by far", trust="own") as s:
         assert s["a"] == {1}
 
 
@@ -346,7 +346,7 @@ def test_path_in_place_of_a_key_is_told(path: Path, monkeypatch: pytest.MonkeyPa
 def test_bad_key_file(
     shows_no_secret: ShowsNoSecret,
     key_file: KeyFile,
-    path: Path,
+    place: str,
     tmp_path: Path,
     own_key: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -357,7 +357,7 @@ def test_bad_key_file(
     file = key_file(own_key if source == "own" else tmp_path / "secret", content.removesuffix("\n"))
     if source == "STORE_KEY_FILE":
         monkeypatch.setenv("STORE_KEY_FILE", str(file))
-    with pytest.raises(ValueError, match=message) as caught, Store(path, key=file if source == "key=" else None) as s:
+    with pytest.raises(ValueError, match=message) as caught, Store(place, key=file if source == "key=" else None) as s:
         s["x"] = 1
     assert str(caught.value).startswith(f"the key file {file}")
     for line in content.split():
@@ -368,7 +368,7 @@ def test_bad_key_file(
 @pytest.mark.parametrize("source", ["STORE_KEY_FILE", "key="])
 @pytest.mark.parametrize("what", ["missing", "directory"])
 def test_key_file_that_cannot_be_read(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, what: str
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, what: str
 ) -> None:
     file = tmp_path / "keys"
     if what == "directory":
@@ -376,7 +376,7 @@ def test_key_file_that_cannot_be_read(
     if source == "STORE_KEY_FILE":
         monkeypatch.setenv("STORE_KEY_FILE", str(file))
     with pytest.raises(StorageError, match=r"the key file .* cannot be read: ") as caught:
-        with Store(path, key=file if source == "key=" else None) as s:
+        with Store(place, key=file if source == "key=" else None) as s:
             s["x"] = 1
     assert caught.value.path == str(file)
     assert not file.is_file()  # a name that leads nowhere is not an invitation to make a key there
@@ -440,12 +440,12 @@ def cannot_be_used(path: Path, remedy: str) -> None:
 
 
 def test_key_file_of_the_environment_is_used_as_it_is(
-    key_file: KeyFile, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    key_file: KeyFile, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = key_file(tmp_path / "mounted secret", NAMED)
     file.chmod(0o644)
     monkeypatch.setenv("STORE_KEY_FILE", str(file))
-    with Store(path) as s:
+    with Store(place) as s:
         s["x"] = Thing()
         assert s.record("x").sealed_by == Key(bytes.fromhex(NAMED)).id.hex()
 
@@ -508,11 +508,11 @@ def test_data_folder_that_cannot_be_made(path: Path, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("how", ["put", "update", "modify", "edit", "setdefault"])
 def test_every_write_that_could_not_be_read_back_raises(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nowhere" / "x"))
     (tmp_path / "nowhere").write_text("")
-    with Store(path) as s:
+    with Store(place) as s:
         s["list"] = [1]
         with pytest.raises(Untrusted, match="cannot be sealed"):
             if how == "put":

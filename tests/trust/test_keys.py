@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import change
 from platformdirs import user_data_path
 
 from store import Store
@@ -110,28 +111,28 @@ def test_own_key_file_is_where_platformdirs_says(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_newest_key_seals_and_all_verify(key_file: KeyFile, path: Path, own_key: Path) -> None:
+def test_newest_key_seals_and_all_verify(key_file: KeyFile, place: str, own_key: Path) -> None:
     key_file(own_key, INLINE)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["old"] = Thing()
     key_file(own_key, "# rotated", GIVEN, "", INLINE)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         assert type(s["old"]) is Thing
         s["new"] = Thing()
         with s.edit("old") as value:
             value.changed = True
         assert s.record("new").sealed_by == s.record("old").sealed_by == id_of(GIVEN).hex()
     key_file(own_key, GIVEN)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         assert s["old"].changed
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.damaged
-def test_key_that_was_taken_out_no_longer_verifies(path: Path) -> None:
-    with Store(path, key="the old key, long enough") as s:
+def test_key_that_was_taken_out_no_longer_verifies(place: str) -> None:
+    with Store(place, key="the old key, long enough") as s:
         s["x"] = 1
-    with Store(path, key="the new key, long enough", trust="own") as s, pytest.raises(Untrusted, match='trust="own"'):
+    with Store(place, key="the new key, long enough", trust="own") as s, pytest.raises(Untrusted, match='trust="own"'):
         s["x"]
 
 
@@ -139,16 +140,16 @@ def test_key_that_was_taken_out_no_longer_verifies(path: Path) -> None:
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.damaged
 def test_key_that_another_process_added_is_noticed(
-    key_file: KeyFile, path: Path, tmp_path: Path, own_key: Path, monkeypatch: pytest.MonkeyPatch, source: str
+    key_file: KeyFile, place: str, tmp_path: Path, own_key: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     file = own_key
     if source == "STORE_KEY_FILE":
         file = tmp_path / "named"
         monkeypatch.setenv("STORE_KEY_FILE", str(file))
     key_file(file, INLINE)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["mine"] = Thing()
-        with Store(path, key=bytes.fromhex(GIVEN), trust="own") as rotated:
+        with Store(place, key=bytes.fromhex(GIVEN), trust="own") as rotated:
             rotated["theirs"] = Thing()
         with pytest.raises(Untrusted):
             s["theirs"]
@@ -181,7 +182,7 @@ def test_other_purposes_and_other_secrets_give_other_keys() -> None:
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 @pytest.mark.damaged
 def test_key_shows_nowhere(
-    shows_no_secret: ShowsNoSecret, path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[..., None]
+    shows_no_secret: ShowsNoSecret, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = bytes.fromhex(GIVEN)
     errors: list[StoreError] = []
@@ -196,7 +197,7 @@ def test_key_shows_nowhere(
             for protocol in range(6):
                 with pytest.raises(TypeError, match="keys are never pickled"):
                     pickle.dumps(hidden, protocol)
-    change("UPDATE records SET body = x'00' WHERE name = 'y'")
+    change(str(path), "UPDATE records SET body = x'00' WHERE name = 'y'")
     for ring in (secret, b"another key, longer"):
         with Store(path, key=ring) as s:
             for name in ("x", "y"):

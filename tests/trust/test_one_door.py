@@ -190,24 +190,24 @@ LINES = [
 
 
 @pytest.mark.parametrize("kind", PICKLED)
-def test_import_never_reaches_it(kind: str, tmp_path: Path, path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_never_reaches_it(kind: str, tmp_path: Path, place: str, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make(kind, tmp_path / "source", {"plain": [1], "evil": Hostile(marker)})
     calls = set_traps(monkeypatch)  # the peers unpickle when they make their files
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         for options in ({}, {"dry_run": True}, {"allow": ["collections.UserDict"], "on_conflict": "replace"}):
             found = {one.name: one.outcome for one in import_into(s, kind, source, **options)}
             assert found in ({"plain": "imported", "evil": "refused"}, {"plain": "unchanged", "evil": "refused"})
     for words in ([], ["--dry-run"], ["--json"], ["--on-conflict", "replace"]):
-        assert main(["import", kind, str(source), str(path), *words]) == 1
+        assert main(["import", kind, str(source), str(place), *words]) == 1
     assert calls == []
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in PICKLED if kind != "joblib"])  # whose unpickler is a subclass
-def test_import_with_trust_springs_it(kind: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_import_with_trust_springs_it(kind: str, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make(kind, tmp_path / "source", {"plain": [1]})
     calls = set_traps(monkeypatch)
-    with Store[Any](path) as s, pytest.raises(Trapped):
+    with Store[Any](place) as s, pytest.raises(Trapped):
         list(import_into(s, kind, source, trust="all"))
     assert len(calls) == 1
 
@@ -247,8 +247,8 @@ def test_our_own_module_never_reaches_it(marker: Path, trap: list[str]) -> None:
 # -- the trap works
 
 
-def test_own_record_springs_it(path: Path, trap: list[str]) -> None:
-    with Store[Any](path, key=MINE) as s:
+def test_own_record_springs_it(place: str, trap: list[str]) -> None:
+    with Store[Any](place, key=MINE) as s:
         s["it"] = [1]
         with pytest.raises(Trapped):
             s["it"]

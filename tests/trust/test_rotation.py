@@ -65,26 +65,26 @@ def test_running_program_looks_at_its_key_file_no_more_often_than_it_must(
     assert sealing_id(ring) == id_of(SECOND)
 
 
-def test_new_key_seals_and_the_old_one_verifies(path: Path, own_key: Path) -> None:
-    with Store(path, trust="own") as s:
+def test_new_key_seals_and_the_old_one_verifies(place: str, own_key: Path) -> None:
+    with Store(place, trust="own") as s:
         s["old"] = Thing()
     (old,) = read_key_file(own_key)
     new = add_key(own_key)
     assert [key.id for key in read_key_file(own_key)] == [new.id, old.id]
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["new"] = Thing()
         assert (s.record("old").sealed_by, s.record("new").sealed_by) == (old.id.hex(), new.id.hex())
         assert type(s["old"]) is type(s["new"]) is Thing
     assert stat.S_IMODE(own_key.stat().st_mode) == 0o600
 
 
-def test_retired_key_verifies_and_never_seals(key_file: KeyFile, path: Path, own_key: Path) -> None:
+def test_retired_key_verifies_and_never_seals(key_file: KeyFile, place: str, own_key: Path) -> None:
     key_file(own_key, "# newest first", FIRST, "", SECOND)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["old"] = Thing()
     retire_key(own_key, id_of(FIRST))
     assert own_key.read_text() == f"# newest first\n{FIRST} retired\n\n{SECOND}\n"
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         assert type(s["old"]) is Thing
         s["new"] = Thing()
         assert s.record("new").sealed_by == id_of(SECOND).hex()
@@ -118,9 +118,9 @@ def test_other_word_behind_a_key(key_file: KeyFile, own_key: Path, word: str) ->
         read_key_file(own_key)
 
 
-def test_all_keys_retired(key_file: KeyFile, path: Path, own_key: Path) -> None:
+def test_all_keys_retired(key_file: KeyFile, place: str, own_key: Path) -> None:
     key_file(own_key, FIRST)
-    with Store(path) as s:
+    with Store(place) as s:
         s["old"] = Thing()
         key_file(own_key, f"{FIRST} retired")
         s["plain"] = 1
@@ -155,10 +155,10 @@ def test_program_that_runs_seals_with_the_key_that_another_process_added(own_key
 
 @pytest.mark.parametrize("what", ["gone", "no key", "open to others"])
 def test_program_that_runs_keeps_its_keys_where_the_file_gives_none(
-    key_file: KeyFile, path: Path, own_key: Path, what: str
+    key_file: KeyFile, place: str, own_key: Path, what: str
 ) -> None:
     key_file(own_key, FIRST)
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["x"] = Thing()
         if what == "gone":
             own_key.unlink()

@@ -71,11 +71,11 @@ def find(s: Store[Any]) -> Any:
 
 
 @pytest.mark.parametrize("what", COVERED)
-def test_altered_field_of_an_own_record(path: Path, change: Callable[..., None], what: str) -> None:
-    write(path)
+def test_altered_field_of_an_own_record(place: str, change: Callable[..., None], what: str) -> None:
+    write(place)
     change(f"UPDATE records SET {what.split()[0]} = {COVERED[what]}")
     for trust in ("own", "data", "all"):
-        with Store(path, key=MINE, trust=trust) as s:
+        with Store(place, key=MINE, trust=trust) as s:
             with pytest.raises((Tampered, Corrupt), match="restore it from a backup") as caught:
                 find(s)
             assert isinstance(caught.value, Corrupt if what == "seal zero" else Tampered)
@@ -85,20 +85,20 @@ def test_altered_field_of_an_own_record(path: Path, change: Callable[..., None],
 
 @pytest.mark.parametrize("what", [what for what in COVERED if not what.startswith("seal")])
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
-def test_altered_field_of_a_foreign_record(path: Path, change: Callable[..., None], what: str) -> None:
+def test_altered_field_of_a_foreign_record(place: str, change: Callable[..., None], what: str) -> None:
     """Without the key the checksum tells damage; it stops nobody who can compute one."""
-    write(path, THEIRS)
+    write(place, THEIRS)
     change(f"UPDATE records SET {what.split()[0]} = {COVERED[what]}")
     for trust in ("data", "all"):
-        with Store(path, key=MINE, trust=trust) as s, pytest.raises(Corrupt, match="do not match their checksum"):
+        with Store(place, key=MINE, trust=trust) as s, pytest.raises(Corrupt, match="do not match their checksum"):
             find(s)
 
 
 @pytest.mark.parametrize("what", NOT_COVERED)
-def test_altered_field_that_no_decoder_depends_on(path: Path, change: Callable[..., None], what: str) -> None:
-    write(path)
+def test_altered_field_that_no_decoder_depends_on(place: str, change: Callable[..., None], what: str) -> None:
+    write(place)
     change(f"UPDATE records SET {what} = {NOT_COVERED[what]}")
-    with Store(path, key=MINE, trust="own") as s:
+    with Store(place, key=MINE, trust="own") as s:
         assert s["payment"] == VALUE
     assert seal.__doc__ is not None
     assert ("the checksum itself" if what == "crc" else what) in seal.__doc__.partition("Not covered")[2]
@@ -128,22 +128,22 @@ def test_every_column_is_either_covered_or_said_not_to_be() -> None:
     assert {what.split()[0] for what in COVERED} | set(NOT_COVERED) | {"id"} == set(Row._fields)
 
 
-def test_bodies_swapped_between_names(path: Path, change: Callable[..., None]) -> None:
-    with Store(path, key=MINE) as s:
+def test_bodies_swapped_between_names(place: str, change: Callable[..., None]) -> None:
+    with Store(place, key=MINE) as s:
         s["admin"], s["guest"] = {"may": "all"}, {"may": "some"}
     change("UPDATE records SET name = name || '.'")
     change("UPDATE records SET name = CASE name WHEN 'admin.' THEN 'guest' ELSE 'admin' END")
-    with Store(path, key=MINE) as s:
+    with Store(place, key=MINE) as s:
         for name in ("admin", "guest"):
             with pytest.raises(Tampered, match=r"its checksum still fits|nor does its checksum"):
                 s[name]
 
 
-def test_row_moved_between_namespaces(path: Path, change: Callable[..., None]) -> None:
-    with Store(path, key=MINE, namespace="test") as s:
+def test_row_moved_between_namespaces(place: str, change: Callable[..., None]) -> None:
+    with Store(place, key=MINE, namespace="test") as s:
         s["user"] = 1
     change("UPDATE records SET namespace = 'live'")
-    with Store(path, key=MINE, namespace="live") as s, pytest.raises(Tampered, match="in namespace 'live'"):
+    with Store(place, key=MINE, namespace="live") as s, pytest.raises(Tampered, match="in namespace 'live'"):
         s["user"]
 
 
@@ -176,10 +176,10 @@ def test_copied_file_is_the_same_store(path: Path, tmp_path: Path) -> None:
     "key, trust", [(MINE, "own"), (MINE, "data"), (MINE, "all"), (THEIRS, "data"), (THEIRS, "all")]
 )
 @pytest.mark.parametrize("column", ["body", "seal"])
-def test_every_flipped_bit(path: Path, key: bytes, trust: str, column: str) -> None:
+def test_every_flipped_bit(place: str, key: bytes, trust: str, column: str) -> None:
     """Of body and seal, as bit rot does it; a seal's bits are our own to check only with the key."""
-    write(path)
-    with Store(path, key=MINE) as s:
+    write(place)
+    with Store(place, key=MINE) as s:
         row = s.opened.find("payment")
         assert row is not None
         sealer = Sealer(Keyring(key), s.opened.engine.id)
@@ -320,9 +320,9 @@ def test_columns_swapped_between_two_stores(
                 find(s)
 
 
-def test_flipped_bit_of_the_checksum_of_a_foreign_record(path: Path) -> None:
-    write(path, THEIRS)
-    with Store(path, key=THEIRS) as s:
+def test_flipped_bit_of_the_checksum_of_a_foreign_record(place: str) -> None:
+    write(place, THEIRS)
+    with Store(place, key=THEIRS) as s:
         row = s.opened.find("payment")
         assert row is not None
         stranger = Sealer(Keyring(MINE), s.opened.engine.id)

@@ -48,8 +48,8 @@ def describe(value):
 
 
 @pytest.fixture
-def sessions(path) -> Iterator[Sessions]:
-    with Sessions(path, ttl=100) as opened:
+def sessions(place) -> Iterator[Sessions]:
+    with Sessions(place, ttl=100) as opened:
         yield opened
 
 
@@ -76,8 +76,13 @@ def test_id_of_a_str_subclass_loads(sessions):
 
 
 @pytest.mark.parametrize("id", [*MALFORMED, LEN_43, "there"], ids=describe)
-def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
+def test_every_id_goes_the_same_way(path, id, monkeypatch):
     """One hash of as many bytes, one look-up of a name of one shape, whatever was asked for."""
+    with Sessions(path, ttl=100) as sessions:
+        _check_way(sessions, id, monkeypatch)
+
+
+def _check_way(sessions, id, monkeypatch):
     if id == "there":
         id = sessions.create({})
     names, hashed = [], []
@@ -96,8 +101,8 @@ def test_every_id_goes_the_same_way(sessions, id, monkeypatch):
     assert hashed == [43]
 
 
-def test_malformed_ids_have_no_name_that_could_be_planted(path):
-    with Store(path, namespace="sessions") as s, Sessions(path, trust="data") as sessions:
+def test_malformed_ids_have_no_name_that_could_be_planted(place):
+    with Store(place, namespace="sessions") as s, Sessions(place, trust="data") as sessions:
         for id in (None, b"x" * 43, "", "x" * 42, "x" * 44, "ü" * 43):
             s[name_of(id)] = {"user": "eve"}
             assert sessions.load(id) is None
@@ -153,15 +158,15 @@ def told_nothing_yet() -> Iterator[None]:
 @pytest.mark.damaged
 @pytest.mark.filterwarnings("ignore:.*sealed with a key this program does not hold")
 @pytest.mark.parametrize("codec", ["json", "pickle"])
-def test_session_sealed_by_somebody_else_is_absent(path, codec):
-    with Sessions(path, key="the key of others", codec=codec) as theirs:
+def test_session_sealed_by_somebody_else_is_absent(place, codec):
+    with Sessions(place, key="the key of others", codec=codec) as theirs:
         id = theirs.create({"user": "eve"})
-    with Sessions(path, codec=codec) as sessions:
+    with Sessions(place, codec=codec) as sessions:
         refused(sessions, id, "not sealed with a key of yours")
         assert len(sessions) == 1  # it is not lost: whoever has the key reads it
-    with Sessions(path, key="the key of others", codec=codec) as theirs:
+    with Sessions(place, key="the key of others", codec=codec) as theirs:
         assert theirs.load(id) == {"user": "eve"}
-    with Sessions(path) as sessions:
+    with Sessions(place) as sessions:
         assert sessions.delete(id) is True
 
 
@@ -191,20 +196,20 @@ def test_session_moved_to_the_name_of_another_is_absent(sessions, change):
 @pytest.mark.parametrize(
     "codec, protocol, error", [("unheard", 1, "the codec 'unheard'"), ("json", 9, "json protocol 9")]
 )
-def test_foreign_session_of_an_unknown_format_is_absent(path, codec, protocol, error):
-    with Sessions(path, key="the key of others") as theirs:
+def test_foreign_session_of_an_unknown_format_is_absent(place, codec, protocol, error):
+    with Sessions(place, key="the key of others") as theirs:
         id = theirs.create({})
-    with Store(path, namespace="sessions", key="the key of others") as s:
+    with Store(place, namespace="sessions", key="the key of others") as s:
         row = s.opened.find(name_of(id))
         s.opened.put(s.opened.values.sealer.seal(row._replace(codec=codec, protocol=protocol)))
-    with Sessions(path) as sessions:
+    with Sessions(place) as sessions:
         refused(sessions, id, error)
 
 
 @pytest.mark.parametrize("value", [[1], "text", 5], ids=repr)
-def test_record_that_is_no_session_is_absent(path, sessions, value):
+def test_record_that_is_no_session_is_absent(place, sessions, value):
     id = sessions.create({})
-    with Store(path, namespace="sessions") as s:
+    with Store(place, namespace="sessions") as s:
         s[name_of(id)] = value
     with pytest.warns(UserWarning, match=f"it holds {type(value).__name__}, no session"):
         check_absent_but_for_touch(sessions, id)
@@ -218,13 +223,13 @@ def check_absent_but_for_touch(sessions: Sessions, id: str) -> None:
         pytest.fail("the block ran")
 
 
-def test_open_store_of_trust_data_reads_plain_sessions_of_others(path):
+def test_open_store_of_trust_data_reads_plain_sessions_of_others(place):
     """As the docstring says; it is why Sessions itself opens with trust="own"."""
-    with Sessions(path, key="the key of others") as theirs:
+    with Sessions(place, key="the key of others") as theirs:
         id = theirs.create({"user": "eve"})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        opened = Store(path), Store(path, trust="own")
+        opened = Store(place), Store(place, trust="own")
     with opened[0] as data, Sessions(data) as sessions:
         assert sessions.load(id) == {"user": "eve"}
     with opened[1] as own, Sessions(own) as sessions, pytest.warns(UserWarning, match="taken for absent"):
@@ -297,9 +302,9 @@ def test_no_error_shows_an_id(sessions, caplog, shows_no_secret):
     assert sessions.load(id) == {"a": 1}
 
 
-def test_key_error_out_of_the_data_is_no_missing_session(path):
+def test_key_error_out_of_the_data_is_no_missing_session(place):
     """Taken for one, `save` would say False, and a session would seem to have ended."""
-    with Sessions(path, codec="pickle") as sessions:
+    with Sessions(place, codec="pickle") as sessions:
         id = sessions.create({})
         for write in (lambda: sessions.save(id, {"x": Unspeakable()}), lambda: sessions.create({"x": Unspeakable()})):
             with pytest.raises(Exception, match="of the class") as caught:

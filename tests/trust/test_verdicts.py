@@ -53,12 +53,12 @@ TABLE = [
 @pytest.mark.parametrize("sealed, trust, decoded", TABLE)
 @pytest.mark.filterwarnings(FOREIGN_KEY)
 def test_verdict_and_trust_level(
-    path: Path, marker: Path, change: Callable[..., None], sealed: str, trust: str, decoded: Any
+    place: str, marker: Path, change: Callable[..., None], sealed: str, trust: str, decoded: Any
 ) -> None:
-    write(path, THEIRS if sealed is FOREIGN else MINE, marker)
+    write(place, THEIRS if sealed is FOREIGN else MINE, marker)
     if sealed is MISMATCH:
         change("UPDATE records SET seal = CAST(substr(seal, 1, 8) || zeroblob(16) AS BLOB)")
-    with Store(path, key=MINE, trust=trust) as s:
+    with Store(place, key=MINE, trust=trust) as s:
         found = {name: outcome(s, name) for name in ("plain", "instance", "code")}
         assert list(s) == ["plain", "instance", "code"]
         assert s.record("code").size > 0
@@ -93,71 +93,71 @@ WAYS_IN = {
 
 @pytest.mark.parametrize("way", WAYS_IN)
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_no_way_in_runs_a_foreign_record(path: Path, marker: Path, way: str) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_no_way_in_runs_a_foreign_record(place: str, marker: Path, way: str) -> None:
+    with Store(place, key=THEIRS) as s:
         s["code"] = Marker(marker)
     for writeback in (False, True):
-        with Store(path, key=MINE, writeback=writeback) as s:
+        with Store(place, key=MINE, writeback=writeback) as s:
             with pytest.raises(Untrusted) as caught:
                 WAYS_IN[way](s)
             assert caught.value.missing == "posix.mkdir"
             assert "code" in s
     assert not marker.exists()
-    with Store(path, key=MINE, trust="all") as s:
+    with Store(place, key=MINE, trust="all") as s:
         WAYS_IN["get"](s)
     assert marker.exists()
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_restricted_never_falls_back_to_full(path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(path, THEIRS, marker)
+def test_restricted_never_falls_back_to_full(place: str, marker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(place, THEIRS, marker)
 
     def full(*_: Any) -> Any:
         pytest.fail("the full decoder was asked")
 
     monkeypatch.setattr(pickle.PickleCodec, "decode", full)
     for allow in ((), (Point,)):
-        with Store(path, key=MINE, allow=allow) as s:
+        with Store(place, key=MINE, allow=allow) as s:
             for name in ("plain", "instance", "code"):
                 outcome(s, name)
 
 
-def test_touch_of_a_foreign_record(path: Path, marker: Path) -> None:
-    write(path, THEIRS, marker)
+def test_touch_of_a_foreign_record(place: str, marker: Path) -> None:
+    write(place, THEIRS, marker)
     for trust in ("data", "all"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            s = Store[Any](path, key=MINE, trust=trust)
+            s = Store[Any](place, key=MINE, trust=trust)
         with s:
             before = s.record("plain")
             with pytest.raises(Untrusted, match=r"record 'plain' was not sealed.*assign the value again") as caught:
                 s.touch("plain", 10.0)
             assert caught.value.name == "plain"
             assert s.record("plain") == before
-    with Store(path, key=THEIRS, trust="own") as s:
+    with Store(place, key=THEIRS, trust="own") as s:
         assert s["plain"] == PLAIN
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_assigned_again_the_record_is_mine(path: Path, marker: Path) -> None:
-    write(path, THEIRS, marker)
-    with Store(path, key=MINE) as s:
+def test_assigned_again_the_record_is_mine(place: str, marker: Path) -> None:
+    write(place, THEIRS, marker)
+    with Store(place, key=MINE) as s:
         s["plain"] = s["plain"]
         theirs, mine = s.record("instance").sealed_by, s.record("plain").sealed_by
         assert theirs != mine
-    with Store(path, key=MINE, trust="own") as s:
+    with Store(place, key=MINE, trust="own") as s:
         assert s["plain"] == PLAIN
         assert outcome(s, "instance") is Untrusted
 
 
-def test_warning_at_open_of_a_store_with_foreign_records(path: Path, marker: Path) -> None:
-    write(path, THEIRS, marker)
-    with Store(path, key=THEIRS) as s:
+def test_warning_at_open_of_a_store_with_foreign_records(place: str, marker: Path) -> None:
+    write(place, THEIRS, marker)
+    with Store(place, key=THEIRS) as s:
         theirs = s.record("plain").sealed_by
     for trust, expected in (("own", 1), ("data", 1), ("all", 0)):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with Store(path, key=MINE, trust=trust) as s, s.within("other") as other:
+            with Store(place, key=MINE, trust=trust) as s, s.within("other") as other:
                 list(other.items())
                 outcome(s, "plain")
         assert len(caught) == expected
@@ -165,15 +165,15 @@ def test_warning_at_open_of_a_store_with_foreign_records(path: Path, marker: Pat
             assert warning.filename == __file__  # the line that opened it
             assert theirs is not None and theirs in str(warning.message)
             effect = "@store.allow" if trust == "data" else "so they are refused"
-            for part in (str(path), "STORE_KEY_FILE", effect):
+            for part in (str(place), "STORE_KEY_FILE", effect):
                 assert part in str(warning.message)
 
 
-def test_no_warning_at_open_of_a_store_of_my_own(path: Path, marker: Path) -> None:
-    write(path, MINE, marker)
+def test_no_warning_at_open_of_a_store_of_my_own(place: str, marker: Path) -> None:
+    write(place, MINE, marker)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Store(path, key=[b"a newer key of mine", MINE]).close()
+        Store(place, key=[b"a newer key of mine", MINE]).close()
 
 
 READ_AN_INSTANCE = """
@@ -213,14 +213,14 @@ UNDECODABLE = {
 
 
 @pytest.mark.filterwarnings(FOREIGN_KEY)
-def test_undecodable_foreign_record_is_corrupt_and_stays(path: Path) -> None:
-    with Store(path, key=THEIRS) as s:
+def test_undecodable_foreign_record_is_corrupt_and_stays(place: str) -> None:
+    with Store(place, key=THEIRS) as s:
         s["x"] = 1
         row = s.opened.find("x")
         assert row is not None
         for name, body in UNDECODABLE.items():
             s.opened.put(s.opened.values.sealer.seal(row._replace(id=None, name=name, body=body)))
-    with Store(path, key=MINE) as s:
+    with Store(place, key=MINE) as s:
         for name in UNDECODABLE:
             assert outcome(s, name) is Corrupt
         assert len(s) == 1 + len(UNDECODABLE)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +13,10 @@ from store.codecs import codecs
 from store.errors import CodecUnavailable, UnknownProtocol
 
 
-def body_of(path: Path, name: str) -> bytes:
-    """What is in the file, seen without `store`."""
-    with closing(sqlite3.connect(path)) as conn:
-        body: bytes = conn.execute("SELECT body FROM records WHERE name = ?", [name]).fetchone()[0]
+def body_of(place: str, name: str) -> bytes:
+    """What the engine keeps."""
+    with Store[Any](place, mode="r") as s:
+        body: bytes = s.opened.engine.get("", (name,))[name].body
         return body
 
 
@@ -31,8 +28,8 @@ def written_by_another(s: Store[Any], name: str, **columns: Any) -> None:
 
 
 @pytest.fixture
-def s(path: Path, clock: Any) -> Iterator[Store[Any]]:
-    with Store[Any](path, clock=clock) as opened:
+def s(place: str, clock: Any) -> Iterator[Store[Any]]:
+    with Store[Any](place, clock=clock) as opened:
         yield opened
 
 
@@ -107,19 +104,19 @@ class TestUnknownVersions:
 
 
 class TestDefaultProtocol:
-    def test_is_5_whatever_python_has(self, s: Store[Any], path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_5_whatever_python_has(self, s: Store[Any], place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for default, highest in ((2, 3), (6, 7)):
             monkeypatch.setattr(pickle, "DEFAULT_PROTOCOL", default)
             monkeypatch.setattr(pickle, "HIGHEST_PROTOCOL", highest)
             s["a"] = 1
             assert s.record("a").protocol == 5
-            assert body_of(path, "a").startswith(b"\x80\x05")
+            assert body_of(place, "a").startswith(b"\x80\x05")
 
-    def test_of_a_store(self, path: Path) -> None:
-        with Store[Any](path, protocol=2) as s:
+    def test_of_a_store(self, place: str) -> None:
+        with Store[Any](place, protocol=2) as s:
             s["a"] = 1
             assert s.record("a").protocol == 2
-            assert body_of(path, "a").startswith(b"\x80\x02")
+            assert body_of(place, "a").startswith(b"\x80\x02")
             s.update(b=1)
             s.setdefault("c", 1)
             s.modify("d", lambda value: value, 1)
@@ -127,5 +124,5 @@ class TestDefaultProtocol:
                 pass
             assert {record.protocol for record in s.records()} == {2}
             assert s.put("f", 1, codec="json").protocol == 1  # the store's protocol is of the store's codec
-        with Store[Any](path) as s:
+        with Store[Any](place) as s:
             assert (s["a"], s.put("a", 2).protocol) == (1, 5)

@@ -287,10 +287,10 @@ class TestWaiting:
         told(s.watch(timeout=1, interval=0.25))
         assert waits.lengths == [0.25] * 4
 
-    def test_asks_one_short_question_at_a_time(self, path: Path, clock: Any, waits: Waits) -> None:
+    def test_asks_one_short_question_at_a_time(self, place: str, clock: Any, waits: Waits) -> None:
         """At 20 looks a second: the cost of watching a store where nothing happens."""
         statements: list[str] = []
-        with Store[Any](path, clock=clock) as s:
+        with Store[Any](place, clock=clock) as s:
             s.update({f"n{number}": number for number in range(1000)})
             s.put("b", 1, ttl=3600)
             with s.watch(timeout=60) as changes:
@@ -319,9 +319,9 @@ class TestWaiting:
         assert waits.lengths[0] == store.watching.watch.REST
         assert waits.lengths[1] == store.watching.watch.INTERVAL_SECONDS
 
-    def test_looks_up_only_the_names(self, path: Path) -> None:
+    def test_looks_up_only_the_names(self, place: str) -> None:
         statements: list[str] = []
-        with Store[Any](path) as s, s.watch(["a", "b"], timeout=0) as changes:
+        with Store[Any](place) as s, s.watch(["a", "b"], timeout=0) as changes:
             changes._monitor._slot.conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
             s["c"] = 1
             assert told(changes) == []
@@ -468,8 +468,8 @@ class TestEnd:
                 assert told(changes) == []
             other.close()
 
-    def test_closing_the_store_wakes_also_where_writing_back_fails(self, path: Path) -> None:
-        s = Store[Any](path, writeback=True)
+    def test_closing_the_store_wakes_also_where_writing_back_fails(self, place: str) -> None:
+        s = Store[Any](place, writeback=True)
         s["a"] = [1]
         error, _ = _watch_in_a_thread(s)
         s["a"].append(lambda: None)
@@ -482,8 +482,8 @@ class TestEnd:
         waiting.close()
         assert isinstance(error(), StopIteration)
 
-    def test_close_just_before_a_look_opens_nothing_again(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with Store[Any](path) as s:
+    def test_close_just_before_a_look_opens_nothing_again(self, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with Store[Any](place) as s:
             changes = s.watch()
             check = changes._monitor._check  # type: ignore[attr-defined]
             monkeypatch.setattr(changes._monitor, "_check", lambda: (check(), changes.close()))
@@ -506,8 +506,8 @@ class TestEnd:
             with pytest.raises(StorageError):
                 next(changes)
 
-    def test_object_that_is_dropped_with_its_store(self, path: Path) -> None:
-        s = Store[Any](path)
+    def test_object_that_is_dropped_with_its_store(self, place: str) -> None:
+        s = Store[Any](place)
         changes, listeners = s.watch(), s.opened.listeners
         assert list(listeners.values()) == [changes]
         del s, changes
@@ -547,8 +547,8 @@ def _watch_in_a_thread(s: Store[Any]) -> tuple[Callable[[], BaseException], Watc
 
 
 class TestWhere:
-    def test_reader_watches_a_writer(self, path: Path) -> None:
-        with Store[Any](path) as s, Store[Any](path, mode="r") as reader, reader.watch(timeout=0) as changes:
+    def test_reader_watches_a_writer(self, place: str) -> None:
+        with Store[Any](place) as s, Store[Any](place, mode="r") as reader, reader.watch(timeout=0) as changes:
             s["a"] = 1
             assert told(changes) == [("set", "a")]
             with pytest.raises(ReadOnly):
@@ -581,9 +581,9 @@ class TestWhere:
                 s["a"] = 1
             assert told(changes) == [("set", "a")]
 
-    def test_change_of_durability_loses_nothing(self, path: Path) -> None:
-        with Store[Any](path) as s, s.watch(timeout=0) as changes:
-            with Store[Any](path, durability="full"):  # opens every connection anew
+    def test_change_of_durability_loses_nothing(self, place: str) -> None:
+        with Store[Any](place) as s, s.watch(timeout=0) as changes:
+            with Store[Any](place, durability="full"):  # opens every connection anew
                 s["a"] = 1
                 assert told(changes) == [("set", "a")]
 

@@ -12,7 +12,7 @@ from store import Store
 from store.cli.output.exits import reported_as
 from store.cli.output.terminal import note, shown_name
 from store.errors import StoreNotFound, label
-from store.opened.arguments import locate
+from store.opened.arguments import locate, public
 from store.opened.options import Mode
 from store.system.clock import wall_clock
 
@@ -68,5 +68,5 @@ def existing(path: str, namespace: str, name: str) -> Iterator[None]:
         yield
     except KeyError:
         raise click.ClickException(
-            f"{path} has no {label(name, namespace)}; `store ls` shows the names it has"
+            f"{public(path)} has no {label(name, namespace)}; `store ls` shows the names it has"
         ) from None

@@ -183,11 +183,12 @@ class Connection(psycopg.Connection[Any]):
             self.prepare_threshold = None  # no statement is prepared by a name that another session does not know
             return
         *_, cursor = self.together(
-            ("SET search_path = pg_catalog", ()),
+            ("SET search_path = pg_catalog, pg_temp", ()),
             ("SET default_transaction_isolation = 'read committed'", ()),
             (_COMMIT_LEVEL, (level, is_full)),
             ("SELECT set_config('lock_timeout', $1, false)", (_milliseconds(self.lock_timeout),)),
             (_KEEPALIVE, ()),
+            (_RESTRICT, ()),
             (_BACKEND, ()),
         )
         pid, started = cursor.fetchone()
@@ -273,11 +274,17 @@ _COMMIT_LEVEL = (
     "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
 )
 _SETTINGS = _COMMIT_LEVEL.replace(
-    "false) FROM", "true), set_config('search_path', 'pg_catalog', true), set_config('lock_timeout', $3, true) FROM"
+    "false) FROM",
+    "true), set_config('search_path', 'pg_catalog, pg_temp', true), set_config('lock_timeout', $3, true) FROM",
 )
 _KEEPALIVE = (
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
     "set_config('tcp_keepalives_count', '3', false)"
+)
+# A table could be replaced by a view after its check. Servers of 2024 and later have the setting.
+_RESTRICT = (
+    "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings "
+    "WHERE name = 'restrict_nonsystem_relation_kind'"
 )
 _BACKEND = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 _SETTLED = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)

@@ -22,7 +22,7 @@ from store.errors import (
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
-_NO_TABLE = {"42P01", "3F000", "42703"}
+_NO_TABLE = {"42P01", "3F000", "42703", "42P10"}
 # Connection exceptions; a shutdown or an administrator ended it; it was idle, or its transaction took too long.
 _LOST = ("08", "57P", "25P03", "25P04")
 _ERRNO = {"53100": errno.ENOSPC, "53200": errno.ENOMEM, "58030": errno.EIO}
@@ -43,8 +43,9 @@ def is_disconnected(error: BaseException, conn: psycopg.Connection[Any] | None =
 def unreachable(error: Exception, where: str) -> StorageError:
     """The error for a server that cannot be connected to; nothing was sent to it."""
     return StorageError(
-        f"{where}: the server cannot be reached ({_text(error)}); nothing was written, try again when it is up, and "
-        "compare the URL",
+        f"{where}: the server cannot be reached, there is no connection ({_text(error)}); nothing was written; check "
+        "that the server is up, and the host, port, database and user of the URL. Where the URL has no password "
+        "(that of a pickled store has none) it comes from PGPASSWORD, PGPASSFILE or ~/.pgpass",
         path=where,
     )
 
@@ -76,10 +77,12 @@ def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
     )
 
 
-def translated(error: Exception, where: str, role: str = "") -> StoreError:
+def translated(error: Exception, where: str, role: str = "") -> StoreError | ValueError:
     """The error of this library for one of the driver; `where` is the location, without a password."""
     text = _text(error)
     state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, psycopg.DataError) and not state:  # the driver refused it before it was sent
+        return ValueError(f"{where}: a name, a namespace and the name of a codec may not contain NUL ({text})")
     if isinstance(error, PoolClosed):
         return StoreClosed(f"the store on {where} was closed; open it again")
     if isinstance(error, PoolTimeout):

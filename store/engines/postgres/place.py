@@ -182,7 +182,7 @@ class ThreadPlace:
             raise self._not_begun(exc, name, locks) from exc
         return Savepoint(name, taken, mark)
 
-    def _not_begun(self, error: Exception, savepoint: str, locks: TransactionLocks) -> StoreError:
+    def _not_begun(self, error: Exception, savepoint: str, locks: TransactionLocks) -> StoreError | ValueError:
         """The error of a nested transaction that got no lock; the enclosing ones are as before."""
         assert self.conn is not None
         failure = self.failure(error)
@@ -238,7 +238,7 @@ class ThreadPlace:
 
     # -- errors
 
-    def failure(self, error: Exception) -> StoreError:
+    def failure(self, error: Exception) -> StoreError | ValueError:
         """The error of this library for one of the driver; a lost connection has kept nothing of a transaction."""
         if self.conn is not None and is_disconnected(error, self.conn):
             return self._restartable(lost_in_transaction(error, self.path))

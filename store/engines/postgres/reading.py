@@ -56,6 +56,7 @@ class Reading:
         self._find_one = self._statements.find[_SEALED]
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = _ROW) -> dict[str, Any]:
+        names = [name for name in names if "\0" not in name]  # PostgreSQL's texts have none
         if not names:
             self._handle.check_open()
             return {}
@@ -147,6 +148,9 @@ class Reading:
     ) -> Page:
         statements, most = self._statements, min(limit, LARGEST_ID)
         if order is Order.NAME:
+            if "\0" in prefix:
+                self._handle.check_open()
+                return Page([], None)
             lower, upper = bounds(prefix, after, reverse)
             ends = (lower,) if upper is None else (lower, upper)
             rows = self._all(
@@ -181,6 +185,7 @@ class Reading:
         return count, math.inf if until is None else until
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        after = None if after is None else after.partition("\0")[0]
         return [name for (name,) in self._all(None, self._statements.namespaces, (now, after, limit))]
 
     def snapshot(self, namespace: str, fields: Fields = _ROW) -> list[Any]:
@@ -203,7 +208,7 @@ class Reading:
                 codec,
                 protocol,
                 records,
-                size + sizes[codec, protocol],
+                (size or 0) + sizes[codec, protocol],  # None: columns of the table were altered to take NULL
                 files[codec, protocol],
                 sizes[codec, protocol],
             )
@@ -247,13 +252,14 @@ def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | No
     if after is None:
         return prefix, upper
     if reverse:
-        return prefix, after if upper is None else min(after, upper)
+        below = _next(after) if "\0" in after else after
+        return prefix, below if upper is None else min(below, upper)
     return max(prefix, _next(after)), upper
 
 
 def _next(name: str) -> str:
-    """The least text after a name: PostgreSQL's texts have no NUL."""
-    return name + "\1"
+    """The least text after a name: PostgreSQL's texts have no NUL, though the name may have one."""
+    return name.partition("\0")[0] + "\1"
 
 
 def _successor(prefix: str) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 from psycopg.errors import DuplicateTable, UniqueViolation
 
+from store.engines.postgres import structure
 from store.engines.postgres.features import Features
 from store.engines.postgres.location import Location
 from store.engines.postgres.lock_statements import ADVISORY, NAMES, SPACES
@@ -128,6 +129,7 @@ TABLES = (  # in the order in which they can be dropped
 )  # fmt: skip
 SEQUENCES = ("ids", "fences")
 STRIPES = "stripes"  # the table whose rows are locks, in a store that was made where advisory locks were missing
+_STRIPES = "CREATE TABLE {stripes} (stripe integer PRIMARY KEY)"
 _NAMES = (*TABLES, STRIPES, *SEQUENCES, "drop_parts")
 
 Migration = Callable[[Any, Location], None]
@@ -136,26 +138,51 @@ MIGRATIONS: dict[int, Migration] = {}
 """Version → what turns its tables into those of the next version, inside a transaction under the lock."""
 
 
-def prepare(conn: Any, location: Location, mode: str, features: Features, store_id: bytes | None = None) -> bytes:
-    """Makes or migrates the tables where the mode permits it; returns the id of the store.
+def prepare(
+    conn: Any, location: Location, mode: str, features: Features, store_id: bytes | None = None
+) -> tuple[bytes, bool]:
+    """Makes or migrates the tables where the mode permits it; returns the id of the store, and whether it has xids.
 
     `store_id` is the id of a store that is made; None: a random one.
 
     Raises:
         StoreNotFound: there is no store, and the mode does not create one. NotAStore: a later release made it, or the
-            tables are not ours. ReadOnly: the user lacks a right; the error says which. StorageError.
+            tables are not ours, or something of somebody else hangs on them. ReadOnly: the user lacks a right; the
+            error says which. StorageError.
     """
     try:
         if not exists(conn, location, "identity"):
             if mode not in ("c", "n"):
                 raise _not_found(location)
             _create(conn, location, features, store_id or os.urandom(ID_BYTES))
+        number = _number_type(conn, location)
+        structure.check(conn, location, _statements(conn, location, number), SEQUENCES)  # before anything is read
         found, version = identity(conn, location)
         if version < VERSION:
             _migrate(conn, location, mode, features)
-        return found
+        return found, number == "xid8"
     except psycopg.errors.InsufficientPrivilege as exc:
         raise _not_permitted(conn, location, exc) from exc
+
+
+def _number_type(conn: Any, location: Location) -> str:
+    """The type of ids of transactions, which the server decided where the tables were made."""
+    found = conn.execute(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_attribute a ON attrelid = c.oid "
+        "WHERE nspname = $1 AND relname = $2 AND attname = 'xid' AND atttypid = 'int8'::regtype",
+        (location.schema, location.prefix + "changes"),
+    ).fetchone()
+    return "xid8" if found is None else "bigint"
+
+
+def _statements(conn: Any, location: Location, number: str) -> str:
+    """The statements that make the tables which are there, for their comparison."""
+    made = [*_TABLES, *_PART_TABLES]
+    if exists(conn, location, STRIPES):
+        made.append(_STRIPES)
+    default = "pg_current_xact_id()" if number == "xid8" else "0"
+    return ";\n".join([*made, ""]).replace("{number}", number).replace("{xid}", default)
 
 
 def identity(conn: Any, location: Location) -> tuple[bytes, int]:
@@ -168,6 +195,10 @@ def identity(conn: Any, location: Location) -> tuple[bytes, int]:
             path=location.shown,
         )
     store_id, version = found
+    if len(store_id) != ID_BYTES:
+        raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
+    if len(store_id) != ID_BYTES:
+        raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
     if version > VERSION:
         raise NotAStore(
             f"{location.shown}: a later release of store made it (version {version}, this one knows {VERSION}); "
@@ -246,7 +277,7 @@ def _make(conn: Any, location: Location, features: Features, store_id: bytes) ->
     for statement in (*_TABLES, *_PART_TABLES):
         conn.execute(statement.format(number=number, xid=default, **names))
     if not features.advisory:
-        conn.execute(f"CREATE TABLE {names[STRIPES]} (stripe integer PRIMARY KEY)")
+        conn.execute(_STRIPES.format(**names))
         conn.execute(f"INSERT INTO {names[STRIPES]} SELECT generate_series(0, {SPACES + NAMES - 1})")
     conn.execute("SELECT set_config('synchronous_commit', 'on', true)")  # the id is lost by no power cut
     conn.execute(f"INSERT INTO {names['identity']} (id, version) VALUES ($1, $2)", (store_id, VERSION))

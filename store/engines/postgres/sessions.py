@@ -101,7 +101,8 @@ class Sessions:
                     if was_there is None:
                         was_there = exists(conn, self.location, "identity")
                     features = self.features = self.detect(conn, deadline)
-                    self.id = prepare(conn, self.location, mode, features, store_id)
+                    self.id, has_xids = prepare(conn, self.location, mode, features, store_id)
+                    features = self.features = features._replace(xids=features.xids and has_xids)
                     self._choose_statements(conn, features)
                     also(conn)
                     return was_there

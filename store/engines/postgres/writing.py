@@ -184,6 +184,9 @@ class Writing:
         return locks, *map(list, columns)
 
     def _delete(self, namespace: str, change: Delete) -> int:
+        if "\0" in change.name:  # PostgreSQL's texts have none, so there is no such record
+            self._handle.check_open(is_writing=True)
+            return 0
         lock, values = self._sessions.lock_of(namespace), (namespace, change.name, change.now)
         key = namespace, change.name
 

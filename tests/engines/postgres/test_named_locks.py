@@ -265,10 +265,10 @@ class TestHolding:
         assert lock.lost
 
     def test_row_shows_a_name_of_any_text(self, s: Store[Any], sql: Any) -> None:
-        for name in ["", "a/b", "é\0", "x" * 65536]:
+        for name in ["", "a/b", "é", "x" * 65536]:
             with s.lock(name):
                 assert isinstance(in_thread(lambda name=name: s.lock(name, 0).__enter__()), LockTimeout)
-        assert {name for (name,) in sql("SELECT name FROM locks")} == {"", "a/b", "é\\0", "x" * 200}
+        assert {name for (name,) in sql("SELECT name FROM locks")} == {"", "a/b", "é", "x" * 200}
 
     def test_program_that_ends_without_closing_leaves_no_lease(
         self, s: Store[Any], postgres_url: str, start: Any

@@ -272,7 +272,7 @@ def test_table_of_somebody_else_is_no_store_and_stays(postgres_url: str) -> None
     execute(postgres_url, f"CREATE SCHEMA {table(postgres_url, '').split('.')[0]}")
     execute(postgres_url, "CREATE TABLE {identity} (who text)")
     execute(postgres_url, "INSERT INTO {identity} VALUES ('me')")
-    with pytest.raises(NotAStore, match="are not as they were made"):
+    with pytest.raises(NotAStore, match="is not that of a store"):
         Store[int](postgres_url)
     assert (tables(postgres_url), execute(postgres_url, "SELECT who FROM {identity}")) == ({"identity"}, [("me",)])
 

@@ -1,0 +1,34 @@
+"""Whether others get their turn: what a server can show, where a file shows its locks."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from store import Store
+from store.errors import StoreError
+
+
+def check_free_elsewhere(s: Store, where: str) -> None:
+    """Another thread, which has a session of its own, gets the namespace for itself."""
+    failures = []
+
+    def take() -> None:
+        try:
+            with s.opened.engine.transactions.begin(1.0):
+                pass
+        except StoreError as exc:
+            failures.append(exc)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    if failures:
+        pytest.fail(f"{failures[0]} after an interrupt at {where}")
+
+
+def needs_capability(s: Store, name: str | None) -> None:
+    """Skips a test whose engine lacks it."""
+    if name is not None and getattr(s.opened.engine, name) is None:
+        pytest.skip(f"the engine {s.opened.engine.kind} has no {name}")
