@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from store.errors import Conflict, LockTimeout, StorageError, StoreError
 from store.opened.namespace import Namespace
+from store.system import running
 from store.system.clock import steady_clock
 
 P = ParamSpec("P")
@@ -46,7 +47,7 @@ def _must_restart(ns: Namespace, error: StoreError) -> bool:
 def _again(ns: Namespace, operation: Callable[[], T]) -> T:
     deadline, pause = steady_clock() + ns.options.timeout, FIRST_PAUSE
     while True:
-        time.sleep(pause * (time.perf_counter_ns() % 997) / 997)  # by chance: two that met do not meet again
+        running.sleep(pause * (time.perf_counter_ns() % 997) / 997)  # by chance: two that met do not meet again
         try:
             return operation()
         except (Conflict, StorageError) as exc:
