@@ -71,11 +71,11 @@ def test_operation_waits_for_a_server_that_restarts(own_server: PostgresServer) 
     with Store[Any](own_server.url, timeout=60) as s:
         s["a"] = 1
         own_server.stop(signal.SIGINT)
-        starting = threading.Thread(target=own_server.start)
-        starting.start()
-        s["a"] = 2
+        writing = threading.Thread(target=s.__setitem__, args=("a", 2))
+        writing.start()
+        own_server.start()  # in this thread: the server ends with the one that started it
+        writing.join(60)
         assert s["a"] == 2
-        starting.join()
 
 
 def test_transaction_ends_with_the_server(own_server: PostgresServer) -> None:
