@@ -49,7 +49,7 @@ class Copying:
                 if not left:
                     raise
                 left -= 1
-            except StorageError as exc:
+            except (StorageError, ValueError) as exc:  # of the server, or of its driver
                 _blame_nul(alive, exc)
                 raise
         self.expired += len(expired)
@@ -217,7 +217,7 @@ def _is_another(row: Row, there: dict[Key, Row]) -> bool:
     return found.revision > row.revision and found.modified <= row.modified
 
 
-def _blame_nul(rows: Sequence[Row], error: StorageError) -> None:
+def _blame_nul(rows: Sequence[Row], error: StorageError | ValueError) -> None:
     """Raises: StorageError: a row of an old file has a text with a NUL, which the target does not store."""
     for row in rows:
         if any("\0" in text for text in (row.namespace, row.name, row.codec, row.type or "", row.python or "")):

@@ -144,12 +144,12 @@ def test_killed_at_each_step_and_repeated(
     assert is_sound(target)
 
 
-@pytest.mark.parametrize("place", ["file", "postgres"])
+@pytest.mark.parametrize("engine", ["file", "postgres"])
 def test_killed_process_is_repeated(
-    source: Store[Any], path: Path, start: Any, place: str, request: pytest.FixtureRequest
+    source: Store[Any], path: Path, start: Any, engine: str, request: pytest.FixtureRequest
 ) -> None:
     """A process that ends between two batches, and one that ends inside a transaction, after its rows were sent."""
-    goal = path if place == "file" else request.getfixturevalue("postgres_url")
+    goal = path if engine == "file" else request.getfixturevalue("postgres_url")
     source.update({f"more {number}": number for number in range(10)})
     program = """
         import os, sys, store

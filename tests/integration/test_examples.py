@@ -164,10 +164,10 @@ def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
     assert list(tmp_path.iterdir()) == [tmp_path / "scratch"]
 
 
-@pytest.mark.parametrize("place", ["argument", "environment"])
-def test_stock_runs_unchanged_on_a_server(tmp_path, postgres_url, place):
+@pytest.mark.parametrize("given_by", ["argument", "environment"])
+def test_stock_runs_unchanged_on_a_server(tmp_path, postgres_url, given_by):
     patterns = EXPECTED["stock.py"][1:]
-    given = ([postgres_url], {}) if place == "argument" else ([], {"STORE_LOCATION": postgres_url})
+    given = ([postgres_url], {}) if given_by == "argument" else ([], {"STORE_LOCATION": postgres_url})
     done = run("stock.py", *given[0], cwd=tmp_path, scratch=tmp_path / "scratch", **given[1])
     assert done.stderr == ""
     assert re.search(".*".join(f"(?m:{pattern})" for pattern in patterns), done.stdout, re.DOTALL), done.stdout
