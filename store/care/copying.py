@@ -124,7 +124,7 @@ class Copying:
         return len(made)
 
     def _made(self, row: Row) -> Row | None:
-        """The row for the target, its files written; None: it was deleted meanwhile, and its files with it."""
+        """The row for the target, its files written; None: it was deleted meanwhile, and perhaps put again."""
         if row.spill is None:
             return transferred(self.of, row, self.to)[0]
         try:
@@ -133,11 +133,16 @@ class Copying:
             now = self._found(row)
             if now is not None and now.spill == row.spill:
                 raise
-            return None if now is None else self._made(now)
-        if self._found(row) is None:
+            return None if now is None or self._has_moved(row, now) else self._made(now)
+        now = self._found(row)
+        if now is None or self._has_moved(row, now):
             self.to.values.discard(made)
             return None
         return made
+
+    def _has_moved(self, row: Row, now: Row) -> bool:
+        """Whether it was deleted and put again, behind others: the next look copies it, at its new place."""
+        return self._mirrors and now.id != row.id
 
     def _made_large(self, row: Row) -> Row:
         return _inlined(self.of, self.to, row) if is_inlined(self.to, row) else transferred(self.of, row, self.to)[0]

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from store.engines.registry import engines, file_schemes
 from store.system.clock import wall_clock
 
-_PASSWORD = re.compile(r"^([\w+.-]+://[^:/?#@]*):.*@", re.DOTALL)  # up to the last @: it may not be encoded
+_PASSWORD = re.compile(r"^([^:/?#@]*://[^:/?#@]*):.*@", re.DOTALL)  # up to the last @: it may not be encoded
+_SERVER = re.compile(r"\s*(?:postgres(?:ql)?(?::/?|//)[^/]*@|(?:host|hostaddr|port|dbname|user|password)=.*=)", re.I)
 _SECRET = re.compile(r"([?&][^=&]*(?:password|secret|key)[^=&]*=)[^&]*", re.IGNORECASE)
 
 
@@ -25,6 +26,8 @@ def locate(location: str | os.PathLike[str]) -> tuple[str, str]:
     path = os.fsdecode(location)
     scheme, separator, rest = path.partition("://")
     if not separator:
+        if _SERVER.match(path):  # no file is meant; it is not cited, since it may have a password
+            raise ValueError("a server is named by a URL: postgresql://user@host:port/database")
         scheme, rest = "sqlite", path
     elif scheme not in engines:
         raise ValueError(f"unknown scheme {scheme!r} in {public(path)!r}: one of {', '.join(engines.names())}")

@@ -104,6 +104,27 @@ def test_many_changes_of_one_look_come_in_their_order(
     assert content(target) == content(source)
 
 
+def test_large_record_that_is_put_again_while_it_is_copied_comes_at_its_new_place(
+    source: Store[Any], target: Store[Any], clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.update({"big": bytes(5000), "d": 4})
+    transferred, calls = copying.transferred, []
+
+    def late(of: Any, row: Any, to: Any) -> Any:
+        if row.name == "big" and not calls:
+            calls.append(row.name)
+            clock.advance(1)
+            del source["big"]
+            source["big"] = bytes(6000)
+        return transferred(of, row, to)
+
+    monkeypatch.setattr(copying, "transferred", late)
+    store.copy(source, target, follow=True, stop=steps(nothing, nothing))
+    assert calls
+    assert content(target) == content(source)
+    assert list(target) == ["a", "b", "c", "d", "big"]
+
+
 @pytest.mark.parametrize("engine", ["file", "postgres"])
 def test_a_process_that_writes_all_the_while(
     path: Path, start: Any, engine: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch

@@ -107,8 +107,9 @@ class PostgresBlobs:
         except BaseException:
             self.discard(text)
             raise
-        if transaction is not None:
-            self._end_with(transaction, text, pending)
+        if transaction is not None:  # they end with it
+            transaction.on_rollback(lambda: self._forget(text))
+            transaction.on_commit(lambda: self._forget(text))
 
     def claim(self, row: Row, transaction: Ending) -> None:
         """Bind the parts to the transaction that has put the row which names them.

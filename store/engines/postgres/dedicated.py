@@ -46,7 +46,7 @@ class Dedicated:
                 return [] if cursor.description is None else cursor.fetchall()
             except DRIVER_ERRORS as exc:
                 if not is_disconnected(exc):
-                    raise translated(exc, self._sessions.location.shown) from exc
+                    raise translated(exc, self._sessions.location.shown, self._sessions.role) from exc
                 self.close()
                 if not again:
                     raise StorageError(f"{self._sessions.location.shown}: {exc}") from exc

@@ -109,7 +109,7 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError | Val
     if state == _NO_RIGHT:
         return ReadOnly(
             f'{where}: the role "{role}" lacks a right ({text}); reading takes SELECT on the tables of the store, '
-            "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequence",
+            "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequences, as named locks do",
             path=where,
         )
     if state in _NO_TABLE:

@@ -112,9 +112,10 @@ class Leases:
             event.set()
 
     def drop(self, lease: Lease) -> None:
-        """Have the thread release it soon. For finalizers, which may run at any line."""
+        """Have the thread release it soon; in a forked child, leave it to the parent. For finalizers, at any line."""
         self.forget(lease)
-        self._orders.put(lease)
+        if lease.is_own():
+            self._orders.put(lease)
 
     def close(self) -> None:
         """Release all, and end the thread: the last handle of the process is about to be closed."""

@@ -81,6 +81,7 @@ def _split(url: str) -> SplitResult:
         is_sound = (
             not split.fragment
             and "@" not in split.path
+            and split.netloc.count("@") < 2  # the first one ends the password for libpq, the last one for others
             and all(_HOST.fullmatch(host) for host in hosts.split(","))
             and all(_PARAMETER.match(part) for part in split.query.split("&") if part)
             and not _WRONG_PERCENT.search(url)

@@ -137,7 +137,7 @@ class PostgresLocks:
             visitor.operation = sys._getframe()
             return self._execute(statement, values)
         except DRIVER_ERRORS as exc:
-            raise translated(exc, self._sessions.location.shown) from exc
+            raise translated(exc, self._sessions.location.shown, self._sessions.role) from exc
         finally:
             visitor.operation = before
             if visitor.deferred:

@@ -162,7 +162,7 @@ def prepare(
             _migrate(conn, location, mode, features)
         return found, number == "xid8"
     except psycopg.errors.InsufficientPrivilege as exc:
-        raise _not_permitted(conn, location, exc) from exc
+        raise _not_permitted(conn, location, mode, exc) from exc
 
 
 def _number_type(conn: Any, location: Location) -> str:
@@ -195,8 +195,6 @@ def identity(conn: Any, location: Location) -> tuple[bytes, int]:
             path=location.shown,
         )
     store_id, version = found
-    if len(store_id) != ID_BYTES:
-        raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
     if len(store_id) != ID_BYTES:
         raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
     if version > VERSION:
@@ -307,7 +305,7 @@ def _not_found(location: Location) -> StoreNotFound:
     )
 
 
-def _not_permitted(conn: Any, location: Location, exc: Exception) -> ReadOnly:
+def _not_permitted(conn: Any, location: Location, mode: str, exc: Exception) -> ReadOnly:
     """The error for a user without rights, with the GRANT that gives them."""
     role, user, database = conn.execute(
         "SELECT current_user, quote_ident(current_user), quote_ident(current_database())"
@@ -315,12 +313,14 @@ def _not_permitted(conn: Any, location: Location, exc: Exception) -> ReadOnly:
     schema = f'"{location.schema}"'
     if not _has_schema(conn, location):
         grant = f"GRANT CREATE ON DATABASE {database} TO {user}"
-    elif not conn.execute("SELECT has_schema_privilege($1, 'USAGE')", (location.schema,)).fetchone()[0]:
-        grant = f"GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"
     elif not exists(conn, location, "identity"):
-        grant = f"GRANT CREATE ON SCHEMA {schema} TO {user}"
+        may_use = conn.execute("SELECT has_schema_privilege($1, 'USAGE')", (location.schema,)).fetchone()[0]
+        grant = f"GRANT {'' if may_use else 'USAGE, '}CREATE ON SCHEMA {schema} TO {user}"
     else:
-        grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}"
+        rights = "SELECT" if mode == "r" else "SELECT, INSERT, UPDATE, DELETE"
+        grant = f"GRANT USAGE ON SCHEMA {schema} TO {user}; GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {user}"
+        if mode != "r":
+            grant += f"; GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {user}"
     text = " ".join(str(exc).split())
     return ReadOnly(
         f'{location.shown}: the role "{role}" lacks a right ({text}); an administrator can permit it: {grant}',

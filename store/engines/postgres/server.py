@@ -75,7 +75,9 @@ class Server:
                     self.sessions.put_back(conn)
         except (StoreError, *DRIVER_ERRORS) as exc:
             if self._offset_at < 0:
-                raise exc if isinstance(exc, StoreError) else translated(exc, self.sessions.location.shown) from exc
+                if isinstance(exc, StoreError):
+                    raise
+                raise translated(exc, self.sessions.location.shown, self.sessions.role) from exc
             self._offset_at = steady_clock()
 
     def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:

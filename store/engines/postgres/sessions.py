@@ -247,7 +247,7 @@ class Sessions:
                 if not isinstance(exc, psycopg.Error):
                     raise
                 if not is_disconnected(exc, conn):
-                    raise translated(exc, self.location.shown) from exc
+                    raise translated(exc, self.location.shown, self.role) from exc
                 if not is_patient or steady_clock() + pause >= deadline:
                     raise unreachable(exc, self.location.shown) from exc
             running.sleep(pause)

@@ -34,7 +34,7 @@ class Snapshot:
             self._conn.together((CareStatements(self._location).begin_snapshot, ()))
         except DRIVER_ERRORS as exc:
             self._give_back()
-            raise translated(exc, handle.location) from exc
+            raise translated(exc, handle.location, handle.sessions.role) from exc
         return self
 
     def __exit__(
@@ -42,7 +42,7 @@ class Snapshot:
     ) -> None:
         self._give_back()
         if isinstance(error, DRIVER_ERRORS):
-            raise translated(error, self._handle.location) from error
+            raise translated(error, self._handle.location, self._handle.sessions.role) from error
 
     def _give_back(self) -> None:
         conn, self._conn = self._conn, None

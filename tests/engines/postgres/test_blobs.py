@@ -223,6 +223,21 @@ def test_savepoint_that_is_rolled_back(s: Store[Any], postgres_url: str) -> None
     assert s["kept"] == BIG and len(files(postgres_url)) == 1
 
 
+def test_parts_of_an_undone_transaction_are_forgotten(s: Store[Any]) -> None:
+    blobs = s.opened.engine.blobs
+    written = []
+    with pytest.raises(ZeroDivisionError), s.transaction():
+        with pytest.raises(ZeroDivisionError), s.transaction():
+            s["inner"] = BIG
+            written.append(row_of(s, "inner").spill)
+            1 / 0
+        assert not any(blobs.is_pending(text) for text in written)
+        s["outer"] = BIG
+        written.append(row_of(s, "outer").spill)
+        1 / 0
+    assert not any(blobs.is_pending(text) for text in written)
+
+
 def test_touch_and_rekey_read_and_write_no_part(
     s: Store[Any], postgres_url: str, monkeypatch: pytest.MonkeyPatch, own_key: Any
 ) -> None:

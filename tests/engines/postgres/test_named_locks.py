@@ -310,3 +310,21 @@ class TestHolding:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         assert lock.locked()
         lock.release()
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+    def test_forked_child_does_not_release_it(self, s: Store[Any]) -> None:
+        lock = held(s)
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with pytest.raises(StoreError):
+                    lock.release()
+                assert s.lock("of the child").acquire(timeout=SECONDS)  # begins a thread that carries out orders
+                s.close()  # once that thread has ended
+                code = 7
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert not s.lock("job").acquire(timeout=0)
+        lock.release()

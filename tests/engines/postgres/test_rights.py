@@ -84,3 +84,41 @@ def test_without_the_right_to_make_a_schema(roles: dict[str, str]) -> None:
         Store[Any](f"{roles['app']}?schema=another")
     with pytest.raises((StoreNotFound, NotAStore, StorageError)):
         Store[Any](f"{roles['app']}?schema=another", mode="r")
+
+
+def test_error_names_the_grants_that_are_missing(roles: dict[str, str]) -> None:
+    with psycopg.connect(roles["owner"], autocommit=True) as owner:
+
+        def grant(mode: str) -> str:
+            with pytest.raises(ReadOnly, match="an administrator can permit it: GRANT") as caught:
+                Store[Any](roles["app"], mode=mode).close()
+            grants = caught.value.message.rpartition("permit it: ")[2]
+            owner.execute(grants)
+            return str(grants)
+
+        role = "rights_app"
+        for what in ("SCHEMA store", "ALL TABLES IN SCHEMA store", "ALL SEQUENCES IN SCHEMA store"):
+            owner.execute(f"REVOKE ALL ON {what} FROM {role}")
+        assert "INSERT" not in grant("r") and "CREATE" not in grants_of(owner, role)
+        with Store[Any](roles["app"], mode="r") as s:
+            assert s["a"] == [1]
+        owner.execute(f"REVOKE ALL ON SCHEMA store FROM {role}")
+        assert "CREATE" not in grant("w")
+        with Store[Any](roles["app"], mode="w") as s, s.lock("job"):
+            s["large"] = bytes(2_000_000)
+            with s.transaction():
+                s["a"] = 2
+
+
+def grants_of(owner: Any, role: str) -> list[str]:
+    """The rights of a role on the schema of the store."""
+    held = owner.execute(
+        "SELECT privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'store' AND grantee = %s::regrole",
+        (role,),
+    )
+    return [right for (right,) in held.fetchall()]
+
+
+def test_error_of_a_lock_names_the_role(roles: dict[str, str]) -> None:
+    with Store[Any](roles["viewer"], mode="r") as s, pytest.raises(ReadOnly, match='"rights_viewer" lacks a right'):
+        s.lock("job").acquire()

@@ -160,7 +160,7 @@ def test_grants_of_a_reader(postgres_url: str, stranger: str) -> None:
     with small_parts(postgres_url) as s:
         s["a"], s["big"] = 1, b"x" * 5000
     execute(postgres_url, f"GRANT USAGE ON SCHEMA {name} TO stranger")
-    with pytest.raises(ReadOnly, match="GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA"):
+    with pytest.raises(ReadOnly, match="GRANT SELECT ON ALL TABLES IN SCHEMA"):
         Store[Any](stranger, mode="r")
     execute(postgres_url, f"GRANT SELECT ON ALL TABLES IN SCHEMA {name} TO stranger")
     with Store[Any](stranger, mode="r") as s:
