@@ -30,6 +30,14 @@ def sql(postgres: Any, schema: str) -> SQL:
     return run
 
 
+@pytest.fixture(autouse=True)
+def only_where_the_engine_is_named(request: pytest.FixtureRequest) -> None:
+    """Some tests start servers of their own, and stop and start them."""
+    of_server = {"own_server", "cluster", "proxy"} & set(request.fixturenames)
+    if of_server and "postgres" not in request.config.getoption("--engine").split(","):
+        pytest.skip("NOT TESTED: it needs a PostgreSQL server; pytest --engine postgres tests/engines/postgres")
+
+
 if any(find_spec(module) is None for module in ("psycopg", "psycopg_pool")):
     # They import the engine; test_driver.py says that it cannot be had.
     collect_ignore = [file.name for file in Path(__file__).parent.glob("test_*.py") if file.name != "test_driver.py"]
