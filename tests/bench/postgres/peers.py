@@ -125,8 +125,8 @@ class Bare:
         execute = self._conn.execute
         execute("BEGIN")
         self._run(self._sql.lock_shared, self._lock)
-        self._run(self._sql.lock_names, [self._lock_of(name)])
-        (row,) = self._run(self._sql.find_locked[self._row], "", name)
+        self._run(self._sql.lock_name, self._lock_of(name))
+        (row,) = self._run(self._sql.find_locked[self._row], "", [name])
         self.set(name, changed(pickle.loads(row[7])))
         execute("COMMIT")
 
