@@ -63,6 +63,15 @@ def cursor_of(item: Any, order: Order) -> Cursor:
     return item.id if order is Order.INSERTED else (item.expires, item.id)
 
 
+def successor(prefix: str) -> str | None:
+    """The least text that is greater than every text with that prefix; None where there is none."""
+    for index in range(len(prefix) - 1, -1, -1):
+        point = ord(prefix[index]) + 1
+        if point <= 0x10FFFF:
+            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
+    return None
+
+
 _OF_ROW: dict[Fields, Callable[[Row], Any]] = {
     Fields.ROW: lambda row: row,
     Fields.SEALED: Row.sealed,

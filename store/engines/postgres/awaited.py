@@ -1,7 +1,7 @@
 """Connections and pools that wait in an event loop, with the interface of those that block a thread.
 
 `AsyncStore` runs the engine in greenlets (`store.system.awaiting`). Opened there, a `Server` has these in place of
-`blocking.Blocking`: psycopg's `AsyncConnectionPool` opens, keeps and closes the sessions, and the engine uses each
+`sessions.Blocking`: psycopg's `AsyncConnectionPool` opens, keeps and closes the sessions, and the engine uses each
 through a `Connection` on the same session, whose waiting is done `InLoop`.
 """
 

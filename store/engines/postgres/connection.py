@@ -94,11 +94,10 @@ class Connection(psycopg.Connection[Any]):
             return [cursor, *cursors]
         return self._together(statements)
 
-    def _together(self, statements: Sequence[Statement], **how: Any) -> list[Any]:
+    def _together(self, statements: Sequence[Statement]) -> list[Any]:
         try:
             with self.pipeline():
-                cursors = [super(Connection, self).execute(text, values) for text, values in statements[:-1]]
-                return [*cursors, super().execute(*statements[-1], **how)]
+                return [super(Connection, self).execute(text, values) for text, values in statements]
         except psycopg.Error as exc:
             interrupt = _interrupt_before(exc)
             if interrupt is None:
@@ -119,7 +118,7 @@ class Connection(psycopg.Connection[Any]):
         """Set for how long a statement waits for a lock; 0 and less wait for a millisecond."""
         if seconds != self.lock_timeout:
             if not self.is_pooled:
-                self.execute("SELECT set_config('lock_timeout', $1, false)", (_milliseconds(seconds),))
+                self.execute("SELECT set_config('lock_timeout', $1, false)", (milliseconds(seconds),))
             self.lock_timeout = seconds
 
     def execute(
@@ -168,7 +167,7 @@ class Connection(psycopg.Connection[Any]):
 
     def _settings(self) -> Statement:
         """The statement that sets up a transaction, whatever session it has."""
-        return _SETTINGS, (self.level, self.is_full, _milliseconds(self.lock_timeout))
+        return _SETTINGS, (self.level, self.is_full, milliseconds(self.lock_timeout))
 
     def set_up(self, level: str | None, *, is_full: bool, is_pooled: bool) -> None:
         """Set what the session needs, whatever the defaults of the server, the database and the role are.
@@ -186,7 +185,7 @@ class Connection(psycopg.Connection[Any]):
             ("SET search_path = pg_catalog, pg_temp", ()),
             ("SET default_transaction_isolation = 'read committed'", ()),
             (_COMMIT_LEVEL, (level, is_full)),
-            ("SELECT set_config('lock_timeout', $1, false)", (_milliseconds(self.lock_timeout),)),
+            ("SELECT set_config('lock_timeout', $1, false)", (milliseconds(self.lock_timeout),)),
             (_KEEPALIVE, ()),
             (_RESTRICT, ()),
             (_BACKEND, ()),
@@ -268,14 +267,15 @@ class _Vigil:
 
 
 # "normal" is the server's own level, or that of the URL, but waits for the local disk; "full" waits for the standbys.
-_COMMIT_LEVEL = (
+_LEVEL = (
     "SELECT set_config('synchronous_commit', CASE WHEN $2::boolean AND level IN ('off', 'local', 'remote_write') "
-    "THEN 'on' WHEN level = 'off' THEN 'local' ELSE level END, false) "
+    "THEN 'on' WHEN level = 'off' THEN 'local' ELSE level END, {is_local}){more} "
     "FROM (SELECT coalesce($1::text, current_setting('synchronous_commit')) AS level) s"
 )
-_SETTINGS = _COMMIT_LEVEL.replace(
-    "false) FROM",
-    "true), set_config('search_path', 'pg_catalog, pg_temp', true), set_config('lock_timeout', $3, true) FROM",
+_COMMIT_LEVEL = _LEVEL.format(is_local="false", more="")
+_SETTINGS = _LEVEL.format(
+    is_local="true",
+    more=", set_config('search_path', 'pg_catalog, pg_temp', true), set_config('lock_timeout', $3, true)",
 )
 _KEEPALIVE = (
     "SELECT set_config('tcp_keepalives_idle', '15', false), set_config('tcp_keepalives_interval', '5', false), "
@@ -291,7 +291,8 @@ _SETTLED = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus
 _WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in its language
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """A time as the server's settings have it."""
     return f"{max(1, round(seconds * 1000))}ms"  # 0 would be for ever
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Listed, Order, Page, Usage, successor
 from store.engines.postgres.bodies import LEAST_BYTES
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
@@ -248,7 +248,7 @@ _COLUMNS_OF = {
 
 def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | None]:
     """The least name of a page, and the name that it ends before, None if there is no bound."""
-    upper = _successor(prefix)
+    upper = successor(prefix)
     if after is None:
         return prefix, upper
     if reverse:
@@ -260,12 +260,3 @@ def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | No
 def _next(name: str) -> str:
     """The least text after a name: PostgreSQL's texts have no NUL, though the name may have one."""
     return name.partition("\0")[0] + "\1"
-
-
-def _successor(prefix: str) -> str | None:
-    """The least text that is greater than every text with that prefix; None where there is none."""
-    for index in range(len(prefix) - 1, -1, -1):
-        point = ord(prefix[index]) + 1
-        if point <= 0x10FFFF:
-            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
-    return None

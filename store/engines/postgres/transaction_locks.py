@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from store.engines.postgres.connection import Connection
+from store.engines.postgres.connection import BEGIN, Connection, milliseconds
 from store.engines.postgres.sessions import Sessions
 from store.errors import LockTimeout
 from store.system import running
@@ -21,7 +21,6 @@ from store.system.clock import steady_clock
 # Seconds in the server's queue: the first and the longest wait. Others queue behind it, so each wait is followed by a
 # pause of that length: writers keep at least half of the time, also beside a transaction that stays open for long.
 FIRST_WAIT, LAST_WAIT = 0.02, 0.32
-BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -126,9 +125,9 @@ class TransactionLocks:
             else:
                 conn.together(
                     (opening, ()),
-                    (statements.lock_timeout, (_milliseconds(seconds),)),
+                    (statements.lock_timeout, (milliseconds(seconds),)),
                     *((statements.lock, (key,)) for key in keys),
-                    (statements.lock_timeout, (_milliseconds(self._timeout),)),
+                    (statements.lock_timeout, (milliseconds(self._timeout),)),
                 )
                 found = True
         except psycopg.Error as exc:
@@ -146,10 +145,6 @@ class TransactionLocks:
 def _first(cursor: Any) -> bool:
     row = cursor.fetchone()
     return bool(row and row[0])
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{max(1, round(seconds * 1000))}ms"  # 0 would be for ever
 
 
 def _named(namespaces: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.engines.contract import Fields
+from store.engines.contract import Fields, successor
 
 _COLUMNS = (
     "id, namespace, name, codec, protocol, type, python, body, spill, seal, crc, revision, created, modified, expires"
@@ -236,7 +236,7 @@ def as_bytes(text: Any) -> Any:
 
 def bytes_bounds(prefix: str, after: bytes, reverse: bool) -> tuple[bytes, bytes | None]:
     """Like `bounds`, after a name that is not valid text: encoded texts have the same order as the texts."""
-    lower, upper = prefix.encode(), _successor(prefix)
+    lower, upper = prefix.encode(), successor(prefix)
     end = None if upper is None else upper.encode()
     if reverse:
         return lower, after if end is None else min(after, end)
@@ -248,18 +248,9 @@ def bounds(prefix: str, after: str | None, reverse: bool) -> tuple[str, str | No
 
     `after` is part of the bounds and not another condition, so that SQLite seeks straight to the page.
     """
-    upper = _successor(prefix)
+    upper = successor(prefix)
     if after is None:
         return prefix, upper
     if reverse:
         return prefix, after if upper is None else min(after, upper)
     return max(prefix, after + "\0"), upper  # with \0 begins the first text that comes after it
-
-
-def _successor(prefix: str) -> str | None:
-    """The least text that is greater than every text with that prefix; None where there is none."""
-    for index in range(len(prefix) - 1, -1, -1):
-        point = ord(prefix[index]) + 1
-        if point <= 0x10FFFF:
-            return prefix[:index] + chr(0xE000 if 0xD800 <= point <= 0xDFFF else point)
-    return None
