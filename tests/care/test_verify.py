@@ -292,8 +292,8 @@ def test_commits_behind_a_damaged_frame_are_counted(path: Path, tmp_path: Path) 
         assert found.unread >= 4 and found.ok  # a power cut leaves the same, and lost what was not synced
 
 
-def test_log_that_is_begun_anew_meanwhile_is_no_damage(place: str) -> None:
-    with Store[Any](place) as s, s.within("other") as other:
+def test_log_that_is_begun_anew_meanwhile_is_no_damage(path: Path) -> None:
+    with Store[Any](path) as s, s.within("other") as other:
         for number in range(30):
             s["a"] = number
             if number % 10 == 9:

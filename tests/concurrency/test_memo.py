@@ -375,7 +375,8 @@ def test_fork_while_a_thread_computes(place: str, forked: Callable[..., Any]) ->
         assert calls.all() == ["result"]
 
 
-def test_locks_of_calls_leave_no_files(s: Store[Any], path: Path) -> None:
-    f = memo(s, name="f", source=False)(lambda x: x)
-    assert [f(x) for x in range(40)] == list(range(40))
-    assert not list(Path(f"{path}-locks").iterdir())
+def test_locks_of_calls_leave_no_files(path: Path) -> None:
+    with Store[Any](path) as s:
+        f = memo(s, name="f", source=False)(lambda x: x)
+        assert [f(x) for x in range(40)] == list(range(40))
+        assert not list(Path(f"{path}-locks").iterdir())

@@ -32,7 +32,7 @@ USES: dict[str, Callable[[Store[Any]], object]] = {
     "update": lambda s: s.update(b=1),
     "modify": lambda s: s.modify("count", lambda value: value),
     "delete": lambda s: s.__delitem__("count"),
-    "compact": lambda s: s.clear() if s.location == ":memory:" or s.opened.engine.care is None else s.compact(),
+    "compact": lambda s: s.compact(),
 }
 
 
@@ -88,6 +88,13 @@ def test_second_task_reads_what_is_committed(s, block):
 
     suspended(s, block, meanwhile)
     assert s["a"] == 1
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_second_task_makes_a_backup_of_what_is_committed(s, block, tmp_path):
+    suspended(s, block, lambda: s.backup(tmp_path / "backup.db"))
+    with Store(tmp_path / "backup.db") as copy:
+        assert dict(copy) == {"count": {"n": 0}, "plain": 0}
 
 
 def test_second_visitor_of_a_session_is_refused(s):

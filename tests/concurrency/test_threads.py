@@ -130,8 +130,12 @@ def write_in_a_loop(s: Store[Any], step: str, threads: int, number_of_turns: int
 
 
 @pytest.mark.parametrize("step", ["set", "transaction"])
-def test_turns_of_writers_are_fair(location, step, monkeypatch):
-    """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more."""
+@pytest.mark.parametrize("is_file", [True, False])
+def test_turns_of_writers_are_fair(path, is_file, step, monkeypatch):
+    """Counted, not timed: while a thread waits in the queue each other one has a few turns, and no more.
+
+    Of the queue that a process has for the lock of a file and of a store in memory; a server has its own.
+    """
     took, joined, longest = [0], WeakKeyDictionary(), [0]
     all_wait = threading.Event()
     take, join = Turns.take, Turns.join
@@ -152,7 +156,7 @@ def test_turns_of_writers_are_fair(location, step, monkeypatch):
     monkeypatch.setattr(Turns, "take", taking)
     monkeypatch.setattr(Turns, "join", joining)
     monkeypatch.setattr(turns, "PATIENCE", 10**9)  # however busy the machine is
-    with Store(location) as s, ThreadPoolExecutor(1) as pool:
+    with Store(path if is_file else ":memory:") as s, ThreadPoolExecutor(1) as pool:
         with s.transaction():  # until all of them have had to wait
             writing = pool.submit(write_in_a_loop, s, step, 4, 200)
             assert all_wait.wait(TIMEOUT)

@@ -8,13 +8,18 @@ from postgres_server import PostgresServer
 
 
 class Onlooker:
-    """A session of its own, which holds up others and says what they do."""
+    """A session of its own, which holds up others and says what they do.
+
+    It looks at sessions that begin after it: the server may have others, such as those of a pooler, which stay.
+    """
 
     def __init__(self, server: PostgresServer, schema: str) -> None:
         import psycopg
 
         self.conn = psycopg.connect(server.url, autocommit=True)
         self._holder = psycopg.connect(server.url, autocommit=True)  # a transaction sees one state of the sessions
+        rows = self.conn.execute("SELECT array_agg(pid) FROM pg_stat_activity").fetchall()
+        self._before: list[int] = rows[0][0]
         self._schema, self._records = f'"{schema}"', f'"{schema}".records'
 
     @property
@@ -48,8 +53,9 @@ class Onlooker:
     def count(self, condition: str) -> int:
         """How many other sessions there are of that kind."""
         row = self.conn.execute(
-            f"SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid NOT IN {self.own} "
-            f"AND {condition}"
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND NOT pid = ANY(%s) "
+            f"AND {condition.replace('%', '%%')}",
+            [self._before],
         ).fetchone()
         assert row is not None
         return int(row[0])

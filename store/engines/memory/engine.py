@@ -17,7 +17,7 @@ from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor,
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
 from store.engines.overlay import Overlay
-from store.engines.reentry import defer, is_interrupting
+from store.engines.reentry import defer, is_interrupting, refuse
 from store.engines.transaction import HeldTransaction
 from store.errors import Conflict, StoreClosed, StoreError
 from store.rows.row import Header, Mark, Row, Total, has_expired
@@ -257,6 +257,7 @@ class MemoryCare:
 
     def compact(self, progress: Callable[[int, int], None] | None) -> Nothing:
         self._handle.check_open(is_writing=True)
+        refuse(self._handle.shared.visitor())
         self._refuse_inside("compacted")
         return Nothing()
 
@@ -271,7 +272,7 @@ class MemoryCare:
         return self._handle.read(lambda rows: rows.scan(None, Order.INSERTED, limit=ALL)).items
 
     def _refuse_inside(self, what: str) -> None:
-        if self._handle.shared.is_in_transaction():
+        if self._handle.shared.is_caller_inside():
             raise StoreError(f"{LOCATION} cannot be {what} inside its transaction; leave the block first")
 
 

@@ -52,6 +52,11 @@ class Shared:
         visitor = self.visitor()
         return conflict(visitor) is not None or visitor.live_transaction() is not None
 
+    def is_caller_inside(self) -> bool:
+        """Whether the caller is in a transaction of its own; another task and a handler that interrupts are not."""
+        visitor = self.visitor()
+        return conflict(visitor) is None and visitor.live_transaction() is not None
+
 
 class ThreadPlace:
     """A thread or greenlet: the operation and the transaction that it is in. The contract `Place`."""

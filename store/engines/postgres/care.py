@@ -16,6 +16,7 @@ from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.reading import Reading
 from store.engines.postgres.snapshot import Snapshot
+from store.engines.reentry import refuse
 from store.errors import StorageError, StoreError
 from store.rows.row import Row
 from store.system.file_status import writing
@@ -149,6 +150,7 @@ class PostgresCare:
     def compact(self, progress: Progress | None) -> PostgresFreed:
         handle = self._handle
         handle.check_open(is_writing=True)
+        refuse(handle.server.visitor())
         self._refuse_inside("compacted")
         before = self._bytes()
         files = iter(self.orphans())
@@ -187,7 +189,7 @@ class PostgresCare:
             return backup_of_snapshot(handle.sessions.id, snapshot, path, check, progress, handle.timeout)
 
     def _refuse_inside(self, what: str) -> None:
-        if self._handle.server.is_in_transaction():
+        if self._handle.server.is_caller_inside():
             raise StoreError(
                 f"{self._handle.location} cannot be {what} inside its transaction; leave the block first"
             )

@@ -9,7 +9,7 @@ import math
 import os
 import select
 from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from enum import Enum
 from functools import partial
@@ -228,6 +228,9 @@ class Connection(psycopg.Connection[Any]):
                 state = gen.send(ready)
         except StopIteration as end:
             return end.value
+        except BaseException:
+            _end(gen)
+            raise
 
     def give_up(self, why: str) -> None:
         """Close it in the middle of a statement. Raises: NoAnswer."""
@@ -294,6 +297,16 @@ _WAITED_IN = (None, "SyncRepWaitForLSN")  # the server's function; texts are in 
 def milliseconds(seconds: float) -> str:
     """A time as the server's settings have it."""
     return f"{max(1, round(seconds * 1000))}ms"  # 0 would be for ever
+
+
+def _end(gen: Generator[Any, Any, Any]) -> None:
+    """End the driver's generator now: collected after its connection was closed, it would print an error.
+
+    It may want to go on, and fetch the answers that are left; then it ends at the second attempt.
+    """
+    for _ in range(2):
+        with suppress(Exception):
+            gen.close()
 
 
 def _interrupt_before(error: BaseException) -> BaseException | None:

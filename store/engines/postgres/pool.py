@@ -33,10 +33,15 @@ class Pooled(Protocol):
 C = TypeVar("C", bound=Pooled)
 
 
+class _Place:
+    """A place in the pool for a connection that is being made."""
+
+
 class Pool(Generic[C]):
     """At most `size` connections, each used by one thread at a time. Safe across threads.
 
-    It refers weakly to those that are in use: one that an interrupt lost is collected, and frees its place.
+    It refers weakly to those that are in use or being made: one that an interrupt lost is collected, and frees its
+    place.
     """
 
     def __init__(self, connect: Callable[[float], C], size: int, shown: str) -> None:
@@ -45,7 +50,7 @@ class Pool(Generic[C]):
         self._shown = shown
         self._idle: deque[C] = deque()
         self._every: WeakSet[C] = WeakSet()
-        self._connecting = 0
+        self._connecting: WeakSet[_Place] = WeakSet()
         self._waiting = 0
         self._is_closed = False
         self._freed = threading.Condition(threading.RLock())
@@ -61,17 +66,19 @@ class Pool(Generic[C]):
                 return self._idle.pop()
             except IndexError:
                 pass
-        return self._wait(deadline) or self._add(deadline)
+        found = self._wait(deadline)
+        return self._add(found, deadline) if isinstance(found, _Place) else found
 
-    def _wait(self, deadline: float) -> C | None:
-        """An idle connection; None: the caller makes a new one, which is counted already."""
+    def _wait(self, deadline: float) -> C | _Place:
+        """An idle connection, or a place for one that the caller makes."""
         with self._freed:
             self._waiting += 1
             try:
                 while not self._idle:
-                    if len(self._every) + self._connecting < self._size:
-                        self._connecting += 1
-                        return None
+                    if len(self._every) + len(self._connecting) < self._size:
+                        place = _Place()
+                        self._connecting.add(place)
+                        return place
                     left = deadline - steady_clock()
                     if left <= 0:
                         raise self._exhausted()
@@ -80,14 +87,14 @@ class Pool(Generic[C]):
             finally:
                 self._waiting -= 1
 
-    def _add(self, deadline: float) -> C:
+    def _add(self, place: _Place, deadline: float) -> C:
         try:
             conn = self._connect(deadline)
             self._every.add(conn)
             return conn
         finally:
             with self._freed:
-                self._connecting -= 1
+                self._connecting.discard(place)
                 self._freed.notify()
 
     def put_back(self, conn: C) -> None:

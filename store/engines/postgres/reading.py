@@ -13,6 +13,7 @@ from store.engines.postgres.bodies import LEAST_BYTES
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.handle import Handle
 from store.engines.postgres.place import ThreadPlace
+from store.engines.postgres.statements import PAGE_BYTES
 from store.rows.row import Header, Mark, Row, Sealed, Total
 from store.rows.spilled import count_of, size_of
 
@@ -43,6 +44,7 @@ def made(fields: Fields, row: Sequence[Any]) -> Any:
 _ID_AT = {_ROW: 0, _SEALED: 0, Fields.HEADER: 0, Fields.MARK: 1, _LISTED: 2}
 _NAME_AT = {_ROW: 2, _SEALED: 2, Fields.HEADER: 2, Fields.MARK: 0, _LISTED: 0}
 _EXPIRES_AT = {_ROW: 14, _SEALED: 5, Fields.HEADER: 11, Fields.MARK: 4, _LISTED: 1}
+_WITH_BODY = (_ROW, _SEALED)  # in the same column
 _BODY_AT, _SEAL_AT = Sealed._fields.index("body"), Sealed._fields.index("seal")
 
 
@@ -237,7 +239,12 @@ def _page(rows: list[Any], limit: int, fields: Fields, cursor: Callable[[Any], C
     width = len(_COLUMNS_OF[fields])
     is_wide = bool(rows) and len(rows[0]) != width  # with columns for the cursor
     items = [make(row[:width]) for row in rows] if is_wide else list(map(make, rows))
-    return Page(items, cursor(rows[-1]) if rows and len(rows) >= limit else None)
+    has_more = bool(rows) and (len(rows) >= limit or (fields in _WITH_BODY and _bytes(rows) >= PAGE_BYTES))
+    return Page(items, cursor(rows[-1]) if has_more else None)
+
+
+def _bytes(rows: list[Any]) -> int:
+    return sum([len(row[_BODY_AT] or b"") for row in rows])
 
 
 _COLUMNS_OF = {

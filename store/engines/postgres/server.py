@@ -55,6 +55,11 @@ class Server:
         visitor = self.visitor()
         return conflict(visitor) is not None or visitor.live_transaction() is not None
 
+    def is_caller_inside(self) -> bool:
+        """Whether the caller is in a transaction of its own; another task and a handler that interrupts are not."""
+        visitor = self.visitor()
+        return conflict(visitor) is None and visitor.live_transaction() is not None
+
     def now(self) -> float:
         """The time of the server, in Unix seconds; off by at most half a round trip to it."""
         if steady_clock() - self._offset_at > CLOCK_SECONDS:

@@ -45,7 +45,24 @@ ON CONFLICT (namespace, name) DO UPDATE SET
 _LOAD_OVER = "ON CONFLICT (namespace, name) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in _NEW.split(", ")[2:]
 )
+_DOWN = {False: "", True: " DESC"}
 _ALIVE = "(expires IS NULL OR expires > {})"
+PAGE_BYTES = 4 * 1024 * 1024  # a page of rows with bodies ends with the one that passes this
+
+
+def _page(what: str, source: str, order: str, limit: str, cursor: str = "") -> str:
+    """A page in an order, with columns for its cursor. Bodies end it after PAGE_BYTES, or a page could take gigabytes.
+
+    The server knows the size of a body that it stores beside its row without reading it.
+    """
+    if ", body" not in what:
+        return f"SELECT {what}{cursor} FROM {source} ORDER BY {order} LIMIT {limit}"
+    size = "coalesce(octet_length(body), 0)"
+    return (
+        f"SELECT {what}{cursor} FROM (SELECT *, sum({size}) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) - {size} "
+        f"AS bytes_before FROM (SELECT {what} FROM {source} ORDER BY {order} LIMIT {limit}) found) summed "
+        f"WHERE bytes_before < {PAGE_BYTES} ORDER BY {order}"
+    )
 
 
 class Statements:
@@ -90,32 +107,45 @@ class Statements:
             for fields, what in _PARTS.items()
         }
         self.pages = {
-            (fields, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND id > $2 AND id <= $3 "
-            f"ORDER BY id{' DESC' if reverse else ''} LIMIT $4"
+            (fields, reverse): _page(
+                what, f"{records} WHERE namespace = $1 AND id > $2 AND id <= $3", f"id{_DOWN[reverse]}", "$4"
+            )
             for fields, what in _PARTS.items()
             for reverse in (False, True)
         }
         self.every_page = {
-            (fields, reverse): f"SELECT {what} FROM {records} WHERE id > $1 AND id <= $2 "
-            f"ORDER BY id{' DESC' if reverse else ''} LIMIT $3"
+            (fields, reverse): _page(what, f"{records} WHERE id > $1 AND id <= $2", f"id{_DOWN[reverse]}", "$3")
             for fields, what in _PARTS.items()
             for reverse in (False, True)
         }
         self.name_pages = {
-            (fields, bounded, reverse): f"SELECT {what} FROM {records} WHERE namespace = $1 AND name >= $2 "
-            f"{'AND name < $3 ' if bounded else ''}ORDER BY name{' DESC' if reverse else ''} LIMIT ${4 if bounded else 3}"
+            (fields, bounded, reverse): _page(
+                what,
+                f"{records} WHERE namespace = $1 AND name >= $2{' AND name < $3' if bounded else ''}",
+                f"name{_DOWN[reverse]}",
+                f"${4 if bounded else 3}",
+            )
             for fields, what in _PARTS.items()
             for bounded in (False, True)
             for reverse in (False, True)
         }
         self.expiries = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND expires <= $2 AND (expires, id) > ($3, $4) "
-            "ORDER BY expires, id LIMIT $5"
+            fields: _page(
+                what,
+                f"{records} WHERE namespace = $1 AND expires <= $2 AND (expires, id) > ($3, $4)",
+                "expires, id",
+                "$5",
+            )
             for fields, what in _PARTS.items()
         }
         self.every_expiry = {
-            fields: f"SELECT {what}, namespace, expires, id FROM {records} WHERE expires <= $1 "
-            "AND (namespace, expires, id) > ($2, $3, $4) ORDER BY namespace, expires, id LIMIT $5"
+            fields: _page(
+                what,
+                f"{records} WHERE expires <= $1 AND (namespace, expires, id) > ($2, $3, $4)",
+                "namespace, expires, id",
+                "$5",
+                ", namespace, expires, id",
+            )
             for fields, what in _PARTS.items()
         }
         self.snapshot = {

@@ -132,6 +132,19 @@ class TestOrder:
         assert names(engine, order, reverse=reverse, limit=limit) == (whole[::-1] if reverse else whole)
         assert len(engine.scan("", order, limit=limit).items) <= limit
 
+    @pytest.mark.parametrize("fields", [Fields.ROW, Fields.SEALED, Fields.HEADER])
+    def test_pages_of_large_bodies(self, engine, fields):
+        """They may end early, and a page of 256 rows of 1 MiB would be too large."""
+        whole = [f"{number:02}" for number in range(12)]
+        for name in whole:
+            engine.put(row(name, bytes(1_000_000), expires=NOW))
+        for order in (Order.INSERTED, Order.NAME):
+            assert names(engine, order, fields=fields) == whole
+            assert names(engine, order, fields=fields, reverse=True, limit=5) == whole[::-1]
+        for namespace in ("", None):
+            assert names(engine, Order.EXPIRY, namespace=namespace, fields=fields) == whole
+        assert names(engine, namespace=None, fields=fields) == whole
+
     @pytest.mark.parametrize("order", [Order.INSERTED, Order.NAME])
     @pytest.mark.parametrize("reverse", [False, True])
     def test_cursor_outlives_the_row_it_came_from(self, engine, order, reverse):

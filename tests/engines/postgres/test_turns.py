@@ -11,6 +11,7 @@ from postgres_beside import admin as admin
 from postgres_beside import beside as beside
 
 from store import Store
+from store.engines.postgres import transaction_locks
 from store.errors import LockTimeout
 
 WRITERS = 6
@@ -76,6 +77,24 @@ class TestWholeNamespace:
                 for semaphore in begun:
                     semaphore.release()
             assert [editor.result() for editor in editors] == [None, None]
+
+    def test_threads_that_wait_come_before_the_one_that_begins_again(self, s, beside, monkeypatch):
+        """In the order in which they came: one that begins again and again would keep all others out."""
+        monkeypatch.setattr(transaction_locks, "FIRST_WAIT", 60.0)  # they stay in the server's queue
+
+        def append(number: int) -> None:
+            with s.transaction():
+                s["order"] = [*s["order"], number]
+
+        s["order"] = []
+        with s.transaction():
+            waiting = []
+            for number in range(3):
+                waiting.append(beside(lambda number=number: append(number)))
+                waiting[-1].waits(number + 1)
+        append(3)
+        assert [one.result() for one in waiting] == [None] * 3
+        assert s["order"] == [0, 1, 2, 3]
 
     def test_timeout_of_a_transaction_that_gets_no_turn(self, postgres_url, s, beside):
         with Store[Any](postgres_url, timeout=0.3) as short, s.edit("open", {}):
