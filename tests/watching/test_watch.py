@@ -512,10 +512,10 @@ class TestEnd:
         changes.close()
         assert told(changes) == []
 
-    @pytest.mark.parametrize("kind", ["alone", "shared"])
-    def test_closing_the_store_wakes_and_raises(self, location: str, kind: str) -> None:
+    @pytest.mark.parametrize("how", ["alone", "shared"])
+    def test_closing_the_store_wakes_and_raises(self, location: str, how: str) -> None:
         s = Store[Any](location)
-        other = s.within("other") if kind == "shared" else None  # its engine stays open
+        other = s.within("other") if how == "shared" else None  # its engine stays open
         error, waiting = _watch_in_a_thread(s)
         s.close()
         assert isinstance(error(), StoreClosed)
