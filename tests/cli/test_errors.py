@@ -174,10 +174,10 @@ def test_no_command_shows_the_help_and_is_wrong_use(run):
 
 
 @pytest.mark.parametrize("variable", ["STORE_KEY", "STORE_KEY_FILE"])
-def test_bad_key_in_the_environment(fails, filled, monkeypatch, variable):
+def test_bad_key_in_the_environment(fails, stocked, monkeypatch, variable):
     with monkeypatch.context() as patch:  # the check after the test needs the real one
         patch.setenv(variable, "frob")
-        result = fails(2 if variable == "STORE_KEY" else 1, "key", "ls", filled)
+        result = fails(2 if variable == "STORE_KEY" else 1, "key", "ls", stocked)
     assert "frob" not in result.err or variable == "STORE_KEY_FILE"  # a key is never shown
 
 
@@ -193,16 +193,16 @@ class Evil:
 
 
 @pytest.mark.filterwarnings("always")
-def test_get_of_a_foreign_object_runs_nothing(run, path, tmp_path):
+def test_get_of_a_foreign_object_runs_nothing(run, place, tmp_path):
     trace = tmp_path / "trace"
-    with Store(path, key="somebody else's key") as s:
+    with Store(place, key="somebody else's key") as s:
         s.update({"evil": Evil(trace), "plain": [1]})
-    warning, error = run("get", path, "evil").err.splitlines()
+    warning, error = run("get", place, "evil").err.splitlines()
     assert warning.startswith("store: warning: ") and "a key this program does not hold" in warning
     assert error.startswith("store: record 'evil': it was not sealed with a key of yours")
-    result = run("get", path, "plain")
+    result = run("get", place, "plain")
     assert (result.code, result.out) == (0, "[1]\n")
-    for args in (["ls", path, "--long"], ["info", path], ["info", path, "evil"], ["rm", path, "evil"]):
+    for args in (["ls", place, "--long"], ["info", place], ["info", place, "evil"], ["rm", place, "evil"]):
         assert run(*args).code == 0
     assert not trace.exists()
 

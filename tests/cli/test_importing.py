@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from away import is_absent
 from sources import make, state_of
 
 from store import Store
@@ -61,13 +62,13 @@ def test_import_conflicts(run, old, place):
     assert run("import", "shelve", old, place, "--on-conflict", "replace").out == "imported 0, replaced 1, unchanged 1\n"
 
 
-def test_import_dry_run(run, old, path):
-    assert run("import", "shelve", old, path, "--dry-run") == (0, "to be imported 2\n", "")
-    assert not path.exists()
-    with Store(path) as s:
+def test_import_dry_run(run, old, place):
+    assert run("import", "shelve", old, place, "--dry-run") == (0, "to be imported 2\n", "")
+    assert is_absent(place)
+    with Store(place) as s:
         s["a"] = 1
-    assert run("import", "shelve", old, path, "--dry-run").out == "to be imported 1, unchanged 1\n"
-    with Store(path) as s:
+    assert run("import", "shelve", old, place, "--dry-run").out == "to be imported 1, unchanged 1\n"
+    with Store(place) as s:
         assert dict(s) == {"a": 1}
 
 
@@ -102,10 +103,10 @@ def test_import_counts_names_that_changed_when_there_are_many(run, tmp_path, pla
     assert result.err.count("\n") == 11 and "5 more names were changed" in result.err
 
 
-def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, path):
-    fails(1, "there is nothing of the kind shelve", "import", "shelve", tmp_path / "nothing", path)
-    fails(2, "no such module", "import", "shelve", tmp_path / "nothing", path, "--allow", "no.such.Class")
-    assert not path.exists()
+def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, place):
+    fails(1, "there is nothing of the kind shelve", "import", "shelve", tmp_path / "nothing", place)
+    fails(2, "no such module", "import", "shelve", tmp_path / "nothing", place, "--allow", "no.such.Class")
+    assert is_absent(place)
 
 
 def test_progress_is_shown_on_a_terminal_only(old, place):

@@ -22,7 +22,8 @@ from store.errors import (
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
-_NO_TABLE = {"42P01", "3F000", "42703", "42P10"}
+_NO_TABLE = {"42P01", "3F000"}
+_OTHER_TABLE = {"42703", "42P10"}
 # Connection exceptions; a shutdown or an administrator ended it; it was idle, or its transaction took too long.
 _LOST = ("08", "57P", "25P03", "25P04")
 _ERRNO = {"53100": errno.ENOSPC, "53200": errno.ENOMEM, "58030": errno.EIO}
@@ -113,6 +114,12 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError | Val
             path=where,
         )
     if state in _NO_TABLE:
+        return StorageError(
+            f"{where}: its tables were deleted or moved while it was open ({text}); open the store again",
+            path=where,
+            errno=errno.ENOENT,
+        )
+    if state in _OTHER_TABLE:
         return NotAStore(f"{where}: the tables of the store are not as they were made ({text})", path=where)
     if state == "53100":
         text = f"the server has no space left ({text}); nothing was written, free some and try again"
