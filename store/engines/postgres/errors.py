@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
+from store.engines.postgres.identity import ANOTHER_STORE
 from store.errors import (
     Conflict,
     LockTimeout,
@@ -68,6 +69,11 @@ def is_overtaken(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and error.sqlstate in _AGAIN
 
 
+def says_replaced(error: BaseException) -> bool:
+    """Whether the tables are not those that were opened: the store was destroyed, and perhaps made anew."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate == ANOTHER_STORE or error.sqlstate in _NO_TABLE)
+
+
 def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
     """The error for a commit that stopped waiting for its standbys."""
     return OutcomeUnknown(
@@ -112,8 +118,18 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError | Val
             "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequences, as named locks do",
             path=where,
         )
+    if state == ANOTHER_STORE:
+        return StorageError(
+            f"{where}: the store was destroyed since it was opened here, and another one was made in its place; "
+            "nothing was read or written. Close this handle and open the store again",
+            path=where,
+        )
     if state in _NO_TABLE:
-        return NotAStore(f"{where}: the tables of the store are not as they were made ({text})", path=where)
+        return NotAStore(
+            f"{where}: the tables of the store are not as they were made ({text}); if it was destroyed since it was "
+            "opened here, open it again",
+            path=where,
+        )
     if state == "53100":
         text = f"the server has no space left ({text}); nothing was written, free some and try again"
     if state == "57014":
