@@ -64,6 +64,8 @@ class ChangeStatements:
         self.horizon = (
             "SELECT pid, extract(epoch FROM clock_timestamp() - began)::float8 FROM ("
             "SELECT pid, backend_xid AS xid, xact_start AS began FROM pg_stat_activity WHERE backend_xid IS NOT NULL "
+            "UNION ALL SELECT pid, backend_xmin, xact_start FROM pg_stat_activity WHERE backend_xmin IS NOT NULL "
+            "AND backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() "
             "UNION ALL SELECT NULL, transaction, prepared FROM pg_prepared_xacts) running ORDER BY age(xid) DESC LIMIT 1"
         )
 
