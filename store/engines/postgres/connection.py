@@ -5,6 +5,7 @@ One file because sending, waiting and setting up are overrides of one class of t
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import select
@@ -22,6 +23,10 @@ from store.system.clock import steady_clock
 
 FIRST_LOOK_SECONDS = 5.0  # of a statement without an answer; then the server is asked for it over another connection
 LOOK_AGAIN_SECONDS = 0.5  # after the server could not be reached
+
+# Of a lost connection the driver and its pool log warnings, which say less than the error that is raised, or report
+# what was done again. Python prints them on stderr where no handler is set; those of the program still get them.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 Statement = tuple[str, "Sequence[Any] | None"]
