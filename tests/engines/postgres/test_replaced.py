@@ -191,3 +191,15 @@ def test_store_whose_tables_were_copied_with_its_id_is_the_same_one(postgres: Po
             conn.execute(f"DROP TABLE {schema}.before")
         s["k"] = "new"
         assert s["k"] == "new"
+
+
+def test_comparison_is_in_no_plan_while_the_tables_are_the_same(postgres: PostgresServer, postgres_url: str) -> None:
+    with Store[Any](postgres_url) as s:
+        statements = s.opened.engine.handle.sessions.statements
+        texts = [*statements.find.values(), *statements.pages.values(), statements.put, statements.delete]
+        assert all("identity" in text for text in texts)
+        with psycopg.connect(postgres.url, cursor_factory=psycopg.RawCursor) as conn:
+            for text in texts:
+                unbound = re.sub(r"\$\d+", "NULL", text)
+                plan = conn.execute(f"EXPLAIN {unbound}").fetchall()
+                assert plan and "identity" not in str(plan)
