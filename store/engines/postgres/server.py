@@ -156,7 +156,7 @@ def _is_unfit(server: Server, location: Location) -> bool:
         return sessions.is_replaced
     if not sessions.handles:
         return True
-    found = differences(sessions.location, location)
+    found = differences(sessions.location, location, is_pooled=sessions.is_pooled)
     if found:
         raise ValueError(
             f"{location.shown}: this process has the store open by a URL that differs in {', '.join(found)}; give "

@@ -44,8 +44,11 @@ def key_of(location: Location) -> Key:
     )
 
 
-def differences(first: Location, other: Location) -> list[str]:
-    """The options in which URLs of one key differ, and that may not. A secret may be missing in one of them."""
+def differences(first: Location, other: Location, *, is_pooled: bool) -> list[str]:
+    """The options in which URLs of one key differ, and that may not. A secret may be missing in one of them.
+
+    `is_pooled`: what was found out where the first one does not say whether a pooler is between.
+    """
     before, now = _settings(first), _settings(other)
     for secret in SECRETS:
         if not (before.get(secret) and now.get(secret)):
@@ -53,7 +56,7 @@ def differences(first: Location, other: Location) -> list[str]:
     found = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
     if first.synchronous_commit != other.synchronous_commit:
         found.add("synchronous_commit")
-    if other.pooler is not None and first.pooler != other.pooler:
+    if other.pooler not in (None, is_pooled):
         found.add("pooler")
     return sorted(found - FIRST_WINS - set(_WHERE))
 

@@ -46,7 +46,9 @@ def test_urls_of_other_databases_users_and_tables_have_others(one: str, other: s
     assert key_of(parse(one)) != key_of(parse(other))
 
 
-@pytest.mark.parametrize("options", ["&pool_size=1", "&connect_timeout=7&pool_size=16", "&application_name=beside"])
+@pytest.mark.parametrize(
+    "options", ["&pool_size=1", "&connect_timeout=7&pool_size=16", "&application_name=beside", "&pooler=none"]
+)
 def test_thread_writes_through_another_url_inside_its_transaction(postgres_url: str, options: str) -> None:
     with Store[Any](postgres_url) as s, Store[Any](postgres_url + options, timeout=60) as other:
         with pytest.raises(ZeroDivisionError), s.transaction():
