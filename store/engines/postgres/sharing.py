@@ -47,7 +47,7 @@ def key_of(location: Location) -> Key:
 def differences(first: Location, other: Location, *, is_pooled: bool) -> list[str]:
     """The options in which URLs of one key differ, and that may not. A secret may be missing in one of them.
 
-    `is_pooled`: what was found out where the first one does not say whether a pooler is between.
+    `is_pooled`: whether a pooler was detected between the process and the server.
     """
     before, now = _settings(first), _settings(other)
     for secret in SECRETS:
