@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
+from store.engines.postgres.identity import ANOTHER_STORE
 from store.errors import (
     Conflict,
     LockTimeout,
@@ -69,6 +70,11 @@ def is_overtaken(error: BaseException) -> bool:
     return isinstance(error, psycopg.Error) and error.sqlstate in _AGAIN
 
 
+def says_replaced(error: BaseException) -> bool:
+    """Whether the tables are not those that were opened: the store was destroyed, and perhaps made anew."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate == ANOTHER_STORE or error.sqlstate in _NO_TABLE)
+
+
 def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
     """The error for a commit that stopped waiting for its standbys."""
     return OutcomeUnknown(
@@ -111,6 +117,12 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError | Val
         return ReadOnly(
             f'{where}: the role "{role}" lacks a right ({text}); reading takes SELECT on the tables of the store, '
             "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequences, as named locks do",
+            path=where,
+        )
+    if state == ANOTHER_STORE:
+        return StorageError(
+            f"{where}: the store was destroyed since it was opened here, and another one was made in its place; "
+            "nothing was read or written. Close this handle and open the store again",
             path=where,
         )
     if state in _NO_TABLE:
