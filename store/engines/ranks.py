@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
-INTERVAL = 256  # records
+INTERVAL = 128  # records
 NEIGHBOURS = 8  # that are read at one rank, if MANY or more are asked for
 MANY = 128
 _RENEWED_AFTER = 4  # times as many records drawn as there are

@@ -77,7 +77,10 @@ class _Records:
         ]
         rows = self._handle.engine.read_together(statements, 0.0, self._handle.timeout)
         return [
-            (id_, Candidate(name, stamp_of(revision, seal), size + size_of(spill), modified, expires))
+            (
+                id_,
+                Candidate(name, stamp_of(revision, seal), size + (size_of(spill) if spill else 0), modified, expires),
+            )
             for id_, name, revision, seal, size, spill, modified, expires in rows
             if type(name) is str  # no other one can be looked up
         ]
