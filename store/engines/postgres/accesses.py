@@ -145,7 +145,10 @@ def _use(last: float, frequency: int, now: float) -> Use:
 
 def _is_text(name: str) -> bool:
     """Whether PostgreSQL has such a text; no record has another name."""
-    return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _nothing(name: str) -> None:
