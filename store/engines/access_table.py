@@ -106,6 +106,7 @@ class AccessTable:
         """Stop noting. The buffer is freed with the last reference to `note`, which another thread may be in."""
         self._is_writable = False
         self.note = _nothing
+        self._counters, self._slots = (memoryview(bytes(size)).cast("Q") for size in (COUNTER_BYTES, 2 * SLOT_BYTES))
 
     def _timing(self) -> Callable[[str], None]:
         """A `note` that writes only the time."""
