@@ -329,7 +329,7 @@ class Cache(MutableMapping[str, V]):
         exceptions: type[Exception] | tuple[type[Exception], ...] = (),
         wait: float | None = None,
     ) -> Any:
-        """Decorates a function, whose results are records of this cache: `@cache.memoize`, or `@cache.memoize(ttl=60)`.
+        """Decorates a function, whose results are then records: `@cache.memoize`, or `@cache.memoize(ttl=60)`.
 
         Which calls are the same, who computes and what the decorated function has is as with `store.memo.memo`.
 

@@ -13,7 +13,7 @@ from store.cache.figures import CacheStats
 from store.cache.notes import Notes
 from store.cache.options import Bounds
 from store.codecs import CodecChoice
-from store.engines.capabilities import Eviction
+from store.engines.registry import supported
 from store.errors import CodecUnavailable, RecordError, StoreError
 from store.mapping.store import Store
 from store.opened import reading, writing
@@ -43,7 +43,7 @@ class CacheRecords:
         self.store, self.bounds = store, bounds
         self.notes = Notes(ns)
         try:
-            eviction: Eviction = ns.engine.eviction or _NoEviction()
+            eviction = supported(ns.engine.eviction, ns.engine.kind, "what a bounded cache needs")
             self._eviction = eviction
             self.accesses = eviction.accesses(
                 ns.name, bounds.expected_records(), now=ns.clock, frequencies=bounds.policy == "lfu"
@@ -203,7 +203,7 @@ class CacheRecords:
             max_records=bounds.max_records,
             policy=bounds.policy,
             log_bytes=usage.log_bytes,
-            free_bytes=0,
+            free_bytes=usage.free_bytes,
             eviction_error=None if self.evictor.error is None else str(self.evictor.error),
         )
 
@@ -253,20 +253,3 @@ def _put_noted(
 
 def _nothing(name: str) -> None:
     """The note of an access where the policy does not ask for it."""
-
-
-class _NoEviction:
-    """Until the engine has it."""
-
-    random: Any = None
-
-    def live_bytes(self, namespace: str) -> int:
-        return 0
-
-    def sample(self, namespace: str, number: int) -> list[Any]:
-        return []
-
-    def accesses(self, namespace: str, records: int, *, now: Any = None, frequencies: bool = True) -> Any:
-        from store.engines.access_table import AccessTable, size_for
-
-        return AccessTable(bytearray(size_for(1024)), namespace, now, frequencies=frequencies)
