@@ -4,8 +4,8 @@ Nothing is ordered on disk. As in Redis (https://redis.io/docs/latest/develop/re
 records are compared and the worst of them go: one in SAMPLE of those that were looked at. When they were used last,
 and how often, is in the engine's notes of accesses; a record without a note counts by when it was written.
 
-A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it; and
-after its first write, so that many short processes do too.
+A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
+and after its first write, so that many short processes do too.
 """
 
 from __future__ import annotations
