@@ -176,9 +176,9 @@ class TestBounds:
 
     def test_many_at_once_are_within_the_bound_on_return(self, bounded: Callable[..., Cache[Any]]) -> None:
         c = bounded(max_records=50)
-        c.update({f"n{number}": number for number in range(3000)})
+        c.update({f"n{number}": number for number in range(400)})
         assert len(c) == 50
-        c.set_many({f"m{number}": number for number in range(3000)}, tag="t")
+        c.set_many({f"m{number}": number for number in range(400)}, tag="t")
         assert len(c) == 50
 
     def test_transaction_evicts_after_its_commit(self, bounded: Callable[..., Cache[Any]]) -> None:
@@ -207,13 +207,16 @@ class TestBounds:
             write(f"n{number}")
             assert len(c) <= 5
 
-    def test_cache_that_is_opened_with_lower_bounds_shrinks(self, place: str) -> None:
+    def test_cache_that_is_opened_with_lower_bounds_shrinks(self, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(eviction.Evictor._look_afterwards, "__defaults__", (3,))
         with Cache[Any](place) as c:
-            c.set_many({f"n{number}": number for number in range(3000)}, ttl=None)
+            c.set_many({f"n{number}": number for number in range(400)}, ttl=None)
         with Cache[Any](place, max_records=100) as c:
             c["new"] = 1
-            assert len(c) == 3001 - eviction.ROUNDS * eviction.BATCH  # the rest goes with the next writes
-            assert c.cull() == 3001 - eviction.ROUNDS * eviction.BATCH - 100
+            assert len(c) == 401 - 3 * eviction.BATCH
+            c["newer"] = 1
+            assert len(c) == 402 - 6 * eviction.BATCH
+            assert c.cull() == 402 - 6 * eviction.BATCH - 100
             assert len(c) == 100
 
     def test_evicted_record_takes_its_note_along(self, bounded: Callable[..., Cache[Any]], clock: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,7 @@ from store.cache import Cache
 place, bound, kind, value, number = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), sys.argv[5]
 most = 0
 with Cache(place, **{kind: bound}) as c:
-    if kind != "max_bytes":
-        c.bounds
-    for i in range(int(240)):
+    for i in range(120):
         c.set(f"{number}-{i}", bytes(value), tag=f"t{i % 5}" if i % 4 == 0 else None)
         if i % 8 == 0:
             c.get(f"{number}-{i}"), c.get("missing")
@@ -68,12 +65,12 @@ with Cache(sys.argv[1]) as c:
 
 
 def test_bound_of_records_holds_under_many_processes(place: str, crowd: Crowd) -> None:
-    seen = crowd(PROCESSES, WRITES, place, 800, "max_records", 10)
-    assert 700 < max(seen) <= 800 * 1.05
-    with Cache[Any](place, max_records=800) as c:
+    seen = crowd(PROCESSES, WRITES, place, 400, "max_records", 10)
+    assert 380 < max(seen) <= 400 * 1.05
+    with Cache[Any](place, max_records=400) as c:
         stats = c.stats()
-        assert (stats.hits, stats.misses) == (PROCESSES * 30, PROCESSES * 30)
-        assert stats.evictions == PROCESSES * 240 - len(c)
+        assert (stats.hits, stats.misses) == (PROCESSES * 15, PROCESSES * 15)
+        assert stats.evictions == PROCESSES * 120 - len(c)
         tagged = {name for name in c if int(name.partition("-")[2]) % 20 == 0}
         assert c.evict("t0") == len(tagged) > 0
         assert tagged & set(c) == set()
@@ -81,10 +78,10 @@ def test_bound_of_records_holds_under_many_processes(place: str, crowd: Crowd) -
 
 def test_bound_of_bytes_holds_under_many_processes(place: str, crowd: Crowd) -> None:
     bound = 4 * LEAST_BYTES
-    seen = crowd(PROCESSES, WRITES, place, bound, "max_bytes", 1500)
+    seen = crowd(PROCESSES, WRITES, place, bound, "max_bytes", 3000)
     assert bound * 0.9 < max(seen) <= bound * 1.05
     with Cache[Any](place, max_bytes=bound) as c:
-        assert c.stats().evictions == PROCESSES * 240 - len(c)
+        assert c.stats().evictions == PROCESSES * 120 - len(c)
         assert len(c) > 100
 
 
@@ -153,12 +150,3 @@ def test_forked_child_reads_writes_and_counts(place: str) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert (len(c), c.stats().hits, c.stats().evictions) == (10, 1, 22)
 
-
-def test_cache_in_a_child_that_is_stopped_holds_up_nobody(place: str, start: Start) -> None:
-    writer = start(ENDLESS, place, 0)
-    assert writer.hear() == "writes"
-    with Cache[Any](place, max_records=50, timeout=60) as c:
-        for i in range(100):
-            c[f"mine-{i}"] = i
-        writer.process.send_signal(signal.SIGKILL)
-        assert len(c) <= 51
