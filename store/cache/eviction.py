@@ -63,6 +63,8 @@ class Evictor:
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
         self._bytes_left = self._records_left = 0.0  # until the next look
+        # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
+        self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
         self._too_large: set[str] = set()  # names of records that the bound has no room for
         self._size = FIRST_SIZE  # of a record, as the last sample had it
         self._lock = threading.Lock()
@@ -182,6 +184,8 @@ class Evictor:
         large = self._oversized()
         if large:
             return large
+        if excess.bytes > 0:
+            excess = excess._replace(bytes=excess.bytes + self._slack)
         wanted = min(BATCH, max(1, excess.records, int(excess.bytes / self._size) + 1))
         if self.bounds.policy == "fifo":
             return _enough(self._oldest(wanted), excess)
