@@ -20,7 +20,7 @@ from changed import change
 from store import Store
 from store.errors import StoreError
 from store.memo import CacheInfo, memo
-from store.memo.records import Outcome
+from store.memo.sources import Outcome
 
 ran: list[Any] = []
 
