@@ -309,6 +309,8 @@ class SqliteDict(MutableMapping[Any, Any]):
         return self._pending or None
 
     def _uncommitted(self) -> Pending:
+        """Where uncommitted writes go. Raises: StoreClosed."""
+        self._look()
         if self._pending is None:
             self._pending = Pending(**self._options)
         return self._pending
