@@ -186,6 +186,41 @@ def test_killed_process_loses_only_what_it_did_not_commit(path: Path) -> None:
         assert dict(db) == {"kept": 1}
 
 
+def test_forked_child_has_none_of_the_writes_and_waits_for_no_lock(path: Path) -> None:
+    program = """
+import os, sys, threading
+from store.compat.sqlitedict import SqliteDict
+db = SqliteDict(sys.argv[1])
+db["a"] = 1
+db.commit()
+db["b"] = 2
+go, done = threading.Event(), threading.Event()
+class Slow:
+    def __reduce__(self):
+        go.set()
+        done.wait()
+        return str, ("slow",)
+def assign():
+    db["slow"] = Slow()
+thread = threading.Thread(target=assign)
+thread.start()
+go.wait()
+child = os.fork()
+if not child:
+    assert dict(db) == {"a": 1}, dict(db)
+    db["child"] = 3
+    db.commit()
+    os._exit(0)
+code = os.waitpid(child, 0)[1]
+done.set()
+thread.join()
+db.commit()
+print(code, dict(db))
+"""
+    done = subprocess.run([sys.executable, "-c", program, path], stdout=subprocess.PIPE, text=True, check=True, timeout=60)
+    assert done.stdout == "0 {'a': 1, 'child': 3, 'b': 2, 'slow': 'slow'}\n"
+
+
 # -- nothing runs
 
 
