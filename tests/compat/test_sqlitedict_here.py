@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from strangers import THEIRS
 
 import store
 from store import Store
+from store.cli import cli
 from store.compat import sqlitedict
 from store.compat.sqlitedict import SqliteDict, tables
 from store.compat.sqlitedict.coding import column_text
@@ -44,6 +46,11 @@ class Marker:
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "code has run"
+
+
+def command(*words: object) -> Any:
+    """Runs the command `store`."""
+    return CliRunner().invoke(cli, [str(word) for word in words])
 
 
 # -- a table is a namespace
@@ -277,6 +284,28 @@ def test_decoder_of_keys_gets_only_own_names(path: Path, marker: Path) -> None:
         with pytest.raises(Untrusted):
             list(db)
     assert not marker.exists()
+
+
+@pytest.mark.damaged
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+def test_remedy_of_a_foreign_name_is_followed(path: Path) -> None:
+    with Store[Any](path, key=THEIRS) as s:
+        s["7"] = "theirs"
+    with SqliteDict(path, decode_key=int) as db:
+        with pytest.raises(Untrusted, match="take it over with `store admit`"):
+            list(db)
+        assert command("admit", path, "7", "--yes").exit_code == 0
+        assert dict(db) == {7: "theirs"}
+
+
+def test_remedy_of_a_value_that_cannot_be_pickled_is_followed(path: Path) -> None:
+    pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: codec='cloudpickle' is not tested here")
+    with SqliteDict(path) as db, pytest.raises(NotSerializable, match="use the codec 'cloudpickle'"):
+        db["f"] = lambda: 1
+    with SqliteDict(path, codec="cloudpickle") as db:
+        db["f"] = lambda: 1
+        db.commit()
+        assert db["f"]() == 1
 
 
 def test_functions_of_the_module_run_nothing(marker: Path) -> None:

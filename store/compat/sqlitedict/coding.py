@@ -8,21 +8,21 @@ of the store then protects the bytes that `decode` gets.
 from __future__ import annotations
 
 import math
-import pickle
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from store.care.foreign import Foreign
+from store.codecs.pickle.codec import codec
 
 T = TypeVar("T")
 _WHOLE = range(-(2**63), 2**63)  # an INTEGER of SQLite; https://sqlite.org/datatype3.html
 
 
 def encode(obj: Any) -> bytes:
-    """Returns the pickle of an object."""
-    return pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
+    """Returns the pickle of an object. Raises: NotSerializable."""
+    return codec.encode(obj, codec.protocols[-1])
 
 
 def decode(obj: Any) -> Any:
