@@ -71,6 +71,18 @@ def test_table_is_a_namespace(place: str) -> None:
     assert SqliteDict.get_tablenames(place) == ["unnamed", "users", "new"]
 
 
+def test_flags_and_terminate(place: str) -> None:
+    with SqliteDict(place, "one", autocommit=True) as one, SqliteDict(place, "two", autocommit=True) as two:
+        one["a"], two["a"] = 1, 2
+    with SqliteDict(place, "one", flag="w") as one, SqliteDict(place, "two", flag="r") as two:
+        assert (dict(one), dict(two)) == ({}, {"a": 2})
+    last = SqliteDict(place, "three", flag="n")
+    assert SqliteDict.get_tablenames(place) == ["three"]
+    last.terminate()
+    with pytest.raises(StoreNotFound):
+        SqliteDict.get_tablenames(place)
+
+
 def test_commit_is_one_transaction_and_holds_nobody_up(place: str) -> None:
     with SqliteDict(place, timeout=0.1) as one, SqliteDict(place, timeout=0.1) as two:
         one.update(a=1, b=1)
