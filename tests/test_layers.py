@@ -31,6 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("watching",),
     ("mapping",),
     ("shelf", "sessions", "export", "settings", "memo", "aio", "messages", "importers"),
+    ("compat",),
     ("cli",),
 )
 # What a part may not import although it is above: these know nothing of each other.

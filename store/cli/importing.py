@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -22,9 +22,11 @@ from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
 from store.cli.reading.opening import open_store
+from store.compat.sqlitedict.importing import import_tables
 from store.errors import StoreNotFound
 from store.importers.kinds import check_source, importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
+from store.importers.sqlitedict import tables_at
 
 KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
 MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted
@@ -48,12 +50,23 @@ MOST_RENAMED = 10  # imported records with a changed name that are noted; the ot
 @click.option("--prefix", metavar="P", type=options.text, default="", help="Put P before each name.")
 @click.option("--table", metavar="T", type=options.text, help="Of a sqlitedict: only this table.")
 @click.option(
+    "--tables",
+    is_flag=True,
+    help="Of a sqlitedict: each table into a namespace of its own, as store.compat.sqlitedict reads them.",
+)
+@click.option(
+    "--encoded", is_flag=True,
+    help="Of a sqlitedict: values as they are stored, for a program with an encode= and decode= of its own.",
+)  # fmt: skip
+@click.option(
     "--on-conflict", type=click.Choice(ON_CONFLICT), default="keep",
     help="What to do if a name has another value already: keep that; replace takes the expiry too.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
 @click.option("--json", "as_array", is_flag=True, help="Every record with its outcome, as a JSON array.")
-def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, **how: Any) -> None:
+def import_(
+    words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, tables: bool, **how: Any
+) -> None:
     """Copies records from another program's file.
 
     KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which is not
@@ -62,6 +75,10 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     be stopped; rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or
     failed.
 
+    A sqlitedict with one table keeps its names; with several, a record is called `table:name`. --table T copies only
+    one, under its own names; --tables copies each into the namespace of its name, the table `unnamed` into the
+    default one, which is how `import store.compat.sqlitedict as sqlitedict` finds them.
+
     `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same
     name; what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
 
@@ -69,6 +86,7 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     Examples:
       store import shelve old_shelf copy.db
       store import shelve old_shelf copy.db --allow collections.UserDict --dry-run
+      store import sqlitedict old.sqlite copy.db --tables
       store import json settings.json copy.db --prefix settings:
       store import --raw records.jsonl copy.db
     """
@@ -84,12 +102,14 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     source = os.path.abspath(source)
     with reported_as(usage_error):  # before a store is made for a source that cannot be read
         Foreign(how["trust"], how["allow"])
-    if how["table"] is not None and kind != "sqlitedict":
-        raise usage_error("--table goes with sqlitedict alone")
+    _check_tables(kind, namespace, tables, how)
     check_source(kind, source)
+    if kind == "sqlitedict" and how["table"] is None:
+        _tell_of_tables(source, tables)
     counts: Counter[str] = Counter()
     with _target(path, namespace, dry_run) as s:
-        results = counted(import_into(s, kind, source, dry_run=dry_run, **how), counts, hidden=as_array)
+        found = _found(s, kind, source, tables, dry_run=dry_run, **how)
+        results = counted(found, counts, hidden=as_array)
         if as_array:
             print_array(map(asdict, results), as_they_come=True)
         else:
@@ -97,6 +117,36 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     if not as_array:
         click.echo(", ".join(_summary(counts, dry_run)))
     exit_with_error(any(counts[outcome] for outcome in TROUBLE))
+
+
+def _check_tables(kind: str, namespace: str, tables: bool, how: Mapping[str, Any]) -> None:
+    """Ends the command where the options of a sqlitedict do not go with the others."""
+    for option, given in (("--table", how["table"] is not None), ("--tables", tables), ("--encoded", how["encoded"])):
+        if given and kind != "sqlitedict":
+            raise usage_error(f"{option} goes with sqlitedict alone")
+    if tables and (namespace or how["table"] is not None):
+        raise usage_error("--tables copies each table into a namespace of its own; leave out --table and --namespace")
+
+
+def _tell_of_tables(source: str, tables: bool) -> None:
+    """Says how the records of a file with several tables are named."""
+    there = tables_at(source)
+    if len(there) < 2 and not tables:
+        return
+    names = ", ".join(map(shown_name, there))
+    if tables:
+        note(f"each table goes into the namespace of its name, unnamed into the default one: {names}")
+    else:
+        note(
+            f"{len(there)} tables, so each record is named table:name; --table T copies one of {names}, --tables all"
+        )
+
+
+def _found(s: Store[Any], kind: str, source: str, tables: bool, **how: Any) -> Iterator[Imported]:
+    if not tables:
+        return import_into(s, kind, source, **how)
+    del how["table"]
+    return import_tables(s, source, **how)
 
 
 def _check_raw_alone() -> None:

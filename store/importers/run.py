@@ -18,6 +18,7 @@ from store.errors import RecordError, StoreError, Untrusted, label
 from store.importers.contract import Found
 from store.importers.kinds import check_source, importers
 from store.importers.names import name_of
+from store.importers.sqlitedict import importer as sqlitedict
 from store.mapping.store import Store
 from store.opened.arguments import check_name
 from store.opened.edits import step
@@ -57,6 +58,7 @@ def import_into(
     trust: str = "data",
     prefix: str = "",
     table: str | None = None,
+    encoded: bool = False,
     on_conflict: str = "keep",
     dry_run: bool = False,
     batch: int = BATCH,
@@ -70,7 +72,9 @@ def import_into(
         allow: classes that pickles may make, beside plain data and those declared with `store.allow`.
         trust: "data", or "all": decode everything in full, which runs the code in the source.
         prefix: put before each name.
-        table: of a sqlitedict: only this one.
+        table: of a sqlitedict: only this one. Without it, records of a file with several are named `table:name`.
+        encoded: of a sqlitedict: values as they are stored (bytes, text, numbers), for a program that decodes them.
+            Its `decode=` may run code of theirs, as `pickle.loads` does: only from a file that you trust.
         on_conflict: for a name that has another value: "keep" that, "replace" it and its expiry, or "fail".
         dry_run: write nothing; report what would be done.
 
@@ -83,11 +87,13 @@ def import_into(
         raise ValueError(f"unknown on_conflict {on_conflict!r}: one of {', '.join(ON_CONFLICT)}")
     if source not in importers:
         raise ValueError(f"unknown source {source!r}: one of {', '.join(importers.names())}")
-    if table is not None and source != "sqlitedict":
-        raise ValueError(f"only a sqlitedict has tables, not a source of the kind {source!r}")
+    if (table is not None or encoded) and source != "sqlitedict":
+        raise ValueError(f"only a sqlitedict has tables and encoded values, not a source of the kind {source!r}")
     work = _Import(store, Foreign(trust, allow), check_name(prefix, "prefix"), on_conflict, dry_run, clock)
     where = os.path.abspath(os.fsdecode(path))
-    return work.run(check_source(source, where).read(where, table=table), batch)
+    importer = check_source(source, where)
+    found = sqlitedict.read(where, table=table, encoded=True) if encoded else importer.read(where, table=table)
+    return work.run(found, batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
 """The tables of sqlitedict: names, and pickles. https://github.com/piskvorky/sqlitedict
 
 Where a file has several tables and none is asked for, all are read, and a record's name is `table:name`. Values that
-were written with an `encode` of the program's own (JSON, zlib) look like damaged ones, and fail.
+were written with an `encode` of the program's own (JSON, zlib) look like damaged ones, and fail; `encoded=True` reads
+all values as they are stored.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Generator
 from typing import Any
 
@@ -14,6 +16,7 @@ from store.importers.contract import Found
 from store.importers.sqlite_source import looks_so, opened, quoted, tables_of
 
 _ZLIB = b"x"  # how zlib begins; no pickle does
+_ENCODED = "was `encode=` set? --encoded imports values as they are stored, for the `decode=` of the program"
 _COLUMNS = [("key", "TEXT"), ("value", "BLOB")]
 
 
@@ -25,22 +28,33 @@ class SqlitedictImporter:
     def recognises(self, path: str) -> bool:
         return looks_so(path, _COLUMNS)
 
-    def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
+    def read(self, path: str, *, table: str | None = None, encoded: bool = False) -> Generator[Found]:
         with opened(path) as conn:
-            there = [name for name, columns in tables_of(conn).items() if columns == _COLUMNS]
+            there = _tables(conn)
             if table is not None and table not in there:
                 raise NotAStore(f"{path} has no table {table!r}; it has {', '.join(there)}", path=path)
             for each in there if table is None else [table]:
                 before = f"{each}:" if table is None and len(there) > 1 else ""
                 for key, value in conn.execute(f"SELECT key, value FROM {quoted(each)} ORDER BY rowid"):
-                    yield _found(f"{before}{key}" if before else key, value)
+                    name = f"{before}{key}" if before else key
+                    yield Found(name, value) if encoded else _found(name, value)
+
+
+def tables_at(path: str) -> list[str]:
+    """The tables of a file that are sqlitedict's, in the order in which they were made. Raises: as `read`."""
+    with opened(path) as conn:
+        return _tables(conn)
+
+
+def _tables(conn: sqlite3.Connection) -> list[str]:
+    return [name for name, columns in tables_of(conn).items() if columns == _COLUMNS]
 
 
 def _found(key: Any, value: Any) -> Found:
     if not isinstance(value, bytes):
-        return Found(key, problem=f"its value is not a pickle but a {type(value).__name__}; was `encode=` set?")
+        return Found(key, problem=f"its value is not a pickle but a {type(value).__name__}; {_ENCODED}")
     if value.startswith(_ZLIB):
-        return Found(key, problem="its value is not a pickle; it looks compressed, by an `encode=` of the program's")
+        return Found(key, problem=f"its value is not a pickle; it looks compressed; {_ENCODED}")
     return Found(key, value, codec="pickle")
 
 
