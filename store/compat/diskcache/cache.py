@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
-from store.compat.diskcache import calls, checking, counting, folder, queue, removing
+from store.compat.diskcache import calls, checking, counting, folder, listing, queue, removing
 from store.compat.diskcache.disk import Disk, checked
 from store.compat.diskcache.entries import Shape, find, key_at, tag_name, write
 from store.compat.diskcache.keys import is_digest, name_of
@@ -17,8 +17,6 @@ from store.compat.diskcache.markers import ENOVAL
 from store.compat.diskcache.opened import Opened, Place, attempt, transaction
 from store.compat.diskcache.values import pack, value_of
 from store.mapping.store import Store
-
-PAGE = 100  # names of one look, while keys are iterated over in order
 
 
 class Cache:
@@ -278,22 +276,19 @@ class Cache:
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Iterates over the keys in their order: numbers, text, bytes, others."""
-        records, after = self._opened.records, None
-        while page := records.store.names(after=after, limit=PAGE, reverse=reverse):
-            yield from self._keys(page)
-            after = page[-1]
+        return self._keys(by_name=True, reverse=reverse)
 
     def __iter__(self) -> Iterator[Any]:
-        """Iterates over the keys in the order of insertion."""
-        return self._keys(iter(self._opened.records.store))
+        """Iterates over the keys in the order of insertion, also of expired items that are still there."""
+        return self._keys()
 
     def __reversed__(self) -> Iterator[Any]:
         """Iterates over the keys, the one that was inserted last first."""
-        return self._keys(reversed(self._opened.records.store))
+        return self._keys(reverse=True)
 
     def __len__(self) -> int:
-        """Returns the number of items that have not expired."""
-        return len(self._opened.records)
+        """Returns the number of items, with those that have expired and are still there."""
+        return listing.count(self._opened.records)
 
     # -- many items
 
@@ -388,6 +383,7 @@ class Cache:
     def _file_bytes(self) -> int:
         return int(self._opened.settings.values["disk_min_file_size"])
 
-    def _keys(self, names: Iterable[str]) -> Iterator[Any]:
+    def _keys(self, *, by_name: bool = False, reverse: bool = False) -> Iterator[Any]:
         records = self._opened.records
+        names = listing.names(records, by_name=by_name, reverse=reverse)
         return (key for key in (key_at(records, name) for name in names) if key is not ENOVAL)

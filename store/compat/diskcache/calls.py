@@ -12,35 +12,13 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Cached(Protocol):
-    """What decorators and recipes need of a cache: `Cache` and `FanoutCache` have it."""
+    """What `memoize` needs of a cache: `Cache` and `FanoutCache` have it."""
 
-    def get(
-        self,
-        key: Any,
-        default: Any = None,
-        read: bool = False,
-        expire_time: bool = False,
-        tag: bool = False,
-        retry: bool = False,
-    ) -> Any: ...
-    def set(
-        self,
-        key: Any,
-        value: Any,
-        expire: float | None = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = False,
-    ) -> bool: ...
-    def add(
-        self,
-        key: Any,
-        value: Any,
-        expire: float | None = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = False,
-    ) -> bool: ...
+    def get(self, key: Any, default: Any = None, *, retry: bool = False) -> Any:
+        """The value of a key, or the default."""
+
+    def set(self, key: Any, value: Any, expire: float | None = None, *, tag: Any = None, retry: bool = False) -> bool:
+        """Stores a value under a key."""
 
 
 def full_name(function: Callable[..., Any]) -> str:

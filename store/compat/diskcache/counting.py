@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from store.compat.diskcache.entries import find, key_at, write
+from store.compat.diskcache import listing
+from store.compat.diskcache.entries import find, write
 from store.compat.diskcache.keys import is_digest, name_of
 from store.compat.diskcache.markers import ENOVAL
 from store.compat.diskcache.opened import Opened, transaction
@@ -50,7 +51,7 @@ def count(opened: Opened, name: str) -> int:
     """The number of items ("count"), the bytes of their files ("size"), "hits" or "misses"."""
     records = opened.records
     if name == "count":
-        return len(records)
+        return listing.count(records)
     if name == "size":
         return records.store.stats().spill_bytes
     return max(0, _offset(opened, name) + _counted(opened, name))

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any
 
-from store.compat.diskcache.calls import Cached, Decorator, full_name, with_key
+from store.compat.diskcache.cache import Cache
+from store.compat.diskcache.calls import Decorator, full_name, with_key
+from store.compat.diskcache.fanout import FanoutCache
 from store.compat.diskcache.markers import ENOVAL
 
 
 def throttle(
-    cache: Cached,
+    cache: Cache | FanoutCache,
     count: int,
     seconds: float,
     name: str | None = None,
@@ -58,7 +60,7 @@ def throttle(
 
 
 def barrier(
-    cache: Cached,
+    cache: Cache | FanoutCache,
     lock_factory: Callable[..., Any],
     name: str | None = None,
     expire: float | None = None,
@@ -80,7 +82,7 @@ def barrier(
 
 
 def memoize_stampede(
-    cache: Cached,
+    cache: Cache | FanoutCache,
     expire: float,
     name: str | None = None,
     typed: bool = False,

@@ -90,14 +90,14 @@ class Deque(Sequence[Any]):
         """Adds an item at the back; drops the first one where there are more than `maxlen`."""
         with self.transact():
             self._cache.push(value, retry=True)
-            if len(self) > self._maxlen:
+            if self._maxlen < math.inf and len(self) > self._maxlen:
                 self.popleft()
 
     def appendleft(self, value: Any) -> None:
         """Adds an item at the front; drops the last one where there are more than `maxlen`."""
         with self.transact():
             self._cache.push(value, side="front", retry=True)
-            if len(self) > self._maxlen:
+            if self._maxlen < math.inf and len(self) > self._maxlen:
                 self.pop()
 
     def extend(self, iterable: Iterable[Any]) -> None:
@@ -147,9 +147,10 @@ class Deque(Sequence[Any]):
 
     def _items(self, reverse: bool = False) -> Iterator[Any]:
         for key in self._cache.iterkeys(reverse):
-            value = self._cache.get(key, ENOVAL)
-            if value is not ENOVAL:
-                yield value
+            try:
+                yield self._cache[key]
+            except KeyError:  # taken since the key was listed
+                continue
 
     def count(self, value: Any) -> int:
         """Returns how many items are equal to a value."""
@@ -158,8 +159,12 @@ class Deque(Sequence[Any]):
     def remove(self, value: Any) -> None:
         """Deletes the first item that is equal to a value. Raises: ValueError: there is none."""
         for key in self._cache.iterkeys():
-            if value == self._cache.get(key, ENOVAL) and self._cache.delete(key, retry=True):
-                return
+            try:
+                if value == self._cache[key]:
+                    del self._cache[key]
+                    return
+            except KeyError:  # taken since the key was listed
+                continue
         raise ValueError("deque.remove(value): value not in deque")
 
     def clear(self) -> None:
@@ -219,7 +224,12 @@ class Deque(Sequence[Any]):
         """As two lists compare: by the first items that differ, else by their numbers."""
         if not isinstance(that, Sequence):
             return NotImplemented
-        return compare(list(self), list(that))
+        if compare in (operator.eq, operator.ne) and len(self) != len(that):
+            return compare is operator.ne
+        for mine, theirs in zip(self, that, strict=False):
+            if mine != theirs:
+                return compare(mine, theirs)
+        return compare(len(self), len(that))
 
     def __getstate__(self) -> tuple[str, float]:
         return self.directory, self._maxlen

@@ -161,7 +161,7 @@ class FanoutCache:
         return reversed(self._cache)
 
     def __len__(self) -> int:
-        """Returns the number of items that have not expired."""
+        """Returns the number of items, with those that have expired and are still there."""
         return len(self._cache)
 
     def expire(self, retry: bool = False) -> int:

@@ -7,6 +7,7 @@ with the thread.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,6 +19,7 @@ from store.compat.diskcache.errors import Timeout
 from store.compat.diskcache.settings import NAMESPACE, Settings
 from store.errors import LockTimeout
 from store.mapping.store import Store
+from store.opened.purging import PURGE_EVERY
 from store.system import forking
 
 T = TypeVar("T")
@@ -115,8 +117,13 @@ class Opened:
             yield self._stored
 
     def _bounded(self, stored: Store[Any], *, on_write: bool = True) -> Bounded[Any]:
-        max_bytes, policy = self.settings.bounds(self.place.shards, on_write=on_write)
-        return Bounded(stored.location, max_bytes=max_bytes, policy=policy, timeout=self._timeout())
+        bounds = self.settings.bounds(self.place.shards, on_write=on_write)
+        records: Bounded[Any] = Bounded(
+            stored.location, max_bytes=bounds.max_bytes, policy=bounds.policy, timeout=self._timeout()
+        )
+        for part in (records, stored):
+            part.opened.purging.left = PURGE_EVERY - 1 if bounds.purges else math.inf
+        return records
 
     def _timeout(self) -> float:
         return self.place.timeout * self.place.shards

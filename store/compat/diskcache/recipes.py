@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from store.compat.diskcache.calls import Cached
+from store.compat.diskcache.cache import Cache
+from store.compat.diskcache.fanout import FanoutCache
 
 PAUSE_SECONDS = 0.001  # between two attempts
 
@@ -21,7 +22,7 @@ PAUSE_SECONDS = 0.001  # between two attempts
 class Averager:
     """A running average of numbers: (total, count) under a key."""
 
-    def __init__(self, cache: Cached, key: Any, expire: float | None = None, tag: Any = None) -> None:
+    def __init__(self, cache: Cache | FanoutCache, key: Any, expire: float | None = None, tag: Any = None) -> None:
         self._state = _State(cache, key, expire, tag)
 
     def add(self, value: float) -> None:
@@ -40,7 +41,7 @@ class Averager:
 class Lock:
     """A lock between processes and threads: held while its key exists. Not reentrant."""
 
-    def __init__(self, cache: Cached, key: Any, expire: float | None = None, tag: Any = None) -> None:
+    def __init__(self, cache: Cache | FanoutCache, key: Any, expire: float | None = None, tag: Any = None) -> None:
         self._state = _State(cache, key, expire, tag)
 
     def acquire(self) -> None:
@@ -68,7 +69,7 @@ class Lock:
 class RLock:
     """A lock that its thread can take several times: ("<process>-<thread>", times) under a key."""
 
-    def __init__(self, cache: Cached, key: Any, expire: float | None = None, tag: Any = None) -> None:
+    def __init__(self, cache: Cache | FanoutCache, key: Any, expire: float | None = None, tag: Any = None) -> None:
         self._state = _State(cache, key, expire, tag)
 
     def acquire(self) -> None:
@@ -100,7 +101,7 @@ class BoundedSemaphore:
     """A semaphore between processes and threads: how often it can still be taken, under a key."""
 
     def __init__(
-        self, cache: Cached, key: Any, value: int = 1, expire: float | None = None, tag: Any = None
+        self, cache: Cache | FanoutCache, key: Any, value: int = 1, expire: float | None = None, tag: Any = None
     ) -> None:
         self._state = _State(cache, key, expire, tag)
         self._value = value
@@ -130,7 +131,7 @@ class BoundedSemaphore:
 class _State:
     """The value of one key, changed as one step across threads and processes."""
 
-    def __init__(self, cache: Cached, key: Any, expire: float | None, tag: Any) -> None:
+    def __init__(self, cache: Cache | FanoutCache, key: Any, expire: float | None, tag: Any) -> None:
         self._cache = cache
         self._key = key
         self._how: dict[str, Any] = {"expire": expire, "tag": tag}

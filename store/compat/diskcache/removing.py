@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from store.compat.diskcache import listing
 from store.compat.diskcache.entries import tag_name
 from store.compat.diskcache.opened import Opened, attempt, transaction
 
@@ -37,6 +38,6 @@ def cull(opened: Opened, retry: bool) -> int:
 def clear(opened: Opened, retry: bool) -> int:
     """Deletes all items; returns how many there were."""
     with transaction(opened, retry) as records:
-        number = len(records)
+        number = listing.count(records)
         records.clear()
     return number

@@ -30,6 +30,8 @@ DEFAULT_SETTINGS: dict[str, Any] = {
     "disk_min_file_size": 2**15,
     "disk_pickle_protocol": pickle.HIGHEST_PROTOCOL,
 }
+LEAST_BYTES = 2**18
+"""The smallest size limit that a file can keep; smaller ones count as this."""
 METADATA = ("count", "size", "hits", "misses")
 """What `reset` computes, and no argument sets."""
 
@@ -43,10 +45,11 @@ EVICTION_POLICY: dict[str, Policy] = {
 
 
 class Bounds(NamedTuple):
-    """What settings mean for a `store.cache.Cache`."""
+    """What settings mean for a `store.cache.Cache`, and whether its writes delete expired items in passing."""
 
-    max_bytes: int
+    max_bytes: int | None
     policy: Policy
+    purges: bool
 
 
 class Settings:
@@ -83,13 +86,14 @@ class Settings:
         self.values[name] = value
 
     def bounds(self, shards: int, *, on_write: bool) -> Bounds:
-        """What holds for the whole cache. `on_write`: for the eviction that writes do, without it for `cull`.
+        """What holds for the whole cache. `on_write`: for what writes do, without it for `cull`.
 
         Raises: ValueError: the policy is none of EVICTION_POLICY.
         """
         policy = policy_of(self.values["eviction_policy"])
-        evicts = self.values["cull_limit"] or not on_write
-        return Bounds(int(self.values["size_limit"] * shards), policy if evicts else "none")
+        if on_write and not self.values["cull_limit"]:
+            return Bounds(None, "none", False)
+        return Bounds(max(LEAST_BYTES, int(self.values["size_limit"] * shards)), policy, True)
 
 
 def policy_of(name: Any) -> Policy:

@@ -70,6 +70,9 @@ def value_of(stored: Any, read: bool = False) -> Any:
 class Mapped(io.RawIOBase):
     """A file, open for reading, whose content is a buffer; a large one is mapped and read as it is needed."""
 
+    name = "<value in a store>"
+    mode = "rb"
+
     def __init__(self, content: bytes | memoryview) -> None:
         self._view = memoryview(content).cast("B")
         self._at = 0
