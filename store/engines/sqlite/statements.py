@@ -219,6 +219,7 @@ TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 PAGES_IN_USE = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 )
+FREE_BYTES = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
 LIVE_BYTES = f"SELECT ({PAGES_IN_USE}), coalesce((SELECT bytes FROM spilled LIMIT 1), 0)"
 COUNT_AFTER = f"SELECT (SELECT count(*) FROM (SELECT 1 {_IN_ORDER} AND id > ? LIMIT ?)), (SELECT max(id) {_IN_ORDER})"
 EVERY_FEW_IDS = f"""
