@@ -34,9 +34,7 @@ class Cache:
         NotAStore: diskcache wrote the folder; says how to import it. ValueError: a setting or `disk` is invalid.
     """
 
-    def __init__(
-        self, directory: Any = None, timeout: float = 60, disk: type[Disk] = Disk, **settings: Any
-    ) -> None:
+    def __init__(self, directory: Any = None, timeout: float = 60, disk: type[Disk] = Disk, **settings: Any) -> None:
         directory = folder.directory_of(directory)
         self._open(checked(disk), directory, Place(folder.prepare(directory, folder.FILE), timeout), settings)
 
@@ -132,7 +130,7 @@ class Cache:
         tag: Any = None,
         retry: bool = False,
     ) -> bool:
-        """Stores a value where the key has none, as one step; returns whether it did. Arguments are those of `set`."""
+        """Stores a value where the key has none, as one step; returns whether it did. Arguments: as of `set`."""
         name = name_of(key)
         packed, records = self._packed(name, key, value, read), self._opened.records
         if expire is not None and expire <= 0:  # it would expire at once
@@ -174,13 +172,10 @@ class Cache:
             retry: no effect; reading never waits.
         """
         name, records = name_of(key), self._opened.records
-        stored = records.get(name, ENOVAL)
-        shape = Shape(expire_time, tag)
-        if stored is ENOVAL:
-            return shape.of(default)
         if not (expire_time or tag):
-            return value_of(stored, read)
-        entry = find(records, name, with_tag=tag)
+            stored = records.get(name, ENOVAL)
+            return default if stored is ENOVAL else value_of(stored, read)
+        shape, entry = Shape(expire_time, tag), find(records, name, with_tag=tag, counted=True)
         return shape.of(default) if entry is None else shape.of(value_of(entry.stored, read), *entry[1:])
 
     def __getitem__(self, key: Any) -> Any:
@@ -268,9 +263,7 @@ class Cache:
         """Returns key and value at the "front" or "back" of a queue; `default` where it is empty."""
         return queue.peek(self._opened, queue.Side(prefix, side), default, Shape(expire_time, tag))
 
-    def peekitem(
-        self, last: bool = True, expire_time: bool = False, tag: bool = False, retry: bool = False
-    ) -> Any:
+    def peekitem(self, last: bool = True, expire_time: bool = False, tag: bool = False, retry: bool = False) -> Any:
         """Returns key and value of the item that was inserted last, or first. Raises: KeyError: there is none."""
         return queue.peekitem(self._opened, last, Shape(expire_time, tag))
 

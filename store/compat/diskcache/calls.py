@@ -40,7 +40,9 @@ def call_key(base: Any, args: tuple[Any, ...], kwargs: dict[str, Any], typed: bo
     return key
 
 
-def with_key(function: Callable[..., Any], name: str | None, typed: bool, ignore: Iterable[Any]) -> Callable[..., Any]:
+def with_key(
+    function: Callable[..., Any], name: str | None, typed: bool, ignore: Iterable[Any]
+) -> Callable[..., Any]:
     """The function that gives the key of a call of `function`, which callers see as `__cache_key__`."""
     base = full_name(function) if name is None else name
 
@@ -55,8 +57,8 @@ def memoize(
 ) -> Decorator:
     """Returns a decorator that looks results up in the cache, and stores those that are not there.
 
-    The function has `__wrapped__`, and `__cache_key__(*args, **kwargs)`, the key of a call. With `expire=0` nothing is
-    stored.
+    The function has `__wrapped__`, and `__cache_key__(*args, **kwargs)`, the key of a call. With `expire=0` nothing
+    is stored.
 
     Raises:
         TypeError: the decorator was used without parentheses.

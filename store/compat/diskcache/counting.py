@@ -13,8 +13,8 @@ from store.compat.diskcache.entries import find, write
 from store.compat.diskcache.keys import is_digest, name_of
 from store.compat.diskcache.markers import ENOVAL
 from store.compat.diskcache.opened import Opened, transaction
-from store.compat.diskcache.values import pack, unpack
 from store.compat.diskcache.settings import METADATA
+from store.compat.diskcache.values import pack, unpack
 
 COUNTED = frozenset(METADATA)
 _BOUNDING = {"size_limit", "eviction_policy", "cull_limit"}

@@ -36,9 +36,9 @@ def throttle(
     def take(key: Any) -> float:
         """Takes a token; returns the seconds until there is one, 0 where it did."""
         with cache.transact(retry=True):
-            then, tokens = cache.get(key)
+            then, left = cache.get(key)
             now = time_func()
-            tokens += (now - then) * rate
+            tokens: float = left + (now - then) * rate
             if tokens < 1:
                 return (1 - tokens) / rate
             cache.set(key, (now, min(tokens, count) - 1), expire, retry=True)
@@ -66,7 +66,7 @@ def barrier(
     expire: float | None = None,
     tag: Any = None,
 ) -> Decorator:
-    """Returns a decorator: calls hold a lock that all processes share, made by `Lock`, `RLock` or `BoundedSemaphore`."""
+    """Returns a decorator: calls hold a lock of all processes, made by `Lock`, `RLock` or `BoundedSemaphore`."""
 
     def decorator(function: Callable[..., Any]) -> Callable[..., Any]:
         lock = lock_factory(cache, full_name(function) if name is None else name, expire=expire, tag=tag)

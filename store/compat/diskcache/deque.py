@@ -203,24 +203,24 @@ class Deque(Sequence[Any]):
     # -- comparisons, as of sequences
 
     def __eq__(self, that: object) -> bool:
-        return self._compare(that, operator.eq)
+        return self._compare(that, operator.eq)  # type: ignore[no-any-return]
 
     def __ne__(self, that: object) -> bool:
-        return self._compare(that, operator.ne)
+        return self._compare(that, operator.ne)  # type: ignore[no-any-return]
 
     def __lt__(self, that: object) -> bool:
-        return self._compare(that, operator.lt)
+        return self._compare(that, operator.lt)  # type: ignore[no-any-return]
 
     def __gt__(self, that: object) -> bool:
-        return self._compare(that, operator.gt)
+        return self._compare(that, operator.gt)  # type: ignore[no-any-return]
 
     def __le__(self, that: object) -> bool:
-        return self._compare(that, operator.le)
+        return self._compare(that, operator.le)  # type: ignore[no-any-return]
 
     def __ge__(self, that: object) -> bool:
-        return self._compare(that, operator.ge)
+        return self._compare(that, operator.ge)  # type: ignore[no-any-return]
 
-    def _compare(self, that: object, compare: Callable[[Any, Any], bool]) -> bool:
+    def _compare(self, that: object, compare: Callable[[Any, Any], Any]) -> Any:
         """As two lists compare: by the first items that differ, else by their numbers."""
         if not isinstance(that, Sequence):
             return NotImplemented

@@ -33,11 +33,11 @@ class Shape(NamedTuple):
         return (result, tag) if self.tag else result
 
 
-def find(records: Bounded[Any], name: str, *, with_tag: bool = True) -> Entry | None:
-    """The record of a name, all of it of one version; None where there is none. It is not counted as a hit."""
+def find(records: Bounded[Any], name: str, *, with_tag: bool = True, counted: bool = False) -> Entry | None:
+    """The record of a name, all of it of one version; None where there is none. `counted`: as a hit or miss."""
     while True:
         try:
-            stored, record = records.store.get_with_record(name)
+            stored, record = (records if counted else records.store).get_with_record(name)
             tag = tag_at(records, name) if with_tag else None
             if with_tag and records.store.record(name).version != record.version:
                 continue  # it was assigned in between

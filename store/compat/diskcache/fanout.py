@@ -230,7 +230,7 @@ class FanoutCache:
         return self._part(Index, name, Index)
 
     def close(self) -> None:
-        """Closes the cache for this thread, and forgets what `cache`, `deque` and `index` gave; the next use opens it."""
+        """Closes the cache for this thread, and what `cache`, `deque` and `index` gave; the next use opens it."""
         self._cache.close()
         for part in self._parts.values():
             (part if isinstance(part, Cache) else part.cache).close()

@@ -19,7 +19,7 @@ THEIRS = "cache.db"
 
 
 def directory_of(given: Any) -> str:
-    """The path of a folder: as given, with ~ and variables of the environment replaced; None is a new temporary one."""
+    """The path of a folder: ~ and variables of the environment are replaced; None is a new temporary one."""
     if given is None:
         return tempfile.mkdtemp(prefix="diskcache-")
     path = os.fsdecode(given) if isinstance(given, bytes | os.PathLike) else str(given)

@@ -129,9 +129,7 @@ class Index(MutableMapping[Any, Any]):
             return all(mine == theirs for mine, theirs in zip(self.items(), other.items(), strict=False))
         return all(key in other and other[key] == value for key, value in self.items())
 
-    def memoize(
-        self, name: str | None = None, typed: bool = False, ignore: Iterable[Any] = ()
-    ) -> calls.Decorator:
+    def memoize(self, name: str | None = None, typed: bool = False, ignore: Iterable[Any] = ()) -> calls.Decorator:
         """Returns a decorator that keeps results of a function here; see `calls.memoize`."""
         return self._cache.memoize(name, typed, ignore=ignore)
 

@@ -10,8 +10,8 @@ others. In names
 - a number is "\1" and the text of `numbers.py`;
 - bytes are U+10FFFF, "1" and their hexadecimal digits;
 - None, True, False, larger whole numbers, complex numbers, tuples, lists, dicts, sets, builtin types, `ENOVAL`, and
-  what is built of these, are U+10FFFF, "2" and JSON: a tuple is an array, and what JSON lacks an object of one member,
-  such as {"bytes":"00ff"};
+  what is built of these, are U+10FFFF, "2" and JSON: a tuple is an array, and what JSON lacks an object of one
+  member, such as {"bytes":"00ff"};
 - any other key is U+10FFFF, "3" and a BLAKE2b digest of its pickle. A name is not sealed, so the key itself is stored
   with the value, under the record's seal (`values.py`), and is never decoded from a name.
 """
@@ -22,6 +22,7 @@ import builtins
 import json
 import pickle
 import re
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -43,11 +44,11 @@ def name_of(key: Any) -> str:
     """
     kind = type(key)
     if kind is str:
-        return key if key.isascii() and key.isprintable() and key else _of_text(key)
+        return key if key and key.isascii() and key.isprintable() else _of_text(key)
     if kind is float or (kind is int and numbers.SMALLEST <= key <= numbers.LARGEST):
         return _NUMBER + numbers.text_of(key)
     if kind is bytes:
-        return _BYTES + key.hex()
+        return f"{_BYTES}{key.hex()}"
     try:
         return _PLAIN + json.dumps(_form(key), separators=(",", ":"))
     except (TypeError, RecursionError, ValueError):  # no plain data, a circle, or thousands of digits
@@ -109,7 +110,7 @@ def _form(key: Any) -> Any:
         return {"complex": [key.real, key.imag]}
     if kind is Constant:
         return {"constant": key.name}
-    if kind is type and _TYPES.get(key.__name__) is key:
+    if isinstance(key, type) and _TYPES.get(key.__name__) is key:
         return {"type": key.__name__}
     raise TypeError(kind)
 
@@ -120,11 +121,11 @@ def _of_form(form: Any) -> Any:
         return tuple(map(_of_form, form))
     if not isinstance(form, dict):
         return form
-    ((kind, content),) = form.items()
+    kind, content = form.popitem() if len(form) == 1 else ("", None)
     return _MAKERS[kind](content)
 
 
-_MAKERS = {
+_MAKERS: dict[str, Callable[[Any], Any]] = {
     "list": lambda content: [_of_form(item) for item in content],
     "dict": lambda content: {_of_form(item): _of_form(value) for item, value in content},
     "set": lambda content: {_of_form(item) for item in content},

@@ -5,7 +5,8 @@ A number d.ddd × 10^e is written as the three digits of 500 + e, a colon and it
 subtracted from 9, and "~": −42 is "-498:57~"; minus infinity is "-0". Equal numbers are one text, 1 and 1.0 too.
 
 The digits are those of the whole number where it fits 64 bits, else the shortest that give the float again (`repr`).
-Both keep the order: a float with a fraction is below 2^53, where these digits lie between the whole numbers beside it.
+Both keep the order: a float with a fraction is below 2^53, where these digits lie between the whole numbers beside
+it.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The open store of a cache: opened on first use, closed by the last thread that used it, then opened again.
 
 diskcache has a connection for each thread, and `close` closes that of the calling thread. A store is one for all
-threads, so `close` closes it only where no other thread still uses it: each thread that does holds a token, which dies
-with the thread.
+threads, so `close` closes it only where no other thread still uses it: each thread that does holds a token, which
+dies with the thread.
 """
 
 from __future__ import annotations
 
-import math
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,6 @@ from store.compat.diskcache.errors import Timeout
 from store.compat.diskcache.settings import NAMESPACE, Settings
 from store.errors import LockTimeout
 from store.mapping.store import Store
-from store.opened.purging import PURGE_EVERY
 from store.system import forking
 
 T = TypeVar("T")
@@ -122,7 +121,8 @@ class Opened:
             stored.location, max_bytes=bounds.max_bytes, policy=bounds.policy, timeout=self._timeout()
         )
         for part in (records, stored):
-            part.opened.purging.left = PURGE_EVERY - 1 if bounds.purges else math.inf
+            # Writes until one looks for expired records.
+            part.opened.purging.left = 0 if bounds.purges else sys.maxsize
         return records
 
     def _timeout(self) -> float:
@@ -141,7 +141,7 @@ def attempt(retry: bool, call: Callable[..., T], *args: Any) -> T:
 
 @contextmanager
 def transaction(opened: Opened, retry: bool) -> Iterator[Bounded[Any]]:
-    """A transaction of the cache, once it has the lock; an exception of the block undoes all of it. Raises: Timeout."""
+    """A transaction of the cache, once it has the lock; an exception undoes all of it. Raises: Timeout."""
     with ExitStack() as stack:
         records = opened.records
         attempt(retry, lambda: stack.enter_context(records.transaction()))

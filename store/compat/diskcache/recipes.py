@@ -1,7 +1,7 @@
 """Locks and an average that all processes share: `Lock`, `RLock`, `BoundedSemaphore`, `Averager`.
 
-The state of each is the value of one key of a cache, as in diskcache, so programs can look at it, `expire` gives a lock
-back that a killed process held, and any thread or process may release. Use a cache with the policy "none", or a key
+The state of each is the value of one key of a cache, as in diskcache, so programs can look at it, `expire` gives back
+a lock that a killed process held, and any thread or process may release. Use a cache with the policy "none", or a key
 may be evicted. `Store.lock` is the better lock where a program may choose: it ends with its process.
 """
 
@@ -158,7 +158,7 @@ class _State:
             return value is not None and self._cache.set(self._key, value, retry=True, **self._how)
 
     def wait(self, default: Any, new: Callable[[Any], Any]) -> None:
-        """Waits until `new(value)` is not None, and stores it. Looking in between writes nothing and locks nothing."""
+        """Waits until `new(value)` is not None, and stores it. Looking takes no lock."""
         while new(self.read(default)) is None or not self.change(default, new):
             time.sleep(PAUSE_SECONDS)
 

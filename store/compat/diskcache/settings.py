@@ -1,8 +1,8 @@
 """The settings of a cache, kept in its file as diskcache keeps them.
 
-`size_limit`, `eviction_policy`, `cull_limit` (0: writes evict nothing), `disk_min_file_size` (from which size bytes can
-be read by a handle) and `statistics` have their effect. `tag_index`, `disk_pickle_protocol` and those of SQLite are
-kept and given back, and change nothing: the store chooses for itself.
+`size_limit`, `eviction_policy`, `cull_limit` (0: writes evict nothing), `disk_min_file_size` (from which size bytes
+can be read by a handle) and `statistics` have their effect. `tag_index`, `disk_pickle_protocol` and those of SQLite
+are kept and given back, and change nothing: the store chooses for itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ METADATA = ("count", "size", "hits", "misses")
 
 EVICTION_POLICY: dict[str, Policy] = {
     "none": "none",
-    "least-recently-stored": "fifo",
+    "least-recently-stored": "lrw",
     "least-recently-used": "lru",
     "least-frequently-used": "lfu",
 }
@@ -69,7 +69,7 @@ class Settings:
             stored().update(changed)
 
     def reload(self, name: str) -> Any:
-        """The value in the file, which is the default where nobody has set it. Raises: ValueError: no such setting."""
+        """The value in the file, the default where nobody has set it. Raises: ValueError: no such setting."""
         if name not in self.values:
             raise ValueError(f"there is no setting {name!r}: the cache has {', '.join(sorted(self.values))}")
         self.values[name] = self._stored().get(name, DEFAULT_SETTINGS.get(name))
