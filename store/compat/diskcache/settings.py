@@ -62,6 +62,8 @@ class Settings:
         self._stored = stored  # a function: `close` closes the store, and the next use opens another one
         there = stored().get_many(stored().names())
         wanted = {name: value for name, value in given.items() if name not in METADATA}
+        if "tag_index" in wanted:
+            wanted["tag_index"] = int(bool(wanted["tag_index"]))
         self.values: dict[str, Any] = DEFAULT_SETTINGS | there | wanted
         policy_of(self.values["eviction_policy"])
         changed = {name: value for name, value in wanted.items() if name not in there or there[name] != value}
