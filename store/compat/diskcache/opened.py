@@ -51,7 +51,7 @@ class Opened:
         self._tokens: WeakSet[_Token] = WeakSet()
         self._records: Bounded[Any] | None = None
         self._stored: Store[Any] | None = None
-        with self._opening() as stored:
+        with self.opening() as stored:
             self.settings = Settings(self.stored, given)
             self._records = self._bounded(stored)
 
@@ -61,19 +61,19 @@ class Opened:
         records = self._records
         if records is not None and hasattr(self._thread, "token"):
             return records
-        with self._opening() as stored:
+        with self.opening() as stored:
             if self._records is None:
                 self._records = self._bounded(stored)
             return self._records
 
     def stored(self) -> Store[Any]:
         """The settings in the file."""
-        with self._opening() as stored:
+        with self.opening() as stored:
             return stored
 
     def reopen(self) -> None:
         """Opens the records anew, after a setting that bounds them has changed."""
-        with self._opening() as stored:
+        with self.opening() as stored:
             before, self._records = self._records, None
             self._records = self._bounded(stored)
             if before is not None:
@@ -105,7 +105,7 @@ class Opened:
                     part.close()
 
     @contextmanager
-    def _opening(self) -> Iterator[Store[Any]]:
+    def opening(self) -> Iterator[Store[Any]]:
         """The store of the settings, while nobody closes it; this thread counts as a user."""
         with self._mutex:
             if not hasattr(self._thread, "token"):
