@@ -475,13 +475,14 @@ class Cache(MutableMapping[str, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Opens the same file again, with the same options but never with the key."""
-        return _reopened, (type(self), self._records)
+        return reopened, (type(self), self._records.__reduce__())
 
 
-def _reopened(cls: type[Cache[Any]], records: CacheRecords) -> Cache[Any]:
-    """Makes a pickled or copied cache again; its pickles name this function."""
+def reopened(cls: type[Cache[Any]], records: tuple[Any, ...]) -> Cache[Any]:
+    """Opens a pickled or copied cache again; its pickles name this function."""
+    reopen, arguments = records
     cache: Cache[Any] = cls.__new__(cls)
-    cache.__dict__.update(_parts(records))
+    cache.__dict__.update(_parts(reopen(*arguments)))
     return cache
 
 

@@ -235,11 +235,23 @@ class CacheRecords:
             raise StoreError(f"{self.store.location} cannot be closed inside its transaction; leave the block first")
         self.accesses.flush()
         self.accesses.close()
+        self._note = _nothing  # the notes are freed with the last reference to it
         self.notes.close()
         self.store.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.store, self.bounds)
+        return again, (self.store.__reduce__(), self.bounds)
+
+
+def again(store: tuple[Any, ...], bounds: Bounds) -> CacheRecords:
+    """Opens pickled or copied records again, with handles of their own."""
+    reopen, arguments = store
+    opened = reopen(*arguments)
+    try:
+        return CacheRecords(opened, bounds)
+    except BaseException:
+        opened.close()
+        raise
 
 
 @restarted
