@@ -7,21 +7,22 @@ of the store then protects the bytes that `decode` gets.
 
 from __future__ import annotations
 
-import pickle
+import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 from store.care.foreign import Foreign
+from store.codecs.pickle.codec import codec
 
 T = TypeVar("T")
 _WHOLE = range(-(2**63), 2**63)  # an INTEGER of SQLite; https://sqlite.org/datatype3.html
 
 
 def encode(obj: Any) -> bytes:
-    """Returns the pickle of an object."""
-    return pickle.dumps(obj, protocol=pickle.HIGHEST_PROTOCOL)
+    """Returns the pickle of an object. Raises: NotSerializable."""
+    return codec.encode(obj, codec.protocols[-1])
 
 
 def decode(obj: Any) -> Any:
@@ -120,10 +121,13 @@ def column_text(key: Any) -> str | None:
 
 
 def _real_text(number: float) -> str | None:
-    """As SQLite writes a REAL: 15 digits, always with a point (its format `%!.15g`)."""
-    text = f"{number:.15g}"
-    if "n" in text:
-        return None if text == "nan" else text.replace("i", "I")
+    """As SQLite writes a REAL: 15 digits, always with a point (its format `%!.15g`).
+
+    Of a number with more than 15 digits SQLite may round the last one otherwise, since it does not calculate exactly.
+    """
+    if not math.isfinite(number):
+        return None if math.isnan(number) else "Inf" if number > 0 else "-Inf"
+    text = f"{number + 0.0:.15g}"  # -0.0 is 0.0 there
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}{'' if '.' in mantissa else '.0'}{e}{exponent}"
 

@@ -6,14 +6,13 @@ One file because it is the manual page of the class; each method is short.
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from itertools import chain
 from typing import Any, ClassVar, NoReturn, Self, Unpack
 
 from store.compat.sqlitedict import coding, place, tables
-from store.compat.sqlitedict.keys import Keys, pages
+from store.compat.sqlitedict.keys import Keys, pages, present
 from store.compat.sqlitedict.pending import Pending, move_to_end
 from store.compat.sqlitedict.place import TableOptions, logger
 from store.errors import RecordError, StoreClosed
@@ -72,9 +71,7 @@ class SqliteDict(MutableMapping[Any, Any]):
         self._values, self._keys = coding.Values(encode, decode), Keys(encode_key, decode_key)
         if self._values.run_code or self._keys.run_code:
             options.setdefault("trust", "own")
-        self._options = options
-        self._lock = threading.RLock()
-        self._pending: Pending | None = None
+        self._options, self._pending = options, Pending(**options)
         self._store: Store[Any] | None = None
         place.check_folder(self.filename)
         self._connect(flag)
@@ -120,7 +117,7 @@ class SqliteDict(MutableMapping[Any, Any]):
         """What is stored of a name, committed or not; MISSING where there is nothing."""
         pending = self._look()
         if pending:
-            with self._lock:
+            with pending.lock:
                 stored = pending.get(name)
             if stored is not MISSING:
                 return MISSING if stored is ABSENT else stored
@@ -134,7 +131,7 @@ class SqliteDict(MutableMapping[Any, Any]):
     def _holds(self, name: str) -> bool:
         pending = self._look()
         if pending:
-            with self._lock:
+            with pending.lock:
                 held = pending.holds(name)
             if held is not None:
                 return held
@@ -152,7 +149,7 @@ class SqliteDict(MutableMapping[Any, Any]):
         if self.autocommit and not self._look():
             move_to_end(self.store, name, stored)
             return
-        with self._lock:
+        with self._pending.lock:
             self._uncommitted().put(name, stored)
             self._commit_by_itself()
 
@@ -164,7 +161,7 @@ class SqliteDict(MutableMapping[Any, Any]):
             if name is None or not self.store.delete(name):
                 raise KeyError(key)
             return
-        with self._lock:
+        with self._pending.lock:
             if name is None or not self._holds(name):
                 raise KeyError(key)
             self._uncommitted().delete(name)
@@ -190,26 +187,25 @@ class SqliteDict(MutableMapping[Any, Any]):
                 self.store.delete_many(changes)
                 self.store.update(changes)
             return
-        with self._lock:
+        with self._pending.lock:
             self._uncommitted().put_all(changes)
             self._commit_by_itself()
 
     def clear(self) -> None:
         """Deletes all items of the table, and commits. Raises: RuntimeError: flag "r"."""
         self._check_writable()
-        with self._lock:
+        with self._pending.lock:
             self.store.clear()
-            if self._pending is not None:
-                self._pending.forget()
+            self._pending.forget()
 
     def __len__(self) -> int:
-        """Returns how many items there are. Each uncommitted write takes a look-up."""
+        """Returns how many items there are. Uncommitted writes are looked up for it."""
         pending = self._look()
         if not pending:
             return len(self.store)
-        with self._lock:
-            replaced = sum(name in self.store for name in pending.touched())
-            return len(self.store) - replaced + len(pending.names())
+        with pending.lock:
+            replaced = present(self.store, pending.touched())
+            return len(self.store) - len(replaced) + len(pending.names())
 
     def __bool__(self) -> bool:
         """Returns whether there is any item."""
@@ -256,14 +252,16 @@ class SqliteDict(MutableMapping[Any, Any]):
         pending = self._look()
         if not pending:
             return list(self.store)
-        with self._lock:
+        with pending.lock:
             touched, written = pending.touched(), pending.names()
         return [name for name in self.store if name not in touched] + written
 
     def _own_names(self) -> frozenset[str]:
         pending = self._look()
-        with self._lock:
-            return frozenset(pending.names()) if pending else frozenset()
+        if not pending:
+            return frozenset()
+        with pending.lock:
+            return frozenset(pending.names())
 
     def _pairs(self) -> Iterator[tuple[str, Any]]:
         """Names, and what is stored of each."""
@@ -280,7 +278,7 @@ class SqliteDict(MutableMapping[Any, Any]):
         try:
             found = self.store.get_many(page)
             if pending:
-                with self._lock:
+                with pending.lock:
                     found.update((name, pending.get(name)) for name in page if pending.holds(name) is not None)
         except RecordError:
             return None
@@ -296,7 +294,7 @@ class SqliteDict(MutableMapping[Any, Any]):
         Raises:
             LockTimeout, StorageError: nothing was committed; the writes stay, for another `commit`.
         """
-        with self._lock:
+        with self._pending.lock:
             if self._store is not None and self._pending:
                 self._pending.write_to(self._store)
 
@@ -309,8 +307,8 @@ class SqliteDict(MutableMapping[Any, Any]):
         return self._pending or None
 
     def _uncommitted(self) -> Pending:
-        if self._pending is None:
-            self._pending = Pending(**self._options)
+        """Where uncommitted writes go. Raises: StoreClosed."""
+        self._look()
         return self._pending
 
     def _commit_by_itself(self) -> None:
@@ -340,15 +338,14 @@ class SqliteDict(MutableMapping[Any, Any]):
         """
         if do_log:
             logger.debug("closing %s", self)
-        with self._lock:
+        with self._pending.lock:
             if self._store is None:
                 return
             if self.autocommit and not force:
                 self.commit()
             self._finalizer()
-            if self._pending is not None:
-                self._pending.close()
-            self._store = self._pending = None
+            self._pending.forget()
+            self._store = None
 
     def terminate(self) -> None:
         """Closes the table, and removes the file with all of its tables.

@@ -86,7 +86,7 @@ def main(folder):
         print("longest:", max(by_length(counts).items()))
         counts.clear()
         print("cleared:", len(counts), bool(counts), repr(counts))
-    by_processes(str(Path(folder, "letters.sqlite")), lines)
+    by_processes(str(Path(folder, "letters.sqlite")), lines[1:])
 
 
 if __name__ == "__main__":
