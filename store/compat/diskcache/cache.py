@@ -81,7 +81,7 @@ class Cache:
         return self._opened
 
     def __getattr__(self, name: str) -> Any:
-        """A setting, as it was when it was last set or reset here."""
+        """A setting, with the value that this object last read or set."""
         if name.startswith("_"):  # also while it is unpickled, when there are no settings yet
             raise AttributeError(name)
         if name in counting.COUNTED:

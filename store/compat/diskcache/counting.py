@@ -1,7 +1,7 @@
 """Counters: numbers in a cache, hits and misses, sizes, and `reset`, which reads or sets all of them.
 
 The store counts hits and misses always, diskcache only while `stats` has turned it on. So the file has two settings
-more, "hits" and "misses": what was counted while it was on, less what the store has counted since.
+more, "hits" and "misses": what a caller sees, less what the store has counted.
 """
 
 from __future__ import annotations

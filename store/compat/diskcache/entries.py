@@ -47,7 +47,7 @@ def find(records: Bounded[Any], name: str, *, with_tag: bool = True, counted: bo
 
 
 def tag_at(records: Bounded[Any], name: str) -> Any:
-    """The tag of a record, as it was given."""
+    """The tag of a record, as the program gave it."""
     tag = records.tag_of(name)
     return None if tag is None else keys.key_of(tag)
 

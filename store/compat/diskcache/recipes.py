@@ -50,7 +50,7 @@ class Lock:
             time.sleep(PAUSE_SECONDS)
 
     def release(self) -> None:
-        """Gives the lock back, whoever holds it."""
+        """Gives the lock back, also that of another thread or process."""
         self._state.delete()
 
     def locked(self) -> bool:
@@ -111,7 +111,7 @@ class BoundedSemaphore:
         self._state.wait(self._value, lambda left: left - 1 if left > 0 else None)
 
     def release(self) -> None:
-        """Gives it back once. Raises: AssertionError: nobody has taken it."""
+        """Gives it back once. Raises: AssertionError: it is not taken."""
         self._state.change(self._value, self._released)
 
     def __enter__(self) -> None:

@@ -71,7 +71,7 @@ class Settings:
             stored().update(changed)
 
     def reload(self, name: str) -> Any:
-        """The value in the file, the default where nobody has set it. Raises: ValueError: no such setting."""
+        """The value in the file, else the default. Raises: ValueError: no such setting."""
         if name not in self.values:
             raise ValueError(f"there is no setting {name!r}: the cache has {', '.join(sorted(self.values))}")
         self.values[name] = self._stored().get(name, DEFAULT_SETTINGS.get(name))
@@ -90,7 +90,7 @@ class Settings:
     def bounds(self, shards: int, *, on_write: bool) -> Bounds:
         """What holds for the whole cache. `on_write`: for what writes do, without it for `cull`.
 
-        Raises: ValueError: the policy is none of EVICTION_POLICY.
+        Raises: ValueError: the policy is not one of EVICTION_POLICY.
         """
         policy = policy_of(self.values["eviction_policy"])
         if on_write and not self.values["cull_limit"]:
@@ -99,7 +99,7 @@ class Settings:
 
 
 def policy_of(name: Any) -> Policy:
-    """The policy of that name. Raises: ValueError: it is none of EVICTION_POLICY."""
+    """The policy of that name. Raises: ValueError: it is not one of EVICTION_POLICY."""
     if name not in EVICTION_POLICY:
         raise ValueError(f"unknown eviction_policy {name!r}: one of {', '.join(EVICTION_POLICY)}")
     return EVICTION_POLICY[name]
