@@ -29,6 +29,7 @@ from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import
 from store.importers.sqlitedict import tables_at
 
 KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
+MOST_TABLES = 20  # tables of a file that are named
 MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted
 
 
@@ -133,7 +134,7 @@ def _tell_of_tables(source: str, tables: bool) -> None:
     there = tables_at(source)
     if len(there) < 2 and not tables:
         return
-    names = ", ".join(map(shown_name, there))
+    names = ", ".join(map(shown_name, there[:MOST_TABLES])) + (", …" if len(there) > MOST_TABLES else "")
     if tables:
         note(f"each table goes into the namespace of its name, unnamed into the default one: {names}")
     else:

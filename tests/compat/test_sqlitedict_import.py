@@ -94,6 +94,14 @@ def test_report_says_how_records_of_several_tables_are_named(old: Path, path: Pa
         assert set(s) == {"unnamed:a", "unnamed:7", "Users:b"}
 
 
+def test_report_names_the_first_of_many_tables(folder: Path, path: Path) -> None:
+    with closing(sqlite3.connect(folder / "old.sqlite")) as conn:
+        for number in range(25):
+            conn.execute(f"CREATE TABLE t{number} (key TEXT PRIMARY KEY, value BLOB)")
+    done = command("import", "sqlitedict", folder / "old.sqlite", path)
+    assert "25 tables, so" in done.stderr and "t18, t19, …, --tables all" in done.stderr and "t20" not in done.stderr
+
+
 def test_table_of_several_keeps_its_names(old: Path, path: Path) -> None:
     done = command("import", "sqlitedict", old, path, "--table", "Users", "--namespace", "people")
     assert (done.stdout, done.stderr) == ("imported 1\n", "")

@@ -81,4 +81,4 @@ def test_suite_of_sqlitedict(suite: Path) -> None:
     outcomes = dict(re.findall(r"^(?:PASSED|FAILED|ERROR) tests/(\S+)()", done.stdout, re.MULTILINE))
     passed = set(re.findall(r"^PASSED tests/(\S+)", done.stdout, re.MULTILINE))
     assert set(outcomes) - passed == set(CANNOT), done.stdout[-3000:]
-    assert len(passed) >= 75
+    assert len(passed) == 81

@@ -302,8 +302,7 @@ class SqliteDict(MutableMapping[Any, Any]):
 
     def _look(self) -> Pending | None:
         """The uncommitted writes, None where there are none. Raises: StoreClosed."""
-        if self._store is None:
-            raise StoreClosed(f"{self} was closed; open the file again, or enter it by `with`")
+        _ = self.store
         return self._pending or None
 
     def _uncommitted(self) -> Pending:
