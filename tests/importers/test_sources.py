@@ -356,7 +356,7 @@ def test_joblib_compressed_or_not(compress: Any, tmp_path: Path, path: Path) -> 
 def test_compressed_file_that_grows_beyond_measure(tmp_path: Path) -> None:
     import zlib
 
-    from store.importers.joblib import expand
+    from store.importers.compressed import expand
 
     bomb = zlib.compress(bytes(10_000_000))
     with pytest.raises(ValueError, match="more than 1000 bytes"):
@@ -367,7 +367,7 @@ def test_compressed_file_that_grows_beyond_measure(tmp_path: Path) -> None:
 
 
 def test_decompression_stops_at_the_limit() -> None:
-    from store.importers.joblib import _all_of
+    from store.importers.compressed import _all_of
 
     class Decompressor:
         eof = True

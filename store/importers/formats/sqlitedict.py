@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from store.errors import NotAStore
 from store.importers.contract import Found
-from store.importers.sqlite_source import looks_so, opened, quoted, tables_of
+from store.importers.sqlite_source import chosen, looks_so, opened, quoted, tables_of
 
 _ZLIB = b"x"  # how zlib begins; no pickle does
 _COLUMNS = [("key", "TEXT"), ("value", "BLOB")]
@@ -28,10 +27,7 @@ class SqlitedictImporter:
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         with opened(path) as conn:
             there = [name for name, columns in tables_of(conn).items() if columns == _COLUMNS]
-            if table is not None and table not in there:
-                raise NotAStore(f"{path} has no table {table!r}; it has {', '.join(there)}", path=path)
-            for each in there if table is None else [table]:
-                before = f"{each}:" if table is None and len(there) > 1 else ""
+            for each, before in chosen(there, path, table):
                 for key, value in conn.execute(f"SELECT key, value FROM {quoted(each)} ORDER BY rowid"):
                     yield _found(f"{before}{key}" if before else key, value)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Generator
 from typing import Any
 
 from store.errors import Corrupt, NotAStore
+from store.importers.compressed import inflated
 from store.importers.contract import Found
 from store.importers.files import beneath, is_file
 from store.importers.sqlite_source import is_sqlite, opened, tables_of
@@ -103,14 +103,7 @@ def _of_json_disk(key: bytes, value: Any, expires: float | None) -> Found | None
 
 def _from_json(data: bytes) -> Any:
     """Raises: ValueError, TypeError, RecursionError: the bytes are no compressed JSON."""
-    try:
-        decompressor = zlib.decompressobj()
-        text = decompressor.decompress(data, MAX_JSON_BYTES)
-    except zlib.error as exc:
-        raise ValueError(str(exc)) from exc
-    if not decompressor.eof:
-        raise ValueError("it is cut short, or too large")
-    return json.loads(text)
+    return json.loads(inflated(data, MAX_JSON_BYTES))
 
 
 importer = DiskcacheImporter()
