@@ -14,6 +14,12 @@ importers = Registry("importer")
 """Kind of source → `Importer`. The order is that in which kinds are tried on a source of unknown kind."""
 for _kind, _where in {
     "diskcache": "diskcache:importer",
+    "requests-cache": "requests_cache:importer",
+    "django-sessions": "django.sessions:importer",
+    "django-cache": "django.cache:importer",
+    "cachelib": "cachelib:importer",
+    "flask-session": "cachelib:flask_session",
+    "joblib-memory": "joblib_memory:importer",
     "sqlitedict": "sqlitedict:importer",
     "shelve": "shelve:importer",
     "dbm": "dbm:importer",
@@ -23,6 +29,10 @@ for _kind, _where in {
 }.items():
     importers.register(_kind, f"store.importers.formats.{_where}")
 
+TABLES = ("sqlitedict", "django-sessions", "django-cache")
+"""Kinds of which `table` can choose one table."""
+SIGNED = ("django-sessions",)
+"""Kinds whose importer is a `SignedImporter`."""
 BESIDE = ("shelve", "dbm")  # sources whose files may be called app.dat, so that a store can be called app
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -15,6 +15,8 @@ from store.errors import StoreNotFound, label
 from store.opened.arguments import locate, public
 from store.opened.options import Mode
 from store.system.clock import wall_clock
+
+T = TypeVar("T")
 
 
 def clock() -> Callable[[], float]:
@@ -30,11 +32,16 @@ def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
     Raises:
         click.UsageError: an option, or a key in the environment, can never be right. StoreError.
     """
+    return open_with(Store[Any], path, mode=mode, **options)
+
+
+def open_with(opener: Callable[..., T], path: str, *, mode: Mode, **options: Any) -> T:
+    """As `open_store`, of a class that stands on a store. Raises: as it."""
     try:
         with reported_as(click.UsageError):
             if locate(path)[1] == ":memory:":
                 raise click.UsageError("a store in memory ends with the command; give the path of a file")
-            return Store(path, mode=mode, **{"clock": clock(), **options})
+            return opener(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # the directory is missing, and the message says so
             raise

@@ -1,7 +1,7 @@
 """The folders of diskcache: `Cache`, `Index`, `Deque` and, with its shards, `FanoutCache`.
 
 A record is a row of `cache.db`, its value there or in a file beside it. https://grantjenks.com/docs/diskcache
-Expiry is imported; tags and counts of access are not. Records of `JSONDisk` are recognised by their keys. A Django
+Expiry and tags are imported; counts of access are not. Records of `JSONDisk` are recognised by their keys. A Django
 cache keeps its names with a version in front of them.
 """
 
@@ -21,8 +21,8 @@ from store.importers.sqlite_source import is_sqlite, opened, tables_of
 
 DATABASE = "cache.db"
 _RAW, _BINARY, _TEXT, _PICKLE = 1, 2, 3, 4  # diskcache.core.MODE_…
-_NEEDED = {"key", "raw", "expire_time", "mode", "filename", "value"}
-_ROWS = "SELECT key, raw, expire_time, mode, filename, value FROM Cache ORDER BY rowid"
+_NEEDED = {"key", "raw", "expire_time", "mode", "filename", "value", "tag"}
+_ROWS = "SELECT key, raw, expire_time, mode, filename, value, tag FROM Cache ORDER BY rowid"
 MAX_JSON_BYTES = 256 * 1024 * 1024
 """How large a compressed value of a JSONDisk may become."""
 
@@ -40,7 +40,7 @@ class DiskcacheImporter:
             with opened(os.path.join(folder, DATABASE)) as conn:
                 _check(conn, folder)
                 for row in conn.execute(_ROWS):
-                    yield _found(folder, *row)
+                    yield _found(folder, *row[:-1])._replace(tag=row[-1])
 
 
 def _folders(path: str) -> list[str]:
