@@ -28,7 +28,7 @@ _COUNTERS = {  # the number of files, under the hash of a fixed key: bookkeeping
     for method in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 }
 _EXPIRY = struct.Struct("=I")
-_PICKLED_EXPIRY = re.compile(rb"(?s)(?:K(?P<one>.)|M(?P<two>..)|J(?P<four>....))\.(?=\x80)")  # protocol 1, of an int
+_PICKLED_EXPIRY = re.compile(rb"(?s)(?:K(?P<one>.)|J(?P<four>....))\.(?=\x80)")  # 0 and recent times, in protocol 1
 _JSON = re.compile(rb'[{\["\-0-9tfn]')
 
 
@@ -67,7 +67,7 @@ def _parts(data: bytes) -> tuple[int, bytes]:
     """The expiry, and the bytes of the value. Raises: ValueError: cachelib does not write that."""
     pickled = _PICKLED_EXPIRY.match(data)
     if pickled and not is_pickle(data[_EXPIRY.size :]):
-        digits = pickled["one"] or pickled["two"] or pickled["four"]
+        digits = pickled["one"] or pickled["four"]
         return int.from_bytes(digits, "little"), data[pickled.end() :]
     body = data[_EXPIRY.size :]
     if not is_pickle(body) and not _JSON.match(body):

@@ -34,7 +34,7 @@ class JoblibMemoryImporter:
     def recognises(self, path: str) -> bool:
         if not os.path.isdir(path):
             return False
-        base, others = _base(path), False
+        base, has_files = _base(path), False
         for at, names, _ in _folders(base):
             if {RESULT, _CODE} & set(names):
                 return True

@@ -58,7 +58,7 @@ def _of_file(folder: str, file: str, name: str) -> Found:
         if not data:
             return Found(name, problem="its file is empty, which Django takes for expired", skipped=True)
         expires, rest = _expiry(data)
-        return Found(name, inflated(rest), "pickle", expires)
+        return Found(name, inflated(rest, MAX_BYTES), "pickle", expires)
     except (ValueError, OSError) as exc:
         return Found(name, problem=str(exc))
 
