@@ -14,7 +14,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from store.errors import StorageError
-from store.importers.compressed import FAILURES, expand
+from store.importers.compressed import FAILURES, MAX_BYTES, expand
 from store.importers.contract import Found
 from store.importers.files import beneath, names_in
 
@@ -38,10 +38,9 @@ class JoblibMemoryImporter:
         for at, names, _ in _folders(base):
             if {RESULT, _CODE} & set(names):
                 return True
-            others = others or any(
-                not os.path.isdir(os.path.join(base, at, name)) for name in names if name[0] != "."
-            )
-        return not others  # functions that were never called have empty folders
+            shown = (name for name in names if not name.startswith("."))
+            has_files = has_files or not all(os.path.isdir(os.path.join(base, at, name)) for name in shown)
+        return not has_files  # functions that were never called have empty folders
 
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         base = _base(path)
@@ -93,7 +92,7 @@ def _found(base: str, name: str, names: list[str]) -> Found:
     if RESULT not in names:
         return Found(name, problem=f"it has no {RESULT}: the function had not returned", skipped=True)
     try:
-        return Found(name, expand(beneath(base, f"{name}/{RESULT}")), "joblib")
+        return Found(name, expand(beneath(base, f"{name}/{RESULT}"), MAX_BYTES), "joblib")
     except FAILURES as exc:
         return Found(name, problem=f"its result cannot be read: {exc}")
 
