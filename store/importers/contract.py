@@ -10,8 +10,9 @@ class Found(NamedTuple):
     """One record of a source.
 
     `key` is its name there, `value` its value. With a `codec`, `value` is bytes for that codec; with a `key_codec` so
-    is `key`. `expires` is in Unix seconds, `tag` names a group that a cache can evict. With a `problem` there is no
-    value: the record failed, or was left out on purpose (`skipped`).
+    is `key`. `expires` is in Unix seconds, `tag` names a group that a cache can evict. `table` is set where a source
+    has several, and goes before the name. With a `problem` there is no value: the record failed, or was left out on
+    purpose (`skipped`).
     """
 
     key: Any
@@ -22,6 +23,7 @@ class Found(NamedTuple):
     skipped: bool = False
     key_codec: str | None = None
     tag: Any = None
+    table: str = ""
 
 
 class Importer(Protocol):

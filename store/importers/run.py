@@ -145,23 +145,20 @@ class _Import:
 
     def _decoded(self, found: Found) -> Imported | _Ready:
         """The record with its value, or the reason why it has none."""
-        name = f"{self.prefix}{_as_shown(found.key)}"
+        before = self.prefix + (f"{found.table}:" if found.table else "")
+        name = before + _as_shown(found.key)
         try:
             key = self.foreign.value(found.key_codec, found.key) if found.key_codec else found.key
-            name = self.prefix + name_of(key)
+            name = before + name_of(key)
             if found.problem:
                 return Imported(name, "skipped" if found.skipped else "failed", found.problem)
-            why = "" if type(key) is str else f"its key was {key!r:.200}"
+            why = _why_named_so(key, found.table)
             if name in self.taken:
                 return Imported(
                     name, "failed", f"another record has become that name already; {why or 'twice there'}"
                 )
             self.taken.add(name)
-            expires = _moment(found.expires)
-            if self._has_expired(expires):
-                return Imported(name, "expired", EXPIRED)
-            value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
-            return _Ready(name, value, expires, None if found.tag is None else name_of(found.tag), why)
+            return self._ready(found, name, why)
         except Untrusted as exc:
             return Imported(name, "refused", _why_refused(exc, found))
         except RecordError as exc:
@@ -170,6 +167,14 @@ class _Import:
             if isinstance(exc, StoreError):
                 raise
             return Imported(name, "failed", str(exc))
+
+    def _ready(self, found: Found, name: str, why: str) -> Imported | _Ready:
+        """The record with its value, unless it has expired. Raises: RecordError, TypeError, ValueError."""
+        expires = _moment(found.expires)
+        if self._has_expired(expires):
+            return Imported(name, "expired", EXPIRED)
+        value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
+        return _Ready(name, value, expires, None if found.tag is None else name_of(found.tag), why)
 
     def _has_expired(self, expires: float | None) -> bool:
         return expires is not None and not expires > self.clock()
@@ -233,6 +238,13 @@ def _moment(expires: float | None) -> float | None:
     if moment == math.inf:
         raise ValueError("its expiry is no moment in time")
     return moment
+
+
+def _why_named_so(key: Any, table: str) -> str:
+    """Where a record has another name than its key in the source; else empty."""
+    if table:
+        return f"its key was {key!r:.200}, in the table {table!r:.100}"
+    return "" if type(key) is str else f"its key was {key!r:.200}"
 
 
 def _as_shown(key: Any) -> str:

@@ -87,18 +87,18 @@ def has_columns(path: str, names: list[str]) -> bool:
 
 
 def selections(conn: sqlite3.Connection, path: str, names: list[str], table: str | None) -> Iterator[tuple[str, str]]:
-    """For each table with exactly those columns: a statement for its rows, and what to put before their names.
+    """For each table with exactly those columns: a statement for its rows, and its name if there are several.
 
     Raises:
         NotAStore: `table` is not one of them.
     """
     columns = ", ".join(map(quoted, names))
-    for each, before in chosen(_with_columns(conn, names), path, table):
-        yield f"SELECT {columns} FROM {quoted(each)} ORDER BY rowid", before
+    for each, shown in chosen(_with_columns(conn, names), path, table):
+        yield f"SELECT {columns} FROM {quoted(each)} ORDER BY rowid", shown
 
 
 def chosen(tables: list[str], path: str, table: str | None) -> list[tuple[str, str]]:
-    """The tables to read, and what to put before the names of their records: with several tables, "table:".
+    """The tables to read, and the name of each for its records: empty if there is only one.
 
     Raises:
         NotAStore: `table` is not one of them.
@@ -107,7 +107,7 @@ def chosen(tables: list[str], path: str, table: str | None) -> list[tuple[str, s
         raise NotAStore(f"{path} has no table {table!r}; it has {', '.join(tables)}", path=path)
     if table is not None:
         return [(table, "")]
-    return [(each, f"{each}:" if len(tables) > 1 else "") for each in tables]
+    return [(each, each if len(tables) > 1 else "") for each in tables]
 
 
 def _with_columns(conn: sqlite3.Connection, names: list[str]) -> list[str]:

@@ -58,6 +58,7 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
     if name == "import":
         run("export", "--raw", filled, "records.jsonl")
         run("export", "shelve", filled, "old_shelf")
+        make("diskcache", Path("made"), {"a": 1}).rename("old_cache")
         Path("settings.json").write_text('{"theme": "dark"}')
     lines = [line.strip() for line in ((COMMANDS[name] if name else cli).help or "").splitlines()]
     old_id = Key(bytes.fromhex(OLD_KEY)).id.hex()

@@ -223,7 +223,8 @@ def test_sqlitedict_with_several_tables(tmp_path: Path, path: Path) -> None:
         with sqlitedict.SqliteDict(str(source), tablename=table, autocommit=True) as db:
             db["a"] = table
     with Store[Any](path) as s:
-        run(s, "sqlitedict", source)
+        results = run(s, "sqlitedict", source)
+        assert results["one:a"] == ("imported", "its key was 'a', in the table 'one'")
         assert dict(s) == {"one:a": "one", 'o"ther:a': 'o"ther'}
         s.clear()
         run(s, "sqlitedict", source, table='o"ther')

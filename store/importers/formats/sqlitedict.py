@@ -27,9 +27,9 @@ class SqlitedictImporter:
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         with opened(path) as conn:
             there = [name for name, columns in tables_of(conn).items() if columns == _COLUMNS]
-            for each, before in chosen(there, path, table):
+            for each, shown in chosen(there, path, table):
                 for key, value in conn.execute(f"SELECT key, value FROM {quoted(each)} ORDER BY rowid"):
-                    yield _found(f"{before}{key}" if before else key, value)
+                    yield _found(key, value)._replace(table=shown)
 
 
 def _found(key: Any, value: Any) -> Found:

@@ -82,9 +82,9 @@ def _expiry(data: bytes) -> tuple[Any, bytes]:
 
 def _of_tables(path: str, table: str | None) -> Generator[Found]:
     with opened(path) as conn:
-        for statement, before in selections(conn, path, _COLUMNS, table):
+        for statement, shown in selections(conn, path, _COLUMNS, table):
             for key, value, expires in conn.execute(statement):
-                yield _of_row(f"{before}{key}" if before else key, value, expires)
+                yield _of_row(key, value, expires)._replace(table=shown)
 
 
 def _of_row(key: Any, value: Any, expires: Any) -> Found:

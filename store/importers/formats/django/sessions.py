@@ -79,9 +79,9 @@ class DjangoSessionsImporter:
 
     def _of_tables(self, path: str, table: str | None) -> Generator[Found]:
         with opened(path) as conn:
-            for statement, before in selections(conn, path, _COLUMNS, table):
+            for statement, shown in selections(conn, path, _COLUMNS, table):
                 for key, text, expires in conn.execute(statement):
-                    yield self._of_row(f"{before}{key}" if before else key, text, expires)
+                    yield self._of_row(key, text, expires)._replace(table=shown)
 
     def _of_row(self, key: Any, text: Any, expires: Any) -> Found:
         try:
