@@ -16,7 +16,7 @@ from store.system.deadlock import LINE_BYTES
 from store.system.descriptors import READ, Descriptor, read_at
 
 LOGS = ("-journal", "-wal", "-shm")
-FILES = (".lock", ".changes", "-network", "-open")
+FILES = (".lock", ".changes", ".access", "-network", "-open")
 FOLDERS = ("-spill", "-locks")
 
 SUPER_MAGIC = bytes.fromhex("d9d505f920a163d7")  # the last bytes of a journal that names another file
