@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from sources import make
 
 import store.cli
 from store import Store
