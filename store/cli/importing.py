@@ -165,7 +165,11 @@ def _target(path: str, namespace: str | None, dry_run: bool, as_cache: bool) -> 
     options_of: dict[str, Any] = {"namespace": namespace or ""}
     if as_cache:
         opener = late("store.cache:Cache", "caches")
-        options_of = {"namespace": namespace or CACHE_NAMESPACE, "max_bytes": None, "policy": "none"}
+        options_of = {
+            "namespace": CACHE_NAMESPACE if namespace is None else namespace,
+            "max_bytes": None,
+            "policy": "none",
+        }
     if not dry_run:
         return open_with(opener, path, mode="c", **options_of)
     try:

@@ -189,7 +189,8 @@ def test_folder_of_sessions_with_other_things(folder: Path, tmp_path: Path, path
     os.mkfifo(folder / ("sessionid" + "b" * 32))
     (folder / ("sessionid" + "c" * 32)).mkdir()
     bad = ["no signature", "a:b:c", ":::", signed(b"[1]"), signed(b"{no JSON"), signed(b"[" * 100_000), signed(b"\xff"), "ü:1:2",
-           signed(bytes(10_000_000), compressed=True), ".AAAA:1vPZxk:AAAA", signed(b'{"_session_expiry": "soon"}')]  # fmt: skip
+           signed(bytes(10_000_000), compressed=True), ".AAAA:1vPZxk:AAAA", signed(b'{"_session_expiry": "soon"}'),
+           signed(b'{"_session_expiry": 1e999}'), signed(b'{"_session_expiry": 1' + b"0" * 400 + b"}"), signed(b'{"_session_expiry": "0001-01-01T00:00:00+14:00"}')]  # fmt: skip
     for number, text in enumerate(bad):
         (folder / f"sessionid{number:032}").write_text(text)
     (folder / f"sessionid{SESSION}_out_x3kf9a").write_text("half")
@@ -198,7 +199,7 @@ def test_folder_of_sessions_with_other_things(folder: Path, tmp_path: Path, path
     session_file(folder, {"a": 1}, prefix="my-cookie")
     with Store[Any](path) as s:
         results = run(s, "django-sessions", folder)
-        assert [results[f"{number:032}"][0] for number in range(len(bad))] == ["failed"] * len(bad)
+        assert [results[f"{number:032}"][0] for number in range(len(bad))] == ["failed"] * (len(bad) - 1) + ["expired"]
         assert "more than 1000000 bytes" in results[f"{bad.index(bad[8]):032}"][1]
         assert {key: results[key * 32][0] for key in "abcde"} == {**dict.fromkeys("abce", "failed"), "d": "skipped"}
         assert results[f"sessionid{SESSION}_out_x3kf9a"][0] == "skipped"

@@ -91,7 +91,7 @@ def _of_row(key: Any, value: Any, expires: Any) -> Found:
     try:
         body = base64.b64decode(value, validate=True)
         return Found(key, body, "pickle", None if str(expires).startswith(_NEVER) else moment_of(expires))
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, OverflowError) as exc:
         return Found(key, problem=f"it is not what Django's database cache writes: {exc}")
 
 

@@ -5,7 +5,8 @@ Without `SECRET_KEY` the signature cannot be checked: then the data is what the 
 former `PickleSerializer` are decoded restricted. https://docs.djangoproject.com/en/stable/topics/http/sessions/
 
 A row has its expiry. A file has only the time of its last change: a session ends at its own `_session_expiry`, or as
-many seconds after that change as the setting `SESSION_COOKIE_AGE` says, which is two weeks unless it is given.
+many seconds after that change as the setting `SESSION_COOKIE_AGE` says, which is two weeks unless it is given. Of a
+pickled session in a file only the latter is known.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class DjangoSessionsImporter:
             found = self._decoded(key, text)
             changed = os.stat(os.path.join(folder, file), follow_symlinks=False).st_mtime
             return found._replace(expires=self._end_of(found.value, changed))
-        except (ValueError, OSError) as exc:
+        except (ValueError, OSError, OverflowError) as exc:
             return Found(key, problem=str(exc))
 
     def _of_tables(self, path: str, table: str | None) -> Generator[Found]:
@@ -88,7 +89,7 @@ class DjangoSessionsImporter:
             if not isinstance(text, str):
                 raise ValueError(f"its data is a {type(text).__name__}, not text")
             return self._decoded(key, text)._replace(expires=moment_of(expires))
-        except ValueError as exc:
+        except (ValueError, OverflowError) as exc:
             return Found(key, problem=str(exc))
 
     def _decoded(self, key: Any, text: str) -> Found:
