@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from sources import KINDS, PICKLED, Hostile, dbm_modules, hashed, library, make, state_of
 
+import store.importers
 from store import Store
+from store.cli import importing
 from store.errors import CodecUnavailable, Corrupt, NotAStore, StorageError
 from store.importers import import_into, importers, sqlite_source
 
@@ -40,9 +42,11 @@ def run(s: Store[Any], kind: str, path: Path, **options: Any) -> Results:
 
 
 def test_kinds_are_those_of_the_registry() -> None:
-    assert sorted(importers.names()) == sorted(KINDS)
+    assert sorted(importers.names()) == sorted(KINDS) == sorted(importing.KINDS)
+    page = Path(store.importers.__file__).with_name("README.md").read_text("utf-8")
     for kind in KINDS:
         assert importers.load(kind).name == kind
+        assert f"`{kind}`" in page and kind in (importing.import_.help or "")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,7 @@ Each response is a dict, as a pickle or, with another serializer, as JSON or YAM
 `requests_cache.CachedResponse`. A record's name is the cache key, a hash of the request that `create_key` computes.
 A redirect is a record "redirect:KEY" whose value is the key of the response. Signatures of `safe_pickle_serializer`
 are taken off unchecked: the pickle is decoded restricted anyway. Versions before 0.6 have pickled objects, which are
-refused.
+refused; those before 1.0 have the expiry only inside the value, and their records get none.
 """
 
 from __future__ import annotations
