@@ -4,8 +4,8 @@ Nothing is ordered on disk. As in Redis (https://redis.io/docs/latest/develop/re
 records are compared and the worst of them go: one in SAMPLE of those that were looked at. When they were used last,
 and how often, is in the engine's notes of accesses; a record without a note counts by when it was written.
 
-A process looks at the bytes after it has written 1/256 of the bound, and at the number of records after 1/160 of
-theirs, so that eight processes stay within 5 % of it; and at its first write, so that many short processes do too.
+A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
+and after its first write, so that many short processes do too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SAMPLE = 16
 BATCH = 32  # records that one transaction evicts
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
-BYTES_SHARE, RECORDS_SHARE = 256, 160
+SHARE = 256
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
@@ -58,11 +58,11 @@ class Evictor:
         """Why the last attempt failed, if it did."""
         self.evicted = 0
         """Records that this object evicted."""
-        self._records, self._notes, self._eviction, self._accesses = records, notes, eviction, accesses
-        self._bytes_step = inf if bounds.max_bytes is None else max(1, bounds.max_bytes // BYTES_SHARE)
-        self._records_step = inf if bounds.max_records is None else bounds.max_records // RECORDS_SHARE
-        self._bytes_left = -1.0 if bounds.max_bytes is not None else inf  # until the next look
-        self._records_left = -1.0 if bounds.max_records is not None else inf
+        self.eviction = eviction
+        self._records, self._notes, self._accesses = records, notes, accesses
+        self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
+        self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
+        self._bytes_left = self._records_left = 0.0  # until the next look
         self._too_large: set[str] = set()  # names of records that the bound has no room for
         self._size = FIRST_SIZE  # of a record, as the last sample had it
         self._lock = threading.Lock()
@@ -76,14 +76,14 @@ class Evictor:
             self._too_large.add(row.name)
         self._bytes_left -= size
         self._records_left -= 1
-        if self._bytes_left < 0 or self._records_left < 0:
+        if self._bytes_left <= 0 or self._records_left <= 0:
             self._look_afterwards()
 
     def wrote_one(self) -> None:
         """A record was written, of a size that is not known."""
         self._bytes_left -= self._size
         self._records_left -= 1
-        if self._bytes_left < 0 or self._records_left < 0:
+        if self._bytes_left <= 0 or self._records_left <= 0:
             self._look_afterwards()
 
     def wrote_many(self) -> None:
@@ -151,7 +151,7 @@ class Evictor:
 
     def _excess(self) -> Excess:
         ns, bounds = self._records, self.bounds
-        over_bytes = 0 if bounds.max_bytes is None else self._eviction.live_bytes(ns.name) - bounds.max_bytes
+        over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
         over_records = 0 if bounds.max_records is None else reading.count(ns) - bounds.max_records
         return Excess(over_bytes, over_records)
 
@@ -185,7 +185,7 @@ class Evictor:
         wanted = min(BATCH, max(1, excess.records, int(excess.bytes / self._size) + 1))
         if self.bounds.policy == "fifo":
             return _enough(self._oldest(wanted), excess)
-        found = self._eviction.sample(self._records.name, wanted * SAMPLE)
+        found = self.eviction.sample(self._records.name, wanted * SAMPLE)
         if found:
             self._size = max(1.0, sum(one.bytes for one in found) / len(found))
         return _enough(self._worst(found)[:wanted], excess)

@@ -21,7 +21,7 @@ from store.cli.output.json_output import print_array
 from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
-from store.cli.reading.opening import open_store, open_with
+from store.cli.reading.opening import open_as, open_store
 from store.errors import StoreNotFound
 from store.importers.kinds import SIGNED, TABLES, check_source, importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
@@ -171,7 +171,7 @@ def _target(path: str, namespace: str | None, dry_run: bool, as_cache: bool) -> 
             "policy": "none",
         }
     if not dry_run:
-        return open_with(opener, path, mode="c", **options_of)
+        return open_as(opener, path, mode="c", **options_of)
     try:
         return opener(path, mode="r", **options_of)
     except StoreNotFound:

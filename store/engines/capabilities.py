@@ -304,13 +304,16 @@ class Figures(NamedTuple):
 class Accesses(Protocol):
     """Notes of the uses of records, and figures, shared by all processes that have the store open.
 
-    They are kept outside of the records, and lossy: a killed process may lose notes, two records may share one, and a
-    record may have none although it was used. Nothing here raises because notes cannot be kept. Safe across threads
-    and after a fork.
+    They are kept outside of the records, and lossy: a killed process may lose notes, a note may be taken for that of
+    another record, and a record may have none although it was used. Nothing here raises because notes cannot be kept.
+    Safe across threads and after a fork.
     """
 
     note: Callable[[str], None]
-    """Notes that a read found the record of that name now. It runs no statement and no system call."""
+    """Notes that a read found the record of that name now. It runs no statement and no system call.
+
+    On a server it has no memory to share with others, and brings a thousand notes there at once.
+    """
 
     def uses(self, names: Sequence[str]) -> list[Use | None]:
         """The use of each of these records, in their order; None: there is no note of it."""
@@ -338,10 +341,11 @@ class Eviction(Protocol):
     """The source of random numbers, as the module `random` has them; tests set a `random.Random`."""
 
     def live_bytes(self, namespace: str) -> int:
-        """The bytes that records take, at constant cost.
+        """The bytes that records take.
 
-        An engine may count the whole store (SQLite does: its pages in use, and the files of large values), and leave
-        out what an open transaction has written.
+        SQLite counts the whole file, at constant cost: its pages in use, and the files of large values. A page is in
+        use until all of its records are deleted, or so many that SQLite joins it with another one. Other engines
+        count names, bodies and parts of the namespace. What an open transaction has written may be left out.
         """
 
     def sample(self, namespace: str, number: int) -> list[Candidate]:

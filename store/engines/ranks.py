@@ -21,9 +21,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
-INTERVAL = 256  # records
+INTERVAL = 128  # records
 NEIGHBOURS = 8  # that are read at one rank, if MANY or more are asked for
 MANY = 128
+MOST_NAMESPACES = 64  # whose ranks are kept
 _RENEWED_AFTER = 4  # times as many records drawn as there are
 
 
@@ -100,6 +101,22 @@ class Ranks:
             self._bounds = bounds = bounds + records.bounds(bounds[-1] if bounds else 0, INTERVAL)
             tail, last = records.tail(bounds[-1], INTERVAL)
         return min(tail, INTERVAL), last
+
+
+class RanksOf:
+    """The ranks of the namespaces of a store that were asked for."""
+
+    def __init__(self) -> None:
+        self._ranks: dict[str, Ranks] = {}
+
+    def of(self, namespace: str) -> Ranks:
+        """Those of a namespace; made anew if it was one of very many."""
+        ranks = self._ranks.get(namespace)
+        if ranks is None:
+            if len(self._ranks) >= MOST_NAMESPACES:
+                self._ranks.clear()
+            ranks = self._ranks.setdefault(namespace, Ranks())
+        return ranks
 
 
 def _shuffled(count: int, random: Any) -> Iterator[int]:

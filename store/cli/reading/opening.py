@@ -27,21 +27,21 @@ def clock() -> Callable[[], float]:
 
 
 def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
-    """The store at `path`; only mode "c" makes one.
+    """The store at `path`; only mode "c" makes one. Raises: as `open_as`."""
+    return open_as(Store, path, mode=mode, **options)
+
+
+def open_as(kind: Callable[..., T], path: str, *, mode: Mode, **options: Any) -> T:
+    """The store at `path`, opened by `Store` or by a layer above it.
 
     Raises:
         click.UsageError: an option, or a key in the environment, can never be right. StoreError.
     """
-    return open_with(Store[Any], path, mode=mode, **options)
-
-
-def open_with(opener: Callable[..., T], path: str, *, mode: Mode, **options: Any) -> T:
-    """As `open_store`, of a class that stands on a store. Raises: as it."""
     try:
         with reported_as(click.UsageError):
             if locate(path)[1] == ":memory:":
                 raise click.UsageError("a store in memory ends with the command; give the path of a file")
-            return opener(path, mode=mode, **{"clock": clock(), **options})
+            return kind(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # the directory is missing, and the message says so
             raise

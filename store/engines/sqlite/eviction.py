@@ -8,15 +8,13 @@ from typing import Any
 
 from store.engines.access_table import AccessTable
 from store.engines.capabilities import Candidate
-from store.engines.ranks import Block, Ranks
+from store.engines.ranks import Block, RanksOf
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.access_file import accesses_of
 from store.engines.sqlite.handle import Handle
 from store.rows.row import stamp_of
 from store.rows.spilled import size_of
 from store.system.clock import wall_clock
-
-MOST_NAMESPACES = 64  # whose ranks are kept
 
 
 class SqliteEviction:
@@ -25,19 +23,14 @@ class SqliteEviction:
     def __init__(self, handle: Handle) -> None:
         self.random: Any = random
         self._handle = handle
-        self._ranks: dict[str, Ranks] = {}
+        self._ranks = RanksOf()
 
     def live_bytes(self, namespace: str) -> int:
         """Of the whole file: its pages in use, and the files of large values."""
         return sum(map(int, self._handle.one(sql.LIVE_BYTES, ())))
 
     def sample(self, namespace: str, number: int) -> list[Candidate]:
-        ranks = self._ranks.get(namespace)
-        if ranks is None:
-            if len(self._ranks) >= MOST_NAMESPACES:
-                self._ranks.clear()
-            ranks = self._ranks.setdefault(namespace, Ranks())
-        return ranks.sample(_Records(self._handle, namespace), number, self.random)
+        return self._ranks.of(namespace).sample(_Records(self._handle, namespace), number, self.random)
 
     def accesses(
         self, namespace: str, records: int, *, now: Callable[[], float] | None = None, frequencies: bool = True
@@ -77,7 +70,10 @@ class _Records:
         ]
         rows = self._handle.engine.read_together(statements, 0.0, self._handle.timeout)
         return [
-            (id_, Candidate(name, stamp_of(revision, seal), size + size_of(spill), modified, expires))
+            (
+                id_,
+                Candidate(name, stamp_of(revision, seal), size + (size_of(spill) if spill else 0), modified, expires),
+            )
             for id_, name, revision, seal, size, spill, modified, expires in rows
             if type(name) is str  # no other one can be looked up
         ]
