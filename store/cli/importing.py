@@ -61,7 +61,7 @@ def _keys_of(file: str) -> list[bytes]:
 )
 @click.option(
     "--trust", type=click.Choice(TRUST), default="data",
-    help='How pickles are read: with restraint ("data"), or running what they say ("all"); data.',
+    help='How pickles are read: restricted ("data"), or running what they say ("all"); data.',
 )  # fmt: skip
 @click.option("--prefix", metavar="P", type=options.text, default="", help="Put P before each name.")
 @click.option(
@@ -79,7 +79,7 @@ def _keys_of(file: str) -> list[bytes]:
     "--on-conflict", type=click.Choice(ON_CONFLICT), default="keep",
     help="What to do if a name has another value already: keep that; replace takes expiry and tag too.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show the outcomes that an import would have.")
 @click.option("--json", "as_array", is_flag=True, help="Every record with its outcome, as a JSON array.")
 def import_(
     words: tuple[str, ...],

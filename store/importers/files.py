@@ -155,7 +155,7 @@ def files_of(path: str, suffixes: tuple[str, ...], codec: str) -> Iterator[Found
         if os.path.islink(os.path.join(path, inner)):
             yield Found(name, problem="it is a link, which is not followed")
         elif not inner.endswith(suffixes):
-            yield Found(inner, problem=f"by its name it is none of {', '.join(suffixes)}", skipped=True)
+            yield Found(inner, problem=f"by its name it is not one of {', '.join(suffixes)}", skipped=True)
         else:
             try:
                 yield Found(name, beneath(path, inner), codec)

@@ -81,7 +81,7 @@ def import_into(
         session_age: of session files of Django, after how many seconds without a change one expires; the setting
             `SESSION_COOKIE_AGE`, by default its default of two weeks.
         on_conflict: for a name that has another value: "keep" that, "replace" it, its expiry and tag, or "fail".
-        dry_run: write nothing; report what would be done.
+        dry_run: write nothing; report the outcomes that writing would have.
 
     Raises:
         TypeError, ValueError: an argument can never be right.

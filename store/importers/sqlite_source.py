@@ -54,7 +54,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as exc:
         if "locked" in str(exc) or "busy" in str(exc):
             raise StorageError(f"{path} is in use by another program; end that, then import it", path=path) from exc
-        raise Corrupt(f"{path} cannot be read on: SQLite says {exc}; what came before was read") from exc
+        raise Corrupt(f"{path} cannot be read on: SQLite says {exc}; the records before that were read") from exc
 
 
 def tables_of(conn: sqlite3.Connection) -> dict[str, list[tuple[str, str]]]:

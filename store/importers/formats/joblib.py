@@ -1,6 +1,6 @@
 """Files of `joblib.dump`: one file, or all of a folder and the folders in it, compressed or not.
 
-Arrays of plain dtypes are read with restraint, without joblib itself; models need `allow`, or `trust="all"`, which
+Arrays of plain dtypes are decoded restricted, without joblib itself; models need `allow`, or `trust="all"`, which
 runs the file's code. https://joblib.readthedocs.io/en/stable/persistence.html
 """
 
