@@ -22,6 +22,7 @@ from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
 from store.cli.reading.opening import open_as, open_store
+from store.compat.diskcache.importing import CacheForm
 from store.compat.sqlitedict.importing import import_tables
 from store.errors import StoreNotFound
 from store.importers.formats.sqlitedict import tables_at
@@ -84,6 +85,10 @@ def _keys_of(file: str) -> list[bytes]:
     help="Of a sqlitedict: each table into a namespace of its own, as store.compat.sqlitedict reads them.",
 )
 @click.option(
+    "--compat", is_flag=True,
+    help="Of a diskcache: into a cache, with keys and tags of any type as store.compat.diskcache reads them.",
+)  # fmt: skip
+@click.option(
     "--encoded", is_flag=True,
     help="Of a sqlitedict: values as they are stored, for a program with an encode= and decode= of its own.",
 )  # fmt: skip
@@ -101,6 +106,7 @@ def import_(
     as_cache: bool,
     namespace: str | None,
     tables: bool,
+    compat: bool,
     **how: Any,
 ) -> None:
     """Copies records from another program's file.
@@ -128,6 +134,7 @@ def import_(
       store import sqlitedict old.sqlite copy.db --tables
       store import json settings.json copy.db --prefix settings:
       store import diskcache old_cache cache.db --cache
+      store import diskcache pages pages/store.db --compat
       store import --raw records.jsonl copy.db
     """
     if raw:
@@ -140,25 +147,26 @@ def import_(
         )
     kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
     source = os.path.abspath(source)
-    _check(kind, namespace, tables, how)
+    _check(kind, namespace, tables, compat, how)
     how["secret_keys"] = how["secret_keys"] or ()
     check_source(kind, source)
     if kind == "sqlitedict" and how["table"] is None:
         _tell_of_tables(source, tables)
     counts: Counter[str] = Counter()
-    with _target(path, namespace, dry_run, as_cache) as s:
+    with _target(path, namespace, dry_run, as_cache or compat) as s:
+        how["form"] = CacheForm() if compat else None
         found = _found(s, kind, source, tables, dry_run=dry_run, **how)
         results = counted(found, counts, hidden=as_array)
         if as_array:
             print_array(map(asdict, results), as_they_come=True)
         else:
-            _show(results, as_cache)
+            _show(results, as_cache or compat)
     if not as_array:
         click.echo(", ".join(_summary(counts, dry_run)))
     exit_with_error(any(counts[outcome] for outcome in TROUBLE))
 
 
-def _check(kind: str, namespace: str | None, tables: bool, how: dict[str, Any]) -> None:
+def _check(kind: str, namespace: str | None, tables: bool, compat: bool, how: dict[str, Any]) -> None:
     """Checks options before a store is made for a source that cannot be read. Raises: click.UsageError."""
     with reported_as(usage_error):
         Foreign(how["trust"], how["allow"])
@@ -167,6 +175,8 @@ def _check(kind: str, namespace: str | None, tables: bool, how: dict[str, Any]) 
     for option, given in (("--tables", tables), ("--encoded", how["encoded"])):
         if given and kind != "sqlitedict":
             raise usage_error(f"{option} goes with sqlitedict alone")
+    if compat and (kind != "diskcache" or namespace or how["prefix"]):
+        raise usage_error("--compat goes with diskcache alone, and without --namespace and --prefix")
     if tables and (namespace or how["table"] is not None):
         raise usage_error("--tables copies each table into a namespace of its own; leave out --table and --namespace")
     if (how["secret_keys"] or how["session_age"] is not None) and kind not in SIGNED:
@@ -190,7 +200,7 @@ def _tell_of_tables(source: str, tables: bool) -> None:
 def _found(s: Store[Any], kind: str, source: str, tables: bool, **how: Any) -> Iterator[Imported]:
     if not tables:
         return import_into(s, kind, source, **how)
-    for option in ("table", "secret_keys", "session_age"):
+    for option in ("table", "secret_keys", "session_age", "form"):
         del how[option]
     return import_tables(s, source, **how)
 

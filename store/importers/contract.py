@@ -26,6 +26,19 @@ class Found(NamedTuple):
     table: str = ""
 
 
+class Form(Protocol):
+    """How the records of a source are written, where a program with its own names and forms of values reads them."""
+
+    def name_of(self, key: Any) -> str:
+        """The name for a key. Raises: ValueError, TypeError: it can have none."""
+
+    def tag_of(self, tag: Any) -> str | None:
+        """The text for a tag. Raises: ValueError, TypeError."""
+
+    def value_of(self, name: str, key: Any, value: Any) -> Any:
+        """What is stored for the value of that key."""
+
+
 class Importer(Protocol):
     """Reads one kind of source, and never writes. Stateless, hence safe across threads and processes."""
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from store.care.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.errors import RecordError, StoreError, Untrusted, label
-from store.importers.contract import Found, SignedImporter
+from store.importers.contract import Form, Found, SignedImporter
 from store.importers.formats.sqlitedict import importer as sqlitedict
 from store.importers.kinds import SIGNED, TABLES, check_source, importers
 from store.importers.names import name_of
@@ -65,6 +65,7 @@ def import_into(
     secret_keys: Iterable[str | bytes] = (),
     session_age: float | None = None,
     on_conflict: str = "keep",
+    form: Form | None = None,
     dry_run: bool = False,
     batch: int = BATCH,
     clock: Callable[[], float] = wall_clock,
@@ -86,6 +87,7 @@ def import_into(
         session_age: of session files of Django, after how many seconds without a change one expires; the setting
             `SESSION_COOKIE_AGE`, by default its default of two weeks.
         on_conflict: for a name that has another value: "keep" that, "replace" it, its expiry and tag, or "fail".
+        form: names and values for a program that has its own, such as those of `store.compat.diskcache`.
         dry_run: write nothing; report the outcomes that writing would have.
 
     Raises:
@@ -106,13 +108,31 @@ def import_into(
     keys = [key.encode() if isinstance(key, str) else key for key in secret_keys]
     if (keys or session_age is not None) and source not in SIGNED:
         raise ValueError(f"secret_keys and session_age are for {' and '.join(SIGNED)}, not for the kind {source!r}")
-    work = _Import(Target(store), Foreign(trust, allow), check_name(prefix, "prefix"), on_conflict, dry_run, clock)
+    work = _Import(
+        Target(store),
+        Foreign(trust, allow),
+        check_name(prefix, "prefix"),
+        on_conflict,
+        form or _Plain(),
+        dry_run,
+        clock,
+    )
     where = os.path.abspath(os.fsdecode(path))
     importer = check_source(source, where)
     if source in SIGNED:
         importer = cast(SignedImporter, importer).configured(keys, session_age)
     found = sqlitedict.read(where, table=table, encoded=True) if encoded else importer.read(where, table=table)
     return work.run(found, batch)
+
+
+class _Plain:
+    """Names that are readable text, and values as they are."""
+
+    name_of = tag_of = staticmethod(name_of)
+
+    @staticmethod
+    def value_of(name: str, key: Any, value: Any) -> Any:
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +154,7 @@ class _Import:
     foreign: Foreign
     prefix: str
     on_conflict: str
+    form: Form
     dry_run: bool
     clock: Callable[[], float]
     taken: set[str] = field(default_factory=set)
@@ -157,7 +178,7 @@ class _Import:
         name = before + _as_shown(found.key)
         try:
             key = self.foreign.value(found.key_codec, found.key) if found.key_codec else found.key
-            name = before + name_of(key)
+            name = before + self.form.name_of(key)
             if found.problem:
                 return Imported(name, "skipped" if found.skipped else "failed", found.problem)
             why = _why_named_so(key, found.table)
@@ -166,7 +187,7 @@ class _Import:
                     name, "failed", f"another record has become that name already; {why or 'twice there'}"
                 )
             self.taken.add(name)
-            return self._ready(found, name, why)
+            return self._ready(found, name, key, why)
         except Untrusted as exc:
             return Imported(name, "refused", _why_refused(exc, found))
         except RecordError as exc:
@@ -176,13 +197,14 @@ class _Import:
                 raise
             return Imported(name, "failed", str(exc))
 
-    def _ready(self, found: Found, name: str, why: str) -> Imported | _Ready:
+    def _ready(self, found: Found, name: str, key: Any, why: str) -> Imported | _Ready:
         """The record with its value, unless it has expired. Raises: RecordError, TypeError, ValueError."""
         expires = _moment(found.expires)
         if self._has_expired(expires):
             return Imported(name, "expired", EXPIRED)
         value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
-        return _Ready(name, value, expires, None if found.tag is None else name_of(found.tag), why)
+        tag = None if found.tag is None else self.form.tag_of(found.tag)
+        return _Ready(name, self.form.value_of(name, key, value), expires, tag, why)
 
     def _has_expired(self, expires: float | None) -> bool:
         return expires is not None and not expires > self.clock()

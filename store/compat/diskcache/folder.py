@@ -48,6 +48,6 @@ def check_not_theirs(directory: str, path: str) -> None:
     raise NotAStore(
         f"{directory!r} was written by diskcache ({theirs!r}), which runs the code of its pickles as it reads them; "
         f"nothing of it was read. Copy the records with `store import diskcache {quote(directory)} {quote(path)} "
-        "--cache`, which runs none of it, and open the folder again; or give an empty folder",
+        "--compat`, which runs none of it, and open the folder again; or give an empty folder",
         path=directory,
     )
