@@ -640,3 +640,8 @@ def test_constants(dc: ModuleType) -> None:
         assert repr(constant) == name
         assert issubclass(dc.Timeout, Exception)
         assert issubclass(dc.EmptyDirWarning, UserWarning) and issubclass(dc.UnknownFileWarning, UserWarning)
+
+
+def test_endless_expiry_is_none(cache: Any) -> None:
+    assert cache.set("a", 1, expire=math.inf) and cache.add("b", 1, expire=math.inf) and cache.touch("a", math.inf)
+    assert (cache["a"], cache["b"]) == (1, 1)

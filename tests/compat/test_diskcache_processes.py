@@ -14,7 +14,7 @@ import pytest
 from children import Start
 
 from store.compat import diskcache as ours
-from store.errors import LockTimeout
+from store.errors import LockTimeout, StoreError
 
 COUNT = """
 import importlib, json, sys
@@ -206,3 +206,17 @@ def test_cache_is_closed_by_its_last_thread(tmp_path: Path) -> None:
     go_on.set()
     thread.join(60)
     assert store.opened.closed
+
+
+def test_setting_that_bounds_can_be_reset_in_a_transaction(tmp_path: Path) -> None:
+    with ours.Cache(tmp_path / "c") as cache:
+        with pytest.raises(ZeroDivisionError), cache.transact():
+            cache["a"] = 1
+            cache.reset("size_limit", 10**7)
+            cache["b"] = 2
+            1 / 0
+        assert list(cache) == [] and cache.reset("size_limit") == 2**30
+        with pytest.raises(StoreError, match="transaction"), cache.transact():
+            cache.close()
+        cache["c"] = 3
+        assert list(cache) == ["c"]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from store.compat.diskcache import calls, checking, counting, folder, listing, queue, removing
 from store.compat.diskcache.disk import Disk, checked
-from store.compat.diskcache.entries import Shape, find, key_at, tag_name, write
+from store.compat.diskcache.entries import Shape, find, is_over, key_at, lifetime, tag_name, write
 from store.compat.diskcache.keys import is_digest, name_of
 from store.compat.diskcache.markers import ENOVAL
 from store.compat.diskcache.opened import Opened, Place, attempt, transaction
@@ -133,16 +133,16 @@ class Cache:
         """Stores a value where the key has none, as one step; returns whether it did. Arguments: as of `set`."""
         name = name_of(key)
         packed, records = self._packed(name, key, value, read), self._opened.records
-        if expire is not None and expire <= 0:  # it would expire at once
+        if is_over(expire):
             return name not in records.store
-        return attempt(retry, lambda: records.add(name, packed, ttl=expire, tag=tag_name(tag)))
+        return attempt(retry, lambda: records.add(name, packed, ttl=lifetime(expire), tag=tag_name(tag)))
 
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
         """Gives an item a new expiry, in seconds from now; None: never. Returns whether there was one."""
         name, records = name_of(key), self._opened.records
-        if expire is not None and expire <= 0:
+        if is_over(expire):
             return attempt(retry, records.delete, name)
-        return attempt(retry, records.touch, name, expire)
+        return attempt(retry, records.touch, name, lifetime(expire))
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Adds to a number, as one step, and returns the sum; expiry and tag stay.
@@ -169,7 +169,7 @@ class Cache:
         Args:
             read: give a handle, open in binary mode, of a value that was read from a file, or of large bytes.
             expire_time, tag: give a tuple of the value, and the Unix time when it expires, and its tag.
-            retry: no effect; reading never waits.
+            retry: no effect; reading waits for no writer.
         """
         name, records = name_of(key), self._opened.records
         if not (expire_time or tag):
@@ -204,7 +204,7 @@ class Cache:
         if not (expire_time or tag):
             return value_of(attempt(retry, self._opened.records.pop, name, default))
         with self.transact(retry):
-            entry = find(self._opened.records, name)
+            entry = find(self._opened.records, name, with_tag=tag, locked=True)
             if entry is None:
                 return shape.of(default)
             self._opened.records.delete(name)

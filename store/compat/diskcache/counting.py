@@ -24,7 +24,7 @@ def incr(opened: Opened, key: Any, delta: Any, default: Any, retry: bool) -> Any
     """Adds `delta` to the value of a key; see `Cache.incr`."""
     name = name_of(key)
     with transaction(opened, retry) as records:
-        entry = find(records, name)
+        entry = find(records, name, locked=True)
         if entry is None:
             if default is None:
                 raise KeyError(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from store.cache import Cache as Bounded
@@ -33,13 +34,18 @@ class Shape(NamedTuple):
         return (result, tag) if self.tag else result
 
 
-def find(records: Bounded[Any], name: str, *, with_tag: bool = True, counted: bool = False) -> Entry | None:
-    """The record of a name, all of it of one version; None where there is none. `counted`: as a hit or miss."""
+def find(
+    records: Bounded[Any], name: str, *, with_tag: bool = True, counted: bool = False, locked: bool = False
+) -> Entry | None:
+    """The record of a name; None where there is none. Without `with_tag` its tag is left out.
+
+    `counted`: as a hit or miss. `locked`: inside a transaction, where it cannot change between two reads.
+    """
     while True:
         try:
             stored, record = (records if counted else records.store).get_with_record(name)
             tag = tag_at(records, name) if with_tag else None
-            if with_tag and records.store.record(name).version != record.version:
+            if with_tag and not locked and records.store.record(name).version != record.version:
                 continue  # it was assigned in between
         except KeyError:
             return None
@@ -69,9 +75,19 @@ def key_at(records: Bounded[Any], name: str) -> Any:
     return ENOVAL if stored is ENOVAL else unpack(stored).key
 
 
+def is_over(expire: float | None) -> bool:
+    """Whether a record of so many seconds has expired at once."""
+    return expire is not None and expire <= 0
+
+
+def lifetime(expire: float | None) -> float | None:
+    """The seconds as a lifetime of a store, which is None for ever."""
+    return None if expire == math.inf else expire
+
+
 def write(records: Bounded[Any], name: str, stored: Any, expire: float | None, tag: Any) -> None:
     """Stores a record for so many seconds; with 0 or less it has expired at once, so there is none afterwards."""
-    if expire is not None and expire <= 0:
+    if is_over(expire):
         records.delete(name)
     else:
-        records.set(name, stored, ttl=expire, tag=tag_name(tag))
+        records.set(name, stored, ttl=lifetime(expire), tag=tag_name(tag))

@@ -50,6 +50,7 @@ class Opened:
         self._thread = threading.local()
         self._tokens: WeakSet[_Token] = WeakSet()
         self._records: Bounded[Any] | None = None
+        self._replaced: list[Bounded[Any]] = []
         self._stored: Store[Any] | None = None
         with self.opening() as stored:
             self.settings = Settings(self.stored, given)
@@ -74,10 +75,9 @@ class Opened:
     def reopen(self) -> None:
         """Opens the records anew, after a setting that bounds them has changed."""
         with self.opening() as stored:
-            before, self._records = self._records, None
-            self._records = self._bounded(stored)
+            before, self._records = self._records, self._bounded(stored)
             if before is not None:
-                before.close()
+                self._replaced.append(before)  # other threads may be using it: closed with all others
 
     @contextmanager
     def culling(self) -> Iterator[Bounded[Any]]:
@@ -98,11 +98,10 @@ class Opened:
             self._thread.__dict__.pop("token", None)
             if self._tokens:
                 return
-            records, self._records = self._records, None
-            stored, self._stored = self._stored, None
-            for part in (records, stored):
+            for part in (*self._replaced, self._records, self._stored):
                 if part is not None:
                     part.close()
+            self._replaced, self._records, self._stored = [], None, None
 
     @contextmanager
     def opening(self) -> Iterator[Store[Any]]:

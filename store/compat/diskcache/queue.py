@@ -63,7 +63,7 @@ def pull(opened: Opened, end: Side, default: Any, shape: Shape, retry: bool) -> 
     while end.outermost(opened.records) is not None:
         with transaction(opened, retry) as records:
             name = end.outermost(records)
-            entry = None if name is None else find(records, name)
+            entry = None if name is None else find(records, name, with_tag=shape.tag, locked=True)
             if name is not None and entry is not None:
                 records.delete(name)
                 return _pair(shape, key_of(name), entry)
@@ -75,7 +75,7 @@ def peek(opened: Opened, end: Side, default: Any, shape: Shape) -> Any:
     end.check()
     records = opened.records
     while (name := end.outermost(records)) is not None:
-        entry = find(records, name)
+        entry = find(records, name, with_tag=shape.tag)
         if entry is not None:  # else it was taken in between
             return _pair(shape, key_of(name), entry)
     return shape.of(default)
@@ -85,7 +85,7 @@ def peekitem(opened: Opened, last: bool, shape: Shape) -> Any:
     """The item that was inserted last, or first. Raises: KeyError: the cache is empty."""
     records = opened.records
     while (name := next(reversed(records.store) if last else iter(records.store), None)) is not None:
-        entry = find(records, name)
+        entry = find(records, name, with_tag=shape.tag)
         key = key_at(records, name)
         if entry is not None and key is not ENOVAL:
             return _pair(shape, key, entry)
