@@ -196,7 +196,9 @@ class Evictor:
 
     def _worst(self, found: Sequence[Candidate]) -> list[Candidate]:
         """Candidates in the order in which they go."""
-        uses = self._accesses.uses([one.name for one in found])
+        uses: Sequence[Use | None] = [None] * len(found)  # "lrw": only when they were written counts
+        if self.bounds.policy != "lrw":
+            uses = self._accesses.uses([one.name for one in found])
         order = by_frequency if self.bounds.policy == "lfu" else by_last_use
         ranked = sorted(range(len(found)), key=lambda index: order(found[index], uses[index]))
         return [found[index] for index in ranked]

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from store.codecs import CodecChoice
 from store.opened.options import OpeningOptions
 
-Policy: TypeAlias = Literal["lru", "lfu", "fifo", "none"]
+Policy: TypeAlias = Literal["lru", "lfu", "lrw", "fifo", "none"]
 
 POLICIES: tuple[str, ...] = get_args(Policy)
 DEFAULT_BYTES = 2**30

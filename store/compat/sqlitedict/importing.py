@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from store.compat.sqlitedict import tables
+from store.importers.formats.sqlitedict import tables_at
 from store.importers.run import Imported, import_into
-from store.importers.sqlitedict import tables_at
 from store.mapping.store import Store
 
 

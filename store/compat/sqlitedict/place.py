@@ -14,7 +14,7 @@ from store.care.destroy import destroy
 from store.classes.lookup import Renames
 from store.codecs import CodecChoice
 from store.errors import NotAStore, StoreNotFound
-from store.importers.sqlitedict import importer
+from store.importers.formats.sqlitedict import importer
 from store.mapping.store import Store
 from store.opened.options import Durability, Mode, OnMissing, Trust
 from store.system.rights import Rights

@@ -154,22 +154,29 @@ def opening() -> AbstractContextManager[Any]:
 
 def _opened(path: str) -> OpenFile:
     release_unused()  # a process that forks, say, closes its connections each time, and the index is made anew
-    _new.extend(map(partial(os.open, flags=READ), [path]))  # one call: an interrupt loses no descriptor
-    return _registered()
-
-
-def _registered() -> OpenFile:
-    """The file of the newest descriptor. Also registers descriptors that an interrupt left unregistered."""
     while True:
+        _new.extend(map(partial(os.open, flags=READ), [path]))  # one call: an interrupt loses no descriptor
+        file = _registered()
+        if file is None:  # a finalizer ran in between, opened a file too, and registered both
+            status = os.stat(path, follow_symlinks=False)
+            file = _files.get((status.st_dev, status.st_ino))
+        if file is not None:
+            return file
+
+
+def _registered() -> OpenFile | None:
+    """The file of the newest descriptor, None if there is none. Also registers those that an interrupt left."""
+    file = None
+    while _new:
         descriptor = _new[0]
         status = os.fstat(descriptor)
         inode = status.st_dev, status.st_ino
         file = _files.setdefault(inode, OpenFile([descriptor], inode))
         if descriptor not in file.descriptors:  # an interrupt may have come after it was registered
             file.descriptors.append(descriptor)
-        _new.remove(descriptor)
-        if not _new:
-            return file
+        if descriptor in _new:  # else a finalizer that ran here has registered it
+            _new.remove(descriptor)
+    return file
 
 
 def release_unused(keep: int = KEPT) -> None:

@@ -11,9 +11,8 @@ import sqlite3
 from collections.abc import Generator
 from typing import Any
 
-from store.errors import NotAStore
 from store.importers.contract import Found
-from store.importers.sqlite_source import looks_so, opened, quoted, tables_of
+from store.importers.sqlite_source import chosen, looks_so, opened, quoted, tables_of
 
 _ZLIB = b"x"  # how zlib begins; no pickle does
 _ENCODED = "was `encode=` set? --encoded imports values as they are stored, for the `decode=` of the program"
@@ -30,14 +29,10 @@ class SqlitedictImporter:
 
     def read(self, path: str, *, table: str | None = None, encoded: bool = False) -> Generator[Found]:
         with opened(path) as conn:
-            there = _tables(conn)
-            if table is not None and table not in there:
-                raise NotAStore(f"{path} has no table {table!r}; it has {', '.join(there)}", path=path)
-            for each in there if table is None else [table]:
-                before = f"{each}:" if table is None and len(there) > 1 else ""
+            for each, shown in chosen(_tables(conn), path, table):
                 for key, value in conn.execute(f"SELECT key, value FROM {quoted(each)} ORDER BY rowid"):
-                    name = f"{before}{key}" if before else key
-                    yield Found(name, value) if encoded else _found(name, value)
+                    found = Found(key, value) if encoded else _found(key, value)
+                    yield found._replace(table=shown)
 
 
 def tables_at(path: str) -> list[str]:
