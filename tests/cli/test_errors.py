@@ -129,7 +129,7 @@ WRONG = [
     ("import shelve NOTHING PATH", 1, "there is nothing of the kind shelve at"),
     ("import shelve PATH PATH", 1, "is a store itself"),
     ("import json TEXT PATH --allow no.such.Class", 2, "there is no such module"),
-    ("import json TEXT PATH --table x", 2, "--table goes with sqlitedict alone"),
+    ("import json TEXT PATH --table x", 2, "--table goes with sqlitedict, django-sessions, django-cache alone"),
     ("import json TEXT PATH --trust own", 2, "'own' is not one of"),
     ("export jsonl", 2, "Missing argument 'SRC'"),
     ("export xml PATH x", 2, "no kind of export: one of jsonl,"),
