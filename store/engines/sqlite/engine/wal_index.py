@@ -4,6 +4,8 @@ The file `<database>-shm` begins with two copies of a 48-byte header. Each commi
 them to check whether its page cache is still valid (https://www.sqlite.org/walformat.html, "WAL-Index Header"; the
 first copy is written last). A map is only valid while this process has an open connection that has read through it:
 the last connection of all processes deletes the file, and the next one creates another.
+
+One file because a map, the descriptors behind it and the moment when they may be closed depend on each other.
 """
 
 from __future__ import annotations
