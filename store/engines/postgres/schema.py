@@ -183,12 +183,13 @@ def prepare(
             _create(conn, location, features, store_id or os.urandom(ID_BYTES))
         number = _number_type(conn, location)
         has_notes = exists(conn, location, NOTES[0])
-        structure.check(conn, location, _statements(conn, location, number, has_notes), SEQUENCES)  # before any read
+        # Before anything is read.
+        structure.check(conn, location, _statements(conn, location, number, has_notes=has_notes), SEQUENCES)
         found, version = identity(conn, location)
         if version < VERSION:
             _migrate(conn, location, mode, features)
         if not has_notes:
-            structure.check(conn, location, _statements(conn, location, number, True), SEQUENCES)
+            structure.check(conn, location, _statements(conn, location, number), SEQUENCES)
         return found, number == "xid8"
     except psycopg.errors.InsufficientPrivilege as exc:
         raise _not_permitted(conn, location, mode, exc) from exc
@@ -205,7 +206,7 @@ def _number_type(conn: Any, location: Location) -> str:
     return "xid8" if found is None else "bigint"
 
 
-def _statements(conn: Any, location: Location, number: str, has_notes: bool) -> str:
+def _statements(conn: Any, location: Location, number: str, *, has_notes: bool = True) -> str:
     """The statements that make the tables which are there, for their comparison."""
     made = [*_TABLES, *_PART_TABLES, *(_NOTE_TABLES if has_notes else ())]
     if exists(conn, location, STRIPES):
