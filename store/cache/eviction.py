@@ -160,7 +160,7 @@ class Evictor:
         deleted = self._delete_expired()
         if deleted:
             return deleted
-        victims = self._oversized()
+        victims: Sequence[Candidate] = self._oversized()
         if victims:
             deleted = self._delete(victims)
         else:
