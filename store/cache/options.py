@@ -22,7 +22,7 @@ class CacheOptions(OpeningOptions, total=False):
 
 
 class Bounds(NamedTuple):
-    """How large a cache may become, and what goes first where it is larger."""
+    """How large a cache may become, and which records go first."""
 
     max_bytes: int | None = DEFAULT_BYTES
     max_records: int | None = None

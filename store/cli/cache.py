@@ -93,7 +93,7 @@ def evict(path: str, tag: str, namespace: str) -> None:
     type=click.Choice(["lru", "lfu", "lrw", "fifo"]),
     default="lru",
     show_default=True,
-    help="What goes first.",
+    help="Which records go first.",
 )
 @namespace_option
 def cull(path: str, max_bytes: int | None, max_records: int | None, policy: str, namespace: str) -> None:

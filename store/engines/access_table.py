@@ -84,9 +84,12 @@ class AccessTable:
         if self._is_writable:
             counters, place = self._counters, _stripe[0] * _COUNTERS
             # Without a lock, which a fork or a signal handler could find locked: it would only save a few of them.
-            for number, added in enumerate((hits, misses, evictions)):
-                if added:
-                    counters[place + number] = counters[place + number] + added & _LARGEST
+            if hits:
+                counters[place] = counters[place] + hits & _LARGEST
+            if misses:
+                counters[place + 1] = counters[place + 1] + misses & _LARGEST
+            if evictions:
+                counters[place + 2] = counters[place + 2] + evictions & _LARGEST
 
     def figures(self) -> Figures:
         counters, end = self._counters, STRIPES * _COUNTERS
