@@ -105,17 +105,7 @@ def beneath(folder: str, name: str, limit: int | None = None) -> bytes:
             raise Corrupt(f"its file {name!r:.100} is missing, a link, or not a regular one")
         size = _checked_size(os.stat(below[-1]), name, limit)
         return _whole(contents_of(below[-1], size + 1), name, size)
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
-            os.close(at)
-            at = inner
-        number = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
-    except OSError as exc:
-        raise Corrupt(f"its file {name!r:.100} is missing or a link ({exc.strerror})") from exc
-    finally:
-        os.close(at)
+    number = _opened_beneath(folder, parts)
     try:
         size = _checked_size(os.fstat(number), name, limit)
     except Corrupt:
@@ -123,6 +113,21 @@ def beneath(folder: str, name: str, limit: int | None = None) -> bytes:
         raise
     with open(number, "rb") as file:
         return _whole(file.read(size + 1), name, size)
+
+
+def _opened_beneath(folder: str, parts: list[str]) -> int:
+    """A descriptor of the file, which may be no regular one. Raises: Corrupt: it is missing or a link."""
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = inner
+        return os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    except OSError as exc:
+        raise Corrupt(f"its file {'/'.join(parts)!r:.100} is missing or a link ({exc.strerror})") from exc
+    finally:
+        os.close(at)
 
 
 def _checked_size(status: os.stat_result, name: str, limit: int | None) -> int:

@@ -21,8 +21,8 @@ from store.importers.sqlite_source import is_sqlite, opened, tables_of
 
 DATABASE = "cache.db"
 _RAW, _BINARY, _TEXT, _PICKLE = 1, 2, 3, 4  # diskcache.core.MODE_…
-_NEEDED = {"key", "raw", "expire_time", "mode", "filename", "value", "tag"}
-_ROWS = "SELECT key, raw, expire_time, mode, filename, value, tag FROM Cache ORDER BY rowid"
+_NEEDED = {"key", "raw", "expire_time", "mode", "filename", "value"}
+_ROWS = "SELECT key, raw, expire_time, mode, filename, value, {tag} FROM Cache ORDER BY rowid"
 MAX_JSON_BYTES = 256 * 1024 * 1024
 """How large a compressed value of a JSONDisk may become."""
 
@@ -38,8 +38,8 @@ class DiskcacheImporter:
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         for folder in _folders(path):
             with opened(os.path.join(folder, DATABASE)) as conn:
-                _check(conn, folder)
-                for row in conn.execute(_ROWS):
+                tag = "tag" if "tag" in _columns(conn, folder) else "NULL"
+                for row in conn.execute(_ROWS.format(tag=tag)):
                     yield _found(folder, *row[:-1])._replace(tag=row[-1])
 
 
@@ -54,10 +54,12 @@ def _folders(path: str) -> list[str]:
     return [folder for folder in folders if not os.path.islink(folder) and is_file(os.path.join(folder, DATABASE))]
 
 
-def _check(conn: sqlite3.Connection, folder: str) -> None:
+def _columns(conn: sqlite3.Connection, folder: str) -> set[str]:
+    """The columns of the table of records. Raises: NotAStore: there is none, or it lacks some."""
     tables = {name: {column for column, _ in columns} for name, columns in tables_of(conn).items()}
     if not tables.get("Cache", set()) >= _NEEDED or "Settings" not in tables:
         raise NotAStore(f"{os.path.join(folder, DATABASE)} is not of diskcache, or of another version", path=folder)
+    return tables["Cache"]
 
 
 def _found(folder: str, key: Any, raw: Any, expires: Any, mode: Any, filename: Any, value: Any) -> Found:
