@@ -223,10 +223,8 @@ class Evictor:
         Only as many as leave `most` records, if that is few: else writers that evict at once would leave too few.
         """
         ns, names = self._records, [one.name for one in victims]
+        scope: Scope = (ns.name, names)  # others go on; a record that one of them changes meanwhile is a Conflict
         has_notes = self._notes.in_use()
-        scope: Scope = (ns.name, names)
-        if has_notes:
-            scope = ((ns.name, self._notes.notes.name, self._notes.tags.name), None)
         transactions = ns.engine.transactions
         with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
             if most is not None and most <= FEW:
