@@ -29,6 +29,7 @@ from store.shelf import open as open
 
 if _typing.TYPE_CHECKING:
     from store.aio import AsyncStore as AsyncStore
+    from store.cache import Cache as Cache
     from store.care.backup import restore
     from store.care.copy import copy as copy  # not for `import *`, as `open`: it would hide the standard library's
     from store.care.destroy import destroy
@@ -60,6 +61,7 @@ __all__ = [
 
 _LATE = {
     "AsyncStore": "store.aio:AsyncStore",
+    "Cache": "store.cache:Cache",
     "Placeholder": "store.classes.placeholder:Placeholder",
     "Record": "store.rows.record:Record",
     "Sessions": "store.sessions:Sessions",

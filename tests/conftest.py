@@ -235,6 +235,9 @@ def check_sound(file: Path, orphans: bool = False) -> None:
         for values in conn.execute(f"SELECT {sql._COLUMNS} FROM records"):
             sealer.check(Row._make(values))
         files = named_files(conn, Path(f"{file}-spill"), store_id)
+        sizes = [spilled.size_of(text) for _, _, text, _ in conn.execute(sql.EVERY_SPILL)]
+        if conn.execute("PRAGMA user_version").fetchone() != (1,):  # which had no counter
+            assert conn.execute(sql.SPILLED).fetchall() == [(sum(sizes),)]
     there = set(os.listdir(f"{file}-spill")) if os.path.isdir(f"{file}-spill") else set()
     assert orphans or there <= files, "files that no record and no garbage names"
 

@@ -24,7 +24,7 @@ store.engines       capabilities contract named_locks reentry registry sqlite tr
 store.engines.sqlite
     backend engine errors handle opening reading refusals schema spill statements writing
 store.engines.sqlite.engine
-    checkpoints coherence database_file engine fetching log_files log_locks opener pool ring ring_file
+    checkpoints coherence database_file engine fetching log_files log_locks mapped_file opener pool ring ring_file
     shared_database synced_log thread_connection usability wal_index wal_readers writer
 store.engines.sqlite.opening
     attach companions connection files journals local names network private_copy single_name strategy

@@ -30,7 +30,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("care",),
     ("watching",),
     ("mapping",),
-    ("shelf", "sessions", "export", "settings", "memo", "aio", "messages", "importers"),
+    ("shelf", "sessions", "export", "settings", "memo", "cache", "aio", "messages", "importers"),
     ("cli",),
 )
 # What a part may not import although it is above: these know nothing of each other.
@@ -40,7 +40,7 @@ APART = {
     "engines": {"classes", "codecs", "trust"},
 }
 # Sideways, as the design names it.
-SIDEWAYS = {("aio", "sessions")}
+SIDEWAYS = {("aio", "sessions"), ("cache", "memo")}
 RANKS = {part: rank for rank, parts in enumerate(ORDER) for part in parts}
 REGISTERED = re.compile(r"store(\.\w+)+:\w+")  # "module:attribute", which a registry imports late
 FRONT = "store"  # store/__init__.py: shows what the parts above the command line offer

@@ -27,7 +27,7 @@ SECTIONS = {
     },
     "In and out": {"import": "importing", "export": "exporting"},
     "Trust": {"inspect": "trust", "admit": "trust", "key": "keys", "rekey": "keys"},
-    "Uses": {"settings": "settings", "sessions": "sessions"},
+    "Uses": {"settings": "settings", "sessions": "sessions", "cache": "cache"},
     "To begin with": {"demo": "demo"},
 }  # fmt: skip
 COMPLETING = "_STORE_COMPLETE"  # the shell sets this variable when it wants to complete a word

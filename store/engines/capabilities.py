@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from store.rows.row import Header, Mark, Row
 from store.rows.spilled import Part
@@ -274,17 +274,100 @@ class Blobs(Protocol):
         """The bytes of a part, unchecked; None if it is missing."""
 
 
+class Candidate(NamedTuple):
+    """A record that may be evicted. `bytes`: of its body and its large parts."""
+
+    name: str
+    stamp: str
+    bytes: int
+    modified: float
+    expires: float | None
+
+
+class Use(NamedTuple):
+    """The last use of a record, and how often it was used."""
+
+    last: float
+    """Unix seconds, to 1/16 s."""
+    frequency: int
+    """0 to 255, growing with the logarithm of the uses, and falling by 1 with each minute without one."""
+
+
+class Figures(NamedTuple):
+    """What caches counted: reads that found a record, those that found none, and records evicted."""
+
+    hits: int
+    misses: int
+    evictions: int
+
+
+class Accesses(Protocol):
+    """Notes of the uses of records, and figures, shared by all processes that have the store open.
+
+    They are kept outside of the records, and lossy: a killed process may lose notes, a note may be taken for that of
+    another record, and a record may have none although it was used. Nothing here raises because notes cannot be kept.
+    Safe across threads and after a fork.
+    """
+
+    note: Callable[[str], None]
+    """Notes that a read found the record of that name now. It runs no statement and no system call.
+
+    On a server it has no memory to share with others, and brings a thousand notes there at once.
+    """
+
+    def uses(self, names: Sequence[str]) -> list[Use | None]:
+        """The use of each of these records, in their order; None: there is no note of it."""
+
+    def count(self, *, hits: int = 0, misses: int = 0, evictions: int = 0) -> None:
+        """Add to the figures. It runs no system call."""
+
+    def figures(self) -> Figures:
+        """The figures of all processes since `reset`; an engine may count its namespaces together."""
+
+    def reset(self) -> None:
+        """Begin the figures anew, for all processes; the notes stay."""
+
+    def flush(self) -> None:
+        """Make what this process has noted visible to the others, where that takes a call."""
+
+    def close(self) -> None:
+        """Free what it holds; afterwards nothing is noted."""
+
+
 class Eviction(Protocol):
-    """Usage and access marks, by which a bounded cache picks the least recently used records."""
+    """By which a bounded cache learns its size, and picks the records to delete."""
 
-    def usage(self, namespace: str) -> tuple[int, int]:
-        """Records, and their bytes."""
+    random: Any
+    """The source of random numbers, as the module `random` has them; tests set a `random.Random`."""
 
-    def sample(self, namespace: str, number: int) -> list[tuple[Header, float]]:
-        """Some random records, each with its mark, or 0.0 if it has none."""
+    def live_bytes(self, namespace: str) -> int:
+        """The bytes that records take.
 
-    def note(self, namespace: str, marks: Mapping[str, float]) -> None:
-        """Set the marks of records by name; this changes no revision, seal or token."""
+        SQLite counts the whole file, at constant cost: its pages in use, and the files of large values. A page is in
+        use until all of its records are deleted, or so many that SQLite joins it with another one. Other engines
+        count names, bodies and parts of the namespace. What an open transaction has written may be left out.
+        """
+
+    def sample(self, namespace: str, number: int) -> list[Candidate]:
+        """That many random records, none of them twice; all of them if there are not as many.
+
+        Each record is as likely as any other. Those that have expired are among them. It takes no lock, and may leave
+        out what an open transaction has written.
+        """
+
+    def accesses(
+        self,
+        namespace: str,
+        records: int,
+        *,
+        now: Callable[[], float] | None = None,
+        frequencies: bool = True,
+    ) -> Accesses:
+        """The notes of a namespace that has about that many records.
+
+        `now`: the clock; None: the engine's. `frequencies`: whether notes count uses. Without, a note costs less, and
+        frequencies mean nothing.
+        """
 
 
 class Freed(Protocol):

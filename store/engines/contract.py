@@ -166,6 +166,8 @@ class Usage(NamedTuple):
     """Why the last attempt to fold it failed, if it did."""
     log_pinned_seconds: float = 0.0
     """How long it has been doing so, where the engine knows it."""
+    free_bytes: int = 0
+    """The part of the data that holds nothing, and is used again before the data grow."""
 
 
 def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:

@@ -30,7 +30,8 @@ from store.mapping.store import Store
 from store.memo.canonical.names import is_known
 from store.memo.key import CallKey
 from store.memo.once import once
-from store.memo.records import Records, Source
+from store.memo.records import Records
+from store.memo.sources import Origin, Source
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -196,8 +197,11 @@ if TYPE_CHECKING:
 class Memo:
     """The decorator that `memo` returns."""
 
-    def __init__(self, where: Source, ttl: float | None, wait: float | None, exceptions: Any, **key: Any) -> None:
-        self._where, self._ttl, self.wait, self._key = where, ttl, wait, key
+    def __init__(self, where: Origin, ttl: float | None, wait: float | None, exceptions: Any, **key: Any) -> None:
+        name = key.get("name")
+        if isinstance(name, str) and ":" in name:
+            raise ValueError(f"name={name!r:.80}: without a colon, which divides names from keys in the store")
+        self._where, self._ttl, self.wait, self._key = where, ttl, check_wait(wait), key
         self._exceptions = _exceptions(exceptions)
 
     @overload  # the third is for mypy, to which static and class methods are functions
@@ -264,15 +268,14 @@ def memo(
     """
     if not isinstance(where, str | os.PathLike | Store):
         raise TypeError(f"memo keeps results in a store: @memo('cache.db') or @memo(store), not {where!r:.80}")
-    if isinstance(name, str) and ":" in name:
-        raise ValueError(f"name={name!r:.80}: without a colon, which divides names from keys in the store")
     return Memo(
-        Source(where, namespace, mmap), ttl, _check_wait(wait), exceptions,
+        Source(where, namespace, mmap), ttl, wait, exceptions,
         ignore=ignore, version=version, source=source, key=key, name=name,
     )  # fmt: skip
 
 
-def _check_wait(wait: float | None) -> float | None:
+def check_wait(wait: float | None) -> float | None:
+    """The seconds to wait for another caller; None: until it is done. Raises: TypeError, ValueError."""
     if wait is None or (isinstance(wait, int | float) and not isinstance(wait, bool) and wait >= 0):
         return wait
     raise (ValueError if isinstance(wait, int | float) else TypeError)(

@@ -6,16 +6,16 @@ is returned all the same. Failures are counted, and each kind is reported by one
 
 from __future__ import annotations
 
-import atexit
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from store.errors import InUse, LockTimeout, NotSerializable, StorageError, StoreError
 from store.mapping.store import Store
-from store.opened.arguments import check_name, check_ttl, locate
+from store.memo.sources import Origin, Outcome
+from store.memo.sources import Source as Source  # by which older pickles name it
+from store.opened.arguments import check_name, check_ttl
 from store.opened.edits import step
 from store.system import caller, forking
 
@@ -27,100 +27,22 @@ PAGE = 500
 PURGE_EVERY = 256  # results with a ttl; without it, results of calls that never come again would stay
 
 
-class Outcome(NamedTuple):
-    """The result of a call, or the exception that it raised."""
-
-    value: Any
-    raised: bool = False
-
-    def get(self) -> Any:
-        if self.raised:
-            raise self.value
-        return self.value
-
-
-class Source:
-    """The namespace of a store: of one that the program opened, or of a file that is opened with its first use.
-
-    A file is opened once in a process, whatever number of functions use it.
-    """
-
-    def __init__(self, where: str | os.PathLike[str] | Store[Any], namespace: str, mmap: bool | None = None) -> None:
-        if mmap is not None and not isinstance(mmap, bool):
-            raise TypeError(f"mmap is True or False, not {mmap!r:.80}")
-        if mmap is not None and isinstance(where, Store):
-            raise ValueError("mmap= is of the store that you opened: give it to Store(..., mmap=), not to memo")
-        self._where = where if isinstance(where, Store) else _absolute(os.fsdecode(where))
-        self._mmap = bool(mmap)
-        self._namespace = check_name(namespace, "namespace")
-
-    @contextmanager
-    def open(self) -> Iterator[Store[Any]]:
-        """A mapping of its own for each use, so that a file that is closed meanwhile stays open for this one."""
-        records = self._within()
-        try:
-            yield records
-        finally:
-            try:
-                records.close()
-            except StoreError:
-                pass  # the last one, inside a transaction: it closes with the store that it was made from
-
-    def place(self) -> tuple[str, ...]:
-        """Equal for all functions of this process that share the records."""
-        where = self._where if isinstance(self._where, str) else self._where.location
-        return os.path.realpath(where), self._namespace
-
-    def close(self) -> None:
-        """Close the file, if it was opened here; the next use opens it again."""
-        if isinstance(self._where, str):
-            with _opening:
-                opened = _opened.pop((self._where, self._mmap), None)
-            if opened is not None:
-                opened.close()
-
-    def _within(self) -> Store[Any]:
-        if isinstance(self._where, Store):
-            return self._where.within(self._namespace)
-        with _opening:
-            opened = _opened.get((self._where, self._mmap))
-            if opened is None:
-                opened = _opened[self._where, self._mmap] = Store(self._where, mmap=self._mmap)
-            return opened.within(self._namespace)
-
-
-_opening = threading.RLock()
 _counting = threading.RLock()  # for the figures and warnings of all functions, a few instructions at a time
-_opened: dict[tuple[str, bool], Store[Any]] = {}  # by path, and whether arrays are mapped
-
-
-@atexit.register
-def _at_exit() -> None:
-    """Runs while the interpreter still has what closing needs."""
-    with _opening:
-        while _opened:
-            _opened.popitem()[1].close()
 
 
 def _after_fork_in_child() -> None:
-    global _opening, _counting
-    _opening, _counting = threading.RLock(), threading.RLock()
+    global _counting  # noqa: PLW0603
+    _counting = threading.RLock()
 
 
 forking.register(forking.Stage.MEMO, in_child=_after_fork_in_child)
-
-
-def _absolute(path: str) -> str:
-    """The path, absolute as of now. Raises: ValueError: it can never be opened."""
-    locate(path)
-    return path if "://" in path or path == ":memory:" else os.path.abspath(path)
 
 
 class Records:
     """The records of one function. Safe across threads and processes."""
 
     def __init__(
-        self, source: Source, label: str, prefix: str, ttl: float | None, exceptions: tuple[type[Exception], ...]
+        self, source: Origin, label: str, prefix: str, ttl: float | None, exceptions: tuple[type[Exception], ...]
     ) -> None:
         self.label = label
         self.source = source
@@ -147,6 +69,18 @@ class Records:
             return Outcome(found[name])
         error = found.get(name + RAISED)
         return Outcome(error, raised=True) if isinstance(error, self.exceptions) else None
+
+    def place(self) -> tuple[str, ...]:
+        """Equal for all functions of this process that share the records."""
+        return self.source.place()
+
+    def due(self, name: str) -> str | None:
+        """The version of an outcome that is to be computed anew before it expires; None: it is not."""
+        return self.source.due(name)
+
+    def is_in(self, name: str, version: str) -> bool:
+        """Whether the record is in that version still."""
+        return self.source.is_in(name, version)
 
     def hit(self, name: str) -> Outcome | None:
         """The stored outcome, which counts as a hit."""
@@ -183,12 +117,12 @@ class Records:
     def forget(self, name: str) -> bool:
         """Delete the outcome of one call; whether there was one."""
         with self.source.open() as records:
-            return records.delete_many((name, name + RAISED)) > 0
+            return bool(records.delete_many((name, name + RAISED)))
 
     def forget_all(self) -> int:
         """Delete all outcomes of the function, of all its versions; how many there were."""
         with self.source.open() as records:
-            return records.delete_prefix(self._prefix)
+            return int(records.delete_prefix(self._prefix))
 
     def count(self) -> int:
         """How many outcomes are stored, of all versions of the function."""
@@ -214,6 +148,7 @@ class Records:
         """Count a call."""
         with _counting:
             self.hits, self.misses = self.hits + hit, self.misses + (not hit)
+        self.source.note(hit=hit)
 
     def warn(self) -> None:
         """Warn the caller of each kind of failure that happened for the first time."""
@@ -233,18 +168,12 @@ class Records:
 
     def _write(self, records: Store[Any], name: str, outcome: Outcome) -> None:
         if not self.exceptions:
-            self._put(records, name, outcome.value)
+            self.source.put(records, name, outcome, None, self._ttl)
             return
         stale, fresh = (name, name + RAISED) if outcome.raised else (name + RAISED, name)
         with step(records):
-            self._put(records, fresh, outcome.value, "pickle" if outcome.raised else None)
+            self.source.put(records, fresh, outcome, "pickle" if outcome.raised else None, self._ttl)
             records.delete(stale)
-
-    def _put(self, records: Store[Any], name: str, value: Any, codec: str | None = None) -> None:
-        if self._ttl is None:  # then the store's own
-            records.put(name, value, codec=codec)
-        else:
-            records.put(name, value, codec=codec, ttl=self._ttl)
 
     def _failed(self, exc: Exception) -> None:
         self._fail("store", f"the store failed, so that calls compute and may not be kept: {exc}")

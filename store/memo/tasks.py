@@ -14,8 +14,10 @@ from typing import Any
 
 from store.memo import turns as memo_turns
 from store.memo.once import deadline_of, left, patience, place_of
-from store.memo.records import BUSY, Outcome, Records
+from store.memo.records import BUSY, HELD, Records
+from store.memo.sources import Outcome
 from store.memo.turns import Turn
+from store.system.clock import steady_clock
 
 Call = Callable[[], Awaitable[Any]]
 
@@ -25,7 +27,11 @@ GLANCE = 0.2  # seconds; how soon a thread that waits for a lock sees that its t
 async def once(records: Records, wait: float | None, name: str, call: Call) -> Any:
     """The result of the call of that name: as stored, or as computed now by this task or another."""
     try:
-        outcome = records.hit(name) or await _compute_once(records, wait, name, call)
+        outcome = records.hit(name)
+        if outcome is None:
+            outcome = await _compute_once(records, wait, name, call)
+        elif (version := records.due(name)) is not None:
+            outcome = await _compute_early(records, name, version, call) or outcome
         return outcome.get()
     finally:
         records.warn()
@@ -48,6 +54,15 @@ async def _compute_once(records: Records, wait: float | None, name: str, call: C
             return found
 
 
+async def _compute_early(records: Records, name: str, version: str, call: Call) -> Outcome | None:
+    """The outcome in place of one that is to expire; None: another caller computes it, and that one is good still."""
+    turn, mine = memo_turns.join((records.place(), name))
+    if not mine:
+        return None
+    with turn.ending():
+        return await _compute(records, turn, name, call, 0.0, version)
+
+
 async def _wait(turn: Turn, seconds: float) -> bool:
     """Wait until a turn has ended, which may be in another event loop; False after so many seconds."""
     loop = asyncio.get_running_loop()
@@ -60,21 +75,29 @@ async def _wait(turn: Turn, seconds: float) -> bool:
     return True
 
 
-async def _compute(records: Records, turn: Turn, name: str, call: Call, seconds: float | None) -> Outcome:
-    """Compute while a thread holds the lock; `seconds` is None beside another caller, which holds it."""
-    keeper = Keeper(records, name, seconds)
+async def _compute(
+    records: Records, turn: Turn, name: str, call: Call, seconds: float | None, early: str | None = None
+) -> Outcome:
+    """Compute while a thread holds the lock; `seconds` is None beside another caller, which holds it.
+
+    `early`: the version of an outcome that is good still; it is returned where another caller computes or has.
+    """
+    keeper = Keeper(records, name, seconds, early)
     keeper.start()
     found = worth_storing = None
+    began = 0.0
     try:
         found = await keeper.begins
         if found is not None:
             outcome = found
         else:
-            records.note(hit=False)
+            if early is None:  # else it was counted as a hit
+                records.note(hit=False)
+            began = steady_clock()
             with turn.computing():
-                outcome = worth_storing = Outcome(await call())
+                outcome = worth_storing = Outcome(await call(), seconds=steady_clock() - began)
     except Exception as exc:
-        outcome = Outcome(exc, raised=True)
+        outcome = Outcome(exc, raised=True, seconds=steady_clock() - began)
         worth_storing = outcome if isinstance(exc, records.exceptions) else None
     finally:
         keeper.answer(worth_storing)
@@ -82,7 +105,8 @@ async def _compute(records: Records, turn: Turn, name: str, call: Call, seconds:
     keeper.join()  # it has nothing left to do
     turn.stored = stored or worth_storing is None
     if found is not None:
-        records.note(hit=True)
+        if early is None:
+            records.note(hit=True)
     elif stored and not outcome.raised:
         return records.as_stored(name, outcome)
     return outcome
@@ -91,13 +115,13 @@ async def _compute(records: Records, turn: Turn, name: str, call: Call, seconds:
 class Keeper(threading.Thread):
     """Takes the lock for a task, holds it while the task computes, and stores the outcome."""
 
-    def __init__(self, records: Records, name: str, seconds: float | None) -> None:
+    def __init__(self, records: Records, name: str, seconds: float | None, early: str | None) -> None:
         super().__init__(name=f"memo {name}", daemon=True)  # a program that ends waits for no lock
         self._loop = asyncio.get_running_loop()
         self.begins: asyncio.Future[Outcome | None] = self._loop.create_future()  # the stored outcome; None: compute
         self.ends: asyncio.Future[bool] = self._loop.create_future()  # whether it was stored
         self._records = records
-        self._record, self._seconds = name, seconds
+        self._record, self._seconds, self._early = name, seconds, early
         self._answers: SimpleQueue[Outcome | None] = SimpleQueue()
 
     def answer(self, outcome: Outcome | None) -> None:
@@ -107,7 +131,10 @@ class Keeper(threading.Thread):
     def run(self) -> None:
         stored = False
         try:
-            stored = self._keep() if self._seconds is None else self._keep_alone(self._seconds)
+            if self._early is not None:
+                stored = self._keep_early(self._early)
+            else:
+                stored = self._keep() if self._seconds is None else self._keep_alone(self._seconds)
         finally:  # whatever happens, the task goes on
             _tell(self._loop, self.begins, None)
             _tell(self._loop, self.ends, stored)
@@ -122,8 +149,17 @@ class Keeper(threading.Thread):
             if not self._answers.empty():
                 return False  # cancelled
 
+    def _keep_early(self, version: str) -> bool:
+        with self._records.lock(self._record, 0) as state:
+            if state == HELD and self._records.is_in(self._record, version):
+                return self._take(None)
+        return self._keep()
+
     def _keep(self) -> bool:
-        found = self._records.find(self._record)
+        return self._take(self._records.find(self._record))
+
+    def _take(self, found: Outcome | None) -> bool:
+        """Give the task an outcome, or the word to compute; then store what it computed."""
         _tell(self._loop, self.begins, found)
         if found is not None:
             return True

@@ -98,19 +98,22 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
         return default
 
 
-def update(ns: Namespace, other: Any, named: Mapping[str, Any]) -> None:
-    """See `Store.update`."""
+def update(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | Unset | None = UNSET) -> None:
+    """See `Store.update`; `ttl` as in `put`, of all records."""
+    seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
-        _update(ns, other, named, ())
+        _update(ns, other, named, (), seconds)
     else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
-        _update_all(ns, other, named, None)
+        _update_all(ns, other, named, None, seconds)
 
 
-def _update_all(ns: Namespace, other: Any, named: Mapping[str, Any], scope: tuple[str, ...] | None) -> None:
-    pairs = iter(_pairs_of(other, named))
+def _update_all(
+    ns: Namespace, other: Any, named: Mapping[str, Any], scope: tuple[str, ...] | None, ttl: float | None
+) -> None:
+    pairs = iter(pairs_of(other, named))
     with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
-            rows = _packed(ns, batch)
+            rows = _packed(ns, batch, ttl)
             ns.engine.add_sealer(rows[0].seal[:8])
             commit = ns.engine.apply(ns.name, rows).commit
             if commit is not None and ns.cache.limit:
@@ -303,9 +306,9 @@ def seconds_to_live(ns: Namespace, ttl: float | Unset | None) -> float | None:
     return ns.options.ttl if ttl is UNSET else check_ttl(ttl)
 
 
-def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:
+def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None) -> list[Row]:
     """The rows of many values, all written at one moment."""
-    pack, namespace, now, ttl = ns.values.pack, ns.name, ns.clock(), ns.options.ttl
+    pack, namespace, now = ns.values.pack, ns.name, ns.clock()
     expires = None if ttl is None else now + ttl
     return [
         pack(
@@ -317,7 +320,8 @@ def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The pairs of what `update` takes."""
     if isinstance(other, Mapping):
         yield from other.items()
     elif hasattr(other, "keys"):

@@ -1,11 +1,12 @@
 """A migration, or the making of a store, that is killed at any step: the next who opens the file completes it, once.
 
-There is one version of the schema so far. The next one is played: a step that gives the table `records` a column with
-a value in each row, an index and a table, which takes several statements and every row.
+The file is of the first version of the schema, so that all steps are done. One more version is played: a step that gives
+the table `records` a column with a value in each row, an index and a table, which takes several statements and every row.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -19,6 +20,7 @@ from typing import Any
 
 from store import Store
 from store.engines.sqlite import schema as schema
+from store.rows.row import Row
 
 from .killer import ended, forked
 from .trial import Promise, Round
@@ -28,6 +30,9 @@ FILES = ("closed.store", "unfolded.store")
 WAITING = 2  # processes that open the file at the same time
 TIMEOUT = 60.0  # seconds
 
+RELEASED = schema.SCHEMA_VERSION
+PLAYED = f"{RELEASED + 1:04}_checked"
+SPILL = Row._fields.index("spill")
 ROWS = "SELECT * FROM records ORDER BY id"
 APPLIED = "SELECT name FROM _sqlite_migrations ORDER BY id"
 
@@ -50,7 +55,7 @@ def _structure() -> dict[Any, str | None]:
         for text in filter(None, schema.STEPS[-1].structure.values()):
             conn.execute(text)
         _widen(conn)
-        tables = "('identity', 'sealers', 'records', 'garbage', 'steps')"
+        tables = "('identity', 'sealers', 'records', 'garbage', 'spilled', 'steps')"
         found = conn.execute(f"SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name IN {tables}")
         return {(kind, name, table): text for kind, name, table, text in found}
 
@@ -59,7 +64,7 @@ def _structure() -> dict[Any, str | None]:
 def next_release(apply: Callable[[Any], None] = _widen) -> Iterator[None]:
     """Opens files as the release after this one would, which knows one more version of the schema."""
     steps = schema.STEPS
-    schema.STEPS = (*steps, schema.Step("0002_checked", apply, _structure()))
+    schema.STEPS = (*steps, schema.Step(PLAYED, apply, _structure()))
     schema.SCHEMA_VERSION = len(schema.STEPS)
     try:
         yield
@@ -85,6 +90,11 @@ def rows_of(path: Path) -> list[tuple[Any, ...]]:
         return conn.execute(ROWS).fetchall()
 
 
+def spilled_in(rows: list[tuple[Any, ...]]) -> int:
+    """The bytes of the files that the rows name."""
+    return sum(size for row in rows if row[SPILL] for _, size, _ in json.loads(row[SPILL]))
+
+
 def problems(path: Path, rows: list[tuple[Any, ...]]) -> list[str]:
     """What is wrong with a file that must have been migrated, once, and hold those rows."""
     width = len(rows[0])
@@ -93,7 +103,8 @@ def problems(path: Path, rows: list[tuple[Any, ...]]) -> list[str]:
             "check": conn.execute("PRAGMA integrity_check").fetchall() == [("ok",)],
             "version": conn.execute("PRAGMA user_version").fetchone() == (len(schema.STEPS) + 1,),
             "steps": conn.execute("SELECT number FROM steps").fetchall() == [(2,)],
-            "applied": conn.execute(APPLIED).fetchall() == [("0001_records",), ("0002_checked",)],
+            "applied": conn.execute(APPLIED).fetchall() == [*((step.name,) for step in schema.STEPS), (PLAYED,)],
+            "spilled": conn.execute("SELECT bytes FROM spilled").fetchall() == [(spilled_in(rows),)],
             "log": conn.execute("PRAGMA journal_mode").fetchone() == ("wal",),
             "rows": [row[:width] for row in conn.execute(ROWS)] == rows,
             "new column": all(row[width] == row[0] for row in conn.execute(ROWS)),
@@ -210,7 +221,7 @@ MIGRATIONS = Promise(
     key="migrations",
     promise="A migration to a new schema, or the making of a store, that is killed at any moment is completed by the next open.",
     how=(
-        "SIGKILL at counted steps of a migration of a store of this release to a schema after it, others waiting to "
+        "SIGKILL at counted steps of a migration of a store of the first release to a schema after this one, others waiting to "
         "open the same file, and of the making of a store. A failure: not migrated exactly once, a row that differs, "
         "a process that does not get through."
     ),

@@ -22,6 +22,8 @@ from .killer import ended, forked
 from .migrations import (
     FILES,
     OLD,
+    PLAYED,
+    RELEASED,
     kill_makings,
     kill_migrations,
     next_release,
@@ -97,7 +99,7 @@ def test_migration_happens_once(old: Path) -> None:
 
 def test_old_store_is_not_read_only_to_be_read(old: Path) -> None:
     before = contents(old)
-    told = r"earlier release \(schema 1, this one reads 2\): open it for writing once"
+    told = rf"earlier release \(schema 1, this one reads {RELEASED + 1}\): open it for writing once"
     with next_release(), pytest.raises(ReadOnly, match=told):
         open_(old, mode="r")
     assert contents(old) == before
@@ -131,19 +133,20 @@ FAILING: dict[str, tuple[Callable[[Any], None], str]] = {
 def test_migration_that_fails_leaves_the_file_as_it_was(old: Path, how: str) -> None:
     step, told = FAILING[how]
     before, rows = contents(old), rows_of(old)
-    with next_release(step), pytest.raises(StorageError, match=rf"from schema 1 to 2 \({told}.*is unchanged: .*keep a copy"):
+    with next_release(step), pytest.raises(StorageError, match=rf"from schema 1 to {RELEASED + 1} \({told}.*is unchanged: .*keep a copy"):
         open_(old)
     assert contents(old) == before
     opened(old)
     assert problems(old, rows) == []
 
 
-def test_migration_that_the_file_says_was_done_is_not_believed(old: Path) -> None:
+@pytest.mark.parametrize("step", [*(step.name for step in schema.STEPS[1:]), PLAYED])
+def test_migration_that_the_file_says_was_done_is_not_believed(old: Path, step: str) -> None:
     with closing(sqlite3.connect(old)) as conn:
-        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', '0002_checked', '')")
+        conn.execute(f"INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('store', '{step}', '')")
         conn.commit()
     before = contents(old)
-    with next_release(), pytest.raises(StorageError, match="from schema 1 to 2"):
+    with next_release(), pytest.raises(StorageError, match=f"from schema 1 to {RELEASED + 1}"):
         open_(old)
     assert contents(old) == before
 

@@ -10,6 +10,7 @@ import pytest
 from awaited import Awaited
 
 from store import Store
+from store.cache import Cache
 
 Kind = Callable[[str, ExitStack], Store[Any]]
 
@@ -18,6 +19,7 @@ KINDS: dict[str, Kind] = {
     "namespace": lambda location, stack: _neighboured(location, stack),  # noqa: PLW0108 - it is defined below
     "writeback": lambda location, stack: stack.enter_context(Store(location, writeback=True)),
     "json": lambda location, stack: stack.enter_context(Store(location, codec="json")),
+    "cache": lambda location, stack: stack.enter_context(Cache(location)),  # type: ignore[dict-item]
     "async": lambda location, stack: stack.enter_context(Awaited(location)),
     "options": lambda location, stack: stack.enter_context(Store(location, protocol=0, ttl=1e6, **_durable(location))),
 }

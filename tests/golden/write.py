@@ -176,7 +176,7 @@ def main() -> None:
         for path in work.glob("closed.store*"):
             if path.is_dir():
                 shutil.copytree(path, folder / path.name)
-            elif path.suffix != ".lock":
+            elif path.suffix not in (".lock", ".changes"):
                 shutil.copyfile(path, folder / path.name)
         for name in ("key", "session"):
             shutil.copyfile(work / name, folder / name)

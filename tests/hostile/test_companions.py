@@ -25,7 +25,7 @@ from .planted import beside
 
 KEY = b"the key of these tests"
 EVERYBODYS = tempfile.gettempdir()  # the machine's; each test has a temporary folder of its own
-SUFFIXES = ["-journal", "-wal", "-shm", ".lock", ".changes", "-network", "-open", "-spill", "-locks"]
+SUFFIXES = ["-journal", "-wal", "-shm", ".lock", ".changes", ".access", "-network", "-open", "-spill", "-locks"]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_what_is_no_regular_file_is_an_error(suffix: str, kind: Any, database: P
         assert s["x"] == 1
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES[:7])
+@pytest.mark.parametrize("suffix", SUFFIXES[:8])
 def test_folder_in_the_place_of_a_file_is_an_error(suffix: str, database: Path) -> None:
     place = beside(database, suffix)
     with suppress(FileNotFoundError):
@@ -486,11 +486,11 @@ def test_what_another_user_planted_in_a_sticky_folder_is_an_error(suffix: str, s
     place = beside(path, suffix)
     with suppress(FileNotFoundError):
         place.unlink()
-    place.mkdir() if suffix in SUFFIXES[7:] else place.touch()
+    place.mkdir() if suffix in SUFFIXES[8:] else place.touch()
     os.chown(place, MALLORY, MALLORY)
     said = as_user(path, "w", ALICE).communicate(timeout=60)[0]
     assert said.startswith(f"StorageError {place} belongs to user {MALLORY}"), said
-    place.rmdir() if suffix in SUFFIXES[7:] else place.unlink()  # as root, as the error says
+    place.rmdir() if suffix in SUFFIXES[8:] else place.unlink()  # as root, as the error says
     assert as_user(path, "w", ALICE).communicate(timeout=60)[0].strip() == "2"
 
 

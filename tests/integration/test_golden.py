@@ -70,7 +70,8 @@ def test_each_version_of_the_schema_has_golden_stores() -> None:
         held = json.loads((GOLDEN / version / "expected.json").read_text(encoding="utf-8"))
         assert list(held) == [file for one, file in STORES if one == version]
         assert {record["protocol"] for record in held["closed.store"][""].values()} >= set(range(6))
-        assert sum(file.stat().st_size for file in (GOLDEN / version).rglob("*")) < 200_000
+        added = 3 * 4096 * (int(version) - 1)  # a page in each of three files for the table of a version
+        assert sum(file.stat().st_size for file in (GOLDEN / version).rglob("*")) < 200_000 + added
 
 
 def test_new_store_has_the_schema_and_format_of_the_newest_golden_ones(path: Path, tmp_path: Path) -> None:

@@ -297,6 +297,43 @@ def test_cached_reads_make_no_system_call(path, tmp_path):
     assert traced(TRACED, path, tmp_path / "calls") == [[]]
 
 
+# The same of reads that a bounded cache notes, and of its figures.
+TRACED_NOTES = f"""
+import gc, os, sys
+from store import Store
+with Store(sys.argv[1]) as s:
+    s["a"] = {{"user": "x" * 60, "roles": ["a", "b"]}}
+    eviction = s.opened.engine.eviction
+    timed, counted = (eviction.accesses("", 1000, frequencies=frequencies) for frequencies in (False, True))
+    def read():
+        for _ in range({READS}):
+            s["a"], timed.note("a"), counted.note("a"), timed.count(hits=1)
+    read()
+    gc.disable()
+    os.getppid()
+    read()
+    os.getppid()
+    assert timed.figures().hits == {2 * READS} and timed.uses(["a"])[0].frequency > 5
+    os._exit(0)
+"""
+
+
+def test_noted_reads_make_no_system_call(path, tmp_path):
+    found = traced(TRACED_NOTES, path, tmp_path / "calls")[0]
+    # `Store` looks at the file once a second by its clock, which runs here: at most a few calls, however many reads
+    assert len(found) < 20, found[:20]
+
+
+def test_noted_reads_run_no_statement(s, statements):
+    accesses = s.opened.engine.eviction.accesses("", 1000)
+    s["a"]
+    statements.clear()
+    for _ in range(10):
+        s["a"], accesses.note("a"), accesses.count(hits=1)
+    assert statements == [] and accesses.figures().hits == 10
+    accesses.close()
+
+
 def test_system_calls_of_an_operation(path: Path, tmp_path: Path) -> None:
     found = traced(TRACED_WRITES, path, tmp_path / "calls")[-len(SYSTEM_CALLS) :]  # the second time: all is warm
     for (name, bound), lines in zip(SYSTEM_CALLS.items(), found, strict=True):

@@ -19,7 +19,7 @@ import pytest
 from store import Store
 from store.errors import StoreError
 from store.memo import CacheInfo, memo
-from store.memo.records import Outcome
+from store.memo.sources import Outcome
 
 ran: list[Any] = []
 

@@ -356,7 +356,7 @@ def test_ring_that_cannot_be_made(path, clock, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("store.engines.sqlite.engine.ring_file.make_whole_beside", full)
+    monkeypatch.setattr("store.engines.sqlite.engine.mapped_file.make_whole_beside", full)
     with Store(path, clock=clock) as s:
         s.update(a=["old"], b=["old"])
         warm(s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from store.opened.arguments import locate, public
 from store.opened.options import Mode
 from store.system.clock import wall_clock
 
+T = TypeVar("T")
+
 
 def clock() -> Callable[[], float]:
     """The clock that `main` was given for this command; it returns Unix seconds."""
@@ -25,7 +27,12 @@ def clock() -> Callable[[], float]:
 
 
 def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
-    """The store at `path`; only mode "c" makes one.
+    """The store at `path`; only mode "c" makes one. Raises: as `open_as`."""
+    return open_as(Store, path, mode=mode, **options)
+
+
+def open_as(kind: Callable[..., T], path: str, *, mode: Mode, **options: Any) -> T:
+    """The store at `path`, opened by `Store` or by a layer above it.
 
     Raises:
         click.UsageError: an option, or a key in the environment, can never be right. StoreError.
@@ -34,7 +41,7 @@ def open_store(path: str, *, mode: Mode, **options: Any) -> Store[Any]:
         with reported_as(click.UsageError):
             if locate(path)[1] == ":memory:":
                 raise click.UsageError("a store in memory ends with the command; give the path of a file")
-            return Store(path, mode=mode, **{"clock": clock(), **options})
+            return kind(path, mode=mode, **{"clock": clock(), **options})
     except StoreNotFound as exc:
         if mode == "c":  # the directory is missing, and the message says so
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from store.engines.capabilities import WHOLE, Scope
@@ -27,6 +28,7 @@ from store.system.rights import Rights
 
 if TYPE_CHECKING:
     from store.engines.capabilities import Copy
+    from store.engines.memory.eviction import MemoryEviction
 
 ALL = sys.maxsize  # no limit
 KEY_ID_BYTES = 8
@@ -37,7 +39,7 @@ class MemoryEngine:
 
     kind = "memory"
     location = LOCATION
-    coherence = blobs = eviction = keep_bytes = None
+    coherence = blobs = keep_bytes = None
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:
@@ -47,6 +49,14 @@ class MemoryEngine:
         self.transactions = MemoryTransactions(handle)
         self.changes = MemoryChanges(handle)
         self.care = MemoryCare(handle)
+
+    @cached_property
+    def eviction(self) -> MemoryEviction:
+        """Imported on first use: few programs need it."""
+        with reaching(LOCATION):
+            from store.engines.memory.eviction import MemoryEviction
+
+        return MemoryEviction(self.handle)
 
     # -- reading
 

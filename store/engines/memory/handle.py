@@ -36,6 +36,8 @@ class Shared:
         self.lock = WriterLock(None)
         self.named_locks = NamedLocks(None)
         self.sealers: set[bytes] = set()
+        self.notes: dict[str, bytearray] = {}
+        """The buffers of `AccessTable`, by namespace."""
         self.handles: WeakSet[Handle] = WeakSet()
         self._local = threading.local()
         self._of_greenlets: WeakKeyDictionary[Any, dict[str, ThreadPlace]] = WeakKeyDictionary()

@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from store.engines.capabilities import Candidate
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, of_row
 from store.engines.overlay import Buffered, Key, in_order
 from store.errors import StoreClosed
@@ -75,6 +76,8 @@ class _Namespace(_Rows):
         self.by_name: dict[str, Row] = {}
         self.names = _Sorted()
         self.version = 0
+        self.bytes = 0
+        """Of names, bodies and large parts."""
 
 
 class Committed:
@@ -87,7 +90,8 @@ class Committed:
         self._all = _Rows()
         self._namespaces: dict[str, _Namespace] = {}
         self._last_id = 0
-        self._unfiled: list[tuple[Key, Row | None]] = []  # committed, and not in the dicts yet
+        # Committed, and not in the dicts yet; with the bytes of the namespace after each.
+        self._unfiled: list[tuple[Key, Row | None, int]] = []
         self._is_closed = False
         self.renew()
 
@@ -159,33 +163,59 @@ class Committed:
         with self._mutex:
             return self._filed(namespace).version
 
+    def bytes_of(self, namespace: str) -> int:
+        """The bytes of the names, bodies and large parts of a namespace."""
+        with self._mutex:
+            return self._filed(namespace).bytes
+
+    def sample(self, namespace: str, number: int, random: Any) -> list[Candidate]:
+        """See `Eviction.sample`."""
+        with self._mutex:
+            rows = self._filed(namespace)
+            ids = rows.ids.keys()
+            chosen = random.sample(range(len(ids)), min(number, len(ids)))
+            return [_candidate(rows.by_id[ids[place]]) for place in chosen]
+
     def write(self, changes: dict[Key, Buffered]) -> None:
         """Commit the changes of an overlay; the writer's lock is held."""
         with self._mutex:
             self._filed("")
-            unfiled = [(key, buffered.row) for key, buffered in in_order(changes)]
-            self._last_id = max([self._last_id, *(row.id or 0 for _, row in unfiled if row is not None)])
+            unfiled = self._with_bytes([(key, buffered.row) for key, buffered in in_order(changes)])
+            self._last_id = max([self._last_id, *(row.id or 0 for _, row, _ in unfiled if row is not None)])
             self._unfiled = unfiled  # from here on it is committed
             self._filed("")
+
+    def _with_bytes(self, rows: list[tuple[Key, Row | None]]) -> list[tuple[Key, Row | None, int]]:
+        """Those rows, each with the bytes of its namespace after it, so that filing it twice changes nothing."""
+        totals: dict[str, int] = {}
+        found = []
+        for (namespace, name), row in rows:
+            space = self._namespaces.get(namespace)
+            before = None if space is None else space.by_name.get(name)
+            total = totals.get(namespace, 0 if space is None else space.bytes) + _bytes_of(row) - _bytes_of(before)
+            totals[namespace] = total
+            found.append(((namespace, name), row, total))
+        return found
 
     def _filed(self, namespace: str) -> _Namespace:
         """The rows of a namespace, after filing commits that an interrupt left unfiled."""
         if self._is_closed:
             raise StoreClosed("the store on :memory: was closed; open it again")
         if self._unfiled:
-            for (space, name), row in self._unfiled:
+            for (space, name), row, total in self._unfiled:
                 rows = self._namespaces.setdefault(space, _Namespace())
                 before = rows.by_name.get(name)
                 self._all.replace(before, row)
                 rows.replace(before, row)
                 rows.names.note(name, row is not None)
                 rows.version += 1
+                rows.bytes = total
                 if row is None:
                     rows.by_name.pop(name, None)
                 else:
                     rows.by_name[name] = row
             self.version += 1
-            self.log.append((self.version, [key for key, _ in self._unfiled]))
+            self.log.append((self.version, [key for key, _, _ in self._unfiled]))
             self._unfiled = []
         return self._namespaces.get(namespace) or _Namespace()
 
@@ -198,6 +228,16 @@ class Committed:
         if order is Order.INSERTED:
             return rows.ids.keys(), rows.by_id.__getitem__
         return rows.expiries.keys(), lambda key: rows.by_id[key[1]]
+
+
+def _bytes_of(row: Row | None) -> int:
+    if row is None:
+        return 0
+    return len(row.name.encode("utf-8", "surrogatepass")) + len(row.body) + size_of(row.spill)
+
+
+def _candidate(row: Row) -> Candidate:
+    return Candidate(row.name, row.stamp, len(row.body) + size_of(row.spill), row.modified, row.expires)
 
 
 def totals_of(rows: Iterable[Row], now: float) -> list[Total]:

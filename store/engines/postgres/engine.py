@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from store.engines.contract import DURABILITIES
 from store.engines.postgres.blobs import PostgresBlobs
@@ -19,12 +21,15 @@ from store.engines.reentry import defer, is_interrupting
 from store.engines.transaction import HeldTransaction
 from store.system.rights import Rights
 
+if TYPE_CHECKING:
+    from store.engines.postgres.eviction import PostgresEviction
+
 
 class PostgresEngine:
     """One `Store`'s handle on a database. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "postgresql"
-    coherence = eviction = None
+    coherence = None
 
     def __init__(self, handle: Handle, blobs: PostgresBlobs) -> None:
         self.handle = handle
@@ -47,6 +52,13 @@ class PostgresEngine:
         self.put, self.apply, self.load = claiming.put, claiming.apply, claiming.load
         self.clear, self.add_sealer = writing.clear, writing.add_sealer
         self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
+
+    @cached_property
+    def eviction(self) -> PostgresEviction:
+        """Imported on first use: few programs need it."""
+        from store.engines.postgres.eviction import PostgresEviction
+
+        return PostgresEviction(self.handle)
 
     def share(self) -> PostgresEngine:
         """Another handle on the same database."""

@@ -19,7 +19,7 @@ from store.engines.postgres.lock_statements import ADVISORY, NAMES, SPACES
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
 from store.system.digests import blake2b
 
-VERSION = 1
+VERSION = 2
 ID_BYTES = 16
 
 # Names are compared by code point, as every engine does. Expiries are float8: the seal covers them bit by bit.
@@ -124,8 +124,28 @@ CREATE CONSTRAINT TRIGGER drop_parts_of_replaced AFTER UPDATE OF spill ON {recor
     EXECUTE FUNCTION {drop_parts}()""",
 )
 
+# What bounded caches note. Lossy, so nothing of it is logged: after a crash of the server it is empty.
+_NOTE_TABLES = (
+    """
+CREATE UNLOGGED TABLE {accesses} (
+    namespace text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    last float8 NOT NULL,
+    frequency integer NOT NULL,
+    PRIMARY KEY (namespace, name)
+)""",
+    """
+CREATE UNLOGGED TABLE {figures} (
+    namespace text COLLATE "C" PRIMARY KEY,
+    hits bigint NOT NULL,
+    misses bigint NOT NULL,
+    evictions bigint NOT NULL
+)""",
+)
+NOTES = ("accesses", "figures")  # since version 2
+
 TABLES = (  # in the order in which they can be dropped
-    "chunks", "parts", "changes", "trimmed", "listeners", "locks", "records", "sealers", "identity",
+    *NOTES, "chunks", "parts", "changes", "trimmed", "listeners", "locks", "records", "sealers", "identity",
 )  # fmt: skip
 SEQUENCES = ("ids", "fences")
 STRIPES = "stripes"  # the table whose rows are locks, in a store that was made where advisory locks were missing
@@ -134,7 +154,13 @@ _NAMES = (*TABLES, STRIPES, *SEQUENCES, "drop_parts")
 
 Migration = Callable[[Any, Location], None]
 
-MIGRATIONS: dict[int, Migration] = {}
+
+def _add_notes(conn: Any, location: Location) -> None:
+    for statement in _NOTE_TABLES:
+        conn.execute(statement.format(**{name: location.table(name) for name in NOTES}))
+
+
+MIGRATIONS: dict[int, Migration] = {1: _add_notes}
 """Version → what turns its tables into those of the next version, inside a transaction under the lock."""
 
 
@@ -156,10 +182,13 @@ def prepare(
                 raise _not_found(location)
             _create(conn, location, features, store_id or os.urandom(ID_BYTES))
         number = _number_type(conn, location)
-        structure.check(conn, location, _statements(conn, location, number), SEQUENCES)  # before anything is read
+        has_notes = exists(conn, location, NOTES[0])
+        structure.check(conn, location, _statements(conn, location, number, has_notes), SEQUENCES)  # before any read
         found, version = identity(conn, location)
         if version < VERSION:
             _migrate(conn, location, mode, features)
+        if not has_notes:
+            structure.check(conn, location, _statements(conn, location, number, True), SEQUENCES)
         return found, number == "xid8"
     except psycopg.errors.InsufficientPrivilege as exc:
         raise _not_permitted(conn, location, mode, exc) from exc
@@ -176,9 +205,9 @@ def _number_type(conn: Any, location: Location) -> str:
     return "xid8" if found is None else "bigint"
 
 
-def _statements(conn: Any, location: Location, number: str) -> str:
+def _statements(conn: Any, location: Location, number: str, has_notes: bool) -> str:
     """The statements that make the tables which are there, for their comparison."""
-    made = [*_TABLES, *_PART_TABLES]
+    made = [*_TABLES, *_PART_TABLES, *(_NOTE_TABLES if has_notes else ())]
     if exists(conn, location, STRIPES):
         made.append(_STRIPES)
     default = "pg_current_xact_id()" if number == "xid8" else "0"
@@ -272,7 +301,7 @@ def _make(conn: Any, location: Location, features: Features, store_id: bytes) ->
     if not _has_schema(conn, location):  # IF NOT EXISTS needs the right to make one all the same
         conn.execute(f'CREATE SCHEMA "{location.schema}"')
     number, default = ("xid8", "pg_current_xact_id()") if features.xids else ("bigint", "0")
-    for statement in (*_TABLES, *_PART_TABLES):
+    for statement in (*_TABLES, *_PART_TABLES, *_NOTE_TABLES):
         conn.execute(statement.format(number=number, xid=default, **names))
     if not features.advisory:
         conn.execute(_STRIPES.format(**names))

@@ -24,7 +24,7 @@ EXPRESSIONS = frozenset({
     # of triggers
     "(old.spill IS NOT NULL)", "((old.spill IS NOT NULL) AND (old.spill IS DISTINCT FROM new.spill))",
 })  # fmt: skip
-_TABLE = re.compile(r"CREATE TABLE \{(\w+)\} \((.*?)\);", re.DOTALL)
+_TABLE = re.compile(r"CREATE (?:UNLOGGED )?TABLE \{(\w+)\} \((.*?)\);", re.DOTALL)
 _ROUTINE = re.compile(r"CREATE FUNCTION \{(\w+)\}\(\).*?AS \$\$(.*?)\$\$", re.DOTALL)
 _REQUIRED = ("NOT NULL", "PRIMARY KEY", "AS IDENTITY")
 _COLUMN = re.compile(r"(?:^|,)\s*([a-z_]+) ([a-z0-9]+)\b([^,]*)")

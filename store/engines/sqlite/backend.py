@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from store.engines.contract import DURABILITIES
@@ -20,13 +21,14 @@ from store.system.rights import Rights
 if TYPE_CHECKING:
     from store.engines.sqlite.care.records import SqliteCare
     from store.engines.sqlite.engine.monitor import SqliteMonitor
+    from store.engines.sqlite.eviction import SqliteEviction
 
 
 class SqliteEngine:
     """One `Store`'s handle on a file. Safe across threads and processes; survives a fork outside of transactions."""
 
     kind = "sqlite"
-    eviction = keep_bytes = None
+    keep_bytes = None
     now = staticmethod(wall_clock)
 
     def __init__(self, handle: Handle) -> None:
@@ -44,6 +46,14 @@ class SqliteEngine:
         self.put, self.apply, self.load = writing.put, writing.apply, writing.load
         self.clear, self.add_sealer = writing.clear, writing.add_sealer
         self.close = handle.close
+
+    @cached_property
+    def eviction(self) -> SqliteEviction:
+        """Imported on first use, as few programs need it."""
+        with reaching(self.location):
+            from store.engines.sqlite.eviction import SqliteEviction
+
+        return SqliteEviction(self.handle)
 
     @property
     def care(self) -> SqliteCare:

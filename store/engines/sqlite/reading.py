@@ -168,6 +168,7 @@ class Reading:
             pinned_bytes,
             process,
             None if error is None else str(error),
+            free_bytes=self._handle.one(sql.FREE_BYTES, ())[0],
         )
 
     # -- pages

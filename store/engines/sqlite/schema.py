@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from store.engines.sqlite import statements as sql
 from store.engines.sqlite.errors import SQLITE_ERRORS, is_passing
 from store.errors import NotAStore, StorageError
+from store.rows.spilled import size_of
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -51,6 +53,7 @@ CREATE TABLE records (
 RECORDS_BY_NAMESPACE = "CREATE INDEX records_by_namespace ON records (namespace)"
 RECORDS_BY_EXPIRY = "CREATE INDEX records_by_expiry ON records (namespace, expires) WHERE expires IS NOT NULL"
 GARBAGE = "CREATE TABLE garbage (file TEXT PRIMARY KEY NOT NULL) STRICT"
+SPILLED = "CREATE TABLE spilled (bytes INTEGER NOT NULL) STRICT"
 # The table in which sqlite-utils notes the steps that a file has had, as that tool makes it.
 APPLIED = """
 CREATE TABLE "_sqlite_migrations" (
@@ -81,6 +84,7 @@ _FIRST: _Structure = {
     ("table", "garbage", "garbage"): GARBAGE,
     ("index", "sqlite_autoindex_garbage_1", "garbage"): None,
 }
+_SECOND: _Structure = {**_FIRST, ("table", "spilled", "spilled"): SPILLED}
 # SQLite reads these columns as C strings: of a blob, or of text with a NUL in it, it uses a name that an ordinary
 # comparison does not see. SQLite itself writes neither, so such entries are always refused.
 _FIND_STRUCTURE = """
@@ -250,6 +254,7 @@ def _create(conn: sqlite3.Connection, path: str) -> None:
     for statement in (*filter(None, STEPS[-1].structure.values()), APPLIED, APPLIED_ONCE):
         conn.execute(statement)
     conn.execute("INSERT INTO identity VALUES (?, ?)", [os.urandom(16), FORMAT_VERSION])
+    conn.execute(sql.INSERT_SPILLED, [0])
     now = time.strftime("%Y-%m-%d %H:%M:%S+00:00", time.gmtime())
     conn.executemany(NOTE_APPLIED, [(MIGRATIONS, step.name, now) for step in STEPS])
     check_structure(conn, path, SCHEMA_VERSION)
@@ -276,5 +281,13 @@ def _apply(conn: sqlite3.Connection, path: str, version: int) -> None:
         ) from exc
 
 
-STEPS: tuple[Step, ...] = (Step("0001_records", None, _FIRST),)
+def _count_spilled(db: Database) -> None:
+    """Keep the bytes of the files of all records in a row of its own, so that a cache need not add them up."""
+    db.execute(SPILLED)
+    spills = db.execute("SELECT CAST(spill AS BLOB) FROM records WHERE spill IS NOT NULL")
+    total = sum(size_of(text.decode("utf-8", "replace")) for (text,) in spills)
+    db.execute(sql.INSERT_SPILLED, [min(total, sql.LARGEST_SPILLED)])
+
+
+STEPS: tuple[Step, ...] = (Step("0001_records", None, _FIRST), Step("0002_spilled", _count_spilled, _SECOND))
 SCHEMA_VERSION = len(STEPS)  # PRAGMA user_version

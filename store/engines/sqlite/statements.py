@@ -21,6 +21,7 @@ _HEADER = (
 _ALIVE = "(expires IS NULL OR expires > ?)"
 
 LARGEST_ID = 2**63 - 1
+LARGEST_SPILLED = 2**62
 
 # The layer above compares the expiry, after the seal has shown that it is unaltered.
 _NAMED = "FROM records WHERE namespace = ? AND name = ?"
@@ -214,6 +215,28 @@ INCREMENTAL_VACUUM = "PRAGMA incremental_vacuum({})"  # at most so many pages
 FREE_PAGES = "PRAGMA freelist_count"
 TRUNCATE_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
+# Bounded caches. EVERY_FEW_IDS steps through the index, which covers it; by OFFSET no row is read that is passed.
+PAGES_IN_USE = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+FREE_BYTES = "SELECT freelist_count * page_size FROM pragma_freelist_count, pragma_page_size"
+LIVE_BYTES = f"SELECT ({PAGES_IN_USE}), coalesce((SELECT bytes FROM spilled LIMIT 1), 0)"
+COUNT_AFTER = f"SELECT (SELECT count(*) FROM (SELECT 1 {_IN_ORDER} AND id > ? LIMIT ?)), (SELECT max(id) {_IN_ORDER})"
+EVERY_FEW_IDS = f"""
+WITH RECURSIVE step (id) AS (
+    SELECT (SELECT id {_IN_ORDER} AND id > ? ORDER BY id LIMIT 1 OFFSET ?)
+    UNION ALL
+    SELECT (SELECT id {_IN_ORDER} AND id > step.id ORDER BY id LIMIT 1 OFFSET ?) FROM step WHERE step.id IS NOT NULL
+)
+SELECT id FROM step WHERE id IS NOT NULL
+"""
+CANDIDATES = f"SELECT id, name, revision, seal, length(body), spill, modified, expires {_PAGE} LIMIT ? OFFSET ?"
+# The bytes of the files of all records. No overflow makes a write fail: the result stays an integer between bounds.
+SPILLED = "SELECT bytes FROM spilled LIMIT 2"
+ADD_SPILLED = f"UPDATE spilled SET bytes = max(0, min(bytes + ?, {LARGEST_SPILLED}))"
+SET_SPILLED = "UPDATE spilled SET bytes = ?"
+CLEAR_SPILLED = "DELETE FROM spilled"
+INSERT_SPILLED = "INSERT INTO spilled (bytes) VALUES (?)"
 STORE_ID = "SELECT id, format FROM identity"
 SET_STORE_ID = "UPDATE identity SET id = ?"
 MOST_SEALERS = 1000

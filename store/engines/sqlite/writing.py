@@ -11,11 +11,12 @@ from store.engines.registry import supported
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.fetching import all_by_id
 from store.engines.sqlite.handle import Handle
-from store.engines.sqlite.spill.garbage import dropped
+from store.engines.sqlite.spill.garbage import dropped, spilled_bytes
 from store.engines.transaction import HeldTransaction
 from store.rows.row import Row, stamp_of
-from store.rows.spilled import files_of, prefix_of
+from store.rows.spilled import files_of, prefix_of, size_of
 
+SPILL = Row._fields.index("spill")
 SHORT = 4096  # bytes of a body, up to which a copy is faster than what it saves
 
 Spilled = Iterable[tuple[Any, Any, Any]]
@@ -71,6 +72,7 @@ class Writing:
             size = sum(len(row.body) for row in rows)
             before = [handle.all(sql.SPILL, place) for place in touched]
             handle.engine.write_many(sql.RESTORE_OVER, [(None, *row[1:]) for row in rows], touched, size)
+            self._count(spilled_bytes(rows, SPILL) - sum([spilled_bytes(spills) for spills in before]))
             for row, spills in zip(rows, before, strict=True):
                 if (row.namespace, row.name, row.spill) not in spills:
                     self._drop(spills, but=row.spill)
@@ -80,7 +82,9 @@ class Writing:
         handle = self._handle
         with handle.transaction():
             fetch = all_by_id(handle.location)
-            self._drop(handle.engine.read(sql.SPILLS, (namespace,), fetch, 0.0, handle.timeout))
+            spills = handle.engine.read(sql.SPILLS, (namespace,), fetch, 0.0, handle.timeout)
+            self._drop(spills)
+            self._count(-spilled_bytes(spills))
             handle.write(sql.CLEAR, (namespace,), None)
 
     def add_sealer(self, key_id: bytes) -> None:
@@ -115,6 +119,7 @@ class Writing:
             with self._handle.transaction() as transaction:
                 if engine.write_many(statement, values, touched, size) < len(rows):
                     raise _SomeWereLeft
+                self._count(spilled_bytes(rows, SPILL))  # none of those they replaced had files
                 for row in rows:
                     if row.spill is not None:
                         self._claim(row, transaction)
@@ -138,6 +143,7 @@ class Writing:
             if (*place, row.spill) not in before:
                 self._drop(before, but=row.spill)
                 self._claim(row, transaction)
+                self._count(size_of(row.spill) - spilled_bytes(before))
 
     # -- deletes
 
@@ -154,6 +160,7 @@ class Writing:
             if not handle.write(sql.DELETE, (*place, change.now), (place,)):  # it has expired
                 return 0
             self._drop(spills)
+            self._count(-spilled_bytes(spills))
             return 1
 
     def _delete_all(self, namespace: str, changes: Sequence[Delete]) -> int:
@@ -202,6 +209,12 @@ class Writing:
         if files:
             engine.write_many(sql.DROP, [(file,) for file in files], (), 0)
             engine.checkpoints.dropped(size)
+
+    def _count(self, added: int) -> None:
+        """Add to the bytes of the files of all records, in the open transaction."""
+        if added:
+            bound = sql.LARGEST_SPILLED  # a row that was made by hand may name files of any size
+            self._handle.engine.write_many(sql.ADD_SPILLED, [(max(-bound, min(added, bound)),)], (), 0)
 
 
 def _bound(row: Row) -> tuple[str, tuple[Any, ...]]:

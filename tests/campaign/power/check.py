@@ -15,7 +15,7 @@ from store import Store
 from store.engines.sqlite import schema as schema
 from store.engines.sqlite.engine.fetching import fetch_all
 
-from ..migrations import next_release
+from ..migrations import RELEASED, next_release
 from .disk import Files
 from .plans import BACKUP, SPILL_BYTES, State, plain
 from .recording import Moment, Recording
@@ -88,7 +88,7 @@ def _looked_at(store: Store[Any]) -> tuple[State, str | None]:
     checked = engine.read("PRAGMA integrity_check", (), fetch_all, 0.0, 1.0)
     if checked != [("ok",)]:
         return found, f"integrity_check: {checked}"
-    if schema.SCHEMA_VERSION > 1 and engine.read(TWICE, (), fetch_all, 0.0, 1.0):
+    if schema.SCHEMA_VERSION > RELEASED and engine.read(TWICE, (), fetch_all, 0.0, 1.0):
         return found, "a step of the schema was done twice"
     report = store.verify()
     return found, None if report.ok else f"verify: {report}"

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from store.engines.sqlite.care.copy import Copied, copy_state, folder_beside, partial_beside, translated
 from store.engines.sqlite.care.progress import Progress, Report, stoppable
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.ring_file import SUFFIX as RING_SUFFIX
 from store.engines.sqlite.errors import READONLY, SQLITE_ERRORS, code_of, is_busy, translate
 from store.engines.sqlite.opening import companions, journals
 from store.engines.sqlite.opening.attach import detach, is_open, retain
@@ -121,8 +120,9 @@ def _claimed(engine: Engine, target: str, timeout: float) -> Iterator[None]:
             if not IS_POSIX:  # Windows, where nothing replaces a file that is open
                 stack.close()
             yield
-            with suppress(OSError):  # nobody uses it now, and a reader would not believe it
-                os.unlink(target + RING_SUFFIX)
+            for suffix in companions.MAPPED:
+                with suppress(OSError):  # nobody uses it now, and it tells of the older one
+                    os.unlink(target + suffix)
 
 
 def _lock_out(conn: sqlite3.Connection, target: str) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from mmap import mmap
+from typing import Any
 
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.fetching import fetch_all
+from store.engines.sqlite.engine.fetching import by_id, fetch_all
 from store.engines.sqlite.engine.wal_index import salts_of
 from store.engines.sqlite.salvage import frames as log_frames
 from store.engines.sqlite.salvage.frames import Frame, Log, LogFile, frames_of, header_holds, is_sound, page_size
 from store.engines.sqlite.schema import FORMAT_VERSION
+from store.engines.sqlite.spill.garbage import spilled_bytes
 from store.system.descriptors import READ, Descriptor
 from store.system.file_status import writing
 
@@ -32,8 +35,29 @@ def damage(engine: Engine, timeout: float, *, quick: bool) -> list[str]:
     if engine.read(sql.BAD_SEALERS, (), fetch_all, 0.0, timeout) != [(0,)]:
         problems.append("the table sealers has a row that is not the id of a key")
     if not quick:
+        problems = problems or miscounted(engine, timeout)  # the rows of a damaged table cannot be added up
         problems += log_damage(engine)
     return problems
+
+
+def miscounted(engine: Engine, timeout: float) -> list[str]:
+    """Whether the counter of the bytes of large values differs from those of the rows, as of one moment."""
+    statements: list[tuple[str, tuple[Any, ...]]] = [(sql.SPILLED, ()), (sql.EVERY_SPILL, ())]
+    found = engine.read_together(statements, 0.0, timeout, by_width)
+    counted = [row[0] for row in found if len(row) == 1]
+    total = min(spilled_bytes(row for row in found if len(row) > 1), sql.LARGEST_SPILLED)
+    if counted == [total]:
+        return []
+    what = counted[0] if len(counted) == 1 else "no single number"
+    return [
+        f"the table spilled holds {what}, and the files of all records have {total} bytes: only the size of a "
+        "bounded cache depends on it; `compact` puts it right"
+    ]
+
+
+def by_width(cursor: sqlite3.Cursor, path: str) -> Iterable[Any]:
+    """The rows of a cursor; those with an id end if it does not increase, as in a damaged table."""
+    return cursor if len(cursor.description) == 1 else by_id(cursor, path)
 
 
 def log_damage(engine: Engine) -> list[str]:

@@ -11,12 +11,14 @@ from itertools import islice
 from typing import TypeVar
 
 from store.engines.sqlite import statements as sql
+from store.engines.sqlite.care.check import miscounted
 from store.engines.sqlite.engine.engine import Engine
-from store.engines.sqlite.engine.fetching import fetch_all
+from store.engines.sqlite.engine.fetching import all_by_id, fetch_all
 from store.engines.sqlite.errors import translate
 from store.engines.sqlite.spill.files import NO_WAIT, SqliteSpill
 from store.engines.sqlite.spill.folder import RETRY_SECONDS
-from store.errors import StoreError
+from store.engines.sqlite.spill.garbage import spilled_bytes
+from store.errors import Corrupt, StoreError
 from store.system.clock import steady_clock
 from store.system.file_status import writing
 
@@ -44,6 +46,9 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
     engine.spill.drop_leftovers()
+    with suppress(Corrupt):  # the rows of a damaged table cannot be added up, and `verify` tells of it
+        if miscounted(engine, timeout):
+            _count_anew(engine, timeout)
     before = _database_bytes(engine)
     steps = _Steps(progress)
     files, file_bytes = _fold_garbage(engine, timeout, steps)
@@ -56,6 +61,15 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
     return SqliteFreed(
         files, orphans, file_bytes + orphan_bytes, max(0, before - _database_bytes(engine)), _garbage(engine, timeout)
     )
+
+
+def _count_anew(engine: Engine, timeout: float) -> None:
+    """Set the counter of the bytes of large values to what the rows say; other writers wait meanwhile."""
+    with engine.transaction(timeout):
+        spills = engine.read(sql.EVERY_SPILL, (), all_by_id(engine.path), 0.0, timeout)
+        total = min(spilled_bytes(spills), sql.LARGEST_SPILLED)
+        engine.write_many(sql.CLEAR_SPILLED, [()], (), 0)
+        engine.write_many(sql.INSERT_SPILLED, [(total,)], (), 0)
 
 
 class _Steps:

@@ -20,7 +20,7 @@ from store.engines.sqlite.spill.reading import mapped
 from store.engines.sqlite.spill.writing import write_as, write_chunks
 from store.errors import StorageError, StoreNotFound
 from store.rows.row import Row
-from store.rows.spilled import FOLDER_SUFFIX, Part
+from store.rows.spilled import FOLDER_SUFFIX, Part, size_of
 from store.system.file_status import writing
 from store.system.rights import give_rights
 from store.system.syncing import sync_folder
@@ -34,11 +34,17 @@ class Rebuild:
     def __init__(self, conn: sqlite3.Connection, path: str) -> None:
         self._conn = conn
         self._folder = Folder(path, path + FOLDER_SUFFIX)
+        self._spilled = 0
 
     def add(self, row: Row) -> None:
         """Adds a row unchanged."""
         self._conn.execute(sql.RESTORE, tuple(row))
+        self._spilled += size_of(row.spill)
         self._conn.execute(sql.ADD_SEALER, (row.seal[:ID_BYTES],))
+
+    def count(self) -> None:
+        """Notes the bytes of the files of all rows, once they are there."""
+        self._conn.execute(sql.SET_SPILLED, (min(self._spilled, sql.LARGEST_SPILLED),))
 
     def add_file(self, source: Folder, part: Part) -> None:
         """Copies a file of a row. Raises: Corrupt: its content is not the original. StorageError."""
@@ -80,7 +86,9 @@ def rebuilt(target: str, store_id: bytes, rights: os.stat_result) -> Iterator[Re
                 schema.migrate(conn, path)
                 conn.execute("BEGIN IMMEDIATE")
                 conn.execute(sql.SET_STORE_ID, (store_id,))
-                yield Rebuild(conn, path)
+                made = Rebuild(conn, path)
+                yield made
+                made.count()
                 conn.execute("COMMIT")
                 conn.execute("PRAGMA journal_mode = WAL").fetchone()
         except SQLITE_ERRORS as exc:

@@ -16,7 +16,8 @@ from store.system.deadlock import LINE_BYTES
 from store.system.descriptors import READ, Descriptor, read_at
 
 LOGS = ("-journal", "-wal", "-shm")
-FILES = (".lock", ".changes", "-network", "-open")
+MAPPED = (".changes", ".access")  # hold no data
+FILES = (".lock", *MAPPED, "-network", "-open")
 FOLDERS = ("-spill", "-locks")
 
 SUPER_MAGIC = bytes.fromhex("d9d505f920a163d7")  # the last bytes of a journal that names another file

@@ -22,6 +22,11 @@ def dropped(store_id: bytes, rows: Iterable[Sequence[Any]], but: str | None = No
     return files, size
 
 
+def spilled_bytes(rows: Iterable[Sequence[Any]], column: int = 2) -> int:
+    """The bytes of the files of rows according to their texts, which are in that column: what `spilled` counts."""
+    return sum([spilled.size_of(row[column]) for row in rows if row[column] is not None])
+
+
 def forget_garbage(conn: sqlite3.Connection, files: Sequence[str]) -> None:
     """Delete the rows of files that are removed."""
     conn.execute("BEGIN IMMEDIATE")

@@ -1,0 +1,256 @@
+"""Eviction: the writer that takes a cache over its bounds deletes records, in small batches, after its own commit.
+
+Nothing is ordered on disk. As in Redis (https://redis.io/docs/latest/develop/reference/eviction/), some random
+records are compared and the worst of them go: one in SAMPLE of those that were looked at. When they were used last,
+and how often, is in the engine's notes of accesses; a record without a note counts by when it was written.
+
+A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
+and after its first write, so that many short processes do too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+from store.cache.notes import Notes
+from store.cache.options import Bounds
+from store.engines.capabilities import Accesses, Candidate, Eviction, Scope, Use
+from store.engines.contract import Delete, Fields, Order
+from store.errors import StoreError
+from store.opened import reading
+from store.opened.namespace import Namespace
+from store.rows.row import Header, Row
+from store.rows.spilled import size_of
+
+SAMPLE = 16
+BATCH = 32  # records that one transaction evicts
+EXPIRED = 256  # expired records that one transaction deletes
+ROUNDS = 64  # batches after one write; the next write goes on
+SHARE = 256
+WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
+NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
+FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
+
+
+class Excess(NamedTuple):
+    """By how much a cache is over its bounds; 0 or less: it is not."""
+
+    bytes: int
+    records: int
+
+    def is_any(self) -> bool:
+        return self.bytes > 0 or self.records > 0
+
+
+class Evictor:
+    """Keeps one cache within its bounds. Safe across threads, one of which evicts at a time, and across processes."""
+
+    def __init__(
+        self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds
+    ) -> None:
+        self.bounds = bounds
+        self.error: StoreError | None = None
+        """Why the last attempt failed, if it did."""
+        self.evicted = 0
+        """Records that this object evicted."""
+        self.eviction = eviction
+        self._records, self._notes, self._accesses = records, notes, accesses
+        self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
+        self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
+        self._bytes_left = self._records_left = 0.0  # until the next look
+        self._too_large: set[str] = set()  # names of records that the bound has no room for
+        self._size = FIRST_SIZE  # of a record, as the last sample had it
+        self._lock = threading.Lock()
+
+    # -- what the cache reports
+
+    def wrote(self, row: Row) -> None:
+        """A record was written, perhaps in a transaction that is open."""
+        size = len(row.body) + (0 if row.spill is None else size_of(row.spill))
+        if self.bounds.max_bytes is not None and size > self.bounds.max_bytes:
+            self._too_large.add(row.name)
+        self._bytes_left -= size
+        self._records_left -= 1
+        if self._bytes_left <= 0 or self._records_left <= 0:
+            self._look_afterwards()
+
+    def wrote_one(self) -> None:
+        """A record was written, of a size that is not known."""
+        self._bytes_left -= self._size
+        self._records_left -= 1
+        if self._bytes_left <= 0 or self._records_left <= 0:
+            self._look_afterwards()
+
+    def wrote_many(self) -> None:
+        """Records were written, perhaps very many: the cache is within its bounds again before this returns."""
+        self._look_afterwards(inf)
+
+    # -- evicting
+
+    def shrink(self, rounds: float = inf) -> bool:
+        """Evicts until the cache is within its bounds, in so many batches; returns whether it is.
+
+        Raises: StoreError: others kept the store locked, or it failed.
+        """
+        idle = 0
+        while rounds > 0:
+            excess = self._excess()
+            if not excess.is_any():
+                return True
+            deleted = self._evict(excess)
+            idle = 0 if deleted else idle + 1
+            if deleted is None or idle > ROUNDS:
+                return False
+            rounds -= 1
+        return False
+
+    def purge(self) -> int:
+        """Deletes the expired records, with their notes; returns how many records."""
+        deleted = self._records.expired().delete_all(self._records.name)
+        self._notes.purge()
+        return deleted
+
+    def cull(self) -> int:
+        """Deletes what has expired, notes without a record, and records until the bounds hold; returns how many."""
+        deleted = self.purge()
+        self._notes.sweep()
+        before = self.evicted
+        self.shrink()
+        return deleted + self.evicted - before
+
+    # -- parts of the above
+
+    def _look_afterwards(self, rounds: float = ROUNDS) -> None:
+        self._bytes_left, self._records_left = self._bytes_step, self._records_step
+        transactions = self._records.engine.transactions
+        if transactions is None:
+            self._look(rounds)
+        else:
+            transactions.afterwards(partial(self._look, rounds))
+
+    def _look(self, rounds: float) -> None:
+        """Evicts after a write. Raises no StoreError: the write is there; the next one tries again."""
+        if not self._lock.acquire(blocking=False):
+            return
+        is_within = False
+        try:
+            is_within = self.shrink(rounds) or self.bounds.policy == "none"
+            self.error = None
+        except StoreError as exc:
+            self.error = exc
+        finally:
+            self._lock.release()
+        if not is_within:  # nothing to evict, others in the way, or still too much: the next write looks again
+            self._bytes_left = min(self._bytes_left, 0)
+            self._records_left = min(self._records_left, 0)
+
+    def _excess(self) -> Excess:
+        ns, bounds = self._records, self.bounds
+        over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
+        over_records = 0 if bounds.max_records is None else reading.count(ns) - bounds.max_records
+        return Excess(over_bytes, over_records)
+
+    def _evict(self, excess: Excess) -> int | None:
+        """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
+        deleted = self._delete_expired()
+        if deleted:
+            return deleted
+        victims = self._victims(excess)
+        if not victims:
+            return None
+        deleted = self._delete(victims)
+        self.evicted += deleted
+        self._accesses.count(evictions=deleted)
+        return deleted
+
+    def _delete_expired(self) -> int:
+        ns, now = self._records, self._records.clock()
+        expired = ns.expired()
+        if not expired.page(ns.name, None, 1, now).items:
+            return 0
+        return expired.delete_page(ns.name, None, EXPIRED, now, WAIT_SECONDS).deleted
+
+    def _victims(self, excess: Excess) -> Sequence[Candidate]:
+        """The records to delete next, at most BATCH."""
+        if self.bounds.policy == "none":
+            return ()
+        large = self._oversized()
+        if large:
+            return large
+        wanted = min(BATCH, max(1, excess.records, int(excess.bytes / self._size) + 1))
+        if self.bounds.policy == "fifo":
+            return _enough(self._oldest(wanted), excess)
+        found = self.eviction.sample(self._records.name, wanted * SAMPLE)
+        if found:
+            self._size = max(1.0, sum(one.bytes for one in found) / len(found))
+        return _enough(self._worst(found)[:wanted], excess)
+
+    def _worst(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Candidates in the order in which they go."""
+        uses = self._accesses.uses([one.name for one in found])
+        order = by_frequency if self.bounds.policy == "lfu" else by_last_use
+        ranked = sorted(range(len(found)), key=lambda index: order(found[index], uses[index]))
+        return [found[index] for index in ranked]
+
+    def _oldest(self, number: int) -> list[Candidate]:
+        ns = self._records
+        page = ns.engine.scan(ns.name, Order.INSERTED, limit=number, fields=Fields.HEADER)
+        return [_candidate(header) for header in page.items]
+
+    def _oversized(self) -> list[Candidate]:
+        """Records that were just written and are larger than the bound alone: all others would go for them."""
+        ns, names = self._records, list(self._too_large)
+        if not names:
+            return []
+        self._too_large.difference_update(names)
+        found: dict[str, Header] = ns.engine.get(ns.name, names, Fields.HEADER)
+        most = self.bounds.max_bytes or inf
+        return [_candidate(header) for header in found.values() if header.size > most]
+
+    def _delete(self, victims: Sequence[Candidate]) -> int:
+        """Deletes those that did not change since, as one short transaction."""
+        ns, names = self._records, [one.name for one in victims]
+        has_notes = self._notes.in_use()
+        scope: Scope = (ns.name, names)
+        if has_notes:
+            scope = ((ns.name, self._notes.notes.name, self._notes.tags.name), None)
+        transactions = ns.engine.transactions
+        with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
+            now: dict[str, Header] = ns.engine.get(ns.name, names, Fields.HEADER)
+            same = [one for one in victims if one.name in now and now[one.name].stamp == one.stamp]
+            if not same:
+                return 0
+            if has_notes:
+                self._notes.forget([one.name for one in same])
+            return ns.engine.apply(ns.name, [Delete(one.name, one.stamp) for one in same]).deleted
+
+
+def by_last_use(one: Candidate, use: Use | None) -> float:
+    """The rank of a record under "lru": when it was used last, or written."""
+    return one.modified if use is None else max(use.last, one.modified)
+
+
+def by_frequency(one: Candidate, use: Use | None) -> tuple[float, float]:
+    """The rank of a record under "lfu": how often it was used; among equals when it was used last."""
+    return NEW_FREQUENCY if use is None else use.frequency, by_last_use(one, use)
+
+
+def _enough(victims: Sequence[Candidate], excess: Excess) -> list[Candidate]:
+    """As many of them as it takes, from the first on."""
+    chosen: list[Candidate] = []
+    freed = 0
+    for one in victims:
+        if freed >= excess.bytes and len(chosen) >= excess.records:
+            break
+        chosen.append(one)
+        freed += one.bytes
+    return chosen
+
+
+def _candidate(header: Header) -> Candidate:
+    return Candidate(header.name, header.stamp, header.size, header.modified, header.expires)
