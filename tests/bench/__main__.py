@@ -132,7 +132,7 @@ def bench_cache(options: argparse.Namespace) -> None:
     from .cache import program
 
     plan = cache_plan_of(options)
-    output = options.output or (COMMITTED if program.is_whole(plan) else ELSEWHERE)
+    output = options.output or (COMMITTED if plan.is_whole() else ELSEWHERE)
     with own_key():
         program.bench(plan, output, _say, quick=options.quick)
 

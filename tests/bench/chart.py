@@ -28,7 +28,7 @@ MIXED = (mixed.Shape(2, 1, 10), mixed.Shape(4, 1, 10), mixed.Shape(2, 1, 1), mix
 LIMITS = (LABEL, FULL_LABEL)
 
 WIDTH, MARGIN, GAP = 1000, 20, 40
-LABEL_WIDTH, VALUE_WIDTH = 180, 60
+LABEL_WIDTH, VALUE_WIDTH = 190, 60
 LINE, HEAD, PART_HEAD = 19, 30, 20  # heights of a bar's line, of a panel's title and of a part's
 
 CLASSES: dict[Guarantee, tuple[str, str]] = {  # → its name in the style, and what its parts are called

@@ -134,6 +134,9 @@ def test_report_names_its_command_and_chart_is_svg():
     text = "\n".join(lines(found, "today", quick=False))
     assert "today, by `python -m tests.bench --only cache --scale 100000`." in text
     assert "## 100 entries" in text
+    assert text.splitlines()[2].startswith("A full run, ")
+    assert "\nA run of a part" in "\n".join(lines(found._replace(plan=Plan(peers=("store",))), "today", quick=False))
+    assert "\nA quick run" in "\n".join(lines(found._replace(plan=QUICK), "today", quick=True))
     root = ElementTree.fromstring(svg(found))
     assert "set with eviction, 100 entries" in [node.text for node in root.iter("{http://www.w3.org/2000/svg}text")]
 

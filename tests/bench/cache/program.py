@@ -16,11 +16,6 @@ FILE, CHART = "report-cache.md", "report-cache.svg"
 Say = Callable[[list[str]], None]
 
 
-def is_whole(plan: Plan) -> bool:
-    """Whether it measures all that a full run does, and perhaps more entries."""
-    return plan._replace(sizes=FULL.sizes) == FULL and set(plan.sizes) >= set(FULL.sizes)
-
-
 def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
     """Measure, print, and write report and chart."""
     start = perf_counter()

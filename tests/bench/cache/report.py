@@ -20,7 +20,7 @@ HOW = """\
 All have the same names and values (a visitor's session, about 120 bytes when pickled), in fresh directories, used as their
 own documentation says. Timed sections take turns, in an order that changes from round to round. Figures are medians of the
 rounds, for one operation; a ratio is taken within a round, and its median shown with the least and the largest. A hit reads
-one of 5,000 entries all over the cache.
+one of 5,000 entries all over the cache, which this process has read before.
 
 At the bound: each cache is filled, then bounded by the size that it has, in its own unit: bytes in the file (store,
 diskcache), bytes of memory (Redis), or entries; then as many new entries are set before the first timed section, so that
@@ -46,7 +46,7 @@ def lines(results: Results, took: str, *, quick: bool) -> list[str]:
     sizes = ",".join(map(str, plan.sizes))
     text = [
         "# Caches: this store beside diskcache, cachelib and Redis", "",
-        f"{'A quick run: figures vary more than those of a full one' if quick else 'A full run'}, {took}, by "
+        f"{_kind_of_run(plan, quick)}, {took}, by "
         f"`python -m tests.bench --only cache{' --quick' if quick else ''} --scale {sizes}`.", "",
         *machine_lines(), noise.line(results.noise), "", *HOW.splitlines(), "",
         *(f"- *{each.name}*: {each.meaning}" for each in GUARANTEES if each in {class_of(kind.label) for kind in KINDS}), "",
@@ -58,6 +58,12 @@ def lines(results: Results, took: str, *, quick: bool) -> list[str]:
     about = STAMPEDE.format(processes=plan.processes, computing=duration(plan.computing))
     text += ["## One cold entry, many processes", "", *about.splitlines(), "", *stampede_table(results.stampedes, plan)]
     return text
+
+
+def _kind_of_run(plan: Plan, quick: bool) -> str:
+    if quick:
+        return "A quick run: figures vary more than those of a full one"
+    return "A full run" if plan.is_whole() else "A run of a part of what a full one measures"
 
 
 def table(found: Found) -> list[str]:
