@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from away import away
 
 from store import Store, errors
 from store.engines.sqlite.engine import log_files
@@ -30,20 +32,20 @@ class Secret:
     """What takes more than plain data."""
 
 
-def read_only(path: Path) -> None:
-    with Store(path, mode="r") as s:
+def read_only(place: str) -> None:
+    with Store(place, mode="r") as s:
         s["x"] = 2
 
 
-def conflict(path: Path) -> None:
-    with Store(path) as s:
+def conflict(place: str) -> None:
+    with Store(place) as s:
         seen = s.record("x")
         s["x"] = 2
         s.put("x", 3, if_version=seen)
 
 
-def conflict_inside_edit(path: Path) -> None:
-    with Store(path) as s:
+def conflict_inside_edit(place: str) -> None:
+    with Store(place) as s:
         s["x"] = [1]
         with s.edit("x") as value:
             value.append(2)
@@ -51,11 +53,11 @@ def conflict_inside_edit(path: Path) -> None:
 
 
 @contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
+def held(place: str, what: str) -> Iterator[None]:
     """Another process is inside `with` that."""
     program = f"import sys, store\nwith store.Store(sys.argv[1]) as s, {what}: print('held', flush=True); input()"
     with subprocess.Popen(
-        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, place], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -65,44 +67,44 @@ def held(path: Path, what: str) -> Iterator[None]:
             process.communicate("\n", timeout=60)
 
 
-def lock_timeout(path: Path) -> None:
-    with held(path, "s.lock('job')"), Store(path) as s, s.lock("job", timeout=0.0):
+def lock_timeout(place: str) -> None:
+    with held(place, "s.lock('job')"), Store(place) as s, s.lock("job", timeout=0.0):
         pass
 
 
-def writer_timeout(path: Path) -> None:
-    with held(path, "s.transaction()"), Store(path, timeout=0.0) as s:
+def writer_timeout(place: str) -> None:
+    with held(place, "s.transaction()"), Store(place, timeout=0.0) as s:
         s["x"] = 2
 
 
-def second_task(path: Path) -> None:
+def second_task(place: str) -> None:
     async def block(s: Store[Any]) -> None:
         with s.transaction():
             await asyncio.sleep(0)
 
     async def main() -> None:
-        with Store(path) as s:
+        with Store(place) as s:
             tasks = [asyncio.create_task(block(s)) for _ in range(2)]
             await tasks[1]
 
     asyncio.run(main())
 
 
-def closed(path: Path) -> None:
-    s: Store[Any] = Store(path)
+def closed(place: str) -> None:
+    s: Store[Any] = Store(place)
     s.close()
     s["x"]
 
 
-def not_serializable(path: Path) -> None:
-    with Store(path) as s:
+def not_serializable(place: str) -> None:
+    with Store(place) as s:
         s["x"] = lambda: None
 
 
-def untrusted(path: Path) -> None:
-    with Store(path, key="the key of others") as s:
+def untrusted(place: str) -> None:
+    with Store(place, key="the key of others") as s:
         s["x"] = Secret()
-    with Store(path) as s:
+    with Store(place) as s:
         s["x"]
 
 
@@ -110,8 +112,8 @@ class Passing:
     """A class that a later version of the program has no more."""
 
 
-def class_gone(path: Path) -> None:
-    with Store(path) as s, pytest.MonkeyPatch.context() as later:
+def class_gone(place: str) -> None:
+    with Store(place) as s, pytest.MonkeyPatch.context() as later:
         s["x"] = Passing()
         later.delattr(sys.modules[__name__], "Passing")
         s["x"]
@@ -133,46 +135,46 @@ def unknown(path: Path) -> None:
         s["x"] = 2
 
 
-def foreign_only(path: Path) -> None:
-    with Store(path, key="the key of others") as s:
+def foreign_only(place: str) -> None:
+    with Store(place, key="the key of others") as s:
         s["x"] = 1
-    with Store(path, trust="own") as s:
+    with Store(place, trust="own") as s:
         s["x"]
 
 
-def tampered(path: Path) -> None:
-    with Store(path) as s:
+def tampered(place: str) -> None:
+    with Store(place) as s:
         row = s.opened.find("x")
         assert row is not None
         s.opened.engine.put(row._replace(id=None, body=b"K\x02."))
         s["x"]
 
 
-def corrupt(path: Path) -> None:
-    with Store(path) as s:
+def corrupt(place: str) -> None:
+    with Store(place) as s:
         row = s.opened.find("x")
         assert row is not None
         s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, body=b"garbage")))
         s["x"]
 
 
-def unknown_protocol(path: Path) -> None:
-    with Store(path) as s:
+def unknown_protocol(place: str) -> None:
+    with Store(place) as s:
         row = s.opened.find("x")
         assert row is not None
         s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, protocol=9)))
         s["x"]
 
 
-def unknown_codec(path: Path) -> None:
-    with Store(path) as s:
+def unknown_codec(place: str) -> None:
+    with Store(place) as s:
         row = s.opened.find("x")
         assert row is not None
         s.opened.engine.put(s.opened.values.sealer.seal(row._replace(id=None, codec="cbor")))
         s["x"]
 
 
-def codec_not_installed(path: Path) -> None:
+def codec_not_installed(place: str) -> None:
     registry = Registry("codec")
     registry.register("frob", "frobnicate_it.codec:codec", install="frobnicate-it")
     registry.load("frob")
@@ -196,22 +198,27 @@ def unsupported(path: Path) -> None:
         s.opened.engine.changes.version_of("")  # type: ignore[union-attr]
 
 
-def nested_edit(path: Path) -> None:
-    with Store(path) as s:
+def nested_edit(place: str) -> None:
+    with Store(place) as s:
         s["x"] = [1]
         with s.edit("x"), s.edit("x"):
             pass
 
 
-def lock_in_transaction(path: Path) -> None:
-    with Store(path) as s, s.transaction(), s.lock("job"):
+def lock_in_transaction(place: str) -> None:
+    with Store(place) as s, s.transaction(), s.lock("job"):
         pass
 
 
-PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
+def taken_away(place: str) -> None:
+    with Store(place) as s, away(place):
+        s["x"] = 2
+
+
+STORE = "the store itself"
+PROVOKED: list[tuple[Callable[[str], None], type[StoreError], str, str]] = [
     (not_serializable, NotSerializable, "record 'x'", "use the codec 'cloudpickle'"),
     (untrusted, Untrusted, "record 'x'", "@store.allow"),
-    (unknown, OutcomeUnknown, "app.db", "read the record before you write it again"),
     (class_gone, ClassNotFound, "Passing", "renames="),
     (foreign_only, Untrusted, "record 'x'", "STORE_KEY_FILE"),
     (tampered, Tampered, "record 'x'", "restore it from a backup, or delete it"),
@@ -223,18 +230,22 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
     (conflict_inside_edit, Conflict, "record 'x'", "change the value that edit gave instead"),
     (nested_edit, StoreError, "record 'x'", "already"),
     (lock_in_transaction, StoreError, "lock('job')", "take the lock first"),
+    (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
+    (writer_timeout, LockTimeout, STORE, "open the store with a longer timeout"),
+    (second_task, InUse, STORE, "use store.aio.AsyncStore"),
+    (taken_away, StorageError, STORE, "open the store again"),
+    (read_only, ReadOnly, STORE, 'open it with mode="w" to write'),
+    (closed, StoreClosed, STORE, "open it again"),
+]
+OF_FILES: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
+    (unknown, OutcomeUnknown, "app.db", "read the record before you write it again"),
     (deleted, StorageError, "app.db", "open the store again"),
     (replaced, StorageError, "app.db", "open the store again"),
     (lambda path: Store(path.parent), StorageError, "is a directory", "a store is a file, for example"),
     (lambda path: Store(path.with_name("y.db"), mode="r"), StoreNotFound, "y.db", 'mode="c" makes one'),
     (lambda path: Store(path.with_name("y") / "z.db"), StoreNotFound, "there is no directory", "make it first"),
     (lambda path: Store(__file__), NotAStore, __file__, "choose another file"),
-    (lock_timeout, LockTimeout, "the lock 'job'", "try again"),
-    (writer_timeout, LockTimeout, "app.db", "open the store with a longer timeout"),
     (unsupported, Unsupported, "the engine 'sqlite'", "in a store on another engine"),
-    (second_task, InUse, "app.db", "use store.aio.AsyncStore"),
-    (read_only, ReadOnly, "app.db", 'open it with mode="w" to write'),
-    (closed, StoreClosed, "app.db", "open it again"),
 ]
 
 
@@ -242,12 +253,26 @@ PROVOKED: list[tuple[Callable[[Path], None], type[StoreError], str, str]] = [
 @pytest.mark.filterwarnings("ignore:.*sealed with a key")
 @pytest.mark.damaged
 def test_message_names_what_it_is_about_and_a_remedy(
+    place: str, provoke: Callable[[str], None], kind: type[StoreError], what: str, remedy: str
+) -> None:
+    with Store(place) as s:
+        s["x"] = 1
+    check_message(partial(provoke, place), kind, s.location if what is STORE else what, remedy)
+
+
+@pytest.mark.parametrize("provoke, kind, what, remedy", OF_FILES, ids=lambda part: getattr(part, "__name__", "")[:30])
+@pytest.mark.damaged
+def test_message_about_a_file_names_it_and_a_remedy(
     path: Path, provoke: Callable[[Path], None], kind: type[StoreError], what: str, remedy: str
 ) -> None:
     with Store(path) as s:
         s["x"] = 1
+    check_message(partial(provoke, path), kind, what, remedy)
+
+
+def check_message(provoke: Callable[[], None], kind: type[StoreError], what: str, remedy: str) -> None:
     with pytest.raises(kind) as caught:
-        provoke(path)
+        provoke()
     error = caught.value
     assert type(error) is kind
     assert what in str(error)
@@ -264,4 +289,4 @@ def test_message_names_what_it_is_about_and_a_remedy(
 
 
 def test_every_kind_of_error_was_provoked() -> None:
-    assert {kind.__name__ for _, kind, _, _ in PROVOKED} == set(errors.__all__) - {"RecordError"}
+    assert {kind.__name__ for _, kind, _, _ in [*PROVOKED, *OF_FILES]} == set(errors.__all__) - {"RecordError"}

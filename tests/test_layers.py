@@ -31,6 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("watching",),
     ("mapping",),
     ("shelf", "sessions", "export", "settings", "memo", "cache", "aio", "messages", "importers"),
+    ("compat",),
     ("cli",),
 )
 # What a part may not import although it is above: these know nothing of each other.
@@ -167,7 +168,7 @@ def test_every_part_is_there() -> None:
         ("store.shelf", "from store import sessions"),
         ("store.messages", "from store.memo import memo"),
         ("store.messages", "from store import Store"),
-        ("store.importers.shelve", "from store.export import export_to"),
+        ("store.importers.formats.shelve", "from store.export import export_to"),
         ("store.export", "from store.importers import Found"),
         ("store", "if True:\n    import store.cli"),
         ("store.trust.keys.ring", "where = 'store.codecs.pickle:codec'"),

@@ -8,7 +8,6 @@ import pickle
 import subprocess
 import sys
 from datetime import UTC
-from pathlib import Path
 
 import pytest
 
@@ -18,32 +17,32 @@ from store.aio import AsyncStore
 from store.sessions import Sessions
 
 
-def reopened(path: Path, namespace: str = "") -> bytes:
-    """What `_reopen` is called with, and the call: of a `Store` at that path."""
+def reopened(place: str, namespace: str = "") -> bytes:
+    """What `_reopen` is called with, and the call: of a `Store` at that place."""
     options = f"(dVnamespace\nV{namespace}\nsVmode\nVw\nsVcodec\nVpickle\nsVspill_bytes\nI1048576\ns"
-    return f"cstore.handle\n_reopen\n(cstore.mapping\nStore\nV{path}\n{options}tR".encode()
+    return f"cstore.handle\n_reopen\n(cstore.mapping\nStore\nV{place}\n{options}tR".encode()
 
 
-def test_store(path: Path) -> None:
-    Store(path, namespace="x")["a"] = 1
-    with pickle.loads(reopened(path, "x") + b".") as again:
+def test_store(place: str) -> None:
+    Store(place, namespace="x")["a"] = 1
+    with pickle.loads(reopened(place, "x") + b".") as again:
         assert type(again) is Store
         assert (again.namespace, dict(again)) == ("x", {"a": 1})
 
 
-def test_sessions(path: Path) -> None:
-    with Sessions(path) as sessions:
+def test_sessions(place: str) -> None:
+    with Sessions(place) as sessions:
         id = sessions.create({"user": "ann"})
-    call = reopened(path, "sessions").removesuffix(b"R")
+    call = reopened(place, "sessions").removesuffix(b"R")
     function, arguments = call[: call.index(b"(")], call[call.index(b"(") :]
     data = b"cstore.sessions\n_reopened\n(cstore.sessions\nSessions\n(" + function + arguments + b"tF60.0\nVjson\ntR."
     with pickle.loads(data) as again:
         assert again.load(id) == {"user": "ann"}
 
 
-def test_async_store(path: Path) -> None:
-    Store(path)["a"] = 1
-    call = reopened(path).removesuffix(b"R")
+def test_async_store(place: str) -> None:
+    Store(place)["a"] = 1
+    call = reopened(place).removesuffix(b"R")
     function, arguments = call[: call.index(b"(")], call[call.index(b"(") :]
     data = b"cstore.aio_handle\n_again\n(cstore.aio\nAsyncStore\n(" + function + arguments + b"tF60.0\ntR."
 
@@ -74,9 +73,9 @@ def test_record() -> None:
     assert pickle.loads(pickle.dumps(record)) == record
 
 
-def test_record_that_had_no_version_fits_no_state(path: Path) -> None:
+def test_record_that_had_no_version_fits_no_state(place: str) -> None:
     record = pickle.loads(RECORD, encoding="latin-1")
-    with Store(path) as s:
+    with Store(place) as s:
         with pytest.raises(store.Conflict):
             s.put("a", 1, if_version=record)
         s["a"] = 1

@@ -13,12 +13,13 @@ import pytest
 import store
 from store import Store
 from store.aio import AsyncStore
+from store.cache import Cache
 from store.memo import memo
 from store.sessions import Sessions
 from store.settings import Settings
 
 PACKAGE = Path(store.__file__).parent
-LATE = {"Settings": Settings, "Sessions": Sessions, "AsyncStore": AsyncStore, "memoize": memo}
+LATE = {"Settings": Settings, "Sessions": Sessions, "AsyncStore": AsyncStore, "Cache": Cache, "memoize": memo}
 
 
 def run(*args: str) -> str:
@@ -34,9 +35,9 @@ def test_name_that_people_reach_for_is_loaded_on_use(name: str) -> None:
 def test_import_loads_none_of_them() -> None:
     program = """
 import sys, store
-late = [m for m in sys.modules if m.startswith(("store.settings", "store.sessions", "store.aio", "store.memo", "store.care"))]
+late = [m for m in sys.modules if m.startswith(("store.settings", "store.sessions", "store.aio", "store.memo", "store.cache", "store.care"))]
 assert not late, late
-assert {"Settings", "Sessions", "AsyncStore", "memoize", "copy", "destroy", "ABSENT"} <= {*dir(store)}
+assert {"Settings", "Sessions", "AsyncStore", "Cache", "memoize", "copy", "destroy", "ABSENT"} <= {*dir(store)}
 assert not [m for m in sys.modules if m.startswith("store.settings")]
 store.Settings, store.Sessions, store.AsyncStore, store.memoize, store.copy, store.destroy
 print(store.memoize.__name__, store.memo.__name__)

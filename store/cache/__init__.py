@@ -8,7 +8,7 @@
         cache.get_or_compute("report", make_report, ttl=600)  computed once for all processes
         cache.evict("users")                                  1: how many records had that tag
 
-What goes when the cache is full, what is counted and what a hit costs is in `store/cache/README.md`.
+`store/cache/README.md` says which records go when the cache is full, what is counted, and what a hit costs.
 """
 
 from store.cache.cache import Cache

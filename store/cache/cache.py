@@ -27,6 +27,8 @@ from store.opened.sentinels import MISSING, UNSET, Unset
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
+    from store.rows.record import Record
+
     V = TypeVarWithDefault("V", default=Any)
 else:
     V = TypeVar("V")
@@ -51,8 +53,9 @@ class Cache(MutableMapping[str, V]):
         max_bytes: bound of the bytes that live records take; in a file these are the pages in use and the files of
             large values. None: no bound.
         max_records: bound of the number of records. None: no bound.
-        policy: which records go: "lru" those that were used least recently, "lfu" least frequently, both by the worst
-            of 16 random ones; "fifo" those that were inserted first; "none" only those that have expired.
+        policy: which records go: "lru" those that were used least recently, "lfu" least frequently, "lrw" written
+            least recently, each by the worst of 16 random ones; "fifo" those that were inserted first; "none" only
+            those that have expired.
         ttl: seconds that a record lives from its assignment; None is for ever.
         options: of the `Store` below: codec, key, trust, mode, timeout, durability, clock…
 
@@ -110,6 +113,10 @@ class Cache(MutableMapping[str, V]):
         """Returns the value of that name, or `default` where there is no such record. Raises: as `cache[name]`."""
         value = self._find(name)
         return default if value is MISSING else value
+
+    def get_with_record(self, name: str) -> tuple[V, Record]:
+        """Returns the value of a name and the metadata of the record that it was read from. Raises: KeyError."""
+        return self._records.find_with_record(name)
 
     def __contains__(self, name: object) -> bool:
         """Returns whether there is a record of that name; it counts as no use of it, and in no figure."""

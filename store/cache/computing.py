@@ -103,7 +103,7 @@ class Computation:
         return True
 
     def as_stored(self, name: str, outcome: Outcome) -> Outcome:
-        """The value as later calls find it; as it was computed where it was evicted at once."""
+        """The value as later calls find it; the computed one, if it was evicted at once."""
         return outcome if type(outcome.value) in UNCHANGEABLE else self._find(name) or outcome
 
     @contextmanager

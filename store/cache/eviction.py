@@ -10,7 +10,6 @@ and after its first write, so that many short processes do too.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -29,6 +28,7 @@ from store.rows.spilled import size_of
 
 SAMPLE = 16
 BATCH = 32  # records that one transaction evicts
+FEW = 4096  # records that are counted while others wait
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
 SHARE = 256
@@ -48,7 +48,10 @@ class Excess(NamedTuple):
 
 
 class Evictor:
-    """Keeps one cache within its bounds. Safe across threads, one of which evicts at a time, and across processes."""
+    """Keeps one cache within its bounds. Safe across threads and processes.
+
+    All writers evict, each after its own writes: if one did for all, the others would soon be ahead of it.
+    """
 
     def __init__(
         self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds
@@ -63,9 +66,10 @@ class Evictor:
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
         self._bytes_left = self._records_left = 0.0  # until the next look
+        # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
+        self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
         self._too_large: set[str] = set()  # names of records that the bound has no room for
         self._size = FIRST_SIZE  # of a record, as the last sample had it
-        self._lock = threading.Lock()
 
     # -- what the cache reports
 
@@ -135,16 +139,12 @@ class Evictor:
 
     def _look(self, rounds: float) -> None:
         """Evicts after a write. Raises no StoreError: the write is there; the next one tries again."""
-        if not self._lock.acquire(blocking=False):
-            return
         is_within = False
         try:
             is_within = self.shrink(rounds) or self.bounds.policy == "none"
             self.error = None
         except StoreError as exc:
             self.error = exc
-        finally:
-            self._lock.release()
         if not is_within:  # nothing to evict, others in the way, or still too much: the next write looks again
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
@@ -160,10 +160,14 @@ class Evictor:
         deleted = self._delete_expired()
         if deleted:
             return deleted
-        victims = self._victims(excess)
-        if not victims:
-            return None
-        deleted = self._delete(victims)
+        victims: Sequence[Candidate] = self._oversized()
+        if victims:
+            deleted = self._delete(victims)
+        else:
+            victims = self._victims(excess)
+            if not victims:
+                return None
+            deleted = self._delete(victims, most=self.bounds.max_records if excess.bytes <= 0 else None)
         self.evicted += deleted
         self._accesses.count(evictions=deleted)
         return deleted
@@ -179,9 +183,8 @@ class Evictor:
         """The records to delete next, at most BATCH."""
         if self.bounds.policy == "none":
             return ()
-        large = self._oversized()
-        if large:
-            return large
+        if excess.bytes > 0:
+            excess = excess._replace(bytes=excess.bytes + self._slack)
         wanted = min(BATCH, max(1, excess.records, int(excess.bytes / self._size) + 1))
         if self.bounds.policy == "fifo":
             return _enough(self._oldest(wanted), excess)
@@ -192,7 +195,9 @@ class Evictor:
 
     def _worst(self, found: Sequence[Candidate]) -> list[Candidate]:
         """Candidates in the order in which they go."""
-        uses = self._accesses.uses([one.name for one in found])
+        uses: Sequence[Use | None] = [None] * len(found)  # "lrw": only when they were written counts
+        if self.bounds.policy != "lrw":
+            uses = self._accesses.uses([one.name for one in found])
         order = by_frequency if self.bounds.policy == "lfu" else by_last_use
         ranked = sorted(range(len(found)), key=lambda index: order(found[index], uses[index]))
         return [found[index] for index in ranked]
@@ -212,15 +217,18 @@ class Evictor:
         most = self.bounds.max_bytes or inf
         return [_candidate(header) for header in found.values() if header.size > most]
 
-    def _delete(self, victims: Sequence[Candidate]) -> int:
-        """Deletes those that did not change since, as one short transaction."""
+    def _delete(self, victims: Sequence[Candidate], most: int | None = None) -> int:
+        """Deletes those that did not change since, as one short transaction.
+
+        Only as many as leave `most` records, if that is few: else writers that evict at once would leave too few.
+        """
         ns, names = self._records, [one.name for one in victims]
+        scope: Scope = (ns.name, names)  # others go on; a record that one of them changes meanwhile is a Conflict
         has_notes = self._notes.in_use()
-        scope: Scope = (ns.name, names)
-        if has_notes:
-            scope = ((ns.name, self._notes.notes.name, self._notes.tags.name), None)
         transactions = ns.engine.transactions
         with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
+            if most is not None and most <= FEW:
+                victims = victims[: max(0, reading.count(ns) - most)]
             now: dict[str, Header] = ns.engine.get(ns.name, names, Fields.HEADER)
             same = [one for one in victims if one.name in now and now[one.name].stamp == one.stamp]
             if not same:

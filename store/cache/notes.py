@@ -77,14 +77,16 @@ class Notes:
     def version(self, name: str) -> str | None:
         """The version of the record of that name; None where there is none."""
         header = self._headers((name,)).get(name)
-        return None if header is None else header.stamp
+        return None if header is None else version_of(header)
 
     # -- writing, inside `together`
 
     def write(self, names: Sequence[str], tag: str | None, cost: float | None = None) -> None:
         """Notes those records, which were just written, in place of the notes that they had."""
         headers = self._headers(names)
-        self.write_all({name: Note(header.stamp, tag, cost, header.expires) for name, header in headers.items()})
+        self.write_all(
+            {name: Note(version_of(header), tag, cost, header.expires) for name, header in headers.items()}
+        )
 
     def write_all(self, notes: dict[str, Note]) -> None:
         """Stores notes by name, in place of those that there are."""
@@ -158,7 +160,7 @@ class Notes:
         for name in names:
             if name in headers and name in notes:
                 note = notes[name]
-                if note is None or (note.version, note.tag) == (headers[name].stamp, tag):
+                if note is None or (note.version, note.tag) == (version_of(headers[name]), tag):
                     gone.append(name)
         self._delete(self.tags, [place_of(tag, name) for name in names])
         self._delete(self.notes, gone)
@@ -166,7 +168,7 @@ class Notes:
 
     def _sweep(self, names: list[str]) -> int:
         headers, notes = self._headers(names), self._stored(names)
-        versions = {name: header.stamp for name, header in headers.items()}
+        versions = {name: version_of(header) for name, header in headers.items()}
         stale = [name for name, note in notes.items() if note is None or note.version != versions.get(name)]
         self.forget(stale)
         return len(stale)
@@ -215,6 +217,11 @@ class Notes:
 def _together(records: Namespace, notes: Notes, work: Callable[[], T]) -> T:
     with records.transaction(notes.notes, notes.tags):
         return work()
+
+
+def version_of(header: Header) -> str:
+    """The version of a record in its note. Unlike `Record.version`, it stays with a new key, and in a copy."""
+    return f"{header.revision}-{header.created!r}-{header.modified!r}"
 
 
 def place_of(tag: str, name: str) -> str:

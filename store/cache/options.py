@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 from store.codecs import CodecChoice
 from store.opened.options import OpeningOptions
 
-Policy: TypeAlias = Literal["lru", "lfu", "fifo", "none"]
+Policy: TypeAlias = Literal["lru", "lfu", "lrw", "fifo", "none"]
 
 POLICIES: tuple[str, ...] = get_args(Policy)
 DEFAULT_BYTES = 2**30
@@ -22,7 +22,7 @@ class CacheOptions(OpeningOptions, total=False):
 
 
 class Bounds(NamedTuple):
-    """How large a cache may become, and what goes first where it is larger."""
+    """How large a cache may become, and which records go first."""
 
     max_bytes: int | None = DEFAULT_BYTES
     max_records: int | None = None

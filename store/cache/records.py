@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.cache.eviction import Evictor
 from store.cache.figures import CacheStats
@@ -23,6 +23,9 @@ from store.opened.namespace import Namespace
 from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, Unset
 from store.rows.row import Row
+
+if TYPE_CHECKING:
+    from store.rows.record import Record
 
 T = TypeVar("T")
 
@@ -78,6 +81,17 @@ class CacheRecords:
         if value is not MISSING:
             self._note(name)
         return value
+
+    def find_with_record(self, name: str) -> tuple[Any, Record]:
+        """As `find`, with the metadata of the record that the value was read from. Raises: KeyError."""
+        try:
+            found = self.store.get_with_record(name)
+        except KeyError:
+            self._count(misses=1)
+            raise
+        self._note(name)
+        self._count(hits=1)
+        return found
 
     def find_readable(self, name: str) -> Any:
         """As `find`, MISSING also for a value that cannot be read; only a hit is counted."""
@@ -254,7 +268,7 @@ def _put_noted(
     """Stores a record and its note, and returns its row."""
     row = ns.pack(name, value, ttl, codec)  # before the lock: it may be slow
     try:
-        with ns.transaction(notes.notes, notes.tags):
+        with ns.transaction(names=(name,)):  # whose note no other writer changes meanwhile
             ns.put(row)
             notes.write((name,), tag, cost)
     except BaseException:

@@ -21,14 +21,18 @@ class Stats:
     namespaces: int
     file_bytes: int
     wal_bytes: int
-    wal_pinned_bytes: int
-    """The part of the log that cannot be folded into the file, since a reader began before it was written."""
+    wal_pinned_bytes: int | None
+    """The part of the log that cannot be folded into the file, since a reader began before it was written.
+
+    None on PostgreSQL, which does not tell it.
+    """
     wal_pinned_by: int | None
     """The process of that reader, where the system knows it."""
     wal_pinned_seconds: float
-    """On PostgreSQL, whose log is the table of changes: the age of the oldest transaction that has written.
+    """On PostgreSQL, whose log is the table of changes: the age of the oldest transaction that keeps old rows there.
 
-    `wal_pinned_by` is its session. Until it ends, changes that are newer than it are kept, even those that are old.
+    `wal_pinned_by` is its session, which has written or reads from one snapshot. Until it ends, no row that was
+    deleted or replaced since then is freed; and if it has written, changes that are newer than it are kept.
     """
     checkpoint_error: str | None
     purge_error: str | None

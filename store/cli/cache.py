@@ -89,7 +89,11 @@ def evict(path: str, tag: str, namespace: str) -> None:
 @click.option("--max-bytes", metavar="N", type=int, help="Evict until live records take at most N bytes.")
 @click.option("--max-records", metavar="N", type=int, help="Evict until there are at most N records.")
 @click.option(
-    "--policy", type=click.Choice(["lru", "lfu", "fifo"]), default="lru", show_default=True, help="What goes first."
+    "--policy",
+    type=click.Choice(["lru", "lfu", "lrw", "fifo"]),
+    default="lru",
+    show_default=True,
+    help="Which records go first.",
 )
 @namespace_option
 def cull(path: str, max_bytes: int | None, max_records: int | None, policy: str, namespace: str) -> None:

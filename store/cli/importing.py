@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
@@ -21,19 +21,41 @@ from store.cli.output.json_output import print_array
 from store.cli.output.progress import counted
 from store.cli.output.terminal import note, on_one_line, shown_name, shown_place
 from store.cli.reading import options
-from store.cli.reading.opening import open_store
+from store.cli.reading.opening import open_as, open_store
+from store.compat.diskcache.importing import CacheForm
+from store.compat.sqlitedict.importing import import_tables
 from store.errors import StoreNotFound
-from store.importers.kinds import check_source, importers
+from store.importers.formats.sqlitedict import tables_at
+from store.importers.kinds import SIGNED, TABLES, check_source, importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
+from store.system.late import late
 
-KINDS = ("shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib", "json")
+KINDS = (
+    "shelve", "dbm", "sqlitedict", "diskcache", "cachelib", "flask-session", "django-cache", "django-sessions",
+    "requests-cache", "joblib-memory", "pickles", "joblib", "json",
+)  # fmt: skip
+CACHE_NAMESPACE = "cache"  # the default of `store.cache.Cache`
+MOST_TABLES = 20  # tables of a file that are named
 MOST_RENAMED = 10  # imported records with a changed name that are noted; the others are counted
+
+
+def _keys_of(file: str) -> list[bytes]:
+    """The type of --secret-key-file: the lines of a file."""
+    try:
+        with open(file, "rb") as lines:
+            keys = [line for line in lines.read().splitlines() if line]
+    except OSError as exc:
+        raise click.BadParameter(f"{file} cannot be read: {exc.strerror or exc}") from None
+    if not keys:
+        raise click.BadParameter(f"{file} has no key: write SECRET_KEY on its first line")
+    return keys
 
 
 @click.command("import")
 @click.argument("words", metavar="KIND SRC DST", nargs=-1)
 @click.option("--raw", is_flag=True, help="The other form: FILE PATH, what `store export --raw` wrote.")
-@options.namespace()
+@options.namespace("The namespace; the unnamed one by default, and with --cache that of a cache.", None)
+@click.option("--cache", "as_cache", is_flag=True, help="DST is a cache (store.Cache): tags are kept too.")
 @click.option(
     "--allow",
     metavar="MOD.CLASS",
@@ -43,24 +65,64 @@ MOST_RENAMED = 10  # imported records with a changed name that are noted; the ot
 )
 @click.option(
     "--trust", type=click.Choice(TRUST), default="data",
-    help='How pickles are read: with restraint ("data"), or running what they say ("all"); data.',
+    help='How pickles are read: restricted ("data"), or running what they say ("all"); data.',
 )  # fmt: skip
 @click.option("--prefix", metavar="P", type=options.text, default="", help="Put P before each name.")
-@click.option("--table", metavar="T", type=options.text, help="Of a sqlitedict: only this table.")
+@click.option(
+    "--table", metavar="T", type=options.text, help="Of a sqlitedict or Django's database: only this table."
+)
+@click.option(
+    "--secret-key-file", "secret_keys", metavar="FILE", type=_keys_of,
+    help="Of Django's sessions: only those signed with a SECRET_KEY in FILE, which has one on each line.",
+)  # fmt: skip
+@click.option(
+    "--session-age", metavar="TIME", type=options.seconds,
+    help="Of Django's session files: SESSION_COOKIE_AGE, after which one expires; 14d.",
+)  # fmt: skip
+@click.option(
+    "--tables",
+    is_flag=True,
+    help="Of a sqlitedict: each table into a namespace of its own, as store.compat.sqlitedict reads them.",
+)
+@click.option(
+    "--compat", is_flag=True,
+    help="Of a diskcache: into a cache, with keys and tags of any type as store.compat.diskcache reads them.",
+)  # fmt: skip
+@click.option(
+    "--encoded", is_flag=True,
+    help="Of a sqlitedict: values as they are stored, for a program with an encode= and decode= of its own.",
+)  # fmt: skip
 @click.option(
     "--on-conflict", type=click.Choice(ON_CONFLICT), default="keep",
-    help="What to do if a name has another value already: keep that; replace takes the expiry too.",
+    help="What to do if a name has another value already: keep that; replace takes expiry and tag too.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Write nothing; say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show the outcomes that an import would have.")
 @click.option("--json", "as_array", is_flag=True, help="Every record with its outcome, as a JSON array.")
-def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, namespace: str, **how: Any) -> None:
+def import_(
+    words: tuple[str, ...],
+    raw: bool,
+    dry_run: bool,
+    as_array: bool,
+    as_cache: bool,
+    namespace: str | None,
+    tables: bool,
+    compat: bool,
+    **how: Any,
+) -> None:
     """Copies records from another program's file.
 
-    KIND is shelve, dbm, sqlitedict, diskcache, pickles, joblib or json; SRC is its file or folder, which is not
-    changed. Creates the store DST if there is none. Pickles are read without running code, and only classes that
-    --allow names are loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can
-    be stopped; rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or
-    failed.
+    KIND is shelve, dbm, sqlitedict, diskcache, cachelib, flask-session, django-cache, django-sessions,
+    requests-cache, joblib-memory, pickles, joblib or json; SRC is its file or folder, which is not changed. Creates
+    the store DST if there is none. Pickles are read without running code, and only classes that --allow names are
+    loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can be stopped;
+    rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or failed.
+
+    Files of cachelib, flask-session and django-cache are named after a hash of the key, and so are their records;
+    those of joblib-memory are called module/function/hash of the arguments.
+
+    A sqlitedict with one table keeps its names; with several, a record is called `table:name`. --table T copies only
+    one, under its own names; --tables copies each into the namespace of its name, the table `unnamed` into the
+    default one, which is how `import store.compat.sqlitedict as sqlitedict` finds them.
 
     `store import --raw FILE PATH` reads records that a store exported undecoded, and replaces those of the same
     name; what your key sealed is sealed anew, foreign records stay foreign. FILE `-` is stdin.
@@ -69,7 +131,10 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
     Examples:
       store import shelve old_shelf copy.db
       store import shelve old_shelf copy.db --allow collections.UserDict --dry-run
+      store import sqlitedict old.sqlite copy.db --tables
       store import json settings.json copy.db --prefix settings:
+      store import diskcache old_cache cache.db --cache
+      store import diskcache pages pages/store.db --compat
       store import --raw records.jsonl copy.db
     """
     if raw:
@@ -82,21 +147,62 @@ def import_(words: tuple[str, ...], raw: bool, dry_run: bool, as_array: bool, na
         )
     kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
     source = os.path.abspath(source)
-    with reported_as(usage_error):  # before a store is made for a source that cannot be read
-        Foreign(how["trust"], how["allow"])
-    if how["table"] is not None and kind != "sqlitedict":
-        raise usage_error("--table goes with sqlitedict alone")
+    _check(kind, namespace, tables, compat, how)
+    how["secret_keys"] = how["secret_keys"] or ()
     check_source(kind, source)
+    if kind == "sqlitedict" and how["table"] is None:
+        _tell_of_tables(source, tables)
     counts: Counter[str] = Counter()
-    with _target(path, namespace, dry_run) as s:
-        results = counted(import_into(s, kind, source, dry_run=dry_run, **how), counts, hidden=as_array)
+    with _target(path, namespace, dry_run, as_cache or compat) as s:
+        how["form"] = CacheForm() if compat else None
+        found = _found(s, kind, source, tables, dry_run=dry_run, **how)
+        results = counted(found, counts, hidden=as_array)
         if as_array:
             print_array(map(asdict, results), as_they_come=True)
         else:
-            _show(results)
+            _show(results, as_cache or compat)
     if not as_array:
         click.echo(", ".join(_summary(counts, dry_run)))
     exit_with_error(any(counts[outcome] for outcome in TROUBLE))
+
+
+def _check(kind: str, namespace: str | None, tables: bool, compat: bool, how: dict[str, Any]) -> None:
+    """Checks options before a store is made for a source that cannot be read. Raises: click.UsageError."""
+    with reported_as(usage_error):
+        Foreign(how["trust"], how["allow"])
+    if how["table"] is not None and kind not in TABLES:
+        raise usage_error(f"--table goes with {', '.join(TABLES)} alone")
+    for option, given in (("--tables", tables), ("--encoded", how["encoded"])):
+        if given and kind != "sqlitedict":
+            raise usage_error(f"{option} goes with sqlitedict alone")
+    if compat and (kind != "diskcache" or namespace or how["prefix"]):
+        raise usage_error("--compat goes with diskcache alone, and without --namespace and --prefix")
+    if tables and (namespace or how["table"] is not None):
+        raise usage_error("--tables copies each table into a namespace of its own; leave out --table and --namespace")
+    if (how["secret_keys"] or how["session_age"] is not None) and kind not in SIGNED:
+        raise usage_error("--secret-key-file and --session-age go with django-sessions alone")
+
+
+def _tell_of_tables(source: str, tables: bool) -> None:
+    """Says how the records of a file with several tables are named."""
+    there = tables_at(source)
+    if len(there) < 2 and not tables:
+        return
+    names = ", ".join(map(shown_name, there[:MOST_TABLES])) + (", …" if len(there) > MOST_TABLES else "")
+    if tables:
+        note(f"each table goes into the namespace of its name, unnamed into the default one: {names}")
+    else:
+        note(
+            f"{len(there)} tables, so each record is named table:name; --table T copies one of {names}, --tables all"
+        )
+
+
+def _found(s: Store[Any], kind: str, source: str, tables: bool, **how: Any) -> Iterator[Imported]:
+    if not tables:
+        return import_into(s, kind, source, **how)
+    for option in ("table", "secret_keys", "session_age", "form"):
+        del how[option]
+    return import_tables(s, source, **how)
 
 
 def _check_raw_alone() -> None:
@@ -108,20 +214,33 @@ def _check_raw_alone() -> None:
             raise usage_error(f"--raw takes no {parameter.opts[0]}: records come as they are")
 
 
-def _target(path: str, namespace: str, dry_run: bool) -> Store[Any]:
-    """The store to fill; if there is none, a dry run takes an empty one in memory."""
+def _target(path: str, namespace: str | None, dry_run: bool, as_cache: bool) -> Any:
+    """The store or cache to fill, as a context manager; if there is none, a dry run takes an empty one in memory.
+
+    A cache is opened without bounds: its program evicts, by its own bounds, when it writes.
+    """
+    opener: Callable[..., Any] = Store
+    options_of: dict[str, Any] = {"namespace": namespace or ""}
+    if as_cache:
+        opener = late("store.cache:Cache", "caches")
+        options_of = {
+            "namespace": CACHE_NAMESPACE if namespace is None else namespace,
+            "max_bytes": None,
+            "policy": "none",
+        }
     if not dry_run:
-        return open_store(path, mode="c", namespace=namespace)
+        return open_as(opener, path, mode="c", **options_of)
     try:
-        return Store(path, mode="r", namespace=namespace)
+        return opener(path, mode="r", **options_of)
     except StoreNotFound:
-        return Store(":memory:", namespace=namespace)
+        return opener(":memory:", **options_of)
 
 
-def _show(results: Iterable[Imported]) -> None:
+def _show(results: Iterable[Imported], as_cache: bool) -> None:
     """Notes the records that were not imported as they are; of changed names the first few."""
-    renamed = 0
+    renamed = tagged = 0
     for result in results:
+        tagged += result.tag is not None
         if result.outcome in ("imported", "replaced", "unchanged"):
             renamed += bool(result.why)
             if not result.why or renamed > MOST_RENAMED:
@@ -130,6 +249,8 @@ def _show(results: Iterable[Imported]) -> None:
         note(f"{shown_name(result.name)} {verb} {result.outcome}: {on_one_line(result.why)}")
     if renamed > MOST_RENAMED:
         note(f"{renamed - MOST_RENAMED} more names were changed; --json tells all")
+    if tagged and not as_cache:
+        note(f"{tagged} records have tags in the source, which only a cache keeps: import into a cache with --cache")
 
 
 def _summary(counts: Counter[str], dry_run: bool) -> Iterator[str]:

@@ -73,9 +73,9 @@ def stats(path: str, namespace: str | None, as_object: bool, exact: bool, color:
     of the database and of its write-ahead log (WAL). The keys with --json: path, namespace (null: every one),
     records, bytes, codecs (name → records), protocols ("codec protocol" → records), spill_files, spill_bytes,
     namespaces (how many), file_bytes, wal_bytes, wal_pinned_bytes (the part of the log that a reader, in process
-    wal_pinned_by, keeps from being copied into the file), wal_pinned_seconds (on PostgreSQL for how long the oldest
-    transaction has kept old changes), checkpoint_error (why the log could not be copied into the file, or null),
-    purge_error.
+    wal_pinned_by, keeps from being copied into the file; null on PostgreSQL), wal_pinned_seconds (on PostgreSQL for
+    how long the oldest transaction has kept old rows), checkpoint_error (why the log could not be copied into the
+    file, or null), purge_error.
 
     \b
     Examples:
@@ -98,6 +98,7 @@ def _show_facts(facts: Mapping[str, Any], as_object: bool, exact: bool, color: b
         (SIZES[field], size_text(value, exact=exact)) if field in SIZES
         else (NAMES.get(field, field.replace("_", " ")), _text(field, value, now))
         for field, value in facts.items()
+        if field not in SIZES or value is not None
     ]  # fmt: skip
     print_table(FACTS, rows, color=color, heading=False)
 

@@ -2,8 +2,8 @@
 
 A note is a word of 8 bytes, so that it is written by one assignment and is never half old: 24 bits of the hash of the
 record's name, the time of its last use in 1/16 s (32 bits, so that it repeats after 8.5 years), and its frequency. A
-record has two slots to choose from, side by side: a note of another record is replaced if both are taken, the older
-one. So records that are used often keep their notes where others come and go.
+record has two slots to choose from, side by side. If both have notes of other records, the older one is replaced, or
+where uses are counted, the less frequent one: so records that are used often keep theirs where others come and go.
 
 The frequency is the logarithmic counter of Redis ("LFU mode" in
 https://redis.io/docs/latest/develop/reference/eviction/; `LFULogIncr` and `LFUDecrAndReturn` in its evict.c), after
@@ -84,9 +84,12 @@ class AccessTable:
         if self._is_writable:
             counters, place = self._counters, _stripe[0] * _COUNTERS
             # Without a lock, which a fork or a signal handler could find locked: it would only save a few of them.
-            for number, added in enumerate((hits, misses, evictions)):
-                if added:
-                    counters[place + number] = counters[place + number] + added & _LARGEST
+            if hits:
+                counters[place] = counters[place] + hits & _LARGEST
+            if misses:
+                counters[place + 1] = counters[place + 1] + misses & _LARGEST
+            if evictions:
+                counters[place + 2] = counters[place + 2] + evictions & _LARGEST
 
     def figures(self) -> Figures:
         counters, end = self._counters, STRIPES * _COUNTERS
@@ -114,10 +117,10 @@ class AccessTable:
 
         def note(name: str) -> None:
             mark = crc32(name.encode("utf-8", "surrogatepass"), seed)
-            tag, place, ticks = mark >> _TAG_OF_HASH, mark & mask, int(now() * TICKS) % _WRAP
+            tag, place, ticks = mark >> _TAG_OF_HASH, mark & mask, int(now() * TICKS)
             if slots[place] >> _TAG_SHIFT != tag:
-                place = _other(slots, place, tag, ticks)
-            slots[place] = tag << _TAG_SHIFT | ticks << _TIME_SHIFT | FIRST_FREQUENCY
+                place = _other(slots, place, tag, ticks, _age)
+            slots[place] = tag << _TAG_SHIFT | ticks % _WRAP << _TIME_SHIFT | FIRST_FREQUENCY
 
         return note
 
@@ -127,10 +130,10 @@ class AccessTable:
 
         def note(name: str) -> None:
             mark = crc32(name.encode("utf-8", "surrogatepass"), seed)
-            tag, place, ticks = mark >> _TAG_OF_HASH, mark & mask, int(now() * TICKS) % _WRAP
+            tag, place, ticks = mark >> _TAG_OF_HASH, mark & mask, int(now() * TICKS)
             word = slots[place]
             if word >> _TAG_SHIFT != tag:
-                place = _other(slots, place, tag, ticks)
+                place = _other(slots, place, tag, ticks, _rarity)
                 word = slots[place]
             frequency = FIRST_FREQUENCY
             if word and word >> _TAG_SHIFT == tag:
@@ -138,7 +141,7 @@ class AccessTable:
                 if frequency < MAX_FREQUENCY:
                     over = max(0, frequency - FIRST_FREQUENCY)
                     frequency += random() * (over * LOG_FACTOR + 1) < 1
-            slots[place] = tag << _TAG_SHIFT | ticks << _TIME_SHIFT | frequency
+            slots[place] = tag << _TAG_SHIFT | ticks % _WRAP << _TIME_SHIFT | frequency
 
         return note
 
@@ -153,14 +156,19 @@ class AccessTable:
         return None
 
 
-def _other(slots: Any, place: int, tag: int, ticks: int) -> int:
-    """The slot for a record that is not in its first one: its own, an empty one, or that of the older note."""
+def _other(slots: Any, place: int, tag: int, ticks: int, lesser: Callable[[int, int], Any]) -> int:
+    """The slot for a record that is not in its first one: its own, an empty one, or that of the lesser note."""
     first, second = slots[place], slots[place ^ 1]
     if second and second >> _TAG_SHIFT == tag:
         return place ^ 1
-    if not first or (second and _age(first, ticks) >= _age(second, ticks)):
+    if not first or (second and lesser(first, ticks) >= lesser(second, ticks)):
         return place
     return place ^ 1
+
+
+def _rarity(word: int, ticks: int) -> tuple[int, int]:
+    """Greater for a note that is used less often; of two that are equal in that, for the older one."""
+    return -_faded(word, ticks), _age(word, ticks)
 
 
 def _age(word: int, ticks: int) -> int:

@@ -158,8 +158,8 @@ class Usage(NamedTuple):
 
     data_bytes: int = 0
     log_bytes: int = 0
-    log_pinned_bytes: int = 0
-    """The part of the log that a reader keeps from being folded."""
+    log_pinned_bytes: int | None = 0
+    """The part of the log that a reader keeps from being folded; None: the engine does not know it."""
     log_pinned_by: int | None = None
     """The process of that reader; None if there is none or it is unknown."""
     log_error: str | None = None

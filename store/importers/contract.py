@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any, NamedTuple, Protocol
 
 
@@ -10,7 +10,8 @@ class Found(NamedTuple):
     """One record of a source.
 
     `key` is its name there, `value` its value. With a `codec`, `value` is bytes for that codec; with a `key_codec` so
-    is `key`. `expires` is in Unix seconds. With a `problem` there is no value: the record failed, or was left out on
+    is `key`. `expires` is in Unix seconds, `tag` names a group that a cache can evict. `table` is set where a source
+    has several, and goes before the name. With a `problem` there is no value: the record failed, or was left out on
     purpose (`skipped`).
     """
 
@@ -21,6 +22,21 @@ class Found(NamedTuple):
     problem: str = ""
     skipped: bool = False
     key_codec: str | None = None
+    tag: Any = None
+    table: str = ""
+
+
+class Form(Protocol):
+    """How the records of a source are written, where a program with its own names and forms of values reads them."""
+
+    def name_of(self, key: Any) -> str:
+        """The name for a key. Raises: ValueError, TypeError: it can have none."""
+
+    def tag_of(self, tag: Any) -> str | None:
+        """The text for a tag. Raises: ValueError, TypeError."""
+
+    def value_of(self, name: str, key: Any, value: Any) -> Any:
+        """What is stored for the value of that key."""
 
 
 class Importer(Protocol):
@@ -38,4 +54,14 @@ class Importer(Protocol):
         Raises:
             Corrupt: the source is damaged; the records before that were given. StorageError: it cannot be read.
             CodecUnavailable: this Python lacks the module that reads it.
+        """
+
+
+class SignedImporter(Importer, Protocol):
+    """An importer whose source has signatures, and need not have expiries."""
+
+    def configured(self, secret_keys: Iterable[bytes], cookie_age: float | None) -> Importer:
+        """One that gives only records which one of the keys has signed, if there are keys.
+
+        `cookie_age`: after how many seconds a record without an expiry ends; None: the default of its program.
         """

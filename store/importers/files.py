@@ -18,6 +18,8 @@ from store.opened.opening import is_store
 
 HEADER_BYTES = 100
 SQLITE_MAGIC = b"SQLite format 3\0"
+MAX_SPARSE_BYTES = 64 * 1024 * 1024  # up to here a file may be holes
+LEAST_SHARE_ON_DISK = 256  # a larger one takes a 256th of its size on disk, however well the file system compresses
 _DESCRIPTORS = "/dev/fd"
 
 
@@ -87,11 +89,12 @@ def unreadable(path: str, exc: OSError) -> StorageError:
 # -- the files of a folder
 
 
-def beneath(folder: str, name: str) -> bytes:
+def beneath(folder: str, name: str, limit: int | None = None) -> bytes:
     """All bytes of a file under a folder. A hostile name cannot lead out of it: no link is followed.
 
     Raises:
-        Corrupt: the name leads elsewhere, or to no regular file. StorageError: the file cannot be read.
+        Corrupt: the name leads elsewhere, or to no regular file; the file is larger than `limit` bytes, or almost
+            nothing but holes. StorageError: the file cannot be read.
     """
     parts = name.split("/")
     if not name or os.path.isabs(name) or any(part in ("", ".", "..") or "\0" in part for part in parts):
@@ -100,23 +103,51 @@ def beneath(folder: str, name: str) -> bytes:
         below = [os.path.join(folder, *parts[:depth]) for depth in range(1, len(parts) + 1)]
         if any(map(os.path.islink, below)) or not is_file(below[-1]):
             raise Corrupt(f"its file {name!r:.100} is missing, a link, or not a regular one")
-        return contents_of(below[-1])
+        size = _checked_size(os.stat(below[-1]), name, limit)
+        return _whole(contents_of(below[-1], size + 1), name, size)
+    number = _opened_beneath(folder, parts)
+    try:
+        size = _checked_size(os.fstat(number), name, limit)
+    except Corrupt:
+        os.close(number)
+        raise
+    with open(number, "rb") as file:
+        return _whole(file.read(size + 1), name, size)
+
+
+def _opened_beneath(folder: str, parts: list[str]) -> int:
+    """A descriptor of the file, which may be no regular one. Raises: Corrupt: it is missing or a link."""
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for part in parts[:-1]:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
             os.close(at)
             at = inner
-        number = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        return os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
     except OSError as exc:
-        raise Corrupt(f"its file {name!r:.100} is missing or a link ({exc.strerror})") from exc
+        raise Corrupt(f"its file {'/'.join(parts)!r:.100} is missing or a link ({exc.strerror})") from exc
     finally:
         os.close(at)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
+
+
+def _checked_size(status: os.stat_result, name: str, limit: int | None) -> int:
+    """The size. Raises: Corrupt: reading the file would not end, or take far more memory than it takes on disk."""
+    if not stat.S_ISREG(status.st_mode):
         raise Corrupt(f"its file {name!r:.100} is not a regular one")
-    with open(number, "rb") as file:
-        return file.read()
+    size = status.st_size
+    if limit is not None and size > limit:
+        raise Corrupt(f"its file {name!r:.100} has {size} bytes; at most {limit} are read")
+    on_disk = getattr(status, "st_blocks", size) * 512  # Windows does not say
+    if size > MAX_SPARSE_BYTES and on_disk < size // LEAST_SHARE_ON_DISK:
+        raise Corrupt(f"its file {name!r:.100} has {size} bytes, which are almost nothing but holes")
+    return size
+
+
+def _whole(data: bytes, name: str, size: int) -> bytes:
+    """Raises: Corrupt: the file grew while it was read, or the system gives it no size, as it does in /proc."""
+    if len(data) > size:
+        raise Corrupt(f"its file {name!r:.100} has more bytes than its size says")
+    return data
 
 
 def files_of(path: str, suffixes: tuple[str, ...], codec: str) -> Iterator[Found]:
@@ -129,12 +160,20 @@ def files_of(path: str, suffixes: tuple[str, ...], codec: str) -> Iterator[Found
         if os.path.islink(os.path.join(path, inner)):
             yield Found(name, problem="it is a link, which is not followed")
         elif not inner.endswith(suffixes):
-            yield Found(inner, problem=f"by its name it is none of {', '.join(suffixes)}", skipped=True)
+            yield Found(inner, problem=f"by its name it is not one of {', '.join(suffixes)}", skipped=True)
         else:
             try:
                 yield Found(name, beneath(path, inner), codec)
             except (ValueError, OSError) as exc:
                 yield Found(name, problem=str(exc))
+
+
+def names_in(folder: str) -> list[str]:
+    """The names in a folder, in order. Raises: StorageError."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as exc:
+        raise unreadable(folder, exc) from exc
 
 
 def has_file_of(folder: str, suffixes: tuple[str, ...]) -> bool:

@@ -12,9 +12,27 @@ from store.system.registry import Registry
 
 importers = Registry("importer")
 """Kind of source → `Importer`. The order is that in which kinds are tried on a source of unknown kind."""
-for _kind in ("diskcache", "sqlitedict", "shelve", "dbm", "joblib", "pickles", "json"):
-    importers.register(_kind, f"store.importers.{_kind}:importer")
+for _kind, _where in {
+    "diskcache": "diskcache:importer",
+    "requests-cache": "requests_cache:importer",
+    "django-sessions": "django.sessions:importer",
+    "django-cache": "django.cache:importer",
+    "cachelib": "cachelib:importer",
+    "flask-session": "cachelib:flask_session",
+    "joblib-memory": "joblib_memory:importer",
+    "sqlitedict": "sqlitedict:importer",
+    "shelve": "shelve:importer",
+    "dbm": "dbm:importer",
+    "joblib": "joblib:importer",
+    "pickles": "pickles:importer",
+    "json": "json:importer",
+}.items():
+    importers.register(_kind, f"store.importers.formats.{_where}")
 
+TABLES = ("sqlitedict", "django-sessions", "django-cache")
+"""Kinds of which `table` can choose one table."""
+SIGNED = ("django-sessions",)
+"""Kinds whose importer is a `SignedImporter`."""
 BESIDE = ("shelve", "dbm")  # sources whose files may be called app.dat, so that a store can be called app
 
 

@@ -11,16 +11,19 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from store.care.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.errors import RecordError, StoreError, Untrusted, label
-from store.importers.contract import Found
-from store.importers.kinds import check_source, importers
+from store.importers.contract import Form, Found, SignedImporter
+from store.importers.formats.sqlitedict import importer as sqlitedict
+from store.importers.kinds import SIGNED, TABLES, check_source, importers
 from store.importers.names import name_of
+from store.importers.target import TaggedCache, Target
 from store.mapping.store import Store
 from store.opened.arguments import check_name
-from store.opened.edits import step
+from store.opened.sentinels import UNSET, Unset
 from store.system.clock import wall_clock
 
 BATCH = 200  # records of a transaction, during which other writers wait
@@ -40,16 +43,17 @@ class Imported:
     `outcome` is "imported"; "replaced" (the name had another value, or this one with another expiry); "kept" (it had
     another value); "unchanged" (it had this one); "expired" (in the source); "skipped" (no record at all); "refused"
     (it takes a class that is not allowed); or "failed". `why` says more, also for an imported record whose name was
-    changed.
+    changed. `tag` is the one that it has in the source; a cache keeps it, a store has no tags.
     """
 
     name: str
     outcome: str
     why: str = ""
+    tag: str | None = None
 
 
 def import_into(
-    store: Store[Any],
+    store: Store[Any] | TaggedCache,
     source: str,
     path: str | os.PathLike[str],
     *,
@@ -57,7 +61,11 @@ def import_into(
     trust: str = "data",
     prefix: str = "",
     table: str | None = None,
+    encoded: bool = False,
+    secret_keys: Iterable[str | bytes] = (),
+    session_age: float | None = None,
     on_conflict: str = "keep",
+    form: Form | None = None,
     dry_run: bool = False,
     batch: int = BATCH,
     clock: Callable[[], float] = wall_clock,
@@ -65,14 +73,22 @@ def import_into(
     """Copy the records of a source, which stays as it is, as the result is read; one result for each.
 
     Args:
-        store: the store, into whose namespace they go.
-        source: the kind: "shelve", "dbm", "sqlitedict", "diskcache", "pickles", "joblib" or "json".
+        store: the store, into whose namespace they go, or a `store.cache.Cache`, which keeps their tags.
+        source: the kind, one of `importers.names()`: "shelve", "diskcache", "django-sessions", …
         allow: classes that pickles may make, beside plain data and those declared with `store.allow`.
         trust: "data", or "all": decode everything in full, which runs the code in the source.
         prefix: put before each name.
-        table: of a sqlitedict: only this one.
-        on_conflict: for a name that has another value: "keep" that, "replace" it and its expiry, or "fail".
-        dry_run: write nothing; report what would be done.
+        table: of a sqlitedict or a database of Django: only this one. Without it, records of a file with several are
+            named `table:name`.
+        encoded: of a sqlitedict: values as they are stored (bytes, text, numbers), for a program that decodes them.
+            Its `decode=` may run code of theirs, as `pickle.loads` does: only from a file that you trust.
+        secret_keys: of sessions of Django: `SECRET_KEY`, and its fallbacks; sessions with another signature fail.
+            Without them no signature is checked.
+        session_age: of session files of Django, after how many seconds without a change one expires; the setting
+            `SESSION_COOKIE_AGE`, by default its default of two weeks.
+        on_conflict: for a name that has another value: "keep" that, "replace" it, its expiry and tag, or "fail".
+        form: names and values for a program that has its own, such as those of `store.compat.diskcache`.
+        dry_run: write nothing; report the outcomes that writing would have.
 
     Raises:
         TypeError, ValueError: an argument can never be right.
@@ -83,11 +99,40 @@ def import_into(
         raise ValueError(f"unknown on_conflict {on_conflict!r}: one of {', '.join(ON_CONFLICT)}")
     if source not in importers:
         raise ValueError(f"unknown source {source!r}: one of {', '.join(importers.names())}")
-    if table is not None and source != "sqlitedict":
-        raise ValueError(f"only a sqlitedict has tables, not a source of the kind {source!r}")
-    work = _Import(store, Foreign(trust, allow), check_name(prefix, "prefix"), on_conflict, dry_run, clock)
+    if table is not None and source not in TABLES:
+        raise ValueError(f"only a sqlitedict has tables, or a database of Django; not the kind {source!r}")
+    if encoded and source != "sqlitedict":
+        raise ValueError(f"only a sqlitedict has encoded values, not a source of the kind {source!r}")
+    if isinstance(secret_keys, str | bytes):
+        raise TypeError("secret_keys takes a list of keys: [SECRET_KEY]")
+    keys = [key.encode() if isinstance(key, str) else key for key in secret_keys]
+    if (keys or session_age is not None) and source not in SIGNED:
+        raise ValueError(f"secret_keys and session_age are for {' and '.join(SIGNED)}, not for the kind {source!r}")
+    work = _Import(
+        Target(store),
+        Foreign(trust, allow),
+        check_name(prefix, "prefix"),
+        on_conflict,
+        form or _Plain(),
+        dry_run,
+        clock,
+    )
     where = os.path.abspath(os.fsdecode(path))
-    return work.run(check_source(source, where).read(where, table=table), batch)
+    importer = check_source(source, where)
+    if source in SIGNED:
+        importer = cast(SignedImporter, importer).configured(keys, session_age)
+    found = sqlitedict.read(where, table=table, encoded=True) if encoded else importer.read(where, table=table)
+    return work.run(found, batch)
+
+
+class _Plain:
+    """Names that are readable text, and values as they are."""
+
+    name_of = tag_of = staticmethod(name_of)
+
+    @staticmethod
+    def value_of(name: str, key: Any, value: Any) -> Any:
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +142,7 @@ class _Ready:
     name: str
     value: Any
     expires: float | None
+    tag: str | None
     why: str
 
 
@@ -104,10 +150,11 @@ class _Ready:
 class _Import:
     """One run."""
 
-    store: Store[Any]
+    target: Target
     foreign: Foreign
     prefix: str
     on_conflict: str
+    form: Form
     dry_run: bool
     clock: Callable[[], float]
     taken: set[str] = field(default_factory=set)
@@ -119,7 +166,7 @@ class _Import:
             while problem is None:
                 batch, problem = _next_batch(source, size)
                 ready = [self._decoded(found) for found in batch]  # before other writers have to wait
-                with nullcontext() if self.dry_run or not batch else step(self.store):
+                with nullcontext() if self.dry_run or not batch else self.target.step():
                     done = [one if isinstance(one, Imported) else self._written(one) for one in ready]
                 yield from done
         if not isinstance(problem, StopIteration):
@@ -127,23 +174,20 @@ class _Import:
 
     def _decoded(self, found: Found) -> Imported | _Ready:
         """The record with its value, or the reason why it has none."""
-        name = f"{self.prefix}{_as_shown(found.key)}"
+        before = self.prefix + (f"{found.table}:" if found.table else "")
+        name = before + _as_shown(found.key)
         try:
             key = self.foreign.value(found.key_codec, found.key) if found.key_codec else found.key
-            name = self.prefix + name_of(key)
+            name = before + self.form.name_of(key)
             if found.problem:
                 return Imported(name, "skipped" if found.skipped else "failed", found.problem)
-            why = "" if type(key) is str else f"its key was {key!r:.200}"
+            why = _why_named_so(key, found.table)
             if name in self.taken:
                 return Imported(
                     name, "failed", f"another record has become that name already; {why or 'twice there'}"
                 )
             self.taken.add(name)
-            expires = _moment(found.expires)
-            if self._has_expired(expires):
-                return Imported(name, "expired", EXPIRED)
-            value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
-            return _Ready(name, value, expires, why)
+            return self._ready(found, name, key, why)
         except Untrusted as exc:
             return Imported(name, "refused", _why_refused(exc, found))
         except RecordError as exc:
@@ -153,40 +197,52 @@ class _Import:
                 raise
             return Imported(name, "failed", str(exc))
 
+    def _ready(self, found: Found, name: str, key: Any, why: str) -> Imported | _Ready:
+        """The record with its value, unless it has expired. Raises: RecordError, TypeError, ValueError."""
+        expires = _moment(found.expires)
+        if self._has_expired(expires):
+            return Imported(name, "expired", EXPIRED)
+        value = self.foreign.value(found.codec, found.value, name) if found.codec else found.value
+        tag = None if found.tag is None else self.form.tag_of(found.tag)
+        return _Ready(name, self.form.value_of(name, key, value), expires, tag, why)
+
     def _has_expired(self, expires: float | None) -> bool:
         return expires is not None and not expires > self.clock()
 
     def _written(self, ready: _Ready) -> Imported:
-        name, why = ready.name, ready.why
+        name, ns = ready.name, self.target.store.opened
+        done = partial(Imported, name, tag=ready.tag)
         try:
-            same = holds_same(self.store.opened, name, ready.value)
-            if same and (self.on_conflict != "replace" or self._expires_then(ready)):
-                return Imported(name, "unchanged", why)
+            same = holds_same(ns, name, ready.value)
+            if same and (self.on_conflict != "replace" or self._is_as_in_source(ready)):
+                return done("unchanged", ready.why)
             if same is False and self.on_conflict != "replace":
                 outcome = "kept" if self.on_conflict == "keep" else "failed"
-                return Imported(name, outcome, "the store has another value under that name, and keeps it")
+                return done(outcome, "the store has another value under that name, and keeps it")
             if self.dry_run:
-                check_storable(self.store.opened, name, ready.value)
+                check_storable(ns, name, ready.value)
             elif self._has_expired(ready.expires):  # while the batch was decoded
-                return Imported(name, "expired", EXPIRED)
+                return done("expired", EXPIRED)
             else:
-                self._put(ready)
+                self.target.put(name, ready.value, self._ttl_of(ready), ready.tag)
         except RecordError as exc:
-            return Imported(name, "failed", _reason(exc, name, self.store.namespace))
-        return Imported(name, "imported" if same is None else "replaced", why)
+            return done("failed", _reason(exc, name, ns.name))
+        return done("imported" if same is None else "replaced", ready.why)
 
-    def _put(self, ready: _Ready) -> None:
+    def _ttl_of(self, ready: _Ready) -> float | Unset | None:
+        """The lifetime; where the source has none it is that of the store, or none if it replaces a record."""
         if ready.expires is not None:
-            self.store.put(ready.name, ready.value, ttl=ready.expires - self.clock())
-        elif self.store.put(ready.name, ready.value).expires is not None and self.on_conflict == "replace":
-            self.store.touch(ready.name, None)  # the store has a ttl, and the source says: never
+            return ready.expires - self.clock()
+        return None if self.on_conflict == "replace" else UNSET
 
-    def _expires_then(self, ready: _Ready) -> bool:
-        """Whether the record that is there expires when that of the source does."""
-        expires = expiry_of(self.store.opened, ready.name)
+    def _is_as_in_source(self, ready: _Ready) -> bool:
+        """Whether the record that is there has the expiry and the tag of that in the source."""
+        expires = expiry_of(self.target.store.opened, ready.name)
         if expires is None or ready.expires is None:
-            return expires is ready.expires
-        return abs(expires - ready.expires) < EXPIRY_SECONDS
+            is_same = expires is ready.expires
+        else:
+            is_same = abs(expires - ready.expires) < EXPIRY_SECONDS
+        return is_same and self.target.has_tag(ready.name, ready.tag)
 
 
 def _next_batch(source: Iterator[Found], size: int) -> tuple[list[Found], Exception | None]:
@@ -212,6 +268,13 @@ def _moment(expires: float | None) -> float | None:
     if moment == math.inf:
         raise ValueError("its expiry is no moment in time")
     return moment
+
+
+def _why_named_so(key: Any, table: str) -> str:
+    """Where a record has another name than its key in the source; else empty."""
+    if table:
+        return f"its key was {key!r:.200}, in the table {table!r:.100}"
+    return "" if type(key) is str else f"its key was {key!r:.200}"
 
 
 def _as_shown(key: Any) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from store.engines.registry import file_formats
 from store.engines.unopened import FileFormat
-from store.errors import Corrupt, StorageError
+from store.errors import Corrupt, NotAStore, StorageError
 from store.importers.files import SQLITE_MAGIC, header_of, unreadable
 from store.importers.names import as_text
 from store.system.step_budget import watched
@@ -54,7 +54,7 @@ def opened(path: str) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as exc:
         if "locked" in str(exc) or "busy" in str(exc):
             raise StorageError(f"{path} is in use by another program; end that, then import it", path=path) from exc
-        raise Corrupt(f"{path} cannot be read on: SQLite says {exc}; what came before was read") from exc
+        raise Corrupt(f"{path} cannot be read on: SQLite says {exc}; the records before that were read") from exc
 
 
 def tables_of(conn: sqlite3.Connection) -> dict[str, list[tuple[str, str]]]:
@@ -73,6 +73,45 @@ def looks_so(path: str, columns: list[tuple[str, str]], table: str | None = None
     except Corrupt:
         return False
     return any(has == columns for name, has in found.items() if table in (None, name))
+
+
+def has_columns(path: str, names: list[str]) -> bool:
+    """Whether a database has a table with exactly those columns, of any type. Raises: StorageError."""
+    if not is_sqlite(path):
+        return False
+    try:
+        with opened(path) as conn:
+            return bool(_with_columns(conn, names))
+    except Corrupt:
+        return False
+
+
+def selections(conn: sqlite3.Connection, path: str, names: list[str], table: str | None) -> Iterator[tuple[str, str]]:
+    """For each table with exactly those columns: a statement for its rows, and its name if there are several.
+
+    Raises:
+        NotAStore: `table` is not one of them.
+    """
+    columns = ", ".join(map(quoted, names))
+    for each, shown in chosen(_with_columns(conn, names), path, table):
+        yield f"SELECT {columns} FROM {quoted(each)} ORDER BY rowid", shown
+
+
+def chosen(tables: list[str], path: str, table: str | None) -> list[tuple[str, str]]:
+    """The tables to read, and the name of each for its records: empty if there is only one.
+
+    Raises:
+        NotAStore: `table` is not one of them.
+    """
+    if table is not None and table not in tables:
+        raise NotAStore(f"{path} has no table {table!r}; it has {', '.join(tables)}", path=path)
+    if table is not None:
+        return [(table, "")]
+    return [(each, each if len(tables) > 1 else "") for each in tables]
+
+
+def _with_columns(conn: sqlite3.Connection, names: list[str]) -> list[str]:
+    return [table for table, columns in tables_of(conn).items() if [name for name, _ in columns] == names]
 
 
 def quoted(name: str) -> str:

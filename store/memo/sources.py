@@ -50,7 +50,7 @@ class Origin(Protocol):
         """A call found its result, or is about to compute it."""
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the store, if it was opened here."""
 
 
 class Source:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from away import is_absent
 from tasks import SECONDS, contextless, enter, run, turns
 
 from store import ABSENT, Store
@@ -126,7 +127,7 @@ def test_work_is_done_in_one_other_thread(path: Path) -> None:
     run(main)
 
 
-def test_loop_goes_on_while_another_program_holds_the_store(path: Path, start: Any) -> None:
+def test_loop_goes_on_while_another_program_holds_the_store(place: str, start: Any) -> None:
     holder = start(
         """
         import sys
@@ -135,11 +136,11 @@ def test_loop_goes_on_while_another_program_holds_the_store(path: Path, start: A
             print("inside", flush=True)
             input()
         """,
-        path,
+        place,
     )
 
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](place) as s:
             assert holder.hear() == "inside"
             writing = asyncio.create_task(s.set("a", 1))
             await turns(1000)
@@ -148,7 +149,7 @@ def test_loop_goes_on_while_another_program_holds_the_store(path: Path, start: A
             await writing
             assert await s.getitem("a") == 1
 
-    Store[Any](path).close()
+    Store[Any](place).close()
     run(main)
 
 
@@ -352,9 +353,9 @@ def test_turn_that_comes_too_late_goes_to_the_next(ends: str) -> None:
 # -- named locks
 
 
-def test_named_lock_excludes_tasks_and_holds_up_no_call(path: Path) -> None:
+def test_named_lock_excludes_tasks_and_holds_up_no_call(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             log: list[str] = []
 
             async def work(name: str) -> None:
@@ -382,9 +383,9 @@ def test_named_lock_excludes_tasks_and_holds_up_no_call(path: Path) -> None:
     run(main)
 
 
-def test_named_lock_of_another_handle_is_waited_for(path: Path) -> None:
+def test_named_lock_of_another_handle_is_waited_for(place: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s, AsyncStore[Any](path) as other:
+        async with AsyncStore[Any](place) as s, AsyncStore[Any](place) as other:
             async with other.lock("job"):
                 with pytest.raises(LockTimeout, match="'job'"):
                     await enter(s.lock("job", 0.01))
@@ -406,10 +407,10 @@ def test_named_lock_of_another_handle_is_waited_for(path: Path) -> None:
     run(main)
 
 
-def test_lock_is_an_object_that_any_task_may_release(path: Path) -> None:
+def test_lock_is_an_object_that_any_task_may_release(place: str) -> None:
     async def main() -> None:
-        with Store[Any](path) as other:
-            async with AsyncStore[Any](path) as s:
+        with Store[Any](place) as other:
+            async with AsyncStore[Any](place) as s:
                 lock, again = s.lock("job"), s.lock("job")
                 assert (lock.locked(), lock.lost, lock.fence) == (False, False, None)
                 assert await lock.acquire()
@@ -444,9 +445,9 @@ def test_lock_is_an_object_that_any_task_may_release(path: Path) -> None:
 # -- watching
 
 
-def test_watch(path: Path) -> None:
+def test_watch(location: str) -> None:
     async def main() -> None:
-        async with AsyncStore[Any](path) as s:
+        async with AsyncStore[Any](location) as s:
             async with s.watch(timeout=SECONDS) as changes:
                 await s.update(a=1, b=1)
                 assert [(await anext(changes)).name for _ in "ab"] == ["a", "b"]
@@ -653,9 +654,9 @@ WRONG: list[tuple[Callable[[AsyncStore[Any]], Any], str]] = [
 
 
 @pytest.mark.parametrize(("use", "words"), WRONG)
-def test_operator_says_what_to_write_instead(path: Path, use: Callable[[Any], Any], words: str) -> None:
+def test_operator_says_what_to_write_instead(location: str, use: Callable[[Any], Any], words: str) -> None:
     with pytest.raises(TypeError, match=words):
-        use(AsyncStore[Any](path))
+        use(AsyncStore[Any](location))
 
 
 def test_ordinary_with_says_to_use_the_other(location: str) -> None:
@@ -670,15 +671,15 @@ def test_ordinary_with_says_to_use_the_other(location: str) -> None:
     run(main)
 
 
-def test_use_before_it_is_open_says_how_to_open_it(path: Path) -> None:
+def test_use_before_it_is_open_says_how_to_open_it(place: str) -> None:
     async def main() -> None:
-        s = AsyncStore[Any](path)
+        s = AsyncStore[Any](place)
         for call in (s.get("a"), enter(s.transaction()), enter(s.watch()), enter(s.lock("a"))):
             with pytest.raises(StoreError, match="async with AsyncStore"):
                 await call
         with pytest.raises(StoreError, match="async with AsyncStore"):
             s.within("x")
-        assert not path.exists()
+        assert is_absent(place)
         await s.close()
         with pytest.raises(StoreClosed):
             await s.open()
@@ -686,11 +687,11 @@ def test_use_before_it_is_open_says_how_to_open_it(path: Path) -> None:
     run(main)
 
 
-def test_wrong_option_is_told_when_it_is_opened(path: Path) -> None:
+def test_wrong_option_is_told_when_it_is_opened(place: str) -> None:
     with pytest.raises(TypeError, match="seconds"):
-        AsyncStore[Any](path, timeout="1")
+        AsyncStore[Any](place, timeout="1")
     with pytest.raises(TypeError, match="unexpected"):
-        run(AsyncStore[Any](path, colour="red").open)
+        run(AsyncStore[Any](place, colour="red").open)
 
 
 def test_modify_with_a_coroutine_is_refused(location: str) -> None:
@@ -718,13 +719,13 @@ def test_pickle_and_copy_are_others_on_the_same_file(shared: str) -> None:
     run(main)
 
 
-def test_repr_says_what_and_where(path: Path) -> None:
+def test_repr_says_what_and_where(location: str) -> None:
     async def main() -> None:
-        s = AsyncStore[Any](path)
+        s = AsyncStore[Any](location)
         assert repr(s) == "<AsyncStore not open>"
         async with s:
-            assert repr(s) == f"<AsyncStore {str(path)!r} namespace=''>"
-        assert repr(s) == f"<AsyncStore {str(path)!r} namespace='' closed>"
+            assert repr(s) == f"<AsyncStore {location!r} namespace=''>"
+        assert repr(s) == f"<AsyncStore {location!r} namespace='' closed>"
 
     run(main)
 

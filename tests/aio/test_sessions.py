@@ -171,8 +171,8 @@ def test_opened_again_after_pickling(shared: str) -> None:
     run(main)
 
 
-def test_misuse_says_what_to_do(path: Path) -> None:
-    sessions = AsyncSessions(path)
+def test_misuse_says_what_to_do(location: str) -> None:
+    sessions = AsyncSessions(location)
     with pytest.raises(StoreError, match=r"async with AsyncSessions"):
         sessions.ttl
     with pytest.raises(TypeError, match=r"await sessions.length\(\)"):
@@ -181,4 +181,4 @@ def test_misuse_says_what_to_do(path: Path) -> None:
         with sessions:
             pass
     with pytest.raises(ValueError, match="timeout"):
-        AsyncSessions(path, timeout=-1)
+        AsyncSessions(location, timeout=-1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -378,6 +379,14 @@ class TestMemoize:
 
         with pytest.warns(RuntimeWarning, match="cannot be stored"):
             assert make()() == 5
+
+    def test_function_that_is_pickled_by_value_opens_the_cache_again(self, path: Path) -> None:
+        cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: by value is not tested")
+        with Cache[Any](path, max_records=7) as c:
+            sent = cloudpickle.dumps(c.memoize(ttl=60, tag="t")(lambda x: x + 1))
+            again = pickle.loads(sent)
+            assert [again(1), again(1), again.cache_info()[:3]] == [2, 2, (1, 1, 1)]
+            assert c.evict("t") == 1
 
     def test_wrong_arguments(self, c: Cache[Any]) -> None:
         for wrong in ({"ttl": 0}, {"early": -1}, {"wait": -1}, {"name": "a:b"}):

@@ -145,6 +145,7 @@ def test_forked_child_reads_writes_and_counts(place: str) -> None:
                 for number in range(30):
                     c[f"n{number}"] = number
                 status = 0 if len(c) == 10 else 2
+                c.close()  # which brings figures to a server
             finally:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

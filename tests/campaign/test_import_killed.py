@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
+import tempfile
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sources import make, state_of
+from sources import library, make, state_of
 
 from store import Store
+from store.cache import Cache
 from store.importers import import_into
 
 from .killer import ended, forked
@@ -59,3 +62,35 @@ def test_import_killed_and_run_again(where: str, number: int, left: int, tmp_pat
         assert dict(s) == records
         assert {record.revision for record in s.records()} == {1}
     assert state_of(tmp_path / "source") == before
+
+
+def import_into_cache_until(number: int, path: Path, source: Path) -> None:
+    """Import into a cache, and be killed after so many calls of its `set`."""
+    left, put = count(1), Cache.set
+
+    def killing(*args: Any, **named: Any) -> None:
+        put(*args, **named)
+        if next(left) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Cache.set = killing  # type: ignore[method-assign]
+    with Cache[Any](path) as cache:
+        list(import_into(cache, "diskcache", source, batch=BATCH))
+
+
+@pytest.mark.parametrize("number, left", [(1, 0), (20, 0), (21, 20), (55, 40), (95, 80)])
+@pytest.mark.heavy
+def test_import_into_a_cache_killed_and_run_again(number: int, left: int, tmp_path: Path, path: Path) -> None:
+    source = tmp_path / "source"
+    with library("diskcache").Cache(str(source)) as old, old.transact():
+        for each in range(COUNT):
+            old.set(f"n{each:03}", each, tag=f"t{each % 3}")
+    assert ended(forked(lambda: import_into_cache_until(number, path, source))) == -signal.SIGKILL
+    for copy in Path(tempfile.gettempdir()).glob("store-*"):  # of the database of diskcache: a killed process leaves it
+        shutil.rmtree(copy)
+    with Cache[Any](path) as cache:
+        assert dict(cache) == {f"n{each:03}": each for each in range(left)}
+        results = list(import_into(cache, "diskcache", source, batch=BATCH))
+        assert [one.outcome for one in results] == ["unchanged"] * left + ["imported"] * (COUNT - left)
+        assert [cache.evict(f"t{tag}") for tag in range(3)] == [32, 32, 31]
+        assert len(cache) == 0

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from away import is_absent
 
 from store import Store
 from store.classes.lookup import Lookup
@@ -30,18 +31,18 @@ from store.errors import Corrupt
     ],
 )  # fmt: skip
 def test_argument_that_can_never_be_right_is_told_before_a_file_is_made(
-    path: Path, renames: Any, error: type[Exception], text: str
+    place: str, renames: Any, error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text.replace(".", r"\.")):
-        Store(path, renames=renames)
-    assert not path.exists()
+        Store(place, renames=renames)
+    assert is_absent(place)
 
 
 @pytest.mark.parametrize("choice", ["", "skip", None, "Placeholder"])
-def test_unknown_on_missing_is_told_before_a_file_is_made(path: Path, choice: Any) -> None:
+def test_unknown_on_missing_is_told_before_a_file_is_made(place: str, choice: Any) -> None:
     with pytest.raises(ValueError, match=r"on_missing .*placeholder"):
-        Store(path, on_missing=choice)
-    assert not path.exists()
+        Store(place, on_missing=choice)
+    assert is_absent(place)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from away import is_absent
 
 from store import Store
 
@@ -202,13 +203,13 @@ def test_set_text_without_quotes_says_how_to_quote(run, fails, place, text):
     assert len(result.err) < 400
 
 
-def test_set_of_what_is_no_text(fails, path, tmp_path, stdin):
+def test_set_of_what_is_no_text(fails, place, tmp_path, stdin):
     (tmp_path / "latin").write_bytes(b'"\xe9"')
-    fails(1, "latin is not text in UTF-8", "set", path, "it", f"@{tmp_path / 'latin'}")
+    fails(1, "latin is not text in UTF-8", "set", place, "it", f"@{tmp_path / 'latin'}")
     stdin(b"\xff")
-    fails(1, "what stdin gave is not text", "set", path, "it", "-")
-    fails(2, "not text in UTF-8", "set", path, "it", '"\udcff"')
-    assert not path.exists()
+    fails(1, "what stdin gave is not text", "set", place, "it", "-")
+    fails(2, "not text in UTF-8", "set", place, "it", '"\udcff"')
+    assert is_absent(place)
 
 
 # -- rm and info

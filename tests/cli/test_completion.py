@@ -19,12 +19,12 @@ BASH = shutil.which("bash")
 
 
 @pytest.fixture
-def named(path):
-    with Store(path) as s:
+def named(place):
+    with Store(place) as s:
         s.update(dict.fromkeys(["user:1", "user:2", "a name", "it's $5 [x]*", "esc\x1b", "plain"], 0))
         for namespace in ("web", "web:two", "other"):
             s.within(namespace)["inside"] = 1
-    return path
+    return place
 
 
 def offered(*words):
@@ -47,8 +47,10 @@ def test_names_by_prefix(named, command):
     assert values(command, named, "nobody") == []
 
 
-def test_names_of_a_store_that_is_given_as_a_url(named):
-    assert values("get", f"sqlite:///{named}", "user:") == ["user:1", "user:2"]
+def test_names_of_a_file_that_is_given_as_a_url(path):
+    with Store(path) as s:
+        s["user:1"] = 0
+    assert values("get", f"sqlite:///{path}", "user:") == ["user:1"]
 
 
 def test_names_that_the_line_has_already_are_not_offered_again(named):
@@ -60,10 +62,10 @@ def test_names_of_the_namespace_that_the_line_has(named):
     assert values("get", named, "--namespace=web", "in") == ["inside"]
 
 
-def test_many_names_are_limited(path):
-    with Store(path) as s:
+def test_many_names_are_limited(place):
+    with Store(place) as s:
         s.update({f"n{number:04}": None for number in range(LIMIT + 50)})
-    assert len(values("get", path, "n")) == LIMIT
+    assert len(values("get", place, "n")) == LIMIT
 
 
 @pytest.mark.parametrize("command", ["ls", "records", "get", "touch", "purge", "stats", "admit", "copy"])
@@ -184,12 +186,12 @@ def test_name_is_inserted_as_it_is_and_never_run(interactive, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_name_that_would_be_an_option_is_offered_behind_two_dashes_alone(path, monkeypatch):
-    with Store(path) as s:
+def test_name_that_would_be_an_option_is_offered_behind_two_dashes_alone(place, monkeypatch):
+    with Store(place) as s:
         s.update({"--yes": 1, "yes": 2})
-    assert values("rm", path, "") == ["yes"]
-    monkeypatch.setenv("COMP_WORDS", f"store rm {path} -- ")
-    assert values("rm", path, "--", "") == ["--yes", "yes"]
+    assert values("rm", place, "") == ["yes"]
+    monkeypatch.setenv("COMP_WORDS", f"store rm {place} -- ")
+    assert values("rm", place, "--", "") == ["--yes", "yes"]
 
 
 @pytest.fixture

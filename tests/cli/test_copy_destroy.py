@@ -6,6 +6,7 @@ import signal
 import sys
 
 import pytest
+from away import is_absent
 
 import store
 from store import Store
@@ -35,30 +36,30 @@ def answers(monkeypatch):
 # -- copy
 
 
-def test_copy_says_what_it_did(run, filled, tmp_path):
+def test_copy_says_what_it_did(run, stocked, tmp_path):
     target = tmp_path / "other.db"
-    assert run("copy", filled, target) == (0, "copied 5, unchanged 0, expired 0\n", "")
-    with Store(filled) as s:
+    assert run("copy", stocked, target) == (0, "copied 5, unchanged 0, expired 0\n", "")
+    with Store(stocked) as s:
         s["greeting"] = "hi"
-    assert json.loads(run("copy", filled, target, "--json").out) == {"records": 1, "unchanged": 4, "expired": 0, "deleted": 0}
-    with Store(filled) as s, Store(target) as copy:
+    assert json.loads(run("copy", stocked, target, "--json").out) == {"records": 1, "unchanged": 4, "expired": 0, "deleted": 0}
+    with Store(stocked) as s, Store(target) as copy:
         assert dict(copy) == dict(s)
         assert copy.record("greeting").modified == s.record("greeting").modified
 
 
-def test_copy_of_a_namespace(run, filled, tmp_path):
+def test_copy_of_a_namespace(run, stocked, tmp_path):
     target = tmp_path / "settings.db"
-    assert run("copy", filled, target, "--namespace", "settings").out == "copied 1, unchanged 0, expired 0\n"
+    assert run("copy", stocked, target, "--namespace", "settings").out == "copied 1, unchanged 0, expired 0\n"
     with Store(target) as copy:
         assert copy.namespaces() == ["settings"]
-    result = run("copy", filled, target, "--namespace", "setings")
+    result = run("copy", stocked, target, "--namespace", "setings")
     assert result.code == 0 and 'these namespaces have records: "", settings' in result.err
 
 
-def test_copy_leaves_expired_records_out(run, filled, tmp_path):
-    with Store(filled) as s:
+def test_copy_leaves_expired_records_out(run, stocked, tmp_path):
+    with Store(stocked) as s:
         later = s.record("session:4f2a").expires.timestamp() + 1
-    result = run("copy", filled, tmp_path / "other.db", clock=lambda: later)
+    result = run("copy", stocked, tmp_path / "other.db", clock=lambda: later)
     assert result.out == "copied 4, unchanged 0, expired 1\n"
 
 
@@ -79,18 +80,18 @@ def test_copy_shows_a_bar_on_a_terminal(run, filled, tmp_path, monkeypatch):
     assert result.code == 0 and result.err.startswith("copy")
 
 
-def test_copy_that_deletes_and_follows(run, fails, filled, tmp_path):
+def test_copy_that_deletes_and_follows(run, fails, stocked, tmp_path):
     target = tmp_path / "other.db"
     with Store(target) as copy:
         copy["other"] = 1
-    assert run("copy", filled, target, "--delete").out == "copied 5, unchanged 0, expired 0, deleted 1\n"
-    result = run("copy", filled, target, "--follow", "--idle", "0")
+    assert run("copy", stocked, target, "--delete").out == "copied 5, unchanged 0, expired 0, deleted 1\n"
+    result = run("copy", stocked, target, "--follow", "--idle", "0")
     assert (result.code, result.out) == (0, "copied 0, unchanged 5, expired 0, deleted 0\n")
-    fails(2, "--idle ends what --follow does", "copy", filled, target, "--idle", "1")
+    fails(2, "--idle ends what --follow does", "copy", stocked, target, "--idle", "1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_copy_follows_until_a_signal(run, filled, tmp_path, monkeypatch, number):
+def test_copy_follows_until_a_signal(run, stocked, tmp_path, monkeypatch, number):
     """The signal comes between two looks; what was written before it is copied."""
     looks = []
     look = following.Follower.look
@@ -98,14 +99,14 @@ def test_copy_follows_until_a_signal(run, filled, tmp_path, monkeypatch, number)
     def signalled(self):
         looks.append(1)
         if len(looks) == 3:
-            with Store(filled) as s:
+            with Store(stocked) as s:
                 s["late"] = 1
             os.kill(os.getpid(), number)
         return look(self)
 
     monkeypatch.setattr(following.Follower, "look", signalled)
     before = signal.getsignal(number)
-    result = run("copy", filled, tmp_path / "other.db", "--follow")
+    result = run("copy", stocked, tmp_path / "other.db", "--follow")
     assert (result.code, result.out) == (0, "copied 6, unchanged 0, expired 0, deleted 0\n")
     assert signal.getsignal(number) is before
     with Store(tmp_path / "other.db") as copy:
@@ -124,33 +125,33 @@ def test_wrong_copies(fails, filled, tmp_path):
 # -- destroy
 
 
-def test_destroy_says_what_went(run, filled):
-    assert run("destroy", filled, "--yes", "--bytes").out.startswith(f"removed {filled}: records 5, namespaces 2, files 0, ")
-    assert not filled.exists()
+def test_destroy_says_what_went(run, stocked):
+    assert run("destroy", stocked, "--yes", "--bytes").out.startswith(f"removed {stocked}: records 5, namespaces 2, files 0, ")
+    assert is_absent(stocked)
 
 
-def test_destroy_json(run, filled):
-    told = json.loads(run("destroy", filled, "--yes", "--json").out)
-    assert told == {"path": str(filled), "records": 5, "namespaces": 2, "files": 0, "bytes": told["bytes"]}
-    assert not filled.exists()
+def test_destroy_json(run, stocked):
+    told = json.loads(run("destroy", stocked, "--yes", "--json").out)
+    assert told == {"path": stocked, "records": 5, "namespaces": 2, "files": 0, "bytes": told["bytes"]}
+    assert is_absent(stocked)
 
 
-def test_destroy_asks_on_a_terminal(run, filled, answers):
+def test_destroy_asks_on_a_terminal(run, stocked, answers):
     answers("n\n")
-    result = run("destroy", filled)
+    result = run("destroy", stocked)
     assert result.code == 1 and result.out == ""
-    assert result.err.startswith(f"Remove {filled} (records 5, namespaces 2, files 0, ")
+    assert result.err.startswith(f"Remove {stocked} (records 5, namespaces 2, files 0, ")
     assert result.err.endswith("[y/N] store: nothing was removed\n")
-    assert filled.exists()
+    assert not is_absent(stocked)
     answers("y\n")
-    assert run("destroy", filled).code == 0
-    assert not filled.exists()
+    assert run("destroy", stocked).code == 0
+    assert is_absent(stocked)
 
 
-def test_destroy_without_a_terminal_needs_yes(fails, filled, stdin):
+def test_destroy_without_a_terminal_needs_yes(fails, stocked, stdin):
     stdin(b"y\n")
-    fails(1, "there is no terminal to ask on; --yes removes it without asking", "destroy", filled)
-    assert filled.exists()
+    fails(1, "there is no terminal to ask on; --yes removes it without asking", "destroy", stocked)
+    assert not is_absent(stocked)
 
 
 def test_destroy_of_what_is_no_store(fails, tmp_path):
@@ -165,9 +166,9 @@ def test_destroy_of_what_is_no_store(fails, tmp_path):
     fails(2, "Missing argument 'LOCATION'", "destroy")
 
 
-def test_destroy_of_a_store_in_use(fails, filled):
-    with Store(filled):
-        fails(1, "is open in this process, and nothing was removed", "destroy", filled, "--yes")
+def test_destroy_of_a_store_in_use(fails, stocked):
+    with Store(stocked):
+        fails(1, "is open in this process, and nothing was removed", "destroy", stocked, "--yes")
 
 
 def test_destroy_goes_on_after_an_interruption(run, fails, filled, monkeypatch):

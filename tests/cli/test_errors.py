@@ -129,7 +129,12 @@ WRONG = [
     ("import shelve NOTHING PATH", 1, "there is nothing of the kind shelve at"),
     ("import shelve PATH PATH", 1, "is a store itself"),
     ("import json TEXT PATH --allow no.such.Class", 2, "there is no such module"),
-    ("import json TEXT PATH --table x", 2, "--table goes with sqlitedict alone"),
+    ("import json TEXT PATH --table x", 2, "--table goes with sqlitedict, django-sessions, django-cache alone"),
+    ("import json TEXT PATH --tables", 2, "--tables goes with sqlitedict alone"),
+    ("import json TEXT PATH --encoded", 2, "--encoded goes with sqlitedict alone"),
+    ("import sqlitedict TEXT PATH --tables --table x", 2, "leave out --table and --namespace"),
+    ("import json TEXT PATH --compat", 2, "--compat goes with diskcache alone"),
+    ("import diskcache TEXT PATH --compat --prefix x", 2, "without --namespace and --prefix"),
     ("import json TEXT PATH --trust own", 2, "'own' is not one of"),
     ("export jsonl", 2, "Missing argument 'SRC'"),
     ("export xml PATH x", 2, "no kind of export: one of jsonl,"),
@@ -174,10 +179,10 @@ def test_no_command_shows_the_help_and_is_wrong_use(run):
 
 
 @pytest.mark.parametrize("variable", ["STORE_KEY", "STORE_KEY_FILE"])
-def test_bad_key_in_the_environment(fails, filled, monkeypatch, variable):
+def test_bad_key_in_the_environment(fails, stocked, monkeypatch, variable):
     with monkeypatch.context() as patch:  # the check after the test needs the real one
         patch.setenv(variable, "frob")
-        result = fails(2 if variable == "STORE_KEY" else 1, "key", "ls", filled)
+        result = fails(2 if variable == "STORE_KEY" else 1, "key", "ls", stocked)
     assert "frob" not in result.err or variable == "STORE_KEY_FILE"  # a key is never shown
 
 
@@ -193,16 +198,16 @@ class Evil:
 
 
 @pytest.mark.filterwarnings("always")
-def test_get_of_a_foreign_object_runs_nothing(run, path, tmp_path):
+def test_get_of_a_foreign_object_runs_nothing(run, place, tmp_path):
     trace = tmp_path / "trace"
-    with Store(path, key="somebody else's key") as s:
+    with Store(place, key="somebody else's key") as s:
         s.update({"evil": Evil(trace), "plain": [1]})
-    warning, error = run("get", path, "evil").err.splitlines()
+    warning, error = run("get", place, "evil").err.splitlines()
     assert warning.startswith("store: warning: ") and "a key this program does not hold" in warning
     assert error.startswith("store: record 'evil': it was not sealed with a key of yours")
-    result = run("get", path, "plain")
+    result = run("get", place, "plain")
     assert (result.code, result.out) == (0, "[1]\n")
-    for args in (["ls", path, "--long"], ["info", path], ["info", path, "evil"], ["rm", path, "evil"]):
+    for args in (["ls", place, "--long"], ["info", place], ["info", place, "evil"], ["rm", place, "evil"]):
         assert run(*args).code == 0
     assert not trace.exists()
 

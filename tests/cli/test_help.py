@@ -3,11 +3,14 @@
 import ast
 import re
 import shlex
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
 import pytest
+from sources import make
 
 import store.cli
 from store import Store
@@ -58,7 +61,10 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
     if name == "import":
         run("export", "--raw", filled, "records.jsonl")
         run("export", "shelve", filled, "old_shelf")
+        make("diskcache", Path("made"), {"a": 1}).rename("old_cache")
         Path("settings.json").write_text('{"theme": "dark"}')
+        with closing(sqlite3.connect("old.sqlite")) as db:  # as the library sqlitedict makes it
+            db.execute("CREATE TABLE IF NOT EXISTS unnamed (key TEXT PRIMARY KEY, value BLOB)")
     lines = [line.strip() for line in ((COMMANDS[name] if name else cli).help or "").splitlines()]
     old_id = Key(bytes.fromhex(OLD_KEY)).id.hex()
     named = {"1f0c2a9be4d35578": old_id, "9f86d081884c7d65": a_hash[:16]}  # what an example says → what there is

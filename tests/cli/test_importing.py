@@ -7,9 +7,12 @@ import pty
 import shelve
 import subprocess
 import sys
+import time
 
 import pytest
-from sources import make, state_of
+from away import is_absent
+from sources import library, make, state_of
+from sources_by_hand import SECRET_KEY, session_file
 
 from store import Store
 
@@ -61,13 +64,13 @@ def test_import_conflicts(run, old, place):
     assert run("import", "shelve", old, place, "--on-conflict", "replace").out == "imported 0, replaced 1, unchanged 1\n"
 
 
-def test_import_dry_run(run, old, path):
-    assert run("import", "shelve", old, path, "--dry-run") == (0, "to be imported 2\n", "")
-    assert not path.exists()
-    with Store(path) as s:
+def test_import_dry_run(run, old, place):
+    assert run("import", "shelve", old, place, "--dry-run") == (0, "to be imported 2\n", "")
+    assert is_absent(place)
+    with Store(place) as s:
         s["a"] = 1
-    assert run("import", "shelve", old, path, "--dry-run").out == "to be imported 1, unchanged 1\n"
-    with Store(path) as s:
+    assert run("import", "shelve", old, place, "--dry-run").out == "to be imported 1, unchanged 1\n"
+    with Store(place) as s:
         assert dict(s) == {"a": 1}
 
 
@@ -102,10 +105,10 @@ def test_import_counts_names_that_changed_when_there_are_many(run, tmp_path, pla
     assert result.err.count("\n") == 11 and "5 more names were changed" in result.err
 
 
-def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, path):
-    fails(1, "there is nothing of the kind shelve", "import", "shelve", tmp_path / "nothing", path)
-    fails(2, "no such module", "import", "shelve", tmp_path / "nothing", path, "--allow", "no.such.Class")
-    assert not path.exists()
+def test_source_that_cannot_be_read_makes_no_store(fails, tmp_path, place):
+    fails(1, "there is nothing of the kind shelve", "import", "shelve", tmp_path / "nothing", place)
+    fails(2, "no such module", "import", "shelve", tmp_path / "nothing", place, "--allow", "no.such.Class")
+    assert is_absent(place)
 
 
 def test_progress_is_shown_on_a_terminal_only(old, place):
@@ -152,3 +155,49 @@ def test_export_and_import_again(run, stocked, tmp_path, kind):
     if kind == "shelve":
         with shelve.open(str(tmp_path / "out"), "r") as shelf:
             assert dict(shelf) == {"limits": (-5, 5)}
+
+
+# -- sessions of Django, and caches
+
+
+@pytest.fixture
+def site(tmp_path):
+    """Two sessions, of which another key has signed one."""
+    (tmp_path / "sessions").mkdir()
+    session_file(tmp_path / "sessions", {"user": 1})
+    session_file(tmp_path / "sessions", {"user": 2}, "z" * 32, secret=b"of an attacker")
+    return tmp_path / "sessions"
+
+
+def test_import_of_sessions_checks_signatures(run, site, tmp_path, place):
+    (tmp_path / "keys").write_bytes(b"an older key\n\n" + SECRET_KEY + b"\n")
+    result = run("import", "django-sessions", site, place, "--secret-key-file", tmp_path / "keys")
+    assert (result.code, result.out) == (1, "imported 1, failed 1\n")
+    assert result.err.startswith(f"store: {'z' * 32} has failed: its signature does not match")
+    assert run("import", "django-sessions", site, place).out == "imported 1, unchanged 1\n"
+
+
+def test_import_of_sessions_with_wrong_options(fails, site, tmp_path, path):
+    (tmp_path / "empty").write_bytes(b"\n")
+    fails(2, "has no key: write SECRET_KEY on its first line", "import", "django-sessions", site, path, "--secret-key-file", tmp_path / "empty")
+    fails(2, "cannot be read: No such file", "import", "django-sessions", site, path, "--secret-key-file", tmp_path / "none")
+    fails(2, "go with django-sessions alone", "import", "json", site, path, "--session-age", "1d")
+    fails(2, "--table goes with sqlitedict, django-sessions, django-cache alone", "import", "json", site, path, "--table", "t")
+    assert not path.exists()
+
+
+def test_import_of_sessions_with_an_age(run, site, path):
+    assert run("import", "django-sessions", site, path, "--session-age", "1h").code == 0
+    with Store(path) as s:
+        assert all(0 < record.expires.timestamp() - time.time() <= 3600 for record in s.records())
+
+
+def test_import_notes_tags_that_a_store_does_not_keep(run, tmp_path, path):
+    with library("diskcache").Cache(str(tmp_path / "old")) as cache:
+        cache.set("a", 1, tag="fruit")
+        cache.set("b", 2)
+    result = run("import", "diskcache", tmp_path / "old", path)
+    assert (result.code, result.out) == (0, "imported 2\n")
+    assert result.err == "store: 1 records have tags in the source, which only a cache keeps: import into a cache with --cache\n"
+    tags = {one["name"]: one["tag"] for one in json.loads(run("import", "diskcache", tmp_path / "old", path, "--json").out)}
+    assert tags == {"a": "fruit", "b": None}

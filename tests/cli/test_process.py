@@ -11,6 +11,7 @@ import termios
 from importlib.metadata import entry_points
 
 import pytest
+from away import is_absent
 
 import store
 from store import Store
@@ -122,9 +123,9 @@ INTERRUPTIBLE = [
 ]
 
 
-def test_interrupt_is_quiet(path):
+def test_interrupt_is_quiet(place):
     with subprocess.Popen(
-        [*INTERRUPTIBLE, "set", path, "a", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [*INTERRUPTIBLE, "set", place, "a", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.stdin.write(b" " * 1_000_000)  # more than a pipe holds: it is inside the command, and reads
         process.stdin.flush()
@@ -132,7 +133,7 @@ def test_interrupt_is_quiet(path):
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS) == 130
         assert process.stderr.read().strip() == b""
-    assert not path.exists()
+    assert is_absent(place)
 
 
 def test_interrupt_while_another_process_writes(path):
@@ -191,21 +192,21 @@ def test_stdout_and_arguments_that_are_not_utf8(place):
     assert run("ls", place, env=ascii_).stdout == r'"\u00e9"' + "\n"
 
 
-def test_warning_is_one_line_and_obeys_the_filters(path):
-    with Store(path, key="somebody else's key") as s:
+def test_warning_is_one_line_and_obeys_the_filters(place):
+    with Store(place, key="somebody else's key") as s:
         s["a"] = 1
-    done = run("get", path, "a")
+    done = run("get", place, "a")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "1\n", 1)
-    assert done.stderr.startswith(f"store: warning: {path} has records that were sealed with a key")
-    assert run("get", path, "a", command=[sys.executable, "-W", "ignore", "-m", "store"]).stderr == ""
-    done = run("get", path, "a", command=[sys.executable, "-W", "error", "-m", "store"])
+    assert done.stderr.startswith(f"store: warning: {place} has records that were sealed with a key")
+    assert run("get", place, "a", command=[sys.executable, "-W", "ignore", "-m", "store"]).stderr == ""
+    done = run("get", place, "a", command=[sys.executable, "-W", "error", "-m", "store"])
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
-def test_reading_makes_no_key(path, own_key):
-    with Store(path, key="somebody else's key") as s:
+def test_reading_makes_no_key(place, own_key):
+    with Store(place, key="somebody else's key") as s:
         s["a"] = 1
-    for command in (["get", path, "a"], ["ls", path], ["info", path]):
+    for command in (["get", place, "a"], ["ls", place], ["info", place]):
         assert run(*command).returncode == 0
     assert not own_key.exists()
 

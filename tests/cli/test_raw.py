@@ -1,10 +1,9 @@
 """`export --raw` and `import --raw`: files, pipes, and how they end."""
 
 import json
-import sqlite3
-from contextlib import closing
 
 import pytest
+from changed import change
 from spoiled import overwrite_page
 
 from store import Store
@@ -24,36 +23,34 @@ def copy(tmp_path):
     return tmp_path / "copy.db"
 
 
-def test_through_a_file(run, filled, out, copy):
-    assert run("export", "--raw", filled, out) == (0, "", "")
+def test_through_a_file(run, stocked, out, copy):
+    assert run("export", "--raw", stocked, out) == (0, "", "")
     assert run("import", "--raw", out, copy) == (0, "imported 5, own 5\n", "")
-    with Store(filled) as s, Store(copy) as t:
+    with Store(stocked) as s, Store(copy) as t:
         assert t == s and t.within("settings") == s.within("settings")
         assert t.record("session:4f2a").expires == s.record("session:4f2a").expires
         assert t.verify().sealed == 5
 
 
-def test_through_a_pipe(run, filled, copy, stdin):
-    lines = run("export", "--raw", filled).out
-    assert run("export", "--raw", filled, "-").out == lines
+def test_through_a_pipe(run, stocked, copy, stdin):
+    lines = run("export", "--raw", stocked).out
+    assert run("export", "--raw", stocked, "-").out == lines
     stdin(lines.encode())
     assert run("import", "--raw", "-", copy).out == "imported 5, own 5\n"
-    with Store(filled) as s, Store(copy) as t:
+    with Store(stocked) as s, Store(copy) as t:
         assert t == s
 
 
-def test_one_namespace(run, filled):
-    lines = run("export", "--raw", filled, "--namespace", "settings").out.splitlines()
+def test_one_namespace(run, stocked):
+    lines = run("export", "--raw", stocked, "--namespace", "settings").out.splitlines()
     assert [json.loads(line)["name"] for line in lines] == ["limits"]
 
 
-def test_damaged_records_go_over_and_are_told(run, filled, out, copy):
-    with Store(filled, key=OTHER) as s:
+def test_damaged_records_go_over_and_are_told(run, stocked, out, copy):
+    with Store(stocked, key=OTHER) as s:
         s["theirs"] = [1]
-    with closing(sqlite3.connect(filled)) as conn:
-        conn.execute("UPDATE records SET body = x'80' WHERE name = 'greeting'")
-        conn.commit()
-    assert run("export", "--raw", filled, out).code == 0
+    change(stocked, "UPDATE records SET body = x'80' WHERE name = 'greeting'")
+    assert run("export", "--raw", stocked, out).code == 0
     result = run("import", "--raw", out, copy)
     assert (result.code, result.out) == (1, "imported 6, foreign 1, own 4, tampered 1\n")
     assert "store: greeting is tampered, and stays so\n" in result.err
@@ -61,9 +58,9 @@ def test_damaged_records_go_over_and_are_told(run, filled, out, copy):
         assert s.verify().tampered == [("", "greeting")] and s["theirs"] == [1]
 
 
-def test_empty_store_and_empty_file(run, path, out, copy):
-    Store(path).close()
-    assert run("export", "--raw", path, out).code == 0
+def test_empty_store_and_empty_file(run, place, out, copy):
+    Store(place).close()
+    assert run("export", "--raw", place, out).code == 0
     assert out.read_bytes() == b""
     assert run("import", "--raw", out, copy) == (0, "imported 0\n", "")
 
@@ -82,8 +79,8 @@ def test_export_that_fails_leaves_no_half_file(fails, path, out):
     assert not out.exists()
 
 
-def test_import_of_a_bad_line_keeps_the_ones_before(run, fails, filled, out, copy):
-    run("export", "--raw", filled, out)
+def test_import_of_a_bad_line_keeps_the_ones_before(run, fails, stocked, out, copy):
+    run("export", "--raw", stocked, out)
     lines = out.read_text().splitlines()
     out.write_text("\n".join([*lines[:2], "not JSON", *lines[2:]]))
     fails(1, "line 3 is not a raw record", "import", "--raw", out, copy)

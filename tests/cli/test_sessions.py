@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from away import is_absent
 
 from store import Store
 from store.sessions import FOREVER, Sessions
@@ -123,10 +124,10 @@ def test_rm_in_another_namespace(run, place, stdin):
 
 
 @pytest.mark.parametrize("command", [["count"], ["ls"], ["clear"], ["rm", "00000000"], ["rm", "-"]], ids=" ".join)
-def test_store_that_is_not_there(fails, path, stdin, command):
+def test_store_that_is_not_there(fails, place, stdin, command):
     stdin(b"x")
-    fails(1, "there is no store at", "sessions", command[0], path, *command[1:])
-    assert not path.exists()
+    fails(1, "there is no store at", "sessions", command[0], place, *command[1:])
+    assert is_absent(place)
 
 
 @pytest.mark.parametrize(

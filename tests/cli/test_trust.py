@@ -3,11 +3,10 @@
 import json
 import os
 import pickle
-import sqlite3
-from contextlib import closing
 from decimal import Decimal
 
 import pytest
+from changed import change
 from spoiled import overwrite_page, reseal
 
 from store import Store
@@ -43,14 +42,14 @@ def marker(tmp_path):
 
 
 @pytest.fixture
-def foreign(path, marker):
+def foreign(place, marker):
     """Three sets of globals in two namespaces, and one record that cannot be read to its end."""
-    with Store(path) as s:
+    with Store(place) as s:
         s["own"] = [1]
-    with Store(path, key=OTHER) as s, s.within("more") as more:
+    with Store(place, key=OTHER) as s, s.within("more") as more:
         s.update({"plain": [1], "price": Decimal("1.5"), "evil": Marker(marker), "plain too": "x"})
         more["evil"] = Marker(marker)
-    yield path
+    yield place
     assert not marker.exists()
 
 
@@ -67,9 +66,7 @@ def verdicts(path):
 
 
 def spoil(path, name):
-    with closing(sqlite3.connect(path)) as conn:
-        assert conn.execute("UPDATE records SET body = x'80' WHERE name = ?", (name,)).rowcount == 1
-        conn.commit()
+    change(path, "UPDATE records SET body = x'80' WHERE name = ?", name)
 
 
 # -- inspect
@@ -101,12 +98,12 @@ def test_inspect_of_a_damaged_record_says_so(run, foreign):
     assert "verdict  tampered\n" in result.out and "problem  its seal does not match" in result.out
 
 
-def test_inspect_escapes_what_a_terminal_would_obey(run, path):
+def test_inspect_escapes_what_a_terminal_would_obey(run, place):
     body = b"\x80\x04c\x1b[31m\nred\n\x8c\x05\x1b[31mXR."
-    with Store(path, key=OTHER) as s:
+    with Store(place, key=OTHER) as s:
         s["it"] = 1
-    reseal(path, "it", OTHER, body=body, type="\x1b[31m")
-    result = run("inspect", path, "it")
+    reseal(place, "it", OTHER, body=body, type="\x1b[31m")
+    result = run("inspect", place, "it")
     assert result.code == 0
     assert "\x1b" not in result.out + result.err
     assert "STOP" in result.out or "cannot be read further" in result.out
@@ -211,14 +208,14 @@ def write_foreign_body(path, body):
     reseal(path, "it", OTHER, body=body)
 
 
-def test_admit_all_leaves_out_what_is_not_known_in_full(run, path):
+def test_admit_all_leaves_out_what_is_not_known_in_full(run, place):
     """What follows the place where reading ended could name anything."""
-    write_foreign_body(path, b"\x80\x04\x82\x01.")
+    write_foreign_body(place, b"\x80\x04\x82\x01.")
     for option in ([], ["--yes"]):
-        result = quietly(run("admit", path, "--all", *option))
+        result = quietly(run("admit", place, "--all", *option))
         assert (result.code, result.out) == (1, "")
         assert "'it' is left out" in result.err
-        assert verdicts(path) == {"it": "foreign"}
+        assert verdicts(place) == {"it": "foreign"}
 
 
 def test_admit_all_does_not_ask_about_more_than_can_be_read(run, place):
@@ -287,7 +284,7 @@ def test_verify_escapes_names(run, place):
     assert r'"\u001b[31mred"' in result.out and "\x1b" not in result.out
 
 
-def test_bodies_are_not_needed_to_be_pickles(run, path):
-    write_foreign_body(path, pickle.dumps([1])[:-1])
-    result = run("inspect", path, "it")
+def test_bodies_are_not_needed_to_be_pickles(run, place):
+    write_foreign_body(place, pickle.dumps([1])[:-1])
+    result = run("inspect", place, "it")
     assert result.code == 0 and "problem  " in result.out

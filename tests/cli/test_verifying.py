@@ -11,15 +11,15 @@ from store import Store
 pytestmark = pytest.mark.damaged
 
 
-def test_verify_of_a_sound_store(run, filled):
-    for words in (["verify", filled], ["verify", filled, "--quick"]):
+def test_verify_of_a_sound_store(run, stocked):
+    for words in (["verify", stocked], ["verify", stocked, "--quick"]):
         result = run(*words)
         assert (result.code, result.err) == (0, "")
         assert result.out == "sealed    5\nforeign   0\ntampered  0\ncorrupt   0\n"
 
 
-def test_verify_json(run, filled):
-    result = run("verify", filled, "--json")
+def test_verify_json(run, stocked):
+    result = run("verify", stocked, "--json")
     assert (result.code, result.err) == (0, "")
     assert json.loads(result.out) == {
         "sealed": 5, "foreign": [], "tampered": [], "corrupt": [], "unfound": [], "damage": [], "files": [], "orphans": [],

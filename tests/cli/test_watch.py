@@ -10,6 +10,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from away import away
 
 from store import Store
 
@@ -50,8 +51,8 @@ def line(stream):
     return stream.readline()
 
 
-def test_shows_each_change_at_once(filled):
-    with Store(filled) as s, watching(filled) as process:
+def test_shows_each_change_at_once(stocked):
+    with Store(stocked) as s, watching(stocked) as process:
         s["greeting"] = "hi"
         shown = line(process.stdout)
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ  set      greeting\n", shown)
@@ -61,8 +62,8 @@ def test_shows_each_change_at_once(filled):
         assert line(process.stdout).endswith('  set      "odd\\nname"\n')
 
 
-def test_interrupt_is_quiet(filled):
-    with Store(filled) as s, watching(filled, "--namespace", "settings") as process:
+def test_interrupt_is_quiet(stocked):
+    with Store(stocked) as s, watching(stocked, "--namespace", "settings") as process:
         s["greeting"] = "of another namespace"
         with s.within("settings") as settings:
             settings["limits"] = 1
@@ -72,10 +73,10 @@ def test_interrupt_is_quiet(filled):
         assert (process.returncode, out, err.strip()) == (130, "", "")
 
 
-def test_only_names_or_a_prefix_as_json(filled):
-    with Store(filled) as s:
+def test_only_names_or_a_prefix_as_json(stocked):
+    with Store(stocked) as s:
         for only in (["user:1", "new"], ["--prefix", "user:"]):
-            with watching(filled, *only, "--json") as process:
+            with watching(stocked, *only, "--json") as process:
                 s["greeting"] = 1
                 s["user:1"] = 2
                 shown = json.loads(line(process.stdout))
@@ -91,7 +92,14 @@ def test_ends_well_after_the_timeout(run, stocked):
     assert run("watch", stocked, "--timeout", "0") == (0, "", "")
 
 
-def test_store_that_is_taken_away_is_one_line(filled):
+def test_store_that_is_taken_away_is_one_line(stocked):
+    with watching(stocked) as process, away(stocked):
+        out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert "open the store again" in err
+
+
+def test_file_that_is_deleted_is_one_line(filled):
     with watching(filled) as process:
         for suffix in ("", "-wal", "-shm"):
             if os.path.exists(f"{filled}{suffix}"):
@@ -108,8 +116,8 @@ def test_wrong_calls(fails, stocked, place):
 
 
 @pytest.mark.parametrize("timeout", ["nan", "NaN", "inf", "-inf", "1e400", "-1", "-1h", "x"])
-def test_timeout_that_is_no_time_is_a_wrong_call(fails, filled, timeout):
-    for command in ("watch", filled, "--timeout", timeout), ("set", filled, "a", "1", "--ttl", timeout):
+def test_timeout_that_is_no_time_is_a_wrong_call(fails, stocked, timeout):
+    for command in ("watch", stocked, "--timeout", timeout), ("set", stocked, "a", "1", "--ttl", timeout):
         fails(2, f"'{timeout}' is no ", *command)
 
 

@@ -193,16 +193,16 @@ def test_schema_whose_references_double_is_refused_before_anything_is_read() -> 
         codec.decode_restricted(packed(json.dumps(inner).encode(), b""), allow={})
 
 
-def test_schema_of_the_program_in_a_store(path: Any) -> None:
+def test_schema_of_the_program_in_a_store(place: str) -> None:
     user = {"type": "record", "name": "User", "fields": [{"name": "name", "type": "string"}, {"name": "n", "type": "int"}]}
-    with Store[Any](path, codec=AvroCodec(user)) as s:
+    with Store[Any](place, codec=AvroCodec(user)) as s:
         s["a"] = {"name": "Ann", "n": 1}
         with s.edit("a") as value:
             value["n"] = 2
         assert (s.record("a").codec, s["a"]) == ("avro", {"name": "Ann", "n": 2})
         with pytest.raises(NotSerializable, match="record 'b': Avro cannot hold the value"):
             s["b"] = {"name": "Bob"}
-    with Store[Any](path) as s:  # the schema lies in the record
+    with Store[Any](place) as s:  # the schema lies in the record
         assert s["a"] == {"name": "Ann", "n": 2}
         s.put("c", [1, None, "x"], codec="avro")
         assert s["c"] == [1, None, "x"]

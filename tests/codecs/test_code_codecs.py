@@ -6,7 +6,6 @@ import pickle as stdlib
 import subprocess
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
@@ -60,17 +59,17 @@ def run(program: str, *args: object) -> str:
 
 
 @pytest.mark.parametrize("codec", ["cloudpickle", "dill"])
-def test_functions_and_classes_of_a_program_are_read_by_another(path: Path, codec: str) -> None:
+def test_functions_and_classes_of_a_program_are_read_by_another(place: str, codec: str) -> None:
     pytest.importorskip(codec, reason=f"{codec} {NEEDED}")
-    run(WRITER, path, codec)
-    assert run(READER, path) == "42 42 Point 3 7\n"
+    run(WRITER, place, codec)
+    assert run(READER, place) == "42 42 Point 3 7\n"
 
 
 @pytest.mark.parametrize("codec", ["cloudpickle", "dill"])
-def test_function_that_is_edited_with_its_closure(path: Path, codec: str) -> None:
+def test_function_that_is_edited_with_its_closure(place: str, codec: str) -> None:
     pytest.importorskip(codec, reason=f"{codec} {NEEDED}")
     n = 1
-    with Store[Any](path, codec=codec) as s:
+    with Store[Any](place, codec=codec) as s:
         s["jobs"] = {"add": lambda m: n + m}
         with s.edit("jobs") as jobs:
             jobs["twice"] = lambda m: m * 2
@@ -78,11 +77,11 @@ def test_function_that_is_edited_with_its_closure(path: Path, codec: str) -> Non
         assert s.record("jobs").codec == codec
 
 
-def test_arrays_by_joblib_stand_as_they_are(path: Path) -> None:
+def test_arrays_by_joblib_stand_as_they_are(place: str) -> None:
     pytest.importorskip("joblib", reason=f"joblib {NEEDED}")
     numpy = pytest.importorskip("numpy", reason=f"numpy {NEEDED}")
     little, big = numpy.arange(1000, dtype="<i8"), numpy.arange(1000, dtype=">i8")
-    with Store[Any](path, codec="joblib") as s:
+    with Store[Any](place, codec="joblib") as s:
         s["model"] = {"weights": [little, big], "name": "m"}
         back = s["model"]
         assert s.opened.find("model").body.count(little.tobytes()) == 1  # type: ignore[union-attr]

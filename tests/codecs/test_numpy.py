@@ -321,9 +321,9 @@ def test_array_that_is_read_is_written_the_same(kind: Any, shape: list[int], ord
 # -- in a store
 
 
-def test_array_in_a_store(path: Any) -> None:
+def test_array_in_a_store(place: str) -> None:
     array = np.arange(12, dtype=">i4").reshape(3, 4)
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s.put("a", array, codec="numpy")
         s["a"][0, 0] = 7
         assert (s["a"] == array).all()

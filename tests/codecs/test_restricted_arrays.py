@@ -261,26 +261,26 @@ def test_numpy_is_not_imported_for_records_without_arrays() -> None:
 # -- in stores, messages and imports
 
 
-def test_arrays_of_another_key(path: Path) -> None:
+def test_arrays_of_another_key(place: str) -> None:
     values = {
         "small": np.arange(6.0).reshape(2, 3), "large": np.ones(300_000), "large F": np.ones((600, 500), order="F"),
         "nested": {"x": [np.arange(3)], "y": np.full(200_000, 1.5)}, "scalar": np.float64(2), "bools": np.ones(2_000_000, "?"),
     }  # fmt: skip
-    with Store[Any](path, key=b"a" * 32) as s:
+    with Store[Any](place, key=b"a" * 32) as s:
         s.update(values)
     for mmap in (True, False):
-        with Store[Any](path, key=b"b" * 32, mmap=mmap) as s:
+        with Store[Any](place, key=b"b" * 32, mmap=mmap) as s:
             assert repr(dict(s)) == repr(values)
             s["large"][0] = 5  # nobody else's memory
             assert s["large"][0] == 1
-    with Store[Any](path, key=b"b" * 32, trust="own") as s, pytest.raises(Untrusted):
+    with Store[Any](place, key=b"b" * 32, trust="own") as s, pytest.raises(Untrusted):
         s["small"]
 
 
-def test_arrays_need_no_key_to_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arrays_need_no_key_to_be_written(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from store.trust.keys.ring import NoKeys
 
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         monkeypatch.setattr(s.opened.values.sealer, "keyring", NoKeys())
         s.update(small=np.arange(3), large=np.zeros(300_000))
         assert (s["small"].tolist(), s["large"].sum()) == ([0, 1, 2], 0)

@@ -184,3 +184,14 @@ def test_log_that_a_killed_process_left(tmp_path: Path, path: Path) -> None:
     with Store[Any](path) as s:
         assert run(s, tmp_path / "old") == {"in the log": ("imported", "")}
     assert state_of(tmp_path / "old") == before
+
+
+def test_tags_come_along(tmp_path: Path, path: Path) -> None:
+    with library("diskcache").Cache(str(tmp_path / "old")) as cache:
+        for name, tag in {"text": "fruit", "none": None, "number": 7, "bytes": b"by"}.items():
+            cache.set(name, name, tag=tag)
+        cache.set("file", "x" * 100_000, tag="fruit")
+    with Store[Any](path) as s:
+        tags = {one.name: one.tag for one in import_into(s, "diskcache", tmp_path / "old")}
+        assert tags == {"text": "fruit", "none": None, "number": "7", "bytes": "by", "file": "fruit"}
+        assert len(s) == 5

@@ -239,6 +239,7 @@ def test_source_that_breaks_off_keeps_what_came_before(given: Given, place: str)
     [
         ({"source": "shelf"}, "unknown source 'shelf': one of"), ({"on_conflict": "x"}, "unknown on_conflict"),
         ({"trust": "own"}, "unknown trust 'own'"), ({"table": "t"}, "only a sqlitedict has tables"),
+        ({"encoded": True}, "only a sqlitedict has encoded values"),
         ({"allow": ["no.such.Class"]}, "there is no such module"), ({"allow": ["os._wrap_close"]}, "never allowed"),
         ({"prefix": "\ud800"}, "valid text"),
     ],

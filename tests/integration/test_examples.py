@@ -25,6 +25,16 @@ EXPECTED = {
         r"^another process: 'Oslo: 4 letters'$",
         r"^forgotten: True, and all others: 3$",
     ),
+    "cache.py": (
+        [],
+        r"^found: <h1>Ann</h1> and not found: None$",
+        r"^ann changed her name: 2 pages dropped, left: \['page:3'\]$",
+        r"^visits: 1 11$",
+        r"^4 threads: 1 of them computed$", r"^another process: 42 sales$",
+        r"^looking up tea$", r"^looking up cups$", r"^\['tea: 3 euros', 'tea: 3 euros', 'cups: 4 euros'\]$",
+        r"^new prices: 2 forgotten$",
+        r"^100 records, 900 evicted, square:0 is there: True$", r"^hits 1000, misses 0, bytes below 1 MB: True$",
+    ),
     "backup.py": (
         [],
         r"^3 records, 1 large one, in steps up to 100%$",

@@ -26,6 +26,7 @@ SHOWN = {
     "store/settings/README.md": "",
     "store/sessions/README.md": "{'cart': ['tea']} None\n",
     "store/memo/README.md": "hits=0, misses=1",
+    "store/cache/README.md": "{'name': 'ann'} None slow to make 1\n1 hit, 2 misses\n",
     "store/watching/README.md": "set job:1\n",
     "store/aio/README.md": "counted 1\n",
     "store/messages/README.md": "{'job': 7}\n",

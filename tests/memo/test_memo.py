@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from changed import change
 
 from store import Store
 from store.errors import StoreError
@@ -412,11 +413,11 @@ def test_path_is_opened_with_the_first_call_and_once(path: Path, monkeypatch: py
     f.close()
 
 
-def test_file_left_open_is_closed_by_the_end_of_the_program(path: Path) -> None:
+def test_file_left_open_is_closed_by_the_end_of_the_program(place: str) -> None:
     program = "import sys; from store.memo import memo; f = memo(sys.argv[1])(lambda x: x); print(f(1))"
     for _ in range(2):
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", program, path], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-W", "error", "-c", program, place], capture_output=True, text=True, timeout=60, check=False
         )
         assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
@@ -458,16 +459,12 @@ def test_closed_store_does_not_fail_a_call(place: str) -> None:
 
 
 @pytest.mark.damaged
-def test_damaged_record_is_computed_anew(path: Path) -> None:
-    import sqlite3
-
-    with Store[Any](path) as s:
+def test_damaged_record_is_computed_anew(place: str) -> None:
+    with Store[Any](place) as s:
         f = memo(s)(double)
         f(2)
-    with sqlite3.connect(path) as conn:
-        conn.execute("UPDATE records SET body = x'00'")
-    conn.close()
-    with Store[Any](path) as s:
+    change(place, "UPDATE records SET body = x'00'")
+    with Store[Any](place) as s:
         f = memo(s)(double)
         with pytest.warns(RuntimeWarning, match="the store failed"):
             assert f(2) == 4

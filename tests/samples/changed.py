@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,14 +21,21 @@ def change(place: str, statement: str, *values: Any) -> None:
     assert changed, "the statement changed nothing"
 
 
-def _on_server(url: str, statement: str, values: tuple[Any, ...]) -> int:
+@contextmanager
+def beside(url: str) -> Iterator[tuple[Any, str]]:
+    """A connection to the server of a store, which is none of the store's own, and the schema of the store."""
     import psycopg
 
     split = urlsplit(url)
     (schema,) = parse_qs(split.query)["schema"]
     with psycopg.connect(split._replace(query="").geturl(), autocommit=True) as conn:
+        yield conn, schema
+
+
+def _on_server(url: str, statement: str, values: tuple[Any, ...]) -> int:
+    with beside(url) as (conn, schema):
         conn.execute(f'SET search_path = "{schema}"')
-        return conn.execute(_translated(statement), values).rowcount
+        return int(conn.execute(_translated(statement), values).rowcount)
 
 
 def _translated(statement: str) -> str:

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from store import Store
 
+TABLES = ("records", "parts", "chunks", "identity", "changes", "sealers", "accesses", "figures")
 LIMIT = 1000  # bytes, from which on a value of `small_parts` is large
 
 
@@ -30,7 +31,7 @@ def execute(url: str, statement: str, *values: Any) -> list[Any]:
     """Run a statement as another program; `{records}` and so on are the quoted names of the tables."""
     import psycopg
 
-    names = {name: table(url, name) for name in ("records", "parts", "chunks", "identity", "changes", "sealers")}
+    names = {name: table(url, name) for name in TABLES}
     with psycopg.connect(server_url(url), autocommit=True) as conn:
         cursor = conn.execute(statement.format(**names), values or None)
         return [] if cursor.description is None else cursor.fetchall()

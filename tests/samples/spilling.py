@@ -18,7 +18,7 @@ OTHER = b"other" * 1000
 THEIRS = b"the key of somebody else"
 
 
-def small_spill(path: Path, **options: Any) -> Store[Any]:
+def small_spill(path: str | Path, **options: Any) -> Store[Any]:
     return Store(path, **{"spill_bytes": LIMIT, **options})
 
 

@@ -1,4 +1,4 @@
-"""Files as a disk, an enemy or a later release may have left them."""
+"""Stores as a disk, an enemy or a later release may have left them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from store.rows.row import Row
-from store.trust.keys.ring import Keyring
-from store.trust.seal import Sealer
-
-COLUMNS = ", ".join(Row._fields)
+from store import Store
 
 
 def overwrite_page(path: Path) -> None:
@@ -25,12 +21,9 @@ def overwrite_page(path: Path) -> None:
         file.write(b"\xff" * size)
 
 
-def reseal(path: Path, name: str, key: bytes | None = None, **columns: Any) -> None:
+def reseal(place: str | Path, name: str, key: bytes | None = None, **columns: Any) -> None:
     """Changes columns of a record and seals it anew, with the user's key or another one."""
-    with closing(sqlite3.connect(path)) as conn:
-        (store_id,) = conn.execute("SELECT id FROM identity").fetchone()
-        values = conn.execute(f"SELECT {COLUMNS} FROM records WHERE name = ?", (name,)).fetchone()
-        row = Sealer(Keyring(key), store_id).seal(Row._make(values)._replace(**columns))
-        changes = ", ".join(f"{column} = ?" for column in (*columns, "seal", "crc"))
-        conn.execute(f"UPDATE records SET {changes} WHERE name = ?", (*columns.values(), row.seal, row.crc, name))
-        conn.commit()
+    with Store(place, key=key) as s:
+        row = s.opened.find(name)
+        assert row is not None
+        s.opened.engine.load([s.opened.values.sealer.seal(row._replace(**columns))])

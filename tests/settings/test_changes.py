@@ -11,6 +11,7 @@ import signal
 import threading
 
 import pytest
+from away import away
 from preferences import Prefs, Window
 
 from store import Store, settings
@@ -241,25 +242,23 @@ def test_record_that_cannot_be_read_is_reported_once_and_the_rest_goes_on(place,
     assert told[1:] == [("dark", "sepia")]
 
 
-def test_store_that_is_gone_is_reported_and_ends_the_thread(path, prefs, looks, reported):
+def test_store_that_is_gone_is_reported_and_ends_the_thread(place, prefs, looks, reported):
     looks.wait()
     (thread,) = watching()
-    moved = path.rename(path.with_name("moved.db"))
-    thread.join(BOUND_SECONDS)
-    assert not thread.is_alive()
+    with away(place):
+        thread.join(BOUND_SECONDS)
+        assert not thread.is_alive()
     assert len(reported) == 1 and reported[0].startswith("StorageError(")
-    moved.rename(path)
 
 
-def test_callback_after_an_error_has_ended_the_thread(path, prefs, other, looks, reported):
+def test_callback_after_an_error_has_ended_the_thread(place, prefs, other, looks, reported):
     told = []
     settings.on_change(prefs, "theme", lambda *change: told.append(change))
     looks.wait()
     (thread,) = watching()
-    moved = path.rename(path.with_name("moved.db"))
-    thread.join(BOUND_SECONDS)
-    assert not thread.is_alive() and len(reported) == 1
-    moved.rename(path)
+    with away(place):
+        thread.join(BOUND_SECONDS)
+        assert not thread.is_alive() and len(reported) == 1
     other.theme = "light"  # while no thread watches
     settings.on_change(prefs, "font_size", lambda *change: told.append(change))
     other.font_size = 20

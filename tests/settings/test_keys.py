@@ -119,16 +119,16 @@ def test_model_whose_validator_takes_other_keys(place):
         assert prefs.window.width == 5
 
 
-def test_unknown_names_and_options_name_what_was_meant(path):
-    with Settings(Prefs, path) as prefs:
+def test_unknown_names_and_options_name_what_was_meant(place):
+    with Settings(Prefs, place) as prefs:
         for attempt in (
             lambda: setattr(prefs, "windwo", 1), lambda: settings.update(prefs, windwo=1), lambda: settings.reset(prefs, "windwo"),
             lambda: prefs.windwo, lambda: settings.import_(prefs, '{"windwo": {}}', "json"), lambda: settings.on_change(prefs, "windwo", print),
         ):  # fmt: skip
             with pytest.raises((AttributeError, ValueError), match=r"no field 'windwo'; did you mean 'window'\?"):
                 attempt()
-    with Store[Any](path) as s:
-        for location in (path, s):
+    with Store[Any](place) as s:
+        for location in (place, s):
             with pytest.raises(TypeError, match=r"no option 'timeoutt'; did you mean 'timeout'\?"):
                 Settings(Prefs, location, timeoutt=5)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from away import is_absent
 from preferences import SOME, Color, Prefs, Window
 
 from store import Store, settings
@@ -243,17 +244,17 @@ def test_in_memory_and_by_url(tmp_path):
         assert prefs.theme == "dark"
 
 
-def test_wrong_options_are_told(path):
+def test_wrong_options_are_told(place):
     with pytest.raises(TypeError, match="no option 'ttl'"):
-        Settings(Prefs, path, ttl=5)
+        Settings(Prefs, place, ttl=5)
     with pytest.raises(ValueError, match="reset_all"):
-        Settings(Prefs, path, mode="n")
+        Settings(Prefs, place, mode="n")
     with pytest.raises(StoreNotFound):
-        Settings(Prefs, path, mode="r")
+        Settings(Prefs, place, mode="r")
     for interval in (0, -1, "fast", True):
         with pytest.raises(ValueError, match="interval is a number"):
-            Settings(Prefs, path, interval=interval)
-    assert not path.exists()
+            Settings(Prefs, place, interval=interval)
+    assert is_absent(place)
 
 
 def test_wrong_arguments_are_told(prefs):
@@ -349,14 +350,14 @@ def test_for_app_where_no_folder_can_be_made(config):
 # -- the class
 
 
-def test_class_that_is_none_is_refused(path):
+def test_class_that_is_none_is_refused(place):
     class Plain:
         x: int = 1
 
     for wrong, advice in ((Plain, "@dataclass"), (int, "@dataclass"), (Prefs(), "class itself"), ("app.db", "class itself")):
         with pytest.raises(TypeError, match=rf"takes a dataclass, an attrs class or a pydantic model.*{advice}"):
-            Settings(wrong, path)
-    assert not path.exists()
+            Settings(wrong, place)
+    assert is_absent(place)
 
 
 @pytest.mark.parametrize(
@@ -369,11 +370,11 @@ def test_class_that_is_none_is_refused(path):
         ("x", "Missing", 1, r"the types of C cannot be found: name 'Missing'"),
     ],
 )
-def test_field_that_cannot_be_kept_is_told_at_once(path, name, hint, default, message):
+def test_field_that_cannot_be_kept_is_told_at_once(place, name, hint, default, message):
     made = make_dataclass("C", [(name, hint) if default is ... else (name, hint, field(default=default))])
     with pytest.raises((TypeError, ValueError), match=message):
-        Settings(made, path)
-    assert not path.exists()
+        Settings(made, place)
+    assert is_absent(place)
 
 
 def test_fields_may_have_the_names_of_the_functions(place):

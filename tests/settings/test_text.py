@@ -216,11 +216,14 @@ def test_files_by_their_suffix(prefs, tmp_path, format):
     assert sorted(one.name for one in tmp_path.iterdir() if "app.db" not in one.name) == sorted([file.name, "p.txt"])
 
 
-def test_files_that_are_wrong(prefs, tmp_path, path):
+def test_store_itself_is_no_file_to_export_to(path):
+    with Settings(Prefs, path) as prefs, pytest.raises(ValueError, match="is the store itself"):
+        settings.export_to(prefs, path, "json")
+
+
+def test_files_that_are_wrong(prefs, tmp_path):
     with pytest.raises(ValueError, match=r"p\.ini does not end in \.toml.*name the format"):
         settings.export_to(prefs, tmp_path / "p.ini")
-    with pytest.raises(ValueError, match="is the store itself"):
-        settings.export_to(prefs, path, "json")
     with pytest.raises(FileNotFoundError):
         settings.import_from(prefs, tmp_path / "p.json")
     with pytest.raises(FileNotFoundError):

@@ -160,11 +160,11 @@ def test_key_that_another_process_added_is_noticed(
         assert s.record("next").sealed_by == id_of(GIVEN).hex()
 
 
-def test_key_made_by_the_first_writer_is_noticed_by_a_reader(path: Path, own_key: Path) -> None:
-    with Store(path, trust="own") as reader:
+def test_key_made_by_the_first_writer_is_noticed_by_a_reader(place: str, own_key: Path) -> None:
+    with Store(place, trust="own") as reader:
         assert reader.get("x") is None
         program = "import sys, store; store.Store(sys.argv[1])['x'] = 1"
-        subprocess.run([sys.executable, "-c", program, path], timeout=60, check=True)
+        subprocess.run([sys.executable, "-c", program, place], timeout=60, check=True)
         assert reader["x"] == 1
 
 

@@ -121,33 +121,33 @@ REFUSED: dict[str, tuple[Callable[[], Any], set[str]]] = {
 
 
 @pytest.fixture(params=REFUSED)
-def refused(request: pytest.FixtureRequest, path: Path) -> tuple[Any, str, set[str]]:
+def refused(request: pytest.FixtureRequest, place: str) -> tuple[Any, str, set[str]]:
     """The value, what reading it says, and the remedies that it is to name."""
     make, remedies = REFUSED[request.param]
     value = make()
-    with Store[Any](path, key=THEIRS) as s:
+    with Store[Any](place, key=THEIRS) as s:
         s["it"] = value
-    with Store[Any](path, key=MINE) as s, pytest.raises(Untrusted) as caught:
+    with Store[Any](place, key=MINE) as s, pytest.raises(Untrusted) as caught:
         s["it"]
     return value, str(caught.value), remedies
 
 
-def is_as_written(path: Path, value: Any, **options: Any) -> bool:
-    with Store[Any](path, **{"key": MINE, **options}) as s:
+def is_as_written(place: str, value: Any, **options: Any) -> bool:
+    with Store[Any](place, **{"key": MINE, **options}) as s:
         return type(s["it"]) is type(stdlib.loads(stdlib.dumps(value)))
 
 
-def test_refusal_of_a_store(refused: tuple[Any, str, set[str]], path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+def test_refusal_of_a_store(refused: tuple[Any, str, set[str]], place: str, tmp_path: Path, monkeypatch: Any) -> None:
     value, message, remedies = refused
     found = named(message)
     assert set(found) == remedies
     if "allow" in found:
-        assert is_as_written(path, value, allow=ast.literal_eval(found["allow"]))
+        assert is_as_written(place, value, allow=ast.literal_eval(found["allow"]))
         with monkeypatch.context() as patched:
             patched.setattr(allowlist, "_declared", dict(allowlist._declared))
             module, _, name = ast.literal_eval(found["allow"])[0].rpartition(".")
             store.allow(getattr(sys.modules[module], name))
-            assert is_as_written(path, value)
+            assert is_as_written(place, value)
     (tmp_path / "keys").write_bytes(THEIRS.hex().encode() + b"\n")
     if "auto" in found:
         with Store[Any](tmp_path / "auto.db", key=THEIRS, codec="auto") as s:
@@ -155,12 +155,12 @@ def test_refusal_of_a_store(refused: tuple[Any, str, set[str]], path: Path, tmp_
             s["table"] = {"a": numpy().asarray([1.5])}
         with Store[Any](tmp_path / "auto.db", key=MINE) as s:
             assert (s["numbers"].tolist(), s["table"]["a"].tolist()) == ([1.5, 2.0], [1.5])
-    assert is_as_written(path, value, key=THEIRS)
+    assert is_as_written(place, value, key=THEIRS)
     if "admit" in found:
         assert found["admit"] == "FILE NAME"
         monkeypatch.setenv("STORE_KEY_FILE", str(_key_file(tmp_path)))
-        run_cli("admit", path, "it")
-        assert is_as_written(path, value, key=None, trust="own")
+        run_cli("admit", place, "it")
+        assert is_as_written(place, value, key=None, trust="own")
 
 
 def _key_file(folder: Path) -> Path:
@@ -174,15 +174,15 @@ def run_cli(*arguments: Any) -> None:
     assert main([str(argument) for argument in arguments]) in (0, None)
 
 
-def test_key_file_is_what_the_message_says(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_file_is_what_the_message_says(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORE_KEY_FILE", str(_key_file(tmp_path)))
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         s["it"] = Point()
     monkeypatch.delenv("STORE_KEY_FILE")
-    with Store[Any](path, key=MINE) as s, pytest.raises(Untrusted, match=r"bring the key .* \(STORE_KEY_FILE\)"):
+    with Store[Any](place, key=MINE) as s, pytest.raises(Untrusted, match=r"bring the key .* \(STORE_KEY_FILE\)"):
         s["it"]
     monkeypatch.setenv("STORE_KEY_FILE", str(_key_file(tmp_path)))
-    assert is_as_written(path, Point(), key=None)
+    assert is_as_written(place, Point(), key=None)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -218,10 +218,10 @@ def test_refusal_of_a_message(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refusal_of_an_import(name: str, tmp_path: Path, path: Path) -> None:
+def test_refusal_of_an_import(name: str, tmp_path: Path, place: str) -> None:
     value = REFUSED[name][0]()
     (tmp_path / "it.pickle").write_bytes(stdlib.dumps(value))
-    with Store[Any](path) as s:
+    with Store[Any](place) as s:
         (done,) = importers.import_into(s, "pickles", tmp_path / "it.pickle")
         found = named(done.why)
         assert done.outcome == "refused" and set(found) == {"trust"} | ({"allow"} & REFUSED[name][1])
@@ -236,23 +236,23 @@ def test_refusal_of_an_import(name: str, tmp_path: Path, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in REFUSED if name != "function of the standard library"])
-def test_refusal_of_a_write_without_a_key(name: str, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_of_a_write_without_a_key(name: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value = REFUSED[name][0]()
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with Store[Any](path) as s, pytest.raises(Untrusted) as caught:
+    with Store[Any](place) as s, pytest.raises(Untrusted) as caught:
         s["it"] = value
     found = named(str(caught.value))
     assert set(found) == {"key"} | ({"decorator"} & REFUSED[name][1])
-    with Store[Any](path, key=MINE) as s:
+    with Store[Any](place, key=MINE) as s:
         s["it"] = value
-    assert is_as_written(path, value)
+    assert is_as_written(place, value)
 
 
-def test_write_without_a_key_that_trusts_its_own_alone(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_write_without_a_key_that_trusts_its_own_alone(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "none"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with pytest.warns(UserWarning, match="STORE_KEY_FILE"), Store[Any](path, trust="own") as s:
+    with pytest.warns(UserWarning, match="STORE_KEY_FILE"), Store[Any](place, trust="own") as s:
         with pytest.raises(Untrusted) as caught:
             s["it"] = 1
     assert set(named(str(caught.value))) == {"key"}

@@ -56,8 +56,8 @@ NOT_COVERED = {
 }
 
 
-def write(path: Path, key: bytes = MINE) -> None:
-    with Store(path, key=key) as s:
+def write(place: str, key: bytes = MINE) -> None:
+    with Store(place, key=key) as s:
         s.put("payment", VALUE, ttl=FAR - s.opened.clock())
         s.opened.put(s.opened.values.pack("", "payment", VALUE, s.opened.clock(), FAR))
 

@@ -122,11 +122,12 @@ def test_hash_is_no_id(sessions):
         check_absent(sessions, stolen)
 
 
-def test_session_of_another_namespace_or_file_is_absent(sessions, path):
-    id = sessions.create({"user": "ann"})
-    with Sessions(path, namespace="other") as other:
+def test_session_of_another_namespace_or_store_is_absent(kept, another):
+    with Sessions(kept, ttl=100) as sessions:
+        id = sessions.create({"user": "ann"})
+    with Sessions(kept, namespace="other") as other:
         check_absent(other, id)
-    with Sessions(path.with_name("other.db")) as other:
+    with Sessions(another) as other:
         check_absent(other, id)
 
 

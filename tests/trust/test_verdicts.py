@@ -26,8 +26,8 @@ def marker(tmp_path: Path) -> Path:
     return tmp_path / "code has run"
 
 
-def write(path: Path, key: bytes, marker: Path) -> None:
-    with Store(path, key=key) as s:
+def write(place: str, key: bytes, marker: Path) -> None:
+    with Store(place, key=key) as s:
         s["plain"] = PLAIN
         s["instance"] = Point(3)
         s["code"] = Marker(marker)
@@ -190,11 +190,11 @@ if __name__ == "__main__":
 """
 
 
-def test_own_instance_reads_back_in_another_process_with_no_configuration(path: Path, own_key: Path) -> None:
+def test_own_instance_reads_back_in_another_process_with_no_configuration(place: str, own_key: Path) -> None:
     told = []
     for what in ("write", "read"):
         run = subprocess.run(
-            [sys.executable, "-c", READ_AN_INSTANCE, path, what],
+            [sys.executable, "-c", READ_AN_INSTANCE, place, what],
             stdout=subprocess.PIPE, text=True, timeout=60, check=True,
         )  # fmt: skip
         told.append(run.stdout)

@@ -9,6 +9,7 @@ from typing import Any, Unpack, assert_type
 import store
 from store import ABSENT, Record, Store, settings
 from store.aio import AsyncSessions, AsyncStore
+from store.cache import Cache, CacheStats
 from store.codecs import pickle
 from store.errors import RecordError, StorageError
 from store.memo import CacheInfo, memo
@@ -74,6 +75,39 @@ def mapping(s: Store[int]) -> None:
     s.update([("a", 1)])
     plain: MutableMapping[str, int] = s
     plain["a"] = 2
+
+
+def cache(c: Cache[int]) -> None:
+    assert_type(c["a"], int)
+    assert_type(c.get("a"), int | None)
+    assert_type(c.get("a", 5), int)
+    assert_type(c.get("a", default="text"), int | str)
+    assert_type(c.pop("a"), int)
+    assert_type(c.pop("a", None), int | None)
+    assert_type(c.popitem(last=False), tuple[str, int])
+    assert_type(c.get_many(["a"]), dict[str, int])
+    assert_type(c.get_or_compute("a", lambda: 1, ttl=5, early=1.0, tag="t"), int)
+    assert_type(c.add("a", 1, ttl=None, tag="t"), bool)
+    assert_type(c.stats(), CacheStats)
+    assert_type(c | {"b": "text"}, dict[str, int | str])
+    assert_type(c.store, Store[int])
+    c.set("a", 1, ttl=5, tag="t")
+    c.set_many({"a": 1}, ttl=None)
+    with Cache[str]("cache.db", max_bytes=None, policy="lfu", codec="json", timeout=5) as opened:
+        assert_type(opened["a"], str)
+    assert_type(Cache("cache.db")["a"], Any)
+
+    @c.memoize
+    def double(x: int) -> int:
+        return 2 * x
+
+    @c.memoize(ttl=5, tag="t")
+    def text(x: int) -> str:
+        return str(x)
+
+    assert_type(double(1), int)
+    assert_type(text(1), str)
+    assert_type(text.cache_info(), CacheInfo)
 
 
 def records(s: Store[User]) -> None:

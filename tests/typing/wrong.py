@@ -7,6 +7,7 @@ from typing import Unpack
 import store
 from store import Store, settings
 from store.aio import AsyncSessions, AsyncStore
+from store.cache import Cache
 from store.memo import memo
 from store.opened.options import StoreOptions
 from store.sessions import Sessions
@@ -22,6 +23,16 @@ class NoCodec:
 
 def layer(location: str, **options: Unpack[StoreOptions]) -> None:
     Store(location, **options)
+
+
+def wrong_cache(c: Cache[int]) -> None:
+    c["a"] = "text"  # error
+    c.set("a", 1, 5)  # error
+    c.set("a", 1, tag=5)  # error
+    c.get_or_compute("a", str)  # error
+    Cache("cache.db", policy="mru")  # error
+    Cache("cache.db", writeback=True)  # error
+    Cache("cache.db", max_byte=5)  # error
 
 
 def wrong(s: Store[int], users: Store[list[str]]) -> None:

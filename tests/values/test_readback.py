@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import unreadable
+from away import is_absent
 from spilling import small_spill
 from unreadable import UNREADABLE, ApiError, CountedError, Named, http_error
 
@@ -228,8 +229,8 @@ def test_writeback(place: str) -> None:
         assert dict(s) == {"a": {}, "b": {"sound": 1}}
 
 
-def test_large_value_leaves_no_file(path: Path) -> None:
-    with small_spill(path) as s:
+def test_large_value_leaves_no_file(place: str) -> None:
+    with small_spill(place) as s:
         with pytest.raises(NotSerializable, match=r"value\[1\]"):
             s["v"] = [b"x" * 5000, ApiError(502, "away")]
         assert s.verify().orphans == [] and dict(s) == {}
@@ -340,11 +341,11 @@ def test_verify_writes_tries_the_programs_own_codec() -> None:
             s["v"] = 1
 
 
-def test_verify_writes_is_true_or_false_and_stays_with_a_copy(path: Path) -> None:
+def test_verify_writes_is_true_or_false_and_stays_with_a_copy(place: str) -> None:
     with pytest.raises(TypeError, match="verify_writes is True or False, not 1"):
-        Store(path, verify_writes=1)  # type: ignore[arg-type]
-    assert not path.exists()
-    with Store[Any](path, verify_writes=True) as s, pickle.loads(pickle.dumps(s)) as copy:
+        Store(place, verify_writes=1)  # type: ignore[arg-type]
+    assert is_absent(place)
+    with Store[Any](place, verify_writes=True) as s, pickle.loads(pickle.dumps(s)) as copy:
         for _ in range(2):
             copy["v"] = Named()
         assert Named.made == 2
@@ -381,10 +382,10 @@ def test_plain_data_is_never_read_back(s: Store[Any], value: Any, monkeypatch: p
     assert s["v"] == s["w"] == value
 
 
-def test_programs_own_buffer_is_not_touched(path: Path) -> None:
+def test_programs_own_buffer_is_not_touched(place: str) -> None:
     for options in ({}, {"mmap": False}):
         data = bytearray(b"x" * 5000)
-        with small_spill(path, **options) as s:
+        with small_spill(place, **options) as s:
             s["v"] = Zeroing(data)
         assert data == b"x" * 5000
         readback.sound.clear()

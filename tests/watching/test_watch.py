@@ -15,6 +15,7 @@ from typing import Any
 from weakref import ref
 
 import pytest
+from away import away
 
 import store.watching.changes
 from store import Store
@@ -25,6 +26,18 @@ from store.watching.changes import Change
 from store.watching.watch import Watch
 
 JOIN_SECONDS = 60
+
+WRITER = """
+    import sys
+    from store import Store
+    with Store(sys.argv[1]) as s:
+        with s.transaction():
+            del s["a"]
+            s["c"] = 1
+            print("inside", flush=True)
+            input()
+        print("committed", flush=True)
+    """
 
 
 class Waits:
@@ -51,6 +64,22 @@ def waits(monkeypatch: pytest.MonkeyPatch, clock: Any) -> Waits:
     monkeypatch.setattr(Watch, "_wait", lambda _, seconds: simulated.wait(seconds))
     monkeypatch.setattr(store.watching.watch, "steady_clock", lambda: simulated.now)
     return simulated
+
+
+def recorded(watch: Watch[Any], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """What the watch asks its monitor from now on: each question, and the names that it is about."""
+    questions: list[tuple[str, ...]] = []
+
+    def recording(how: str, question: Callable[..., Any]) -> Callable[..., Any]:
+        def ask(*args: Any) -> Any:
+            questions.append((how, *(args[0] if how in ("marks_of", "headers") else ())))
+            return question(*args)
+
+        return ask
+
+    for how in ("version", "since", "marks", "marks_of", "headers"):
+        monkeypatch.setattr(watch._monitor, how, recording(how, getattr(watch._monitor, how)))
+    return questions
 
 
 def told(watch: Watch[Any]) -> list[tuple[str, str]]:
@@ -148,6 +177,17 @@ class TestChanges:
             s.update(a=1, b=1)
             assert told(one) == [("set", "a"), ("set", "b")]
             assert told(other) == [("set", "a")]
+
+    def test_of_another_process(self, place: str, start: Any) -> None:
+        with Store[Any](place) as s, s.watch(timeout=0) as changes:
+            s.update(a=1, b=1)
+            assert told(changes) == [("set", "a"), ("set", "b")]
+            writer = start(WRITER, place)
+            assert writer.hear() == "inside"
+            assert told(changes) == []  # not committed yet
+            writer.say()
+            assert writer.hear() == "committed"
+            assert told(changes) == [("deleted", "a"), ("set", "c")]
 
     def test_of_other_programs(self, path: Path) -> None:
         with Store[Any](path) as s, closing(sqlite3.connect(path)) as conn, s.watch(timeout=0) as changes:
@@ -287,10 +327,21 @@ class TestWaiting:
         told(s.watch(timeout=1, interval=0.25))
         assert waits.lengths == [0.25] * 4
 
-    def test_asks_one_short_question_at_a_time(self, place: str, clock: Any, waits: Waits) -> None:
+    def test_asks_for_the_version_alone_while_nothing_happens(
+        self, s: Store[Any], waits: Waits, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s.update({f"n{number}": number for number in range(1000)})
+        s.put("b", 1, ttl=3600)
+        with s.watch(timeout=60) as changes:
+            questions = recorded(changes, monkeypatch)
+            assert told(changes) == []
+        assert questions == [("version",)] * (len(waits.lengths) + 1)
+        assert len(waits.lengths) == pytest.approx(60 / store.watching.watch.INTERVAL_SECONDS, abs=2)
+
+    def test_asks_one_short_question_at_a_time(self, path: Path, clock: Any, waits: Waits) -> None:
         """At 20 looks a second: the cost of watching a store where nothing happens."""
         statements: list[str] = []
-        with Store[Any](place, clock=clock) as s:
+        with Store[Any](path, clock=clock) as s:
             s.update({f"n{number}": number for number in range(1000)})
             s.put("b", 1, ttl=3600)
             with s.watch(timeout=60) as changes:
@@ -319,9 +370,18 @@ class TestWaiting:
         assert waits.lengths[0] == store.watching.watch.REST
         assert waits.lengths[1] == store.watching.watch.INTERVAL_SECONDS
 
-    def test_looks_up_only_the_names(self, place: str) -> None:
+    def test_asks_for_the_names_alone(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        s["d"] = 1
+        with s.watch(["a", "b"], timeout=0) as changes:
+            questions = recorded(changes, monkeypatch)
+            s["c"] = 1
+            assert told(changes) == []
+        assert {name for how, *names in questions if how == "marks_of" for name in names} <= {"a", "b"}
+        assert {how for how, *_ in questions} <= {"version", "since", "marks_of"}
+
+    def test_looks_up_only_the_names(self, path: Path) -> None:
         statements: list[str] = []
-        with Store[Any](place) as s, s.watch(["a", "b"], timeout=0) as changes:
+        with Store[Any](path) as s, s.watch(["a", "b"], timeout=0) as changes:
             changes._monitor._slot.conn.set_trace_callback(statements.append)  # type: ignore[attr-defined]
             s["c"] = 1
             assert told(changes) == []
@@ -452,10 +512,10 @@ class TestEnd:
         changes.close()
         assert told(changes) == []
 
-    @pytest.mark.parametrize("kind", ["file", "memory", "shared"])
-    def test_closing_the_store_wakes_and_raises(self, path: Path, kind: str) -> None:
-        s = Store[Any](":memory:" if kind == "memory" else path)
-        other = s.within("other") if kind == "shared" else None  # its engine stays open
+    @pytest.mark.parametrize("how", ["alone", "shared"])
+    def test_closing_the_store_wakes_and_raises(self, location: str, how: str) -> None:
+        s = Store[Any](location)
+        other = s.within("other") if how == "shared" else None  # its engine stays open
         error, waiting = _watch_in_a_thread(s)
         s.close()
         assert isinstance(error(), StoreClosed)
@@ -482,13 +542,29 @@ class TestEnd:
         waiting.close()
         assert isinstance(error(), StopIteration)
 
-    def test_close_just_before_a_look_opens_nothing_again(self, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        with Store[Any](place) as s:
+    def test_close_just_before_a_look_is_the_end(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        changes = s.watch()
+        version = changes._monitor.version
+        monkeypatch.setattr(changes._monitor, "version", lambda: (changes.close(), version()))
+        s["a"] = 1
+        assert told(changes) == []  # and `nothing_leaks` finds no connection that was opened again
+
+    def test_close_just_before_a_look_opens_nothing_again(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with Store[Any](path) as s:
             changes = s.watch()
             check = changes._monitor._check  # type: ignore[attr-defined]
             monkeypatch.setattr(changes._monitor, "_check", lambda: (check(), changes.close()))
             assert told(changes) == []
             assert changes._monitor._slot.conn is None  # type: ignore[attr-defined]
+
+    def test_store_that_is_taken_away_is_an_error(self, place: str, waits: Waits) -> None:
+        with Store[Any](place) as s, s.watch(timeout=60) as changes:
+            s["a"] = 1
+            assert next(changes).name == "a"
+            with away(place):
+                for _ in range(2):
+                    with pytest.raises(StorageError, match=r"(was|were) deleted"):
+                        next(changes)
 
     @pytest.mark.damaged
     @pytest.mark.parametrize("how", ["deleted", "replaced", "folder"])
@@ -587,7 +663,16 @@ class TestWhere:
                 s["a"] = 1
                 assert told(changes) == [("set", "a")]
 
-    def test_thread_that_began_it_may_end(self, path: Path) -> None:
+    def test_thread_that_began_it_may_end(self, s: Store[Any]) -> None:
+        made: list[Watch[Any]] = []
+        for begin in (lambda: made.append(s.watch(timeout=0)), lambda: s.update(a=1)):
+            thread = threading.Thread(target=begin)
+            thread.start()
+            thread.join(JOIN_SECONDS)
+        assert told(made[0]) == [("set", "a")]
+        made.clear()
+
+    def test_thread_that_began_it_may_end_and_the_connection_stays(self, path: Path) -> None:
         """The connections of threads that have ended are closed; a watcher's is its own."""
         with Store[Any](path) as s:
             made: list[Watch[Any]] = []

@@ -22,7 +22,7 @@ from store.system import forking
 GATHERED = 1000  # notes
 WAIT_SECONDS = 0.01  # for a connection, for a caller that has its answer already
 PATIENCE_SECONDS = 1.0  # for one that asks
-TICKS = 16  # of a second, to which times are told
+TICKS = 16  # of a second: the precision of times
 MINUTE = 60.0
 
 
@@ -48,7 +48,7 @@ class PostgresAccesses:
         _open.add(self)
 
     def forget(self) -> None:
-        """Drop what was gathered: in a forked child it is the parent's."""
+        """Drop all gathered notes and figures: in a forked child they are the parent's."""
         self._last: dict[str, float] = {}
         self._count: dict[str, int] = {}
         self._figures = [0, 0, 0]
@@ -91,7 +91,7 @@ class PostgresAccesses:
         self._bring(PATIENCE_SECONDS)
 
     def close(self) -> None:
-        """Bring what was gathered; afterwards nothing is noted."""
+        """Bring the gathered notes to the server; afterwards nothing is noted."""
         self._bring(WAIT_SECONDS)
         self._is_writable = False
         self.note = _nothing
@@ -99,7 +99,7 @@ class PostgresAccesses:
         _open.discard(self)
 
     def _bring(self, seconds: float) -> None:
-        """Bring what was gathered to the server, if there is anything."""
+        """Bring the gathered notes and figures to the server, if there are any."""
         if not self._is_writable or self._is_flushing or not (self._count or any(self._figures)):
             return
         self._is_flushing = True
@@ -145,7 +145,10 @@ def _use(last: float, frequency: int, now: float) -> Use:
 
 def _is_text(name: str) -> bool:
     """Whether PostgreSQL has such a text; no record has another name."""
-    return "\0" not in name and not any("\ud800" <= letter <= "\udfff" for letter in name)
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _nothing(name: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from itertools import count
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _INTERVAL_SECONDS = 0.1  # psycopg's own, after which it looks whether the socket was closed
 CONNECT_SECONDS, CLOSE_SECONDS = 10.0, 5.0
+_numbers = count(1)
 
 
 class Carrier(psycopg.AsyncConnection[Any]):
@@ -80,6 +82,7 @@ class AwaitedPool:
         self._carriers: WeakSet[Carrier] = WeakSet()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_open = False
+        self._name = f"store-{next(_numbers)}"
         conninfo, *settings = sessions.arguments(steady_clock() + CONNECT_SECONDS).items()
         self._pool = AsyncConnectionPool(
             conninfo[1],
@@ -89,7 +92,7 @@ class AwaitedPool:
             max_size=sessions.location.pool_size,
             configure=self._set_up,
             open=False,
-            name="store",
+            name=self._name,
         )
 
     def take(self, deadline: float) -> Connection:
@@ -108,6 +111,8 @@ class AwaitedPool:
         if awaiting.can_wait(self._loop) and not reentry.is_interrupting():
             with awaiting.finishing():
                 awaiting.wait(self._pool.close(CLOSE_SECONDS))
+        elif not self._loop.is_running() or _is_in(self._loop):
+            self._drop()
         else:
             self._later(lambda: self._pool.close(CLOSE_SECONDS), self._carriers)
 
@@ -121,6 +126,14 @@ class AwaitedPool:
         self._carriers.add(carrier)
         deadline = steady_clock() + CONNECT_SECONDS
         await awaiting.call(lambda: self._sessions.configure(connection_of(carrier), deadline))
+
+    def _drop(self) -> None:
+        """End it at once, for a finalizer: a loop that is about to end would not wait for the pool to be closed."""
+        for task in [] if self._loop.is_closed() else asyncio.all_tasks(self._loop):
+            if task.get_name().startswith(f"{self._name}-"):  # so the pool names its own
+                task.cancel()
+        for carrier in list(self._carriers):
+            carrier.pgconn.finish()
 
     def _later(self, make: Callable[[], Coroutine[Any, Any, None]], carriers: Iterable[Carrier]) -> None:
         """Await what `make` returns in a task, for a caller that is a finalizer or in another thread.
@@ -137,6 +150,14 @@ class AwaitedPool:
         task = self._loop.create_task(make())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_in(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether the caller is in that loop."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def connection_of(carrier: Carrier) -> Connection:

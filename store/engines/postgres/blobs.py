@@ -49,7 +49,7 @@ class PostgresBlobs:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._statements = PartStatements(handle.sessions.location)
+        self._statements = PartStatements(handle.sessions.location, handle.sessions.same)
         self._pending: dict[str, Pending] = {}  # by the text `spill` of their row
 
     # -- writing

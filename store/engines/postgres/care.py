@@ -46,7 +46,7 @@ class PostgresCare:
     def __init__(self, handle: Handle, blobs: PostgresBlobs) -> None:
         self._handle = handle
         self._blobs = blobs
-        self._statements = CareStatements(handle.sessions.location)
+        self._statements = CareStatements(handle.sessions.location, handle.sessions.same)
 
     # -- checks
 

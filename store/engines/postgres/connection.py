@@ -5,6 +5,7 @@ One file because sending, waiting and setting up are overrides of one class of t
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import select
@@ -22,6 +23,10 @@ from store.system.clock import steady_clock
 
 FIRST_LOOK_SECONDS = 5.0  # of a statement without an answer; then the server is asked for it over another connection
 LOOK_AGAIN_SECONDS = 0.5  # after the server could not be reached
+
+# The driver and its pool log a warning of each lost connection. The error that is raised says more, or the operation
+# is repeated. Python prints warnings on stderr where no handler is set; the handlers of a program still get them.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 Statement = tuple[str, "Sequence[Any] | None"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from store.engines.postgres.identity import ANY_STORE
 from store.engines.postgres.location import Location
 
 KEPT = "interval '1 hour'"  # how long a change stays, and the fence of a lock that nobody holds
@@ -19,7 +20,7 @@ _OURS = "xid < pg_snapshot_xmax(pg_current_snapshot())"
 class ChangeStatements:
     """The statements on the table of changes."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, same: str = ANY_STORE) -> None:
         changes, trimmed, listeners = (location.table(name) for name in ("changes", "trimmed", "listeners"))
         # A change is new to a snapshot if its transaction was running then ($3), or began later ($2 and up).
         new = (
@@ -30,7 +31,7 @@ class ChangeStatements:
             "SELECT pg_current_snapshot()::text, pg_is_in_recovery(), extract(epoch FROM pg_postmaster_start_time())::float8, "
             f"(SELECT xid::text FROM {changes} c WHERE namespace = $1 AND {_FOREIGN} ORDER BY c.xid DESC LIMIT 1), "
             f"(SELECT xid::text FROM {trimmed} WHERE {_OURS}), "
-            f"EXISTS (SELECT 1 {new[0]}) OR EXISTS (SELECT 1 {new[1]})"
+            f"EXISTS (SELECT 1 {new[0]}) OR EXISTS (SELECT 1 {new[1]}) WHERE {same}"
         )
         # NULL: any name may have changed, by `clear` or because changes since then ($4) are trimmed.
         self.since = (
@@ -63,6 +64,8 @@ class ChangeStatements:
         self.horizon = (
             "SELECT pid, extract(epoch FROM clock_timestamp() - began)::float8 FROM ("
             "SELECT pid, backend_xid AS xid, xact_start AS began FROM pg_stat_activity WHERE backend_xid IS NOT NULL "
+            "UNION ALL SELECT pid, backend_xmin, xact_start FROM pg_stat_activity WHERE backend_xmin IS NOT NULL "
+            "AND backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid() "
             "UNION ALL SELECT NULL, transaction, prepared FROM pg_prepared_xacts) running ORDER BY age(xid) DESC LIMIT 1"
         )
 
@@ -70,14 +73,14 @@ class ChangeStatements:
 class NamedLockStatements:
     """The statements on the table of named locks; `$1` is the key of a lock."""
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, same: str = ANY_STORE) -> None:
         locks = location.table("locks")
         fence = f"nextval('{location.table('fences')}')"
         ends = "clock_timestamp() + make_interval(secs => $4)"
         # A held lock is only read. The fence is drawn while the row is locked, so that a later holder has a higher one.
         self.take = (
             f"INSERT INTO {locks} AS l (key, name, owner, until, fence) SELECT $1, $2, $3::uuid, {ends}, {fence} "
-            f"WHERE NOT EXISTS (SELECT 1 FROM {locks} WHERE key = $1 AND until > clock_timestamp() AND owner <> $3::uuid) "
+            f"WHERE {same} AND NOT EXISTS (SELECT 1 FROM {locks} WHERE key = $1 AND until > clock_timestamp() AND owner <> $3::uuid) "
             f"ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, until = {ends}, fence = {fence} "
             "WHERE l.until <= clock_timestamp() OR l.owner = excluded.owner RETURNING fence"
         )

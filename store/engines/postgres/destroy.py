@@ -18,8 +18,8 @@ TIMEOUT_SECONDS = 10.0  # to connect, and to wait for those that use the tables
 def destroy(location: str) -> None:
     """The contract of `store.engines.registry.destroyers`, in one transaction.
 
-    Sessions of other processes cannot be seen. Their next call raises NotAStore, unless a store was made anew there:
-    then they would write records into it with the seal of the old one.
+    Sessions of other processes cannot be seen. Their next call raises StorageError, also if a store was made anew
+    there: each statement compares its id.
     """
     place = parse(location)
     if is_in_transaction():
@@ -27,7 +27,7 @@ def destroy(location: str) -> None:
     sessions = server_at(place).sessions
     if sessions.handles:
         raise StorageError(
-            f"{place.shown} is open in this process, and was not touched; close it first", path=place.shown
+            f"{place.shown} is open in this process, and nothing was removed; close it first", path=place.shown
         )
     with sessions.apart(TIMEOUT_SECONDS) as conn:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg_pool import PoolClosed, PoolTimeout
 
+from store.engines.postgres.identity import ANOTHER_STORE
 from store.errors import (
     Conflict,
     LockTimeout,
@@ -22,7 +23,8 @@ from store.errors import (
 DRIVER_ERRORS = (psycopg.Error, PoolTimeout, PoolClosed)
 _AGAIN = {"40001", "40P01"}
 _READ_ONLY, _NO_RIGHT = "25006", "42501"
-_NO_TABLE = {"42P01", "3F000", "42703", "42P10"}
+_NO_TABLE = {"42P01", "3F000"}
+_OTHER_TABLE = {"42703", "42P10"}
 # Connection exceptions; a shutdown or an administrator ended it; it was idle, or its transaction took too long.
 _LOST = ("08", "57P", "25P03", "25P04")
 _ERRNO = {"53100": errno.ENOSPC, "53200": errno.ENOMEM, "58030": errno.EIO}
@@ -66,6 +68,11 @@ def _text(error: Exception) -> str:
 def is_overtaken(error: BaseException) -> bool:
     """Whether the server could not order a transaction among others, so that it may be run again."""
     return isinstance(error, psycopg.Error) and error.sqlstate in _AGAIN
+
+
+def says_replaced(error: BaseException) -> bool:
+    """Whether the tables are not those that were opened: the store was destroyed, and perhaps made anew."""
+    return isinstance(error, psycopg.Error) and (error.sqlstate == ANOTHER_STORE or error.sqlstate in _NO_TABLE)
 
 
 def unconfirmed(warning: str, where: str) -> OutcomeUnknown:
@@ -112,7 +119,19 @@ def translated(error: Exception, where: str, role: str = "") -> StoreError | Val
             "writing takes INSERT, UPDATE and DELETE too and USAGE on the sequences, as named locks do",
             path=where,
         )
+    if state == ANOTHER_STORE:
+        return StorageError(
+            f"{where}: the store was destroyed since it was opened here, and another one was made in its place; "
+            "nothing was read or written. Close this handle and open the store again",
+            path=where,
+        )
     if state in _NO_TABLE:
+        return StorageError(
+            f"{where}: its tables were deleted or moved while it was open ({text}); open the store again",
+            path=where,
+            errno=errno.ENOENT,
+        )
+    if state in _OTHER_TABLE:
         return NotAStore(f"{where}: the tables of the store are not as they were made ({text})", path=where)
     if state == "53100":
         text = f"the server has no space left ({text}); nothing was written, free some and try again"

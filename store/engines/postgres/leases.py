@@ -15,6 +15,7 @@ from store.engines.postgres.dedicated import Dedicated
 from store.engines.postgres.sessions import Sessions
 from store.errors import StoreError
 from store.system.clock import awake_or_not
+from store.system.file_status import no_thread
 
 LEASE_SECONDS = 30.0  # by the server's clock
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -77,13 +78,20 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def keep(self, lease: Lease) -> None:
-        """Renew it from now on."""
+        """Renew it from now on. Raises: StorageError: there is no thread that could."""
         with self._mutex:
+            if self._thread is None:
+                self._start()  # first: what nobody renews is not held
             self._held[lease.owner] = lease
             self._kept += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="store named locks", daemon=True)
-                self._thread.start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="store named locks", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as exc:
+            self._thread = None
+            raise no_thread(f"named locks on {self._sessions.location.shown}", exc) from exc
 
     def is_time_to_tidy(self) -> bool:
         """Whether so many locks were taken since the last time that rows of unused names may be deleted."""

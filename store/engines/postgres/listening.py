@@ -21,6 +21,8 @@ from store.engines.postgres.hearing import BEAT_SECONDS, Hearing
 from store.engines.postgres.sessions import Sessions
 from store.errors import LockTimeout, StorageError, StoreError
 from store.system.clock import steady_clock
+from store.system.file_status import no_thread
+from store.system.refusals import advice
 
 BUSY_SECONDS = 0.05  # between two ends of all waits while the store is busy
 LULL_SECONDS = 0.01  # the least between two: a busy store must not keep its watches busy
@@ -54,16 +56,37 @@ class Listening:
         return Hearing(self._session, self._statements, self._channel)
 
     def attach(self, wake: Wake) -> int:
-        """Call `wake` soon after commits, in another thread, until `detach` of the returned number."""
+        """Call `wake` soon after commits, in another thread, until `detach` of the returned number.
+
+        Raises: StorageError: that thread cannot be started.
+        """
         with self._mutex:
+            if self._thread is None:
+                self._start()  # it waits for the mutex, and finds what to wake
             number = next(self._numbers)
             self._wakes[number] = wake
-            if self._thread is None:
-                ear, self._bell = socket.socketpair()
-                self._bell.setblocking(False)
-                self._thread = threading.Thread(target=self._run, args=(ear,), name="store watching", daemon=True)
-                self._thread.start()
             return number
+
+    def _start(self) -> None:
+        """Start the thread. Raises: StorageError: the system refuses it, or its descriptors."""
+        shown = self._sessions.location.shown
+        try:
+            ear, bell = socket.socketpair()
+        except OSError as exc:
+            why = advice(exc, "try again")
+            raise StorageError(
+                f"{shown} cannot be watched: {exc.strerror}; {why}", errno=exc.errno, path=shown
+            ) from exc
+        bell.setblocking(False)
+        self._bell = bell
+        self._thread = threading.Thread(target=self._run, args=(ear,), name="store watching", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as exc:
+            self._bell = self._thread = None
+            ear.close()
+            bell.close()
+            raise no_thread(f"watching {shown}", exc) from exc
 
     def detach(self, number: int) -> None:
         """Call it no more; after the last one the thread closes the connection. For finalizers too."""

@@ -11,7 +11,7 @@ from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, transl
 from store.engines.postgres.leases import LEASE_SECONDS, Lease
 from store.engines.postgres.server import Server
 from store.engines.reentry import is_interrupting, refuse
-from store.errors import LockTimeout, StoreError
+from store.errors import LockTimeout, StorageError, StoreError
 from store.system import running
 from store.system.clock import awake_or_not, steady_clock
 from store.system.digests import blake2b
@@ -125,7 +125,11 @@ class PostgresLocks:
         found = self._run(self._statements.take, (lease.key, shown, lease.owner, LEASE_SECONDS))
         if found:
             lease.fence, lease.ends = found[0][0], ends
-            self.leases.keep(lease)
+            try:
+                self.leases.keep(lease)
+            except StorageError:  # nobody would renew it, nor release it later
+                self.release(lease)
+                raise
         return bool(found)
 
     def _run(self, statement: str, values: Sequence[Any]) -> list[Any]:

@@ -17,6 +17,7 @@ from store.engines.postgres.errors import (
     is_disconnected,
     is_overtaken,
     lost_in_transaction,
+    says_replaced,
     translated,
     unconfirmed,
 )
@@ -240,6 +241,8 @@ class ThreadPlace:
 
     def failure(self, error: Exception) -> StoreError | ValueError:
         """The error of this library for one of the driver; a lost connection has kept nothing of a transaction."""
+        if says_replaced(error):
+            self._sessions.is_replaced = True
         if self.conn is not None and is_disconnected(error, self.conn):
             return self._restartable(lost_in_transaction(error, self.path))
         if is_overtaken(error) and self.conn is not None:

@@ -221,7 +221,7 @@ class Reading:
         ((data, log),) = self._all(None, self._statements.usage, ())
         oldest = self._all(None, self._handle.server.change_statements.horizon, ())
         session, age = oldest[0] if oldest else (None, None)
-        return Usage(data, log, log_pinned_by=session, log_pinned_seconds=age or 0.0)
+        return Usage(data, log, None, log_pinned_by=session, log_pinned_seconds=age or 0.0)
 
     def _all(self, namespace: str | None, statement: str, values: Sequence[Any]) -> list[Any]:
         """All rows; a transaction has the namespace for itself first."""

@@ -14,6 +14,7 @@ from psycopg.errors import DuplicateTable, UniqueViolation
 
 from store.engines.postgres import structure
 from store.engines.postgres.features import Features
+from store.engines.postgres.identity import Identity
 from store.engines.postgres.location import Location
 from store.engines.postgres.lock_statements import ADVISORY, NAMES, SPACES
 from store.errors import NotAStore, ReadOnly, StorageError, StoreNotFound
@@ -166,8 +167,8 @@ MIGRATIONS: dict[int, Migration] = {1: _add_notes}
 
 def prepare(
     conn: Any, location: Location, mode: str, features: Features, store_id: bytes | None = None
-) -> tuple[bytes, bool]:
-    """Makes or migrates the tables where the mode permits it; returns the id of the store, and whether it has xids.
+) -> tuple[Identity, bool]:
+    """Makes or migrates the tables where the mode permits it; returns whose they are, and whether they have xids.
 
     `store_id` is the id of a store that is made; None: a random one.
 
@@ -183,12 +184,13 @@ def prepare(
             _create(conn, location, features, store_id or os.urandom(ID_BYTES))
         number = _number_type(conn, location)
         has_notes = exists(conn, location, NOTES[0])
-        structure.check(conn, location, _statements(conn, location, number, has_notes), SEQUENCES)  # before any read
-        found, version = identity(conn, location)
-        if version < VERSION:
+        # Before anything is read.
+        structure.check(conn, location, _statements(conn, location, number, has_notes=has_notes), SEQUENCES)
+        found = identity(conn, location)
+        if found.version < VERSION:
             _migrate(conn, location, mode, features)
         if not has_notes:
-            structure.check(conn, location, _statements(conn, location, number, True), SEQUENCES)
+            structure.check(conn, location, _statements(conn, location, number), SEQUENCES)
         return found, number == "xid8"
     except psycopg.errors.InsufficientPrivilege as exc:
         raise _not_permitted(conn, location, mode, exc) from exc
@@ -205,7 +207,7 @@ def _number_type(conn: Any, location: Location) -> str:
     return "xid8" if found is None else "bigint"
 
 
-def _statements(conn: Any, location: Location, number: str, has_notes: bool) -> str:
+def _statements(conn: Any, location: Location, number: str, *, has_notes: bool = True) -> str:
     """The statements that make the tables which are there, for their comparison."""
     made = [*_TABLES, *_PART_TABLES, *(_NOTE_TABLES if has_notes else ())]
     if exists(conn, location, STRIPES):
@@ -214,16 +216,16 @@ def _statements(conn: Any, location: Location, number: str, has_notes: bool) -> 
     return ";\n".join([*made, ""]).replace("{number}", number).replace("{xid}", default)
 
 
-def identity(conn: Any, location: Location) -> tuple[bytes, int]:
+def identity(conn: Any, location: Location) -> Identity:
     """The id of the store, and the version of its tables. Raises: StorageError, NotAStore."""
-    found = conn.execute(f"SELECT id, version FROM {location.table('identity')}").fetchone()
+    found = conn.execute(f"SELECT id, version, tableoid FROM {location.table('identity')}").fetchone()
     if found is None:  # never a new id: every record would be tampered for ever
         raise StorageError(
             f"{location.shown}: the table {location.table('identity')} is empty, so the store has lost its id; "
             "restore that row from a backup",
             path=location.shown,
         )
-    store_id, version = found
+    store_id, version, table = found
     if len(store_id) != ID_BYTES:
         raise NotAStore(f"{location.shown}: its id is not one of {ID_BYTES} bytes; restore it", path=location.shown)
     if version > VERSION:
@@ -232,7 +234,7 @@ def identity(conn: Any, location: Location) -> tuple[bytes, int]:
             "install that release",
             path=location.shown,
         )
-    return bytes(store_id), int(version)
+    return Identity(bytes(store_id), int(version), int(table))
 
 
 def drop(conn: Any, location: Location) -> None:
@@ -319,7 +321,7 @@ def _migrate(conn: Any, location: Location, mode: str, features: Features) -> No
         )
     with conn.transaction():
         take_lock(conn, location, features)
-        _, version = identity(conn, location)
+        version = identity(conn, location).version
         while version < VERSION:  # another process may have been faster
             MIGRATIONS[version](conn, location)
             version += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from psycopg.pq import TransactionStatus
 
@@ -17,6 +17,7 @@ from store.engines.postgres.listening import Listening
 from store.engines.postgres.location import Location
 from store.engines.postgres.place import ThreadPlace
 from store.engines.postgres.sessions import Blocking, Connecting, Sessions
+from store.engines.postgres.sharing import Key, differences, key_of
 from store.engines.postgres.trimming import Trimming
 from store.engines.reentry import conflict
 from store.engines.registry import in_transaction
@@ -87,7 +88,12 @@ class Server:
 
     def prepare(self, mode: str, timeout: float, store_id: bytes | None = None) -> bool:
         """See `Sessions.prepare`; it measures the clock too."""
-        return self.sessions.prepare(mode, timeout, self._ask, store_id)
+        was_there = self.sessions.prepare(mode, timeout, self._ask, store_id)
+        location, same = self.sessions.location, self.sessions.same
+        self.lock_statements, self.change_statements = (
+            NamedLockStatements(location, same), ChangeStatements(location, same),
+        )  # fmt: skip
+        return was_there
 
     def _ask(self, conn: Connection) -> None:
         before = time.time()
@@ -114,7 +120,8 @@ class Server:
         self.sessions.renew()
 
 
-_servers: WeakValueDictionary[tuple[Location, Any], Server] = WeakValueDictionary()  # by location and event loop
+_servers: WeakValueDictionary[tuple[Key, Any], Server] = WeakValueDictionary()  # by location and event loop
+_every: WeakSet[Server] = WeakSet()  # with those whose store was destroyed, and whose handles are still open
 
 
 class _Lock:
@@ -131,13 +138,36 @@ _lock = _Lock()
 
 
 def server_at(location: Location) -> Server:
-    """The server of a location, one for each process, or for each event loop that waits for the caller."""
+    """The server of a location, one for each process, or for each event loop that waits for the caller.
+
+    Raises: ValueError: the process has it open by a URL whose options are others, and none of `FIRST_WINS`.
+    """
     loop = running.event_loop()
     with _lock.mutex:
-        server = _servers.get((location, loop))
+        key = key_of(location), loop
+        server = _servers.get(key)
+        if server is not None and _is_unfit(server, location):
+            server = None
         if server is None:
-            server = _servers[location, loop] = Server(location, Blocking() if loop is None else _awaited(loop))
+            server = _servers[key] = Server(location, Blocking() if loop is None else _awaited(loop))
+            _every.add(server)
         return server
+
+
+def _is_unfit(server: Server, location: Location) -> bool:
+    """Whether a new server must take its place: its store was destroyed, or all with other options were closed."""
+    sessions = server.sessions
+    if sessions.is_replaced or sessions.location == location:
+        return sessions.is_replaced
+    if not sessions.handles:
+        return True
+    found = differences(sessions.location, location, is_pooled=sessions.is_pooled)
+    if found:
+        raise ValueError(
+            f"{location.shown}: this process has the store open by a URL that differs in {', '.join(found)}; give "
+            "both the same options, or close the other one first"
+        )
+    return False
 
 
 def _awaited(loop: Any) -> Connecting:
@@ -148,9 +178,9 @@ def _awaited(loop: Any) -> Connecting:
 
 def _after_fork_in_child() -> None:
     _lock.renew()
-    for server in list(_servers.values()):
+    for server in list(_every):
         server.renew()
 
 
-in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_servers.values())))
+in_transaction.append(lambda: any(server.is_in_transaction() for server in list(_every)))
 forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

@@ -1,4 +1,7 @@
-"""The sessions of a process on one database: a pool of connections, and how one is made."""
+"""The sessions of a process on one database: a pool of connections, and how one is made.
+
+One file because how a session is made, handed out and given up is one life.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from psycopg.pq import TransactionStatus
 from store.engines.postgres.connection import Connection
 from store.engines.postgres.errors import DRIVER_ERRORS, is_disconnected, translated, unreachable
 from store.engines.postgres.features import Features, detect, require_advisory
+from store.engines.postgres.identity import ANY_STORE, Identity, same_store
 from store.engines.postgres.location import Location
 from store.engines.postgres.lock_statements import ADVISORY, SPACES, of_rows
 from store.engines.postgres.lost import LEAST_SECONDS, LostSessions
@@ -68,6 +72,10 @@ class Sessions:
         self._connecting = connecting
         self.statements = Statements(location)
         self.id = b""
+        self.same = ANY_STORE
+        """The condition of a statement that must see the store of `id` and no other one; see `identity`."""
+        self.is_replaced = False
+        """Whether the store was destroyed since it was opened; what is opened from now on needs another `Server`."""
         self.role = ""
         """The role that the sessions have, once one was made."""
         self.is_full = False
@@ -101,9 +109,9 @@ class Sessions:
                     if was_there is None:
                         was_there = exists(conn, self.location, "identity")
                     features = self.features = self.detect(conn, deadline)
-                    self.id, has_xids = prepare(conn, self.location, mode, features, store_id)
+                    identity, has_xids = prepare(conn, self.location, mode, features, store_id)
                     features = self.features = features._replace(xids=features.xids and has_xids)
-                    self._choose_statements(conn, features)
+                    self._choose_statements(conn, features, identity)
                     also(conn)
                     return was_there
             except DRIVER_ERRORS as exc:
@@ -115,10 +123,12 @@ class Sessions:
         """What the server of a connection has; it may take another connection to find out."""
         return detect(conn, lambda: self.connect(deadline, is_patient=False))
 
-    def _choose_statements(self, conn: Connection, features: Features) -> None:
+    def _choose_statements(self, conn: Connection, features: Features, identity: Identity) -> None:
+        self.id = identity.id
         self.stripes = exists(conn, self.location, STRIPES)
         locks = of_rows(self.location.table(STRIPES)) if self.stripes else ADVISORY
-        self.statements = Statements(self.location, locks, notifies=features.notify)
+        self.same, self.is_replaced = same_store(self.location, identity), False
+        self.statements = Statements(self.location, locks, notifies=features.notify, same=self.same)
         self._keys.clear()
 
     def require_locks(self) -> None:

@@ -24,14 +24,15 @@ class Snapshot:
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
-        self._location = handle.sessions.location
+        self._statements = CareStatements(handle.sessions.location, handle.sessions.same)
+        self._parts = PartStatements(handle.sessions.location, handle.sessions.same)
         self._conn: Connection | None = None
 
     def __enter__(self) -> Snapshot:
         handle = self._handle
         try:
             self._conn = handle.sessions.take(handle.timeout)
-            self._conn.together((CareStatements(self._location).begin_snapshot, ()))
+            self._conn.together((self._statements.begin_snapshot, ()))
         except DRIVER_ERRORS as exc:
             self._give_back()
             raise translated(exc, handle.location, handle.sessions.role) from exc
@@ -61,7 +62,7 @@ class Snapshot:
 
     def size(self) -> int:
         """The bytes of all bodies and parts."""
-        bodies, parts = self.conn.execute(CareStatements(self._location).sizes).fetchone() or (0, 0)
+        bodies, parts = self.conn.execute(self._statements.sizes).fetchone() or (0, 0)
         return int(bodies + parts)
 
     def rows(self) -> Iterator[Row]:
@@ -77,11 +78,11 @@ class Snapshot:
 
     def chunks(self, part: Part) -> Iterator[bytes]:
         """The content of a part, checked chunk by chunk and at its end. Raises: Corrupt."""
-        return chunked.chunks(self.conn, PartStatements(self._location), part)
+        return chunked.chunks(self.conn, self._parts, part)
 
     def listed(self, *, by_index: bool) -> list[tuple[int, str, str]]:
         """Id, namespace and name of every record, along the index of names or along the table."""
-        statements = CareStatements(self._location)
+        statements = self._statements
         ways, statement = (
             (statements.only_index, statements.by_index) if by_index else (statements.only_table, statements.by_table)
         )

@@ -2,7 +2,7 @@
 
 Locks come before what they protect. A blind write takes its lock in the same statement, since `ON CONFLICT` and
 `DELETE` look at the newest row again; a statement that decides by what it reads has its lock taken in one before it.
-Each write notes the names that it touched in `changes`, with a random token by which `outcome` finds out whether it was
+Each of them compares the id of the store, see `identity`. Each write notes the names that it touched in `changes`, with a random token by which `outcome` finds out whether it was
 committed when its connection is lost.
 """
 
@@ -11,6 +11,7 @@ committed when its connection is lost.
 from __future__ import annotations
 
 from store.engines.contract import Fields
+from store.engines.postgres.identity import ANY_STORE
 from store.engines.postgres.location import Location
 from store.engines.postgres.lock_statements import ADVISORY, LockStatements
 from store.engines.postgres.schema import lock_key
@@ -68,7 +69,9 @@ def _page(what: str, source: str, order: str, limit: str, cursor: str = "") -> s
 class Statements:
     """The statements on the tables of one location, with those of its locks."""
 
-    def __init__(self, location: Location, locks: LockStatements = ADVISORY, *, notifies: bool = True) -> None:
+    def __init__(
+        self, location: Location, locks: LockStatements = ADVISORY, *, notifies: bool = True, same: str = ANY_STORE
+    ) -> None:
         records, changes, ids = location.table("records"), location.table("changes"), location.table("ids")
         sealers, identity = location.table("sealers"), location.table("identity")
         self.records, self.changes = records, changes
@@ -84,7 +87,7 @@ class Statements:
         # -- reads
 
         self.find = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 AND name = $2"
+            fields: f"SELECT {what} FROM {records} WHERE {same} AND namespace = $1 AND name = $2"
             for fields, what in _PARTS.items()
         }
         # The body only if the seal is not that of a body which the caller has kept.
@@ -103,25 +106,30 @@ class Statements:
         self.find_locked = {
             fields: f'SELECT found.* FROM (SELECT one FROM unnest($2::text[]) one ORDER BY one COLLATE "C") wanted '
             f"CROSS JOIN LATERAL (SELECT {what}, id, revision FROM {records} WHERE namespace = $1 AND name = one "
-            "FOR UPDATE) found"
+            f"FOR UPDATE) found WHERE {same}"
             for fields, what in _PARTS.items()
         }
         self.pages = {
             (fields, reverse): _page(
-                what, f"{records} WHERE namespace = $1 AND id > $2 AND id <= $3", f"id{_DOWN[reverse]}", "$4"
+                what,
+                f"{records} WHERE {same} AND namespace = $1 AND id > $2 AND id <= $3",
+                f"id{_DOWN[reverse]}",
+                "$4",
             )
             for fields, what in _PARTS.items()
             for reverse in (False, True)
         }
         self.every_page = {
-            (fields, reverse): _page(what, f"{records} WHERE id > $1 AND id <= $2", f"id{_DOWN[reverse]}", "$3")
+            (fields, reverse): _page(
+                what, f"{records} WHERE {same} AND id > $1 AND id <= $2", f"id{_DOWN[reverse]}", "$3"
+            )
             for fields, what in _PARTS.items()
             for reverse in (False, True)
         }
         self.name_pages = {
             (fields, bounded, reverse): _page(
                 what,
-                f"{records} WHERE namespace = $1 AND name >= $2{' AND name < $3' if bounded else ''}",
+                f"{records} WHERE {same} AND namespace = $1 AND name >= $2{' AND name < $3' if bounded else ''}",
                 f"name{_DOWN[reverse]}",
                 f"${4 if bounded else 3}",
             )
@@ -132,7 +140,7 @@ class Statements:
         self.expiries = {
             fields: _page(
                 what,
-                f"{records} WHERE namespace = $1 AND expires <= $2 AND (expires, id) > ($3, $4)",
+                f"{records} WHERE {same} AND namespace = $1 AND expires <= $2 AND (expires, id) > ($3, $4)",
                 "expires, id",
                 "$5",
             )
@@ -141,7 +149,7 @@ class Statements:
         self.every_expiry = {
             fields: _page(
                 what,
-                f"{records} WHERE expires <= $1 AND (namespace, expires, id) > ($2, $3, $4)",
+                f"{records} WHERE {same} AND expires <= $1 AND (namespace, expires, id) > ($2, $3, $4)",
                 "namespace, expires, id",
                 "$5",
                 ", namespace, expires, id",
@@ -149,41 +157,41 @@ class Statements:
             for fields, what in _PARTS.items()
         }
         self.snapshot = {
-            fields: f"SELECT {what} FROM {records} WHERE namespace = $1 ORDER BY id"
+            fields: f"SELECT {what} FROM {records} WHERE {same} AND namespace = $1 ORDER BY id"
             for fields, what in _PARTS.items()
         }
-        self.last_id = f"SELECT max(id) FROM {records} WHERE namespace = $1"
-        self.last_id_of_all = f"SELECT max(id) FROM {records}"
+        self.last_id = f"SELECT max(id) FROM {records} WHERE {same} AND namespace = $1"
+        self.last_id_of_all = f"SELECT max(id) FROM {records} WHERE {same}"
         self.count = (
             f"SELECT (SELECT count(*) FROM {records} WHERE namespace = $1) - "
             f"(SELECT count(*) FROM {records} WHERE namespace = $1 AND expires <= $2), "
-            f"(SELECT min(expires) FROM {records} WHERE namespace = $1 AND expires > $2)"
+            f"(SELECT min(expires) FROM {records} WHERE namespace = $1 AND expires > $2) WHERE {same}"
         )
         # Steps from one namespace to the next in the index; DISTINCT would read all of it.
         self.namespaces = (
             f"WITH RECURSIVE step (namespace) AS (SELECT min(namespace) FROM {records} UNION ALL "
             f"SELECT (SELECT min(namespace) FROM {records} WHERE namespace > step.namespace) FROM step "
-            "WHERE step.namespace IS NOT NULL) SELECT namespace FROM step WHERE namespace IS NOT NULL AND EXISTS "
+            f"WHERE step.namespace IS NOT NULL) SELECT namespace FROM step WHERE {same} AND namespace IS NOT NULL AND EXISTS "
             f"(SELECT 1 FROM {records} r WHERE r.namespace = step.namespace AND {_ALIVE.format('$1')}) "
             "AND ($2::text IS NULL OR namespace > $2) ORDER BY namespace LIMIT $3"
         )
         self.totals = (
             f"SELECT codec, protocol, count(*), sum(octet_length(body))::bigint FROM {records} "
-            f'WHERE namespace = $1 AND {_ALIVE.format("$2")} GROUP BY codec, protocol ORDER BY codec COLLATE "C", protocol'
+            f'WHERE {same} AND namespace = $1 AND {_ALIVE.format("$2")} GROUP BY codec, protocol ORDER BY codec COLLATE "C", protocol'
         )
         self.spills = (
-            f"SELECT codec, protocol, spill FROM {records} WHERE namespace = $1 AND {_ALIVE.format('$2')} "
+            f"SELECT codec, protocol, spill FROM {records} WHERE {same} AND namespace = $1 AND {_ALIVE.format('$2')} "
             "AND spill IS NOT NULL"
         )
         sizes = [f"pg_total_relation_size('{location.table(name)}')" for name in ("records", "parts", "chunks")]
         self.usage = f"SELECT {' + '.join(sizes)}, pg_total_relation_size('{changes}')"
-        self.sealers = f"SELECT key_id FROM {sealers} LIMIT 1000"
-        self.add_sealer = f"INSERT INTO {sealers} (key_id) VALUES ($1) ON CONFLICT DO NOTHING"
+        self.sealers = f"SELECT key_id FROM {sealers} WHERE {same} LIMIT 1000"
+        self.add_sealer = f"INSERT INTO {sealers} (key_id) SELECT $1::bytea WHERE {same} ON CONFLICT DO NOTHING"
         self.identity = f"SELECT id, version FROM {identity}"
 
         # -- writes; $1 is the key of the lock of the namespace, $2 the token
 
-        lock = f"locked AS MATERIALIZED ({locks.shared})"
+        lock = f"locked AS MATERIALIZED (SELECT l.* FROM ({locks.shared}) l WHERE {same})"
         # In a transaction the token is NULL: COMMIT brings its own.
         noted = (
             f"noted AS (INSERT INTO {changes} (namespace, name, revision, token) "
@@ -215,7 +223,7 @@ class Statements:
             f"given AS MATERIALIZED (SELECT nextval('{ids}') AS id, t.* FROM unnest({arrays}) WITH ORDINALITY "
             f"AS t ({_NEW}, place) ORDER BY place)"
         )
-        all_locks = f"locked AS MATERIALIZED ({locks.shared_all})"
+        all_locks = f"locked AS MATERIALIZED (SELECT l.* FROM ({locks.shared_all}) l WHERE {same})"
         self.put_all = (
             f"WITH {all_locks}, {given}, done AS ({insert} SELECT {COLUMNS} FROM locked, given ORDER BY namespace, name "
             f"{_REPLACE} RETURNING namespace, name, revision, seal), {all_noted} SELECT namespace, name, revision, seal FROM done"

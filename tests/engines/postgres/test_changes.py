@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -385,6 +386,22 @@ class TestStats:
         assert stats.wal_bytes > 0
         long.execute("COMMIT")
         assert s.stats().wal_pinned_by is None
+
+    def test_name_a_reader_whose_snapshot_keeps_dead_rows(self, s: Store[Any], session: Any) -> None:
+        reader = session()
+        reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        reader.execute("SELECT 1")
+        s["a"] = 1
+        stats = s.stats()
+        assert stats.wal_pinned_by == reader.info.backend_pid and stats.wal_pinned_seconds > 0
+        reader.execute("COMMIT")
+        assert s.stats().wal_pinned_by is None
+
+    def test_do_not_show_what_the_server_does_not_tell(self, s: Store[Any]) -> None:
+        assert s.stats().wal_pinned_bytes is None
+        command = [sys.executable, "-m", "store", "stats", s.location]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        assert "WAL size " in shown and "WAL pinned by " in shown and "WAL pinned  " not in shown
 
 
 def program(postgres: Any, name: str) -> str:

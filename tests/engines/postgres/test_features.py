@@ -49,7 +49,7 @@ def test_what_needs_them_is_named(pgrows_url: str) -> None:
 
 
 def test_a_transaction_keeps_others_out_of_its_namespace(pgrows_url: str) -> None:
-    with Store[Any](pgrows_url) as s, Store[Any](f"{pgrows_url}?pool_size=2", timeout=0.05) as other:
+    with Store[Any](pgrows_url) as s, Store[Any](f"{pgrows_url}?hostaddr=127.0.0.1", timeout=0.05) as other:
         s["a"] = 1
         with s.transaction():
             assert other["a"] == 1  # readers never wait
@@ -63,7 +63,7 @@ def test_a_transaction_keeps_others_out_of_its_namespace(pgrows_url: str) -> Non
 
 
 def test_an_edit_keeps_others_off_its_name_alone(pgrows_url: str) -> None:
-    with Store[Any](pgrows_url) as s, Store[Any](f"{pgrows_url}?pool_size=2", timeout=0.05) as other:
+    with Store[Any](pgrows_url) as s, Store[Any](f"{pgrows_url}?hostaddr=127.0.0.1", timeout=0.05) as other:
         s.update({"a": [], "b": []})
         with s.edit("a") as value:
             value.append(1)

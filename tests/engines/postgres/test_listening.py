@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.errors import ReadOnly
+from store.errors import ReadOnly, StorageError
 
 psycopg = pytest.importorskip("psycopg")
 SECONDS = 60
@@ -142,6 +144,35 @@ class TestNotifications:
         backend = s.opened.engine.handle.server.listening._session.conn.info.backend_pid  # type: ignore[attr-defined]
         sql("SELECT pg_terminate_backend(%s, 60000)", backend)
         looks.wait()
+
+
+class TestRefusedBySystem:
+    def test_thread(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refused)
+            with pytest.raises(StorageError, match=r"watching postgresql://.*no thread could be started") as caught:
+                s.watch()
+            assert caught.value.errno == errno.EAGAIN
+        self.check_watched(s)
+
+    def test_descriptors(self, s: Store[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        def refused() -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "socketpair", refused)
+            with pytest.raises(StorageError, match="cannot be watched: Too many open files; this process") as caught:
+                s.watch()
+            assert caught.value.errno == errno.EMFILE
+        self.check_watched(s)
+
+    def check_watched(self, s: Store[Any]) -> None:
+        with s.watch(timeout=0) as changes:
+            s["a"] = 1
+            assert [change.name for change in changes] == ["a"]
 
 
 class TestRegistration:

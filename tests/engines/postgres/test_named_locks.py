@@ -12,7 +12,7 @@ import pytest
 from threads import in_thread
 
 from store import Store
-from store.errors import LockTimeout, StoreError
+from store.errors import LockTimeout, StorageError, StoreError
 from store.opened.locks import Lock
 
 psycopg = pytest.importorskip("psycopg")
@@ -256,6 +256,19 @@ class TestHolding:
         lock.release()
         thread.join(SECONDS)
         assert got == [True]
+
+    def test_thread_that_cannot_be_started_leaves_the_lock_free(
+        self, s: Store[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refused(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", refused)
+            for take in (s.lock("job").acquire, s.lock("job").__enter__):
+                with pytest.raises(StorageError, match=r"named locks on .*no thread could be started"):
+                    take()
+        held(s).release()
 
     def test_last_close_releases_all(self, postgres_url: str, sql: Any) -> None:
         s = Store[Any](postgres_url)

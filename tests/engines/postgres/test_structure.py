@@ -28,6 +28,7 @@ PLANTED = {  # what it is → (how it is made, what the message names)
     "trigger": (TRIGGER % "records", "trigger planted"),
     "trigger on the sealers": (TRIGGER % "sealers", "trigger planted"),
     "trigger on the changes": (TRIGGER % "changes", "trigger planted"),
+    "trigger on the notes": (TRIGGER % "accesses", "trigger planted"),
     "trigger that is disabled for now": (
         TRIGGER % "records" + "; ALTER TABLE {t}.records DISABLE TRIGGER planted", "trigger planted",
     ),

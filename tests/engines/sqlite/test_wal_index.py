@@ -386,3 +386,30 @@ def test_opening_many_stores_looks_at_each_file_a_few_times(tmp_path, monkeypatc
         s.close()
     assert calls["fstat"] < 30 * number
     assert calls["listdir"] < 12
+
+
+@pytest.mark.parametrize("where", ["between", "inside"])
+def test_finalizer_that_opens_a_file_while_one_is_opened(tmp_path, monkeypatch, where):
+    """A store that is garbage collected here closes and opens files on the same thread, within the same lock."""
+    for name in ("first", "second"):
+        (tmp_path / name).touch()
+    nested = []
+
+    def finalizer() -> None:
+        if not nested:
+            nested.append(None)
+            nested.append(wal_index.hold(str(tmp_path / "second")))
+
+    registered, made = wal_index._registered, wal_index.OpenFile
+    with monkeypatch.context() as patched:
+        if where == "between":
+            patched.setattr(wal_index, "_registered", lambda: (finalizer(), registered())[1])
+        else:
+            patched.setattr(wal_index, "OpenFile", lambda *args: (finalizer(), made(*args))[1])
+        held = wal_index.hold(str(tmp_path / "first"))
+    status = os.stat(tmp_path / "first")
+    assert held.file.inode == (status.st_dev, status.st_ino) and held.file.inode != nested[1].file.inode
+    for one in (held, nested[1]):
+        assert os.fstat(one.number).st_ino == one.file.inode[1]
+        wal_index.let_go(one, at_once=True)
+    assert not wal_index._new

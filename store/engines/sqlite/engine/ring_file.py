@@ -6,9 +6,7 @@ commits.
 
 from __future__ import annotations
 
-import mmap
-
-from store.engines.sqlite.engine.mapped_file import map_beside
+from store.engines.sqlite.engine.mapped_file import map_alone, map_beside
 from store.engines.sqlite.engine.ring import HEADER, SIZE, START, Ring
 
 SUFFIX = ".changes"
@@ -21,7 +19,7 @@ def ring_of(database: str, *, writes: bool) -> Ring | None:
     """
     buffer = map_beside(database + SUFFIX, database, _size_of, START, content=_content if writes else None)
     if buffer is None and writes:
-        buffer = mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        buffer = map_alone(_content())
     return None if buffer is None else Ring(buffer)
 
 

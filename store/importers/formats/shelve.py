@@ -3,6 +3,6 @@
 The module `shelve` is not used to read them: it would run their code.
 """
 
-from store.importers.dbm import DbmImporter
+from store.importers.formats.dbm import DbmImporter
 
 importer = DbmImporter("shelve", "pickle")

@@ -1,7 +1,7 @@
 """The folders of diskcache: `Cache`, `Index`, `Deque` and, with its shards, `FanoutCache`.
 
 A record is a row of `cache.db`, its value there or in a file beside it. https://grantjenks.com/docs/diskcache
-Expiry is imported; tags and counts of access are not. Records of `JSONDisk` are recognised by their keys. A Django
+Expiry and tags are imported; counts of access are not. Records of `JSONDisk` are recognised by their keys. A Django
 cache keeps its names with a version in front of them.
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Generator
 from typing import Any
 
 from store.errors import Corrupt, NotAStore
+from store.importers.compressed import inflated
 from store.importers.contract import Found
 from store.importers.files import beneath, is_file
 from store.importers.sqlite_source import is_sqlite, opened, tables_of
@@ -22,7 +22,7 @@ from store.importers.sqlite_source import is_sqlite, opened, tables_of
 DATABASE = "cache.db"
 _RAW, _BINARY, _TEXT, _PICKLE = 1, 2, 3, 4  # diskcache.core.MODE_…
 _NEEDED = {"key", "raw", "expire_time", "mode", "filename", "value"}
-_ROWS = "SELECT key, raw, expire_time, mode, filename, value FROM Cache ORDER BY rowid"
+_ROWS = "SELECT key, raw, expire_time, mode, filename, value, {tag} FROM Cache ORDER BY rowid"
 MAX_JSON_BYTES = 256 * 1024 * 1024
 """How large a compressed value of a JSONDisk may become."""
 
@@ -38,9 +38,9 @@ class DiskcacheImporter:
     def read(self, path: str, *, table: str | None = None) -> Generator[Found]:
         for folder in _folders(path):
             with opened(os.path.join(folder, DATABASE)) as conn:
-                _check(conn, folder)
-                for row in conn.execute(_ROWS):
-                    yield _found(folder, *row)
+                tag = "tag" if "tag" in _columns(conn, folder) else "NULL"
+                for row in conn.execute(_ROWS.format(tag=tag)):
+                    yield _found(folder, *row[:-1])._replace(tag=row[-1])
 
 
 def _folders(path: str) -> list[str]:
@@ -54,10 +54,12 @@ def _folders(path: str) -> list[str]:
     return [folder for folder in folders if not os.path.islink(folder) and is_file(os.path.join(folder, DATABASE))]
 
 
-def _check(conn: sqlite3.Connection, folder: str) -> None:
+def _columns(conn: sqlite3.Connection, folder: str) -> set[str]:
+    """The columns of the table of records. Raises: NotAStore: there is none, or it lacks some."""
     tables = {name: {column for column, _ in columns} for name, columns in tables_of(conn).items()}
     if not tables.get("Cache", set()) >= _NEEDED or "Settings" not in tables:
         raise NotAStore(f"{os.path.join(folder, DATABASE)} is not of diskcache, or of another version", path=folder)
+    return tables["Cache"]
 
 
 def _found(folder: str, key: Any, raw: Any, expires: Any, mode: Any, filename: Any, value: Any) -> Found:
@@ -103,14 +105,7 @@ def _of_json_disk(key: bytes, value: Any, expires: float | None) -> Found | None
 
 def _from_json(data: bytes) -> Any:
     """Raises: ValueError, TypeError, RecursionError: the bytes are no compressed JSON."""
-    try:
-        decompressor = zlib.decompressobj()
-        text = decompressor.decompress(data, MAX_JSON_BYTES)
-    except zlib.error as exc:
-        raise ValueError(str(exc)) from exc
-    if not decompressor.eof:
-        raise ValueError("it is cut short, or too large")
-    return json.loads(text)
+    return json.loads(inflated(data, MAX_JSON_BYTES))
 
 
 importer = DiskcacheImporter()

@@ -1,0 +1,1 @@
+"""What Django stores: entries of its caches, and sessions. Nothing here imports Django."""
