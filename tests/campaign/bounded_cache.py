@@ -27,6 +27,7 @@ SETTINGS = {
     "none": Setting("none", 100, None, evicts=False),
     "lru": Setting("lru", FILLED_RECORDS),
     "lru, bytes": Setting("lru", None, FILLED_BYTES),
+    "lrw": Setting("lrw", FILLED_RECORDS),
     "lfu": Setting("lfu", FILLED_RECORDS, scale=0.5),  # a campaign ends within the minute
     "fifo": Setting("fifo", FILLED_RECORDS),
     "fifo, bytes": Setting("fifo", None, FILLED_BYTES),
@@ -155,7 +156,7 @@ BOUNDED_CACHE = Promise(
     "processes are killed (SIGKILL) at any moment; its tags and figures are right.",
     how="Five processes set, tag, overwrite, read, touch, increment, delete, compute (`get_or_compute`), evict tags and cull "
     "in one cache, small values and files, and log each operation before and after it; one after the other is killed at a "
-    "random time or counted step and replaced. Policies and bounds: LRU, LFU, FIFO and none, by records, by bytes, and so "
+    "random time or counted step and replaced. Policies and bounds: LRU, LFU, LRW, FIFO and none, by records, by bytes, and so "
     "wide that nothing may go. A failure: a bound broken by more than 5 %, at any time; an acknowledged record that is gone "
     "although the policy may choose none, or went before records that had to go first; a wrong value or tag, `evict` of "
     "other records than those of the tag, a value computed by two at once, hits, misses, evictions or bytes that do not "

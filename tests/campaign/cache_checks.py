@@ -17,7 +17,7 @@ from store.rows.spilled import size_of
 
 from .cache_worker import COMPUTED, HOT, Change, Setting, value_of
 
-NEWEST = 4  # LRU takes the worst of 16: one of the newest quarter once in 4**16
+NEWEST = 4  # LRU and LRW take the worst of 16: one of the newest quarter once in 4**16
 READS = ("get", "look", "delete", "evict")  # operations that evict nothing by the policy
 HOT_SHARE, HOT_FEW = 0.02, 3  # of reads of hot names may miss: a process that waits for a processor uses nothing
 
@@ -191,13 +191,13 @@ class Checks:
             reads, missed = (sum(life.hot[place] for life in self.lives) for place in (0, 1))
             if missed > HOT_FEW + reads * HOT_SHARE:
                 yield f"{missed} of {reads} reads of hot names missed, although those are used most"
-        if self.setting.policy == "lru":
+        if self.setting.policy in ("lru", "lrw"):
             yield from self._newest_gone(len(found))
         if self.setting.policy == "fifo":
             yield from self._later_gone(found)
 
     def _newest_gone(self, living: int) -> Iterator[str]:
-        """Records that went although most of the others had been used longer ago."""
+        """Records that went although most of the others had been used, or written, longer ago."""
         uses = sorted(use for life in self.lives for use in life.uses)
         times = [at for at, _ in uses]
         for life in self.lives:
