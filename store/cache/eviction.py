@@ -65,6 +65,11 @@ class Evictor:
         self._records, self._notes, self._accesses = records, notes, accesses
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
+        self._uncounted = max(BATCH, self._records_step)
+        """After so many of its own evictions records are counted again, which takes longer than to evict a batch.
+
+        As many as a process writes between two looks: what others evicted meanwhile stays within the 5 %, too.
+        """
         self._bytes_left = self._records_left = 0.0  # until the next look
         # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
         self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
@@ -101,14 +106,23 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle = 0
+        idle = over = uncounted = 0
         while rounds > 0:
-            excess = self._excess()
+            if over <= 0 or uncounted >= self._uncounted:
+                over, uncounted = self._records_over(), 0
+            excess = Excess(self._bytes_over(), over)
             if not excess.is_any():
                 return True
-            deleted = self._evict(excess)
+            deleted = self._delete_expired()
+            if not deleted:
+                evicted = self._evict(excess)
+                if evicted is None:
+                    return False
+                over = over - evicted if evicted else 0  # others were faster: counted anew
+                uncounted += evicted
+                deleted = evicted
             idle = 0 if deleted else idle + 1
-            if deleted is None or idle > ROUNDS:
+            if idle > ROUNDS:
                 return False
             rounds -= 1
         return False
@@ -149,17 +163,16 @@ class Evictor:
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
 
-    def _excess(self) -> Excess:
-        ns, bounds = self._records, self.bounds
-        over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
-        over_records = 0 if bounds.max_records is None else reading.count(ns) - bounds.max_records
-        return Excess(over_bytes, over_records)
+    def _bytes_over(self) -> int:
+        bound = self.bounds.max_bytes
+        return 0 if bound is None else self.eviction.live_bytes(self._records.name) - bound
+
+    def _records_over(self) -> int:
+        bound = self.bounds.max_records
+        return 0 if bound is None else reading.count(self._records) - bound
 
     def _evict(self, excess: Excess) -> int | None:
-        """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
-        deleted = self._delete_expired()
-        if deleted:
-            return deleted
+        """Deletes one batch that the policy chooses; returns how many. None: there is nothing to delete."""
         victims: Sequence[Candidate] = self._oversized()
         if victims:
             deleted = self._delete(victims)

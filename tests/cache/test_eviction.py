@@ -329,3 +329,25 @@ def test_batches_are_short(bounded: Callable[..., Cache[Any]], monkeypatch: pyte
     monkeypatch.setattr(eviction.Evictor, "_delete", counted)
     c.update({f"m{number}": number for number in range(100)})
     assert sizes == [32, 32, 32, 4]
+
+
+def test_records_are_counted_twice_for_many_batches(
+    bounded: Callable[..., Cache[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting a million takes longer than to evict a batch."""
+    monkeypatch.setattr(eviction, "SHARE", 4)
+    monkeypatch.setattr(eviction, "FEW", 0)
+    c = bounded(max_records=1000)
+    c.update({f"n{number}": number for number in range(1000)})
+    counts: list[int] = []
+    count = eviction.reading.count
+
+    def counted(ns: Any) -> int:
+        counts.append(count(ns))
+        return counts[-1]
+
+    monkeypatch.setattr(eviction.reading, "count", counted)
+    for number in range(250):
+        c[f"m{number}"] = number
+    assert [each for each in counts if each >= 1000] == [1250, 1000]
+    assert c.stats().evictions == 250
