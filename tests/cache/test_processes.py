@@ -64,6 +64,7 @@ with Cache(sys.argv[1]) as c:
 """
 
 
+@pytest.mark.heavy
 def test_bound_of_records_holds_under_many_processes(place: str, crowd: Crowd) -> None:
     seen = crowd(PROCESSES, WRITES, place, 400, "max_records", 10)
     assert 380 < max(seen) <= 400 * 1.05
@@ -76,6 +77,7 @@ def test_bound_of_records_holds_under_many_processes(place: str, crowd: Crowd) -
         assert tagged & set(c) == set()
 
 
+@pytest.mark.heavy
 def test_bound_of_bytes_holds_under_many_processes(place: str, crowd: Crowd) -> None:
     bound = 4 * LEAST_BYTES
     seen = crowd(PROCESSES, WRITES, place, bound, "max_bytes", 3000)
@@ -85,6 +87,7 @@ def test_bound_of_bytes_holds_under_many_processes(place: str, crowd: Crowd) -> 
         assert len(c) > 100
 
 
+@pytest.mark.heavy
 def test_killed_writers_leave_a_sound_cache_within_its_bound(place: str, start: Start) -> None:
     writers = [start(ENDLESS, place, number) for number in range(3)]
     for writer in writers:

@@ -77,6 +77,7 @@ def test_stale_cache_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "the cache says" in found[0]
 
 
+@pytest.mark.heavy
 def test_leak_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     close, parent = Descriptor.close, os.getpid()
 

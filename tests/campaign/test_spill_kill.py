@@ -49,6 +49,7 @@ def check_after(path: Path) -> None:
         assert {k: v for k, v in s.items() if k != "warm"} == found
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("part", range(2))
 def test_killed_at_some_moments(path: Path, part: int) -> None:
     """A few, spread over the whole; `heavy` has more of them."""

@@ -175,6 +175,7 @@ NASTY = {  # name → what is typed of it
 }
 
 
+@pytest.mark.heavy
 def test_name_is_inserted_as_it_is_and_never_run(interactive, tmp_path):
     """By an interactive bash: its own quoting decides."""
     with Store(tmp_path / "app.db") as s:

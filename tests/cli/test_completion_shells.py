@@ -99,6 +99,7 @@ def shell(request, tmp_path):
     os.close(terminal)
 
 
+@pytest.mark.heavy
 def test_name_is_inserted_as_it_is_and_never_run(shell, tmp_path):
     """In single and double quotes that are open, and without."""
     with Store(tmp_path / "app.db") as s:

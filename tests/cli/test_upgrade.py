@@ -119,6 +119,7 @@ sys.exit(main(["upgrade", sys.argv[1], "--batch", "7"]))
 """
 
 
+@pytest.mark.heavy
 def test_killed_at_any_moment_nothing_is_lost(path):
     """Killed after so many records, once in each part of a batch; the next run goes on from there."""
     with Store(path, protocol=2) as s:

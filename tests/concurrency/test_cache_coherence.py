@@ -21,6 +21,7 @@ def check(path: Path, total: dict[str, int], reads: int, commits: int) -> None:
         assert s["foreign0"] == [commits // 4]
 
 
+@pytest.mark.heavy
 def test_no_read_is_stale_beside_all_kinds_of_writers(path, tmp_path):
     total = prove(path, tmp_path / "board", readers=1, reads=4000, commits=400)
     check(path, total, 4000, 400)

@@ -124,6 +124,7 @@ def test_fork_while_another_thread_is_in_a_long_transaction(path, forked, monkey
         assert dict(s) == {"a": 2, "third": 3}
 
 
+@pytest.mark.heavy
 def test_fork_while_other_threads_open_stores(place, tmp_path, forked):
     stop, begun = threading.Event(), threading.Event()
 

@@ -21,6 +21,7 @@ def run(*args: object) -> str:
     return done.stdout
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("mode", ["patched", "unpatched"])
 def test_fifty_greenlets_on_one_store(path, mode):
     assert run(SAMPLES / "greenlets.py", path, mode) == "well\n"

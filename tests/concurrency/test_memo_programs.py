@@ -159,6 +159,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.heavy
 def test_function_of_the_program_in_workers_of_joblib(place: str, file: Path, tmp_path: Path) -> None:
     pytest.importorskip("joblib", reason="joblib is not installed: its workers are not tested")
     file.write_text(JOBLIB.replace("sys.argv[1]", repr(str(place))).replace("sys.argv[2]", repr(str(tmp_path / "ran"))))

@@ -721,6 +721,7 @@ def test_file_that_is_a_mount_point_is_refused(path: Path, tmp_path: Path) -> No
     assert sys.getrefcount(s) > 0
 
 
+@pytest.mark.heavy
 def test_folder_under_two_names_is_one_store(path: Path, tmp_path: Path) -> None:
     import subprocess
 

@@ -92,6 +92,7 @@ def test_counter_of_two_processes_is_exact(path, program):
         assert s["count"] == 2 * ROUNDS
 
 
+@pytest.mark.heavy
 def test_new_path_opened_by_eight_processes_at_once(path, program):
     source = """
         import sys
@@ -109,6 +110,7 @@ def test_new_path_opened_by_eight_processes_at_once(path, program):
         assert dict(s) == {str(number): str(number) for number in range(PROCESSES)}
 
 
+@pytest.mark.heavy
 def test_opening_and_closing_at_once_never_fails(path, program):
     source = """
         import sys

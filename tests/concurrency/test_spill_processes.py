@@ -116,6 +116,7 @@ CROWD = """
 """
 
 
+@pytest.mark.heavy
 def test_compact_beside_writers_loses_nothing(path: Path, program: Any) -> None:
     with small_spill(path):
         children = [program(CROWD, path, number) for number in range(4)]

@@ -460,6 +460,7 @@ def as_user(path: Path, mode: str, uid: int, *gids: int) -> subprocess.Popen[str
     )  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_group_shares_a_store(shared: Path) -> None:
     os.chown(shared, ALICE, GROUP)
     shared.chmod(0o2770)

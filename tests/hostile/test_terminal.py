@@ -140,6 +140,7 @@ def faults(arguments: list[str], answer: dict[str, Any], folder: Path) -> list[s
     return [f"{fault}: {arguments}\n{shown[-2000:]}" for fault, found in wrong.items() if found]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("seed", [1])
 def test_every_command_shows_hostile_names_harmlessly(terminal: Terminal, tmp_path: Path) -> None:
     for words in COMMAND_LINES:

@@ -163,6 +163,7 @@ def test_every_example_is_tested():
     assert {file.name for file in EXAMPLES.glob("*.py")} == set(EXPECTED)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", sorted(EXPECTED))
 def test_example_runs_anywhere_and_leaves_nothing(tmp_path, name):
     for library in NEEDS.get(name, ()):

@@ -63,6 +63,7 @@ def growth(path: Path, size: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.heavy
 def test_many_records_take_no_more_memory_than_a_few(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     few, many = growth(tmp_path / "few.db", FEW), growth(tmp_path / "many.db", MANY)

@@ -69,6 +69,7 @@ with Sessions(path, key=key, mode='w') as sessions:
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("setgid", [False, True])
 def test_three_users_of_a_group_share_a_session_store(folder: Path, setgid: bool) -> None:
     folder.chmod(0o2770 if setgid else 0o770)

@@ -57,6 +57,7 @@ def run(python: str, action: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.heavy
 def test_values_of_the_standard_library_are_read_by_each_other_python(tmp_path: Path) -> None:
     if len(pythons()) < 2:
         pytest.skip("NOTHING WAS READ BY ANOTHER PYTHON: none but this one was found, on PATH or of pyenv")

@@ -75,17 +75,20 @@ def peak_of(what: str, path: Path, size: int) -> int:
     return peak
 
 
+@pytest.mark.heavy
 def test_bytes_take_little_more_than_themselves_and_their_pickle(path: Path) -> None:
     size = MEGABYTES * 1_000_000
     assert peak_of(WRITES, path, size) < 1.3 * size
     assert peak_of(READS, path, size) < 1.3 * size
 
 
+@pytest.mark.heavy
 def test_bytes_that_look_like_classes_are_pickled_once(path: Path) -> None:
     size = MEGABYTES * 1_000_000
     assert peak_of(WRITES_OPCODES, path, size) < 1.3 * size
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("codec", ["pickle", "numpy"])
 def test_array_is_written_without_a_copy(path: Path, codec: str) -> None:
     pytest.importorskip("numpy")

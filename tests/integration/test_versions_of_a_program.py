@@ -212,6 +212,7 @@ def test_version_1_says_what_it_does_not_know(versions: list[Path], path: Path) 
     assert "ClassNotFound: record 'team'" in team.stderr
 
 
+@pytest.mark.heavy
 def test_upgrade_brings_all_records_to_version_3(versions: list[Path], path: Path) -> None:
     result(versions[0], path, 2)
     result(versions[1], path)

@@ -167,6 +167,7 @@ def test_setdefault_gives_all_processes_one_value(place: str, crowd: Any) -> Non
         assert list(s) == [f"n{i}" for i in range(60)]
 
 
+@pytest.mark.heavy
 def test_pop_gives_each_record_to_one_process(place: str, crowd: Any) -> None:
     with Store[Any](place) as s:
         s.update({f"n{i}": i for i in range(150)})
@@ -184,6 +185,7 @@ def test_pop_gives_each_record_to_one_process(place: str, crowd: Any) -> None:
         assert list(s) == []
 
 
+@pytest.mark.heavy
 def test_popitem_gives_each_record_to_one_process(place: str, crowd: Any) -> None:
     with Store[Any](place) as s:
         s.update({f"n{i}": i for i in range(200)})

@@ -149,6 +149,7 @@ def test_conflict_inside_a_transaction_leaves_the_rest(s: Store[Any]) -> None:
     assert dict(s) == {"a": 2, "b": 1, "c": 1}
 
 
+@pytest.mark.heavy
 def test_one_of_many_processes_wins(place: str, crowd: Any) -> None:
     with Store[Any](place) as s:
         s["a"] = -1
@@ -172,6 +173,7 @@ def test_one_of_many_processes_wins(place: str, crowd: Any) -> None:
         assert s.record("a").revision == 1 + sum(won)
 
 
+@pytest.mark.heavy
 def test_one_of_many_processes_creates(place: str, crowd: Any) -> None:
     made = crowd(
         5,

@@ -121,6 +121,7 @@ print(ring.sealing_key().id.hex(), flush=True)
 """
 
 
+@pytest.mark.heavy
 def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
     for turn in range(3):
         environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / str(turn))}

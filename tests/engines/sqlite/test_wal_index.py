@@ -335,6 +335,7 @@ with Store(sys.argv[1]) as s:
         assert child.returncode == 0
 
 
+@pytest.mark.heavy
 def test_many_files_only_read_one_after_the_other(tmp_path):
     paths = [tmp_path / f"{number}.db" for number in range(60)]
     for path in paths:
