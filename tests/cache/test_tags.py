@@ -182,5 +182,21 @@ class TestNotesOfOthers:
             assert c.evict("t") == 2
             assert not c
 
+    def test_planted_tag_that_no_record_can_have_holds_up_no_write(self, c: Cache[Any]) -> None:
+        for number, tag in enumerate(["half a pair \ud800", "NUL \0"]):
+            name = f"n{number}"
+            c.set(name, 1, tag="t")
+            with c.store.within("cache#notes") as inner:
+                inner[name] = inner[name] | {"tag": tag}
+            assert c.tag_of(name) is None
+            assert c.touch(name, 50) and c.incr(name) == 2 and c.delete(name)
+
+    def test_planted_note_with_times_of_many_digits(self, c: Cache[Any]) -> None:
+        c.get_or_compute("a", lambda: 1, early=1.0, ttl=50)
+        for field in ("cost", "expires"):
+            with c.store.within("cache#notes") as inner:
+                inner["a"] = inner["a"] | {field: 10**400}
+            assert c.get_or_compute("a", lambda: 2, early=1.0, ttl=50) == 1
+
     def test_place_of_a_name(self) -> None:
         assert (place_of("tag", "name"), place_of("", "name"), place_of("3:", "x")) == ("3:tagname", "0:name", "2:3:x")
