@@ -32,6 +32,7 @@ FEW = 4096  # records that are counted while others wait
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
 SHARE = 256
+UNSEEN = 1024  # this share of the records is deleted before they are counted again, which takes as long as they are many
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
@@ -65,6 +66,7 @@ class Evictor:
         self._records, self._notes, self._accesses = records, notes, accesses
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
+        self._most_unseen = 0 if bounds.max_records is None else bounds.max_records // UNSEEN
         self._bytes_left = self._records_left = 0.0  # until the next look
         # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
         self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
@@ -101,17 +103,16 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle = 0
-        while rounds > 0:
-            excess = self._excess()
-            if not excess.is_any():
-                return True
-            deleted = self._evict(excess)
+        idle, unseen, excess = 0, 0, self._excess()
+        while excess.is_any():
+            deleted = self._evict(excess) if rounds > 0 else None
             idle = 0 if deleted else idle + 1
             if deleted is None or idle > ROUNDS:
                 return False
             rounds -= 1
-        return False
+            unseen = 0 if unseen + deleted > self._most_unseen else unseen + deleted
+            excess = self._excess(excess.records - deleted if unseen else None)
+        return True
 
     def purge(self) -> int:
         """Deletes the expired records, with their notes; returns how many records."""
@@ -149,11 +150,15 @@ class Evictor:
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
 
-    def _excess(self) -> Excess:
+    def _excess(self, known: int | None = None) -> Excess:
+        """What is over the bounds. `known`: how many records are, without counting again; None: not known."""
         ns, bounds = self._records, self.bounds
         over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
-        over_records = 0 if bounds.max_records is None else reading.count(ns) - bounds.max_records
-        return Excess(over_bytes, over_records)
+        if bounds.max_records is None:
+            known = 0
+        elif known is None or (known <= 0 and over_bytes <= 0):  # before it is said that nothing is over
+            known = reading.count(ns) - bounds.max_records
+        return Excess(over_bytes, known)
 
     def _evict(self, excess: Excess) -> int | None:
         """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""

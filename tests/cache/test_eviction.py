@@ -329,3 +329,25 @@ def test_batches_are_short(bounded: Callable[..., Cache[Any]], monkeypatch: pyte
     monkeypatch.setattr(eviction.Evictor, "_delete", counted)
     c.update({f"m{number}": number for number in range(100)})
     assert sizes == [32, 32, 32, 4]
+
+
+def test_many_records_are_not_counted_for_each_batch(
+    bounded: Callable[..., Cache[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(eviction, "UNSEEN", 2)
+    monkeypatch.setattr(eviction, "FEW", 0)
+    c = bounded(max_records=200)
+    c.store.update({f"n{number}": number for number in range(392)})
+    counts: list[int] = []
+    count = eviction.reading.count
+
+    def noted(ns: Any) -> int:
+        number: int = count(ns)
+        if ns is c.opened:  # not that of the notes
+            counts.append(number)
+        return number
+
+    monkeypatch.setattr(eviction.reading, "count", noted)
+    assert c.cull() == 192  # in six batches
+    assert counts == [392, 264, 200]
+    assert len(c) == 200
