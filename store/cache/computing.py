@@ -7,6 +7,7 @@ each reader recomputes with a probability that grows as the expiry comes near, t
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 from collections.abc import Iterable, Iterator
@@ -130,6 +131,14 @@ class Computation:
         except (RecordError, CodecUnavailable):
             return None
         return None if value is MISSING else Outcome(value)
+
+
+def check_computes(fn: Any) -> None:
+    """Raises: TypeError: calling it does not compute a value."""
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(
+            f"{fn!r:.80} is a coroutine function, and nothing here awaits it; decorate it with @cache.memoize"
+        )
 
 
 class CacheOrigin:

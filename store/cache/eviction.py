@@ -32,7 +32,9 @@ FEW = 4096  # records that are counted while others wait
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
 SHARE = 256
-UNSEEN = 1024  # this share of the records is deleted before they are counted again, which takes as long as they are many
+UNSEEN = (
+    1024  # this share of the records is deleted before they are counted again, which takes as long as they are many
+)
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
