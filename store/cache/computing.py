@@ -63,7 +63,7 @@ class Keeper:
     def due(self, name: str) -> str | None:
         """The version of a record that is to be computed anew before it expires; None: it is not."""
         early, note = self.keeping.early, None
-        if early:
+        if early and self.records.ns.options.mode != "r":  # which could not keep the new value
             with suppress(RecordError):
                 note = self.records.notes.of(name)
         if note is None or not is_due(note, self.records.ns.clock(), early, random.random()):

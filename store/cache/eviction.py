@@ -164,7 +164,7 @@ class Evictor:
 
     def _evict(self, excess: Excess) -> int | None:
         """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
-        deleted = self._delete_expired()
+        deleted = self._delete_expired(with_notes=excess.bytes > 0)
         if deleted:
             return deleted
         victims: Sequence[Candidate] = self._oversized()
@@ -179,12 +179,16 @@ class Evictor:
         self._accesses.count(evictions=deleted)
         return deleted
 
-    def _delete_expired(self) -> int:
-        ns, now = self._records, self._records.clock()
-        expired = ns.expired()
-        if not expired.page(ns.name, None, 1, now).items:
-            return 0
-        return expired.delete_page(ns.name, None, EXPIRED, now, WAIT_SECONDS).deleted
+    def _delete_expired(self, *, with_notes: bool) -> int:
+        """Deletes some expired records, or `with_notes` those of such, which take room too; returns how many."""
+        expired, now = self._records.expired(), self._records.clock()
+        notes = (self._notes.notes, self._notes.tags) if with_notes and self._notes.in_use() else ()
+        for ns in (self._records, *notes):
+            if expired.page(ns.name, None, 1, now).items:
+                deleted = expired.delete_page(ns.name, None, EXPIRED, now, WAIT_SECONDS).deleted
+                if deleted:
+                    return deleted
+        return 0
 
     def _victims(self, excess: Excess) -> Sequence[Candidate]:
         """The records to delete next, at most BATCH."""

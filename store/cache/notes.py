@@ -101,6 +101,7 @@ class Notes:
         if rows:
             self.records.engine.add_sealer(rows[0].seal[:8])
             self.records.engine.apply(self.notes.name, rows)
+            self.records.count_writes(len(rows))  # they expire too, and are purged in passing as records are
 
     @contextmanager
     def kept(self, name: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -314,6 +315,21 @@ class TestFailures:
             may_go_on.set()
             thread.join(30)
         assert len(c) == 5
+
+
+def test_notes_that_have_expired_go_before_records(path: Path, clock: Any) -> None:
+    with Cache[Any](path, max_bytes=LEAST_BYTES, clock=clock) as c:
+        c.opened.purging.left = 10**9  # not in passing
+        for number in range(200):
+            c.set(f"n{number}", number, ttl=10, tag="a tag")
+        clock.advance(20)
+        c.opened.expired().delete_all("cache")
+        engine = c.opened.engine
+        before = engine.count("cache#notes", -math.inf)[0]
+        for number in range(120):
+            c[f"m{number}"] = b"x" * KIB
+        assert (before, len(c), c.stats().evictions) == (200, 120, 0)
+        assert engine.count("cache#notes", -math.inf)[0] < 200
 
 
 def test_batches_are_short(bounded: Callable[..., Cache[Any]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,17 @@ def test_any_text_is_a_tag(c: Cache[Any]) -> None:
     for number, tag in enumerate(tags):
         assert c.tag_of(f"n{number}") == tag
         assert (c.evict(tag), f"n{number}" in c) == (1, False)
+
+
+def test_notes_of_expired_records_are_purged_in_passing(c: Cache[Any], clock: Any) -> None:
+    for turn in range(12):
+        for number in range(50):
+            c.set(f"n{turn}-{number}", number, ttl=10, tag="t")
+        clock.advance(20)
+    there = [len(names) for names in notes(c)]
+    stored = [c.opened.engine.count(f"cache{part}", -math.inf)[0] for part in ("", "#notes", "#tags")]
+    assert there == [0, 0]
+    assert max(stored) <= 100  # of 600
 
 
 class TestNotesOfOthers:
