@@ -35,6 +35,7 @@ SHARE = 256
 UNSEEN = (
     1024  # this share of the records is deleted before they are counted again, which takes as long as they are many
 )
+AHEAD_SECONDS = 3600.0  # by which the clocks of two hosts may differ
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
@@ -205,10 +206,17 @@ class Evictor:
         return _enough(self._worst(found)[:wanted], excess)
 
     def _worst(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """Candidates in the order in which they go."""
+        """Candidates in the order in which they go.
+
+        Times that are yet to come are of a clock that was set back since: they count as long ago, or the records that
+        have them would stay, and new ones go, until it gets there again.
+        """
+        latest = self._records.clock() + AHEAD_SECONDS
+        found = [one if one.modified <= latest else one._replace(modified=0.0) for one in found]
         uses: Sequence[Use | None] = [None] * len(found)  # "lrw": only when they were written counts
         if self.bounds.policy != "lrw":
-            uses = self._accesses.uses([one.name for one in found])
+            noted = self._accesses.uses([one.name for one in found])
+            uses = [use if use is None or use.last <= latest else None for use in noted]
         order = by_frequency if self.bounds.policy == "lfu" else by_last_use
         ranked = sorted(range(len(found)), key=lambda index: order(found[index], uses[index]))
         return [found[index] for index in ranked]

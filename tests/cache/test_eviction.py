@@ -317,6 +317,20 @@ class TestFailures:
         assert len(c) == 5
 
 
+@pytest.mark.parametrize("policy", ["lru", "lrw"])
+def test_records_of_before_the_clock_was_set_back_go_first(
+    bounded: Callable[..., Cache[Any]], clock: Any, policy: Policy
+) -> None:
+    c = bounded(max_records=50, policy=policy)
+    fill(c, clock, range(50))
+    for number in range(50):
+        c.get(f"n{number}")
+    clock.advance(-100_000)
+    fill(c, clock, range(50, 90))
+    assert gone(c, range(50)) >= 36  # by their times, the new ones would go
+    assert gone(c, range(50, 90)) <= 4
+
+
 def test_notes_that_have_expired_go_before_records(path: Path, clock: Any) -> None:
     with Cache[Any](path, max_bytes=LEAST_BYTES, clock=clock) as c:
         c.opened.purging.left = 10**9  # not in passing
