@@ -10,7 +10,7 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, M
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, Unpack, overload
 
-from store.cache.computing import CacheOrigin, Computation, Keeper, Keeping
+from store.cache.computing import CacheOrigin, Computation, Keeper, Keeping, check_computes
 from store.cache.figures import CacheStats
 from store.cache.notes import check_tag
 from store.cache.options import DEFAULT_BYTES, Bounds, CacheOptions, Policy, check_early
@@ -290,7 +290,8 @@ class Cache(MutableMapping[str, V]):
             wait: seconds to wait for another caller who computes; None: until it is done.
 
         Raises:
-            Whatever `fn` raises, and as `set`. RecursionError: `fn` asks for the same name.
+            Whatever `fn` raises, and as `set`. RecursionError: `fn` asks for the same name. TypeError: `fn` is a
+            coroutine function; `memoize` takes those.
         """
         if early == 0:
             value: V = self._records.find_readable(name)
@@ -298,6 +299,7 @@ class Cache(MutableMapping[str, V]):
                 return value
         check_early(early)
         check_ttl(None if ttl is UNSET else ttl)
+        check_computes(fn)
         keeper = Keeper(self._records, Keeping(ttl, check_tag(tag), early))
         return once(Computation(name, keeper), check_wait(wait), new_name(name), fn)  # type: ignore[no-any-return]
 
@@ -446,7 +448,8 @@ class Cache(MutableMapping[str, V]):
         return self._records.stats()
 
     def reset_stats(self) -> None:
-        """Begins to count hits, misses and evictions anew, for all processes."""
+        """Begins to count hits, misses and evictions anew, for all processes; one opened with mode="r" does not."""
+        self._records.ns.check_open()
         self._records.accesses.reset()
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ each reader recomputes with a probability that grows as the expiry comes near, t
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 from collections.abc import Iterable, Iterator
@@ -62,7 +63,7 @@ class Keeper:
     def due(self, name: str) -> str | None:
         """The version of a record that is to be computed anew before it expires; None: it is not."""
         early, note = self.keeping.early, None
-        if early:
+        if early and self.records.ns.options.mode != "r":  # which could not keep the new value
             with suppress(RecordError):
                 note = self.records.notes.of(name)
         if note is None or not is_due(note, self.records.ns.clock(), early, random.random()):
@@ -130,6 +131,14 @@ class Computation:
         except (RecordError, CodecUnavailable):
             return None
         return None if value is MISSING else Outcome(value)
+
+
+def check_computes(fn: Any) -> None:
+    """Raises: TypeError: calling it does not compute a value."""
+    if inspect.iscoroutinefunction(fn):
+        raise TypeError(
+            f"{fn!r:.80} is a coroutine function, and nothing here awaits it; decorate it with @cache.memoize"
+        )
 
 
 class CacheOrigin:

@@ -32,6 +32,10 @@ FEW = 4096  # records that are counted while others wait
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
 SHARE = 256
+UNSEEN = (
+    1024  # this share of the records is deleted before they are counted again, which takes as long as they are many
+)
+AHEAD_SECONDS = 3600.0  # by which the clocks of two hosts may differ
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
@@ -65,11 +69,7 @@ class Evictor:
         self._records, self._notes, self._accesses = records, notes, accesses
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
-        self._uncounted = max(BATCH, self._records_step)
-        """After so many of its own evictions records are counted again, which takes longer than to evict a batch.
-
-        As many as a process writes between two looks: what others evicted meanwhile stays within the 5 %, too.
-        """
+        self._most_unseen = 0 if bounds.max_records is None else bounds.max_records // UNSEEN
         self._bytes_left = self._records_left = 0.0  # until the next look
         # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
         self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
@@ -106,26 +106,16 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle = over = uncounted = 0
-        while rounds > 0:
-            if over <= 0 or uncounted >= self._uncounted:
-                over, uncounted = self._records_over(), 0
-            excess = Excess(self._bytes_over(), over)
-            if not excess.is_any():
-                return True
-            deleted = self._delete_expired()
-            if not deleted:
-                evicted = self._evict(excess)
-                if evicted is None:
-                    return False
-                over = over - evicted if evicted else 0  # others were faster: counted anew
-                uncounted += evicted
-                deleted = evicted
+        idle, unseen, excess = 0, 0, self._excess()
+        while excess.is_any():
+            deleted = self._evict(excess) if rounds > 0 else None
             idle = 0 if deleted else idle + 1
-            if idle > ROUNDS:
+            if deleted is None or idle > ROUNDS:
                 return False
             rounds -= 1
-        return False
+            unseen = 0 if unseen + deleted > self._most_unseen else unseen + deleted
+            excess = self._excess(excess.records - deleted if unseen else None)
+        return True
 
     def purge(self) -> int:
         """Deletes the expired records, with their notes; returns how many records."""
@@ -163,16 +153,21 @@ class Evictor:
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
 
-    def _bytes_over(self) -> int:
-        bound = self.bounds.max_bytes
-        return 0 if bound is None else self.eviction.live_bytes(self._records.name) - bound
-
-    def _records_over(self) -> int:
-        bound = self.bounds.max_records
-        return 0 if bound is None else reading.count(self._records) - bound
+    def _excess(self, known: int | None = None) -> Excess:
+        """What is over the bounds. `known`: how many records are, without counting again; None: not known."""
+        ns, bounds = self._records, self.bounds
+        over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
+        if bounds.max_records is None:
+            known = 0
+        elif known is None or (known <= 0 and over_bytes <= 0):  # before it is said that nothing is over
+            known = reading.count(ns) - bounds.max_records
+        return Excess(over_bytes, known)
 
     def _evict(self, excess: Excess) -> int | None:
-        """Deletes one batch that the policy chooses; returns how many. None: there is nothing to delete."""
+        """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
+        deleted = self._delete_expired(with_notes=excess.bytes > 0)
+        if deleted:
+            return deleted
         victims: Sequence[Candidate] = self._oversized()
         if victims:
             deleted = self._delete(victims)
@@ -185,12 +180,16 @@ class Evictor:
         self._accesses.count(evictions=deleted)
         return deleted
 
-    def _delete_expired(self) -> int:
-        ns, now = self._records, self._records.clock()
-        expired = ns.expired()
-        if not expired.page(ns.name, None, 1, now).items:
-            return 0
-        return expired.delete_page(ns.name, None, EXPIRED, now, WAIT_SECONDS).deleted
+    def _delete_expired(self, *, with_notes: bool) -> int:
+        """Deletes some expired records, or `with_notes` those of such, which take room too; returns how many."""
+        expired, now = self._records.expired(), self._records.clock()
+        notes = (self._notes.notes, self._notes.tags) if with_notes and self._notes.in_use() else ()
+        for ns in (self._records, *notes):
+            if expired.page(ns.name, None, 1, now).items:
+                deleted = expired.delete_page(ns.name, None, EXPIRED, now, WAIT_SECONDS).deleted
+                if deleted:
+                    return deleted
+        return 0
 
     def _victims(self, excess: Excess) -> Sequence[Candidate]:
         """The records to delete next, at most BATCH."""
@@ -207,10 +206,17 @@ class Evictor:
         return _enough(self._worst(found)[:wanted], excess)
 
     def _worst(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """Candidates in the order in which they go."""
+        """Candidates in the order in which they go.
+
+        Times that are yet to come are of a clock that was set back since: they count as long ago, or the records that
+        have them would stay, and new ones go, until it gets there again.
+        """
+        latest = self._records.clock() + AHEAD_SECONDS
+        found = [one if one.modified <= latest else one._replace(modified=0.0) for one in found]
         uses: Sequence[Use | None] = [None] * len(found)  # "lrw": only when they were written counts
         if self.bounds.policy != "lrw":
-            uses = self._accesses.uses([one.name for one in found])
+            noted = self._accesses.uses([one.name for one in found])
+            uses = [use if use is None or use.last <= latest else None for use in noted]
         order = by_frequency if self.bounds.policy == "lfu" else by_last_use
         ranked = sorted(range(len(found)), key=lambda index: order(found[index], uses[index]))
         return [found[index] for index in ranked]

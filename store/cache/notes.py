@@ -8,6 +8,7 @@ write without a tag need not look for one. The second namespace lists the names 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
@@ -100,6 +101,7 @@ class Notes:
         if rows:
             self.records.engine.add_sealer(rows[0].seal[:8])
             self.records.engine.apply(self.notes.name, rows)
+            self.records.count_writes(len(rows))  # they expire too, and are purged in passing as records are
 
     @contextmanager
     def kept(self, name: str) -> Iterator[None]:
@@ -234,11 +236,20 @@ def note_of(value: Any) -> Note | None:
     if value is MISSING or not isinstance(value, dict):
         return None
     version, tag, cost, expires = (value.get(field) for field in Note._fields)
-    if not isinstance(version, str) or not isinstance(tag, str | None):
+    try:
+        check_tag(tag)
+    except (TypeError, ValueError):  # text that no record can have as its name
         return None
-    if not all(one is None or type(one) in (int, float) for one in (cost, expires)):
+    if not isinstance(version, str):
+        return None
+    if not all(one is None or _is_seconds(one) for one in (cost, expires)):
         return None
     return Note(version, tag, cost, expires)
+
+
+def _is_seconds(value: Any) -> bool:
+    """Whether it is a number that a time can be: JSON has whole numbers of any length."""
+    return type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
 
 
 def check_tag(tag: str | None) -> str | None:

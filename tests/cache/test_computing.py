@@ -75,6 +75,21 @@ class TestGetOrCompute:
             c.get_or_compute("a", lambda: lambda: 1)
         assert c.get_or_compute("a", lambda: 1) == 1
 
+    def test_reader_takes_the_value_that_is_due(self, path: Path, clock: Any) -> None:
+        with Cache[Any](path, clock=clock) as c:
+            assert c.get_or_compute("a", list, ttl=50, early=1.0) == []
+            with Cache[Any](path, clock=clock, mode="r") as reader:
+                assert reader.get_or_compute("a", Counter(), ttl=50, early=ALWAYS) == []
+            assert c.get_or_compute("a", Counter(), ttl=50, early=ALWAYS) == [1]
+
+    def test_coroutine_function_is_a_type_error(self, c: Cache[Any]) -> None:
+        async def compute() -> int:
+            return 1
+
+        with pytest.raises(TypeError, match=r"coroutine function.*@cache\.memoize"):
+            c.get_or_compute("a", compute)
+        assert asyncio.run(c.memoize(compute)()) == 1
+
     def test_asking_for_itself_is_a_recursion_error(self, c: Cache[Any]) -> None:
         with pytest.raises(RecursionError, match="get_or_compute\\('a'\\)"):
             c.get_or_compute("a", lambda: c.get_or_compute("a", lambda: 1))

@@ -73,7 +73,10 @@ def test_closed_cache_says_so(c: Cache[Any]) -> None:
     c.close()
     c.close()
     assert "closed" in repr(c)
-    for use in (lambda: c["a"], lambda: c.set("a", 1), lambda: c.get("a"), c.stats, lambda: c.get_or_compute("a", int)):
+    for use in (
+        lambda: c["a"], lambda: c.set("a", 1), lambda: c.get("a"), c.stats, c.reset_stats,
+        lambda: c.get_or_compute("a", int),
+    ):  # fmt: skip
         with pytest.raises(errors.StoreClosed):
             use()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,17 @@ def test_any_text_is_a_tag(c: Cache[Any]) -> None:
         assert (c.evict(tag), f"n{number}" in c) == (1, False)
 
 
+def test_notes_of_expired_records_are_purged_in_passing(c: Cache[Any], clock: Any) -> None:
+    for turn in range(12):
+        for number in range(50):
+            c.set(f"n{turn}-{number}", number, ttl=10, tag="t")
+        clock.advance(20)
+    there = [len(names) for names in notes(c)]
+    stored = [c.opened.engine.count(f"cache{part}", -math.inf)[0] for part in ("", "#notes", "#tags")]
+    assert there == [0, 0]
+    assert max(stored) <= 100  # of 600
+
+
 class TestNotesOfOthers:
     def test_planted_note_is_no_note(self, path: Path) -> None:
         planted: list[Any] = [5, "t", {"version": 1}, {"version": "1-a", "tag": 5}, {"version": "1-a", "cost": "x"}]
@@ -181,6 +193,22 @@ class TestNotesOfOthers:
                 foreign["a"] = {"version": "1-0", "tag": "other", "cost": None, "expires": None}
             assert c.evict("t") == 2
             assert not c
+
+    def test_planted_tag_that_no_record_can_have_holds_up_no_write(self, c: Cache[Any]) -> None:
+        for number, tag in enumerate(["half a pair \ud800", "NUL \0"]):
+            name = f"n{number}"
+            c.set(name, 1, tag="t")
+            with c.store.within("cache#notes") as inner:
+                inner[name] = inner[name] | {"tag": tag}
+            assert c.tag_of(name) is None
+            assert c.touch(name, 50) and c.incr(name) == 2 and c.delete(name)
+
+    def test_planted_note_with_times_of_many_digits(self, c: Cache[Any]) -> None:
+        c.get_or_compute("a", lambda: 1, early=1.0, ttl=50)
+        for field in ("cost", "expires"):
+            with c.store.within("cache#notes") as inner:
+                inner["a"] = inner["a"] | {field: 10**400}
+            assert c.get_or_compute("a", lambda: 2, early=1.0, ttl=50) == 1
 
     def test_place_of_a_name(self) -> None:
         assert (place_of("tag", "name"), place_of("", "name"), place_of("3:", "x")) == ("3:tagname", "0:name", "2:3:x")

@@ -196,6 +196,14 @@ def test_handle_of_a_small_file_and_of_large_bytes_alone(cache: Any) -> None:
     assert cache.set("text", "no file", read=True) and cache["text"] == "no file"
 
 
+@pytest.mark.parametrize("text", ["some text", ""])
+def test_file_that_is_open_in_text_mode_is_a_type_error(cache: Any, text: str) -> None:
+    for store in (cache.set, cache.add):
+        with pytest.raises(TypeError):
+            store("a", io.StringIO(text), read=True)
+    assert "a" not in cache
+
+
 def test_handle_outlives_its_item(cache: Any) -> None:
     cache.set("a", io.BytesIO(BIG * 4), read=True)
     with cache.read("a") as handle:

@@ -151,6 +151,26 @@ def test_locked_fanout_fails_silently(dc: ModuleType, tmp_path: Path, start: Sta
     assert fanout.set("a", 2) is True and fanout["a"] == 2
 
 
+@pytest.mark.parametrize("remove", ["clear", "evict"])
+def test_fanout_removes_all_once_it_has_the_lock(
+    dc: ModuleType, tmp_path: Path, start: Start, opened: Any, remove: str
+) -> None:
+    fanout = opened(dc.FanoutCache(tmp_path / "c", shards=2, timeout=0.01))
+    for key in range(20):
+        fanout.set(key, key, tag="t", retry=True)
+    child = start(HOLD, dc.__name__, tmp_path / "c", "FanoutCache")
+    assert child.hear() == "held"
+    numbers: list[int] = []
+    arguments = ("t",) if remove == "evict" else ()
+    waiting = threading.Thread(target=lambda: (numbers.append(getattr(fanout, remove)(*arguments)), fanout.close()))
+    waiting.start()
+    waiting.join(0.3)  # longer than its timeout
+    child.say()
+    assert child.hear() == "released"
+    waiting.join(60)
+    assert numbers[0] >= 20 and not any(key in fanout for key in range(20))
+
+
 def test_timeout_says_what_held_it(tmp_path: Path, start: Start) -> None:
     with ours.Cache(tmp_path / "c", timeout=0.02) as cache:
         child = start(HOLD, ours.__name__, tmp_path / "c", "Cache")

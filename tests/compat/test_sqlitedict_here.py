@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -385,8 +386,9 @@ def test_closed_table_says_so(path: Path) -> None:
 
 
 def test_no_file_to_read(tmp_path: Path) -> None:
-    with pytest.raises(StoreNotFound):
+    with pytest.raises(StoreNotFound, match="flag 'c' makes one") as raised:
         SqliteDict(tmp_path / "none.db", flag="r")
+    assert raised.value.errno == errno.ENOENT
     with pytest.raises(StoreNotFound):
         SqliteDict.get_tablenames(tmp_path / "none.db")
     assert os.listdir(tmp_path) == []

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 
 class Timeout(Exception):
-    """Another process kept the cache locked for `timeout` seconds; `retry=True` waits on.
-
-    Where the call had removed some records by then, `args[0]` is their number.
-    """
+    """Another process kept the cache locked for `timeout` seconds; `retry=True` waits on."""
 
 
 class UnknownFileWarning(UserWarning):

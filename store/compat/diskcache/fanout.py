@@ -31,7 +31,7 @@ class FanoutCache:
     """A cache in a folder, with the methods of diskcache's `FanoutCache`.
 
     A write that waited for `timeout` times `shards` seconds fails silently, as in diskcache: `set` returns False.
-    With `retry=True`, and in `cache[key] = value`, it waits on.
+    With `retry=True`, and in `cache[key] = value`, it waits on. So do `expire`, `evict`, `cull` and `clear`.
 
     Safe across threads, processes and forks. Reading runs no code of others, whatever is in the folder.
     """
@@ -164,21 +164,23 @@ class FanoutCache:
         """Returns the number of items, with those that have expired and are still there."""
         return len(self._cache)
 
+    # As in diskcache, these wait until they are done, whatever `retry` says.
+
     def expire(self, retry: bool = False) -> int:
         """Deletes the items that have expired; returns how many."""
-        return _or(0, self._cache.expire, None, retry)
+        return self._cache.expire(None, retry=True)
 
     def evict(self, tag: Any, retry: bool = False) -> int:
         """Deletes the items of a tag; returns how many."""
-        return _or(0, self._cache.evict, tag, retry)
+        return self._cache.evict(tag, retry=True)
 
     def cull(self, retry: bool = False) -> int:
         """Deletes what has expired, then what the policy chooses until the size limit holds; returns how many."""
-        return _or(0, self._cache.cull, retry)
+        return self._cache.cull(retry=True)
 
     def clear(self, retry: bool = False) -> int:
         """Deletes all items; returns how many."""
-        return _or(0, self._cache.clear, retry)
+        return self._cache.clear(retry=True)
 
     def memoize(
         self,

@@ -11,7 +11,6 @@ Nearly all values are stored as they are. A tuple (MARK, form, key, value) stand
 from __future__ import annotations
 
 import io
-from functools import partial
 from typing import Any, NamedTuple
 
 from store.codecs.pickle import PickleBuffer
@@ -37,13 +36,25 @@ def pack(value: Any, read: bool, file_bytes: int, key: Any = None) -> Any:
     """
     is_file = read and type(value) not in _PLAIN
     if is_file:
-        value = b"".join(iter(partial(value.read, CHUNK_BYTES), b""))
+        value = _content(value)
     is_file = is_file or (type(value) is bytes and len(value) >= file_bytes)
     if is_file:
         return MARK, "file", key, PickleBuffer(value)
     if key is not None or _is_marked(value):
         return MARK, "value", key, value
     return value
+
+
+def _content(file: Any) -> bytearray:
+    """What is left in a file. Raises: TypeError: it gives something else than bytes, such as text."""
+    content = bytearray()
+    while True:
+        chunk = file.read(CHUNK_BYTES)
+        if not isinstance(chunk, bytes | bytearray | memoryview):
+            raise TypeError(f"read=True takes a file that is open in binary mode: this one gave {chunk!r:.80}")
+        if not chunk:
+            return content
+        content += chunk
 
 
 def unpack(stored: Any) -> Held:

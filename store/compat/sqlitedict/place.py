@@ -60,9 +60,15 @@ def opened(filename: Any, mode: Mode, namespace: str, timeout: float, **options:
 
     Raises:
         NotAStore: sqlitedict wrote the file, which was not touched; the message has the command that copies it.
+        StoreNotFound: there is no such file to read.
     """
     try:
         return Store(filename, mode=mode, namespace=namespace, timeout=timeout, **options)
+    except StoreNotFound as exc:
+        path = os.fsdecode(filename)
+        if mode != "r" or not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+            raise
+        raise StoreNotFound(f"there is no file {path}; flag 'c' makes one", errno=exc.errno, path=path) from exc
     except NotAStore as exc:
         path = os.fsdecode(filename)
         if not importer.recognises(path):
