@@ -54,6 +54,11 @@ def tag_of(id: object) -> str:
     return found[1] if found else ""
 
 
+def hash_in(name: str) -> str:
+    """The hash of an id, out of its record's name: that without the tag of a user."""
+    return name.rpartition(".")[2]
+
+
 def check_given(id: str) -> str:
     """An id that the program brings. Raises: TypeError, ValueError: it cannot be an id; neither shows it."""
     if not isinstance(id, str):
