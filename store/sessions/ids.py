@@ -114,7 +114,7 @@ class UserTags:
         return [f"{self._tag(key_id, user)}." for key_id in dict.fromkeys(ids)]
 
     def _tag(self, key_id: bytes, user: str) -> str:
-        key = self._keyring.find(key_id)
+        key = None if key_id == UNKEYED else self._keyring.find(key_id)
         secret = b"" if key is None else key.derive(_USERS)
         text = str.encode(user, "utf-8", "surrogatepass")
         return key_id.hex() + blake2b(text, key=secret, digest_size=_TAG_BYTES, person=_USERS).hexdigest()

@@ -159,3 +159,68 @@ def test_end_in_a_forked_child(sessions, forked):
     sessions.create({}, user="ann")
     assert forked(lambda: sessions.by("ann").end()).result() == 1
     assert len(sessions.by("ann")) == 0
+
+# Does to its sessions what an application does, in an order drawn by its number; tells each id with the first one of
+# that session, once it is acknowledged.
+WORKING = """
+    import random, sys
+    from store.sessions import NoSuchSession, Sessions
+    draw, mine = random.Random(sys.argv[2]), {}
+    def tell(first, id):
+        mine[first] = id
+        print(first, id, flush=True)
+    with Sessions(sys.argv[1]) as sessions:
+        while True:
+            if len(mine) < 3 or draw.random() < 0.2:
+                id = sessions.create({"n": 0}, user="ann") if draw.random() < 0.5 else sessions.create({"n": 0})
+                tell(id, id)
+            first, id = draw.choice(list(mine.items()))
+            match draw.randrange(6):
+                case 0 | 1:
+                    new = sessions.rotate(id, user="ann")
+                    if new is None:
+                        del mine[first]
+                    else:
+                        tell(first, new)
+                case 2:
+                    sessions.save(id, {"n": draw.random()}, ttl=draw.choice([60, 600]))
+                case 3:
+                    sessions.touch(id)
+                case 4:
+                    try:
+                        with sessions.edit(id) as data:
+                            data["n"] += 1
+                    except NoSuchSession:
+                        del mine[first]
+                case 5:
+                    sessions.delete(id) if draw.random() < 0.1 else sessions.load(id)
+"""
+
+
+@pytest.mark.heavy
+def test_nothing_that_was_there_is_left_although_programs_are_killed(sessions, place, program):
+    told: list[tuple[str, str]] = []  # first id and id of a session, in the order in which this process heard of them
+
+    def listen(child: Any) -> None:
+        told.extend(tuple(line.split()) for line in child.process.stdout if line.endswith("\n"))
+
+    with ThreadPoolExecutor(3) as pool:
+        seeds = iter(range(1000))
+        children = []
+        for round in range(12):
+            while len(children) < 3:
+                children.append(program(WORKING, place, next(seeds)))
+                pool.submit(listen, children[-1])
+            heard = len(told)
+            while len(told) < heard + 60:  # they are at work
+                sessions.load("x" * 43)
+            theirs = [id for _, id in told if "." in id]
+            sessions.by("ann").end()
+            assert [id for id in theirs if sessions.load(id) is not None] == [], round
+            if round % 2:
+                children.pop(0).kill()
+        for child in children:
+            child.kill()
+    ended = sessions.by("ann").end()
+    assert [id for _, id in told if "." in id and sessions.load(id) is not None] == []
+    assert [record.name for record in sessions.records() if "." in record.name] == [], ended
