@@ -108,10 +108,15 @@ class StoreKeyValue(
         return (await self._get_managed_entries(collection=collection, keys=[key]))[0]
 
     async def _get_managed_entries(self, *, collection: str, keys: Sequence[str]) -> list[ManagedEntry | None]:
-        names, load = [_name_of(key) for key in keys], self._serialization_adapter.load_dict
+        names = [_name_of(key) for key in keys]
         with _reading(f"an entry of the collection {collection!r:.80}"):
             found = await self._in(collection, lambda records: records.get_many(names))
-            return [load(found[name]) if name in found else None for name in names]
+            return [self._entry(found[name]) if name in found else None for name in names]
+
+    def _entry(self, document: Any) -> ManagedEntry:
+        if not isinstance(document, dict):
+            raise TypeError(f"its record is not a document, but of the type {type(document).__name__}")
+        return self._serialization_adapter.load_dict(document)
 
     async def _put_managed_entry(self, *, collection: str, key: str, managed_entry: ManagedEntry) -> None:
         lifetime = None
