@@ -21,10 +21,10 @@ from store.cache import Cache
 from store.errors import StoreError
 
 pytest.importorskip("dogpile.cache", reason="dogpile.cache is not installed: its backend is not tested")
-from dogpile.cache import CacheRegion, make_region, register_backend  # noqa: E402
-from dogpile.cache.api import NO_VALUE, CachedValue  # noqa: E402
+from dogpile.cache import CacheRegion, make_region, register_backend
+from dogpile.cache.api import NO_VALUE, CachedValue
 
-from store.integrations.dogpile import StoreBackend, StoreMutex  # noqa: E402
+from store.integrations.dogpile import StoreBackend, StoreMutex
 
 register_backend("store", "store.integrations.dogpile", "StoreBackend")
 WAIT_SECONDS = 60

@@ -17,16 +17,16 @@ from store import Store
 from store.errors import StoreClosed
 
 pytest.importorskip("key_value.aio", reason="py-key-value-aio is not installed: its store is not tested")
-from key_value.aio.errors import (  # noqa: E402
+from key_value.aio.errors import (
     DeserializationError,
     InvalidTTLError,
     SerializationError,
     StoreSetupError,
 )
-from key_value.aio.protocols import key_value as protocol  # noqa: E402
-from key_value.aio.wrappers.prefix_collections import PrefixCollectionsWrapper  # noqa: E402
+from key_value.aio.protocols import key_value as protocol
+from key_value.aio.wrappers.prefix_collections import PrefixCollectionsWrapper
 
-from store.integrations.key_value import StoreKeyValue  # noqa: E402
+from store.integrations.key_value import StoreKeyValue
 
 LONG = "long" * 3000
 STRANGE = ["", " ", "~", "~x", "a/b:c%", "é\u0301", "nul\0", "half \ud800", "key_value:", LONG, LONG + "2"]
@@ -267,7 +267,7 @@ def test_open_store_is_used_and_stays_open(place: str) -> None:
 
 def test_place_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
     async def main() -> None:
-        with pytest.raises(StoreSetupError, match="no such directory|nowhere"):
+        with pytest.raises(StoreSetupError, match="nowhere"):
             await StoreKeyValue(tmp_path / "nowhere" / "kv.db").get("k")
 
     asyncio.run(main())

@@ -14,15 +14,11 @@ from dogpile.cache.proxy import ProxyBackend
 from dogpile.testing import fixtures
 
 register_backend("store", "store.integrations.dogpile", "StoreBackend")
-ARGUMENTS = {"location": os.environ["STORE_PLACE"]}
+ARGUMENTS = {"location": os.environ["STORE_PLACE"], "distributed_lock": True}
 
 class TestBackend(fixtures._GenericBackendTestSuite):
     backend = "store"
     config_args = {"arguments": ARGUMENTS, "wrap": [ProxyBackend]}
-
-class TestBackendWithDistributedLock(fixtures._GenericBackendTestSuite):
-    backend = "store"
-    config_args = {"arguments": {**ARGUMENTS, "distributed_lock": True}}
 
 class TestSerializer(fixtures._GenericSerializerTestSuite, fixtures._GenericBackendFixture):
     backend = "store"
@@ -30,7 +26,7 @@ class TestSerializer(fixtures._GenericSerializerTestSuite, fixtures._GenericBack
 
 class TestMutex(fixtures._GenericMutexTestSuite):
     backend = "store"
-    config_args = {"arguments": {**ARGUMENTS, "distributed_lock": True}}
+    config_args = {"arguments": ARGUMENTS}
 """
 
 
