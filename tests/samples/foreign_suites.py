@@ -68,6 +68,16 @@ def fetched(distribution: str, wanted: str, folder: Path) -> Path:
     return unpacked
 
 
+def add_packages(folder: Path, *packages: str) -> None:
+    """Packages that a suite needs and the environment does not have, into its folder. Skips if they cannot be had."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--no-deps", "--target", folder, *packages],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.skip(f"{', '.join(packages)} cannot be installed, which the tests take. {done.stdout.strip()[-300:]}")
+
+
 def outcome(folder: Path, place: str, *arguments: str, seconds: float = 110) -> Outcome:
     """Runs pytest in a folder; its tests find the location of the store in STORE_PLACE."""
     (folder / "store_reporter.py").write_text(REPORTER)
