@@ -16,7 +16,6 @@ from store.cache import Cache
 from store.errors import RecordError
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
 
 
 class StoreCache(BaseCache):
@@ -116,5 +115,5 @@ def _value(cache: Cache[Any], key: str) -> Any:
     try:
         return cache.get(key)
     except RecordError as exc:
-        log.warning("a cached value cannot be read, and is none: %s", type(exc).__name__)
+        logging.getLogger(__name__).warning("a cached value cannot be read, and is none: %s", type(exc).__name__)
         return None
