@@ -18,7 +18,7 @@ from store.sessions import NoSuchSession, Sessions
 from store.sessions.sessions import TWO_WEEKS
 
 log = logging.getLogger(__name__)
-# Where a request has its session as it was loaded; aiohttp warns of keys that are text since it has others.
+# Where a request has the session that was loaded; aiohttp warns of keys that are text since it has others.
 _LOADED = getattr(web, "RequestKey", lambda name, _: name)("store.integrations.aiohttp.loaded", dict)
 
 
