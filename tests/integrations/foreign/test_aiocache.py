@@ -40,6 +40,8 @@ LEFT_OUT = {
     "test_add_get_types": "as above",
     "test_multi_set_multi_get_types": "as above",
 }
+# It takes for granted that four reads are answered within 0.1 seconds.
+HURRIED = "tests/acceptance/test_lock.py::TestRedLock::test_locking_dogpile[store]"
 
 
 @pytest.mark.heavy
@@ -50,7 +52,8 @@ def test_suite_of_aiocache(place: str, tmp_path: Path) -> None:
     add_packages(suite, "pytest-asyncio", "pytest-mock", "marshmallow")
     done = outcome(
         suite, place, *(f"tests/acceptance/{name}" for name in TESTS), "-k", "not(memcached or redis or Memcached or RedisCache)",
+        "--deselect", HURRIED,
         "-o", "asyncio_mode=auto", "-o", "markers=memcached\nredis",
     )  # fmt: skip
     assert (done.failed, done.skipped) == (set(LEFT_OUT), set()), done.output
-    assert told("aiocache") == (done.passed, len(LEFT_OUT))
+    assert told("aiocache") == (done.passed, len(LEFT_OUT) + 1)
