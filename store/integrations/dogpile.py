@@ -32,8 +32,8 @@ class StoreBackend(CacheBackend):
     """The backend that regions name "store". Safe across threads, processes and forks.
 
     A value that the region serializes is stored as its bytes, any other by the codec of the cache. A record that
-    cannot be read, or that none of your keys sealed, is no value: the region computes it anew. For keys of thousands of
-    bytes on a server, whose index has no room for them, give the region `key_mangler=sha1_mangle_key`.
+    cannot be read, or that none of your keys sealed, is no value: the region computes it anew. The index of a server
+    has no room for keys of thousands of bytes: give the region `key_mangler=sha1_mangle_key` for these.
 
     Args (of `arguments`):
         location: path or URL of the cache, as of `store.cache.Cache`.
