@@ -215,6 +215,11 @@ class Sessions:
         return FOREVER if self._ttl is None else self._ttl
 
     @property
+    def store(self) -> Store[Any]:
+        """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids."""
+        return self._store
+
+    @property
     def location(self) -> str:
         """The absolute path of the file, or ":memory:"."""
         return self._store.location
