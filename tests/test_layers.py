@@ -31,7 +31,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("watching",),
     ("mapping",),
     ("shelf", "sessions", "export", "settings", "memo", "cache", "aio", "messages", "importers"),
-    ("compat",),
+    ("compat", "integrations"),
     ("cli",),
 )
 # What a part may not import although it is above: these know nothing of each other.
@@ -69,6 +69,20 @@ LIBRARIES = {
     "cloudpickle": {"store.codecs.cloudpickle"},
     "dill": {"store.codecs.dill"},
     "joblib": {"store.codecs.joblib"},
+    "django": {"store.integrations.django"},
+    "flask": {"store.integrations.flask"},
+    "werkzeug": {"store.integrations.flask"},
+    "starlette": {"store.integrations.starlette"},
+    "starsessions": {"store.integrations.starlette"},
+    "cachelib": {"store.integrations.cachelib"},
+    "dogpile": {"store.integrations.dogpile"},
+    "key_value": {"store.integrations.key_value"},
+    "pydantic_settings": {"store.integrations.pydantic_settings"},
+    "aiohttp": {"store.integrations.aiohttp"},
+    "aiohttp_session": {"store.integrations.aiohttp"},
+    "aiocache": {"store.integrations.aiocache"},
+    "requests_cache": {"store.integrations.requests_cache"},
+    "apscheduler": {"store.integrations.apscheduler"},
 }
 
 
@@ -170,6 +184,8 @@ def test_every_part_is_there() -> None:
         ("store.messages", "from store import Store"),
         ("store.importers.formats.shelve", "from store.export import export_to"),
         ("store.export", "from store.importers import Found"),
+        ("store.mapping.store", "import store.integrations.flask"),
+        ("store.integrations.flask", "import store.compat.diskcache"),
         ("store", "if True:\n    import store.cli"),
         ("store.trust.keys.ring", "where = 'store.codecs.pickle:codec'"),
         ("store.errors", "if TYPE_CHECKING:\n    pass\nelse:\n    import store.rows.record"),
@@ -191,6 +207,7 @@ def test_import_that_is_wrong_is_found(module: str, source: str) -> None:
         ("store.messages", "from store.messages.frame import Incoming"),
         ("store.importers", "from store.system.registry import Registry"),
         ("store.importers.run", "from store.care.foreign import Foreign"),
+        ("store.integrations.flask", "from store.sessions import Sessions"),
         ("store.errors", "if TYPE_CHECKING:\n    import store.rows.record"),
     ],
 )
