@@ -36,8 +36,9 @@ class Sessions:
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these get a number of their
             own; `FOREVER`: no session expires.
-        codec: how data are encoded. "json" is for plain data; "pickle" holds any object, at the price that anybody
-            who has the key can run code. Existing sessions keep theirs.
+        codec: how data are encoded. "json" is for plain data; `store.sessions.tagged.TaggedJSON()` has dates, tuples
+            and sets too; "pickle" holds any object, at the price that anybody who has the key can run code. Existing
+            sessions keep theirs.
         group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
             and 0600 without, whatever the umask. Files beside it follow; an existing file keeps its mode. Users of
             the group need a folder that they may write; give it the group, and `chmod g+s`.
