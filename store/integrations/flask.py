@@ -142,6 +142,10 @@ class StoreSessionInterface(SessionInterface):
             response.delete_cookie(**self._cookie(app))
             response.vary.add("Cookie")
 
+    def is_null_session(self, obj: object) -> bool:
+        """Whether there is nothing to save, as where opening the session failed: Flask makes its page of the error."""
+        return obj is None or super().is_null_session(obj)
+
     def regenerate(self, session: StoreSession, user: str | Unset | None = UNSET) -> None:
         """Gives the session a new id, in the step that saves it. Call it whenever the visitor's rights change.
 
