@@ -143,7 +143,7 @@ class StoreSessionInterface(SessionInterface):
             response.vary.add("Cookie")
 
     def is_null_session(self, obj: object) -> bool:
-        """Whether there is nothing to save, as where opening the session failed: Flask makes its page of the error."""
+        """Whether there is nothing to save; opening the session failed, and this is the page of the error, too."""
         return obj is None or super().is_null_session(obj)
 
     def regenerate(self, session: StoreSession, user: str | Unset | None = UNSET) -> None:

@@ -134,7 +134,7 @@ def test_value_that_cannot_be_read_is_absent_and_logged_without_its_key(cache, p
     with pytest.warns(UserWarning, match="sealed with a key"):
         foreign = Cache(place, key="a key of somebody else")
     with foreign:
-        foreign[hashlib.sha256(b"secret").hexdigest()] = Exception  # a class: no plain data
+        foreign[hashlib.sha256(b"secret").hexdigest()] = pytest.Item  # no plain data
     assert (cache.get("secret"), cache.get_many("secret", "other")) == (None, [None, 2])
     assert "cannot be read: Untrusted" in caplog.text and "secret" not in caplog.text
 
