@@ -71,6 +71,20 @@ EXPECTED = {
         r"^seen while it happened: set alice, set bob$",
         r"^in the cart of the session: {'cart': \['tea', 'cups'\]}$",
     ),
+    "dogpile_region.py": (
+        [],
+        r"^looking up tea$", r"^looking up cups$", r"^\['tea: 3 euros', 'tea: 3 euros', 'cups: 3 euros'\]$",
+        r"^looking up tea$", r"^after invalidate: tea: 3 euros$",
+        r"^created: {'sales': 42}$", r"^another process: {'sales': 42}$",
+    ),
+    "key_value_store.py": (
+        [],
+        r"^token: {'scopes': \['read'\], 'token': '4f2a'} lives for about an hour: True$",
+        r"^refused: bytes are not JSON$",
+        r"^clients: \[{'name': 'A'}, {'name': 'B'}, None\]$", r"^keys: \[1, 10023\]$",
+        r"^after a restart: {'scopes': \['read'\], 'token': '4f2a'}$",
+        r"^collections: \['clients', 'tokens'\]$", r"^left: \['clients'\]$",
+    ),
     "messages.py": (
         [],
         r"^the worker says: {'count': 3, 'sum': 6}$",
@@ -145,7 +159,11 @@ EXPECTED = {
 
 
 # Programs that need more than the package; without it they are skipped, and say so.
-NEEDS = {"models.py": ["numpy", "pandas", "sklearn", "joblib"]}
+NEEDS = {
+    "models.py": ["numpy", "pandas", "sklearn", "joblib"],
+    "dogpile_region.py": ["dogpile.cache"],
+    "key_value_store.py": ["key_value.aio"],
+}
 
 
 def run(name, *args, cwd, scratch, **environment):
