@@ -88,7 +88,7 @@ class StoreSessionInterface(SessionInterface):
     Args:
         location: a path or URL, or an open `Store`, as of `Sessions`.
         imported: the namespace with sessions that `store import flask-session` copied: a visitor who comes with such
-            an id keeps it, and the data.
+            an id keeps the data, and the id where it is a long and random one.
         key_prefix: the `SESSION_KEY_PREFIX` that those had.
         options: of `Sessions`, but for `ttl`, which is Flask's. The codec is JSON with tags for tuples, dates, sets,
             bytes, `Decimal`, `UUID` and `Markup`; "pickle" holds any object.
@@ -122,9 +122,12 @@ class StoreSessionInterface(SessionInterface):
         data = self.sessions.load(id)
         if self.sessions.rejected > rejected:
             app.logger.warning("A session in %s cannot be read; the visitor gets a new one", self.sessions.location)
-        if data is None and id and self._imported is not None:
-            data = self._adopt(id, app.permanent_session_lifetime.total_seconds())
-        return self.session_class() if data is None else self.session_class(data, id)
+        if data is not None:
+            return self.session_class(data, id)
+        adopted = None
+        if id and self._imported is not None:
+            adopted = self._adopt(self._imported, id, app.permanent_session_lifetime.total_seconds())
+        return self.session_class() if adopted is None else adopted
 
     def save_session(self, app: Flask, session: StoreSession, response: Response) -> None:
         """Stores what the request changed, and sets the cookie. Flask calls it again for its page of an error."""
@@ -169,6 +172,8 @@ class StoreSessionInterface(SessionInterface):
 
     def close(self) -> None:
         """Closes; a second call does nothing. A `Store` that was passed in stays open."""
+        if self._imported is not None:
+            self._imported.close()
         self.sessions.close()
 
     # -- how it is done
@@ -210,19 +215,26 @@ class StoreSessionInterface(SessionInterface):
         else:
             session.stored(id)
 
-    def _adopt(self, id: str, seconds: float) -> dict[str, Any] | None:
-        """The data of an imported session, which is one of `sessions` from now on."""
-        assert self._imported is not None
+    def _adopt(self, imported: Store[Any], id: str, seconds: float) -> StoreSession | None:
+        """An imported session, which is one of `sessions` from now on."""
         key = (self._key_prefix + id).encode("utf-8", "surrogateescape")
-        for method in ("sha256", "md5"):  # the latter until cachelib 0.13
+        for method in ("sha256", "md5"):  # the latter by old releases of cachelib
             name = hashlib.new(method, key, usedforsecurity=False).hexdigest()
-            if name in self._imported:
-                with self.sessions.store.transaction(self._imported):
-                    data: dict[str, Any] | None = self._imported.pop(name, None)
+            if name in imported:
+                with self.sessions.store.transaction(imported):
+                    data = imported.pop(name, None)
                     if isinstance(data, dict):
-                        self.sessions.create(data, id=id, ttl=seconds)
-                return self.sessions.load(id)  # also where another request was first
-        return None
+                        return self._take_over(data, id, seconds)
+        data = self.sessions.load(id)  # another request may have been first
+        return None if data is None else self.session_class(data, id)
+
+    def _take_over(self, data: dict[str, Any], id: str, seconds: float) -> StoreSession:
+        try:
+            return self.session_class(data, self.sessions.create(data, id=id, ttl=seconds))
+        except ValueError:  # an id that is too short, or no random one, is replaced
+            session = self.session_class(data, self.sessions.create(data, ttl=seconds))
+            session.modified = True  # so that the cookie is set
+            return session
 
     def _cookie(self, app: Flask) -> dict[str, Any]:
         return {
