@@ -13,8 +13,8 @@ def merge(before: dict[str, Any], mine: dict[str, Any], theirs: dict[str, Any]) 
 
     - Each key is merged by itself, and so are the keys of a dict in a dict: what only one side changed, that side's
       value has.
-    - Of a list that they left as it was and added to, what they added stays, in front of what I added.
-    - A key that I removed is gone, but for what they added to its list meanwhile: a message that nobody has seen.
+    - Of a list that they only added to, what they added stays, in front of what I added.
+    - A key that I removed is gone, but for what they added to its list meanwhile: a message that no page has shown.
     - For everything else that both changed, mine replaces theirs: a number that both counted up is off by one. Use
       `Sessions.edit` for those.
     """
