@@ -37,8 +37,9 @@ class Sessions:
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these get a number of their
             own; `FOREVER`: no session expires.
-        codec: how data are encoded. "json" is for plain data; "pickle" holds any object, at the price that anybody
-            who has the key can run code. Existing sessions keep theirs.
+        codec: how data are encoded. "json" is for plain data; `store.sessions.tagged.TaggedJSON()` has dates, tuples
+            and sets too; "pickle" holds any object, at the price that anybody who has the key can run code. Existing
+            sessions keep theirs.
         group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
             and 0600 without, whatever the umask. Files beside it follow; an existing file keeps its mode. Users of
             the group need a folder that they may write; give it the group, and `chmod g+s`.
@@ -234,6 +235,11 @@ class Sessions:
     def ttl(self) -> float | Lifetime:
         """Seconds that a session lives by default, or `FOREVER`."""
         return FOREVER if self._ttl is None else self._ttl
+
+    @property
+    def store(self) -> Store[Any]:
+        """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids."""
+        return self._store
 
     @property
     def location(self) -> str:

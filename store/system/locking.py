@@ -193,7 +193,7 @@ class WriterLock:
     ) -> None:
         looked = self._clock()
         deadline = looked + timeout - away
-        ticket, delay, is_late = Ticket(hold.thread), FIRST_DELAY, False
+        ticket, delay, is_late = Ticket(hold.thread, looked), FIRST_DELAY, False
         wait: Wait | None = None  # for another process
         try:
             while not self._attempt(hold, clean, ticket, is_late):
@@ -209,7 +209,7 @@ class WriterLock:
                     self._pause_for_process(wait, now, deadline)
                 elif self._is_polled(hold):
                     self._pause_for_greenlet(hold, min(delay, deadline - now))
-                    delay, is_late = min(delay * 2, GREENLET_DELAY), True
+                    delay, is_late = min(delay * 2, GREENLET_DELAY), ticket.is_late(now)
                 else:
                     seconds = QUEUE_SECONDS if waiting is None else LOOK_SECONDS
                     is_late = not ticket.wake.wait(min(seconds, deadline - now))
@@ -272,11 +272,12 @@ class WriterLock:
             self._yield_processor()
 
     def _pause_for_greenlet(self, hold: Hold, seconds: float) -> None:
-        """Sleep; if another greenlet of this thread has the lock, switch greenlets."""
-        if not self._is_beside(hold):
+        """Sleep, and let other greenlets of this thread run: one may have the lock, or be the next to take it."""
+        gevent, is_beside = sys.modules.get("gevent"), self._is_beside(hold)
+        if gevent is not None and (is_beside or isinstance(running.greenlet(), getattr(gevent, "Greenlet", ()))):
+            gevent.sleep(seconds)
+        elif not is_beside:
             time.sleep(seconds)
-        elif "gevent" in sys.modules:
-            sys.modules["gevent"].sleep(seconds)
         else:
             raise InUse(
                 f"{self.path or ':memory:'}: another greenlet of this thread keeps the lock, in a block that it has "

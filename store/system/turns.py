@@ -19,11 +19,23 @@ QUEUE_SECONDS = 0.05
 class Ticket:
     """The place of a waiting thread in the queue; one that an interrupt drops does not count any more."""
 
-    __slots__ = ("__weakref__", "thread", "wake")
+    __slots__ = ("__weakref__", "_late_at", "thread", "wake")
 
-    def __init__(self, thread: int) -> None:
+    def __init__(self, thread: int, now: float = 0.0) -> None:
         self.thread = thread
         self.wake = threading.Event()
+        self._late_at = now + QUEUE_SECONDS
+
+    def is_late(self, now: float) -> bool:
+        """Whether one that polls is late now: every QUEUE_SECONDS, however often it polls.
+
+        Greenlets poll every 2 ms. Were each of their looks late, a few of them would drop the first ticket before it
+        polls itself, and it would go to the end of the queue: nobody took the free lock for a minute.
+        """
+        if now < self._late_at:
+            return False
+        self._late_at = now + QUEUE_SECONDS
+        return True
 
 
 class Turns:

@@ -57,3 +57,35 @@ print("well")
 def test_greenlet_that_would_wait_for_one_of_its_thread_is_told_at_once(path):
     """Nobody switches greenlets while it waits: it would do so until the timeout."""
     assert run("-c", PLAIN, path) == "well\n"
+
+
+CROWDED = """
+import sys, time
+from store import Store
+
+s = Store(sys.argv[1], timeout=50)  # before gevent patches: so do applications that a server loads before its workers
+s["n"] = {"count": 0}
+from gevent import monkey
+monkey.patch_all()
+import gevent
+
+def visit():
+    for _ in range(4):
+        with s.edit("n") as n:
+            before = n["count"]
+            time.sleep(0)
+            n["count"] = before + 1
+        with s.edit("n") as n:
+            n["other"] = n.get("other", 0) + 1
+
+jobs = [gevent.spawn(visit) for _ in range(20)]
+gevent.joinall(jobs, timeout=100, raise_error=True)
+assert s["n"] == {"count": 80, "other": 80}, s["n"]
+s.close()
+print("well")
+"""
+
+
+def test_free_lock_is_taken_by_one_of_many_greenlets_that_poll_for_it(path):
+    """They dropped each other from the queue, so that each wait took its whole timeout."""
+    assert run("-c", CROWDED, path) == "well\n"

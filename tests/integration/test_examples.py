@@ -42,6 +42,11 @@ EXPECTED = {
         r"^after a mistake: 0 records$",
         r"^restored: \['alice', 'bob', 'photo'\] with 100$",
     ),
+    "flask_moving.py": (
+        [],
+        r"^with Flask-Session: ann$", r"^with a store: ann and a stranger: nobody$", r"^sessions: 1$",
+        r"^with Flask-Session on a store: ann$",
+    ),
     "importing.py": (
         [],
         r"^  theme    imported$", r"^  alice    refused    loading it takes '__main__\.User'",
@@ -157,9 +162,11 @@ EXPECTED = {
     ),
 }
 
+SERVERS = {"flask_app.py"}  # they run until they are ended, as `tests/integrations/test_flask_server.py` does
 
 # Programs that need more than the package; without it they are skipped, and say so.
 NEEDS = {
+    "flask_moving.py": ["flask_session", "cachelib"],
     "models.py": ["numpy", "pandas", "sklearn", "joblib"],
     "dogpile_region.py": ["dogpile.cache"],
     "key_value_store.py": ["key_value.aio"],
@@ -179,7 +186,7 @@ def run(name, *args, cwd, scratch, **environment):
 
 
 def test_every_example_is_tested():
-    assert {file.name for file in EXAMPLES.glob("*.py")} == set(EXPECTED)
+    assert {file.name for file in EXAMPLES.glob("*.py")} == EXPECTED.keys() | SERVERS
 
 
 @pytest.mark.heavy

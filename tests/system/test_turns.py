@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from store.system.turns import PATIENCE, TURN, Ticket, Turns
+from store.system.turns import PATIENCE, QUEUE_SECONDS, TURN, Ticket, Turns
 
 
 def take(turns: Turns, thread: int, ticket: Ticket | None = None, *, is_late: bool = False) -> bool:
@@ -73,3 +73,8 @@ def test_handler_of_a_signal_on_the_thread_that_waits():
     turns.join(outer)
     assert take(turns, 2)  # nobody else could go on before it
     assert take(turns, 2, outer)
+
+
+def test_ticket_that_is_polled_is_late_now_and_then_only():
+    ticket = Ticket(1, 100.0)
+    assert [ticket.is_late(100.0 + n * QUEUE_SECONDS / 5) for n in range(12)] == [n in (5, 10) for n in range(12)]
