@@ -17,7 +17,7 @@ from store.opened.sentinels import UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import name_of, new_id
 from store.sessions.options import FOREVER, Lifetime, check_lifetime
-from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.records import UNREADABLE, Change, NoSuchSession, SessionEdit, SessionRecords
 from store.system.rights import private_rights
 
 TWO_WEEKS = 14 * 24 * 3600.0
@@ -155,19 +155,29 @@ class Sessions:
             return False
         return True
 
-    def rotate(self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET) -> str | None:
+    def rotate(
+        self,
+        id: str | None,
+        *,
+        ttl: float | Lifetime | Unset = UNSET,
+        change: Change | None = None,
+    ) -> str | None:
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
         Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
         (session fixation) is then worth nothing. The data stay; so does the expiry, to within the time that the step
-        takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
+        takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`. `change(data)` alters the data in the
+        same step: what a login writes is never under the old id, nor lost with it.
+
+        Raises:
+            NotSerializable: the codec cannot hold the changed data; the session stays as it was, under the old id.
         """
         name, id, seconds = name_of(id), new_id(), self._seconds(ttl)
         if self._records.read(name) is None:
             return None
         try:
             with step(self._store):
-                self._records.move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET)
+                self._records.move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET, change=change)
         except NoSuchSession:
             return None
         return id
