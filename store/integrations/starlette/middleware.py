@@ -77,14 +77,10 @@ class StoreSessionMiddleware:
         id = HTTPConnection(scope).cookies.get(self.session_cookie)
         data = None if id is None else await self.access.run(lambda sessions: load(sessions, id))
         scope["session"] = StoreSession(self.access, None if data is None else id, data or {})
-        has_failed = False
 
         async def sending(message: Message) -> None:
-            nonlocal has_failed
-            if message["type"] in _WITH_HEADERS and not (has_failed and message.get("status", 0) >= 500):
-                has_failed = True  # an error page may follow, and need not be stored
+            if message["type"] in _WITH_HEADERS:
                 await self._save(scope["session"], message)
-                has_failed = False
             elif message["type"] == "websocket.close":
                 await self._save(scope["session"])
             await send(message)
