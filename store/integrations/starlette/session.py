@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from store.errors import StoreError
 from store.integrations.starlette.access import SessionAccess
 from store.integrations.starlette.merging import merge, same
+from store.opened.sentinels import UNSET, Unset
 from store.sessions import NoSuchSession, Sessions
 
 T = TypeVar("T")
@@ -29,19 +30,22 @@ class StoreSession(dict[str, Any]):
         self._access, self._id = access, id
         self._before = copy.deepcopy(data)
         self._marked = self._cleared = self._rotates = self._has_started = False
+        self._user: str | Unset | None = UNSET
         self.is_deleted = False  # the visitor's cookie has to go
 
     # -- for the application
 
-    def rotate(self) -> None:
+    def rotate(self, *, user: str | Unset | None = UNSET) -> None:
         """Gives the visitor a new id with this response; the old one is dead. Call it at each login.
+
+        With the name of the `user`, `Sessions.by(user)` lists and ends the session; None is nobody's.
 
         Raises:
             StoreError: the response, or the websocket, has started without the new cookie.
         """
         if self._has_started:
             raise StoreError("the response has started, and its cookie cannot be changed: call rotate() before")
-        self._rotates = True
+        self._rotates, self._user = True, user
 
     def edit(self, change: Callable[[dict[str, Any]], T]) -> T:
         """Returns `change(data)`, one atomic step on what is stored, which is written at once.
@@ -62,6 +66,13 @@ class StoreSession(dict[str, Any]):
         if id is None:
             return change(self)
         return self._edited(*await self._access.run(lambda sessions: _edit(sessions, id, change)))
+
+    async def end_others(self, user: str) -> int:
+        """Logs a user out everywhere else; returns how many sessions were ended.
+
+        This one, if it is of that user, goes on; `clear` it to end it too.
+        """
+        return await self._access.run(lambda sessions: sessions.by(user).end(but=self._id))
 
     def clear(self) -> None:
         """Empties the session: with the response it is deleted, and what is set afterwards is in a new one."""
@@ -102,7 +113,8 @@ class StoreSession(dict[str, Any]):
         elif self._id is not None:
             id = self._replace(sessions, self._id)
         else:
-            id = sessions.create(dict(self)) if self and not self._has_started else None
+            user = None if self._user is UNSET else self._user
+            id = sessions.create(dict(self), user=user) if self and not self._has_started else None
         if id is not None or self.is_deleted:  # else it keeps the id of what is gone, which `edit` will not find
             self._id = id
         self._before = copy.deepcopy(dict(self))
@@ -115,7 +127,8 @@ class StoreSession(dict[str, Any]):
 
     def _replace(self, sessions: Sessions, id: str) -> str | None:
         if (self._rotates or self._cleared) and not self._has_started:
-            return sessions.rotate(id, ttl=sessions.ttl, change=self._change)
+            user = None if self._cleared and self._user is UNSET else self._user
+            return sessions.rotate(id, ttl=sessions.ttl, user=user, change=self._change)
         try:
             sessions.touch(id)  # first: a disk that is full then leaves the data as they were
             with sessions.edit(id) as data:
