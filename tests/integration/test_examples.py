@@ -42,6 +42,10 @@ EXPECTED = {
         r"^after a mistake: 0 records$",
         r"^restored: \['alice', 'bob', 'photo'\] with 100$",
     ),
+    "fastapi_app.py": (
+        [],
+        r"^added: 1 2$", r"^welcome, ann$", r"^still in the cart: {'tea': 2}$", r"^ended: 1 and left: {}$",
+    ),
     "importing.py": (
         [],
         r"^  theme    imported$", r"^  alice    refused    loading it takes '__main__\.User'",
@@ -144,7 +148,7 @@ EXPECTED = {
 
 
 # Programs that need more than the package; without it they are skipped, and say so.
-NEEDS = {"models.py": ["numpy", "pandas", "sklearn", "joblib"]}
+NEEDS = {"models.py": ["numpy", "pandas", "sklearn", "joblib"], "fastapi_app.py": ["fastapi", "httpx2"]}
 
 
 def run(name, *args, cwd, scratch, **environment):
