@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from threading import Lock
 from typing import Any, Unpack
 
@@ -40,13 +41,13 @@ class StarsessionsStore(SessionStore):
         self, location: Location, *, serializer: Serializer | None = None, **options: Unpack[SessionsOptions]
     ) -> None:
         options.setdefault("codec", "pickle")  # for bytes
-        self.access = SessionAccess(location, options)
+        self._access = SessionAccess(location, options)
         self._serializer = serializer or JsonSerializer()
         self._readings = Readings()
 
     async def read(self, session_id: str, lifetime: int) -> bytes:
         """The data of a session, empty where there is none."""
-        data = await self.access.run(lambda sessions: load(sessions, session_id))
+        data = await self._access.run(lambda sessions: load(sessions, session_id))
         if data is None:
             return b""
         found: bytes = data["data"]
@@ -57,20 +58,27 @@ class StarsessionsStore(SessionStore):
         """Stores a session, for `ttl` seconds if it has a lifetime; returns its id, which may be a new one."""
         reading = self._readings.pop(session_id)
         seconds = max(1, ttl) if lifetime else UNSET
-        return await self.access.run(lambda sessions: self._write(sessions, session_id, data, seconds, reading))
+        return await self._access.run(lambda sessions: self._write(sessions, session_id, data, seconds, reading))
 
     async def remove(self, session_id: str) -> None:
         """Deletes a session, if there is one."""
         self._readings.pop(session_id)
-        await self.access.run(lambda sessions: sessions.delete(session_id))
+        await self._access.run(lambda sessions: sessions.delete(session_id))
 
     def rotate(self, connection: HTTPConnection) -> None:
         """Gives the visitor a new id with this response; the old one is dead. Call it at each login, once loaded."""
         self._readings.mark_rotated(get_session_id(connection))
 
+    def serving(self) -> AbstractAsyncContextManager[None]:
+        """For the lifespan of an application: `Starlette(lifespan=lambda app: store.serving())`. Closes at its end.
+
+        A server such as PostgreSQL is waited for in the event loop then, and otherwise in threads.
+        """
+        return self._access.serving()
+
     def close(self) -> None:
-        """Closes what was opened here, for the shutdown of the application; the next use opens it again."""
-        self.access.close()
+        """Closes what was opened here, where no lifespan does it; the next use opens it again."""
+        self._access.close()
 
     def _write(
         self, sessions: Sessions, id: str, data: bytes, seconds: float | Unset, reading: Reading | None
