@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from store import Store
-from store.errors import Conflict
+from store.errors import Conflict, ReadOnly
 from store.sessions import FOREVER, Sessions
 
 # Names that one could take for another, or for a pattern.
@@ -188,6 +188,18 @@ def test_sessions_of_a_user_are_found_by_other_openings(place):
         assert one.load(id) is None
     with Sessions(place, namespace="admin") as elsewhere:
         assert len(elsewhere.by("ann")) == 0
+
+
+def test_read_only_lists_and_refuses_to_end(place):
+    with Sessions(place) as sessions:
+        id = sessions.create({"a": 1}, user="ann")
+    with Sessions(place, mode="r") as sessions:
+        (record,) = sessions.by("ann")
+        assert (sessions.by("ann").load(record), sessions.by("bob").end()) == ({"a": 1}, 0)
+        for end in (sessions.by("ann").end, lambda: sessions.by("ann").delete(record)):
+            with pytest.raises(ReadOnly):
+                end()
+        assert sessions.load(id) == {"a": 1}
 
 
 def test_repr_shows_no_name(sessions):

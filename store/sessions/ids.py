@@ -54,6 +54,11 @@ def tag_of(id: object) -> str:
     return found[1] if found else ""
 
 
+def hash_in(name: str) -> str:
+    """The hash of an id, out of its record's name: that without the tag of a user."""
+    return name.rpartition(".")[2]
+
+
 def check_given(id: str) -> str:
     """An id that the program brings. Raises: TypeError, ValueError: it cannot be an id; neither shows it."""
     if not isinstance(id, str):
@@ -109,7 +114,7 @@ class UserTags:
         return [f"{self._tag(key_id, user)}." for key_id in dict.fromkeys(ids)]
 
     def _tag(self, key_id: bytes, user: str) -> str:
-        key = self._keyring.find(key_id)
+        key = None if key_id == UNKEYED else self._keyring.find(key_id)
         secret = b"" if key is None else key.derive(_USERS)
         text = str.encode(user, "utf-8", "surrogatepass")
         return key_id.hex() + blake2b(text, key=secret, digest_size=_TAG_BYTES, person=_USERS).hexdigest()

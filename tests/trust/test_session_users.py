@@ -112,18 +112,25 @@ def test_sessions_by_an_older_key_are_found(place):
 
 def test_key_that_another_program_has_added_just_now_is_used_to_find(place, own_key):
     """A program that only reads does not look at its key file; the sessions of the new key would be missed."""
-    with Sessions(place) as reads, Sessions(place) as writes:
-        reads.create({}, user="ann")
+    with Sessions(place) as ends:
+        ends.create({}, user="bob")
+        assert len(ends.by("ann")) == 0
+        made = add_key(own_key)
+        with Sessions(place) as creates:
+            id = creates.create({}, user="ann")
+            assert tag_of(id)[:16] == made.id.hex()
+            assert ends.by("ann").end() == 1
+            assert creates.load(id) is None
+
+
+def test_retired_key_still_finds_its_sessions(place, own_key):
+    with Sessions(place) as sessions:
+        sessions.create({}, user="ann")
+        old = read_key_file(str(own_key))[0].id
         add_key(own_key)
-        retire_key(own_key, read_key_file(str(own_key))[1].id)
-    with Sessions(place) as reads:
-        assert len(reads.by("ann")) == 1
-        add_key(own_key)
-        with Sessions(place) as writes:
-            id = writes.create({}, user="ann")
-            assert tag_of(id)[:16] == read_key_file(str(own_key))[0].id.hex()
-            assert reads.by("ann").end() == 2
-            assert writes.load(id) is None
+        retire_key(own_key, old)
+        sessions.create({}, user="ann")
+        assert sessions.by("ann").end() == 2
 
 
 @pytest.mark.damaged
