@@ -164,13 +164,9 @@ class Sessions:
         return self._records.touch(name, seconds, never_shorter=ttl is UNSET)
 
     def rotate(
-        self,
-        id: str | None,
-        *,
-        ttl: float | Lifetime | Unset = UNSET,
-        user: str | Unset | None = UNSET,
+        self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET,
         change: Change | None = None,
-    ) -> str | None:
+    ) -> str | None:  # fmt: skip
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
         Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
@@ -180,7 +176,7 @@ class Sessions:
         writes is never under the old id, nor lost with it.
 
         Raises:
-            NotSerializable: the codec cannot hold the changed data; the session stays as it was, under the old id.
+            NotSerializable: the codec cannot hold the changed data; the old session stands.
         """
         name, new, seconds = self._name(id), self._records.tags.id_after(id, user), self._seconds(ttl)
         if self._records.read(name) is None:

@@ -84,6 +84,14 @@ class Shop:
         request.session["user"] = "ann"
         return JSONResponse(request.session)
 
+    async def at_login_named(self, request: Request) -> JSONResponse:
+        request.session.rotate(user="ann")
+        request.session["user"] = "ann"
+        return JSONResponse(request.session)
+
+    async def at_end_others(self, request: Request) -> JSONResponse:
+        return JSONResponse(await request.session.end_others("ann"))
+
     async def at_logout(self, request: Request) -> JSONResponse:
         request.session.clear()
         return JSONResponse(request.session)
@@ -345,6 +353,19 @@ def test_session_shows_and_copies_without_its_id(run):
         assert repr(session) == str(session) == "{'cart': ['tea']}"
         for copied in (copy.deepcopy(session), copy.copy(session), pickle.loads(pickle.dumps(session))):
             assert (type(copied), copied) == (dict, {"cart": ["tea"]})
+
+    run(test)
+
+
+def test_user_is_found_and_logged_out_everywhere_else(run, sessions):
+    async def test(shop):
+        here, there = (await ask(shop.app, "/login_named")).cookie, (await ask(shop.app, "/login_named")).cookie
+        guest = (await ask(shop.app, "/login_named", (await ask(shop.app, "/tea")).cookie)).cookie
+        assert len(sessions.by("ann")) == 3
+        assert (await ask(shop.app, "/end_others", here)).json == 2
+        assert [await show(shop, cookie) for cookie in (here, there, guest)] == [{"user": "ann"}, {}, {}]
+        bob = (await ask(shop.app, "/change_user", here)).cookie
+        assert (len(sessions.by("ann")), await show(shop, bob)) == (0, {"user": "bob"})
 
     run(test)
 

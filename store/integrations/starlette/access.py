@@ -71,7 +71,7 @@ class SessionAccess:
             self.close()
 
     def close(self) -> None:
-        """Closes what was opened here; the next use opens it again."""
+        """Closes the sessions that this object opened; the next use opens them again."""
         with self._lock:
             opened, self._opened = self._opened, None
         if opened is not None:

@@ -22,8 +22,8 @@ class StoreSessionMiddleware:
         app.add_middleware(StoreSessionMiddleware, location="app.db")
 
     It is stored before the response starts, so the visitor has no answer to a change that is not stored: an error of
-    the disk is a 500, and the session is as it was. What is changed later, while a response is streamed or in a
-    background task, comes too late, but for `session.edit`. A websocket's session is also stored when it is closed.
+    the disk is a 500, and the stored session is unchanged. What is changed later, while a response is streamed or in
+    a background task, comes too late, but for `session.edit`. A websocket's session is also stored when it is closed.
     A session that was deleted or rotated meanwhile is not stored, and nothing of it comes back.
 
     Args:
@@ -91,6 +91,7 @@ class StoreSessionMiddleware:
 
     async def _save(self, session: StoreSession, message: Message | None = None) -> None:
         """Stores what has changed, and adds the cookie to a message that has headers."""
+        was_accessed = session.accessed  # and not modified any more, once it is stored
         work = session.save if session.modified else session.touch if self.sliding and session.has_id else None
         id = None if work is None else await self.access.run(work)
         if message is None:
@@ -98,7 +99,7 @@ class StoreSessionMiddleware:
         session.start()
         message["headers"] = list(message.get("headers", ()))
         headers = MutableHeaders(scope=message)
-        if session.accessed:
+        if was_accessed:
             headers.add_vary_header("Cookie")
         if id is not None:
             age = "" if self.max_age is None else f"Max-Age={self.max_age}; "

@@ -22,13 +22,11 @@ class StoreSession(dict[str, Any]):
     For any other change that depends on what is there, a counter for example, use `edit` or `aedit`.
     """
 
-    accessed = False
-    """Whether the request asked for the session; Starlette tells by `mark_accessed`."""
-
     def __init__(self, access: SessionAccess, id: str | None, data: dict[str, Any]) -> None:
         super().__init__(data)
         self._access, self._id = access, id
         self._before = copy.deepcopy(data)
+        self._was_asked_for = False
         self._marked = self._cleared = self._rotates = self._has_started = False
         self._user: str | Unset | None = UNSET
         self.is_deleted = False  # the visitor's cookie has to go
@@ -81,14 +79,20 @@ class StoreSession(dict[str, Any]):
 
     @property
     def modified(self) -> bool:
-        """Whether it differs from what was stored, in a value inside too, or was marked so."""
+        """Whether it differs from the stored data, in a value inside too, or was marked so."""
         return self._marked or self._cleared or self._rotates or not same(self._before, dict(self))
 
+    @property
+    def accessed(self) -> bool:
+        """Whether the request asked for it, so that the answer depends on the cookie."""
+        return self._was_asked_for or self.modified
+
     def mark_accessed(self) -> None:
-        self.accessed = True
+        """Starlette calls it for `request.session`."""
+        self._was_asked_for = True
 
     def mark_modified(self) -> None:
-        """Store it, and renew its life, even if it is as it was."""
+        """Store it, and renew its life, even if it is unchanged."""
         self._marked = True
 
     # -- for the middleware
@@ -105,7 +109,7 @@ class StoreSession(dict[str, Any]):
     def save(self, sessions: Sessions) -> str | None:
         """Stores the changes; returns the visitor's id, or None where there is no such session, or no more.
 
-        Raises: as `Sessions`; what was stored stands.
+        Raises: as `Sessions`; the stored session is unchanged.
         """
         if self._id is not None and self._cleared and not self:
             sessions.delete(self._id)
@@ -130,7 +134,7 @@ class StoreSession(dict[str, Any]):
             user = None if self._cleared and self._user is UNSET else self._user
             return sessions.rotate(id, ttl=sessions.ttl, user=user, change=self._change)
         try:
-            sessions.touch(id)  # first: a disk that is full then leaves the data as they were
+            sessions.touch(id)  # first: a disk that is full then leaves the data unchanged
             with sessions.edit(id) as data:
                 self._change(data)
         except NoSuchSession:

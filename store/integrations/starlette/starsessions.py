@@ -77,7 +77,7 @@ class StarsessionsStore(SessionStore):
         return self._access.serving()
 
     def close(self) -> None:
-        """Closes what was opened here, where no lifespan does it; the next use opens it again."""
+        """Closes the sessions, where no lifespan does it; the next use opens them again."""
         self._access.close()
 
     def _write(
@@ -89,7 +89,7 @@ class StarsessionsStore(SessionStore):
         if reading is not None and reading.rotates:
             return sessions.rotate(id, ttl=seconds, change=change) or id
         try:
-            sessions.touch(id, ttl=seconds)  # first: a disk that is full then leaves the data as they were
+            sessions.touch(id, ttl=seconds)  # first: a disk that is full then leaves the data unchanged
             with sessions.edit(id) as stored:
                 change(stored)
         except NoSuchSession:
