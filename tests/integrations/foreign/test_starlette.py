@@ -8,10 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
+from sdists import fetch
 
 starlette = pytest.importorskip("starlette", reason="Starlette is missing: its own tests of our adapter were not run")
 pytest.importorskip("httpx2", reason="httpx2 is missing: Starlette's own tests of our adapter were not run")
@@ -31,7 +31,7 @@ def test_suite_of_starlette_passes(tmp_path: Path, place: str) -> None:
     version, passed, left_out = found[1], int(found[2]), int(found[3])
     if not starlette.__version__.startswith(f"{version}."):
         pytest.skip(f"Starlette {starlette.__version__} is installed: the page has figures of {version}")
-    folder = fetch(tmp_path)
+    folder = needed(tmp_path)
     command = f"-m pytest -q -p starlette_on_store -p no:cacheprovider -p no:hypothesispytest -c {os.devnull} --rootdir .".split()
     left = " and ".join(f"not {name}" for name in (*LEFT_OUT, "trio"))  # anyio offers both; asyncio is what comes with it
     done = subprocess.run(
@@ -46,19 +46,9 @@ def test_suite_of_starlette_passes(tmp_path: Path, place: str) -> None:
     assert (ended["counted"], len(LEFT_OUT)) == ({"passed": passed}, left_out)
 
 
-def fetch(tmp_path: Path) -> Path:
+def needed(tmp_path: Path) -> Path:
     """A folder with those files of the source distribution that the tests of sessions need."""
-    command = "-m pip download --no-deps --no-binary starlette --disable-pip-version-check -q --dest".split()
-    done = subprocess.run(
-        [sys.executable, *command, str(tmp_path), f"starlette=={starlette.__version__}"],
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    archives = list(tmp_path.glob("*.tar.gz"))
-    if not archives:
-        pytest.skip(f"Starlette's source cannot be had, so its own tests were not run: {done.stderr.strip()[-300:]}")
-    with tarfile.open(archives[0]) as archive:
-        archive.extractall(tmp_path, filter="data")
-    (unpacked,) = tmp_path.glob("starlette-*/tests")
+    unpacked = fetch("starlette", starlette.__version__, tmp_path / "sdist") / "tests"
     folder = tmp_path / "suite"
     (folder / "tests" / "middleware").mkdir(parents=True)
     for file in FILES:
