@@ -1,5 +1,6 @@
 """A shop with FastAPI: a cart for each visitor, login, logout, and logout everywhere.
 
+    pip install 'sealed-store[starlette]' fastapi uvicorn
     STORE_LOCATION=shop.db uvicorn fastapi_app:app --workers 2     # or a URL, postgresql://…
 
 To see it answer a few requests of httpx2: python examples/fastapi_app.py
@@ -9,19 +10,15 @@ import os
 import tempfile
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 
-from store.integrations.starlette import StoreSession, StoreSessionMiddleware
+from store.integrations.starlette import StoreSession, StoreSessionMiddleware, session_of
 
 PASSWORDS = {"ann": "correct horse"}  # a real application keeps slow hashes of them
 shop = APIRouter()
 
 
-def visitor(request: Request) -> StoreSession:
-    return request.session
-
-
-Visitor = Annotated[StoreSession, Depends(visitor)]  # the dependency
+Visitor = Annotated[StoreSession, Depends(session_of)]
 
 
 def user(session: Visitor) -> str:

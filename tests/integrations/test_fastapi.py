@@ -12,11 +12,11 @@ import pytest
 fastapi = pytest.importorskip("fastapi", reason="fastapi is not installed: sessions in it are not tested")
 
 import asgi  # noqa: E402
-from asgi import ask, living  # noqa: E402
-from fastapi import Depends, FastAPI, HTTPException, Request  # noqa: E402
+from asgi import Talk, ask, living  # noqa: E402
+from fastapi import Depends, FastAPI, HTTPException, Request, WebSocket  # noqa: E402
 
 from store import Store  # noqa: E402
-from store.integrations.starlette import StoreSession, StoreSessionMiddleware  # noqa: E402
+from store.integrations.starlette import StoreSession, StoreSessionMiddleware, session_of  # noqa: E402
 
 REQUESTS = 6
 
@@ -62,6 +62,34 @@ def test_halves_of_a_synchronous_dependency_on_different_threads_lose_nothing(pl
     assert asgi.run(main()) == {
         "items": {str(n): 1 for n in range(REQUESTS)}, "before": REQUESTS, "after": REQUESTS,
     }  # fmt: skip
+
+
+def test_session_as_a_dependency(place):
+    app = FastAPI()
+    app.add_middleware(StoreSessionMiddleware, location=place)
+
+    @app.get("/login")
+    def login(session: StoreSession = Depends(session_of)) -> dict[str, Any]:  # noqa: B008
+        session.rotate()
+        session["user"] = "ann"
+        return session
+
+    @app.websocket("/talk")
+    async def talk(socket: WebSocket, session: StoreSession = Depends(session_of)) -> None:  # noqa: B008
+        await socket.accept()
+        await socket.send_text(session["user"])
+
+    async def main() -> None:
+        async with living(app):
+            answer = await ask(app, "/login")
+            assert (answer.json, dict(answer.headers)["vary"]) == ({"user": "ann"}, "Cookie")
+            talk = Talk(app, "/talk", answer.cookie)
+            assert [(await talk.sent.get()).get("text") for _ in range(2)] == [None, "ann"]
+            await talk.task
+
+    asgi.run(main())
+    with pytest.raises(TypeError, match="add_middleware"):
+        session_of(Request({"type": "http", "session": {}}))
 
 
 def test_dependency_that_refuses_stores_what_was_changed_as_starlette_does(place):

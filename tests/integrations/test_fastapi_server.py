@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any, NamedTuple
 
 import pytest
@@ -41,25 +41,28 @@ class Reply(NamedTuple):
 
 
 class Server:
-    """uvicorn on a free port of loopback, with two workers that have started."""
+    """uvicorn on a free port of loopback, with two workers that have started.
 
-    def __init__(self, folder: Path, location: str) -> None:
+    The port listens before that: uvicorn says that it has started when it does not listen yet.
+    """
+
+    def __init__(self, folder: Path, location: str, *, reload: bool = False) -> None:
         (folder / "served.py").write_text(SERVED)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
         command = [
-            sys.executable, "-m", "uvicorn", "served:app", "--workers", "2", "--host", "127.0.0.1", "--port", "0",
+            sys.executable, "-m", "uvicorn", "served:app", *(["--reload"] if reload else ["--workers", "2"]), "--fd", str(self.listening.fileno()),
             "--no-access-log", "--timeout-graceful-shutdown", "5",
         ]  # fmt: skip
         environment = {**os.environ, "STORE_LOCATION": location, "PYTHONPATH": f"{folder}:{EXAMPLES}"}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True, cwd=folder,
+            pass_fds=[self.listening.fileno()],
         )
         self.lines = Queue[str]()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", self.hear("Uvicorn running on"))
-        assert found is not None
-        self.port = int(found[1])
-        for _ in range(2):
+        for _ in range(1 if reload else 2):
             self.hear("Application startup complete")
 
     def _read(self) -> None:
@@ -69,10 +72,10 @@ class Server:
                 self.lines.put(line)
         self.lines.put("")
 
-    def hear(self, text: str) -> str:
-        """The next line of the log that has the text."""
+    def hear(self, text: str, timeout: float = WAIT_SECONDS) -> str:
+        """The next line of the log that has the text. Raises: Empty: nothing more is written."""
         heard = []
-        while text not in (line := self.lines.get(timeout=WAIT_SECONDS)):
+        while text not in (line := self.lines.get(timeout=timeout)):
             heard.append(line)
             assert line, "".join(heard)
         return line
@@ -96,6 +99,7 @@ class Server:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(WAIT_SECONDS)
+        self.listening.close()
         self._reader.join(WAIT_SECONDS)
 
 
@@ -103,8 +107,8 @@ class Server:
 def serve(tmp_path: Path, place: str) -> Iterator[Any]:
     servers: list[Server] = []
 
-    def start_one() -> Server:
-        servers.append(Server(tmp_path, place))
+    def start_one(**how: Any) -> Server:
+        servers.append(Server(tmp_path, place, **how))
         return servers[-1]
 
     yield start_one
@@ -169,3 +173,17 @@ def test_nothing_acknowledged_is_lost(serve):
     for dead in (cookie, phone, guest):
         assert server.ask("GET", "/cart", dead).json == {}
         assert server.ask("POST", "/logout", dead).status == 401
+
+
+@pytest.mark.heavy
+def test_reload_keeps_the_sessions(serve, tmp_path):
+    server = serve(reload=True)
+    cookie = server.ask("POST", "/cart/tea").cookie
+    for edit in range(WAIT_SECONDS):  # uvicorn may not have looked at the file before the first edit
+        (tmp_path / "served.py").write_text(f"{SERVED}\n# edited {edit}\n")
+        try:
+            server.hear("Application startup complete", timeout=1)
+            break
+        except Empty:
+            pass
+    assert server.ask("GET", "/cart", cookie).json == {"tea": 1}

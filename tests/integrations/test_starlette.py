@@ -518,8 +518,9 @@ def test_answer_that_follows_a_failed_one_is_not_sent_without_its_session(place)
 
 
 FULL_DISK = """
-import asyncio, json, os, resource, signal, sys
-sys.path.insert(0, sys.argv[2])
+import asyncio, json, resource, signal, sys
+for folder in sys.argv[2:]:
+    sys.path.insert(0, folder)
 from asgi import ask, living
 from test_starlette import Shop, show
 
@@ -540,8 +541,8 @@ asyncio.run(main(sys.argv[1]))
 
 
 def test_full_disk_is_a_500_and_the_session_stands(tmp_path, start):
-    code = FULL_DISK.replace("from test_starlette", f"sys.path.insert(0, {str(__file__.rpartition('/')[0])!r})\nfrom test_starlette")
-    found = start(code, tmp_path, asgi.__file__.rpartition("/")[0]).result()
+    folders = [file.rpartition("/")[0] for file in (__file__, asgi.__file__)]
+    found = start(FULL_DISK, tmp_path, *folders).result()
     assert found == [[500] * 4, [None] * 4, {"cart": ["tea"]}]
 
 
@@ -675,6 +676,35 @@ def test_application_that_is_started_again(place):
 
     cookie = asgi.run(visit()).cookie
     assert asgi.run(visit(cookie)).json == {"cart": ["tea", "tea"]}
+
+
+FORKED = """
+import asyncio, json, os, sys
+for folder in sys.argv[2:]:
+    sys.path.insert(0, folder)
+from asgi import ask, living
+from test_starlette import Shop, show
+
+shop = Shop(sys.argv[1])
+cookie = asyncio.run(ask(shop.app, "/tea")).cookie
+children = []
+for _ in range(3):
+    if not (child := os.fork()):
+        async def work():
+            async with living(shop.app):
+                for _ in range(5):
+                    assert (await ask(shop.app, "/count", cookie)).status == 200
+        asyncio.run(work())
+        os._exit(0)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+print(json.dumps(asyncio.run(show(shop, cookie))))
+"""
+
+
+def test_application_that_was_used_before_a_fork(place, start):
+    folders = [file.rpartition("/")[0] for file in (__file__, asgi.__file__)]
+    assert start(FORKED, place, *folders).result() == {"cart": ["tea"], "count": 15}
 
 
 def test_open_store_is_used_and_stays_open(place):

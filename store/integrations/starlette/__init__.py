@@ -9,13 +9,13 @@ One of the two. Each visitor has a cookie with an id; the data stay on the serve
 from typing import TYPE_CHECKING, Any
 
 from store.integrations.starlette.middleware import StoreSessionMiddleware
-from store.integrations.starlette.session import StoreSession
+from store.integrations.starlette.session import StoreSession, session_of
 from store.sessions.records import NoSuchSession
 
 if TYPE_CHECKING:
     from store.integrations.starlette.starsessions import StarsessionsStore
 
-__all__ = ["NoSuchSession", "StarsessionsStore", "StoreSession", "StoreSessionMiddleware"]
+__all__ = ["NoSuchSession", "StarsessionsStore", "StoreSession", "StoreSessionMiddleware", "session_of"]
 
 
 def __getattr__(name: str) -> Any:

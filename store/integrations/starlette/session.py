@@ -6,6 +6,8 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from starlette.requests import HTTPConnection
+
 from store.errors import StoreError
 from store.integrations.starlette.access import SessionAccess
 from store.integrations.starlette.merging import merge, same
@@ -157,6 +159,19 @@ class StoreSession(dict[str, Any]):
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return dict, (dict(self),)  # a copy is plain data, without the id
+
+
+def session_of(connection: HTTPConnection) -> StoreSession:
+    """The session of a request or a websocket; `Depends(session_of)` is a dependency of FastAPI.
+
+    Raises:
+        TypeError: there is none, or one of another middleware.
+    """
+    session = connection.scope.get("session")
+    if not isinstance(session, StoreSession):
+        raise TypeError("there is no session of a store: app.add_middleware(StoreSessionMiddleware, location=…)")
+    session.mark_accessed()
+    return session
 
 
 def _edit(sessions: Sessions, id: str, change: Callable[[dict[str, Any]], T]) -> tuple[T, dict[str, Any]]:
