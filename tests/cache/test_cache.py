@@ -184,7 +184,7 @@ class TestOptions:
             ({"max_bytes": 1e9}, TypeError, "max_bytes is a whole number"),
             ({"max_records": 0}, ValueError, "max_records is a number from 1 up"),
             ({"max_records": True}, TypeError, "max_records is a whole number"),
-            ({"policy": "mru"}, ValueError, "one of lru, lfu, fifo, none"),
+            ({"policy": "mru"}, ValueError, "one of lru, lfu, lrw, fifo, none"),
             ({"writeback": True}, TypeError, "no writeback"),
             ({"ttl": 0}, ValueError, "ttl"),
             ({"trust": "dta"}, ValueError, "trust"),

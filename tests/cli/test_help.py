@@ -62,6 +62,7 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
         run("export", "--raw", filled, "records.jsonl")
         run("export", "shelve", filled, "old_shelf")
         make("diskcache", Path("made"), {"a": 1}).rename("old_cache")
+        make("diskcache", Path("made_too"), {"a": 1}).rename("pages")
         Path("settings.json").write_text('{"theme": "dark"}')
         with closing(sqlite3.connect("old.sqlite")) as db:  # as the library sqlitedict makes it
             db.execute("CREATE TABLE IF NOT EXISTS unnamed (key TEXT PRIMARY KEY, value BLOB)")
