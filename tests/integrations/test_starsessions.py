@@ -114,7 +114,7 @@ def test_write_never_adopts_an_unknown_id(run, place):
             assert await store.read(theirs, lifetime=60) == b""
 
     run(test)
-    with Sessions(place) as sessions:
+    with Sessions(place, namespace="starsessions") as sessions:
         assert len(sessions) == 3
 
 
@@ -209,7 +209,7 @@ def test_rotate_kills_the_old_id(run, place, own_task):
         assert (await ask(app, "/login")).json == {"user": "ann"}  # without a session it is a new one
 
     run(test)
-    with Sessions(place) as sessions:
+    with Sessions(place, namespace="starsessions") as sessions:
         assert len(sessions) == 2
 
 
@@ -237,7 +237,7 @@ def test_late_response_brings_nothing_back(run, place, own_task, end, late):
             assert (await ask(app.app, "/show", ended.cookie)).json == {"cart": {"tea": 1}, "user": "ann"}
 
     run(test)
-    with Sessions(place) as sessions:
+    with Sessions(place, namespace="starsessions") as sessions:
         assert len(sessions) == (end == "login")
 
 
@@ -283,7 +283,7 @@ def test_broken_record_is_a_new_session_and_a_logged_warning(run, place, caplog)
     async def test(store):
         app = App(store).app
         cookie = (await ask(app, "/tea")).cookie
-        with Store(place, namespace="sessions") as s:
+        with Store(place, namespace="starsessions") as s:
             for name in s:
                 s.put(name, ["no session"])
         assert (await ask(app, "/cups", cookie)).json == {"cart": {"cups": 1}}
@@ -291,6 +291,17 @@ def test_broken_record_is_a_new_session_and_a_logged_warning(run, place, caplog)
 
     with caplog.at_level(logging.WARNING, "store.integrations.starlette"):
         run(test)
+
+
+def test_session_that_another_program_put_there_is_a_new_one(run, place):
+    with Sessions(place, namespace="starsessions") as sessions:
+        id = sessions.create({"user": "ann"})
+
+    async def test(store):
+        answer = await ask(App(store).app, "/show", f"session={id}")
+        assert (answer.status, answer.json) == (200, {})
+
+    run(test)
 
 
 def test_error_of_the_store_is_a_500_and_the_session_stands(run, monkeypatch):

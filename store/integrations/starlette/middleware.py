@@ -27,8 +27,8 @@ class StoreSessionMiddleware:
     A session that was deleted or rotated meanwhile is not stored, and nothing of it comes back.
 
     Args:
-        location: a path or URL; or an open `Store`, which stays open. One of them serves all event loops and threads,
-            and each process that is forked.
+        location: a path or URL; or an open `Store`, which stays open, and has trust="own" (see `Sessions`). One
+            middleware serves all event loops and threads, and each process that is forked.
         max_age: seconds that a session lives after it was changed, and the cookie with it. None: the cookie lives as
             long as the browser runs, and the session for the `ttl` among the options, or two weeks.
         sliding: each request renews both. The data are not written again for it.

@@ -31,15 +31,17 @@ class StarsessionsStore(SessionStore):
     session under the old id as it is, in any store.
 
     Args:
-        location: a path or URL; or an open `Store`, which stays open.
+        location: a path or URL; or an open `Store`, which stays open, and has trust="own".
         serializer: that of the middleware, by which changes of two requests are merged. If what it makes is no
             dict, the last one to write wins.
-        options: of `Sessions`: namespace, key, timeout…; `ttl` is for sessions that last as long as the browser runs.
+        options: of `Sessions`: namespace ("starsessions"), key, timeout…; `ttl` is for sessions that last as long as
+            the browser runs.
     """
 
     def __init__(
         self, location: Location, *, serializer: Serializer | None = None, **options: Unpack[SessionsOptions]
     ) -> None:
+        options.setdefault("namespace", "starsessions")  # its records are not those of the middleware
         options.setdefault("codec", "pickle")  # for bytes
         self._access = SessionAccess(location, options)
         self._serializer = serializer or JsonSerializer()
@@ -48,9 +50,9 @@ class StarsessionsStore(SessionStore):
     async def read(self, session_id: str, lifetime: int) -> bytes:
         """The data of a session, empty where there is none."""
         data = await self._access.run(lambda sessions: load(sessions, session_id))
-        if data is None:
+        found = None if data is None else data.get("data")
+        if not isinstance(found, bytes):  # a session that another program has put there is none of starsessions
             return b""
-        found: bytes = data["data"]
         self._readings.add(session_id, found)
         return found
 
