@@ -67,7 +67,7 @@ class SessionRecords:
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
         try:
-            with step(self.store):
+            with step(self.store, name):
                 before = self.store.record(name)
                 after = self.store.touch(name, seconds)
                 if never_shorter and _ends_later(before, after):

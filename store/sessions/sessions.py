@@ -133,7 +133,7 @@ class Sessions:
         if self._records.read(name) is None:
             return False
         try:
-            with nullcontext() if ttl is UNSET else step(self._store):
+            with nullcontext() if ttl is UNSET else step(self._store, name):
                 self._store.modify(name, lambda _: data)  # unlike `put`, keeps the expiry and makes no record
                 if ttl is not UNSET:
                     self._store.touch(name, seconds)
@@ -182,8 +182,8 @@ class Sessions:
         if self._records.read(name) is None:
             return None
         try:
-            with step(self._store):
-                self._records.move(name, self._name(new), seconds, keeps_expiry=ttl is UNSET, change=change)
+            with step(self._store, name, to := self._name(new)):
+                self._records.move(name, to, seconds, keeps_expiry=ttl is UNSET, change=change)
         except NoSuchSession:
             return None
         return new
