@@ -51,7 +51,7 @@ class StarsessionsStore(SessionStore):
         """The data of a session, empty where there is none."""
         data = await self._access.run(lambda sessions: load(sessions, session_id))
         found = None if data is None else data.get("data")
-        if not isinstance(found, bytes):  # a session that another program has put there is none of starsessions
+        if not isinstance(found, bytes):  # written by another program, as a session of its own
             return b""
         self._readings.add(session_id, found)
         return found
