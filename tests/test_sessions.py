@@ -329,6 +329,22 @@ def test_rotate_where_the_session_is_for_ever(place, clock):
         assert left(sessions, sessions.rotate(id), clock) is None
 
 
+def test_rotate_changes_the_data_in_the_same_step(sessions, clock):
+    old = sessions.create(DATA)
+    new = sessions.rotate(old, change=lambda data: data.update(user="ann"))
+    assert (sessions.load(old), sessions.load(new)) == (None, {**DATA, "user": "ann"})
+    assert left(sessions, new, clock) == 100
+
+
+def test_rotate_with_a_change_that_fails_leaves_the_session(sessions):
+    old = sessions.create(DATA)
+    with pytest.raises(NotSerializable):
+        sessions.rotate(old, change=lambda data: data.update(user=object()))
+    with pytest.raises(KeyError, match="nobody"):  # of the program's own: no sign that the session is gone
+        sessions.rotate(old, change=lambda data: data["nobody"])
+    assert (sessions.load(old), len(sessions)) == (DATA, 1)
+
+
 def test_rotate_is_undone_with_the_transaction_around_it(place):
     with Store(place, trust="own") as s, Sessions(s) as sessions:
         old = sessions.create(DATA)

@@ -38,12 +38,13 @@ def opened_of(store: object) -> Namespace:
     return ns
 
 
-def step(store: Opened) -> AbstractContextManager[Any]:
+def step(store: Opened, *names: str) -> AbstractContextManager[Any]:
     """A transaction that is part of one operation of this package, not a block of the program.
 
+    With `names` it is about these records alone: on a server, writers of others do not wait for it.
     A signal handler that runs during it does not join it: what it wrote could be rolled back without an error.
     """
-    return store.opened.transaction()
+    return store.opened.transaction(names=names or None)
 
 
 @restarted

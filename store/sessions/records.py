@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeAlias
 
 from store import errors
 from store.codecs import CodecChoice
@@ -13,6 +14,8 @@ from store.opened.edits import step
 from store.rows.record import Record
 from store.sessions.ids import UserTags
 from store.system import caller
+
+Change: TypeAlias = Callable[[dict[str, Any]], object]
 
 _A_WHILE = 3600.0  # a record has it until it gets its own lifetime in the same transaction
 
@@ -44,12 +47,17 @@ class SessionRecords:
         """How often a record was taken for absent because it could not be trusted or read."""
         return sum(list(self._rejections.values()))
 
-    def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool) -> None:
+    def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool, change: Change | None) -> None:
         """Gives a record a new name, inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
         try:
-            old = self.store.record(name)
+            old, data = self.store.record(name), self.store[name]
+        except KeyError:
+            raise NoSuchSession from None
+        if change is not None:
+            change(data)
+        try:
             first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-            made = self.store.put(new, self.store[name], ttl=first, codec=old.codec, protocol=old.protocol)
+            made = self.store.put(new, data, ttl=first, codec=old.codec, protocol=old.protocol)
             if keeps_expiry:
                 self.store.touch(new, _seconds_left(old, made))
             del self.store[name]
@@ -59,7 +67,7 @@ class SessionRecords:
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
         try:
-            with step(self.store):
+            with step(self.store, name):
                 before = self.store.record(name)
                 after = self.store.touch(name, seconds)
                 if never_shorter and _ends_later(before, after):

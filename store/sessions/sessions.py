@@ -17,7 +17,7 @@ from store.opened.sentinels import ABSENT, UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import check_given
 from store.sessions.options import FOREVER, Lifetime, check_lifetime
-from store.sessions.records import NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.records import Change, NoSuchSession, SessionEdit, SessionRecords
 from store.sessions.users import UserSessions
 from store.system.rights import private_rights
 
@@ -134,7 +134,7 @@ class Sessions:
         if self._records.read(name) is None:
             return False
         try:
-            with nullcontext() if ttl is UNSET else step(self._store):
+            with nullcontext() if ttl is UNSET else step(self._store, name):
                 self._store.modify(name, lambda _: data)  # unlike `put`, keeps the expiry and makes no record
                 if ttl is not UNSET:
                     self._store.touch(name, seconds)
@@ -165,21 +165,26 @@ class Sessions:
         return self._records.touch(name, seconds, never_shorter=ttl is UNSET)
 
     def rotate(
-        self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET
-    ) -> str | None:
+        self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET,
+        change: Change | None = None,
+    ) -> str | None:  # fmt: skip
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
         Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
         (session fixation) is then worth nothing. The data stay; so does the expiry, to within the time that the step
         takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`. `user` names whose session it is from now
-        on, None nobody's; left out, that stays too.
+        on, None nobody's; left out, that stays too. `change(data)` alters the data in the same step: what a login
+        writes is never under the old id, nor lost with it.
+
+        Raises:
+            NotSerializable: the codec cannot hold the changed data; the old session stands.
         """
         name, new, seconds = self._name(id), self._records.tags.id_after(id, user), self._seconds(ttl)
         if self._records.read(name) is None:
             return None
         try:
-            with step(self._store):
-                self._records.move(name, self._name(new), seconds, keeps_expiry=ttl is UNSET)
+            with step(self._store, name, to := self._name(new)):
+                self._records.move(name, to, seconds, keeps_expiry=ttl is UNSET, change=change)
         except NoSuchSession:
             return None
         return new

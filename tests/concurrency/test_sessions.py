@@ -193,3 +193,16 @@ def test_interrupt_inside_leaves_the_session_as_it_was(place, how, monkeypatch):
                 sessions.rotate(sessions.create({"x": 1}, ttl=5))
         assert sessions.load(id) == {"x": 1}
         assert sessions.save(id, {"x": 3}) and sessions.load(id) == {"x": 3}
+
+
+def test_edit_of_one_session_holds_up_nobody_on_a_server(postgres_url):
+    """The edit is under way until all of the others are done; with one lock for all sessions they would time out."""
+    with Sessions(postgres_url, timeout=5) as sessions, ThreadPoolExecutor(1) as pool:
+        one, other = sessions.create({"user": "ann"}), sessions.create({"user": "bob"})
+        with sessions.edit(one) as data:
+            data["edited"] = True
+            assert pool.submit(sessions.touch, other, ttl=50).result() is True
+            assert pool.submit(sessions.save, other, {"user": "bob", "saved": True}, ttl=60).result() is True
+            new = pool.submit(sessions.rotate, other).result()
+        assert sessions.load(one) == {"user": "ann", "edited": True}
+        assert sessions.load(new) == {"user": "bob", "saved": True}

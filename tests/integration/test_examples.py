@@ -47,6 +47,10 @@ EXPECTED = {
         r"^with Flask-Session: ann$", r"^with a store: ann and a stranger: nobody$", r"^sessions: 1$",
         r"^with Flask-Session on a store: ann$",
     ),
+    "fastapi_app.py": (
+        [],
+        r"^added: 1 2$", r"^welcome, ann$", r"^still in the cart: {'tea': 2}$", r"^ended: 1 and left: {}$",
+    ),
     "importing.py": (
         [],
         r"^  theme    imported$", r"^  alice    refused    loading it takes '__main__\.User'",
@@ -170,6 +174,7 @@ NEEDS = {
     "models.py": ["numpy", "pandas", "sklearn", "joblib"],
     "dogpile_region.py": ["dogpile.cache"],
     "key_value_store.py": ["key_value.aio"],
+    "fastapi_app.py": ["fastapi", "httpx2"],
 }
 
 
