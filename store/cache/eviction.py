@@ -99,9 +99,9 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle = 0
+        idle, most_records = 0, self._records_to_keep()
         while rounds > 0:
-            excess = self._excess()
+            excess = self._excess(most_records)
             if not excess.is_any():
                 return True
             deleted = self._evict(excess)
@@ -151,10 +151,18 @@ class Evictor:
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
 
-    def _excess(self) -> Excess:
+    def _records_to_keep(self) -> int | None:
+        """How many records may stay: `cull_records` fewer than there are, where there are too many."""
+        most, culled = self.bounds.max_records, self.bounds.cull_records
+        if most is None or culled == 0:
+            return most
+        there = reading.count(self._records)
+        return most if there <= most else min(most, there - culled)
+
+    def _excess(self, most_records: int | None) -> Excess:
         ns, bounds = self._records, self.bounds
         over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
-        over_records = 0 if bounds.max_records is None else reading.count(ns) - bounds.max_records
+        over_records = 0 if most_records is None else reading.count(ns) - most_records
         return Excess(over_bytes, over_records)
 
     def _evict(self, excess: Excess) -> int | None:
