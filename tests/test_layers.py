@@ -72,6 +72,7 @@ LIBRARIES = {
     "django": {"store.integrations.django"},
     "flask": {"store.integrations.flask"},
     "werkzeug": {"store.integrations.flask"},
+    "markupsafe": {"store.integrations.flask"},
     "starlette": {"store.integrations.starlette"},
     "starsessions": {"store.integrations.starlette"},
     "cachelib": {"store.integrations.cachelib"},

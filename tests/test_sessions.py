@@ -66,6 +66,14 @@ def test_create_gives_an_id_of_256_bits_that_loads(sessions):
     assert [sessions.load(id) for id in ids] == [DATA] * 50
 
 
+def test_store_of_the_sessions_gives_one_transaction_to_several_steps(sessions):
+    id = sessions.create({"a": 1})
+    with pytest.raises(RuntimeError, match="halfway"), sessions.store.transaction():
+        assert sessions.rotate(id) and sessions.create({})
+        raise RuntimeError("halfway")
+    assert (sessions.load(id), len(sessions)) == ({"a": 1}, 1)
+
+
 def test_load_gives_a_fresh_dict_each_time(sessions):
     id = sessions.create(DATA)
     sessions.load(id)["cart"].append("never saved")

@@ -11,7 +11,9 @@ from store.aio.opening import Opening
 from store.mapping.store import Store
 from store.opened.arguments import check_timeout
 from store.opened.options import DEFAULT_TIMEOUT_SECONDS
+from store.rows.record import Record
 from store.sessions import Lifetime, Sessions
+from store.sessions.ids import check_user
 from store.sessions.options import SessionsOptions
 
 
@@ -59,6 +61,10 @@ class AsyncSessions(AsyncHandle[Sessions]):
     records = iterate(Sessions.records)
     clear_expired = forward(Sessions.clear_expired)
 
+    def by(self, user: str) -> AsyncUserSessions:
+        """As `Sessions.by`; the methods of what it returns are to be awaited."""
+        return AsyncUserSessions(self.opening, user)
+
     async def length(self) -> int:
         """`len(sessions)`."""
         return await self.opening.do(len)
@@ -79,3 +85,36 @@ class AsyncSessions(AsyncHandle[Sessions]):
     __len__ = instead("an AsyncSessions", "await sessions.length()")
     __enter__ = instead("an AsyncSessions", "async with")
     __exit__ = instead("an AsyncSessions", "async with")
+
+
+class AsyncUserSessions:
+    """`UserSessions` for tasks: its methods are to be awaited, `await sessions.by("alice").end()`."""
+
+    def __init__(self, opening: Opening[Sessions], user: str) -> None:
+        self._opening, self._user = opening, check_user(user)
+
+    async def records(self) -> list[Record]:
+        """As `UserSessions.records`."""
+        return await self._opening.do(lambda sessions: sessions.by(self._user).records())
+
+    async def load(self, record: Record) -> dict[str, Any] | None:
+        """As `UserSessions.load`."""
+        return await self._opening.do(lambda sessions: sessions.by(self._user).load(record))
+
+    async def delete(self, record: Record) -> bool:
+        """As `UserSessions.delete`."""
+        return await self._opening.do(lambda sessions: sessions.by(self._user).delete(record))
+
+    async def end(self, *, but: str | None = None) -> int:
+        """As `UserSessions.end`."""
+        return await self._opening.do(lambda sessions: sessions.by(self._user).end(but=but))
+
+    async def length(self) -> int:
+        """`len(sessions.by(user))`."""
+        return await self._opening.do(lambda sessions: len(sessions.by(self._user)))
+
+    def __bool__(self) -> bool:
+        raise TypeError("whether a user has sessions has to be awaited: use await sessions.by(…).length()")
+
+    __len__ = instead("an AsyncUserSessions", "await sessions.by(…).length()")
+    __iter__ = instead("an AsyncUserSessions", "await sessions.by(…).records()")

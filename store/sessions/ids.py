@@ -1,16 +1,36 @@
-"""Ids of sessions, and the names of their records, which are hashes of the ids."""
+"""Ids of sessions, the tags of their users, and the names of records, which are made of hashes of both.
+
+| an id | its record's name |
+|---|---|
+| 43 characters, of 256 random bits | the hash of the id |
+| given to `create(id=…)` | the hash of the id |
+| 43 characters, a dot and the tag of a user | the tag, a dot and the hash of the whole id |
+
+A tag is the id of a key, and the keyed hash of the user's name by that key. The sessions of a user are the records
+whose names begin with a tag of that user: there is no index beside them that could lack one of them.
+"""
 
 from __future__ import annotations
 
+import re
 import secrets
 from hashlib import blake2b
 from typing import TypeGuard
 
+from store.opened.sentinels import Unset
+from store.trust.keys.key import ID_BYTES, UNKEYED
+from store.trust.keys.ring import Keyring
+
 # Do not change: they make the names of records on disk.
 _ID_BYTES = 32
+_TAG_BYTES = 16
 _DOMAIN = b"store.sessions"  # the hash of the same text for another purpose is a different one
+_USERS = b"store.users.v1"  # and that of a user's name too
 
 _ID_LENGTH = len(secrets.token_urlsafe(_ID_BYTES))
+_TAGGED = re.compile(rf"[\w-]{{{_ID_LENGTH}}}\.([0-9a-f]{{{2 * (ID_BYTES + _TAG_BYTES)}}})", re.ASCII)
+_GIVEN = re.compile(r"[\w-]{32,128}", re.ASCII)
+_DISTINCT = 6  # characters: fewer than one in 10**12 random ids of 32 hexadecimal digits has fewer
 
 
 def new_id() -> str:
@@ -23,9 +43,87 @@ def new_id() -> str:
 def name_of(id: object) -> str:
     """The name of the record of an id. What cannot be an id gets the name of a random one: all take the same time."""
     text = id if _is_well_formed(id) else secrets.token_urlsafe(_ID_BYTES)
-    return blake2b(str.encode(text, "ascii"), digest_size=32, person=_DOMAIN).hexdigest()
+    tag = tag_of(text)
+    hashed = blake2b(str.encode(text, "ascii"), digest_size=32, person=_DOMAIN).hexdigest()
+    return f"{tag}.{hashed}" if tag else hashed
+
+
+def tag_of(id: object) -> str:
+    """The tag that an id has at its end, empty where it has none."""
+    found = _TAGGED.fullmatch(id) if isinstance(id, str) else None
+    return found[1] if found else ""
+
+
+def check_given(id: str) -> str:
+    """An id that the program brings. Raises: TypeError, ValueError: it cannot be an id; neither shows it."""
+    if not isinstance(id, str):
+        raise TypeError(f"an id is text, not {type(id).__name__}")
+    if not _is_given(id):
+        raise ValueError(
+            "an id has 32 to 128 characters of A-Z, a-z, 0-9, _ and -, drawn at random, as `secrets.token_urlsafe(32)` "
+            "does; leave id out to get one"
+        )
+    return id
+
+
+def check_user(user: str) -> str:
+    """The name of a user. Raises: TypeError, ValueError."""
+    if not isinstance(user, str):
+        raise TypeError(f"user is text, not {type(user).__name__}: pass str(…) of a number, the same everywhere")
+    if not user:
+        raise ValueError("user is empty; leave it out for a session of nobody")
+    return user
+
+
+class UserTags:
+    """The tags of users, by the keys of a program."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def id_for(self, user: str | None) -> str:
+        """A new id for a session of that user, of nobody for None."""
+        if user is None:
+            return new_id()
+        key = self._keyring.sealing_key()
+        return f"{new_id()}.{self._tag(UNKEYED if key is None else key.id, check_user(user))}"
+
+    def id_after(self, id: object, user: str | Unset | None) -> str:
+        """A new id in place of `id`, for the same user unless another one is named."""
+        if not isinstance(user, Unset):
+            return self.id_for(user)
+        tag = tag_of(id)
+        return f"{new_id()}.{tag}" if tag else new_id()
+
+    def name_of(self, id: object) -> str:
+        """As the function. An id whose tag is of a key that was dropped is none: `prefixes` could not find it."""
+        key_id = bytes.fromhex(tag_of(id)[: 2 * ID_BYTES])
+        known = not key_id or key_id == UNKEYED or self._keyring.find(key_id) is not None
+        return name_of(id if known else None)
+
+    def prefixes(self, user: str) -> list[str]:
+        """What the names of all sessions of that user begin with: one text for each key, as they are now."""
+        self._keyring.look()
+        keys = self._keyring.keys()
+        ids = [UNKEYED, *(key.id for key in keys)]
+        return [f"{self._tag(key_id, user)}." for key_id in dict.fromkeys(ids)]
+
+    def _tag(self, key_id: bytes, user: str) -> str:
+        key = self._keyring.find(key_id)
+        secret = b"" if key is None else key.derive(_USERS)
+        text = str.encode(user, "utf-8", "surrogatepass")
+        return key_id.hex() + blake2b(text, key=secret, digest_size=_TAG_BYTES, person=_USERS).hexdigest()
 
 
 def _is_well_formed(id: object) -> TypeGuard[str]:
-    """Whether it is ASCII text of an id's length: nothing else may reach the hash."""
-    return isinstance(id, str) and str.__len__(id) == _ID_LENGTH and str.isascii(id)
+    """Whether it is ASCII text of the shape of an id: nothing else may reach the hash."""
+    if not isinstance(id, str):
+        return False
+    if str.__len__(id) == _ID_LENGTH:
+        return str.isascii(id)
+    return _is_given(id) or _TAGGED.fullmatch(id) is not None
+
+
+def _is_given(id: str) -> bool:
+    """Whether it may be random text. A counter or a padded number may not."""
+    return _GIVEN.fullmatch(id) is not None and len(set(str.__iter__(id))) >= _DISTINCT

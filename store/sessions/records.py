@@ -9,7 +9,9 @@ from typing import Any
 from store import errors
 from store.codecs import CodecChoice
 from store.mapping.store import Store
+from store.opened.edits import step
 from store.rows.record import Record
+from store.sessions.ids import UserTags
 from store.system import caller
 
 _A_WHILE = 3600.0  # a record has it until it gets its own lifetime in the same transaction
@@ -34,6 +36,7 @@ class SessionRecords:
 
     def __init__(self, store: Store[Any], codec: CodecChoice) -> None:
         self.store, self.codec = store, codec
+        self.tags = UserTags(store.opened.values.sealer.keyring)
         self._rejections: dict[int, int] = {}  # by thread: a lock could be held, for ever, in a forked child
 
     @property
@@ -52,6 +55,23 @@ class SessionRecords:
             del self.store[name]
         except KeyError:
             raise NoSuchSession from None
+
+    def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
+        """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
+        try:
+            with step(self.store):
+                before = self.store.record(name)
+                after = self.store.touch(name, seconds)
+                if never_shorter and _ends_later(before, after):
+                    raise _LivesLonger
+        except _LivesLonger:
+            return True
+        except KeyError:
+            return False
+        except UNREADABLE as exc:
+            self.reject(exc)
+            return False
+        return True
 
     def read(self, name: str) -> dict[str, Any] | None:
         """The data of a session, or None where there is none that can be trusted and read. Raises: StoreError."""
@@ -106,3 +126,11 @@ def _seconds_left(old: Record, made: Record) -> float | None:
     if seconds <= 0:
         raise NoSuchSession
     return seconds
+
+
+class _LivesLonger(Exception):
+    """A touch would shorten the life of the session."""
+
+
+def _ends_later(one: Record, other: Record) -> bool:
+    return other.expires is not None and (one.expires is None or one.expires > other.expires)

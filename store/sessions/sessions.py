@@ -13,11 +13,12 @@ from store.mapping.store import Store
 from store.opened.arguments import locate
 from store.opened.edits import step
 from store.opened.options import OpeningOptions
-from store.opened.sentinels import UNSET, Unset
+from store.opened.sentinels import ABSENT, UNSET, Unset
 from store.rows.record import Record
-from store.sessions.ids import name_of, new_id
+from store.sessions.ids import check_given
 from store.sessions.options import FOREVER, Lifetime, check_lifetime
-from store.sessions.records import UNREADABLE, NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.records import NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.users import UserSessions
 from store.system.rights import private_rights
 
 TWO_WEEKS = 14 * 24 * 3600.0
@@ -36,8 +37,9 @@ class Sessions:
         namespace: which of the mappings in the file.
         ttl: seconds that a session lives from its `create`, and from each `touch`, unless these get a number of their
             own; `FOREVER`: no session expires.
-        codec: how data are encoded. "json" is for plain data; "pickle" holds any object, at the price that anybody
-            who has the key can run code. Existing sessions keep theirs.
+        codec: how data are encoded. "json" is for plain data; `store.sessions.tagged.TaggedJSON()` has dates, tuples
+            and sets too; "pickle" holds any object, at the price that anybody who has the key can run code. Existing
+            sessions keep theirs.
         group: the name or number of a group that shares the file, where this call makes it: its mode is 0660 then,
             and 0600 without, whatever the umask. Files beside it follow; an existing file keeps its mode. Users of
             the group need a folder that they may write; give it the group, and `chmod g+s`.
@@ -81,22 +83,42 @@ class Sessions:
 
     # -- one session
 
-    def create(self, data: dict[str, Any], *, ttl: float | Lifetime | Unset = UNSET) -> str:
+    def create(
+        self,
+        data: dict[str, Any],
+        *,
+        ttl: float | Lifetime | Unset = UNSET,
+        user: str | None = None,
+        id: str | None = None,
+    ) -> str:
         """Makes a session and returns its id, which is the visitor's and is kept nowhere else.
 
-        `ttl` is in seconds, or `FOREVER`; left out, it is that of the `Sessions`.
+        Args:
+            ttl: in seconds, or `FOREVER`; left out, it is that of the `Sessions`.
+            user: the name of the user who has logged in, by which `by` finds it. The file holds a keyed hash of it.
+            id: an id to use, for an adapter whose framework makes them: 32 to 128 characters of A-Z, a-z, 0-9, _ and
+                -, from a random generator of the server. Never pass one that a client sent: whoever chose it is in
+                the visitor's session from then on (session fixation). It has no place for a `user`.
 
         Raises:
-            NotSerializable: the codec cannot hold the data; says where in them.
+            NotSerializable: the codec cannot hold the data; says where in them. Conflict: there is a session of that
+            `id`. ValueError: `id` cannot be one; `user` is empty.
         """
         _check_data(data)
-        id = new_id()
-        self._store.put(name_of(id), data, ttl=self._seconds(ttl), codec=self._records.codec)
+        seconds, tags = self._seconds(ttl), self._records.tags
+        if id is None:
+            made = tags.id_for(user)
+            self._store.put(tags.name_of(made), data, ttl=seconds, codec=self._records.codec)
+            return made
+        if user is not None:
+            raise TypeError("id has no place for a user: leave id out, or name the user in `rotate`")
+        name = tags.name_of(check_given(id))
+        self._store.put(name, data, ttl=seconds, codec=self._records.codec, if_version=ABSENT)
         return id
 
     def load(self, id: str | None) -> dict[str, Any] | None:
         """The data of a session, or None where there is none. Whatever `id` is, nothing is raised for it."""
-        return self._records.read(name_of(id))
+        return self._records.read(self._name(id))
 
     def save(self, id: str | None, data: dict[str, Any], *, ttl: float | Lifetime | Unset = UNSET) -> bool:
         """Replaces the data of an existing session; returns whether there is one. The last writer wins, see `edit`.
@@ -108,7 +130,7 @@ class Sessions:
             NotSerializable: the codec cannot hold the data; the session stays as it was.
         """
         _check_data(data)
-        name, seconds = name_of(id), self._seconds(ttl)
+        name, seconds = self._name(id), self._seconds(ttl)
         if self._records.read(name) is None:
             return False
         try:
@@ -129,7 +151,7 @@ class Sessions:
         Raises:
             NoSuchSession: a `KeyError`. NotSerializable: the codec cannot hold the data; nothing was written.
         """
-        return SessionEdit(self._records, name_of(id))
+        return SessionEdit(self._records, self._name(id))
 
     def touch(self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET) -> bool:
         """Lets a session live for `ttl` seconds from now; returns whether there is one. Data are not decoded.
@@ -137,54 +159,54 @@ class Sessions:
         `FOREVER` lets it never expire. Without `ttl` it is that of the `Sessions`, and a session that lives longer
         anyway is left as it is.
         """
-        name, seconds = name_of(id), self._seconds(ttl)
+        name, seconds = self._name(id), self._seconds(ttl)
         if name not in self._store:  # without waiting for writers
             return False
-        try:
-            with step(self._store):
-                before = self._store.record(name)
-                after = self._store.touch(name, seconds)
-                if ttl is UNSET and _ends_later(before, after):
-                    raise _LivesLonger
-        except _LivesLonger:
-            return True
-        except KeyError:
-            return False
-        except UNREADABLE as exc:
-            self._records.reject(exc)
-            return False
-        return True
+        return self._records.touch(name, seconds, never_shorter=ttl is UNSET)
 
-    def rotate(self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET) -> str | None:
+    def rotate(
+        self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET
+    ) -> str | None:
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
         Do so whenever the visitor's rights change, at login above all: an id that somebody slipped them before
         (session fixation) is then worth nothing. The data stay; so does the expiry, to within the time that the step
-        takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`.
+        takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`. `user` names whose session it is from now
+        on, None nobody's; left out, that stays too.
         """
-        name, id, seconds = name_of(id), new_id(), self._seconds(ttl)
+        name, new, seconds = self._name(id), self._records.tags.id_after(id, user), self._seconds(ttl)
         if self._records.read(name) is None:
             return None
         try:
             with step(self._store):
-                self._records.move(name, name_of(id), seconds, keeps_expiry=ttl is UNSET)
+                self._records.move(name, self._name(new), seconds, keeps_expiry=ttl is UNSET)
         except NoSuchSession:
             return None
-        return id
+        return new
 
     def delete(self, id: str | None) -> bool:
         """Deletes a session; returns whether there was one."""
-        name = name_of(id)
+        name = self._name(id)
         return name in self._store and self._store.delete(name)  # what is not there waits for no writer
 
     def record(self, id: str | None) -> Record | None:
-        """The metadata of a session (when it was made, when it expires), or None. Data are not decoded."""
+        """The metadata of a session, or None. Data are not decoded.
+
+        `created` is when it got this id, `modified` when it was last saved, edited or touched.
+        """
         try:
-            return self._store.record(name_of(id))
+            return self._store.record(self._name(id))
         except KeyError:
             return None
 
-    # -- all of them
+    # -- all of them, and all of one user
+
+    def by(self, user: str) -> UserSessions:
+        """The sessions of a user, to list and to end: `sessions.by("alice").end()` logs out everywhere.
+
+        They are those whose `create` or last `rotate` had this `user`. Raises: TypeError, ValueError: it is no name.
+        """
+        return UserSessions(self._records, user)
 
     def __len__(self) -> int:
         """How many sessions live, those that `load` would refuse among them."""
@@ -213,6 +235,11 @@ class Sessions:
     def ttl(self) -> float | Lifetime:
         """Seconds that a session lives by default, or `FOREVER`."""
         return FOREVER if self._ttl is None else self._ttl
+
+    @property
+    def store(self) -> Store[Any]:
+        """The mapping of the records, for a `transaction` of several steps; their names are hashes of the ids."""
+        return self._store
 
     @property
     def location(self) -> str:
@@ -249,22 +276,18 @@ class Sessions:
 
     # -- how it is done
 
+    def _name(self, id: object) -> str:
+        """The name of the record of an id, whatever it is."""
+        return self._records.tags.name_of(id)
+
     def _seconds(self, ttl: float | Lifetime | Unset) -> float | None:
         """The seconds of a lifetime; None is for ever. Left out, it is that of the sessions."""
         return self._ttl if ttl is UNSET else check_lifetime(ttl)
 
 
-class _LivesLonger(Exception):
-    """A touch would shorten the life of the session."""
-
-
 def _check_data(data: object) -> None:
     if not isinstance(data, dict):  # what it is instead may be an id: it is not shown
         raise TypeError(f"the data of a session are a dict, not {type(data).__name__}")
-
-
-def _ends_later(one: Record, other: Record) -> bool:
-    return other.expires is not None and (one.expires is None or one.expires > other.expires)
 
 
 def reopened(cls: type[Sessions], store: tuple[Any, ...], ttl: float | None, codec: CodecChoice) -> Sessions:

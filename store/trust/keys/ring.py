@@ -89,6 +89,13 @@ class Keyring:
             key = self.by_id.get(key_id)
         return key
 
+    def look(self) -> None:
+        """Looks at a key file now. A writer does so now and then, a reader only for a key that it does not have."""
+        if self._keys is None:
+            self._load()
+        else:
+            self._refresh()
+
     def keys(self) -> list[Key]:
         """All keys, in their order; empty if none was made yet, or if they cannot be used."""
         if self._keys is None:

@@ -1,0 +1,76 @@
+"""`UserSessions`: the sessions of one user, listed and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from store.opened.edits import step
+from store.rows.record import Record
+from store.sessions.ids import check_user
+from store.sessions.records import SessionRecords
+
+
+class UserSessions:
+    """The sessions of one user, as `Sessions.by` gives them. Each call looks anew.
+
+    They are those that were created, or rotated, with this user's name, and that live. Safe across threads, processes
+    and forks.
+    """
+
+    def __init__(self, records: SessionRecords, user: str) -> None:
+        self._records, self._user = records, check_user(user)
+
+    def records(self) -> list[Record]:
+        """The metadata of each, the oldest first: `created` at its last `create` or `rotate`, `modified` when it was
+        last saved, edited or touched. Data are not decoded."""
+        store = self._records.store
+        found = (record for prefix in self._prefixes() for record in store.records(prefix))
+        return sorted(found, key=lambda record: record.created)
+
+    def load(self, record: Record) -> dict[str, Any] | None:
+        """The data of one of them, None where it has ended, is no session of this user or cannot be trusted."""
+        return self._records.read(record.name) if self._is_one(record) else None
+
+    def delete(self, record: Record) -> bool:
+        """Ends one of them; returns whether it was there. One of another user stays."""
+        return self._is_one(record) and self._records.store.delete(record.name)
+
+    def end(self, *, but: str | None = None) -> int:
+        """Ends all of them as one step; returns how many. "Log out everywhere".
+
+        Afterwards none is left that existed when this was called, whatever other processes did with it meanwhile: a
+        rotation is before or after, and after it finds nothing. A login that is under way may come after it; to keep
+        a thief of the password out, change the password first.
+
+        Args:
+            but: the id of a session to keep, that of the visitor who asks for it. Any other id keeps none.
+        """
+        if not self:  # without waiting for writers
+            return 0
+        with step(self._records.store):
+            kept = self._records.tags.name_of(but)
+            return self._records.store.delete_many([name for name in self._names() if name != kept])
+
+    def __len__(self) -> int:
+        """How many there are, those that `load` would refuse among them."""
+        return sum(1 for _ in self._names())
+
+    def __bool__(self) -> bool:
+        return any(map(bool, self._names()))
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in {self._records.store.location!r}>"  # the name is not for logs
+
+    def _prefixes(self) -> list[str]:
+        return self._records.tags.prefixes(self._user)
+
+    def _names(self) -> Iterator[str]:
+        for prefix in self._prefixes():
+            yield from self._records.store.names(prefix)
+
+    def _is_one(self, record: Record) -> bool:
+        return record.name.startswith(tuple(self._prefixes()))
