@@ -6,6 +6,7 @@ are safe across threads, greenlets and forks. There is no lock, so that gevent m
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
@@ -47,3 +48,6 @@ def close_all() -> None:
     while _handles:
         with suppress(IndexError):  # another thread took the last one
             _handles.pop().opened.close()
+
+
+atexit.register(close_all)

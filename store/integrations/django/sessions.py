@@ -11,10 +11,11 @@ https://docs.djangoproject.com/en/stable/topics/http/sessions/#extending-databas
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
-import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -25,15 +26,16 @@ from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.serializers import JSONSerializer
 from django.core.exceptions import ImproperlyConfigured
 
-from store.errors import Conflict
+from store.errors import Conflict, RecordError
 from store.integrations.django.handles import handle
-from store.sessions import Sessions
+from store.mapping.store import Store
+from store.sessions import NoSuchSession, Sessions
+from store.sessions.merging import is_same, merge
 
 R = TypeVar("R")
 Data = dict[str, Any]
 
 _logger = logging.getLogger("django.security.SuspiciousSession")  # where Django reports sessions that it cannot decode
-_ENDED = "The session was ended, perhaps by a logout in another request; the visitor begins a new one."
 
 
 def sessions() -> Sessions:
@@ -58,8 +60,7 @@ class SessionStore(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
-        # What each key held when it was loaded or saved last; None: unknown, so that a save replaces everything.
-        self._known: dict[str, object] | None = None
+        self._before: Data | None = None  # as it was stored when it was loaded or saved last; None: replace all of it
 
     def exists(self, session_key: str | None) -> bool:
         return sessions().record(session_key) is not None
@@ -69,11 +70,11 @@ class SessionStore(SessionBase):
         stored = opened.load(self.session_key)
         if stored is None:
             if opened.record(self.session_key) is not None:
-                _logger.warning("Session data of %s cannot be read or trusted; a new one begins", opened.location)
+                _logger.warning("A session of %s cannot be read or trusted; a new one begins", opened.location)
             self._session_key = None
             return {}
-        self._known = _prints(stored)
-        return _loaded(self, stored)
+        self._before = copy.deepcopy(stored)
+        return self._loaded(stored)
 
     def create(self) -> None:
         while True:
@@ -86,9 +87,10 @@ class SessionStore(SessionBase):
             return
 
     def save(self, must_create: bool = False) -> None:
-        """Writes the keys that changed since the session was loaded, and lets it live for its age from now.
+        """Writes what changed since the session was loaded, and lets it live for its age from now.
 
-        Where none changed, only the expiry is written.
+        What others have saved meanwhile stays, as `store.sessions.merging` says. Where nothing changed, only the
+        expiry is written.
 
         Raises:
             CreateError: `must_create`, and there is a session of that key. UpdateError: there is none any more.
@@ -97,50 +99,49 @@ class SessionStore(SessionBase):
         if self.session_key is None:
             self.create()
             return
-        mine = _stored(self, self._get_session(no_load=must_create))
-        seconds = self.get_expiry_age()
-        if seconds <= 0:
-            saved = must_create or sessions().delete(self.session_key)
-        elif must_create:
-            saved = self._make(mine, seconds)
+        mine = self._stored(self._get_session(no_load=must_create))
+        if must_create:
+            self._make(mine)
         else:
-            saved = self._write(mine, seconds)
-        if not saved:
-            raise CreateError if must_create else UpdateError
-        self._known = _prints(mine)
+            self._write(mine)
+        self._before = copy.deepcopy(mine)
 
-    def modify(self, fn: Callable[[Data], R]) -> R:
-        """Calls `fn` with the data, which it may change, and writes them: one step across threads and processes.
+    @contextmanager
+    def edit(self) -> Iterator[Data]:
+        """Gives the data as they are stored now, to change: one atomic step between all threads and processes.
 
-        Returns what `fn` returns. Be quick in it: other writers wait, and it may run again. Other changes that the
-        request has made are saved before.
+        Other writers wait, so be quick inside. What the request has changed already is saved before. An exception
+        writes nothing. Call no other method of the session inside.
 
         Raises:
-            SessionInterrupted: the session was ended; Django answers it with status 400.
+            SessionInterrupted: the session was ended meanwhile; Django answers with status 400.
         """
-        if self.session_key is None or self.modified:
-            self.save()
-        results: list[R] = []
-
-        def step(stored: Data) -> Data:
-            data = _loaded(self, stored)
-            results.append(fn(data))
-            return _stored(self, data)
-
-        stored = sessions().modify(self.session_key, step)
-        if stored is None:
-            raise SessionInterrupted(_ENDED)
-        self._session_cache, self._known = _loaded(self, stored), _prints(stored)
+        try:
+            if self.session_key is None or self.modified:
+                self.save()
+            with sessions().edit(self.session_key) as stored:
+                data = self._loaded(copy.deepcopy(stored))
+                yield data
+                made = self._stored(data)
+                stored.clear()
+                stored.update(made)
+        except (NoSuchSession, UpdateError):
+            raise SessionInterrupted("The session was ended, perhaps by a logout in another request.") from None
+        self._session_cache, self._before = data, copy.deepcopy(made)
         self.accessed = True
-        return results[-1]
 
     async def amodify(self, fn: Callable[[Data], R]) -> R:
-        """As `modify`, to be awaited; `fn` runs in a thread."""
-        return await sync_to_async(self.modify)(fn)
+        """Calls `fn` with the data inside of `edit`, in a thread, and returns what it returns."""
+
+        def modify() -> R:
+            with self.edit() as data:
+                return fn(data)
+
+        return await sync_to_async(modify)()
 
     def clear(self) -> None:
         super().clear()
-        self._known = None
+        self._before = None
 
     def delete(self, session_key: str | None = None) -> None:
         key = self.session_key if session_key is None else session_key
@@ -150,13 +151,15 @@ class SessionStore(SessionBase):
     def cycle_key(self) -> None:
         """Moves the session to a new key, as one step: what other requests have saved stays.
 
-        A session that has ended since it was loaded stays ended, and a new one begins without its data.
+        One that has ended since it was loaded stays ended, and a new one begins without its data.
         """
-        if self._session is None or self.session_key is None:
+        self._get_session()
+        old = self.session_key
+        if old is None:
             super().cycle_key()
             return
         key = self._get_new_session_key()
-        if sessions().rotate(self.session_key, to=key) is None:
+        if not sessions().store.transact(lambda _: self._move(old, key)):
             self.clear()
             self.create()
             return
@@ -177,49 +180,95 @@ class SessionStore(SessionBase):
 
         `user` is a user of `django.contrib.auth`, or its primary key.
         """
-        key = str(getattr(user, "pk", user))
-        return sessions().delete_where(lambda data: data.get(SESSION_KEY) == key)
+        key, ended, store = str(getattr(user, "pk", user)), 0, sessions().store
+        while True:
+            found = [_user_of(store, name) for name in list(store)]
+            ended += sum(store.delete(name) for name, of in found if of == key)
+            if all(of is not _MOVED and of != key for _, of in found):
+                return ended
 
-    def _make(self, mine: Data, seconds: float) -> bool:
-        """Stores a new session; returns whether there was none of that key."""
+    @classmethod
+    async def aend_all(cls, user: Any) -> int:
+        """As `end_all`, to be awaited."""
+        return await sync_to_async(cls.end_all)(user)
+
+    # -- how it is done
+
+    def _make(self, mine: Data) -> None:
+        """Stores a new session. Raises: CreateError."""
+        seconds = self.get_expiry_age()
+        if seconds <= 0:
+            return
         try:
             sessions().create(mine, id=self.session_key, ttl=seconds)
         except Conflict:
+            raise CreateError from None
+
+    def _write(self, mine: Data) -> None:
+        """Changes the stored session. Raises: UpdateError."""
+        key, before, seconds, opened = self.session_key, self._before, self.get_expiry_age(), sessions()
+        if seconds <= 0:
+            saved = opened.delete(key)
+        elif before is None:
+            saved = opened.save(key, mine, ttl=seconds)
+        elif is_same(before, mine):
+            saved = opened.touch(key, ttl=seconds)
+        else:
+            saved = _merged_into(opened, key, before, mine) and opened.touch(key, ttl=seconds)
+        if not saved:
+            raise UpdateError
+
+    def _move(self, old: str, key: str) -> bool:
+        """Gives the stored session a new key, inside a transaction; returns whether there is one."""
+        opened = sessions()
+        data = opened.load(old)
+        if data is None:
             return False
-        return True
+        opened.create(data, id=key, ttl=max(self.get_expiry_age(), 1))
+        return opened.delete(old)
 
-    def _write(self, mine: Data, seconds: float) -> bool:
-        """Writes what changed of an existing session; returns whether there is one."""
-        known, opened = self._known, sessions()
-        if self.session_key is None:  # it was absent when it was loaded just now
-            return False
-        if known is None:
-            return opened.save(self.session_key, mine, ttl=seconds)
-        prints = _prints(mine)
-        changed = {key: value for key, value in mine.items() if known.get(key) != prints[key]}
-        removed = known.keys() - mine.keys()
-        if not changed and not removed:
-            return opened.touch(self.session_key, ttl=seconds)
+    def _stored(self, data: Data) -> Data:
+        """What is stored of these data: with the codec "json" that which `SESSION_SERIALIZER` makes of them."""
+        if not _uses_serializer():
+            return data
+        try:
+            return json.loads(self.serializer().dumps(data))
+        except ValueError as exc:
+            raise ImproperlyConfigured(
+                f"SESSION_SERIALIZER {settings.SESSION_SERIALIZER!r} does not make JSON: set STORE_SESSION_OPTIONS = "
+                '{"codec": "pickle"}, which stores the objects of a session themselves'
+            ) from exc
 
-        def step(stored: Data) -> Data:
-            return {key: value for key, value in stored.items() if key not in removed} | changed
+    def _loaded(self, stored: Data) -> Data:
+        """The data of which that is stored."""
+        if not _uses_serializer() or self.serializer is JSONSerializer:
+            return stored
+        return self.serializer().loads(json.dumps(stored, separators=(",", ":")).encode())
 
-        return opened.modify(self.session_key, step, ttl=seconds) is not None
+
+_MOVED = object()
 
 
-def _stored(session: SessionStore, data: Data) -> Data:
-    """What is stored for the data of a session: with the codec "json", what `SESSION_SERIALIZER` makes of them."""
-    if not _is_json():
-        return data
+def _uses_serializer() -> bool:
+    return getattr(settings, "STORE_SESSION_OPTIONS", {}).get("codec", "json") == "json"
+
+
+def _merged_into(opened: Sessions, key: str | None, before: Data, mine: Data) -> bool:
+    """Merges what changed into the stored session; returns whether there is one."""
     try:
-        made = json.loads(session.serializer().dumps(data))
-    except UnicodeDecodeError as exc:
-        raise ImproperlyConfigured(_NO_JSON.format(settings.SESSION_SERIALIZER)) from exc
-    return made
+        with opened.edit(key) as theirs:
+            merged = merge(before, mine, theirs)
+            theirs.clear()
+            theirs.update(merged)
+    except NoSuchSession:
+        return False
+    return True
 
 
-def _loaded(session: SessionStore, stored: Data) -> Data:
-    """The data of a session of which that is stored."""
-    if not _is_json() or session.serializer is JSONSerializer:
-        return stored
-    return session.serializer().loads(json.dumps(stored, separators=(",", ":")).encode())
+def _user_of(store: Store[Any], name: str) -> tuple[str, object]:
+    """The name of a record, and the user who is logged in to it; _MOVED: it is gone, perhaps to another name."""
+    try:
+        data = store.get(name, _MOVED)
+    except RecordError:  # no session to anybody
+        return name, None
+    return name, data.get(SESSION_KEY) if isinstance(data, dict) else data
