@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 PROJECT = Path(__file__).parents[2] / "examples" / "django_project"
+SAMPLES = Path(__file__).parent
 PASSWORD = "a long one for the tests"
 SECONDS = 60.0
 
@@ -49,12 +50,12 @@ class Shop:
             DJANGO_SUPERUSER_PASSWORD=PASSWORD,
         )  # fmt: skip
 
-    def start(self, *options: str) -> None:
+    def start(self, *options: str, application: str = "shop.wsgi", folder: Path = PROJECT) -> None:
         with self.log.open("ab") as log:
             self.server = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", *options, "--no-control-socket",
-                 "--bind", f"fd://{self.socket.fileno()}", "shop.wsgi"],
-                cwd=PROJECT, env=self.environment, pass_fds=[self.socket.fileno()], stdout=log, stderr=log,
+                [sys.executable, "-m", "gunicorn", "--preload", "--workers", "3", *options, "--no-control-socket", "--graceful-timeout", "5",
+                 "--bind", f"fd://{self.socket.fileno()}", application],
+                cwd=folder, env=self.environment, pass_fds=[self.socket.fileno()], stdout=log, stderr=log,
             )  # fmt: skip
 
     def workers(self) -> list[int]:
@@ -98,7 +99,7 @@ class Browser:
         connection = http.client.HTTPConnection("127.0.0.1", self.shop.port, timeout=SECONDS)
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         if method == "POST":
-            headers |= {"Content-Type": "application/x-www-form-urlencoded", "X-CSRFToken": self.cookies["csrftoken"]}
+            headers |= {"Content-Type": "application/x-www-form-urlencoded", "X-CSRFToken": self.cookies.get("csrftoken", "")}
         try:
             connection.request(method, path, urlencode(form), headers)
             response = connection.getresponse()
