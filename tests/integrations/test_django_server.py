@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def shop(tmp_path: Path, place: str) -> Iterator[Shop]:
-    shop = Shop(tmp_path, SHOP_SESSIONS=place)
+    shop = Shop(tmp_path, SHOP_SESSIONS=place, SHOP_SECRET_KEY="of-the-tests")
     try:
         shop.manage("migrate", "--verbosity", "0")
         shop.add_user("ann")
@@ -133,6 +135,37 @@ def test_project_checks_and_clears_sessions(shop: Shop) -> None:
     shop.manage("clearsessions")
     shop.stop()
     assert "Traceback" not in shop.log.read_text()
+
+
+IN_DJANGOS_OWN_TABLE = """
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
+from django.contrib.sessions.backends.db import SessionStore
+user = get_user_model().objects.get()
+session = SessionStore()
+session[SESSION_KEY], session[HASH_SESSION_KEY] = str(user.pk), user.get_session_auth_hash()
+session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+session["cart"] = ["tea"]
+session.save()
+print("key:" + session.session_key)
+"""
+
+
+def test_visitors_stay_logged_in_after_moving_over(shop: Shop, tmp_path: Path) -> None:
+    key = shop.manage("shell", "-c", IN_DJANGOS_OWN_TABLE).strip().rpartition("key:")[2]
+    (tmp_path / "secret").write_text(shop.environment["SHOP_SECRET_KEY"])
+    command = ["import", "django-sessions", str(tmp_path / "users.sqlite3"), shop.environment["SHOP_SESSIONS"]]
+    done = subprocess.run(
+        [sys.executable, "-m", "store", *command, "--sessions", "--secret-key-file", str(tmp_path / "secret")],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "imported 1\n"), done.stderr
+    shop.start()
+    browser = Browser(shop, {"sessionid": key})
+    assert home(browser) == {"user": "ann", "cart": ["tea"]}
+    assert browser.ask("POST", "/cart", item="cups") == (200, "added")
+    assert home(browser) == {"user": "ann", "cart": ["tea", "cups"]}
+    assert browser.ask("POST", "/logout") == (200, "bye")
+    assert home(Browser(shop, {"sessionid": key})) == {"user": "", "cart": []}
 
 
 def test_files_of_the_example_are_short() -> None:
