@@ -174,7 +174,7 @@ class Cache(MutableMapping[str, V]):
         Raises:
             KeyError: no such record; and whatever `fn` raises, with nothing written.
         """
-        return self._records.changing(name, lambda: self._records.store.modify(name, fn))
+        return self._records.changing(name, lambda: self.store.modify(name, fn))
 
     def touch(self, name: str, ttl: Seconds = UNSET) -> bool:
         """Gives a record a new lifetime, from now; returns whether there is one. Its tag stays.

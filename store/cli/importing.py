@@ -92,7 +92,7 @@ def _keys_of(file: str) -> list[bytes]:
 )  # fmt: skip
 @click.option(
     "--sessions", "as_sessions", is_flag=True,
-    help="Of django-sessions: DST has sessions (store.Sessions), under hashes of their keys; visitors stay logged in.",
+    help="Of django-sessions: DST has sessions (store.Sessions); visitors stay logged in.",
 )  # fmt: skip
 @click.option(
     "--encoded", is_flag=True,

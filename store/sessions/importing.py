@@ -5,6 +5,8 @@
 
     with Sessions("sessions.db") as sessions:
         import_into(sessions.store, "django-sessions", "db.sqlite3", secret_keys=[SECRET_KEY], form=SessionForm())
+
+Visitors whose ids the other program made stay logged in.
 """
 
 from __future__ import annotations

@@ -18,11 +18,11 @@ from store.errors import StoreClosed
 
 pytest.importorskip("django", reason="Django is missing: its adapter was not tested")
 
-from asgiref.sync import async_to_sync  # noqa: E402
-from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from asgiref.sync import async_to_sync
+from django.core.exceptions import ImproperlyConfigured
 
-from store.integrations.django.cache import StoreCache  # noqa: E402
-from store.integrations.django.handles import close_all, handle  # noqa: E402
+from store.integrations.django.cache import StoreCache
+from store.integrations.django.handles import close_all, handle
 
 Make = Callable[..., StoreCache]
 

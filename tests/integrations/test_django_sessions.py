@@ -18,8 +18,8 @@ from store.sessions import Sessions
 
 pytest.importorskip("django", reason="Django is missing: its sessions were not tested")
 
-from asgiref.sync import async_to_sync  # noqa: E402
-from django_settings import set_up  # noqa: E402
+from asgiref.sync import async_to_sync
+from django_settings import set_up
 
 set_up()
 
@@ -160,7 +160,7 @@ def test_clearsessions(place: str, clock: Any) -> None:
 
 
 def test_serializer_of_the_settings_is_used(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    session = new(pair=(1, 2), **{"of": {3: "three"}})
+    session = new(pair=(1, 2), of={3: "three"})
     assert stored(session) == {"pair": [1, 2], "of": {"3": "three"}}  # as Django's own engines store them
     session = SessionStore()
     session["when"] = timedelta(seconds=5)
@@ -171,7 +171,7 @@ def test_serializer_of_the_settings_is_used(place: str, monkeypatch: pytest.Monk
         assert stored(session) == {"when": "P0DT00H00M05S", "made": "by Dates"}
         assert SessionStore(session.session_key)["read"] == "by Dates"
     with override_settings(SESSION_SERIALIZER=f"{__name__}.NoJSON"):
-        with pytest.raises(ImproperlyConfigured, match="codec.*pickle"):
+        with pytest.raises(ImproperlyConfigured, match=r"codec.*pickle"):
             new(a=1)
 
 

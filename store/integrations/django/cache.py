@@ -78,9 +78,7 @@ class StoreCache(BaseCache):
         except (RecordError, CodecUnavailable):
             return super().get_many(names.values(), version)  # one after the other, without those
 
-    def get_or_set(
-        self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
-    ) -> Any:
+    def get_or_set(self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Any:
         """The value of a key; where there is none, `default` or what it returns, which is then stored.
 
         One caller in all threads and processes computes it, while the others wait.

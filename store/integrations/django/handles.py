@@ -33,14 +33,14 @@ def handle(kind: Callable[..., H], location: str, options: dict[str, Any]) -> H:
     """The open `kind(location, **options)` of this process; it is opened by the first call."""
     for one in list(_handles):
         if one.is_of(kind, location, options):
-            return one.opened  # type: ignore[no-any-return]
+            return one.opened
     mine = Handle(kind, location, dict(options), kind(location, **options))
     _handles.append(mine)
     first = next(one for one in list(_handles) if one.is_of(kind, location, options))
     if first is not mine:  # two threads at once: the appended order is the same to both
         _handles[:] = [one for one in list(_handles) if one is not mine]
         mine.opened.close()
-    return first.opened  # type: ignore[no-any-return]
+    return first.opened
 
 
 def close_all() -> None:

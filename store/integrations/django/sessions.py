@@ -35,7 +35,8 @@ from store.sessions.merging import is_same, merge
 R = TypeVar("R")
 Data = dict[str, Any]
 
-_logger = logging.getLogger("django.security.SuspiciousSession")  # where Django reports sessions that it cannot decode
+# Where Django reports sessions that it cannot decode.
+_logger = logging.getLogger("django.security.SuspiciousSession")
 
 
 def sessions() -> Sessions:
@@ -60,7 +61,7 @@ class SessionStore(SessionBase):
 
     def __init__(self, session_key: str | None = None) -> None:
         super().__init__(session_key)
-        self._before: Data | None = None  # as it was stored when it was loaded or saved last; None: replace all of it
+        self._before: Data | None = None  # the data stored at the last load or save; None: replace them all
 
     def exists(self, session_key: str | None) -> bool:
         return sessions().record(session_key) is not None
@@ -94,7 +95,7 @@ class SessionStore(SessionBase):
 
         Raises:
             CreateError: `must_create`, and there is a session of that key. UpdateError: there is none any more.
-            NotSerializable, StorageError…: as `Sessions.create`; the session stays as it was.
+            NotSerializable, StorageError…: as `Sessions.create`; the stored session does not change.
         """
         if self.session_key is None:
             self.create()
