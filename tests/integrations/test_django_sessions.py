@@ -268,8 +268,9 @@ def test_edit_of_a_new_session_and_beside_changes(place: str, ask: Ask) -> None:
     with pytest.raises(ZeroDivisionError):
         with SessionStore(cookie).edit() as data:
             data["d"] = 1 / 0
-    SessionStore(cookie).delete()
     session = SessionStore(cookie)
+    assert session["a"] == 1
+    SessionStore(cookie).delete()
     with pytest.raises(SessionInterrupted), session.edit():
         pytest.fail("there is no session")
 
@@ -342,6 +343,14 @@ def test_unknown_key_is_not_adopted(place: str, ask: Ask, cookie: str) -> None:
     _, after = ask(put(a=1), cookie)  # SessionInterrupted would be a 400
     assert after != cookie and sessions().load(cookie) is None
     assert sessions().load(after) == {"a": 1}
+
+    def edit(session: Any) -> None:
+        with session.edit() as data:
+            data["b"] = 2
+
+    _, after = ask(edit, cookie)
+    assert after != cookie and sessions().load(cookie) is None
+    assert sessions().load(after) == {"b": 2}
 
 
 @pytest.mark.damaged

@@ -117,6 +117,7 @@ class SessionStore(SessionBase):
         Raises:
             SessionInterrupted: the session was ended meanwhile; Django answers with status 400.
         """
+        self._get_session()  # a key that is unknown gives a new session
         try:
             if self.session_key is None or self.modified:
                 self.save()
