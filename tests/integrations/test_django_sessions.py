@@ -381,7 +381,7 @@ def test_full_disk_is_an_error_and_the_old_session_stands(
         raise StorageError("no space left", errno=errno.ENOSPC)
 
     with monkeypatch.context() as patched:
-        for name in ("edit", "save", "create", "touch"):
+        for name in ("modify", "edit", "save", "create", "touch"):
             patched.setattr(Sessions, name, full)
         with pytest.raises(StorageError):
             ask(put(a=2), cookie)

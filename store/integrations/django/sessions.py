@@ -216,7 +216,7 @@ class SessionStore(SessionBase):
         elif is_same(before, mine):
             saved = opened.touch(key, ttl=seconds)
         else:
-            saved = _merged_into(opened, key, before, mine) and opened.touch(key, ttl=seconds)
+            saved = opened.modify(key, lambda theirs: merge(before, mine, theirs), ttl=seconds)
         if not saved:
             raise UpdateError
 
@@ -253,18 +253,6 @@ _MOVED = object()
 
 def _uses_serializer() -> bool:
     return getattr(settings, "STORE_SESSION_OPTIONS", {}).get("codec", "json") == "json"
-
-
-def _merged_into(opened: Sessions, key: str | None, before: Data, mine: Data) -> bool:
-    """Merges what changed into the stored session; returns whether there is one."""
-    try:
-        with opened.edit(key) as theirs:
-            merged = merge(before, mine, theirs)
-            theirs.clear()
-            theirs.update(merged)
-    except NoSuchSession:
-        return False
-    return True
 
 
 def _user_of(store: Store[Any], name: str) -> tuple[str, object]:
