@@ -42,7 +42,7 @@ def log_in(sessions: Sessions, cookie: str, user: str, password: str) -> str | N
     """The cookie from now on, or None. Who knows the old one has nothing in hand: that is against fixation."""
     if PASSWORDS.get(user) != password:
         return None
-    cookie = sessions.rotate(cookie)
+    cookie = sessions.rotate(cookie, user=user)
     if cookie is not None:
         with sessions.edit(cookie) as data:
             data["user"] = user
@@ -88,6 +88,9 @@ def end(sessions: Sessions, clock: Clock, ann: str) -> None:
         add_to_cart(sessions, ann, "coffee")
     except NoSuchSession as exc:
         print("or edit:", exc)
+    for _ in range(2):  # two other browsers
+        log_in(sessions, visit(sessions, None)[0], "ann", "correct horse")
+    print("ann logs out everywhere:", sessions.by("ann").end(), "sessions ended")
     for _ in range(3):
         visit(sessions, None)
     clock.now += 3600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import glob
+import importlib
 import os
 import sqlite3
 import tempfile
@@ -71,6 +72,7 @@ def pytest_collection_finish() -> None:
 
     Each full collection would go through all of it, and many tests and checks for leaks collect in full.
     """
+    importlib.import_module("hypothesis")  # at the end pytest does: its plugin for trio asks for referrers, hidden by then
     gc.collect()
     gc.freeze()
 

@@ -10,7 +10,6 @@ and after its first write, so that many short processes do too.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -29,6 +28,7 @@ from store.rows.spilled import size_of
 
 SAMPLE = 16
 BATCH = 32  # records that one transaction evicts
+FEW = 4096  # records that are counted while others wait
 EXPIRED = 256  # expired records that one transaction deletes
 ROUNDS = 64  # batches after one write; the next write goes on
 SHARE = 256
@@ -48,7 +48,10 @@ class Excess(NamedTuple):
 
 
 class Evictor:
-    """Keeps one cache within its bounds. Safe across threads, one of which evicts at a time, and across processes."""
+    """Keeps one cache within its bounds. Safe across threads and processes.
+
+    All writers evict, each after its own writes: if one did for all, the others would soon be ahead of it.
+    """
 
     def __init__(
         self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds
@@ -62,12 +65,16 @@ class Evictor:
         self._records, self._notes, self._accesses = records, notes, accesses
         self._bytes_step = inf if bounds.max_bytes is None else bounds.max_bytes // SHARE
         self._records_step = inf if bounds.max_records is None else max(1, bounds.max_records // SHARE)
+        self._uncounted = max(BATCH, self._records_step)
+        """After so many of its own evictions records are counted again, which takes longer than to evict a batch.
+
+        As many as a process writes between two looks: what others evicted meanwhile stays within the 5 %, too.
+        """
         self._bytes_left = self._records_left = 0.0  # until the next look
         # Evicted beyond the excess, since a page of a file is free only when the records in it are gone.
         self._slack = 0 if bounds.max_bytes is None else bounds.max_bytes // SHARE // 2
         self._too_large: set[str] = set()  # names of records that the bound has no room for
         self._size = FIRST_SIZE  # of a record, as the last sample had it
-        self._lock = threading.Lock()
 
     # -- what the cache reports
 
@@ -99,14 +106,24 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle, most_records = 0, self._records_to_keep()
+        most = self._records_to_keep()
+        idle = over = uncounted = 0
         while rounds > 0:
-            excess = self._excess(most_records)
+            if over <= 0 or uncounted >= self._uncounted:
+                over, uncounted = self._records_over(most), 0
+            excess = Excess(self._bytes_over(), over)
             if not excess.is_any():
                 return True
-            deleted = self._evict(excess)
+            deleted = self._delete_expired()
+            if not deleted:
+                evicted = self._evict(excess, most)
+                if evicted is None:
+                    return False
+                over = over - evicted if evicted else 0  # others were faster: counted anew
+                uncounted += evicted
+                deleted = evicted
             idle = 0 if deleted else idle + 1
-            if deleted is None or idle > ROUNDS:
+            if idle > ROUNDS:
                 return False
             rounds -= 1
         return False
@@ -137,19 +154,19 @@ class Evictor:
 
     def _look(self, rounds: float) -> None:
         """Evicts after a write. Raises no StoreError: the write is there; the next one tries again."""
-        if not self._lock.acquire(blocking=False):
-            return
         is_within = False
         try:
             is_within = self.shrink(rounds) or self.bounds.policy == "none"
             self.error = None
         except StoreError as exc:
             self.error = exc
-        finally:
-            self._lock.release()
         if not is_within:  # nothing to evict, others in the way, or still too much: the next write looks again
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
+
+    def _bytes_over(self) -> int:
+        bound = self.bounds.max_bytes
+        return 0 if bound is None else self.eviction.live_bytes(self._records.name) - bound
 
     def _records_to_keep(self) -> int | None:
         """How many records may stay: `cull_records` fewer than there are, where there are too many."""
@@ -159,21 +176,19 @@ class Evictor:
         there = reading.count(self._records)
         return most if there <= most else min(most, there - culled)
 
-    def _excess(self, most_records: int | None) -> Excess:
-        ns, bounds = self._records, self.bounds
-        over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
-        over_records = 0 if most_records is None else reading.count(ns) - most_records
-        return Excess(over_bytes, over_records)
+    def _records_over(self, most: int | None) -> int:
+        return 0 if most is None else reading.count(self._records) - most
 
-    def _evict(self, excess: Excess) -> int | None:
-        """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
-        deleted = self._delete_expired()
-        if deleted:
-            return deleted
-        victims = self._victims(excess)
-        if not victims:
-            return None
-        deleted = self._delete(victims)
+    def _evict(self, excess: Excess, most: int | None) -> int | None:
+        """Deletes one batch that the policy chooses; returns how many. None: there is nothing to delete."""
+        victims: Sequence[Candidate] = self._oversized()
+        if victims:
+            deleted = self._delete(victims)
+        else:
+            victims = self._victims(excess)
+            if not victims:
+                return None
+            deleted = self._delete(victims, most=most if excess.bytes <= 0 else None)
         self.evicted += deleted
         self._accesses.count(evictions=deleted)
         return deleted
@@ -189,9 +204,6 @@ class Evictor:
         """The records to delete next, at most BATCH."""
         if self.bounds.policy == "none":
             return ()
-        large = self._oversized()
-        if large:
-            return large
         if excess.bytes > 0:
             excess = excess._replace(bytes=excess.bytes + self._slack)
         wanted = min(BATCH, max(1, excess.records, int(excess.bytes / self._size) + 1))
@@ -226,15 +238,18 @@ class Evictor:
         most = self.bounds.max_bytes or inf
         return [_candidate(header) for header in found.values() if header.size > most]
 
-    def _delete(self, victims: Sequence[Candidate]) -> int:
-        """Deletes those that did not change since, as one short transaction."""
+    def _delete(self, victims: Sequence[Candidate], most: int | None = None) -> int:
+        """Deletes those that did not change since, as one short transaction.
+
+        Only as many as leave `most` records, if that is few: else writers that evict at once would leave too few.
+        """
         ns, names = self._records, [one.name for one in victims]
+        scope: Scope = (ns.name, names)  # others go on; a record that one of them changes meanwhile is a Conflict
         has_notes = self._notes.in_use()
-        scope: Scope = (ns.name, names)
-        if has_notes:
-            scope = ((ns.name, self._notes.notes.name, self._notes.tags.name), None)
         transactions = ns.engine.transactions
         with nullcontext() if transactions is None else transactions.begin(WAIT_SECONDS, scope=scope):
+            if most is not None and most <= FEW:
+                victims = victims[: max(0, reading.count(ns) - most)]
             now: dict[str, Header] = ns.engine.get(ns.name, names, Fields.HEADER)
             same = [one for one in victims if one.name in now and now[one.name].stamp == one.stamp]
             if not same:

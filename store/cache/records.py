@@ -268,7 +268,7 @@ def _put_noted(
     """Stores a record and its note, and returns its row."""
     row = ns.pack(name, value, ttl, codec)  # before the lock: it may be slow
     try:
-        with ns.transaction(notes.notes, notes.tags):
+        with ns.transaction(names=(name,)):  # whose note no other writer changes meanwhile
             ns.put(row)
             notes.write((name,), tag, cost)
     except BaseException:

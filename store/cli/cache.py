@@ -90,7 +90,7 @@ def evict(path: str, tag: str, namespace: str) -> None:
 @click.option("--max-records", metavar="N", type=int, help="Evict until there are at most N records.")
 @click.option(
     "--policy",
-    type=click.Choice(["lru", "lfu", "fifo"]),
+    type=click.Choice(["lru", "lfu", "lrw", "fifo"]),
     default="lru",
     show_default=True,
     help="Which records go first.",

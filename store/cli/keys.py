@@ -96,7 +96,8 @@ def rekey(path: str, as_object: bool) -> None:
     """Seals every record with the newest key.
 
     Run it after `store key new`. It covers all namespaces and expired records; then no record needs an older key,
-    whose line can be deleted from the key file once every store was rekeyed. Only seals change. It works in batches,
+    whose line can be deleted from the key file once every store was rekeyed; that ends sessions which named a user
+    while it was the newest. Only seals change. It works in batches,
     each all or nothing: it can be stopped, and rerunning resumes. Records that no key of yours sealed, and those
     whose seal does not match, are left as they are; the exit code is 1 if there are any. Backups keep their seals.
     The keys with --json: key (the id of the newest), resealed, current (sealed with it before), left (namespace,

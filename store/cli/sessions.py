@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -19,7 +21,8 @@ from store.cli.reading.groups import Commands
 from store.cli.reading.opening import open_store
 from store.cli.reading.values import read_text
 from store.opened.arguments import public
-from store.sessions import Sessions
+from store.sessions import Sessions, UserSessions
+from store.sessions.ids import hash_in
 
 DIGITS = 16  # of a hash are shown, enough to tell 2**32 sessions apart
 LEAST_DIGITS = 8  # of a hash must be given to delete its session
@@ -30,6 +33,7 @@ namespace_option = click.option(
     "--namespace", metavar="NS", type=options.text, default="sessions", show_default=True,
     help="The namespace that holds the sessions.",
 )  # fmt: skip
+user_option = click.option("--user", metavar="NAME", type=options.text, help="Only those of this user.")
 
 
 @click.group(cls=Commands)
@@ -37,6 +41,7 @@ def sessions() -> None:
     """Counts, lists and deletes the sessions of a web application.
 
     Ids are never shown: the file does not hold them. A session is named by the first digits of the hash of its id.
+    It is of a user if the program named one when it made it; finding those takes the program's key.
 
     \b
     Examples:
@@ -48,25 +53,28 @@ def sessions() -> None:
 
 @sessions.command()
 @options.path
+@user_option
 @namespace_option
-def count(path: str, namespace: str) -> None:
+def count(path: str, user: str | None, namespace: str) -> None:
     """Shows how many sessions are alive.
 
     \b
     Examples:
       store sessions count app.db
+      store sessions count app.db --user alice
       store sessions count app.db --namespace sessions
     """
-    with open_store(path, mode="r", namespace=namespace) as s:
-        click.echo(len(s))
+    with open_store(path, mode="r", namespace=namespace) as s, _all_or_of(user, s) as found:
+        click.echo(len(found))
 
 
 @sessions.command()
 @options.path
 @click.option("--limit", metavar="N", type=click.IntRange(min=0), help="At most N sessions.")
 @click.option("--json", "as_array", is_flag=True, help="All metadata, as a JSON array of objects.")
+@user_option
 @namespace_option
-def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
+def ls(path: str, limit: int | None, as_array: bool, user: str | None, namespace: str) -> None:
     """Lists the sessions that are alive.
 
     Shows the first digits of each hash, the age, the time left and the size in bytes. No data is decoded.
@@ -75,10 +83,11 @@ def ls(path: str, limit: int | None, as_array: bool, namespace: str) -> None:
     Examples:
       store sessions ls app.db
       store sessions ls app.db --limit 100
+      store sessions ls app.db --user alice
       store sessions ls app.db --json
     """
-    with open_store(path, mode="r", namespace=namespace) as s:
-        records = islice(s.records(), limit)
+    with open_store(path, mode="r", namespace=namespace) as s, _all_or_of(user, s) as found:
+        records = islice(found.records(), limit)
         if as_array:
             print_array(map(as_json, records))
         else:
@@ -105,9 +114,10 @@ def clear(path: str, namespace: str) -> None:
 @sessions.command(context_settings={"ignore_unknown_options": True})
 @options.path
 @click.argument("words", metavar="SESSION", type=options.text, nargs=-1)
+@user_option
 @namespace_option
-def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
-    """Deletes a session.
+def rm(path: str, words: tuple[str, ...], user: str | None, namespace: str) -> None:
+    """Deletes a session, or all of a user.
 
     SESSION is at least eight digits of its hash, as `store sessions ls` shows them, or `-` to read its id from
     stdin: on the command line other users and the shell's history would see it.
@@ -115,7 +125,14 @@ def rm(path: str, words: tuple[str, ...], namespace: str) -> None:
     \b
     Examples:
       store sessions rm app.db 9f86d081884c7d65
+      store sessions rm app.db --user alice
     """
+    if user is not None and not words:
+        with open_store(path, mode="w", namespace=namespace) as s, _of(user, s) as found:
+            click.echo(f"ended {found.end()}")
+        return
+    if user is not None:  # the argument may be an id: it is not shown
+        raise usage_error("give a session or --user, not both")
     session = words[0] if len(words) == 1 else ""  # click would show the words that are too many
     if session == "-":
         _delete_id(path, read_text("-").strip(), namespace)
@@ -137,23 +154,33 @@ def _delete_id(path: str, id: str, namespace: str) -> None:
 
 
 def _delete_hash(s: Store[Any], digits: str, path: str) -> None:
-    with s.transaction():
-        names = s.names(digits, limit=2)
-        if not names:
-            raise click.ClickException(
-                f"{public(path)} has no session whose hash begins with {digits} in namespace {s.namespace!r}; "
-                "`store sessions ls` shows those it has"
-            )
-        if len(names) > 1:
-            raise click.ClickException(
-                f"several sessions of {public(path)} have a hash that begins with {digits}; give more of its digits "
-                "(`store sessions ls --json` shows all)"
-            )
-        del s[names[0]]
+    names = [name for name in s.names() if hash_in(name).startswith(digits)]
+    if len(names) > 1:
+        raise click.ClickException(
+            f"several sessions of {public(path)} have a hash that begins with {digits}; give more of its digits "
+            "(`store sessions ls --json` shows all)"
+        )
+    if not names or not s.delete(names[0]):
+        raise click.ClickException(
+            f"{public(path)} has no session whose hash begins with {digits} in namespace {s.namespace!r}; "
+            "`store sessions ls` shows those it has"
+        )
+
+
+@contextmanager
+def _of(user: str, s: Store[Any]) -> Iterator[UserSessions]:
+    if not user:
+        raise usage_error("--user is empty")
+    with Sessions(s, namespace=s.namespace) as found:
+        yield found.by(user)
+
+
+def _all_or_of(user: str | None, s: Store[Any]) -> AbstractContextManager[Store[Any] | UserSessions]:
+    return nullcontext(s) if user is None else _of(user, s)
 
 
 def _cells(record: Record) -> tuple[str, ...]:
     now = datetime.now(UTC)
     left = "never" if record.expires is None else span_text((record.expires - now).total_seconds())
     age = span_text((now - record.created).total_seconds())
-    return shown_name(record.name[:DIGITS]), age, left, str(record.size)
+    return shown_name(hash_in(record.name)[:DIGITS]), age, left, str(record.size)

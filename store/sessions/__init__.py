@@ -11,8 +11,8 @@
         sessions.delete(id)                        # logout
         sessions.by("ann").end()                   # logout everywhere
 
-An id is 256 random bits as 43 characters, with a tag of the user behind it where one is named. The file holds a hash
-of it, so a stolen file gives nobody a session; no error, warning, log or `repr` has an id in it. An id that is forged,
+An id is 256 random bits as 43 characters, and a tag of the user where one is named. The file holds a hash of it,
+so a stolen file gives nobody a session; no error, warning, log or `repr` has an id in it. An id that is forged,
 malformed, expired, deleted or of another file is simply absent: all of them are hashed, looked up and answered alike.
 The hash is looked up by an index, so the time that it takes reveals nothing about any id.
 """

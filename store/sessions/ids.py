@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import secrets
 from hashlib import blake2b
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from store.opened.sentinels import Unset
 from store.trust.keys.key import ID_BYTES, UNKEYED
@@ -28,6 +28,7 @@ _DOMAIN = b"store.sessions"  # the hash of the same text for another purpose is 
 _USERS = b"store.users.v1"  # and that of a user's name too
 
 _ID_LENGTH = len(secrets.token_urlsafe(_ID_BYTES))
+_TAGGED_LENGTH = _ID_LENGTH + 1 + 2 * (ID_BYTES + _TAG_BYTES)
 _TAGGED = re.compile(rf"[\w-]{{{_ID_LENGTH}}}\.([0-9a-f]{{{2 * (ID_BYTES + _TAG_BYTES)}}})", re.ASCII)
 _GIVEN = re.compile(r"[\w-]{32,128}", re.ASCII)
 _DISTINCT = 6  # characters: fewer than one in 10**12 random ids of 32 hexadecimal digits has fewer
@@ -40,18 +41,25 @@ def new_id() -> str:
     return id
 
 
-def name_of(id: object) -> str:
+def name_of(id: Any) -> str:
     """The name of the record of an id. What cannot be an id gets the name of a random one: all take the same time."""
-    text = id if _is_well_formed(id) else secrets.token_urlsafe(_ID_BYTES)
-    tag = tag_of(text)
-    hashed = blake2b(str.encode(text, "ascii"), digest_size=32, person=_DOMAIN).hexdigest()
-    return f"{tag}.{hashed}" if tag else hashed
+    tag = tag_of(id)
+    if tag:
+        return f"{tag}.{_hash(id)}"
+    return _hash(id if _is_well_formed(id) else secrets.token_urlsafe(_ID_BYTES))
 
 
-def tag_of(id: object) -> str:
+def tag_of(id: Any) -> str:
     """The tag that an id has at its end, empty where it has none."""
-    found = _TAGGED.fullmatch(id) if isinstance(id, str) else None
+    if not isinstance(id, str) or str.__len__(id) != _TAGGED_LENGTH:
+        return ""
+    found = _TAGGED.fullmatch(id)
     return found[1] if found else ""
+
+
+def hash_in(name: str) -> str:
+    """The hash of an id, out of its record's name: that without the tag of a user."""
+    return name.rpartition(".")[2]
 
 
 def check_given(id: str) -> str:
@@ -60,7 +68,7 @@ def check_given(id: str) -> str:
         raise TypeError(f"an id is text, not {type(id).__name__}")
     if not _is_given(id):
         raise ValueError(
-            "an id has 32 to 128 characters of A-Z, a-z, 0-9, _ and -, drawn at random, as `secrets.token_urlsafe(32)` "
+            "an id has 32 to 128 characters of A-Z, a-z, 0-9, _ and -, at random, as `secrets.token_urlsafe(32)` "
             "does; leave id out to get one"
         )
     return id
@@ -97,9 +105,10 @@ class UserTags:
 
     def name_of(self, id: object) -> str:
         """As the function. An id whose tag is of a key that was dropped is none: `prefixes` could not find it."""
-        key_id = bytes.fromhex(tag_of(id)[: 2 * ID_BYTES])
-        known = not key_id or key_id == UNKEYED or self._keyring.find(key_id) is not None
-        return name_of(id if known else None)
+        tag = tag_of(id)
+        if tag and not self._has_key(bytes.fromhex(tag[: 2 * ID_BYTES])):
+            return name_of(None)
+        return name_of(id)
 
     def prefixes(self, user: str) -> list[str]:
         """What the names of all sessions of that user begin with: one text for each key, as they are now."""
@@ -108,20 +117,27 @@ class UserTags:
         ids = [UNKEYED, *(key.id for key in keys)]
         return [f"{self._tag(key_id, user)}." for key_id in dict.fromkeys(ids)]
 
+    def _has_key(self, key_id: bytes) -> bool:
+        return key_id == UNKEYED or self._keyring.find(key_id) is not None
+
     def _tag(self, key_id: bytes, user: str) -> str:
-        key = self._keyring.find(key_id)
+        key = None if key_id == UNKEYED else self._keyring.find(key_id)
         secret = b"" if key is None else key.derive(_USERS)
         text = str.encode(user, "utf-8", "surrogatepass")
         return key_id.hex() + blake2b(text, key=secret, digest_size=_TAG_BYTES, person=_USERS).hexdigest()
 
 
+def _hash(id: str) -> str:
+    return blake2b(str.encode(id, "ascii"), digest_size=32, person=_DOMAIN).hexdigest()
+
+
 def _is_well_formed(id: object) -> TypeGuard[str]:
-    """Whether it is ASCII text of the shape of an id: nothing else may reach the hash."""
+    """Whether it is ASCII text of the shape of an id without a tag: nothing else may reach the hash."""
     if not isinstance(id, str):
         return False
     if str.__len__(id) == _ID_LENGTH:
         return str.isascii(id)
-    return _is_given(id) or _TAGGED.fullmatch(id) is not None
+    return _is_given(id)
 
 
 def _is_given(id: str) -> bool:

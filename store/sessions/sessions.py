@@ -100,8 +100,8 @@ class Sessions:
             ttl: in seconds, or `FOREVER`; left out, it is that of the `Sessions`.
             user: the name of the user who has logged in, by which `by` finds it. The file holds a keyed hash of it.
             id: an id to use, for an adapter whose framework makes them: 32 to 128 characters of A-Z, a-z, 0-9, _ and
-                -, from a random generator of the server. Never pass one that a client sent: whoever chose it is in
-                the visitor's session from then on (session fixation). It has no place for a `user`.
+                -, from a random generator of the server. Never pass one that a client sent: the person who
+                chose it would be in the visitor's session (session fixation). It has no place for a `user`.
 
         Raises:
             NotSerializable: the codec cannot hold the data; says where in them. Conflict: there is a session of that

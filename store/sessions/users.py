@@ -44,7 +44,7 @@ class UserSessions:
         a thief of the password out, change the password first.
 
         Args:
-            but: the id of a session to keep, that of the visitor who asks for it. Any other id keeps none.
+            but: the id of a session to keep, that of the visitor's own browser. Any other id keeps none.
         """
         if not self:  # without waiting for writers
             return 0

@@ -12,9 +12,9 @@ import pytest
 from tasks import contextless, run, turns
 
 from store import Store
-from store.aio import AsyncSessions, AsyncStore
+from store.aio import AsyncSessions, AsyncStore, AsyncUserSessions
 from store.errors import NotSerializable, StoreClosed, StoreError
-from store.sessions import NoSuchSession, Sessions
+from store.sessions import NoSuchSession, Sessions, UserSessions
 
 
 def test_every_method_of_sessions_is_there_by_its_name() -> None:
@@ -54,6 +54,56 @@ def test_methods_do_what_those_of_sessions_do(location: str, clock: Any) -> None
                     raise AssertionError("there is no session to edit")
         with pytest.raises(StoreClosed, match="open it again"):
             await sessions.load(id)
+
+    run(main)
+
+
+def test_every_method_of_a_users_sessions_is_there_by_its_name() -> None:
+    public = {name for name, _ in inspect.getmembers(UserSessions) if not name.startswith("_")}
+    assert public - {name for name, _ in inspect.getmembers(AsyncUserSessions)} == set()
+    for name in public:
+        ours, theirs = getattr(AsyncUserSessions, name), getattr(UserSessions, name)
+        assert inspect.signature(ours).parameters == inspect.signature(theirs).parameters, name
+
+
+def test_sessions_of_a_user_are_listed_and_ended(location: str) -> None:
+    async def main() -> None:
+        async with AsyncSessions(location) as sessions:
+            ids = [await sessions.create({"n": n}, user="ann") for n in range(3)]
+            ids.append(await sessions.rotate(await sessions.create({"n": 3}), user="bob") or "")
+            given = await sessions.create({"n": 4}, id="a3-x_9Tz" * 4)
+            ann, bob = sessions.by("ann"), sessions.by("bob")
+            assert (await ann.length(), len(await bob.records())) == (3, 1)
+            first = (await ann.records())[0]
+            assert (await bob.load(first), await bob.delete(first)) == (None, False)
+            assert await ann.load(first) in [{"n": 0}, {"n": 1}, {"n": 2}]
+            assert await sessions.by("ann").end(but=ids[1]) == 2
+            assert [await sessions.load(id) for id in [*ids, given]] == [None, {"n": 1}, None, {"n": 3}, {"n": 4}]
+            assert await ann.delete((await ann.records())[0]) and await ann.end() == 0
+            with pytest.raises(TypeError, match="user is text"):
+                sessions.by(7)  # type: ignore[arg-type]
+            for wrong in (lambda: len(ann), lambda: list(ann), lambda: bool(ann)):
+                with pytest.raises(TypeError, match="await"):
+                    wrong()
+
+    run(main)
+
+
+def test_users_sessions_that_tasks_rotate_meanwhile_are_all_ended(location: str) -> None:
+    async def main() -> None:
+        async with AsyncSessions(location) as sessions:
+            used = [await sessions.create({}, user="ann") for _ in range(4)]
+
+            async def rotate(id: str | None) -> None:
+                while (id := await sessions.rotate(id)) is not None:
+                    used.append(id)
+
+            tasks = [asyncio.ensure_future(rotate(id)) for id in list(used)]
+            await turns()
+            assert await sessions.by("ann").end() == 4
+            await asyncio.gather(*tasks)
+            assert {await sessions.load(id) for id in used} == {None}
+            assert await sessions.length() == 0
 
     run(main)
 

@@ -11,11 +11,16 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from . import budget, chart, notes, report
 from .plan import FULL, QUICK, Plan
 from .results import MEASURES, run
 
+if TYPE_CHECKING:
+    from .cache.measures import Plan as CachePlan
+
+CACHE = "cache"  # the measure that has a report of its own, and is asked for alone
 COMMITTED = Path(__file__).parent  # where the README looks; only a full run of everything writes there unasked
 ELSEWHERE = Path("build", "bench")
 
@@ -24,9 +29,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite", help="postgres: see tests/bench/postgres")
     parser.add_argument("--quick", action="store_true", help="under three minutes, with less precision")
-    parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=", ".join(MEASURES))
+    parser.add_argument("--only", type=_measures, metavar="MEASURE,…", help=f"{', '.join(MEASURES)}; or {CACHE}: see tests/bench/cache")
     parser.add_argument("--peers", type=_words, default=(), metavar="PEER,…", help="beginnings of their labels")
-    parser.add_argument("--scale", type=_sizes, metavar="SIZE,…", help="only scale, with files of so many records")
+    parser.add_argument("--scale", type=_sizes, metavar="SIZE,…", help="only scale (or cache, with --only cache), with so many records")
     parser.add_argument("--rounds", type=int, help="timed sections of each peer")
     parser.add_argument("--seconds", type=float, help="how long a timed section lasts")
     parser.add_argument("--notes", action="store_true", help="measure nothing: put the notes of notes.py into report.md")
@@ -44,8 +49,12 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _measures(text: str) -> tuple[str, ...]:
     unknown = set(_words(text)) - set(MEASURES)
+    if _words(text) == (CACHE,):
+        return (CACHE,)
+    if CACHE in unknown:
+        raise argparse.ArgumentTypeError(f"{CACHE} has a report of its own: measure it alone, with --only {CACHE}")
     if unknown:
-        raise argparse.ArgumentTypeError(f"no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+        raise argparse.ArgumentTypeError(f"no measure {', '.join(sorted(unknown))}; there are {', '.join((*MEASURES, CACHE))}")
     return _words(text)
 
 
@@ -118,6 +127,26 @@ def bench_postgres(options: argparse.Namespace) -> None:
         program.bench(plan, output, _say, quick=options.quick)
 
 
+def bench_cache(options: argparse.Namespace) -> None:
+    """Measure the cache; only a full run, or one of more entries, writes the committed report."""
+    from .cache import program
+
+    plan = cache_plan_of(options)
+    output = options.output or (COMMITTED if plan.is_whole() else ELSEWHERE)
+    with own_key():
+        program.bench(plan, output, _say, quick=options.quick)
+
+
+def cache_plan_of(options: argparse.Namespace) -> CachePlan:
+    from .cache import measures
+
+    plan = measures.QUICK if options.quick else measures.FULL
+    return plan._replace(
+        sizes=options.scale or plan.sizes, rounds=options.rounds or plan.rounds, peers=tuple(options.peers),
+        stampedes=options.rounds or plan.stampedes, seconds=options.seconds or plan.seconds,
+    )  # fmt: skip
+
+
 def _say(lines: list[str]) -> None:
     print("\n".join(lines), end="\n\n", flush=True)
 
@@ -126,6 +155,9 @@ def main() -> None:
     options = arguments()
     if options.engine == "postgres":
         bench_postgres(options)
+        return
+    if options.only == (CACHE,):
+        bench_cache(options)
         return
     if options.notes:
         report_ = (options.output or COMMITTED) / "report.md"

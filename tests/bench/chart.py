@@ -7,7 +7,7 @@ of its own and follows the reader's colour scheme, so it can be read on light an
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from xml.sax.saxutils import escape
 
@@ -23,12 +23,13 @@ PANELS = {
     "get": "read one record", "set": "write one record",
     "update": "write 10,000 at once, per record", "items": "read all, per record",
 }  # fmt: skip
+Part = tuple[Guarantee, dict[str, float]]  # a class, and the median of each label
 MIXED = (mixed.Shape(2, 1, 10), mixed.Shape(4, 1, 10), mixed.Shape(2, 1, 1), mixed.Shape(4, 1, 1))
 LIMITS = (LABEL, FULL_LABEL)
 
 WIDTH, MARGIN, GAP = 1000, 20, 40
-LABEL_WIDTH, VALUE_WIDTH = 180, 60
-LINE, HEAD, PART = 19, 30, 20  # heights of a bar's line, of a panel's title and of a part's
+LABEL_WIDTH, VALUE_WIDTH = 190, 60
+LINE, HEAD, PART_HEAD = 19, 30, 20  # heights of a bar's line, of a panel's title and of a part's
 
 CLASSES: dict[Guarantee, tuple[str, str]] = {  # → its name in the style, and what its parts are called
     POWER_CUT: ("power", "survives a power cut; many processes"),
@@ -61,47 +62,52 @@ def panels(results: Results) -> dict[str, Outcome]:
     return found
 
 
-def svg(found: Mapping[str, Outcome]) -> str:
-    """Two panels side by side in each row."""
+def svg(
+    found: Mapping[str, Outcome],
+    class_of: Callable[[str], Guarantee] = guarantee_of,
+    title: str = "Time per record of this store, raw sqlite3 and others",
+) -> str:
+    """Two panels side by side in each row; `class_of` tells the class of a label."""
     titles = list(found)
     body, top = [], float(MARGIN)
     for index in range(0, len(titles), 2):
         pair = titles[index : index + 2]
-        for column, title in enumerate(pair):
-            body += _panel(title, found[title], MARGIN + column * ((WIDTH - 2 * MARGIN + GAP) / 2), top)
-        top += max(_height(found[title]) for title in pair) + LINE
+        parts = [list(_parts(found[head], class_of)) for head in pair]
+        for column, head in enumerate(pair):
+            body += _panel(head, parts[column], MARGIN + column * ((WIDTH - 2 * MARGIN + GAP) / 2), top)
+        top += max(map(_height, parts)) + LINE
     body.append(_text(MARGIN, top, LEGEND, "note"))
     height = top + MARGIN
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}" role="img">',
-        "<title>Time per record of this store, raw sqlite3 and others</title>",
+        f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>", f'<rect class="page" width="{WIDTH}" height="{height:g}" rx="8"/>', *body, "</svg>", "",
     ])  # fmt: skip
 
 
-def _parts(outcome: Outcome) -> Iterator[tuple[Guarantee, dict[str, float]]]:
+def _parts(outcome: Outcome, class_of: Callable[[str], Guarantee]) -> Iterator[Part]:
     """The medians of each class that has some, the fastest first."""
     for guarantee in GUARANTEES:
-        labels = [label for label in outcome.fastest_first() if guarantee_of(label) is guarantee]
+        labels = [label for label in outcome.fastest_first() if class_of(label) is guarantee]
         if labels:
             yield guarantee, {label: median(outcome.series[label]) for label in labels}
 
 
-def _height(outcome: Outcome) -> float:
-    return HEAD + sum(PART + LINE * len(medians) for _, medians in _parts(outcome))
+def _height(parts: Sequence[Part]) -> float:
+    return HEAD + sum(PART_HEAD + LINE * len(medians) for _, medians in parts)
 
 
-def _panel(title: str, outcome: Outcome, left: float, top: float) -> list[str]:
-    every = [seconds for _, medians in _parts(outcome) for seconds in medians.values()]
+def _panel(title: str, parts: Sequence[Part], left: float, top: float) -> list[str]:
+    every = [seconds for _, medians in parts for seconds in medians.values()]
     low, high = min(every) / 2, max(every)
     room = (WIDTH - 2 * MARGIN - GAP) / 2 - LABEL_WIDTH - VALUE_WIDTH
     drawn = [_text(left, top + 14, title, "head")]
     y = top + HEAD
-    for guarantee, medians in _parts(outcome):
+    for guarantee, medians in parts:
         class_, name = CLASSES[guarantee]
-        drawn.append(f'<rect class="{class_}" x="{left:.1f}" y="{y:.1f}" width="3" height="{PART + LINE * len(medians) - 6}"/>')
+        drawn.append(f'<rect class="{class_}" x="{left:.1f}" y="{y:.1f}" width="3" height="{PART_HEAD + LINE * len(medians) - 6}"/>')
         drawn.append(_text(left + 9, y + 11, name, "note"))
-        y += PART
+        y += PART_HEAD
         for label, seconds in medians.items():
             long = room * math.log(seconds / low) / math.log(high / low)
             drawn += _bar(label, class_, seconds, left + LABEL_WIDTH, y, long)

@@ -33,13 +33,20 @@ def test_records_tags_and_figures_outlive_the_cache(place: str) -> None:
         assert (c["a"], c.tag_of("a"), c.stats().hits) == (1, "t", 2)
 
 
-def test_tags_outlive_a_new_key_and_a_copy(path: Path, own_key: Path) -> None:
+@pytest.mark.damaged
+def test_tags_outlive_a_new_key(path: Path) -> None:
+    old, new = "a1" * 32, "b2" * 32
+    with Cache[Any](path, key=old) as c:
+        c.set("a", 1, tag="t")
+    with Cache[Any](path, key=[new, old]) as c:
+        assert c.store.rekey().resealed == 3
+        assert (c.tag_of("a"), c.evict("t")) == ("t", 1)
+
+
+def test_tags_outlive_a_copy(path: Path) -> None:
     copied = path.with_name("copy.db")
     with Cache[Any](path) as c:
         c.set("a", 1, tag="t")
-        own_key.write_text("a1" * 32 + "\n" + own_key.read_text())
-        assert c.store.rekey().resealed == 3
-        assert c.tag_of("a") == "t"
     store.copy(path, copied)
     with Cache[Any](copied) as c:
         assert (c.tag_of("a"), c.evict("t")) == ("t", 1)

@@ -8,8 +8,8 @@ from store.cache import Cache
 
 
 def test_policy_lrw_keeps_what_was_written_last(location: str, clock) -> None:
-    with Cache(location, policy="lrw", max_bytes=None, max_records=16, clock=clock) as cache:
-        for number in range(16):
+    with Cache(location, policy="lrw", max_bytes=None, max_records=15, clock=clock) as cache:
+        for number in range(15):  # with one more all are in a sample of 16
             clock.advance(1)
             cache[str(number)] = number
         clock.advance(1)
@@ -19,7 +19,7 @@ def test_policy_lrw_keeps_what_was_written_last(location: str, clock) -> None:
         clock.advance(1)
         cache["more"] = None
         assert cache.cull() == 0
-        assert set(cache) == {"0", "more", *map(str, range(2, 16))}
+        assert set(cache) == {"0", "more", *map(str, range(2, 15))}
 
 
 def test_get_with_record_gives_the_record_and_counts(location: str, clock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .backups import BACKUP, RESTORE
+from .bounded_cache import BOUNDED_CACHE
 from .care import CARE
 from .damage import DAMAGE
 from .failover import FAILOVER
@@ -15,7 +16,7 @@ from .model import MODEL
 from .nesting import NESTING
 from .power import FULL, NORMAL
 from .races import NETWORK, WAL_RESET
-from .staleness import CACHE
+from .staleness import STALENESS
 from .trial import Promise
 
 PROMISES: tuple[Promise, ...] = (
@@ -26,7 +27,7 @@ PROMISES: tuple[Promise, ...] = (
     LIMITS,
     DAMAGE,
     LINEARIZABLE,
-    CACHE,
+    STALENESS,
     NESTING,
     INTERRUPTS,
     WAL_RESET,
@@ -37,4 +38,5 @@ PROMISES: tuple[Promise, ...] = (
     MIGRATIONS,
     MODEL,
     FAILOVER,
+    BOUNDED_CACHE,
 )

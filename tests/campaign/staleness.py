@@ -21,8 +21,8 @@ def stale_reads(rng: Random, folder: Path) -> Round:
     return Round(total["reads"], found)
 
 
-CACHE = Promise(
-    "cache",
+STALENESS = Promise(
+    "stale-reads",
     "A read is never older than a write of any process that had returned before it began.",
     "Threads of several processes read through the cache while others commit (`Store`, plain `sqlite3`, `sqlite-utils`, "
     "VACUUM, all kinds of checkpoint, TTL, deletes, rollbacks) and publish what they have committed; a read that is "

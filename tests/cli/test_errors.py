@@ -133,6 +133,8 @@ WRONG = [
     ("import json TEXT PATH --tables", 2, "--tables goes with sqlitedict alone"),
     ("import json TEXT PATH --encoded", 2, "--encoded goes with sqlitedict alone"),
     ("import sqlitedict TEXT PATH --tables --table x", 2, "leave out --table and --namespace"),
+    ("import json TEXT PATH --compat", 2, "--compat goes with diskcache alone"),
+    ("import diskcache TEXT PATH --compat --prefix x", 2, "without --namespace and --prefix"),
     ("import json TEXT PATH --trust own", 2, "'own' is not one of"),
     ("export jsonl", 2, "Missing argument 'SRC'"),
     ("export xml PATH x", 2, "no kind of export: one of jsonl,"),

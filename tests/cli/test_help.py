@@ -63,7 +63,7 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
         run("export", "--raw", filled, "records.jsonl")
         run("export", "shelve", filled, "old_shelf")
         make("diskcache", Path("made"), {"a": 1}).rename("old_cache")
-        make("diskcache", Path("more"), {"a": 1}).rename("pages")
+        make("diskcache", Path("made_too"), {"a": 1}).rename("pages")
         database(Path("db.sqlite3"), [("django_session", SESSIONS, [])])
         Path("key.txt").write_bytes(SECRET_KEY)
         Path("settings.json").write_text('{"theme": "dark"}')

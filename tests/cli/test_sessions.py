@@ -65,6 +65,51 @@ def test_ls_of_many_has_one_heading(run, place):
     assert len(json.loads(run("sessions", "ls", place, "--json").out)) == 501
 
 
+@pytest.fixture
+def users(place):
+    """The ids of two sessions of alice, and one of bob."""
+    with Sessions(place) as sessions:
+        return [sessions.create({"n": n}, user=user) for n, user in enumerate(["alice", "alice", "bob"])]
+
+
+def test_sessions_of_a_user_are_counted_and_listed(run, place, three, users):
+    assert run("sessions", "count", place).out == "5\n"
+    assert run("sessions", "count", place, "--user", "alice").out == "2\n"
+    assert run("sessions", "count", place, "--user", "cid").out == "0\n"
+    with Sessions(place) as sessions:
+        names = [record.name for record in sessions.by("alice")]
+    lines = run("sessions", "ls", place, "--user", "alice").out.splitlines()[1:]
+    assert [line.split()[0] for line in lines] == [name.split(".")[1][:16] for name in names]
+    found = json.loads(run("sessions", "ls", place, "--user", "alice", "--json", "--limit", "1").out)
+    assert [one["name"] for one in found] == names[:1]
+
+
+def test_rm_of_a_user_ends_all_of_the_user(run, place, three, users):
+    assert run("sessions", "rm", place, "--user", "alice") == (0, "ended 2\n", "")
+    assert run("sessions", "rm", place, "--user", "alice") == (0, "ended 0\n", "")
+    with Sessions(place) as sessions:
+        assert [sessions.load(id) for id in users] == [None, None, {"n": 2}]
+        assert len(sessions) == 3
+
+
+def test_rm_of_one_session_of_a_user(run, place, users, stdin):
+    lines = run("sessions", "ls", place, "--user", "bob").out.splitlines()
+    assert run("sessions", "rm", place, lines[1].split()[0]) == (0, "", "")
+    stdin(users[0].encode())
+    assert run("sessions", "rm", place, "-") == (0, "", "")
+    with Sessions(place) as sessions:
+        assert [sessions.load(id) for id in users] == [None, {"n": 1}, None]
+
+
+@pytest.mark.parametrize("args", [["rm", "--user", ""], ["count", "--user", ""], ["ls", "--user", ""], ["rm", "SECRET", "--user", "bob"]])
+def test_user_that_cannot_be(fails, place, users, args):
+    command, *rest = args
+    result = fails(2, "--user", "sessions", command, place, *rest)
+    assert "SECRET" not in result.err
+    with Sessions(place) as sessions:
+        assert len(sessions) == 3
+
+
 def test_clear_deletes_what_expired(run, place, three):
     assert run("sessions", "clear", place) == (0, "cleared 1\n", "")
     assert run("sessions", "clear", place) == (0, "cleared 0\n", "")

@@ -32,7 +32,7 @@ def followed(error: NotAStore) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "store", *words], capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("kind", ["Cache", "FanoutCache"])
+@pytest.mark.parametrize("kind", ["Cache", pytest.param("FanoutCache", marks=pytest.mark.heavy)])
 def test_command_of_the_error_brings_everything(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "old pages"
     soon = time.time() + 3600

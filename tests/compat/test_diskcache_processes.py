@@ -31,7 +31,7 @@ print(json.dumps(None))
 COUNT_FANOUT = COUNT.replace('    cache.push(number, "queue", retry=True)\n', "")
 
 
-@pytest.mark.parametrize("kind", ["Cache", "FanoutCache"])
+@pytest.mark.parametrize("kind", ["Cache", pytest.param("FanoutCache", marks=pytest.mark.heavy)])
 def test_processes_count_together(dc: ModuleType, tmp_path: Path, start: Start, opened: Any, kind: str) -> None:
     cache = opened(getattr(dc, kind)(tmp_path / "c"))
     code = COUNT if kind == "Cache" else COUNT_FANOUT

@@ -60,7 +60,13 @@ def run(program: Path, folder: Path) -> str:
     ).stdout  # fmt: skip
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
+def marked(program: Path) -> object:
+    """A program as a parameter; those of several processes are heavy."""
+    marks = pytest.mark.heavy if "multiprocessing" in program.read_text() else ()
+    return pytest.param(program, id=program.stem, marks=marks)
+
+
+@pytest.mark.parametrize("program", [marked(program) for program in PROGRAMS])
 def test_program_prints_the_same(program: Path, tmp_path: Path) -> None:
     pytest.importorskip("diskcache", reason="diskcache is not installed: its programs are not compared")
     changed, number = IMPORT.subn(ours, program.read_text())

@@ -89,6 +89,9 @@ def test_report_says_how_records_of_several_tables_are_named(old: Path, path: Pa
     assert done.stdout == "imported 3\n"
     assert done.stderr == (
         "store: 3 tables, so each record is named table:name; --table T copies one of unnamed, Users, empty, --tables all\n"
+        "store: unnamed:a is imported: its key was 'a', in the table 'unnamed'\n"
+        "store: unnamed:7 is imported: its key was '7', in the table 'unnamed'\n"
+        "store: Users:b is imported: its key was 'b', in the table 'Users'\n"
     )
     with Store(path) as s:
         assert set(s) == {"unnamed:a", "unnamed:7", "Users:b"}

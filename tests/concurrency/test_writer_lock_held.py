@@ -36,7 +36,7 @@ HARMLESS = re.compile(
 )  # fmt: skip
 READS = re.compile(
     r"(BEGIN|ROLLBACK)$|\s*(SELECT|WITH)\b"
-    r"|\s*PRAGMA (application_id|user_version|data_version|quick_check|integrity_check|freelist_count)\b",
+    r"|\s*(?:-- )?PRAGMA (application_id|user_version|data_version|quick_check|integrity_check|freelist_count|page_count|page_size)\b",
     re.IGNORECASE,
 )
 

@@ -29,7 +29,7 @@ OURS = ("\x1b[?25l", "\x1b[?25h", "\x1b[K")  # click's progress bars: no hostile
 # "DB" is a copy of the planted store, "NAME" one of its names, "TEXT" any hostile text, "NEW" a path where nothing is.
 LINES = """
 ls DB · ls DB --long · ls DB --json · ls DB --prefix TEXT · ls DB --namespace TEXT · ls DB --after NAME --sort size
-records DB · records DB --long --utc · records DB --json · namespaces DB · namespaces DB --json · info DB · info DB --json
+records DB · records DB --long --utc · records DB --json · namespaces DB · namespaces DB --json · cache stats DB · cache cull DB · cache evict DB TEXT · cache clear DB --yes · info DB · info DB --json
 info DB -- NAME · info DB --json -- NAME · stats DB · stats DB --json · inspect DB -- NAME · inspect DB -- TEXT
 get DB -- NAME · get DB --json -- NAME · get DB --raw -- NAME · get DB tower · get DB tower --json · get DB good
 get DB -- TOWER · get DB --json -- TOWER · get DB -- TOWER NAME

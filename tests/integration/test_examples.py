@@ -108,6 +108,7 @@ EXPECTED = {
         r"^a session planted in the file gives: None and is counted: 1$",
         r"^a request that is late by a logout may save: False$",
         r"^or edit: there is no such session",
+        r"^ann logs out everywhere: 2 sessions ended$",
         r"^an hour later: 0 alive, 3 cleared$",
     ),
     "settings.py": (

@@ -42,7 +42,7 @@ def test_schema_of_a_new_store(path):
         ("records_by_expiry", 0, 1), ("records_by_namespace", 0, 0), ("sqlite_autoindex_records_1", 1, 0),
     ]  # fmt: skip
     assert query(path, "PRAGMA application_id") == [(0x53746F72,)]
-    assert query(path, "PRAGMA user_version") == [(1,)]
+    assert query(path, "PRAGMA user_version") == [(2,)]
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
     assert query(path, "SELECT length(id), format FROM identity") == [(16, 1)]
 

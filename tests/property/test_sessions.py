@@ -16,11 +16,12 @@ TTL = 10.0
 leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=4)
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
 data = st.dictionaries(st.text(max_size=3), values, max_size=3)
+users = st.sampled_from([None, "ann", "bob"])
 ttls = st.sampled_from([UNSET, 1.0, 3.0, 25.0])
 
 
 class SessionsAndDict(RuleBasedStateMachine):
-    """Two handles on one namespace; the model is id → (data, expiry)."""
+    """Two handles on one namespace; the model is id → (data, expiry), and id → user for those that have one."""
 
     stores: ClassVar[list[Store[Any]]]
     now: ClassVar[float] = 1_800_000_000.0
@@ -33,6 +34,7 @@ class SessionsAndDict(RuleBasedStateMachine):
         namespace = f"run {next(self.namespaces)}"
         self.open = [Sessions(store, namespace=namespace, ttl=TTL) for store in self.stores]
         self.model: dict[str, tuple[dict[str, Any], float]] = {}
+        self.users: dict[str, str | None] = {}
         self.expired = 0
 
     def teardown(self) -> None:
@@ -44,10 +46,11 @@ class SessionsAndDict(RuleBasedStateMachine):
         self.open.reverse()  # each in its turn
         return self.open[0]
 
-    @rule(target=ids, data=data, ttl=ttls)
-    def create(self, data: dict[str, Any], ttl: float | Lifetime) -> str:
-        id = self.one.create(data, ttl=ttl)
+    @rule(target=ids, data=data, ttl=ttls, user=users)
+    def create(self, data: dict[str, Any], ttl: float | Lifetime, user: str | None) -> str:
+        id = self.one.create(data, ttl=ttl, user=user)
         assert id not in self.model
+        self.users[id] = user
         self.model[id] = (data, self.now + (TTL if ttl is UNSET else ttl))
         return id
 
@@ -102,20 +105,28 @@ class SessionsAndDict(RuleBasedStateMachine):
             found, expires = self.model[id]
             self.model[id] = (found, self.now + ttl if ttl is not UNSET else max(expires, self.now + TTL))
 
-    @rule(target=ids, id=ids, ttl=ttls)
-    def rotate(self, id: str, ttl: float | Lifetime) -> Any:
-        new = self.one.rotate(id, ttl=ttl)
+    @rule(target=ids, id=ids, ttl=ttls, user=users | st.just(UNSET))
+    def rotate(self, id: str, ttl: float | Lifetime, user: Any) -> Any:
+        new = self.one.rotate(id, ttl=ttl, user=user)
         if id not in self.model:
             assert new is None
             return multiple()
         assert new is not None and new not in self.model
         found, expires = self.model.pop(id)
+        self.users[new] = self.users[id] if user is UNSET else user
         self.model[new] = (found, self.now + ttl if ttl is not UNSET else expires)
         return new
 
     @rule(id=ids)
     def delete(self, id: str) -> None:
         assert self.one.delete(id) is (self.model.pop(id, None) is not None)
+
+    @rule(user=users.filter(bool), but=st.none() | ids)
+    def end_all_of_a_user(self, user: str, but: str | None) -> None:
+        theirs = [id for id in self.model if self.users[id] == user and id != but]
+        assert self.one.by(user).end(but=but) == len(theirs)
+        for id in theirs:
+            del self.model[id]
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 4.0, 10.0]))
     def wait(self, seconds: float) -> None:
@@ -138,6 +149,8 @@ class SessionsAndDict(RuleBasedStateMachine):
         expiries = sorted(record.expires.timestamp() for record in one.records() if record.expires)
         assert expiries == sorted(expires for _, expires in self.model.values())
         assert one.rejected == 0
+        for user in ("ann", "bob"):
+            assert len(one.by(user)) == len(one.by(user).records()) == sum(self.users[id] == user for id in self.model)
 
 
 def test_sessions_do_as_a_dict_does(place: str) -> None:

@@ -252,6 +252,10 @@ def visits(s: Sessions) -> None:
     assert_type(s.save(id, {}, ttl=FOREVER), bool)
     with s.edit(id) as data:
         assert_type(data, dict[str, Any])
+    assert_type(s.rotate(s.create({}, user="ann"), user=None), str | None)
+    assert_type(s.create({}, id=id), str)
+    assert_type([s.by("ann").load(record) for record in s.by("ann")], list[dict[str, Any] | None])
+    assert_type(s.by("ann").end(but=id), int)
 
 
 def prefs_of_a_program(store: Store[Any]) -> None:
@@ -297,3 +301,5 @@ async def awaited(s: AsyncStore[int], sessions: AsyncSessions) -> None:
         assert_type(inner, AsyncStore[int])
     assert_type(await sessions.create({"cart": []}, ttl=5), str)
     assert_type(await sessions.rotate(None), str | None)
+    assert_type(await sessions.by("ann").records(), list[Record])
+    assert_type(await sessions.by("ann").end(but=None), int)

@@ -111,6 +111,8 @@ def wrong_sessions(s: Sessions) -> None:
     Sessions("app.db", ttl=None)  # error
     s.create({}, ttl=None)  # error
     s.save("id", {}, ttl="60")  # error
+    s.create({}, user=7)  # error
+    s.by(7)  # error
 
 
 def wrong_settings(prefs: Settings[Store[int]]) -> None:

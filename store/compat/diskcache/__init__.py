@@ -15,6 +15,8 @@ from store.compat.diskcache.markers import ENOVAL, UNKNOWN
 from store.compat.diskcache.recipes import Averager, BoundedSemaphore, Lock, RLock
 from store.compat.diskcache.settings import DEFAULT_SETTINGS, EVICTION_POLICY
 
+__version__ = "5.6.3"  # of diskcache, whose names these are
+
 __all__ = [
     "Averager",
     "BoundedSemaphore",

@@ -169,18 +169,21 @@ class Cache:
         Args:
             read: give a handle, open in binary mode, of a value that was read from a file, or of large bytes.
             expire_time, tag: give a tuple of the value, and the Unix time when it expires, and its tag.
-            retry: no effect; reading waits for no writer.
+            retry: as in `set`; only on a network file system does reading wait for writers.
         """
         name, records = name_of(key), self._opened.records
         if not (expire_time or tag):
-            stored = records.get(name, ENOVAL)
+            stored = attempt(retry, records.get, name, ENOVAL)
             return default if stored is ENOVAL else value_of(stored, read)
-        shape, entry = Shape(expire_time, tag), find(records, name, with_tag=tag, counted=True)
+        shape, entry = (
+            Shape(expire_time, tag),
+            attempt(retry, lambda: find(records, name, with_tag=tag, counted=True)),
+        )
         return shape.of(default) if entry is None else shape.of(value_of(entry.stored, read), *entry[1:])
 
     def __getitem__(self, key: Any) -> Any:
         """Returns the value of a key. Raises: KeyError."""
-        stored = self._opened.records.get(name_of(key), ENOVAL)
+        stored = attempt(True, self._opened.records.get, name_of(key), ENOVAL)
         if stored is ENOVAL:
             raise KeyError(key)
         return value_of(stored)

@@ -12,7 +12,7 @@ from store.compat.diskcache import listing
 from store.compat.diskcache.entries import find, write
 from store.compat.diskcache.keys import is_digest, name_of
 from store.compat.diskcache.markers import ENOVAL
-from store.compat.diskcache.opened import Opened, transaction
+from store.compat.diskcache.opened import Opened, attempt, transaction
 from store.compat.diskcache.settings import METADATA
 from store.compat.diskcache.values import pack, unpack
 
@@ -23,6 +23,11 @@ _BOUNDING = {"size_limit", "eviction_policy", "cull_limit"}
 def incr(opened: Opened, key: Any, delta: Any, default: Any, retry: bool) -> Any:
     """Adds `delta` to the value of a key; see `Cache.incr`."""
     name = name_of(key)
+    if type(delta) is int and type(default) is int and not is_digest(name):
+        try:
+            return attempt(retry, lambda: opened.records.incr(name, delta, default=default))
+        except TypeError:  # the value is no int
+            pass
     with transaction(opened, retry) as records:
         entry = find(records, name, locked=True)
         if entry is None:

@@ -114,7 +114,7 @@ class FanoutCache:
         retry: bool = False,
     ) -> Any:
         """Returns the value of a key, or `default`; see `Cache.get`."""
-        return self._cache.get(key, default, read, expire_time, tag, retry)
+        return _or(default, self._cache.get, key, default, read, expire_time, tag, retry)
 
     def __getitem__(self, key: Any) -> Any:
         """Returns the value of a key. Raises: KeyError."""

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import builtins
 import json
-import pickle
 import re
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
+from store.codecs.pickle import dumps
 from store.compat.diskcache import numbers
 from store.compat.diskcache.markers import CONSTANTS, Constant
 from store.errors import Corrupt, NotSerializable
@@ -139,7 +139,7 @@ _MAKERS: dict[str, Callable[[Any], Any]] = {
 
 def _digest(key: Any) -> str:
     try:
-        data = pickle.dumps(key, protocol=5)
+        data = dumps(key, protocol=5)
     except Exception as exc:  # its class decides what is raised
         raise NotSerializable(f"a key of class {type(key).__qualname__} cannot be pickled: {exc}") from exc
     return blake2b(data, digest_size=DIGEST_BYTES).hexdigest()

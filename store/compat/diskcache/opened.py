@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
@@ -23,6 +24,7 @@ from store.system import forking
 
 T = TypeVar("T")
 
+SETTINGS_SECONDS = 60.0  # that opening, and changes of settings, wait for other writers, whatever the timeout
 _all: WeakSet[Opened] = WeakSet()
 
 
@@ -76,8 +78,12 @@ class Opened:
         """Opens the records anew, after a setting that bounds them has changed."""
         with self.opening() as stored:
             before, self._records = self._records, self._bounded(stored)
-            if before is not None:
-                self._replaced.append(before)  # other threads may be using it: closed with all others
+            if before is None:
+                return
+            if len(self._tokens) > 1 or before.opened.in_transaction():
+                self._replaced.append(before)  # it may be in use: closed with the others
+            else:
+                before.close()
 
     @contextmanager
     def culling(self) -> Iterator[Bounded[Any]]:
@@ -111,21 +117,18 @@ class Opened:
                 self._thread.token = _Token()
                 self._tokens.add(self._thread.token)
             if self._stored is None:
-                self._stored = Store(self.place.path, namespace=NAMESPACE, timeout=self._timeout())
+                self._stored = Store(self.place.path, namespace=NAMESPACE, timeout=SETTINGS_SECONDS)
             yield self._stored
 
     def _bounded(self, stored: Store[Any], *, on_write: bool = True) -> Bounded[Any]:
         bounds = self.settings.bounds(self.place.shards, on_write=on_write)
-        records: Bounded[Any] = Bounded(
-            stored.location, max_bytes=bounds.max_bytes, policy=bounds.policy, timeout=self._timeout()
-        )
+        timeout = self.place.timeout * self.place.shards
+        make = partial(Bounded[Any], max_bytes=bounds.max_bytes, policy=bounds.policy, timeout=timeout)
+        records = attempt(True, make, stored.location)
         for part in (records, stored):
             # Writes until one looks for expired records.
             part.opened.purging.left = 0 if bounds.purges else sys.maxsize
         return records
-
-    def _timeout(self) -> float:
-        return self.place.timeout * self.place.shards
 
 
 def attempt(retry: bool, call: Callable[..., T], *args: Any) -> T:

@@ -7,11 +7,11 @@ are kept and given back, and change nothing: the store chooses for itself.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from store.cache import Policy
+from store.codecs.pickle import HIGHEST_PROTOCOL
 from store.mapping.store import Store
 
 NAMESPACE = "settings"
@@ -28,7 +28,7 @@ DEFAULT_SETTINGS: dict[str, Any] = {
     "sqlite_mmap_size": 2**26,
     "sqlite_synchronous": 1,
     "disk_min_file_size": 2**15,
-    "disk_pickle_protocol": pickle.HIGHEST_PROTOCOL,
+    "disk_pickle_protocol": HIGHEST_PROTOCOL,
 }
 LEAST_BYTES = 2**18
 """The smallest size limit that a file can keep; smaller ones count as this."""

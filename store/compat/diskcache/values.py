@@ -11,9 +11,10 @@ Nearly all values are stored as they are. A tuple (MARK, form, key, value) stand
 from __future__ import annotations
 
 import io
-import pickle
 from functools import partial
 from typing import Any, NamedTuple
+
+from store.codecs.pickle import PickleBuffer
 
 MARK = "store.compat.diskcache"
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -39,7 +40,7 @@ def pack(value: Any, read: bool, file_bytes: int, key: Any = None) -> Any:
         value = b"".join(iter(partial(value.read, CHUNK_BYTES), b""))
     is_file = is_file or (type(value) is bytes and len(value) >= file_bytes)
     if is_file:
-        return MARK, "file", key, pickle.PickleBuffer(value)
+        return MARK, "file", key, PickleBuffer(value)
     if key is not None or _is_marked(value):
         return MARK, "value", key, value
     return value

@@ -4,6 +4,8 @@ The file `<database>-shm` begins with two copies of a 48-byte header. Each commi
 them to check whether its page cache is still valid (https://www.sqlite.org/walformat.html, "WAL-Index Header"; the
 first copy is written last). A map is only valid while this process has an open connection that has read through it:
 the last connection of all processes deletes the file, and the next one creates another.
+
+One file because the descriptors, the maps and the registry of both are one state under one lock.
 """
 
 from __future__ import annotations
@@ -100,9 +102,7 @@ def index_of(path: str) -> mmap.mmap | None:
         return None
     with _files_lock:
         try:
-            status = os.stat(path + "-shm", follow_symlinks=False)
-            known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
-            return known.index()
+            return (_known(path + "-shm") or _opened(path + "-shm")).index()
         except (OSError, ValueError):  # ValueError: it is shorter than a header, since it is just being created
             return None
 
@@ -114,8 +114,7 @@ def hold(path: str, inode: tuple[int, int] | None = None) -> Held:
         OSError: it cannot be opened, or the path names another file (ESTALE).
     """
     with _files_lock:
-        status = os.stat(path, follow_symlinks=False)
-        file = _files.get((status.st_dev, status.st_ino)) or _opened(path)
+        file = _known(path) or _opened(path)
         if inode not in (None, file.inode):
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
         return Held(file)
@@ -142,9 +141,7 @@ def _is_locked_here(file: OpenFile) -> bool:
 def descriptor_of(path: str) -> Iterator[int]:
     """A descriptor of the WAL index, valid inside the block; do not close it. Raises: OSError: there is none."""
     with _files_lock:
-        status = os.stat(path + "-shm", follow_symlinks=False)
-        known = _files.get((status.st_dev, status.st_ino)) or _opened(path + "-shm")
-        yield known.number
+        yield (_known(path + "-shm") or _opened(path + "-shm")).number
 
 
 def opening() -> AbstractContextManager[Any]:
@@ -152,16 +149,18 @@ def opening() -> AbstractContextManager[Any]:
     return _files_lock
 
 
+def _known(path: str) -> OpenFile | None:
+    status = os.stat(path, follow_symlinks=False)
+    return _files.get((status.st_dev, status.st_ino))
+
+
 def _opened(path: str) -> OpenFile:
     release_unused()  # a process that forks, say, closes its connections each time, and the index is made anew
-    while True:
+    file = None
+    while file is None:
         _new.extend(map(partial(os.open, flags=READ), [path]))  # one call: an interrupt loses no descriptor
-        file = _registered()
-        if file is None:  # a finalizer ran in between, opened a file too, and registered both
-            status = os.stat(path, follow_symlinks=False)
-            file = _files.get((status.st_dev, status.st_ino))
-        if file is not None:
-            return file
+        file = _registered() or _known(path)  # a finalizer that ran in between may have registered it
+    return file
 
 
 def _registered() -> OpenFile | None:
