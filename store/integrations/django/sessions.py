@@ -4,9 +4,9 @@
     STORE_SESSION_LOCATION = "sessions.db"          # a path, or a URL
     STORE_SESSION_OPTIONS = {"key": …}              # all options of `Sessions`; may be left out
 
-A save writes the keys of the session that this request changed, so requests of one session that change different keys
-lose nothing; for one key that several change, `request.session.modify` is one atomic step. The interface is that of
-https://docs.djangoproject.com/en/stable/topics/http/sessions/#extending-database-backed-session-engines
+A save merges what this request changed into the session as it is stored then, so two requests at once lose nothing;
+`request.session.edit()` is for what depends on the old value, such as a number that is counted up. The interface is
+that of https://docs.djangoproject.com/en/stable/topics/http/sessions/#extending-database-backed-session-engines
 """
 
 from __future__ import annotations
