@@ -49,7 +49,7 @@ def home(browser: Browser) -> dict[str, Any]:
     return found
 
 
-def fill_carts(browser: Browser, disturb: Callable[[], None]) -> set[str]:
+def fill_carts(browser: Browser, disturb: Callable[[], None], path: str = "/cart") -> set[str]:
     """Clients with one cookie add to its cart at once; `disturb` is called in the middle. The acknowledged items."""
     acknowledged: set[str] = set()
     barrier = threading.Barrier(CLIENTS + 1)
@@ -62,7 +62,7 @@ def fill_carts(browser: Browser, disturb: Callable[[], None]) -> set[str]:
             item = f"item {number}.{count}"
             while item not in acknowledged:
                 try:
-                    status, _ = mine.ask("POST", "/cart", item=item)
+                    status, _ = mine.ask("POST", path, item=item)
                 except (OSError, http.client.HTTPException):
                     continue  # its worker was killed, perhaps after it stored the item
                 if status == 200:
@@ -123,6 +123,21 @@ def test_gevent_patches_after_the_stores_were_opened(tmp_path: Path, place: str)
         assert acknowledged | {"first"} <= set(found["cart"])
         assert found["sold"] >= CLIENTS * ITEMS + 1
         assert "Traceback" not in shop.log.read_text()
+    finally:
+        shop.close()
+
+
+def test_coroutines_on_the_event_loops_of_workers(tmp_path: Path, place: str) -> None:
+    pytest.importorskip("gunicorn.workers.gasgi", reason="this gunicorn has no ASGI: no event loop was tested")
+    shop = Shop(tmp_path, SHOP_SESSIONS=place)
+    try:
+        shop.start("--worker-class", "asgi", application="django_plain:asgi", folder=SAMPLES)
+        browser = Browser(shop)
+        assert browser.ask("POST", "/async-cart", item="first") == (200, "added"), shop.log.read_text()
+        acknowledged = fill_carts(browser, shop.kill_a_worker, "/async-cart")
+        found = home(browser)
+        assert acknowledged | {"first"} <= set(found["cart"])
+        assert found["sold"] >= CLIENTS * ITEMS + 1
     finally:
         shop.close()
 

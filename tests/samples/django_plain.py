@@ -1,4 +1,4 @@
-"""An application of Django with sessions and a cache on a store, and no database: `gunicorn django_plain:application`.
+"""An application of Django with sessions and a cache on a store, and no database: `gunicorn django_plain`.
 
 Both are opened while it is imported: with `--preload` that is before the fork, and before gevent patches the locks.
 """
@@ -27,6 +27,7 @@ settings.configure(
     },
 )
 
+from django.core.asgi import get_asgi_application  # noqa: E402
 from django.core.cache import cache  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
@@ -44,7 +45,14 @@ def add(request: HttpRequest) -> HttpResponse:
     return HttpResponse("added")
 
 
-urlpatterns = [path("", home), path("cart", add)]
+async def add_async(request: HttpRequest) -> HttpResponse:
+    await request.session.amodify(lambda data: data.setdefault("cart", []).append(request.POST["item"]))
+    await request.session.aset(request.POST["item"], await cache.aincr("sold"))
+    return HttpResponse("added")
+
+
+urlpatterns = [path("", home), path("cart", add), path("async-cart", add_async)]
 application = get_wsgi_application()
+asgi = get_asgi_application()
 sessions().create({})
 cache.set("sold", 0, timeout=None)
