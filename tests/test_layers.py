@@ -70,6 +70,7 @@ LIBRARIES = {
     "dill": {"store.codecs.dill"},
     "joblib": {"store.codecs.joblib"},
     "django": {"store.integrations.django"},
+    "asgiref": {"store.integrations.django"},
     "flask": {"store.integrations.flask"},
     "werkzeug": {"store.integrations.flask"},
     "markupsafe": {"store.integrations.flask"},

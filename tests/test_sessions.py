@@ -322,6 +322,29 @@ def test_rotate_with_a_ttl_renews(sessions, clock):
     assert left(sessions, new, clock) == 500
 
 
+def test_modify_is_one_step_with_a_lifetime(sessions, clock):
+    id = sessions.create(DATA)
+    clock.advance(10)
+    assert sessions.modify(id, lambda data: {**data, "n": 1})
+    assert (sessions.load(id), left(sessions, id, clock)) == ({**DATA, "n": 1}, 90)
+    assert sessions.modify(id, lambda data: {**data, "n": data["n"] + 1}, ttl=50)
+    assert (sessions.load(id), left(sessions, id, clock)) == ({**DATA, "n": 2}, 50)
+    for forged in (None, "x" * 43, "x"):
+        assert sessions.modify(forged, lambda data: pytest.fail("there is no session"), ttl=50) is False
+
+
+def test_modify_that_fails_writes_nothing(sessions, clock):
+    id = sessions.create(DATA)
+    clock.advance(10)
+    with pytest.raises(NotSerializable):
+        sessions.modify(id, lambda data: {"a": object()}, ttl=500)
+    with pytest.raises(TypeError, match="are a dict, not NoneType"):
+        sessions.modify(id, lambda data: None, ttl=500)
+    with pytest.raises(KeyError, match="missing"):
+        sessions.modify(id, lambda data: data["missing"], ttl=500)
+    assert (sessions.load(id), left(sessions, id, clock)) == (DATA, 90)
+
+
 def test_rotate_where_the_session_is_for_ever(place, clock):
     with Sessions(place, ttl=FOREVER, clock=clock) as sessions:
         id = sessions.create(DATA)

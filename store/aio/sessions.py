@@ -53,6 +53,7 @@ class AsyncSessions(AsyncHandle[Sessions]):
     create = forward(Sessions.create)
     load = forward(Sessions.load)
     save = forward(Sessions.save)
+    modify = forward(Sessions.modify)
     edit = block(Sessions.edit)
     touch = forward(Sessions.touch)
     rotate = forward(Sessions.rotate)

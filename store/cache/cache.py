@@ -56,6 +56,7 @@ class Cache(MutableMapping[str, V]):
         policy: which records go: "lru" those that were used least recently, "lfu" least frequently, "lrw" written
             least recently, each by the worst of 16 random ones; "fifo" those that were inserted first; "none" only
             those that have expired.
+        cull_records: how many records go at once when there are more than `max_records`; 0: only those over it.
         ttl: seconds that a record lives from its assignment; None is for ever.
         options: of the `Store` below: codec, key, trust, mode, timeout, durability, clock…
 
@@ -75,10 +76,11 @@ class Cache(MutableMapping[str, V]):
         max_bytes: int | None = DEFAULT_BYTES,
         max_records: int | None = None,
         policy: Policy = "lru",
+        cull_records: int = 0,
         ttl: float | None = None,
         **options: Unpack[CacheOptions],
     ) -> None:
-        bounds = Bounds(max_bytes, max_records, policy).checked()
+        bounds = Bounds(max_bytes, max_records, policy, cull_records).checked()
         if "writeback" in options:
             raise TypeError(
                 "a cache has no writeback, which would keep its records alive in memory; assign values anew"
@@ -163,6 +165,16 @@ class Cache(MutableMapping[str, V]):
     def decr(self, name: str, delta: int = 1, *, default: int = 0) -> int:
         """Subtracts `delta` from a whole number, as `incr`."""
         return self.incr(name, -delta if type(delta) is int else delta, default=default)
+
+    def modify(self, name: str, fn: Callable[[V], V]) -> V:
+        """Stores `fn(value)` in place of the value, as one step across threads and processes, and returns it.
+
+        Expiry and tag stay. On engines that must retry `fn` may run again.
+
+        Raises:
+            KeyError: no such record; and whatever `fn` raises, with nothing written.
+        """
+        return self._records.changing(name, lambda: self.store.modify(name, fn))
 
     def touch(self, name: str, ttl: Seconds = UNSET) -> bool:
         """Gives a record a new lifetime, from now; returns whether there is one. Its tag stays.

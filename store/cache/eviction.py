@@ -106,15 +106,16 @@ class Evictor:
 
         Raises: StoreError: others kept the store locked, or it failed.
         """
-        idle, unseen, excess = 0, 0, self._excess()
+        most = self._records_to_keep()
+        idle, unseen, excess = 0, 0, self._excess(most)
         while excess.is_any():
-            deleted = self._evict(excess) if rounds > 0 else None
+            deleted = self._evict(excess, most) if rounds > 0 else None
             idle = 0 if deleted else idle + 1
             if deleted is None or idle > ROUNDS:
                 return False
             rounds -= 1
             unseen = 0 if unseen + deleted > self._most_unseen else unseen + deleted
-            excess = self._excess(excess.records - deleted if unseen else None)
+            excess = self._excess(most, excess.records - deleted if unseen else None)
         return True
 
     def purge(self) -> int:
@@ -153,17 +154,25 @@ class Evictor:
             self._bytes_left = min(self._bytes_left, 0)
             self._records_left = min(self._records_left, 0)
 
-    def _excess(self, known: int | None = None) -> Excess:
+    def _records_to_keep(self) -> int | None:
+        """How many records may stay: `cull_records` fewer than there are, where there are too many."""
+        most, culled = self.bounds.max_records, self.bounds.cull_records
+        if most is None or culled == 0:
+            return most
+        there = reading.count(self._records)
+        return most if there <= most else min(most, there - culled)
+
+    def _excess(self, most: int | None, known: int | None = None) -> Excess:
         """What is over the bounds. `known`: how many records are, without counting again; None: not known."""
         ns, bounds = self._records, self.bounds
         over_bytes = 0 if bounds.max_bytes is None else self.eviction.live_bytes(ns.name) - bounds.max_bytes
-        if bounds.max_records is None:
+        if most is None:
             known = 0
         elif known is None or (known <= 0 and over_bytes <= 0):  # before it is said that nothing is over
-            known = reading.count(ns) - bounds.max_records
+            known = reading.count(ns) - most
         return Excess(over_bytes, known)
 
-    def _evict(self, excess: Excess) -> int | None:
+    def _evict(self, excess: Excess, most: int | None) -> int | None:
         """Deletes one batch, the expired ones first; returns how many. None: there is nothing to delete."""
         deleted = self._delete_expired(with_notes=excess.bytes > 0)
         if deleted:
@@ -175,7 +184,7 @@ class Evictor:
             victims = self._victims(excess)
             if not victims:
                 return None
-            deleted = self._delete(victims, most=self.bounds.max_records if excess.bytes <= 0 else None)
+            deleted = self._delete(victims, most=most if excess.bytes <= 0 else None)
         self.evicted += deleted
         self._accesses.count(evictions=deleted)
         return deleted

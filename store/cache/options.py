@@ -27,6 +27,7 @@ class Bounds(NamedTuple):
     max_bytes: int | None = DEFAULT_BYTES
     max_records: int | None = None
     policy: Policy = "lru"
+    cull_records: int = 0
 
     def checked(self) -> Bounds:
         """These bounds. Raises: TypeError, ValueError."""
@@ -34,6 +35,9 @@ class Bounds(NamedTuple):
         _check_bound(self.max_records, "max_records", 1)
         if self.policy not in POLICIES:
             raise ValueError(f"unknown policy {self.policy!r}: one of {', '.join(POLICIES)}")
+        _check_bound(self.cull_records, "cull_records", 0)
+        if self.cull_records > (self.max_records or 0):
+            raise ValueError(f"cull_records is a number from 0 to max_records, not {self.cull_records}")
         return self
 
     def expected_records(self) -> int:

@@ -28,6 +28,8 @@ from store.errors import StoreNotFound
 from store.importers.formats.sqlitedict import tables_at
 from store.importers.kinds import SIGNED, TABLES, check_source, importers
 from store.importers.run import ON_CONFLICT, OUTCOMES, TROUBLE, Imported, import_into
+from store.sessions import Sessions
+from store.sessions.importing import SessionForm
 from store.system.late import late
 
 KINDS = (
@@ -89,6 +91,10 @@ def _keys_of(file: str) -> list[bytes]:
     help="Of a diskcache: into a cache, with keys and tags of any type as store.compat.diskcache reads them.",
 )  # fmt: skip
 @click.option(
+    "--sessions", "as_sessions", is_flag=True,
+    help="Of django-sessions: DST has sessions (store.Sessions); visitors stay logged in.",
+)  # fmt: skip
+@click.option(
     "--encoded", is_flag=True,
     help="Of a sqlitedict: values as they are stored, for a program with an encode= and decode= of its own.",
 )  # fmt: skip
@@ -107,6 +113,7 @@ def import_(
     namespace: str | None,
     tables: bool,
     compat: bool,
+    as_sessions: bool,
     **how: Any,
 ) -> None:
     """Copies records from another program's file.
@@ -135,6 +142,7 @@ def import_(
       store import json settings.json copy.db --prefix settings:
       store import diskcache old_cache cache.db --cache
       store import diskcache pages pages/store.db --compat
+      store import django-sessions db.sqlite3 sessions.db --sessions --secret-key-file key.txt
       store import --raw records.jsonl copy.db
     """
     if raw:
@@ -148,13 +156,16 @@ def import_(
     kind, source, path = options.words_of(words, ("KIND", "SRC", "DST"))
     source = os.path.abspath(source)
     _check(kind, namespace, tables, compat, how)
+    if as_sessions and (kind != "django-sessions" or as_cache or how["prefix"]):
+        raise usage_error("--sessions goes with django-sessions alone, and without --cache and --prefix")
     how["secret_keys"] = how["secret_keys"] or ()
     check_source(kind, source)
     if kind == "sqlitedict" and how["table"] is None:
         _tell_of_tables(source, tables)
     counts: Counter[str] = Counter()
-    with _target(path, namespace, dry_run, as_cache or compat) as s:
-        how["form"] = CacheForm() if compat else None
+    opener, options_of = _kind_of_target(namespace, as_cache or compat, as_sessions)
+    with _target(path, dry_run, opener, options_of) as s:
+        how["form"] = CacheForm() if compat else SessionForm() if as_sessions else None
         found = _found(s, kind, source, tables, dry_run=dry_run, **how)
         results = counted(found, counts, hidden=as_array)
         if as_array:
@@ -214,20 +225,29 @@ def _check_raw_alone() -> None:
             raise usage_error(f"--raw takes no {parameter.opts[0]}: records come as they are")
 
 
-def _target(path: str, namespace: str | None, dry_run: bool, as_cache: bool) -> Any:
-    """The store or cache to fill, as a context manager; if there is none, a dry run takes an empty one in memory.
+def _kind_of_target(
+    namespace: str | None, as_cache: bool, as_sessions: bool
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """What opens the target, and with which options.
 
     A cache is opened without bounds: its program evicts, by its own bounds, when it writes.
     """
-    opener: Callable[..., Any] = Store
-    options_of: dict[str, Any] = {"namespace": namespace or ""}
+    given = {} if namespace is None else {"namespace": namespace}
+    if as_sessions:
+        return _store_of_sessions, given
     if as_cache:
-        opener = late("store.cache:Cache", "caches")
-        options_of = {
-            "namespace": CACHE_NAMESPACE if namespace is None else namespace,
-            "max_bytes": None,
-            "policy": "none",
-        }
+        bounds = {"max_bytes": None, "policy": "none"}
+        return late("store.cache:Cache", "caches"), {"namespace": CACHE_NAMESPACE, **bounds, **given}
+    return Store, {"namespace": "", **given}
+
+
+def _store_of_sessions(path: str, **options: Any) -> Any:
+    """The store below the `Sessions` at a path, with their rights, trust and codec."""
+    return Sessions(path, **options).store
+
+
+def _target(path: str, dry_run: bool, opener: Callable[..., Any], options_of: dict[str, Any]) -> Any:
+    """The store or cache to fill, as a context manager; if there is none, a dry run takes an empty one in memory."""
     if not dry_run:
         return open_as(opener, path, mode="c", **options_of)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 from store import errors
@@ -63,6 +63,29 @@ class SessionRecords:
             del self.store[name]
         except KeyError:
             raise NoSuchSession from None
+
+    def modify(
+        self,
+        name: str,
+        fn: Callable[[dict[str, Any]], dict[str, Any]],
+        seconds: float | None,
+        *,
+        keeps_expiry: bool,
+    ) -> None:
+        """Replaces the data of a record by `fn(data)`, and its lifetime, as one step. Raises: NoSuchSession."""
+
+        def change(data: dict[str, Any] | None) -> dict[str, Any]:
+            if data is None:
+                raise NoSuchSession
+            return fn(data)
+
+        with nullcontext() if keeps_expiry else step(self.store, name):
+            self.store.modify(name, change, None)  # unlike `put`, keeps the expiry
+            try:
+                if not keeps_expiry:
+                    self.store.touch(name, seconds)
+            except KeyError:  # it expired just now
+                raise NoSuchSession from None
 
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""

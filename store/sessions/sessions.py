@@ -1,10 +1,13 @@
-"""`Sessions`, on the public `Store`."""
+"""`Sessions`, on the public `Store`.
+
+One file because it is the manual page of sessions: each method is documented, and calls the parts beside it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Self, Unpack
 
 from store import errors
@@ -130,15 +133,29 @@ class Sessions:
             NotSerializable: the codec cannot hold the data; the session stays as it was.
         """
         _check_data(data)
+        return self.modify(id, lambda _: data, ttl=ttl)
+
+    def modify(
+        self,
+        id: str | None,
+        fn: Callable[[dict[str, Any]], dict[str, Any]],
+        *,
+        ttl: float | Lifetime | Unset = UNSET,
+    ) -> bool:
+        """Replaces the data of an existing session by `fn(data)`, as one step; returns whether there is one.
+
+        The expiry stays, unless `ttl` gives a new one in the same step. Other writers wait, so `fn` should be quick;
+        on engines that must retry it may run again.
+
+        Raises:
+            NotSerializable: as `save`. TypeError: `fn` returned no dict. Whatever `fn` raises, with nothing written.
+        """
         name, seconds = self._name(id), self._seconds(ttl)
-        if self._records.read(name) is None:
+        if self._records.read(name) is None:  # before the writer's lock: forged ids hold up nobody
             return False
         try:
-            with nullcontext() if ttl is UNSET else step(self._store, name):
-                self._store.modify(name, lambda _: data)  # unlike `put`, keeps the expiry and makes no record
-                if ttl is not UNSET:
-                    self._store.touch(name, seconds)
-        except KeyError:  # deleted since
+            self._records.modify(name, lambda data: _check_data(fn(data)), seconds, keeps_expiry=ttl is UNSET)
+        except NoSuchSession:  # deleted since
             return False
         return True
 
@@ -290,9 +307,10 @@ class Sessions:
         return self._ttl if ttl is UNSET else check_lifetime(ttl)
 
 
-def _check_data(data: object) -> None:
+def _check_data(data: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(data, dict):  # what it is instead may be an id: it is not shown
         raise TypeError(f"the data of a session are a dict, not {type(data).__name__}")
+    return data
 
 
 def reopened(cls: type[Sessions], store: tuple[Any, ...], ttl: float | None, codec: CodecChoice) -> Sessions:

@@ -52,6 +52,17 @@ class TestOneRecord:
                 wrong()
         assert c["n"] == 3
 
+    def test_modify_changes_what_is_there(self, c: Cache[Any], clock: Any) -> None:
+        c.set("n", [1], ttl=10, tag="t")
+        assert c.modify("n", lambda value: [*value, 2]) == [1, 2]
+        with pytest.raises(KeyError):
+            c.modify("x", lambda value: value)
+        with pytest.raises(TypeError):
+            c.modify("n", lambda value: value + 1)
+        assert (dict(c), c.tag_of("n")) == ({"n": [1, 2]}, "t")
+        clock.advance(10)
+        assert "n" not in c
+
     def test_incr_keeps_the_lifetime(self, c: Cache[Any], clock: Any) -> None:
         c.set("n", 1, ttl=10)
         clock.advance(9)
@@ -163,7 +174,7 @@ class TestFigures:
             assert (stats.max_bytes, stats.max_records, stats.policy) == (2**20, 7, "fifo")
             assert stats.records == 1 and 1000 <= stats.bytes < 2**18
             assert stats.eviction_error is None
-            assert c.bounds == (2**20, 7, "fifo")
+            assert c.bounds == (2**20, 7, "fifo", 0)
 
     def test_log_and_free_pages_of_a_file(self, path: Path) -> None:
         with Cache[Any](path) as c:
@@ -184,6 +195,9 @@ class TestOptions:
             ({"max_bytes": 1e9}, TypeError, "max_bytes is a whole number"),
             ({"max_records": 0}, ValueError, "max_records is a number from 1 up"),
             ({"max_records": True}, TypeError, "max_records is a whole number"),
+            ({"cull_records": 1}, ValueError, "from 0 to max_records"),
+            ({"cull_records": 3, "max_records": 2}, ValueError, "from 0 to max_records"),
+            ({"cull_records": -1, "max_records": 2}, ValueError, "cull_records is a number from 0 up"),
             ({"policy": "mru"}, ValueError, "one of lru, lfu, lrw, fifo, none"),
             ({"writeback": True}, TypeError, "no writeback"),
             ({"ttl": 0}, ValueError, "ttl"),

@@ -99,6 +99,23 @@ class TestPolicies:
         fill(c, clock, range(50, 60))
         assert list(c) == [f"n{number}" for number in range(10, 60)]
 
+    @pytest.mark.parametrize(("culled", "left"), [(0, 30), (1, 30), (10, 29), (30, 19)])
+    def test_cull_records_go_at_once(
+        self, bounded: Callable[..., Cache[Any]], clock: Any, culled: int, left: int
+    ) -> None:
+        c = bounded(max_records=30, cull_records=culled)
+        fill(c, clock, range(30))
+        assert len(c) == 30
+        fill(c, clock, range(30, 31))
+        assert len(c) == 31 - max(1, culled) and "n30" in c
+        fill(c, clock, range(31, 49))
+        assert (len(c), c.stats().evictions) == (left, 49 - left)
+
+    def test_cull_records_in_several_batches(self, bounded: Callable[..., Cache[Any]], clock: Any) -> None:
+        c = bounded(max_records=200, cull_records=150, policy="fifo")
+        c.set_many({f"n{number}": number for number in range(210)})
+        assert list(c) == [f"n{number}" for number in range(150, 210)]
+
     def test_none_evicts_only_what_has_expired(self, bounded: Callable[..., Cache[Any]], clock: Any) -> None:
         c = bounded(max_records=10, max_bytes=LEAST_BYTES, policy="none")
         c.set_many({f"n{number}": "x" * 100_000 for number in range(5)}, ttl=10)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from sources import make
+from sources_by_hand import SECRET_KEY, SESSIONS, database
 
 import store.cli
 from store import Store
@@ -63,6 +64,8 @@ def test_help_examples_work(run, filled, monkeypatch, own_key, name):
         run("export", "shelve", filled, "old_shelf")
         make("diskcache", Path("made"), {"a": 1}).rename("old_cache")
         make("diskcache", Path("made_too"), {"a": 1}).rename("pages")
+        database(Path("db.sqlite3"), [("django_session", SESSIONS, [])])
+        Path("key.txt").write_bytes(SECRET_KEY)
         Path("settings.json").write_text('{"theme": "dark"}')
         with closing(sqlite3.connect("old.sqlite")) as db:  # as the library sqlitedict makes it
             db.execute("CREATE TABLE IF NOT EXISTS unnamed (key TEXT PRIMARY KEY, value BLOB)")

@@ -20,9 +20,12 @@ from sources import Hostile, django_settings, library, make
 from sources_by_hand import ENTRIES, SECRET_KEY, SESSION, SESSIONS, database, django_cache_file, session_file, signed
 
 from store import Store
+from store.cli import main
 from store.errors import NotAStore
 from store.importers import import_into
 from store.importers.formats.django import cache, signing
+from store.sessions import Sessions
+from store.sessions.importing import SessionForm
 
 NOW = 1_800_000_000.0
 LATER = "2127-01-15 08:00:00.250000"
@@ -213,6 +216,37 @@ def test_options_of_sessions_are_checked(folder: Path) -> None:
                 import_into(s, "django-cache", folder, **options)
         with pytest.raises(TypeError, match=r"a list of keys: \[SECRET_KEY\]"):
             import_into(s, "django-sessions", folder, secret_keys="abc")
+
+
+def test_sessions_are_imported_under_hashes_of_their_keys(folder: Path, path: Path, clock: Any) -> None:
+    session_file(folder, {"a": 1, "_session_expiry": 1000})
+    session_file(folder, {"a": 2}, key="a" * 32)  # no random text
+    with Sessions(path) as sessions:
+        options: dict[str, Any] = {"secret_keys": [SECRET_KEY], "form": SessionForm()}
+        results = run(sessions.store, "django-sessions", folder, **options)
+        assert sorted(outcome for outcome, _ in results.values()) == ["failed", "imported"]
+        assert sessions.load(SESSION) == {"a": 1, "_session_expiry": 1000}
+        (record,) = sessions.records()
+        assert (record.name, record.codec) != (SESSION, "pickle") and record.expires is not None
+        assert {outcome for outcome, _ in run(sessions.store, "django-sessions", folder, **options).values()} == {"unchanged", "failed"}
+    with pytest.raises(TypeError, match="data of a session are a dict"):
+        SessionForm().value_of("", "", [1])
+
+
+def test_command_imports_sessions(folder: Path, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session_file(folder, {"a": 1})
+    (tmp_path / "key").write_bytes(SECRET_KEY + b"\n")
+    command = ["import", "django-sessions", str(folder), str(path), "--sessions", "--secret-key-file", str(tmp_path / "key")]
+    assert main([*command, "--dry-run"]) == 0 and not path.exists()
+    assert main(command) == 0
+    assert capsys.readouterr().out.splitlines() == ["to be imported 1", "imported 1"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    with Sessions(path) as sessions:
+        assert sessions.load(SESSION) == {"a": 1}
+    for wrong in ("--cache", "--prefix=x"):
+        assert main([*command, wrong]) == 2
+    assert main(["import", "django-cache", str(folder), str(path), "--sessions"]) == 2
+    assert "--sessions goes with django-sessions alone" in capsys.readouterr().err
 
 
 # -- tables

@@ -68,6 +68,21 @@ class SessionsAndDict(RuleBasedStateMachine):
         if id in self.model:
             self.model[id] = (data, self.model[id][1] if ttl is UNSET else self.now + ttl)
 
+    @rule(id=ids, key=st.text(max_size=3), value=values, ttl=ttls, fails=st.booleans())
+    def modify(self, id: str, key: str, value: Any, ttl: float | Lifetime, fails: bool) -> None:
+        def change(data: dict[str, Any]) -> dict[str, Any]:
+            assert data == self.model[id][0]
+            return {**data, key: value} if not fails else {}[key]
+
+        try:
+            assert self.one.modify(id, change, ttl=ttl) is (id in self.model)
+        except KeyError as exc:  # of the function
+            assert fails and exc.args == (key,)
+        else:
+            if id in self.model:
+                found, expires = self.model[id]
+                self.model[id] = ({**found, key: value}, expires if ttl is UNSET else self.now + ttl)
+
     @rule(id=ids, key=st.text(max_size=3), value=values, fails=st.booleans())
     def edit(self, id: str, key: str, value: Any, fails: bool) -> None:
         try:
