@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
+from store.codecs.pickle import dumps
 from store.opened.sentinels import MISSING
 
 
@@ -32,7 +32,7 @@ def is_same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(is_same, one, other))
     try:
-        return one is other or (one == other) is True or pickle.dumps(one) == pickle.dumps(other)
+        return one is other or (one == other) is True or dumps(one) == dumps(other)
     except Exception:  # their `==` or their pickling raises what it likes: they count as changed, and mine is kept
         return False
 

@@ -10,9 +10,9 @@ from starlette.requests import HTTPConnection
 
 from store.errors import StoreError
 from store.integrations.starlette.access import SessionAccess
-from store.integrations.starlette.merging import merge, same
 from store.opened.sentinels import UNSET, Unset
 from store.sessions import NoSuchSession, Sessions
+from store.sessions.merging import is_same, merge
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ class StoreSession(dict[str, Any]):
     @property
     def modified(self) -> bool:
         """Whether it differs from the stored data, in a value inside too, or was marked so."""
-        return self._marked or self._cleared or self._rotates or not same(self._before, dict(self))
+        return self._marked or self._cleared or self._rotates or not is_same(self._before, dict(self))
 
     @property
     def accessed(self) -> bool:
@@ -146,12 +146,13 @@ class StoreSession(dict[str, Any]):
     def _change(self, data: dict[str, Any]) -> None:
         if self._cleared:
             data.clear()
-        merge(self._before, dict(self), data)
+        merged = merge(self._before, dict(self), data)
+        data.clear()
+        data.update(merged)
 
     def _edited(self, result: T, stored: dict[str, Any]) -> T:
         """Shows what is stored now, with the changes of this request that are not."""
-        shown = copy.deepcopy(stored)
-        merge(self._before, dict(self), shown)
+        shown = merge(self._before, dict(self), copy.deepcopy(stored))
         self._before = stored
         super().clear()
         self.update(shown)

@@ -10,9 +10,9 @@ from starlette.requests import HTTPConnection
 from starsessions import JsonSerializer, Serializer, SessionStore, get_session_id
 
 from store.integrations.starlette.access import Location, SessionAccess, load
-from store.integrations.starlette.merging import merge
 from store.opened.sentinels import UNSET, Unset
 from store.sessions import NoSuchSession, Sessions
+from store.sessions.merging import merge
 from store.sessions.options import SessionsOptions
 
 IN_FLIGHT = 10_000  # requests whose sessions were read and not yet written; beyond it the oldest are forgotten
@@ -60,7 +60,7 @@ class StarsessionsStore(SessionStore):
         """Stores a session, for `ttl` seconds if it has a lifetime; returns its id, which may be a new one."""
         reading = self._readings.pop(session_id)
         seconds = max(1, ttl) if lifetime else UNSET
-        return await self._access.run(lambda sessions: self._write(sessions, session_id, data, seconds, reading))
+        return await self._access.run(lambda sessions: self._put(sessions, session_id, data, seconds, reading))
 
     async def remove(self, session_id: str) -> None:
         """Deletes a session, if there is one."""
@@ -82,9 +82,7 @@ class StarsessionsStore(SessionStore):
         """Closes the sessions, where no lifespan does it; the next use opens them again."""
         self._access.close()
 
-    def _write(
-        self, sessions: Sessions, id: str, data: bytes, seconds: float | Unset, reading: Reading | None
-    ) -> str:
+    def _put(self, sessions: Sessions, id: str, data: bytes, seconds: float | Unset, reading: Reading | None) -> str:
         def change(stored: dict[str, Any]) -> None:
             stored["data"] = data if reading is None else self._merged(reading.data, data, stored["data"])
 
@@ -105,8 +103,7 @@ class StarsessionsStore(SessionStore):
         old, new, there = map(self._serializer.deserialize, (before, after, stored))
         if not (isinstance(old, dict) and isinstance(new, dict) and isinstance(there, dict)):
             return after
-        merge(old, new, there)
-        return self._serializer.serialize(there)
+        return self._serializer.serialize(merge(old, new, there))
 
 
 class Reading:
