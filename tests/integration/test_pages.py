@@ -101,7 +101,12 @@ def test_python_of_a_page_runs(
         s["greeting"] = "hello"
     module = ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
-    exec(compile(block, page, "exec"), module.__dict__)
+    try:
+        exec(compile(block, page, "exec"), module.__dict__)
+    except ModuleNotFoundError as exc:  # pages of adapters import their framework
+        if not page.startswith("store/integrations/") or str(exc.name).startswith("store"):
+            raise
+        pytest.skip(f"{exc.name} is not installed: the Python of {page} was not run")
     assert SHOWN.get(page, "") in capsys.readouterr().out
     assert len(block.strip().splitlines()) <= 14
 
