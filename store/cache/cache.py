@@ -215,6 +215,10 @@ class Cache(MutableMapping[str, V]):
         """Deletes a record; returns whether there was one."""
         return self._records.removing(lambda _: (name,), lambda: self._records.store.delete(name))
 
+    def discard_unreadable(self, name: str) -> bool:
+        """Deletes a record that cannot be read or trusted, so that `add` finds none; returns whether it did."""
+        return self._records.discard_unreadable(name)
+
     def __delitem__(self, name: str) -> None:
         """Deletes a record. Raises: KeyError: there is none; `delete` returns False then."""
         if not self.delete(name):
