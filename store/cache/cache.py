@@ -22,6 +22,7 @@ from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name
 from store.opened.locks import Lock
 from store.opened.namespace import Namespace
+from store.opened.options import check_options
 from store.opened.sentinels import MISSING, UNSET, Unset
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Cache(MutableMapping[str, V]):
             raise TypeError(
                 "a cache has no writeback, which would keep its records alive in memory; assign values anew"
             )
+        check_options("Cache", options, ("namespace", "codec", "ttl", *Bounds._fields))
         store = Store[Any](location, namespace=namespace, ttl=ttl, **options)
         try:
             self.__dict__.update(_parts(CacheRecords(store, bounds)))

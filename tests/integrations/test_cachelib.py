@@ -164,6 +164,13 @@ def test_failure_of_the_disk_does_not_pass_for_success(cache, monkeypatch):
         cache.set("a", 1)
 
 
+def test_wrong_option_says_what_is_right(place):
+    with pytest.raises(TypeError, match="Cache has no option 'max_record'; did you mean 'max_records'"):
+        StoreCache(place, max_record=100)
+    with pytest.raises(TypeError, match=r"no option 'threshold'; its options are .*max_records"):
+        StoreCache(place, threshold=100)
+
+
 def test_bounds_are_those_of_a_cache(place):
     cache = StoreCache(place, max_records=100, policy="fifo")
     cache.set_many({str(n): n for n in range(300)})
