@@ -22,6 +22,7 @@ from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name
 from store.opened.locks import Lock
 from store.opened.namespace import Namespace
+from store.opened.options import check_options
 from store.opened.sentinels import MISSING, UNSET, Unset
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Cache(MutableMapping[str, V]):
             raise TypeError(
                 "a cache has no writeback, which would keep its records alive in memory; assign values anew"
             )
+        check_options("Cache", options, ("namespace", "codec", "ttl", *Bounds._fields))
         store = Store[Any](location, namespace=namespace, ttl=ttl, **options)
         try:
             self.__dict__.update(_parts(CacheRecords(store, bounds)))
@@ -214,6 +216,10 @@ class Cache(MutableMapping[str, V]):
     def delete(self, name: str) -> bool:
         """Deletes a record; returns whether there was one."""
         return self._records.removing(lambda _: (name,), lambda: self._records.store.delete(name))
+
+    def discard_unreadable(self, name: str) -> bool:
+        """Deletes a record that cannot be read or trusted, so that `add` finds none; returns whether it did."""
+        return self._records.discard_unreadable(name)
 
     def __delitem__(self, name: str) -> None:
         """Deletes a record. Raises: KeyError: there is none; `delete` returns False then."""

@@ -103,6 +103,24 @@ class CacheRecords:
             self._count(hits=1)
         return value
 
+    def discard_unreadable(self, name: str) -> bool:
+        """Deletes a record that cannot be read; returns whether there was one. One step."""
+        if name not in self.store or self._is_readable(name):  # without waiting for writers
+            return False
+        with self.ns.transaction(self.notes.notes, self.notes.tags, block=True):
+            if self._is_readable(name):  # somebody has replaced it
+                return False
+            return self.removing(lambda _: (name,), lambda: self.store.delete(name))
+
+    def _is_readable(self, name: str) -> bool:
+        try:
+            self.peek(name)
+        except (RecordError, CodecUnavailable) as exc:
+            if isinstance(exc, RecordError) and exc.name is None:  # the file is damaged, not only the record
+                raise
+            return False
+        return True
+
     def find_many(self, names: Iterable[str]) -> dict[str, Any]:
         """The values of those names that exist, in their order, as of one moment; each counted and noted."""
         wanted = list(dict.fromkeys(names))

@@ -31,7 +31,7 @@ class StoreCache(BaseCache):
     def __init__(
         self, location: str | os.PathLike[str], *, options: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**{"serializer": NullSerializer(), **kwargs})
+        super().__init__(**{**kwargs, "serializer": kwargs.get("serializer") or NullSerializer()})
         self._open: Callable[[], Cache[Any]] = lambda: Cache(location, **{"trust": "own", **(options or {})})
         self._cache: Cache[Any] | None = None
         self._lock = threading.Lock()

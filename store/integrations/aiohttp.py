@@ -70,7 +70,8 @@ class StoreStorage(AbstractStorage):
         ttl = session.max_age or UNSET
         if session.new:
             id = self.sessions.create(data, id=session.identity, ttl=ttl) if data else ""
-            self.sessions.delete(self.load_cookie(request))
+            if request.get(_LOADED, True):  # a record that could not be read stays
+                self.sessions.delete(self.load_cookie(request))
             return id
         if not data:
             self.sessions.delete(session.identity)

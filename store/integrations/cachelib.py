@@ -32,8 +32,8 @@ Timeout = float | timedelta | None
 class StoreCache(BaseCache):
     """A cache that threads and processes share. Safe across all of them, and across forks.
 
-    A value that cannot be read is absent, and logged without its key. A failure of the disk or server raises: a
-    session that was not stored must not pass for stored.
+    A value that cannot be read, or that none of your keys sealed, is absent, and logged without its key. A failure of
+    the disk or server raises: a session that was not stored must not pass for stored.
 
     Args:
         location: a path or URL, as of `Cache`.
@@ -42,7 +42,7 @@ class StoreCache(BaseCache):
         hashed: names a record by the SHA-256 of its key, as `FileSystemCache` does: keys of any length fit, a stolen
             file holds no id of a session, and `store import cachelib --cache` copies what is found here under the
             same keys. False: by the key.
-        options: of `Cache`: `max_bytes`, `policy`, `namespace`, `codec`…
+        options: of `Cache`: `max_bytes`, `policy`, `namespace`, `codec`… Its `trust` is "own" here.
 
     Raises:
         As `Cache`. ValueError: a negative default_timeout.
@@ -67,6 +67,7 @@ class StoreCache(BaseCache):
         if self.default_timeout < 0:
             raise ValueError("a negative default_timeout would keep nothing; 0 is for ever")
         self._hashed = hashed
+        options.setdefault("trust", "own")
         self.cache = Cache[Any](
             location, namespace=namespace, max_bytes=max_bytes, max_records=max_records, policy=policy,
             ttl=self.default_timeout or None, **options,
@@ -105,7 +106,9 @@ class StoreCache(BaseCache):
         seconds = self._lifetime(timeout)
         if seconds < 0:
             return not self.has(key)
-        return self.cache.add(self._name(key), value, ttl=seconds or None)
+        name, ttl = self._name(key), seconds or None
+        added = self.cache.add(name, value, ttl=ttl)
+        return added or (self.cache.discard_unreadable(name) and self.cache.add(name, value, ttl=ttl))
 
     def set_many(self, mapping: Mapping[str, Any], timeout: Timeout = None) -> list[str]:
         """Stores the values as one transaction; returns their keys."""
@@ -139,11 +142,11 @@ class StoreCache(BaseCache):
 
     def inc(self, key: str, delta: int = 1) -> int:
         """Adds to a whole number, as one step; a missing one is 0. Its expiry stays. Raises: TypeError."""
-        return self.cache.incr(self._name(key), delta)
+        return self._count(key, delta)
 
     def dec(self, key: str, delta: int = 1) -> int:
         """Subtracts from a whole number, as `inc`."""
-        return self.cache.decr(self._name(key), delta)
+        return self._count(key, -delta)
 
     def close(self) -> None:
         """Closes; a second call does nothing."""
@@ -153,6 +156,14 @@ class StoreCache(BaseCache):
         if not isinstance(key, str):
             raise TypeError(f"a key is a str, not {type(key).__name__}")
         return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest() if self._hashed else key
+
+    def _count(self, key: str, delta: int) -> int:
+        name = self._name(key)
+        try:
+            return self.cache.incr(name, delta)
+        except (RecordError, CodecUnavailable):
+            self.cache.discard_unreadable(name)
+            return self.cache.incr(name, delta)
 
     def _lifetime(self, timeout: Timeout) -> float:
         return self.default_timeout if timeout is None else _seconds(timeout)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict, get_args
 
 from store.classes.lookup import Renames
@@ -54,6 +54,18 @@ class StoreOptions(OpeningOptions, total=False):
     codec: CodecChoice
     ttl: float | None
     writeback: bool
+
+
+def check_options(owner: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """For `**options` that a layer hands on. Raises: TypeError: `owner` has none of that name; says which is near."""
+    names = [*known, *OpeningOptions.__annotations__]
+    for name in options:
+        if name not in names:
+            from difflib import get_close_matches  # loaded for the error alone
+
+            near = get_close_matches(name.lower(), names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"its options are {', '.join(dict.fromkeys(names))}"
+            raise TypeError(f"{owner} has no option {name!r}; {hint}")
 
 
 class Options(NamedTuple):

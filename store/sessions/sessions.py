@@ -15,7 +15,7 @@ from store.codecs import CodecChoice
 from store.mapping.store import Store
 from store.opened.arguments import locate
 from store.opened.edits import step
-from store.opened.options import OpeningOptions
+from store.opened.options import OpeningOptions, check_options
 from store.opened.sentinels import ABSENT, UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import check_given
@@ -75,6 +75,7 @@ class Sessions:
         else:
             if options.get("writeback"):
                 raise TypeError(_NO_WRITEBACK)
+            check_options("Sessions", options, ("namespace", "ttl", "codec", "group"))
             if locate(location)[0] == "sqlite":
                 options.setdefault("rights", private_rights(group))
             elif group is not None:

@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from store.errors import ReadOnly, StorageError, StoreError
 from store.system.refusals import advice
 
+WRITE_OR_READ = (
+    "to write, this user needs the right to write the file, those beside it and its directory; to read only, open "
+    'the store with mode="r"'
+)
 LOOK_AT_LOG = "see the file system's log and try again"
 
 _OF_PATHS = {
@@ -72,9 +76,7 @@ def no_thread(what: str, exc: RuntimeError) -> StorageError:
 def unwritable(path: str, exc: OSError) -> StorageError | ReadOnly:
     """The library's error for a file or folder that could not be written."""
     if exc.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return ReadOnly(
-            f'{path} cannot be written ({exc.strerror}); to read only, open the store with mode="r"', path=path
-        )
+        return ReadOnly(f"{path} cannot be written ({exc.strerror}); {WRITE_OR_READ}", path=path)
     what = advice(exc, "the file system refused; see its log and try again")
     return StorageError(f"{path}: {what} ({exc.strerror}); earlier records are unchanged", errno=exc.errno, path=path)
 

@@ -12,13 +12,12 @@ from typing import Any
 from store.errors import ReadOnly, StorageError, StoreClosed, StoreError
 from store.system.deadlock import LINE_BYTES
 from store.system.descriptors import NO_SURPRISE, READ, Descriptor, read_at, write_at
-from store.system.file_status import LOOK_AT_LOG
+from store.system.file_status import LOOK_AT_LOG, WRITE_OR_READ
 from store.system.late import late
 from store.system.refusals import advice
 from store.system.rights import make_beside
 
 NAMED_REMEDY = "a named lock is a file beside the store: have its owner allow this user to make it, and try again"
-_READ_REMEDY = 'to read only, open the store with mode="r"'
 
 ATTEMPTS = 100  # to open a lock file that others remove
 _LINE_AT = 1  # after the locked byte, the first, which cannot be read on Windows
@@ -134,7 +133,7 @@ class LockFile:
             self._opened = self._made_or_there()
         except OSError as exc:
             what = "the file of a named lock" if self._is_named else "the lock file"
-            raise unopenable(self.path, exc, what, NAMED_REMEDY if self._is_named else _READ_REMEDY) from exc
+            raise unopenable(self.path, exc, what, NAMED_REMEDY if self._is_named else WRITE_OR_READ) from exc
         try:
             status = os.fstat(self._opened.number)
         except OSError as exc:

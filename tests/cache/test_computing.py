@@ -118,6 +118,16 @@ class TestGetOrCompute:
                 c["a"]
             assert (c.get_or_compute("a", lambda: 2), c["a"]) == (2, 2)
 
+    @pytest.mark.filterwarnings("ignore:.*sealed with a key")
+    @pytest.mark.damaged
+    def test_only_a_record_that_cannot_be_read_is_discarded(self, path: Path) -> None:
+        with Cache[Any](path, codec="json") as c:
+            c.set("a", 1, tag="t")
+        with Cache[Any](path, trust="own", key=b"another key, of 32 bytes or more") as c:
+            assert (c.add("a", 2), c.discard_unreadable("a"), c.add("a", 2)) == (False, True, True)
+            assert (c.discard_unreadable("a"), c.discard_unreadable("b"), c["a"]) == (False, False, 2)
+            assert c.evict("t") == 0  # its note went with it
+
     def test_read_only_cache_computes_nothing_it_could_not_keep(self, path: Path) -> None:
         with Cache[Any](path) as c:
             c["a"] = 1
@@ -150,9 +160,7 @@ class TestThreads:
             assert may_go_on.wait(WAIT)
             return [7]
 
-        threads = [
-            threading.Thread(target=lambda: results.append(c.get_or_compute("a", compute))) for _ in range(6)
-        ]
+        threads = [threading.Thread(target=lambda: results.append(c.get_or_compute("a", compute))) for _ in range(6)]
         for thread in threads:
             thread.start()
         assert begun.wait(WAIT)
@@ -270,9 +278,7 @@ class TestEarly:
             return "new"
 
         results: list[str] = []
-        thread = threading.Thread(
-            target=lambda: results.append(c.get_or_compute("a", slow, ttl=10, early=ALWAYS))
-        )
+        thread = threading.Thread(target=lambda: results.append(c.get_or_compute("a", slow, ttl=10, early=ALWAYS)))
         thread.start()
         try:
             assert begun.wait(WAIT)
@@ -396,7 +402,9 @@ class TestMemoize:
             assert make()() == 5
 
     def test_function_that_is_pickled_by_value_opens_the_cache_again(self, path: Path) -> None:
-        cloudpickle = pytest.importorskip("cloudpickle", reason="cloudpickle is not installed: by value is not tested")
+        cloudpickle = pytest.importorskip(
+            "cloudpickle", reason="cloudpickle is not installed: by value is not tested"
+        )
         with Cache[Any](path, max_records=7) as c:
             sent = cloudpickle.dumps(c.memoize(ttl=60, tag="t")(lambda x: x + 1))
             again = pickle.loads(sent)

@@ -83,7 +83,8 @@ def test_store_in_a_read_only_directory(reachable: Path) -> None:
     for mode in ("w", "c"):
         told = without_rights(path, mode, "write")
         assert told.startswith("ReadOnly ")
-        assert 'open it with mode="r"' in told
+        assert 'open the store with mode="r"' in told
+        assert "to write, this user needs the right to write the file, those beside it and its directory" in told
     assert without_rights(path, "r") == "value 1\n"
     assert without_rights(path, "r", "write").startswith("ReadOnly ")
     assert contents(reachable) == before

@@ -173,8 +173,7 @@ def test_closed_cache_opens_again_also_while_it_is_empty(place: str) -> None:
 
 
 def test_decorator_takes_the_configured_cache(place: str) -> None:
-    null = {"class": "aiocache.serializers.NullSerializer"}  # the configuration would take a StringSerializer
-    caches.set_config({"default": {"cache": "store.integrations.aiocache.StoreCache", "location": place, "serializer": null}})
+    caches.set_config({"default": {"cache": "store.integrations.aiocache.StoreCache", "location": place}})
     calls = []
 
     @cached(alias="default", key="k")
@@ -188,6 +187,19 @@ def test_decorator_takes_the_configured_cache(place: str) -> None:
 
     asyncio.run(main())
     assert len(calls) == 1
+
+
+def test_decorator_without_a_serializer_gives_the_value_and_not_its_text(place: str) -> None:
+    @cached(cache=StoreCache, location=place, key="k")
+    async def compute() -> int:
+        return 1
+
+    async def main() -> list[int]:
+        values = [await compute(), await compute()]
+        await compute.cache.close()
+        return values
+
+    assert asyncio.run(main()) == [1, 1]
 
 
 @pytest.mark.damaged

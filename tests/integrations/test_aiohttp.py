@@ -242,9 +242,13 @@ def test_foreign_record_runs_nothing_and_is_a_new_session(place: str, tmp_path: 
         for id in ids:
             with_id(client, id)
             assert await shown(client) == {"new": True, "data": {}}
+        await client.post("/put", json={"a": 1})
+        assert id_of(client) not in ids
 
     run(place, program, options={"key": MINE})
     assert not ran.exists()
+    with Sessions(place, key=THEIRS) as sessions:
+        assert all(sessions.record(id) for id in ids)  # a key that is missing for a while costs no session
     assert "cannot be read or trusted" in caplog.text
     assert not any(id in caplog.text for id in ids)
 

@@ -139,6 +139,22 @@ def test_value_that_cannot_be_read_is_absent_and_logged_without_its_key(cache, p
     assert "cannot be read: Untrusted" in caplog.text and "secret" not in caplog.text
 
 
+@pytest.mark.damaged
+@pytest.mark.filterwarnings("ignore:.*sealed with a key")
+@pytest.mark.parametrize("value", [7, {"user": "admin"}, pytest.Item])
+def test_value_that_none_of_your_keys_sealed_is_absent_for_all_operations(cache, place, value):
+    def plant():
+        with Cache(place, key="a key of somebody else") as foreign:
+            foreign[hashlib.sha256(b"k").hexdigest()] = value  # plain data too: they could be a session
+
+    cache.set("other", 1)
+    plant()
+    assert (cache.get("k"), cache.get_many("k", "other")) == (None, [None, 1])
+    assert (cache.inc("k", 2), cache.dec("k"), cache.get("k")) == (2, 1, 1)
+    plant()
+    assert (cache.add("k", 5), cache.add("k", 6), cache.get("k")) == (True, False, 5)
+
+
 def test_failure_of_the_disk_does_not_pass_for_success(cache, monkeypatch):
     def failing(self, row):
         raise StorageError("no space left on the device", errno=errno.ENOSPC)
@@ -146,6 +162,13 @@ def test_failure_of_the_disk_does_not_pass_for_success(cache, monkeypatch):
     monkeypatch.setattr("store.opened.namespace.Namespace.put", failing)
     with pytest.raises(StorageError, match="no space"):
         cache.set("a", 1)
+
+
+def test_wrong_option_says_what_is_right(place):
+    with pytest.raises(TypeError, match="Cache has no option 'max_record'; did you mean 'max_records'"):
+        StoreCache(place, max_record=100)
+    with pytest.raises(TypeError, match=r"no option 'threshold'; its options are .*max_records"):
+        StoreCache(place, threshold=100)
 
 
 def test_bounds_are_those_of_a_cache(place):

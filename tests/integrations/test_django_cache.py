@@ -181,7 +181,9 @@ def test_options_are_those_of_the_cache(make: Make) -> None:
         make(OPTIONS={"max_size": 1}).get("a")
 
 
-def test_entry_that_cannot_be_read_is_a_miss(make: Make, place: str, clock: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_entry_that_cannot_be_read_is_a_miss(
+    make: Make, place: str, clock: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     make().set_many({"a": 1, "b": 2})
     close_all()
     cache = make()
@@ -193,6 +195,25 @@ def test_entry_that_cannot_be_read_is_a_miss(make: Make, place: str, clock: Any,
     assert cache.get_many(["a", "b"]) == {"b": 2}
     assert cache.get_or_set("a", 3) == 3
     assert cache.get("a") == 3
+
+
+@pytest.mark.damaged
+@pytest.mark.filterwarnings("ignore:.*store admit")
+@pytest.mark.parametrize("value", [7, subprocess.Popen])
+def test_entry_that_none_of_your_keys_sealed_is_missing_for_all_operations(
+    make: Make, place: str, clock: Any, caplog: pytest.LogCaptureFixture, value: Any
+) -> None:
+    cache = make()
+    cache.set("b", 2)
+    with Store[Any](place, namespace="cache", key=b"k" * 32, clock=clock) as stranger:
+        stranger[":1:a"] = value  # plain data too: a session of `cached_db` is plain
+    assert cache.get("a", "missing") == "missing" and cache.get_many(["a", "b"]) == {"b": 2}
+    with pytest.raises(ValueError, match="'a' not found"):
+        cache.incr("a")
+    assert cache.touch("a", 60) is False
+    assert "counts as missing" in caplog.text
+    assert cache.add("a", 1) is True and cache.add("a", 2) is False
+    assert (cache.incr("a"), cache.get("a")) == (2, 2)
 
 
 def test_coroutines_do_it_as_one_step(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,15 @@ def test_location_is_asked_for() -> None:
         SessionStore("a" * 32).load()
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [({"ttl": 60}, ImproperlyConfigured, "SESSION_COOKIE_AGE"), ({"codecs": "json"}, TypeError, "did you mean 'codec'")],
+)
+def test_wrong_option_says_what_is_right(place: str, options: Any, error: type[Exception], says: str) -> None:
+    with override_settings(STORE_SESSION_OPTIONS=options), pytest.raises(error, match=says):
+        SessionStore().exists("b" * 32)
+
+
 def test_key_is_of_the_length_that_django_has(place: str) -> None:
     session = new(a=1)
     assert len(session.session_key) == 32

@@ -10,6 +10,7 @@ import time
 from store.engines.sqlite.refusals import why_not_opened
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreClosed, StoreError
 from store.system.clock import steady_clock
+from store.system.file_status import WRITE_OR_READ
 
 # Primary result codes, https://www.sqlite.org/rescode.html
 _INTERRUPT = 9
@@ -124,7 +125,7 @@ def translate(error: SqliteError, path: str) -> StoreError:
     if code == READONLY:
         if is_writable(path):
             return _storage(error, path, errno.EIO, "it could only be opened for reading just now; try again")
-        return ReadOnly(f'{path} cannot be written ({error}); to read only, open it with mode="r"', path=path)
+        return ReadOnly(f"{path} cannot be written ({error}); {WRITE_OR_READ}", path=path)
     if code == NOTADB:
         return NotAStore(f"{path} is no SQLite database, and was not touched; choose another file", path=path)
     if code == CORRUPT or isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):

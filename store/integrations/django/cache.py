@@ -19,11 +19,12 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 from django.core.exceptions import ImproperlyConfigured
 
 from store.cache import Cache
-from store.errors import CodecUnavailable, RecordError
+from store.errors import CodecUnavailable, RecordError, StoreError
 from store.integrations.django.handles import handle
 
 _logger = logging.getLogger(__name__)
 _COUNTS = ("MAX_ENTRIES", "CULL_FREQUENCY")
+UNREADABLE = (RecordError, CodecUnavailable)
 
 
 def _twin(name: str) -> Callable[..., Any]:
@@ -40,8 +41,8 @@ def _twin(name: str) -> Callable[..., Any]:
 class StoreCache(BaseCache):
     """A cache of Django that threads and processes share; `incr`, `add` and `touch` are atomic.
 
-    A timeout of 0 or less stores nothing, and deletes what is there. An entry that cannot be read or trusted is a
-    miss, which is logged. Errors of the storage are raised: `store.errors.StoreError`.
+    A timeout of 0 or less stores nothing, and deletes what is there. An entry that cannot be read, or that none of
+    your keys sealed, is a miss, which is logged. Errors of the storage are raised: `store.errors.StoreError`.
     """
 
     def __init__(self, location: str | os.PathLike[str], params: dict[str, Any]) -> None:
@@ -51,7 +52,7 @@ class StoreCache(BaseCache):
         location = os.fspath(location)
         self._location = location if "://" in location or location == ":memory:" else os.path.abspath(location)
         options = params.get("OPTIONS", {})
-        self._options = {name: value for name, value in options.items() if name not in _COUNTS}
+        self._options = {"trust": "own"} | {name: value for name, value in options.items() if name not in _COUNTS}
         if "max_entries" in params or "MAX_ENTRIES" in options:
             most, frequency = self._max_entries, self._cull_frequency
             self._options["max_records"] = most
@@ -66,16 +67,15 @@ class StoreCache(BaseCache):
         name = self.make_and_validate_key(key, version)
         try:
             return self.cache.get(name, default)
-        except (RecordError, CodecUnavailable) as exc:
-            _logger.warning("an entry of the cache counts as missing: %s", exc)
-            return default
+        except UNREADABLE as exc:
+            return _missing(exc, default)
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         """The values of those keys that exist, as of one moment."""
         names = {self.make_and_validate_key(key, version): key for key in keys}
         try:
             return {names[name]: value for name, value in self.cache.get_many(names).items()}
-        except (RecordError, CodecUnavailable):
+        except UNREADABLE:
             return super().get_many(names.values(), version)  # one after the other, without those
 
     def get_or_set(self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> Any:
@@ -115,20 +115,26 @@ class StoreCache(BaseCache):
         name, seconds = self.make_and_validate_key(key, version), self._seconds(timeout)
         if seconds is not None and seconds <= 0:
             return name not in self.cache
-        return self.cache.add(name, value, ttl=seconds)
+        added = self.cache.add(name, value, ttl=seconds)
+        return added or (self.cache.discard_unreadable(name) and self.cache.add(name, value, ttl=seconds))
 
     def touch(self, key: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         name, seconds = self.make_and_validate_key(key, version), self._seconds(timeout)
         if seconds is not None and seconds <= 0:
             return self.cache.delete(name)
-        return self.cache.touch(name, seconds)
+        try:
+            return self.cache.touch(name, seconds)
+        except UNREADABLE as exc:
+            return _missing(exc, False)
 
     def incr(self, key: Any, delta: Any = 1, version: int | None = None) -> Any:
         """Adds to a number, as one step; the timeout stays. Raises: ValueError: there is no such key."""
         name = self.make_and_validate_key(key, version)
         try:
             return self.cache.modify(name, lambda value: value + delta)
-        except KeyError:
+        except (KeyError, *UNREADABLE) as exc:
+            if isinstance(exc, UNREADABLE):
+                _missing(exc, None)
             raise ValueError(f"Key '{key}' not found") from None
 
     def delete(self, key: Any, version: int | None = None) -> bool:
@@ -149,3 +155,8 @@ class StoreCache(BaseCache):
     def _seconds(self, timeout: Any) -> float | None:
         """Seconds to live; None is for ever."""
         return self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+
+
+def _missing(exc: StoreError, default: Any) -> Any:
+    _logger.warning("an entry of the cache counts as missing: %s", exc)
+    return default

@@ -42,14 +42,17 @@ _logger = logging.getLogger("django.security.SuspiciousSession")
 def sessions() -> Sessions:
     """The sessions that the settings name, which all threads of the process share.
 
-    Raises: ImproperlyConfigured: `STORE_SESSION_LOCATION` is missing.
+    Raises: ImproperlyConfigured: `STORE_SESSION_LOCATION` is missing, or there is a ttl beside Django's own.
     """
     location = getattr(settings, "STORE_SESSION_LOCATION", None)
     if not location:
         raise ImproperlyConfigured(
             f"SESSION_ENGINE {__name__!r} takes the setting STORE_SESSION_LOCATION: a path, or a URL"
         )
-    return handle(Sessions, str(location), getattr(settings, "STORE_SESSION_OPTIONS", {}))
+    options = getattr(settings, "STORE_SESSION_OPTIONS", {})
+    if "ttl" in options:
+        raise ImproperlyConfigured("STORE_SESSION_OPTIONS: leave ttl out, and set SESSION_COOKIE_AGE instead")
+    return handle(Sessions, str(location), options)
 
 
 class SessionStore(SessionBase):

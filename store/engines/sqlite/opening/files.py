@@ -22,7 +22,7 @@ from store.engines.sqlite.opening.single_name import check_single_name
 from store.engines.sqlite.opening.strategy import LOCAL, NETWORK, Opening, Strategy
 from store.engines.sqlite.refusals import why_not_read
 from store.errors import Corrupt, LockTimeout, NotAStore, ReadOnly, StorageError, StoreError, StoreNotFound
-from store.system.file_status import is_there, size_of, status_of, unwritable
+from store.system.file_status import WRITE_OR_READ, is_there, size_of, status_of, unwritable
 from store.system.locking import locked
 from store.system.rights import Rights, make_database
 
@@ -242,6 +242,6 @@ def _check_writable(path: str) -> None:
         if refused is not None:
             raise StorageError(f"{path}: {refused[1]}", errno=refused[0], path=path)
         raise ReadOnly(
-            f'{path} or its directory may not be written by this user; to read only, open it with mode="r"',
+            f"{path} or its directory may not be written by this user; {WRITE_OR_READ}",
             path=path,
         )
