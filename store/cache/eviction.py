@@ -38,6 +38,7 @@ UNSEEN = (
 AHEAD_SECONDS = 3600.0  # by which the clocks of two hosts may differ
 WAIT_SECONDS = 1.0  # for other writers: the caller has its answer already
 NEW_FREQUENCY = 5  # of a record without a note, so that it is not the first to go (Redis: LFU_INIT_VAL)
+USE_SECONDS = 1 / 16  # to which the time of a use is known
 FIRST_SIZE = 1024.0  # bytes of a record, before any was looked at
 
 
@@ -267,8 +268,12 @@ class Evictor:
 
 
 def by_last_use(one: Candidate, use: Use | None) -> float:
-    """The rank of a record under "lru": when it was used last, or written."""
-    return one.modified if use is None else max(use.last, one.modified)
+    """The rank of a record under "lru": when it was used last, or written.
+
+    Of a use the time is known to 1/16 s, and the end of that counts: what was used just now is not older than what
+    was written just before.
+    """
+    return one.modified if use is None else max(use.last + USE_SECONDS, one.modified)
 
 
 def by_frequency(one: Candidate, use: Use | None) -> tuple[float, float]:

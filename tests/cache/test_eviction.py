@@ -138,9 +138,21 @@ class TestPolicies:
         assert c.stats().evictions == 0
         assert len(c) == 40
 
+    def test_used_record_stays_where_writes_come_within_the_resolution_of_notes(
+        self, bounded: Callable[..., Cache[Any]], clock: Any
+    ) -> None:
+        clock.advance(0.01)  # within a sixteenth of a second, of which a note has the beginning
+        c = bounded(max_records=30)
+        c["hot"] = 0
+        for number in range(300):
+            clock.advance(0.0001)
+            assert c["hot"] == 0, number
+            c[f"n{number}"] = number
+        assert "hot" in c
+
     def test_ranks(self) -> None:
         one = Candidate("a", "1-0", 10, 50.0, None)
-        assert [by_last_use(one, use) for use in (None, Use(60.0, 1), Use(40.0, 1))] == [50.0, 60.0, 50.0]
+        assert [by_last_use(one, use) for use in (None, Use(60.0, 1), Use(40.0, 1))] == [50.0, 60.0625, 50.0]
         assert by_frequency(one, Use(60.0, 0)) < by_frequency(one, None) < by_frequency(one, Use(60.0, 6))
 
 
