@@ -270,8 +270,8 @@ class Evictor:
 def by_last_use(one: Candidate, use: Use | None) -> float:
     """The rank of a record under "lru": when it was used last, or written.
 
-    Of a use the time is known to 1/16 s, and the end of that counts: what was used just now is not older than what
-    was written just before.
+    Of a use the time is known to 1/16 s, and the end of that counts: so a record that is used now is not older than
+    one that was written just before.
     """
     return one.modified if use is None else max(use.last + USE_SECONDS, one.modified)
 

@@ -101,6 +101,16 @@ def test_file_of_a_version_before_expiry_was_a_column(source: Path, path: Path) 
         assert dict(s) == {"a1": {"url": URL}, "redirect:b2": "a1"}
 
 
+def test_yaml_without_its_library_fails_alone(source: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.importers.formats.requests_cache.find_spec", lambda _: None)
+    rows = [("yaml", "a: 1", None), ("fine", pickle.dumps({"a": 1}), None)]
+    database(source, [("responses", RESPONSES, rows), ("redirects", RESPONSES, [])])
+    with Store[Any](path) as s:
+        assert run(s, source) == {
+            "yaml": ("failed", "it is not JSON; if it is YAML, install pyyaml and import it again"), "fine": ("imported", ""),
+        }  # fmt: skip
+
+
 def test_rows_that_are_damaged_or_hostile_fail_alone(source: Path, tmp_path: Path, path: Path) -> None:
     marker = tmp_path / "code has run"
     rows = [

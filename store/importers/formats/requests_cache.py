@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Generator
+from importlib.util import find_spec
 from typing import Any
 
 from store.errors import Corrupt
@@ -57,7 +58,11 @@ def _response(key: Any, value: Any, expires: Any) -> Found:
     expires = expires if isinstance(expires, int | float) else None
     if isinstance(value, str):
         body = value.encode()
-        return Found(key, body, "json" if body.lstrip().startswith(b"{") else "yaml", expires)
+        if body.lstrip().startswith(b"{"):
+            return Found(key, body, "json", expires)
+        if find_spec("yaml") is None:  # a damaged row looks so too: it must not end the import of all others
+            return Found(key, problem="it is not JSON; if it is YAML, install pyyaml and import it again")
+        return Found(key, body, "yaml", expires)
     if isinstance(value, bytes) and is_pickle(value):
         return Found(key, _SIGNATURE.sub(b"", value), "pickle", expires)
     if isinstance(value, bytes) and value.lstrip().startswith(b"{"):  # orjson
