@@ -1,6 +1,6 @@
 """The benchmark of `store.cache.Cache` beside other caches: `python -m tests.bench --only cache`.
 
-    python -m tests.bench --only cache                           100,000 entries, in about ten minutes
+    python -m tests.bench --only cache                           100,000 entries, in three minutes
     python -m tests.bench --only cache --quick                   10,000 entries, in a minute
     python -m tests.bench --only cache --scale 100000,1000000    other numbers of entries; a million takes an hour, and 10 GB
     python -m tests.bench --only cache --peers store,diskcache   only some of the peers
