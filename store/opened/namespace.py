@@ -15,7 +15,7 @@ from store.codecs import CodecChoice
 from store.engines.capabilities import LOOK_SECONDS, Care, Transaction
 from store.engines.contract import Engine, Fields
 from store.engines.registry import supported
-from store.errors import Corrupt, RecordError, StoreClosed, StoreError
+from store.errors import Corrupt, RecordError, StoreClosed, StoreError, Untrusted, label
 from store.opened.arguments import namespace_name, sought_name
 from store.opened.options import Options
 from store.opened.purging import PURGE_EVERY, Expired, Purging
@@ -25,6 +25,7 @@ from store.opened.writeback import Writeback, close_at_exit
 from store.rows.row import Row, Sealed
 from store.system.clock import wall_clock
 from store.trust.keys.key import ID_BYTES
+from store.trust.seal import Verdict
 from store.values.pipeline import Pipeline
 
 
@@ -204,6 +205,23 @@ class Namespace:
         except RecordError as exc:
             raise exc.about(row.name, row.namespace) from None
         return False
+
+    def check_own(self, row: Row, consequence: str) -> None:
+        """Make sure that a key of ours sealed a row.
+
+        Raises:
+            Untrusted: none did; `consequence` says what follows from that, and what to do. Tampered, Corrupt.
+        """
+        try:
+            verdict = self.values.sealer.check(row)
+        except RecordError as exc:
+            raise exc.about(row.name, self.name) from None
+        if verdict is not Verdict.OWN:
+            raise Untrusted(
+                f"{label(row.name, self.name)} was not sealed with a key of yours, so {consequence}",
+                name=row.name,
+                namespace=self.name,
+            )
 
     def value_of(self, row: Row) -> Any:
         """The value of a row; with `writeback=True` the live object, where there is one.

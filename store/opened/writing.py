@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from store.codecs import CodecChoice
 from store.engines.contract import Delete, Fields
-from store.errors import Conflict, Corrupt, RecordError, Tampered, Untrusted, label
+from store.errors import Conflict, Corrupt, Tampered, label
 from store.opened.arguments import check_name, check_ttl, new_name, sought_name
 from store.opened.namespace import Namespace
 from store.opened.reading import end_row, names, record_of, record_written
@@ -19,7 +19,6 @@ from store.opened.restarts import restarted
 from store.opened.sentinels import ABSENT, MISSING, UNSET, Absent, Unset
 from store.rows.row import Row, has_expired
 from store.system.file_status import unreachable
-from store.trust.seal import Verdict
 
 if TYPE_CHECKING:
     from store.rows.record import Record
@@ -135,17 +134,7 @@ def touch(ns: Namespace, name: str, ttl: float | Unset | None = UNSET) -> Record
         row = ns.find(name)
         if row is None:
             raise KeyError(name)
-        try:
-            verdict = ns.values.sealer.check(row)
-        except RecordError as exc:
-            raise exc.about(name, ns.name) from None
-        if verdict is not Verdict.OWN:
-            raise Untrusted(
-                f"{label(name, ns.name)} was not sealed with a key of yours, so its lifetime is not "
-                "yours to change; assign the value again to make the record yours",
-                name=name,
-                namespace=ns.name,
-            )
+        ns.check_own(row, "its lifetime is not yours to change; assign the value again to make the record yours")
         now = ns.clock()
         expires = None if ttl is None else now + ttl
         ns.put(ns.values.reseal(row._replace(expires=expires, modified=now)))

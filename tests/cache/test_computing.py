@@ -6,7 +6,8 @@ import asyncio
 import math
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,26 @@ from store.memo import memo
 
 WAIT = 30.0  # seconds, for what takes milliseconds
 ALWAYS = 1e12  # as `early`: any value is due
+
+
+@contextmanager
+def another_computing(c: Cache[Any], name: str) -> Iterator[None]:
+    """While the block runs, a thread is in the middle of computing that name."""
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        assert may_go_on.wait(WAIT)
+        return "slow"
+
+    thread = threading.Thread(target=c.get_or_compute, args=(name, slow))
+    thread.start()
+    try:
+        assert begun.wait(WAIT)
+        yield
+    finally:
+        may_go_on.set()
+        thread.join(WAIT)
 
 
 class Counter:
@@ -170,39 +191,12 @@ class TestThreads:
         assert (len(calls), results) == (1, [[7]] * 6)
 
     def test_wait_bounds_the_waiting(self, c: Cache[Any]) -> None:
-        begun, may_go_on = threading.Event(), threading.Event()
-
-        def slow() -> str:
-            begun.set()
-            assert may_go_on.wait(WAIT)
-            return "slow"
-
-        thread = threading.Thread(target=c.get_or_compute, args=("a", slow))
-        thread.start()
-        try:
-            assert begun.wait(WAIT)
+        with another_computing(c, "a"):
             assert c.get_or_compute("a", lambda: "quick", wait=0) == "quick"
-        finally:
-            may_go_on.set()
-            thread.join(WAIT)
 
     def test_in_a_transaction_another_thread_is_not_waited_for(self, c: Cache[Any]) -> None:
-        begun, may_go_on = threading.Event(), threading.Event()
-
-        def slow() -> str:
-            begun.set()
-            assert may_go_on.wait(WAIT)
-            return "slow"
-
-        thread = threading.Thread(target=c.get_or_compute, args=("a", slow))
-        thread.start()
-        try:
-            assert begun.wait(WAIT)
-            with c.transaction():
-                assert c.get_or_compute("a", lambda: "here") == "here"
-        finally:
-            may_go_on.set()
-            thread.join(WAIT)
+        with another_computing(c, "a"), c.transaction():
+            assert c.get_or_compute("a", lambda: "here") == "here"
 
     def test_exception_lets_another_caller_compute(self, c: Cache[Any]) -> None:
         begun, may_go_on = threading.Event(), threading.Event()

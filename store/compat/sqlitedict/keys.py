@@ -8,9 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from store.compat.sqlitedict.coding import column_text, decode_key, identity
 from store.engines.contract import Fields
-from store.errors import RecordError, Untrusted, label
 from store.mapping.store import Store
-from store.trust.seal import Verdict
 
 T = TypeVar("T")
 PAGE = 200  # records whose values or seals are read at once
@@ -71,15 +69,9 @@ def present(store: Store[Any], names: Iterable[str]) -> list[str]:
 def check_own(store: Store[Any], names: list[str]) -> None:
     """Raises: Untrusted, Tampered, Corrupt: a record of one of these names has no seal of the user's keys."""
     ns = store.opened
-    for name, row in ns.engine.get(ns.name, names).items():
-        try:
-            verdict = ns.values.sealer.check(row)
-        except RecordError as exc:
-            raise exc.about(name, ns.name) from None
-        if verdict is not Verdict.OWN:
-            raise Untrusted(
-                f"{label(name, ns.name)} was not sealed with a key of yours, so decode_key() does not get its name; "
-                "look at it with `store inspect`, then take it over with `store admit`, or delete it",
-                name=name,
-                namespace=ns.name,
-            )
+    for row in ns.engine.get(ns.name, names).values():
+        ns.check_own(
+            row,
+            "decode_key() does not get its name; look at it with `store inspect`, then take it over with "
+            "`store admit`, or delete it",
+        )
