@@ -107,7 +107,8 @@ def serve(place: str) -> Iterator[Serve]:
 
 def gunicorn(worker: str) -> list[str]:
     pytest.importorskip("gunicorn", reason="gunicorn is not installed: no real server was asked")
-    options = f"--preload --workers 3 --worker-class {worker} --bind 127.0.0.1:0 --log-level info"
+    # gunicorn loses a SIGTERM that meets a worker between its fork and its own handlers, and then waits for it: not long
+    options = f"--preload --workers 3 --worker-class {worker} --bind 127.0.0.1:0 --log-level info --graceful-timeout 5"
     return ["-m", "gunicorn", *options.split(), "--chdir", str(EXAMPLES), "flask_app:app"]
 
 
