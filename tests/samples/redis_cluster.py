@@ -29,7 +29,9 @@ class RedisCluster:
     `timeout_ms`; on a busy machine a short one lets replicas take over from nodes that are well.
     """
 
-    def __init__(self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = 1000, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = 1000, **options: Any
+    ) -> None:
         self.nodes: list[RedisServer] = []
         self._replicas = replicas
         options = {**SETTINGS, "cluster_node_timeout": str(timeout_ms), **options}

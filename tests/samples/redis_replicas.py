@@ -46,7 +46,7 @@ class Replicated:
 
     def wait_until_ok(self) -> None:
         """Wait until all replicas that run have what the primary has, and follow it."""
-        self._wait(self._are_online, "had all its replicas")
+        self._wait(self._are_level, "had all its replicas")
 
     def fail_over(self) -> RedisServer:
         """Kill the primary and promote the replica that has most of its stream; returns the server that was killed."""
@@ -85,26 +85,23 @@ class Replicated:
         """By its configuration, for when it is started again."""
         node.settings["replicaof"] = f"127.0.0.1 {self.primary.port}"
 
-    def _are_online(self) -> bool:
-        view = _replication(self.primary)
-        online = {entry["port"] for name, entry in view.items() if _is_replica(name) and entry["state"] == "online"}
-        return {node.port for node in self.replicas} <= online
+    def _are_level(self) -> bool:
+        written = int(_replication(self.primary)["master_repl_offset"])
+        views = [_replication(node) for node in self.replicas]
+        return all(view["master_link_status"] == "up" and int(view["slave_repl_offset"]) >= written for view in views)
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the primary never {what}: {[_replication(node) for node in self.nodes if node.is_running]}")
+                views = [_replication(node) for node in self.nodes if node.is_running]
+                raise RuntimeError(f"the primary never {what}: {views}")
             time.sleep(POLL_SECONDS)
 
 
 def _replication(node: RedisServer) -> dict[str, Any]:
     found: dict[str, Any] = node.ask("INFO", "replication")
     return found
-
-
-def _is_replica(name: str) -> bool:
-    return name.startswith("slave") and name.removeprefix("slave").isdecimal()
 
 
 @pytest.fixture

@@ -45,6 +45,10 @@ class PortTaken(RuntimeError):
     """Another program listens on the port that a server was given."""
 
 
+class LacksTLS(RuntimeError):
+    """The program was built without it, as that of a wheel may be."""
+
+
 class RedisServer:
     """One server process with its folder; `url` is that of its database 0. Ends with `stop`.
 
@@ -129,6 +133,8 @@ class RedisServer:
         while not self.is_ready():
             if self.has_ended and "already in use" in self.log:
                 raise PortTaken(f"port {self.port} of 127.0.0.1 is in use")
+            if self.has_ended and self.certificates is not None and ("TLS support" in self.log or "tls-" in self.log):
+                raise LacksTLS(f"{self.program} has no TLS")
             if self.has_ended or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start: {self.log[-2000:]}")
             time.sleep(POLL_SECONDS)
@@ -143,16 +149,17 @@ class RedisServer:
         except redis.RedisError:  # it loads, or is another server
             return False
 
-    def client(self, **options: Any) -> Redis:
-        """A client that tries each command once. Close it."""
+    def client(self, url: str | None = None, **options: Any) -> Redis:
+        """A client that tries each command once, by `url` or another URL of this server. Close it."""
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
         options = {"decode_responses": True, "socket_timeout": SECONDS, "retry": Retry(NoBackoff(), 0), **options}
-        if self.certificates is not None:
+        url = url or self.url
+        if self.certificates is not None and url.startswith("rediss:"):
             options = {**self.certificates.of_client, **options}
-        return redis.Redis.from_url(self.url, **options)
+        return redis.Redis.from_url(url, **options)
 
     def ask(self, *command: Any) -> Any:
         """The reply to one command, on a connection of its own."""
@@ -279,7 +286,10 @@ def own_redis(redis_program: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     def start(**options: Any) -> RedisServer:
         server = RedisServer(tmp_path_factory.mktemp("redis"), redis_program, **options)
         started.append(server)
-        server.start()
+        try:
+            server.start()
+        except LacksTLS as exc:
+            pytest.skip(f"TLS CANNOT BE HAD HERE: {exc}")
         return server
 
     try:

@@ -46,7 +46,7 @@ def test_password_is_asked_for(own_redis: Own) -> None:
 
     server = own_redis(password="secret")
     assert urlsplit(server.url).password == "secret"
-    with server.client(password=None) as client, pytest.raises(redis.AuthenticationError):
+    with server.client(f"redis://127.0.0.1:{server.port}") as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
@@ -54,9 +54,9 @@ def test_users_have_their_rules(own_redis: Own) -> None:
     import redis
 
     server = own_redis(users={"ann": "on >secret ~a:* +@all"})
-    with redis.Redis.from_url(server.url_of("ann:secret")) as client:
+    with server.client(server.url_of("ann:secret")) as client:
         client.set("a:1", "x")
-        with pytest.raises(redis.ResponseError, match="NOPERM|permissions"):
+        with pytest.raises(redis.ResponseError, match="permission"):
             client.set("b:1", "x")
 
 
@@ -68,7 +68,7 @@ def test_tls(own_redis: Own, certificates: Certificates, asks: bool) -> None:
     server = own_redis(certificates=certificates)
     assert server.url.startswith("rediss://")
     assert server.ask("PING")
-    with redis.Redis(port=server.port) as client, pytest.raises(redis.ConnectionError):
+    with server.client(f"redis://127.0.0.1:{server.port}") as client, pytest.raises(redis.ConnectionError):
         client.ping()
 
 
