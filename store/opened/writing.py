@@ -216,7 +216,7 @@ def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
 
 
 def _popitem_alone(ns: Namespace, *, last: bool) -> tuple[str, Any]:
-    """By comparison of one record: an optimistic transaction that looks for the end would fail for any other write."""
+    """Compare one record: an optimistic transaction that looks for the end would fail for any other write."""
     while True:
         row = end_row(ns, last=last)
         if row is None:
