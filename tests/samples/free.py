@@ -29,6 +29,13 @@ def check_free_elsewhere(s: Store, where: str, names: Sequence[str] | None = Non
         pytest.fail(f"{failures[0]} after an interrupt at {where}")
 
 
+def needs_held(s: Store) -> None:
+    """Skips a test about those who wait for an open transaction, where the engine holds none open."""
+    engine = s.opened.engine
+    if engine.transactions is None or engine.transactions.optimistic:
+        pytest.skip(f"the transactions of the engine {engine.kind} are optimistic: nobody waits for them")
+
+
 def needs_capability(s: Store, name: str | None) -> None:
     """Skips a test whose engine lacks it."""
     if name is not None and getattr(s.opened.engine, name) is None:
