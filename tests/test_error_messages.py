@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from away import away
+from free import needs_held
 
 from store import Store, errors
 from store.engines.sqlite.engine import log_files
@@ -73,6 +74,8 @@ def lock_timeout(place: str) -> None:
 
 
 def writer_timeout(place: str) -> None:
+    with Store(place) as s:
+        needs_held(s)
     with held(place, "s.transaction()"), Store(place, timeout=0.0) as s:
         s["x"] = 2
 
