@@ -18,18 +18,19 @@ from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
 from store.errors import StorageError, StoreError
-from store.importers.redis_place import Place, parse
+from store.importers.redis_place import PASSWORD, Place, parse
 
 SCAN_KEYS = 500
 """How many keys the server looks at for one batch, and the most values that one request asks for."""
 MAX_VALUE_BYTES = 64 * 1024 * 1024
 BATCH_BYTES = 8 * 1024 * 1024  # of values that one request asks for, unless one alone is larger
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 15.0
 RETRIES = 3  # of a command whose connection was lost: it only reads
 _GONE, _LASTING = -2, -1  # replies of PTTL: there is no such key, it has no expiry
 VANISHED = "it was deleted or its time ran out while the source was read"
-RIGHTS = "+hello +info +scan +strlen +pttl +get +type, in a cluster +cluster|slots +cluster|nodes +command"
+_TLS = "and that the URL begins with rediss:// where it takes TLS, and only there"
+RIGHTS = "+scan +strlen +pttl +get +type, in a cluster +cluster|slots +cluster|nodes +command"
 
 
 class Value(NamedTuple):
@@ -125,10 +126,10 @@ class RedisSource:
 
     def _refused(self, key: bytes, reply: Exception) -> Value:
         """The record for a key that this user may not read. Raises: the reply, if it is about more than this key."""
-        if not isinstance(reply, redis.exceptions.NoPermissionError):
+        if not isinstance(reply, redis.exceptions.NoPermissionError) or "one of the keys" not in str(reply):
             raise reply
         text = self._place.without_secrets(str(reply))
-        return Value(key, problem=f"the server refuses it: {text}; the user needs the rights {RIGHTS}")
+        return Value(key, problem=f"the server refuses it: {text}; give the user its pattern (~session:*)")
 
     def _replies(self, calls: list[tuple[str, bytes]]) -> list[Any]:
         """The replies to commands in one round trip to each node; an error is the reply to its command."""
@@ -185,11 +186,11 @@ def _connected(kind: Any, place: Place, **options: Any) -> Any:
         return kind.from_url(
             place.url,
             protocol=2,  # without HELLO, whose error cites the password where the server does not know it
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
+            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES, (redis.ConnectionError,)),
             **{"socket_connect_timeout": CONNECT_SECONDS, "socket_timeout": ANSWER_SECONDS, **options},
         )
     except (ValueError, TypeError):
-        raise ValueError("a parameter in the URL has a value that redis-py does not take") from None
+        raise ValueError("the port or a parameter in the URL has a value that redis-py does not take") from None
 
 
 def _is_cluster(client: Any, place: Place) -> bool:
@@ -205,7 +206,6 @@ def _is_cluster(client: Any, place: Place) -> bool:
             f"{place.shown} is a Sentinel, which has no data; name the server (SENTINEL GET-MASTER-ADDR-BY-NAME)",
             path=place.shown,
         )
-    client.ping()
     return mode == "cluster"
 
 
@@ -220,9 +220,10 @@ def _what_to_do(exc: Exception, text: str, place: Place) -> str:
     if isinstance(exc, redis.AuthenticationError) or upper.startswith(
         ("NOAUTH", "WRONGPASS", "AUTHENTICATION REQUIRED")
     ):
+        text = "it asks for a password" if upper.startswith("HELLO") else text
         return (
-            f"the server refuses the user or the password ({text}); they stand in the URL, "
-            "redis://user:password@…, or the password in the variable REDISCLI_AUTH"
+            f"the server refuses the user or the password ({text}); both are part of the URL, "
+            f"redis://user:password@…, or the password is in the variable {PASSWORD}"
         )
     if isinstance(exc, redis.exceptions.NoPermissionError) or upper.startswith("NOPERM"):
         return f"the user lacks a right ({text}); an import takes {RIGHTS}, and the keys to read"
@@ -237,9 +238,13 @@ def _what_to_do(exc: Exception, text: str, place: Place) -> str:
     if isinstance(exc, redis.BusyLoadingError):
         return f"the server is still loading its data ({text}); import again when it has"
     if isinstance(exc, redis.TimeoutError):
-        return f"the server did not answer in time ({text}); check that it is up, or set socket_timeout in the URL"
+        return (
+            f"the server did not answer in time ({text}); check that it is up, {_TLS}; or raise socket_timeout there"
+        )
     if isinstance(exc, redis.ConnectionError | OSError):
-        return f"the server cannot be reached ({text}); check that it is up, and the host and port of the URL"
+        return f"the server cannot be reached ({text}); check that it is up, and the host and port of the URL, {_TLS}"
+    if isinstance(exc, redis.InvalidResponse):
+        return f"it does not answer as a Redis server ({text}); check the host and port of the URL, {_TLS}"
     return f"the server answers with an error ({text})"
 
 

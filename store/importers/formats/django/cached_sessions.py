@@ -44,8 +44,8 @@ class DjangoLayout:
         if made is None:
             return f"keys that begin with {other!r} are made by a KEY_FUNCTION, and cannot be imported"
         return (
-            f"key_prefix={made['prefix']!r}, key_version={made['version']} (--key-prefix, --key-version) import those "
-            f"that begin with {other!r}"
+            f"key_prefix={made['prefix']!r}, key_version={made['version']} (--key-prefix, --key-version) import "
+            f"those that begin with {other!r}"
         )
 
 
