@@ -122,6 +122,13 @@ class Put(NamedTuple):
     expect: Expected = ANY
 
 
+class Load(NamedTuple):
+    """Store a row unchanged, as `Engine.load` does: a change for engines whose transactions are optimistic."""
+
+    row: Row
+    expect: Expected = ANY
+
+
 class Delete(NamedTuple):
     """Delete a record, if there is one. It may expect ANY or a stamp."""
 
