@@ -116,7 +116,7 @@ class RedisSource:
 
     def _fetched(self, group: dict[bytes, float | None]) -> Iterator[Value]:
         """The values of keys, which expire at those moments."""
-        for (key, expires), data in zip(group.items(), self._replies([("GET", key) for key in group]), strict=True):
+        for (key, expires), data in zip(group.items(), self._bodies(list(group)), strict=True):
             if data is None:
                 yield Value(key, problem=VANISHED, skipped=True)
             elif isinstance(data, Exception):
@@ -124,9 +124,15 @@ class RedisSource:
             else:
                 yield Value(key, data, expires)
 
+    def _bodies(self, keys: list[bytes]) -> list[Any]:
+        if self._is_cluster:  # MGET takes keys of one slot alone there
+            return self._replies([("GET", key) for key in keys])
+        bodies: list[Any] = self._client.mget(keys) if keys else []
+        return bodies
+
     def _refused(self, key: bytes, reply: Exception) -> Value:
         """The record for a key that this user may not read. Raises: the reply, if it is about more than this key."""
-        if not isinstance(reply, redis.exceptions.NoPermissionError) or "one of the keys" not in str(reply):
+        if not isinstance(reply, redis.exceptions.NoPermissionError) or "' command" in str(reply):
             raise reply
         text = self._place.without_secrets(str(reply))
         return Value(key, problem=f"the server refuses it: {text}; give the user its pattern (~session:*)")
