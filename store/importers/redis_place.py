@@ -22,7 +22,7 @@ _ANY_SCHEME = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 _USER = r"(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^@/?#]*))?@)?"
 _QUERY = r"(?:\?(?P<query>[^#]*))?"
 _SERVER = re.compile(
-    rf"(?P<scheme>rediss?|valkeys?)://{_USER}(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@/?#\[\]]*)(?::(?P<port>\d{{1,5}}))?"
+    rf"(?P<scheme>rediss?|valkeys?)://{_USER}(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:@/?#,\[\]]*)(?::(?P<port>\d{{1,5}}))?"
     rf"(?:/(?P<db>\d{{0,9}}))?{_QUERY}"
 )
 _SOCKET = re.compile(rf"(?P<scheme>unix)://{_USER}(?P<path>/[^?#@]*){_QUERY}")
