@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import pickle
+import re
 import subprocess
 import sys
 import zlib
@@ -90,9 +91,9 @@ def test_source_is_a_url_or_a_path(source: str, scheme: str | None) -> None:
 )  # fmt: skip
 def test_option_that_is_for_another_source(kind: str, where: str, options: Any, words: str) -> None:
     pytest.importorskip("redis", reason="redis-py is not installed: sources on a server were not tested")
-    with Store[Any](":memory:") as s, pytest.raises(ValueError, match="^[^:]*") as caught:
+    with Store[Any](":memory:") as s, pytest.raises(ValueError, match=re.escape(words)) as caught:
         import_into(s, kind, where, **options)
-    assert words in str(caught.value) and "secret@" not in str(caught.value)
+    assert "secret" not in str(caught.value).replace("secret_keys", "")
 
 
 def test_key_prefix_that_is_no_text() -> None:
