@@ -123,12 +123,15 @@ def import_(
     """Copies records from another program's file.
 
     KIND is shelve, dbm, sqlitedict, diskcache, cachelib, flask-session, django-cache, django-sessions,
-    requests-cache, joblib-memory, pickles, joblib or json; SRC is its file or folder, which is not changed. Sessions
-    of Django and Flask-Session may also be on a Redis or Valkey server or cluster: SRC is
-    redis://user:password@host:port/database then; a password can be in the variable REDISCLI_AUTH instead. Creates
+    requests-cache, joblib-memory, pickles, joblib or json; SRC is its file or folder, which is not changed. Creates
     the store DST if there is none. Pickles are read without running code, and only classes that --allow names are
     loaded, unless --trust says otherwise (run it where they can be imported: PYTHONPATH=.). It can be stopped;
     rerunning resumes, and leaves alone what is there. The exit code is 1 if a record was refused or failed.
+
+    Sessions of Django and Flask-Session may also be on a Redis or Valkey server or cluster. SRC is then
+    redis://user:password@host:port/database; the password may be in the variable REDISCLI_AUTH instead. For example
+    `store import django-sessions redis://localhost:6379/1 sessions.db --sessions --key-prefix shop`, or
+    `store import flask-session redis://localhost:6379/0 app.db --namespace flask-session`.
 
     Files of cachelib, flask-session and django-cache are named after a hash of the key, and so are their records,
     those of flask-session on a server too; those of joblib-memory are called module/function/hash of the arguments.
@@ -149,8 +152,6 @@ def import_(
       store import diskcache old_cache cache.db --cache
       store import diskcache pages pages/store.db --compat
       store import django-sessions db.sqlite3 sessions.db --sessions --secret-key-file key.txt
-      store import django-sessions redis://localhost:6379/1 sessions.db --sessions --key-prefix shop
-      store import flask-session redis://localhost:6379/0 app.db --namespace flask-session
       store import --raw records.jsonl copy.db
     """
     if raw:

@@ -17,7 +17,7 @@ from typing import Any
 from store.care.foreign import Foreign, check_storable, expiry_of, holds_same
 from store.errors import RecordError, StoreError, Untrusted, label
 from store.importers.contract import Form, Found
-from store.importers.names import name_of
+from store.importers.names import as_shown, name_of, why_named_so
 from store.importers.sources import Options, records_of
 from store.importers.target import TaggedCache, Target
 from store.mapping.store import Store
@@ -164,13 +164,13 @@ class _Import:
     def _decoded(self, found: Found) -> Imported | _Ready:
         """The record with its value, or the reason why it has none."""
         before = self.prefix + (f"{found.table}:" if found.table else "")
-        name = before + _as_shown(found.key)
+        name = before + as_shown(found.key)
         try:
             key = self.foreign.value(found.key_codec, found.key) if found.key_codec else found.key
             name = before + self._name_of(found, key)
             if found.problem:
                 return Imported(name, "skipped" if found.skipped else "failed", found.problem)
-            why = _why_named_so(key, found.table)
+            why = why_named_so(key, found.table)
             if name in self.taken:
                 return Imported(
                     name, "failed", f"another record has become that name already; {why or 'twice there'}"
@@ -194,7 +194,7 @@ class _Import:
         except (TypeError, ValueError):
             if not found.problem:
                 raise
-            return _as_shown(key)
+            return as_shown(key)
 
     def _ready(self, found: Found, name: str, key: Any, why: str) -> Imported | _Ready:
         """The record with its value, unless it has expired. Raises: RecordError, TypeError, ValueError."""
@@ -269,21 +269,6 @@ def _moment(expires: float | None) -> float | None:
     if moment == math.inf:
         raise ValueError("its expiry is no moment in time")
     return moment
-
-
-def _why_named_so(key: Any, table: str) -> str:
-    """Where a record has another name than its key in the source; else empty."""
-    if table:
-        return f"its key was {key!r:.200}, in the table {table!r:.100}"
-    return "" if type(key) is str else f"its key was {key!r:.200}"
-
-
-def _as_shown(key: Any) -> str:
-    """A name for a key in reports, also of one that cannot become a name."""
-    try:
-        return name_of(key)
-    except ValueError:
-        return ascii(key)[1:-1] if type(key) is str else f"<{type(key).__qualname__}>"
 
 
 def _why_refused(exc: Untrusted, found: Found) -> str:

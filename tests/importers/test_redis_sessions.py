@@ -9,6 +9,7 @@ import collections
 import hashlib
 import json
 import pickle
+import re
 import socket
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from sources import Hostile
 
 from store import Store
 from store.cli import main
+from store.cli.importing import import_
 from store.errors import StorageError
 from store.importers import import_into
 from store.sessions import Sessions
@@ -344,7 +346,7 @@ def test_sentinel_is_no_source(redis_program: Path, tmp_path: Path) -> None:
 
     port = closed_port()
     (tmp_path / "sentinel.conf").write_text(f"port {port}\nbind 127.0.0.1\ndir {tmp_path}\n")
-    running = subprocess.Popen([str(redis_program), str(tmp_path / "sentinel.conf"), "--sentinel"], stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+    running = subprocess.Popen([str(redis_program), str(tmp_path / "sentinel.conf"), "--sentinel"], stdout=subprocess.DEVNULL, preexec_fn=_end_with_parent)  # noqa: PLW1509
     try:
         for _ in range(1000):
             said = failing(f"redis://127.0.0.1:{port}")
@@ -434,6 +436,19 @@ def test_command(redis: RedisServer, source: str, tmp_path: Path, capsys: pytest
     assert main(["import", "flask-session", source, str(tmp_path / "app.db"), "--namespace", "old", "--key-prefix", ":1:"]) == 0
     with Store[Any](tmp_path / "app.db", namespace="old") as s:
         assert dict(s) == {hashed(DJANGO + KEY): {"user": 8}}
+
+
+def test_examples_of_the_help_work(redis: RedisServer, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    from redis import Redis
+
+    with Redis.from_url(source[:-1] + "1") as client:
+        client.set(f"shop{DJANGO}{KEY}", "{}")
+    redis.ask("SET", "session:a", "{}")
+    examples = re.findall(r"`store (import [^`]*redis://[^`]*)`", " ".join((import_.help or "").split()))
+    assert len(examples) == 2
+    for example in examples:
+        assert main(example.replace("redis://localhost:6379/", source[:-1]).split()) == 0
 
 
 def test_command_stores_objects_of_sessions_as_pickles(redis: RedisServer, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
