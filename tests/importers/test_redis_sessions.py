@@ -339,6 +339,27 @@ def test_server_that_dies_keeps_what_came_before_and_is_resumed(own_redis: Calla
         assert (again.count("imported"), again.count("unchanged")) == (3000 - len(done), len(done))
 
 
+@pytest.fixture
+def without_hello(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Redis 5 and some services in front of it; redis-py itself would not start on such a server."""
+    from redis import Redis, ResponseError
+
+    execute = Redis.execute_command
+
+    def refuse(self: Any, *arguments: Any, **options: Any) -> Any:
+        if arguments[0] == "HELLO":
+            raise ResponseError("unknown command `HELLO`")
+        return execute(self, *arguments, **options)
+
+    monkeypatch.setattr(Redis, "execute_command", refuse)
+
+
+def test_server_without_hello(redis: RedisServer, source: str, without_hello: None) -> None:
+    redis.ask("SET", "session:a", "{}")
+    with Store[Any](":memory:") as s:
+        assert len(run(s, "flask-session", source)) == 1
+
+
 def test_sentinel_is_no_source(redis_program: Path, tmp_path: Path) -> None:
     import subprocess
 
@@ -406,6 +427,13 @@ def test_slots_that_move_are_reported_and_the_next_import_is_whole(own_cluster: 
         with pytest.raises(StorageError, match="slots of the cluster moved while it was read"):
             list(results)
         assert {one.outcome for one in import_into(s, "flask-session", cluster.url)} <= {"imported", "unchanged"}
+        assert dict(s) == expected
+
+
+def test_cluster_whose_servers_lack_hello(cluster: RedisCluster, without_hello: None) -> None:
+    expected = fill(cluster, 300)
+    with Store[Any](":memory:") as s:
+        run(s, "flask-session", cluster.url)
         assert dict(s) == expected
 
 

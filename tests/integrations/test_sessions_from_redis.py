@@ -179,7 +179,7 @@ def flask_app(source: str, place: str) -> Iterator[Any]:
         app = flask.Flask("shop")
         if settings:
             client = Redis.from_url(source)
-            opened.append(client)
+            opened.append(client.connection_pool)
             app.config.update(SESSION_TYPE="redis", SESSION_REDIS=client, SESSION_KEY_PREFIX=key_prefix, **settings)
             flask_session.Session(app)
         else:
@@ -199,7 +199,7 @@ def flask_app(source: str, place: str) -> Iterator[Any]:
 
     yield make
     for one in opened:
-        one.close()
+        getattr(one, "close" if isinstance(one, StoreSessionInterface) else "disconnect")()
 
 
 def visit(app: Any, cookie: str) -> Any:
