@@ -50,7 +50,7 @@ class ServerSessions:
                 if any(layout.name_of(key) is not None for key in batch):
                     return
                 _note(others, layout, batch)
-            hint = "".join(f"; {layout.hint(other)}" for other in others)
+            hint = "".join(f"; {layout.hint(other)}" for other in list(others)[:MOST_OTHERS])
             raise StorageError(
                 f"there is nothing of the kind {self.name} at {source.shown}: no key begins with {layout.beginning!r}"
                 + (hint or "; name the database at the end of the URL, and the prefix of its keys by key_prefix"),
@@ -66,17 +66,16 @@ class ServerSessions:
                 for value in source.values(list(names), clock):
                     yield _found(names[value.key], value)
                 _note(others, layout, batch)
-        for other in others:
-            yield Found(
-                other,
-                problem=f"these sessions are of another program; {layout.hint(other)}",
-                skipped=True,
-            )
+        for other in list(others)[:MOST_OTHERS]:
+            yield Found(other, problem=f"these sessions are of another program; {layout.hint(other)}", skipped=True)
+        if len(others) > MOST_OTHERS:
+            yield Found("…", problem=f"keys of sessions begin in more than {MOST_OTHERS} other ways", skipped=True)
 
 
 def _note(others: dict[str, None], layout: Layout, batch: list[bytes]) -> None:
+    """Notes how keys of other programs begin; one more than are reported."""
     for key in batch:
-        if len(others) < MOST_OTHERS and layout.name_of(key) is None and (other := layout.other(key)):
+        if len(others) <= MOST_OTHERS and layout.name_of(key) is None and (other := layout.other(key)):
             others[other] = None
 
 
