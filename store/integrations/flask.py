@@ -22,6 +22,7 @@ from flask.sessions import SessionInterface, SessionMixin
 from markupsafe import Markup
 from werkzeug.datastructures import CallbackDict
 
+from store.errors import Conflict, Unsupported
 from store.mapping.store import Store
 from store.opened.sentinels import UNSET, Unset
 from store.sessions import NoSuchSession, Sessions
@@ -221,12 +222,37 @@ class StoreSessionInterface(SessionInterface):
         for method in ("sha256", "md5"):  # the latter by old releases of cachelib
             name = hashlib.new(method, key, usedforsecurity=False).hexdigest()
             if name in imported:
-                with self.sessions.store.transaction(imported):
-                    data = imported.pop(name, None)
-                    if isinstance(data, dict):
-                        return self._take_over(data, id, seconds)
+                try:
+                    adopted = self._move(imported, name, id, seconds)
+                except (Unsupported, Conflict):  # transactions of this engine are of one namespace, or optimistic
+                    adopted = self._copy_and_delete(imported, name, id, seconds)
+                if adopted is not None:
+                    return adopted
         data = self.sessions.load(id)  # another request may have been first
         return None if data is None else self.session_class(data, id)
+
+    def _move(self, imported: Store[Any], name: str, id: str, seconds: float) -> StoreSession | None:
+        """Moves an imported session in one step. Raises: Unsupported."""
+        with self.sessions.store.transaction(imported):
+            data = imported.pop(name, None)
+            return self._take_over(data, id, seconds) if isinstance(data, dict) else None
+
+    def _copy_and_delete(self, imported: Store[Any], name: str, id: str, seconds: float) -> StoreSession | None:
+        """Moves it in two steps: of several requests at once one makes the session, and the others find it."""
+        try:
+            data, record = imported.get_with_record(name)
+            if not isinstance(data, dict):
+                imported.delete(name, if_version=record)
+                return None
+            adopted = self._take_over(data, id, seconds)
+        except (KeyError, Conflict):
+            return None
+        try:
+            imported.delete(name, if_version=record)
+        except Conflict:  # another request had moved it already, and that session has ended
+            self.sessions.delete(adopted.id)
+            return None
+        return adopted
 
     def _take_over(self, data: dict[str, Any], id: str, seconds: float) -> StoreSession:
         try:
