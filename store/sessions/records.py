@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, TypeAlias
 
 from store import errors
 from store.codecs import CodecChoice
+from store.mapping.sharding.sharded import AnyStore, store_at
 from store.mapping.store import Store
 from store.opened.edits import step
 from store.rows.record import Record
@@ -37,7 +38,7 @@ class NoSuchSession(KeyError):
 class SessionRecords:
     """The records of one namespace, by the hashes of ids. `codec`: how new ones are encoded."""
 
-    def __init__(self, store: Store[Any], codec: CodecChoice) -> None:
+    def __init__(self, store: AnyStore[Any], codec: CodecChoice) -> None:
         self.store, self.codec = store, codec
         self.tags = UserTags(store.opened.values.sealer.keyring)
         self._rejections: dict[int, int] = {}  # by thread: a lock could be held, for ever, in a forked child
@@ -47,22 +48,38 @@ class SessionRecords:
         """How often a record was taken for absent because it could not be trusted or read."""
         return sum(list(self._rejections.values()))
 
+    def at(self, name: str) -> Store[Any]:
+        """The store that has the record of that name: that of its shard. A prefix of a user is in one shard too."""
+        return store_at(self.store, name)
+
     def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool, change: Change | None) -> None:
-        """Gives a record a new name, inside a transaction. Raises: NoSuchSession: it is gone, or its time is over."""
-        try:
-            old, data = self.store.record(name), self.store[name]
-        except KeyError:
-            raise NoSuchSession from None
-        if change is not None:
-            change(data)
-        try:
-            first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-            made = self.store.put(new, data, ttl=first, codec=old.codec, protocol=old.protocol)
-            if keeps_expiry:
-                self.store.touch(new, _seconds_left(old, made))
-            del self.store[name]
-        except KeyError:
-            raise NoSuchSession from None
+        """Gives a record a new name, as one step.
+
+        Between two shards these are two: the new record is written, and then the old one is deleted if it is as it
+        was read. A process that dies in between leaves the old session as it was, and a new one whose id nobody was
+        told. A session that another process ends meanwhile is not brought back.
+
+        Raises: NoSuchSession: it is gone, or its time is over.
+        """
+        here, there = self.at(name), self.at(new)
+        if here is there:
+            with step(here, name, new):
+                old = _copy(here, name, there, new, seconds, keeps_expiry=keeps_expiry, change=change)
+                if not here.delete(name):  # it expired just now
+                    raise NoSuchSession
+            return
+        while True:
+            with step(there, new):
+                old = _copy(here, name, there, new, seconds, keeps_expiry=keeps_expiry, change=change)
+            try:
+                here.delete(name, if_version=old)
+                return
+            except errors.Conflict:  # it was changed since: with that change once more; or ended
+                there.delete(new)
+            except BaseException:
+                with suppress(errors.StoreError):  # the error to report is the first one
+                    there.delete(new)
+                raise
 
     def modify(
         self,
@@ -79,20 +96,22 @@ class SessionRecords:
                 raise NoSuchSession
             return fn(data)
 
-        with nullcontext() if keeps_expiry else step(self.store, name):
-            self.store.modify(name, change, None)  # unlike `put`, keeps the expiry
+        store = self.at(name)
+        with nullcontext() if keeps_expiry else step(store, name):
+            store.modify(name, change, None)  # unlike `put`, keeps the expiry
             try:
                 if not keeps_expiry:
-                    self.store.touch(name, seconds)
+                    store.touch(name, seconds)
             except KeyError:  # it expired just now
                 raise NoSuchSession from None
 
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
+        store = self.at(name)
         try:
-            with step(self.store, name):
-                before = self.store.record(name)
-                after = self.store.touch(name, seconds)
+            with step(store, name):
+                before = store.record(name)
+                after = store.touch(name, seconds)
                 if never_shorter and _ends_later(before, after):
                     raise _LivesLonger
         except _LivesLonger:
@@ -135,7 +154,7 @@ class SessionEdit:
 
     def __init__(self, records: SessionRecords, name: str) -> None:
         self._records, self._name = records, name
-        self._edit: AbstractContextManager[dict[str, Any]] = records.store.edit(name)
+        self._edit: AbstractContextManager[dict[str, Any]] = records.at(name).edit(name)
 
     def __enter__(self) -> dict[str, Any]:
         if self._records.read(self._name) is None:  # before the writer's lock: forged ids hold up nobody
@@ -147,6 +166,27 @@ class SessionEdit:
 
     def __exit__(self, *exc: Any) -> None:
         self._edit.__exit__(*exc)
+
+
+def _copy(
+    here: Store[Any], name: str, there: Store[Any], new: str, seconds: float | None, *, keeps_expiry: bool,
+    change: Change | None,
+) -> Record:  # fmt: skip
+    """Writes the data of a record under a new name, in an open step; returns what was read. Raises: NoSuchSession."""
+    try:
+        data, old = here.get_with_record(name)
+    except KeyError:
+        raise NoSuchSession from None
+    if change is not None:
+        change(data)
+    first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
+    made = there.put(new, data, ttl=first, codec=old.codec, protocol=old.protocol)
+    try:
+        if keeps_expiry:
+            there.touch(new, _seconds_left(old, made))
+    except KeyError:
+        raise NoSuchSession from None
+    return old
 
 
 def _seconds_left(old: Record, made: Record) -> float | None:
