@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any, TypeAlias
+from contextlib import AbstractContextManager, suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
 
 from store import errors
 from store.codecs import CodecChoice
 from store.mapping.sharding.sharded import AnyStore, store_at
 from store.mapping.store import Store
-from store.opened.edits import step
+from store.opened.edits import together
+from store.opened.sentinels import ABSENT
 from store.rows.record import Record
 from store.sessions.ids import UserTags
 from store.system import caller
@@ -35,6 +37,20 @@ class NoSuchSession(KeyError):
         return str(self.args[0])  # a KeyError shows the repr
 
 
+class Move(NamedTuple):
+    """How a record gets a new name: with which lifetime, or its own, and with which change of its data.
+
+    `is_given`: the new name is of an id that is not random, so that there may be a record of it.
+    """
+
+    name: str
+    new: str
+    seconds: float | None
+    keeps_expiry: bool
+    change: Change | None
+    is_given: bool
+
+
 class SessionRecords:
     """The records of one namespace, by the hashes of ids. `codec`: how new ones are encoded."""
 
@@ -52,33 +68,30 @@ class SessionRecords:
         """The store that has the record of that name: that of its shard. A prefix of a user is in one shard too."""
         return store_at(self.store, name)
 
-    def move(self, name: str, new: str, seconds: float | None, *, keeps_expiry: bool, change: Change | None) -> None:
+    def move(self, move: Move) -> None:
         """Gives a record a new name, as one step.
 
         Between two shards these are two: the new record is written, and then the old one is deleted if it is as it
         was read. A process that dies in between leaves the old session as it was, and a new one whose id nobody was
         told. A session that another process ends meanwhile is not brought back.
 
-        Raises: NoSuchSession: it is gone, or its time is over.
+        Raises: NoSuchSession: it is gone, or its time is over. Conflict: there is a record of a given name.
         """
-        here, there = self.at(name), self.at(new)
+        here, there = self.at(move.name), self.at(move.new)
         if here is there:
-            with step(here, name, new):
-                old = _copy(here, name, there, new, seconds, keeps_expiry=keeps_expiry, change=change)
-                if not here.delete(name):  # it expired just now
-                    raise NoSuchSession
+            together(here.opened, lambda: _moved(here, move), move.name, move.new)
             return
         while True:
-            with step(there, new):
-                old = _copy(here, name, there, new, seconds, keeps_expiry=keeps_expiry, change=change)
+            data, old = _read(here, move)  # before the step, which is of the other shard alone
+            together(there.opened, partial(_write, there, move, data, old), move.new)
             try:
-                here.delete(name, if_version=old)
+                here.delete(move.name, if_version=old)
                 return
             except errors.Conflict:  # it was changed since: with that change once more; or ended
-                there.delete(new)
+                there.delete(move.new)
             except BaseException:
                 with suppress(errors.StoreError):  # the error to report is the first one
-                    there.delete(new)
+                    there.delete(move.new)
                 raise
 
     def modify(
@@ -97,23 +110,31 @@ class SessionRecords:
             return fn(data)
 
         store = self.at(name)
-        with nullcontext() if keeps_expiry else step(store, name):
-            store.modify(name, change, None)  # unlike `put`, keeps the expiry
+        if keeps_expiry:
+            store.modify(name, change, None)  # unlike `put`
+            return
+
+        def work() -> None:
+            store.modify(name, change, None)
             try:
-                if not keeps_expiry:
-                    store.touch(name, seconds)
+                store.touch(name, seconds)
             except KeyError:  # it expired just now
                 raise NoSuchSession from None
+
+        together(store.opened, work, name)
 
     def touch(self, name: str, seconds: float | None, *, never_shorter: bool) -> bool:
         """Gives a record a new lifetime, unless that would shorten it; returns whether there is one."""
         store = self.at(name)
+
+        def work() -> None:
+            before = store.record(name)
+            after = store.touch(name, seconds)
+            if never_shorter and _ends_later(before, after):
+                raise _LivesLonger
+
         try:
-            with step(store, name):
-                before = store.record(name)
-                after = store.touch(name, seconds)
-                if never_shorter and _ends_later(before, after):
-                    raise _LivesLonger
+            together(store.opened, work, name)
         except _LivesLonger:
             return True
         except KeyError:
@@ -168,25 +189,34 @@ class SessionEdit:
         self._edit.__exit__(*exc)
 
 
-def _copy(
-    here: Store[Any], name: str, there: Store[Any], new: str, seconds: float | None, *, keeps_expiry: bool,
-    change: Change | None,
-) -> Record:  # fmt: skip
-    """Writes the data of a record under a new name, in an open step; returns what was read. Raises: NoSuchSession."""
+def _moved(store: Store[Any], move: Move) -> None:
+    _write(store, move, *_read(store, move))
+    if not store.delete(move.name):  # it expired just now
+        raise NoSuchSession
+
+
+def _read(store: Store[Any], move: Move) -> tuple[dict[str, Any], Record]:
+    """The data of a record, changed, and its metadata. Raises: NoSuchSession."""
     try:
-        data, old = here.get_with_record(name)
+        data, old = store.get_with_record(move.name)
     except KeyError:
         raise NoSuchSession from None
-    if change is not None:
-        change(data)
-    first = _A_WHILE if keeps_expiry else seconds  # the default may be over before it is changed
-    made = there.put(new, data, ttl=first, codec=old.codec, protocol=old.protocol)
-    try:
-        if keeps_expiry:
-            there.touch(new, _seconds_left(old, made))
-    except KeyError:
-        raise NoSuchSession from None
-    return old
+    if move.change is not None:
+        move.change(data)
+    return data, old
+
+
+def _write(store: Store[Any], move: Move, data: dict[str, Any], old: Record) -> None:
+    """Writes the data of a record under its new name, in an open step. Raises: NoSuchSession: its time is over."""
+    first = _A_WHILE if move.keeps_expiry else move.seconds  # the default may be over before it is changed
+    expected = ABSENT if move.is_given else None
+    made = store.put(move.new, data, ttl=first, codec=old.codec, protocol=old.protocol, if_version=expected)
+    if move.keeps_expiry:
+        seconds = _seconds_left(old, made)
+        try:
+            store.touch(move.new, seconds)
+        except KeyError:
+            raise NoSuchSession from None
 
 
 def _seconds_left(old: Record, made: Record) -> float | None:

@@ -20,7 +20,7 @@ from store.opened.sentinels import ABSENT, UNSET, Unset
 from store.rows.record import Record
 from store.sessions.ids import check_given
 from store.sessions.options import FOREVER, Lifetime, check_lifetime
-from store.sessions.records import Change, NoSuchSession, SessionEdit, SessionRecords
+from store.sessions.records import Change, Move, NoSuchSession, SessionEdit, SessionRecords
 from store.sessions.users import UserSessions
 from store.system.rights import private_rights
 
@@ -188,7 +188,7 @@ class Sessions:
 
     def rotate(
         self, id: str | None, *, ttl: float | Lifetime | Unset = UNSET, user: str | Unset | None = UNSET,
-        change: Change | None = None,
+        change: Change | None = None, new: str | None = None,
     ) -> str | None:  # fmt: skip
         """Moves a session to a new id, as one step, and returns that; None where there is no session.
 
@@ -197,18 +197,24 @@ class Sessions:
         takes, unless `ttl` gives a new one: seconds from now, or `FOREVER`. `user` names whose session it is from now
         on, None nobody's; left out, that stays too. `change(data)` alters the data in the same step: what a login
         writes is never under the old id, nor lost with it. It may be called again, where others came first.
+        `new` is an id to use in place of a random one, as the `id` of `create`, and has no place for a user either.
 
         Raises:
-            NotSerializable: the codec cannot hold the changed data; the old session stands.
+            NotSerializable: the codec cannot hold the changed data; the old session stands. Conflict: there is a
+            session of the id `new`. ValueError: `new` cannot be an id.
         """
-        name, new, seconds = self._name(id), self._records.tags.id_after(id, user), self._seconds(ttl)
+        name, seconds, tags = self._name(id), self._seconds(ttl), self._records.tags
+        if new is not None and isinstance(user, str):
+            raise TypeError("new has no place for a user: leave it out")
+        after = tags.id_after(id, user) if new is None else check_given(new)
         if self._records.read(name) is None:
             return None
+        to = Move(name, self._name(after), seconds, ttl is UNSET, change, is_given=new is not None)
         try:
-            self._records.move(name, self._name(new), seconds, keeps_expiry=ttl is UNSET, change=change)
+            self._records.move(to)
         except NoSuchSession:
             return None
-        return new
+        return after
 
     def delete(self, id: str | None) -> bool:
         """Deletes a session; returns whether there was one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from store.opened.edits import step
+from store.opened.edits import together
 from store.rows.record import Record
 from store.sessions.ids import check_user
 from store.sessions.records import SessionRecords
@@ -73,8 +73,11 @@ class UserSessions:
     def _end(self, prefixes: list[str], kept: str) -> int:
         """Ends those with these prefixes, which are of one shard, as one step."""
         store = self._records.at(prefixes[0])
-        with step(store):
+
+        def work() -> int:
             return store.delete_many([name for name in self._names(prefixes) if name != kept])
+
+        return together(store.opened, work)
 
     def _by_shard(self) -> list[list[str]]:
         """The prefixes in steps of one shard each: one step, unless keys were changed and the tags with them.

@@ -136,9 +136,13 @@ def _layouts(ns: Namespace) -> Namespace:
 
 def _layout(namespace: str, value: Any) -> Layout:
     """Raises: Corrupt: the value is no layout."""
-    shards, kind, moving_to = (value.get(field) for field in Layout._fields) if isinstance(value, dict) else [None] * 3
-    if _is_number(shards) and kind in get_args(Kind) and (moving_to is None or _is_number(moving_to)):
-        return Layout(shards, kind, moving_to)
+    fields: Any = map(value.get, Layout._fields) if isinstance(value, dict) else (0, "memo")
+    found = Layout(*fields)
+    if (
+        _is_number(found.shards) and found.kind in get_args(Kind)
+        and (found.moving_to is None or _is_number(found.moving_to))
+    ):  # fmt: skip
+        return found
     raise Corrupt(
         f"{label(namespace, SPACE)} does not say how many shards the namespace has; delete it, and open the namespace "
         "with the right number",

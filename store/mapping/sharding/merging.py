@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from dataclasses import replace
 from heapq import merge
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from store.opened import reading
 from store.opened.decoding import decoded
 from store.opened.namespace import Namespace
 from store.rows.row import Row
 
+if TYPE_CHECKING:
+    from store.care.stats import Stats
+
 V = TypeVar("V")
 _FIRST = itemgetter(0)
+_SUMMED = ("records", "bytes", "spill_files", "spill_bytes")
 
 
 def names_of(
@@ -59,6 +65,17 @@ def rows_in_order(spaces: Sequence[Namespace]) -> Iterator[tuple[Namespace, Row]
     """The rows of all in order of insertion, each with its namespace; some may have expired."""
     found = [_created(ns, reading.each_row(ns)) for ns in spaces]
     return ((ns, row) for _, ns, row in merge(*found, key=_FIRST))
+
+
+def summed(figures: Sequence[Stats]) -> Stats:
+    """The figures of all; those of the file are the same in each."""
+    codecs: Counter[str] = Counter()
+    protocols: Counter[str] = Counter()
+    for one in figures:
+        codecs.update(one.codecs)
+        protocols.update(one.protocols)
+    counted = {field: sum(getattr(one, field) for one in figures) for field in _SUMMED}
+    return replace(figures[0], codecs=dict(codecs), protocols=dict(protocols), **counted)
 
 
 def _created(ns: Namespace, found: Any) -> Iterator[tuple[float, Namespace, Any]]:
@@ -109,5 +126,6 @@ class MergedItems(ItemsView[str, V]):
         return each_pair(self._spaces, reverse=True)
 
     def __contains__(self, item: object) -> bool:
-        is_pair = isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
-        return is_pair and super().__contains__(item)
+        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+            return False
+        return super().__contains__(item)

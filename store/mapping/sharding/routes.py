@@ -33,7 +33,7 @@ class Shard(NamedTuple):
 
     namespace: str
     shards: int
-    index: int
+    number: int
     companion: str
 
 

@@ -12,12 +12,12 @@ from heapq import merge
 from itertools import islice
 from math import inf, nextafter
 from operator import attrgetter
-from typing import Any, Self, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.mapping.sharding.layout import agree, start_empty
-from store.mapping.sharding.merging import MergedItems, MergedNames, MergedValues, each_name, names_of, snapshot
+from store.mapping.sharding.merging import MergedItems, MergedNames, MergedValues, each_name, names_of, snapshot, summed
 from store.mapping.sharding.routes import ROUTES, Kind, check_shards, namespace_of, shard_of
 from store.mapping.store import Store
 from store.opened import edits, reading, writing
@@ -28,6 +28,14 @@ from store.opened.options import CACHE_BYTES
 from store.opened.restarts import restarted
 from store.opened.sentinels import MISSING, UNSET, Absent, Missing, Unset
 from store.rows.record import Record
+
+if TYPE_CHECKING:
+    from store.care.backup import Backup
+    from store.care.compact import Compaction
+    from store.care.inspect import Inspection
+    from store.care.rekey import Rekeying
+    from store.care.stats import Stats
+    from store.care.verify import Verification
 
 V = TypeVar("V")
 D = TypeVar("D")
@@ -64,12 +72,12 @@ class ShardedStore(MutableMapping[str, V]):
         """The number of the shard of a name; what cannot be a name goes to any, which says what is wrong with it."""
         return shard_of(self._route(str.__str__(name)), len(self.stores)) if isinstance(name, str) else 0
 
-    def divided(self, names: Iterable[str]) -> list[tuple[Store[V], list[str]]]:
-        """The shards that those names belong to, each with its names, in the order given."""
+    def divided(self, names: Iterable[str]) -> list[tuple[int, list[str]]]:
+        """The numbers of the shards that those names belong to, each with its names, in the order given."""
         parts: dict[int, list[str]] = {}
         for name in names:
             parts.setdefault(self.index_of(name), []).append(name)
-        return [(self.stores[index], parts[index]) for index in sorted(parts)]
+        return sorted(parts.items())
 
     # -- one record
 
@@ -127,17 +135,17 @@ class ShardedStore(MutableMapping[str, V]):
 
     def popitem(self, last: bool = True) -> tuple[str, V]:
         """As `Store.popitem`: what was inserted last, or first, by the time of it; one step in its shard."""
-        while (store := self.end_shard(last=last)) is not None:
+        while (index := self.end_shard(last=last)) is not None:
             try:
-                return store.popitem(last)
+                return self.stores[index].popitem(last)
             except KeyError:  # another process took the last one of that shard
                 continue
         raise KeyError("popitem(): the store is empty")
 
-    def end_shard(self, *, last: bool) -> Store[V] | None:
-        """The shard that has the record that was inserted last, or first; None: there is no record."""
+    def end_shard(self, *, last: bool) -> int | None:
+        """The number of the shard whose record was inserted last, or first; None: there is no record."""
         ends = [(row.created, at) for at, ns in enumerate(self._spaces) if (row := reading.end_row(ns, last=last))]
-        return self.stores[(max if last else min)(ends)[1]] if ends else None
+        return (max if last else min)(ends)[1] if ends else None
 
     def setdefault(self, name: str, default: V = None, /) -> V:  # type: ignore[assignment]
         return self.at(name).setdefault(name, default)
@@ -185,15 +193,15 @@ class ShardedStore(MutableMapping[str, V]):
             for name in chunk:  # later ones come later in the order of insertion, in whatever shard they are
                 moments[name] = moment
                 moment = nextafter(moment, inf)
-            for store, names in self.divided(chunk):
-                writing.update(store.opened, {name: chunk[name] for name in names}, {}, ttl, moments)
+            for index, names in self.divided(chunk):
+                writing.update(self._spaces[index], {name: chunk[name] for name in names}, {}, ttl, moments)
 
     def get_many(self, names: Iterable[str]) -> dict[str, V]:
         """As `Store.get_many`; as of one moment in each shard."""
         wanted = [name for name in dict.fromkeys(map(sought_name, names)) if name is not None]
         found: dict[str, V] = {}
-        for store, some in self.divided(wanted):
-            found |= store.get_many(some)
+        for index, some in self.divided(wanted):
+            found |= self.stores[index].get_many(some)
         return {name: found[name] for name in wanted if name in found}
 
     def delete_many(self, names: Iterable[str]) -> int:
@@ -201,7 +209,7 @@ class ShardedStore(MutableMapping[str, V]):
         if isinstance(names, str):
             return self.stores[0].delete_many(names)  # says what is wrong
         wanted = [check_name(name) for name in names]
-        return sum(store.delete_many(some) for store, some in self.divided(wanted))
+        return sum(self.stores[index].delete_many(some) for index, some in self.divided(wanted))
 
     def delete_prefix(self, prefix: str) -> int:
         """As `Store.delete_prefix`, in each shard."""
@@ -301,10 +309,24 @@ class ShardedStore(MutableMapping[str, V]):
         """The parts of the first shard: location, clock, options and keys are the same for all."""
         return self._spaces[0]
 
+    def namespaces(self) -> list[str]:
+        """As `Store.namespaces`: those of the store, in which each shard is one."""
+        return self.stores[0].namespaces()
+
+    def within(self, namespace: str) -> Store[Any]:
+        """As `Store.within`: the namespace itself, which is not sharded."""
+        size = self.opened.options.cache_bytes
+        return self.stores[0].within(namespace, cache_bytes=size * len(self.stores))
+
     def close(self) -> None:
         """Closes all shards; a second call does nothing. Raises: StoreError: as `Store.close`."""
         for store in reversed(self.stores):
             store.close()
+
+    def sync(self) -> None:
+        """As `Store.sync`."""
+        for store in self.stores:
+            store.sync()
 
     def __enter__(self) -> Self:
         self.opened.check_open()
@@ -324,6 +346,36 @@ class ShardedStore(MutableMapping[str, V]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.stores[0].__reduce__(), self.namespace, len(self.stores), self.kind)
+
+    # -- maintenance
+
+    def stats(self) -> Stats:
+        """As `Store.stats`: the sums of the shards, and the figures of the file."""
+        return summed([store.stats() for store in self.stores])
+
+    def inspect(self, name: str) -> Inspection:
+        """As `Store.inspect`."""
+        return self.at(name).inspect(name)
+
+    def admit(self, inspection: Inspection) -> Record:
+        """As `Store.admit`."""
+        return self.at(inspection.record.name).admit(inspection)
+
+    def verify(self, *, quick: bool = False) -> Verification:
+        """As `Store.verify`, of the whole store."""
+        return self.stores[0].verify(quick=quick)
+
+    def rekey(self, *, progress: Callable[[int, int], None] | None = None) -> Rekeying:
+        """As `Store.rekey`, of the whole store."""
+        return self.stores[0].rekey(progress=progress)
+
+    def compact(self, *, progress: Callable[[int, int], None] | None = None) -> Compaction:
+        """As `Store.compact`, of the whole store."""
+        return self.stores[0].compact(progress=progress)
+
+    def backup(self, path: str | os.PathLike[str], *, progress: Callable[[int, int], object] | None = None) -> Backup:
+        """As `Store.backup`, of the whole store."""
+        return self.stores[0].backup(path, progress=progress)
 
 
 AnyStore: TypeAlias = Store[V] | ShardedStore[V]
