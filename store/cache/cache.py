@@ -18,7 +18,6 @@ from store.cache.records import CacheRecords
 from store.cache.sharded import ShardedRecords, records_of
 from store.errors import StoreError
 from store.mapping.sharding.sharded import AnyStore, open_shards
-from store.mapping.store import Store
 from store.memo.decorator import Memo, MemoizedFunction, check_wait
 from store.memo.once import once
 from store.opened.arguments import check_ttl, new_name

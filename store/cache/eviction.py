@@ -59,15 +59,10 @@ class Evictor:
     """
 
     def __init__(
-        self,
-        records: Namespace,
-        notes: Notes,
-        eviction: Eviction,
-        accesses: Accesses,
-        bounds: Bounds,
+        self, records: Namespace, notes: Notes, eviction: Eviction, accesses: Accesses, bounds: Bounds,
         shards: int = 1,
-    ) -> None:
-        """`shards`: how many evictors of this process share the bound of bytes, where they are counted together."""
+    ) -> None:  # fmt: skip
+        """`shards`: how many evictors of this process share the bound of bytes, which are counted together."""
         self.bounds = bounds
         self.error: StoreError | None = None
         """Why the last attempt failed, if it did."""

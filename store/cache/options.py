@@ -58,7 +58,8 @@ class Bounds(NamedTuple):
         if together or self.max_bytes is None:
             most = self.max_bytes
         elif (most := self.max_bytes // shards) < LEAST_BYTES:
-            raise ValueError(f"max_bytes is divided among the {shards} shards: a number from {shards * LEAST_BYTES} up")
+            least = shards * LEAST_BYTES
+            raise ValueError(f"max_bytes is divided among the {shards} shards: a number from {least} up")
         records = None if self.max_records is None else _share(self.max_records, index, shards)
         return self._replace(
             max_bytes=most, max_records=records, cull_records=_share(self.cull_records, index, shards)

@@ -1,6 +1,7 @@
 """`CacheRecords`: the records of one opened cache, and the parts that count, note and bound them.
 
-`Cache` holds one, as `Store` holds a `Namespace`; what computes values takes it as well.
+`Cache` holds one, or one for each shard, as `Store` holds a `Namespace`; what computes values takes it as well. One
+file because all operations need the same four parts: the store, the notes, the accesses and the evictor.
 """
 
 from __future__ import annotations

@@ -21,6 +21,8 @@ from store.opened.namespace import Namespace
 from store.opened.sentinels import Unset
 from store.opened.writing import pairs_of
 
+SUMMED = ("hits", "misses", "evictions", "bytes")
+
 
 class ShardedRecords:
     """As `CacheRecords`, over several shards: what is about one record is done by `at(name)`.
@@ -123,11 +125,9 @@ class ShardedRecords:
         deleted = self.purge()
         for part in self.parts:
             part.notes.sweep()
-        before = evicted = self._evicted()
-        while not all([part.evictor.shrink(1) for part in self.parts]):
-            if self._evicted() == evicted:  # there is nothing more to evict
-                break
-            evicted = self._evicted()
+        before = self._evicted()
+        while self._shrink_all():
+            pass
         return deleted + self._evicted() - before
 
     # -- several steps as one
@@ -154,7 +154,7 @@ class ShardedRecords:
         counted = all_of[-1:] if self._together else all_of  # the last look is the newest
         return replace(
             all_of[0],
-            **{field: sum(getattr(one, field) for one in counted) for field in ("hits", "misses", "evictions", "bytes")},
+            **{field: sum(getattr(one, field) for one in counted) for field in SUMMED},
             records=sum(one.records for one in all_of),
             max_bytes=self.bounds.max_bytes,
             max_records=self.bounds.max_records,
@@ -173,6 +173,12 @@ class ShardedRecords:
 
     def _divided(self, names: Iterable[str]) -> list[tuple[CacheRecords, list[str]]]:
         return [(self.parts[index], some) for index, some in self.store.divided(names)]
+
+    def _shrink_all(self) -> bool:
+        """Evicts one batch from each shard; returns whether there was any, and some bound does not hold yet."""
+        before = self._evicted()
+        within = [part.evictor.shrink(1) for part in self.parts]
+        return not all(within) and self._evicted() > before
 
     def _evicted(self) -> int:
         return sum(part.evictor.evicted for part in self.parts)

@@ -14,7 +14,7 @@
     load.uncached("Oslo", 1)     the function itself
 
 It works on functions, methods and coroutine functions. `store/memo/README.md` describes which calls are the same,
-which one computes, and what is stored.
+which one computes, and what is stored. One file because it is the manual page of memoized functions of all kinds.
 """
 
 from __future__ import annotations

@@ -71,9 +71,9 @@ class SessionRecords:
     def move(self, move: Move) -> None:
         """Gives a record a new name, as one step.
 
-        Between two shards these are two: the new record is written, and then the old one is deleted if it is as it
-        was read. A process that dies in between leaves the old session as it was, and a new one whose id nobody was
-        told. A session that another process ends meanwhile is not brought back.
+        Between two shards it is two steps: the new record is written, and then the old one is deleted if it has not
+        changed since it was read. A process that dies in between leaves the old session unchanged, and a new one
+        whose id no client has. A session that another process ends meanwhile is not brought back.
 
         Raises: NoSuchSession: it is gone, or its time is over. Conflict: there is a record of a given name.
         """

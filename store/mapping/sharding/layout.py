@@ -1,7 +1,7 @@
 """How many shards a namespace has, as its store records it when they are first used.
 
-The record is in the namespace `#shards`, under the name of the logical namespace. It is plain data and is read whoever
-sealed it, so it outlives the key of its writer; one that was altered is `Tampered`.
+The record is in the namespace `#shards`, under the name of the logical namespace. It is plain data, and trusted as
+such: it outlives the key of its writer. One that was altered is `Tampered`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import Any, NamedTuple, get_args
 
 from store.engines.contract import Fields
 from store.errors import Corrupt, ShardsMismatch, label
-from store.mapping.sharding.routes import COMPANIONS, MOST, Kind, namespace_of, shard_named
+from store.mapping.sharding.routes import COMPANIONS, MOST, Kind, shard_named
 from store.opened import reading, writing
+from store.opened.edits import Opened
 from store.opened.namespace import Namespace
 from store.opened.options import Options
 from store.opened.sentinels import MISSING
@@ -38,6 +39,12 @@ def layout_of(ns: Namespace, namespace: str) -> Layout | None:
     finally:
         layouts.close()
     return None if value is MISSING else _layout(namespace, value)
+
+
+def shards_of(store: Opened, namespace: str) -> int:
+    """Over how many shards a namespace of a `Store` is spread, for what opens the sessions or cache of a program."""
+    layout = layout_of(store.opened, namespace)
+    return 1 if layout is None else layout.shards
 
 
 def record_layout(ns: Namespace, namespace: str, layout: Layout | None) -> None:
@@ -144,8 +151,8 @@ def _layout(namespace: str, value: Any) -> Layout:
     ):  # fmt: skip
         return found
     raise Corrupt(
-        f"{label(namespace, SPACE)} does not say how many shards the namespace has; delete it, and open the namespace "
-        "with the right number",
+        f"{label(namespace, SPACE)} does not say how many shards the namespace has; delete it, and open the "
+        "namespace with the right number",
         name=namespace,
         namespace=SPACE,
     )

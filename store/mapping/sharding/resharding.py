@@ -81,7 +81,8 @@ def _before(ns: Namespace, namespace: str, shards: int, kind: Kind | None) -> La
     found = layout_of(ns, namespace)
     chosen = kind or (found.kind if found is not None else namespace)
     if chosen not in get_args(Kind):
-        raise ValueError(f"kind is one of {', '.join(get_args(Kind))}, what keeps records in {namespace!r}; not {kind!r}")
+        known = ", ".join(get_args(Kind))
+        raise ValueError(f"kind says what keeps its records in {namespace!r}: one of {known}, not {kind!r}")
     found = found or Layout(1, chosen)  # type: ignore[arg-type]
     if found.kind != chosen or found.moving_to not in (None, shards):
         raise ShardsMismatch(
@@ -144,7 +145,7 @@ class Moving:
                 self._write(some, namespace_of(self._namespace, shards, index) + companion)
 
     def _alive(self, companion: str) -> Iterator[Row]:
-        """The rows of the old shards that have not expired. Raises: Tampered, Corrupt: it cannot be told."""
+        """The rows of the old shards that have not expired. Raises: Tampered, Corrupt: one is damaged."""
         with ExitStack() as stack:
             spaces = []
             for index in range(self._layout.shards):
@@ -179,7 +180,7 @@ def _moved(ns: Namespace, row: Row, space: str) -> Row:
     if verdict_of(ns, row)[0] == "foreign" and row.seal.startswith(UNKEYED):
         seal: Callable[[Row], Row] = ns.values.sealer.seal_unkeyed  # nobody's here, and nobody's there
     else:
-        ns.check_own(row, f"it cannot be moved to another shard: delete it in namespace {row.namespace!r}, or admit it")
+        ns.check_own(row, f"it cannot be moved to another shard: delete it in {row.namespace!r}, or admit it")
         seal = ns.values.reseal
     if row.spill is None or ns.values.large is None:
         return seal(row._replace(namespace=space))

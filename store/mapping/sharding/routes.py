@@ -8,8 +8,9 @@ the name itself, or the part of it that is the same for all records that change 
 | "sessions" | a session | its user's tag; without one, its name |
 | "cache", "memo" | a value, or the exception of a call (`name:raised`) | the name without `:raised` |
 
-The shards of `sessions` with `shards=4` are the namespaces `sessions[4.0]` to `sessions[4.3]`. In a slot table of Redis
-Cluster names of this form fall evenly: of eight or more, each of three or six nodes has some.
+The shards of `sessions` with `shards=4` are the namespaces `sessions[4.0]` to `sessions[4.3]`, so two layouts have no
+namespace in common. In a Redis cluster the slots of such names lie apart: of eight shards or more, each of three or
+six nodes has some.
 """
 
 from __future__ import annotations

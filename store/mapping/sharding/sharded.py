@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, overload
 from store.codecs import CodecChoice
 from store.errors import StoreError
 from store.mapping.sharding.layout import agree, start_empty
-from store.mapping.sharding.merging import MergedItems, MergedNames, MergedValues, each_name, names_of, snapshot, summed
+from store.mapping.sharding.merging import (
+    MergedItems,
+    MergedNames,
+    MergedValues,
+    each_name,
+    names_of,
+    snapshot,
+    summed,
+)
 from store.mapping.sharding.routes import ROUTES, Kind, check_shards, namespace_of, shard_of
 from store.mapping.store import Store
 from store.opened import edits, reading, writing
@@ -134,7 +142,7 @@ class ShardedStore(MutableMapping[str, V]):
         return writing.pop(self.at(name).opened, name, default)
 
     def popitem(self, last: bool = True) -> tuple[str, V]:
-        """As `Store.popitem`: what was inserted last, or first, by the time of it; one step in its shard."""
+        """As `Store.popitem`: the record that was inserted last, or first, by its time; one step in its shard."""
         while (index := self.end_shard(last=last)) is not None:
             try:
                 return self.stores[index].popitem(last)
@@ -179,7 +187,7 @@ class ShardedStore(MutableMapping[str, V]):
     def update(self, other: Any = (), /, **named: V) -> None:
         """Stores all of a mapping, of pairs, or of the keyword arguments; one transaction in each shard.
 
-        What comes from an iterator is divided among the shards in chunks of 10,000 pairs.
+        The pairs of an iterator are divided among the shards in chunks of 10,000.
         """
         self.put_many(other, named)
 
