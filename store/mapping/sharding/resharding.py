@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from store.care.copying import batches
-from store.care.inspect import verdict_of
 from store.errors import Corrupt, RecordError, ShardsMismatch
 from store.mapping.sharding.layout import Layout, layout_of, record_layout, spaces_of
 from store.mapping.sharding.merging import rows_in_order
@@ -71,7 +70,7 @@ def reshard(
         with store.lock(f"reshard {namespace}"):
             before = _before(ns, namespace, shards, kind)
             if before.shards == shards:
-                _delete_others(ns, namespace, before)  # what a move that was killed at its end has left
+                _delete_others(ns, namespace, before)  # those that a move has left which was killed at its end
                 return Resharded(0, 0)
             return _move(ns, namespace, before._replace(moving_to=shards))
 
@@ -135,8 +134,7 @@ class Moving:
         """Copies those of the shards' namespaces that end with `companion`, in order of insertion."""
         route, shards = route_of(self._layout.kind, companion), self._layout.moving_to or 1
         if shards > 1:
-            for index in range(shards):  # what a move that was killed has left
-                self._ns.engine.clear(namespace_of(self._namespace, shards, index) + companion)
+            self._clear(companion, shards)
         for rows in batches(self._alive(companion)):
             parts: dict[int, list[Row]] = {}
             for row in rows:
@@ -144,8 +142,13 @@ class Moving:
             for index, some in parts.items():
                 self._write(some, namespace_of(self._namespace, shards, index) + companion)
 
+    def _clear(self, companion: str, shards: int) -> None:
+        """Deletes the records that a move has copied which was killed."""
+        for index in range(shards):
+            self._ns.engine.clear(namespace_of(self._namespace, shards, index) + companion)
+
     def _alive(self, companion: str) -> Iterator[Row]:
-        """The rows of the old shards that have not expired. Raises: Tampered, Corrupt: one is damaged."""
+        """The rows of the old shards that have not expired. Raises: Untrusted, Tampered, Corrupt: one cannot move."""
         with ExitStack() as stack:
             spaces = []
             for index in range(self._layout.shards):
@@ -154,6 +157,8 @@ class Moving:
                 stack.callback(spaces[-1].close)
             for ns, row in rows_in_order(spaces):
                 if ns.is_alive(row, ns.clock()):
+                    if not row.seal.startswith(UNKEYED):
+                        ns.check_own(row, f"it cannot move to another shard: delete it in {ns.name!r}, or admit it")
                     yield row
                 else:
                     self.expired += 1
@@ -162,26 +167,26 @@ class Moving:
         """Writes rows into another namespace, all or none."""
         ns = self._ns
         made: list[Row] = []
-        try:
-            for row in rows:
-                made.append(_moved(ns, row, space))
-            for key_id in {row.seal[:ID_BYTES] for row in made}:
-                ns.engine.add_sealer(key_id)
-            ns.engine.load(made)
-        except BaseException:
-            for row in made:
-                ns.values.discard(row)
-            raise
+        with nullcontext() if ns.engine.transactions is None else ns.transaction(names=()):
+            try:
+                for row in rows:
+                    made.append(_moved(ns, row, space))
+                for key_id in {row.seal[:ID_BYTES] for row in made}:
+                    ns.engine.add_sealer(key_id)
+                ns.engine.load(made)
+            except BaseException:
+                for row in made:
+                    ns.values.discard(row)
+                raise
         self.records += len(rows)
 
 
 def _moved(ns: Namespace, row: Row, space: str) -> Row:
-    """The row in another namespace, sealed anew, its large parts copied. Raises: Untrusted, Tampered, Corrupt."""
-    if verdict_of(ns, row)[0] == "foreign" and row.seal.startswith(UNKEYED):
-        seal: Callable[[Row], Row] = ns.values.sealer.seal_unkeyed  # nobody's here, and nobody's there
-    else:
-        ns.check_own(row, f"it cannot be moved to another shard: delete it in {row.namespace!r}, or admit it")
-        seal = ns.values.reseal
+    """The row in another namespace, sealed anew, its large parts copied. Raises: Corrupt, StorageError."""
+    seal: Callable[[Row], Row] = ns.values.reseal
+    if row.seal.startswith(UNKEYED):
+        ns.values.sealer.check(row)
+        seal = ns.values.sealer.seal_unkeyed  # no key sealed it, and none does now
     if row.spill is None or ns.values.large is None:
         return seal(row._replace(namespace=space))
     made = ns.values.large.moved(row, space)
