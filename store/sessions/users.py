@@ -45,8 +45,6 @@ class UserSessions:
         Args:
             but: the id of a session to keep, that of the visitor's own browser. Any other id keeps none.
         """
-        if not self:  # without waiting for writers
-            return 0
         kept = self._records.tags.name_of(but)
         return sum(self._end(prefixes, kept) for prefixes in self._by_shard())
 
@@ -73,6 +71,8 @@ class UserSessions:
     def _end(self, prefixes: list[str], kept: str) -> int:
         """Ends those with these prefixes, which are of one shard, as one step."""
         store = self._records.at(prefixes[0])
+        if not any(map(bool, self._names(prefixes))):  # without waiting for writers
+            return 0
 
         def work() -> int:
             return store.delete_many([name for name in self._names(prefixes) if name != kept])
