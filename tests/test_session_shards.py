@@ -244,7 +244,9 @@ def shards_of_transactions(monkeypatch: pytest.MonkeyPatch) -> list[set[Any]]:
         return begin(self, *others, **options)
 
     def watch(name: str) -> None:
-        def call(self: Namespace, *args: Any, original: Any = getattr(Namespace, name), **options: Any) -> Any:
+        original = getattr(Namespace, name)
+
+        def call(self: Namespace, *args: Any, **options: Any) -> Any:
             if self.in_transaction():
                 note(self)
             return original(self, *args, **options)
