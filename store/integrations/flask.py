@@ -15,6 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Unpack
 
 from flask import Flask, Request, Response
@@ -66,6 +67,13 @@ class StoreSession(CallbackDict, SessionMixin):
         self.before = copy.deepcopy(data)
         dict.clear(self)
         dict.update(self, mine)
+
+
+def _merge_into(data: dict[str, Any], session: StoreSession) -> None:
+    """Changes stored data as the request changed the session."""
+    merged = merge(session.before, dict(session), data)
+    data.clear()
+    data.update(merged)
 
 
 def _mark_modified(session: StoreSession) -> None:
@@ -200,16 +208,12 @@ class StoreSessionInterface(SessionInterface):
 
     def _write(self, id: str, session: StoreSession) -> None:
         with self.sessions.edit(id) as data:
-            merged = merge(session.before, dict(session), data)
-            data.clear()
-            data.update(merged)
+            _merge_into(data, session)
 
     def _regenerate(self, session: StoreSession, seconds: float) -> None:
         """Moves the session to a new id with what the request changed: the old id never has the new rights."""
-        with self.sessions.store.transaction():
-            id = self.sessions.rotate(session.id, ttl=seconds, user=session.user)
-            if id is not None:
-                self._write(id, session)
+        change = partial(_merge_into, session=session)
+        id = self.sessions.rotate(session.id, ttl=seconds, user=session.user, change=change)
         if id is None:  # it has ended: what this request changed begins another one
             session.rebase({})
             session.id = None

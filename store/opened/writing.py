@@ -97,22 +97,33 @@ def setdefault(ns: Namespace, name: str, default: Any) -> Any:
         return default
 
 
-def update(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | Unset | None = UNSET) -> None:
-    """See `Store.update`; `ttl` as in `put`, of all records."""
+def update(
+    ns: Namespace,
+    other: Any,
+    named: Mapping[str, Any],
+    ttl: float | Unset | None = UNSET,
+    moments: Mapping[str, float] | None = None,
+) -> None:
+    """See `Store.update`; `ttl` as in `put`, of all records. `moments`: when each is written; None: now."""
     seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
-        _update(ns, other, named, (), seconds)
+        _update(ns, other, named, (), seconds, moments)
     else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
-        _update_all(ns, other, named, None, seconds)
+        _update_all(ns, other, named, None, seconds, moments)
 
 
 def _update_all(
-    ns: Namespace, other: Any, named: Mapping[str, Any], scope: tuple[str, ...] | None, ttl: float | None
+    ns: Namespace,
+    other: Any,
+    named: Mapping[str, Any],
+    scope: tuple[str, ...] | None,
+    ttl: float | None,
+    moments: Mapping[str, float] | None,
 ) -> None:
     pairs = iter(pairs_of(other, named))
     with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
-            rows = _packed(ns, batch, ttl)
+            rows = _packed(ns, batch, ttl) if moments is None else _packed_at(ns, batch, ttl, moments)
             ns.engine.add_sealer(rows[0].seal[:8])
             commit = ns.engine.apply(ns.name, rows).commit
             if commit is not None and ns.cache.limit:
@@ -333,6 +344,15 @@ def _packed(ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None) 
         )
         for name, value in pairs
     ]  # fmt: skip
+
+
+def _packed_at(
+    ns: Namespace, pairs: Iterable[tuple[str, Any]], ttl: float | None, moments: Mapping[str, float]
+) -> list[Row]:
+    """The same, each written at a moment of its own."""
+    now = ns.clock()
+    expires = None if ttl is None else now + ttl
+    return [ns.values.pack(ns.name, name, value, moments.get(name, now), expires) for name, value in pairs]
 
 
 def pairs_of(other: Any, named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
