@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from .peers import BATCH, Kind, Pairs, changed
+from ..remote.peers import BATCH, Kind, Pairs, batches, changed
 
 LATER = datetime.now(UTC) + timedelta(days=365)
 
@@ -72,8 +72,8 @@ def fill_sqlalchemy(url: str, pairs: Pairs) -> None:
     peer = SqlAlchemy(url)
     peer.table.drop(peer.engine, checkfirst=True)
     peer.table.create(peer.engine)
-    for start in range(0, len(pairs), BATCH):
-        peer.update(pairs[start : start + BATCH])
+    for batch in batches(pairs):
+        peer.update(batch)
     peer.close()
 
 
@@ -129,10 +129,10 @@ def fill_django_cache(url: str, pairs: Pairs) -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS django_cache")
         call_command("createcachetable")
-        for start in range(0, len(pairs), BATCH):
+        for batch in batches(pairs):
             rows = [
                 (cache.make_key(name), base64.b64encode(pickle.dumps(value)).decode("ascii"), LATER)
-                for name, value in pairs[start : start + BATCH]
+                for name, value in batch
             ]
             cursor.executemany("INSERT INTO django_cache (cache_key, value, expires) VALUES (%s, %s, %s)", rows)
     peer.close()
@@ -196,10 +196,9 @@ def fill_django_sessions(url: str, pairs: Pairs) -> None:
     with connection.schema_editor() as editor:
         editor.create_model(Session)
     encode = peer._store().encode
-    for start in range(0, len(pairs), BATCH):
+    for batch in batches(pairs):
         Session.objects.bulk_create(
-            Session(session_key=_key(name), session_data=encode(value), expire_date=LATER)
-            for name, value in pairs[start : start + BATCH]
+            Session(session_key=_key(name), session_data=encode(value), expire_date=LATER) for name, value in batch
         )
     peer.close()
 

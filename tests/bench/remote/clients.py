@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from time import perf_counter
 from typing import Any
 
 from ..session import name, pairs, session
-from .measures import Plan, present
-from .peers import Kind
+from .peers import Kind, Peer, Roster
+from .plan import Plan
 
 RECORDS = 1000
-OPERATIONS = ("get", "set")
 START_SECONDS = 120.0
 
 
@@ -55,32 +54,47 @@ def _answer(pipe: Connection) -> Any:
 
 def _work(kind: Kind, url: str, number: int, pipe: Connection) -> None:
     peer = kind.open(url)
-    names = [name((step * 7919 + number * 31) % RECORDS) for step in range(RECORDS)]
-    values = [session(step) for step in range(RECORDS)]
-    peer.get(names[0])
-    peer.set(names[0], values[0])
+    steps = _steps(kind, peer, number)
+    for step in steps.values():
+        step(0)  # connected and prepared before anything is timed
     pipe.send("ready")
     while (order := pipe.recv()) is not None:
         operation, seconds = order
+        step = steps[operation]
         start, count = perf_counter(), 0
         while (took := perf_counter() - start) < seconds:
-            for step in range(count, count + 10):
-                if operation == "get":
-                    peer.get(names[step % RECORDS])
-                else:
-                    peer.set(names[step % RECORDS], values[step % RECORDS])
+            for each in range(count, count + 10):
+                step(each)
             count += 10
         pipe.send((count, took))
     peer.close()
 
 
-def measure(url: str, clients: int, plan: Plan) -> dict[str, dict[str, list[float]]]:
+def _steps(kind: Kind, peer: Peer, number: int) -> dict[str, Callable[[int], object]]:
+    """Operation → the call of its n-th step by client `number`."""
+    names = [name((step * 7919 + number * 31) % RECORDS) for step in range(RECORDS)]
+    values = [session(step) for step in range(RECORDS)]
+    found: dict[str, Callable[[int], object]] = {
+        "get": lambda step: peer.get(names[step % RECORDS]),
+        "set": lambda step: peer.set(names[step % RECORDS], values[step % RECORDS]),
+        "edit": lambda step: peer.edit(names[step % RECORDS]),
+    }
+    return {operation: call for operation, call in found.items() if operation not in kind.lacks}
+
+
+def measure(
+    url: str, clients: int, plan: Plan, roster: Roster, operations: tuple[str, ...]
+) -> dict[str, dict[str, list[float]]]:
     """Operation → label → operations a second, one figure a round; the peers take turns."""
-    found: dict[str, dict[str, list[float]]] = {operation: {} for operation in OPERATIONS}
-    teams = {kind.label: Team(kind, url, clients) for kind in present(plan)}
+    found: dict[str, dict[str, list[float]]] = {operation: {} for operation in operations}
+    kinds = roster.present(plan.peers)
+    teams: dict[str, Team] = {}
     try:
-        for operation in OPERATIONS:
-            for label in _in_turn(teams, plan.client_rounds):
+        for kind in kinds:
+            teams[kind.label] = Team(kind, url, clients)
+        for operation in operations:
+            able = [kind.label for kind in kinds if operation not in kind.lacks]
+            for label in _in_turn(able, plan.client_rounds):
                 found[operation].setdefault(label, []).append(teams[label].run(operation, plan.client_seconds))
     finally:
         for team in teams.values():
@@ -88,20 +102,20 @@ def measure(url: str, clients: int, plan: Plan) -> dict[str, dict[str, list[floa
     return found
 
 
-def _in_turn(teams: dict[str, Team], rounds: int) -> Iterator[str]:
+def _in_turn(labels: list[str], rounds: int) -> Iterator[str]:
     for number in range(rounds):
-        yield from list(teams)[:: 1 if number % 2 == 0 else -1]
+        yield from labels[:: 1 if number % 2 == 0 else -1]
 
 
-def fill(url: str, plan: Plan) -> None:
+def fill(url: str, plan: Plan, roster: Roster) -> None:
     """The records that all clients read and write; in a process of its own, so that nothing is open in this one."""
-    process = multiprocessing.get_context("fork").Process(target=_fill, args=(url, plan))
+    process = multiprocessing.get_context("fork").Process(target=_fill, args=(url, roster.present(plan.peers)))
     process.start()
     process.join()
     if process.exitcode != 0:
-        raise RuntimeError("the tables could not be filled")
+        raise RuntimeError("the records of the clients could not be filled in")
 
 
-def _fill(url: str, plan: Plan) -> None:
-    for kind in present(plan):
+def _fill(url: str, kinds: list[Kind]) -> None:
+    for kind in kinds:
         kind.fill(url, pairs(RECORDS))
