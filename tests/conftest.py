@@ -24,6 +24,18 @@ from postgres_pooler import pgbouncer_url as pgbouncer_url
 from postgres_server import pgrows_url as pgrows_url
 from postgres_server import postgres as postgres
 from postgres_server import postgres_url as postgres_url
+from redis_certificates import certificates as certificates
+from redis_cluster import own_cluster as own_cluster
+from redis_cluster import redis_cluster as redis_cluster
+from redis_cluster import redis_cluster_program as redis_cluster_program
+from redis_cluster import redis_cluster_url as redis_cluster_url
+from redis_server import own_redis as own_redis
+from redis_server import redis as redis
+from redis_server import redis_program as redis_program
+from redis_server import redis_url as redis_url
+from redis_server import valkey as valkey
+from redis_server import valkey_program as valkey_program
+from redis_server import valkey_url as valkey_url
 
 from store import Store
 from store.engines.sqlite import statements as sql
@@ -50,7 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         is_wanted = {params.get(name) for name in ("location", "place", "kind")} & engines
-        is_wanted = is_wanted or set(SERVERS) & engines & set(getattr(item, "fixturenames", ()))
+        started = {server for engine in engines for server in SERVERS_OF.get(engine, {engine} & set(SERVERS))}
+        is_wanted = is_wanted or started & set(getattr(item, "fixturenames", ()))
         (wanted if is_wanted else others).append(item)
     items[:] = wanted
     config.hook.pytest_deselected(items=others)
@@ -97,7 +110,20 @@ class Clock:
 
 
 # Engine → scheme of its URLs; the fixture of that name starts one.
-SERVERS = {"postgres": "postgresql", "pgbouncer": "postgresql", "pgrows": "postgresql"}
+SERVERS = {
+    "postgres": "postgresql",
+    "pgbouncer": "postgresql",
+    "pgrows": "postgresql",
+    "redis": "redis",
+    "valkey": "redis",
+    "redis-cluster": "redis",
+}
+# Engine → the fixtures of its servers, where they are not one of its name.
+SERVERS_OF = {
+    "redis": {"redis", "redis_program"},
+    "valkey": {"valkey", "redis_program"},
+    "redis-cluster": {"redis_cluster_program"},
+}
 LOCATIONS = {"sqlite": "app.db", "memory": ":memory:"}  # engine → the place of a new store; a file is in the test's folder
 
 
@@ -148,7 +174,7 @@ def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def _new_place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param in SERVERS:
-        url: str = request.getfixturevalue(f"{request.param}_url")
+        url: str = request.getfixturevalue(f"{request.param.replace('-', '_')}_url")
         return url
     if request.param not in LOCATIONS:
         pytest.skip(f"there is no engine {request.param!r} here: nothing was tested on it")
@@ -167,7 +193,10 @@ def kept(location: str) -> str:
 @pytest.fixture
 def another(kept: str, tmp_path: Path) -> str:
     """Where a test keeps a second store of the same engine."""
-    return f"{kept}&prefix=another_" if "://" in kept else str(tmp_path / "another.db")
+    if "://" not in kept:
+        return str(tmp_path / "another.db")
+    # A Redis server is shared with other tests, which have prefixes too.
+    return kept.replace("?prefix=", "?prefix=another_") if "?prefix=" in kept else f"{kept}&prefix=another_"
 
 
 @pytest.fixture
