@@ -57,12 +57,13 @@ class SqlAlchemy:
             for name, value in conn.execute(self._select(self.table)):
                 yield name, pickle.loads(value)
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         where = self.table.c.name == name
         with self._in_transaction.begin() as conn:
             found = conn.execute(self._select(self.table.c.value).where(where).with_for_update())
-            value = pickle.dumps(changed(pickle.loads(found.scalar_one())))
-            conn.execute(self._update(self.table).where(where).values(value=value))
+            value = changed(pickle.loads(found.scalar_one()))
+            conn.execute(self._update(self.table).where(where).values(value=pickle.dumps(value)))
+            return value
 
     def close(self) -> None:
         self.engine.dispose()
@@ -115,7 +116,7 @@ class DjangoCache:
     def items(self) -> Iterator[tuple[str, Any]]:
         raise NotImplementedError
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         raise NotImplementedError
 
 
@@ -175,11 +176,12 @@ class DjangoSessions:
         for session in self._model.objects.iterator(BATCH):
             yield session.session_key, session.get_decoded()
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         """Without a lock: of two requests at once the later one wins."""
         session = self._store(_key(name))
-        changed(session._session)
+        value = changed(session._session)
         session.save()
+        return value
 
 
 def _key(name: str) -> str:

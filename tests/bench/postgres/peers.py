@@ -26,9 +26,9 @@ class ThisStore:
         self.update, self.get_many, self.items = self.store.update, self.store.get_many, self.store.items
         self.close = self.store.close
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         with self.store.edit(name) as value:
-            changed(value)
+            return changed(value)
 
 
 class Bare:
@@ -78,14 +78,16 @@ class Bare:
             yield from ((row[2], pickle.loads(row[7])) for row in rows)
             after = rows[-1][0]
 
-    def edit(self, name: str) -> None:
+    def edit(self, name: str) -> Any:
         execute = self._conn.execute
         execute("BEGIN")
         self._run(self._sql.lock_shared, self._lock)
         self._run(self._sql.lock_name, self._lock_of(name))
         (row,) = self._run(self._sql.find_locked[self._row], "", [name])
-        self.set(name, changed(pickle.loads(row[7])))
+        value = changed(pickle.loads(row[7]))
+        self.set(name, value)
         execute("COMMIT")
+        return value
 
     def close(self) -> None:
         self._conn.close()

@@ -58,6 +58,7 @@ def bench(plan: Plan, output: Path, say: Say, *, quick: bool = False) -> None:
 
 def run(url: str, plan: Plan, say: Say) -> report.Results:
     results = report.Results(plan, "", os.getloadavg()[0], {}, [], {})
+    clients.check(url, plan, ROSTER)
     clients.fill(url, plan, ROSTER)
     for number in plan.clients:  # first, while nothing is open in this process
         results.by_clients[number] = clients.measure(url, number, plan, ROSTER, OPERATIONS)

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from ..session import name, pairs, session
+from . import checking
 from .peers import Kind, Peer, Roster
 from .plan import Plan
 
@@ -108,14 +109,24 @@ def _in_turn(labels: list[str], rounds: int) -> Iterator[str]:
 
 
 def fill(url: str, plan: Plan, roster: Roster) -> None:
-    """The records that all clients read and write; in a process of its own, so that nothing is open in this one."""
-    process = multiprocessing.get_context("fork").Process(target=_fill, args=(url, roster.present(plan.peers)))
-    process.start()
-    process.join()
-    if process.exitcode != 0:
-        raise RuntimeError("the records of the clients could not be filled in")
+    """The records that all clients read and write."""
+    _apart(_fill, url, roster.present(plan.peers))
 
 
 def _fill(url: str, kinds: list[Kind]) -> None:
     for kind in kinds:
         kind.fill(url, pairs(RECORDS))
+
+
+def check(url: str, plan: Plan, roster: Roster) -> None:
+    """See that each peer stores and reads what it is measured with. Raises: RuntimeError; the traceback is printed."""
+    _apart(checking.check_all, url, roster.present(plan.peers))
+
+
+def _apart(work: Callable[[str, list[Kind]], None], url: str, kinds: list[Kind]) -> None:
+    """In a process of its own, so that nothing is open in this one when clients are forked."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=(url, kinds))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise RuntimeError(f"{work.__name__} failed in a process of its own: see above")

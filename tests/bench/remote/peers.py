@@ -26,8 +26,8 @@ class Peer(Protocol):
 
     def items(self) -> Iterable[tuple[str, Any]]: ...
 
-    def edit(self, name: str) -> None:
-        """Read a record, change it and write it back, in the way that the benchmark's title says."""
+    def edit(self, name: str) -> Any:
+        """Read a record, change it and write it back, in the way that the benchmark's title says; returns it."""
 
     def close(self) -> None: ...
 

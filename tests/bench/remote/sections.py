@@ -42,8 +42,8 @@ def _rounds(operation: str, size: int, plan: Plan) -> int:
     return plan.bulk_rounds if operation == "items" and size > MANY else plan.rounds
 
 
-def _names(size: int) -> list[str]:
-    """Names all over the table, in an order that jumps."""
+def names_of(size: int) -> list[str]:
+    """Names all over the table, in an order that jumps: those that single operations read and write."""
     return [name_of(number * 7919 % size) for number in range(min(size, 5000))]
 
 
@@ -59,15 +59,15 @@ def calling(operation: Callable[[str], object], names: list[str]) -> Callable[[i
 
 
 def _get(label: str, peer: Peer, size: int) -> Contestant:
-    return Contestant(label, calling(peer.get, _names(size)))
+    return Contestant(label, calling(peer.get, names_of(size)))
 
 
 def _edit(label: str, peer: Peer, size: int) -> Contestant:
-    return Contestant(label, calling(peer.edit, _names(size)))
+    return Contestant(label, calling(peer.edit, names_of(size)))
 
 
 def _set(label: str, peer: Peer, size: int) -> Contestant:
-    turns = cycle([(name, session(number)) for number, name in enumerate(_names(size))])
+    turns = cycle([(name, session(number)) for number, name in enumerate(names_of(size))])
 
     def run(count_: int) -> None:
         for name, value in islice(turns, count_):
