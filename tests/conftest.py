@@ -27,14 +27,15 @@ from postgres_server import postgres_url as postgres_url
 from redis_certificates import certificates as certificates
 from redis_cluster import own_cluster as own_cluster
 from redis_cluster import redis_cluster as redis_cluster
-from redis_cluster import redis_cluster_program as redis_cluster_program
 from redis_cluster import redis_cluster_url as redis_cluster_url
+from redis_programs import redis_cluster_program as redis_cluster_program
+from redis_programs import redis_program as redis_program
+from redis_programs import valkey_program as valkey_program
+from redis_replicas import replicated as replicated
 from redis_server import own_redis as own_redis
 from redis_server import redis as redis
-from redis_server import redis_program as redis_program
 from redis_server import redis_url as redis_url
 from redis_server import valkey as valkey
-from redis_server import valkey_program as valkey_program
 from redis_server import valkey_url as valkey_url
 
 from store import Store

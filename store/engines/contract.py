@@ -122,6 +122,13 @@ class Put(NamedTuple):
     expect: Expected = ANY
 
 
+class Load(NamedTuple):
+    """Store a row unchanged, as `Engine.load` does. For engines whose transactions are optimistic; others refuse it."""
+
+    row: Row
+    expect: Expected = ANY
+
+
 class Delete(NamedTuple):
     """Delete a record, if there is one. It may expect ANY or a stamp."""
 
@@ -138,7 +145,7 @@ class Check(NamedTuple):
     expect: Any
 
 
-Change = Row | Put | Delete | Check
+Change = Row | Put | Load | Delete | Check
 """A bare row replaces any existing record of its name."""
 
 

@@ -6,42 +6,73 @@ For engines behind a network, where an open transaction of one client would bloc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from store.engines.contract import ABSENT, Change, Check, Cursor, Delete, Engine, Fields, Order, Page, Put, of_row
+from store.engines.capabilities import Changes
+from store.engines.contract import (
+    ABSENT,
+    ANY,
+    Applied,
+    Change,
+    Check,
+    Cursor,
+    Delete,
+    Fields,
+    Load,
+    Order,
+    Page,
+    Reads,
+    of_row,
+)
 from store.engines.overlay import Overlay, in_order
 from store.engines.registry import supported
+
+NEW_IDS = 2**60  # after those of the base, without asking it for its last one: others may add records meanwhile
+
+
+class Committed(Reads, Protocol):
+    """What an optimistic transaction needs of an engine, outside of any transaction."""
+
+    kind: str
+
+    @property
+    def changes(self) -> Changes | None: ...
+
+    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+        """As `Engine.apply`."""
 
 
 class Optimistic:
     """A transaction without locks; of two that touch the same record, the later commit fails."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Committed) -> None:
         self._engine = engine
         self._seen = _Recorder(engine)
-        self.view = Overlay(self._seen)
+        self.view = Overlay(self._seen, NEW_IDS)
         """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
     def commit(self) -> None:
         """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
         changes = self.view.changes
-        namespaces = {key[0] for key in changes} | {key[0] for key in self._seen.expected}
+        if not changes:
+            return
+        expected = dict(self._seen.expected)
+        namespaces = {key[0] for key in changes} | {key[0] for key in expected}
         if len(namespaces) > 1:
             supported(None, self._engine.kind, "transactions over several namespaces")
-        steps: list[Change] = [Check(name, found) for (_, name), found in self._seen.expected.items()]
-        for (_, name), (row, is_new, base) in in_order(changes):
+        steps: list[Change] = []
+        for key, (row, is_new, base) in in_order(changes):
             if base is not None and (row is None or is_new):
-                steps.append(Delete(name))
+                steps.append(Delete(key[1], expected.pop(key, ANY)))
             if row is not None:
-                steps.append(Put(row._replace(id=None)))
-        if changes:
-            self._engine.apply(namespaces.pop(), steps)
+                steps.append(Load(row._replace(id=None), expected.pop(key, ANY)))
+        self._engine.apply(namespaces.pop(), [*(Check(key[1], found) for key, found in expected.items()), *steps])
 
 
 class _Recorder:
     """Reads an engine, and records the first state of each record that it reads, for the commit to expect."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Committed) -> None:
         self.expected: dict[tuple[str, str | None], Any] = {}
         self._engine = engine
         self._versions = engine.changes

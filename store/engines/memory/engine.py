@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.engines.capabilities import WHOLE, Scope
 from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Order, Page, Usage
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
 from store.engines.overlay import Overlay
-from store.engines.reentry import defer, is_interrupting, refuse
-from store.engines.transaction import HeldTransaction
+from store.engines.reentry import refuse
+from store.engines.transactions import PlaceTransactions
 from store.errors import Conflict, StoreClosed, StoreError
 from store.rows.row import Header, Mark, Row, Total, has_expired
 from store.system.clock import wall_clock
@@ -46,7 +45,7 @@ class MemoryEngine:
         self.handle = handle
         self.id = handle.shared.id
         self.locks = handle.shared.named_locks
-        self.transactions = MemoryTransactions(handle)
+        self.transactions = PlaceTransactions(handle.shared, handle, lambda error: False)  # there is one writer at a time
         self.changes = MemoryChanges(handle)
         self.care = MemoryCare(handle)
 
@@ -130,39 +129,6 @@ class MemoryEngine:
         shared.handles.discard(self.handle)
         if not shared.handles:
             shared.rows.close()
-
-
-class MemoryTransactions:
-    """The contract `Transactions`."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-        self.shared = handle.shared
-        self.is_open = handle.shared.is_in_transaction
-
-    def must_restart(self, error: BaseException) -> bool:
-        return False  # there is one writer at a time
-
-    def begin(self, timeout: float | None = None, *, block: bool = False, scope: Scope = WHOLE) -> HeldTransaction:
-        handle = self._handle
-        handle.check_open(is_writing=True)
-        return HeldTransaction(handle.shared.visitor(), handle.timeout if timeout is None else timeout, block=block)
-
-    def needs_handle(self) -> bool:
-        return len(self._handle.shared.handles) <= 1 and self.is_open()
-
-    def afterwards(self, work: Callable[[], None]) -> None:
-        transaction = self._handle.shared.visitor().live_transaction()
-        if transaction is None:
-            work()
-        else:
-            transaction.outermost().after.append(work)
-
-    def is_interrupting(self) -> bool:
-        return is_interrupting(self._handle.shared.visitor())
-
-    def defer(self, work: Callable[[], object]) -> bool:
-        return defer(self._handle.shared.visitor(), work)
 
 
 class MemoryChanges:
@@ -267,7 +233,7 @@ class MemoryCare:
 
     def compact(self, progress: Callable[[int, int], None] | None) -> Nothing:
         self._handle.check_open(is_writing=True)
-        refuse(self._handle.shared.visitor())
+        refuse(self._handle.shared.visitors.current())
         self._refuse_inside("compacted")
         return Nothing()
 
@@ -282,7 +248,7 @@ class MemoryCare:
         return self._handle.read(lambda rows: rows.scan(None, Order.INSERTED, limit=ALL)).items
 
     def _refuse_inside(self, what: str) -> None:
-        if self._handle.shared.is_caller_inside():
+        if self._handle.shared.visitors.is_caller_inside():
             raise StoreError(f"{LOCATION} cannot be {what} inside its transaction; leave the block first")
 
 

@@ -1,0 +1,1 @@
+"""The engine on a Redis or Valkey server, single or cluster."""

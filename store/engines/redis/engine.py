@@ -1,0 +1,106 @@
+"""The Redis engine: implements the contract of `store.engines.contract` from its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
+from store.engines.redis.changes import RedisChanges
+from store.engines.redis.handle import Handle, RedisBuffer
+from store.engines.redis.reading import Reading
+from store.engines.redis.writing import Writing
+from store.engines.registry import supported
+from store.engines.transactions import PlaceTransactions
+from store.rows.row import Row, Total
+
+
+class RedisEngine:
+    """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
+
+    kind = "redis"
+    coherence = blobs = snapshot = keep_bytes = eviction = care = locks = None
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.id, self.location = handle.server.id, handle.location
+        self.now = handle.server.now
+        self.close = handle.close
+        self.transactions = PlaceTransactions(handle.server, handle, self._must_restart)
+        self.changes = RedisChanges(handle.server)
+        self._reading = Reading(handle.server)
+        self._writing = Writing(handle.server)
+
+    def _must_restart(self, error: BaseException) -> bool:
+        buffer = self.handle.server.visitors.current().buffer
+        return isinstance(buffer, RedisBuffer) and buffer.must_restart(error)
+
+    # -- reading
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        return self.handle.read(self._reading, lambda rows: rows.get(namespace, names, fields))
+
+    def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
+        def scan(rows: Any) -> Page:
+            if namespace is None and rows is not self._reading:
+                supported(None, self.kind, "reading all namespaces inside a transaction")
+            page: Page = rows.scan(namespace, order, **how)
+            return page
+
+        return self.handle.read(self._reading, scan)
+
+    def end(self, namespace: str | None) -> Cursor:
+        return self.handle.read(self._reading, lambda rows: rows.end(namespace))
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        return self.handle.read(self._reading, lambda rows: rows.count(namespace, now))
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        return self.handle.read(self._reading, lambda rows: rows.namespaces(now, after, limit))
+
+    def totals(self, namespace: str, now: float) -> list[Total]:
+        self.handle.check_open()
+        return self._reading.totals(namespace, now)
+
+    def usage(self) -> Usage:
+        self.handle.check_open()
+        return Usage()
+
+    def sealers(self) -> set[bytes]:
+        self.handle.check_open()
+        server = self.handle.server
+        return set(server.command(server.own.sealers, b"SRANDMEMBER", server.own.sealers, 1000))
+
+    # -- writing
+
+    def put(self, row: Row) -> None:
+        self.handle.write(
+            lambda view: view.apply(row.namespace, [row]), lambda: self._writing.put(row, self.handle.timeout)
+        )
+
+    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+        return self.handle.write(
+            lambda view: view.apply(namespace, changes, stamps=stamps),
+            lambda: self._writing.apply(namespace, changes, self.handle.timeout, stamps=stamps),
+        )
+
+    def load(self, rows: Sequence[Row]) -> None:
+        self.handle.write(lambda view: view.load(rows), lambda: self._writing.load(rows, self.handle.timeout))
+
+    def clear(self, namespace: str) -> None:
+        self.handle.write(
+            lambda view: view.clear(namespace), lambda: self._writing.clear(namespace, b"", self.handle.timeout)
+        )
+
+    def add_sealer(self, key_id: bytes) -> None:
+        self.handle.check_open(is_writing=True)
+        server = self.handle.server
+        server.command(server.own.sealers, b"SADD", server.own.sealers, key_id)
+
+    # -- handles
+
+    def share(self) -> RedisEngine:
+        """Another handle on the same location."""
+        handle = self.handle
+        handle.check_open()
+        return RedisEngine(Handle(handle.server, read_only=handle.read_only, timeout=handle.timeout))

@@ -1,0 +1,179 @@
+"""Reads the committed rows of the server: the contract `Reads`."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
+from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack
+from store.engines.redis.scripts import COUNT, GET, MAX_RECORDS, SCAN
+from store.engines.redis.server import Server
+from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too_many
+from store.rows.row import Header, Total, has_expired
+
+PAGE_BYTES = 4 * 2**20  # of rows in one page, which the client holds at once
+NO_BODY = -1
+_SHOWN = {Fields.ROW: 0, Fields.SEALED: 0, Fields.HEADER: NO_BODY, Fields.MARK: NO_BODY, Fields.LISTED: LISTED_BYTES}
+_INDEX = {Order.INSERTED: 1, Order.NAME: 2, Order.EXPIRY: 3}  # which of the keys
+
+
+class Reading:
+    """The contract `Reads`, outside of any transaction."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
+        if not names:
+            return {}
+        if len(names) > MAX_RECORDS:
+            raise too_many(len(names))
+        server = self._server
+        keys = server.keys(namespace)
+        found = server.run(
+            GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names))
+        )
+        return {
+            name: unpack(packed, namespace, name, fields)
+            for name, packed in zip(names, found, strict=True) if packed is not None
+        }  # fmt: skip
+
+    def scan(
+        self,
+        namespace: str | None,
+        order: Order,
+        *,
+        after: Cursor | None = None,
+        until: Cursor | None = None,
+        prefix: str = "",
+        limit: int = PAGE_ROWS,
+        reverse: bool = False,
+        fields: Fields = Fields.ROW,
+    ) -> Page:
+        if namespace is None:
+            return self._scan_all(order, after, until, limit, fields)
+        server = self._server
+        keys = server.keys(namespace)
+        number = min(limit, MAX_RECORDS)
+        more, *found = server.run(
+            SCAN,
+            (keys.rows, keys[_INDEX[order]], keys.meta),
+            (
+                server.id, order.value, _SHOWN[fields], number, PAGE_BYTES, int(reverse),
+                *_bounds(order, after, until, prefix, reverse),
+            ),
+        )  # fmt: skip
+        items = list(_items(namespace, found, fields))
+        return Page(items, cursor_of(items[-1], order) if more and items else None)
+
+    def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
+        """A page of the first namespace that has one; the cursor is that namespace and a cursor there.
+
+        In order of insertion `until` is what `end` returns: the last id of each namespace that existed.
+        """
+        first, within = (None, None) if after is None else after
+        spaces = [name for name in self.spaces() if first is None or name >= first]
+        for place, space in enumerate(spaces):
+            bound = until
+            if order is Order.INSERTED and until is not None:
+                bound = dict(until).get(space)
+                if bound is None:
+                    continue
+            page = self.scan(
+                space, order, after=within if space == first else None, until=bound, limit=limit, fields=fields
+            )
+            if page.next is not None:
+                return Page(page.items, (space, page.next))
+            if page.items:
+                following = spaces[place + 1 : place + 2]
+                return Page(page.items, (following[0], None) if following else None)
+        return Page([], None)
+
+    def end(self, namespace: str | None) -> Cursor:
+        if namespace is None:
+            return tuple((space, self.end(space)) for space in self.spaces())
+        server = self._server
+        return int(server.field(namespace, b"next") or 0)
+
+    def count(self, namespace: str, now: float) -> tuple[int, float]:
+        server = self._server
+        keys = server.keys(namespace)
+        number, until = server.run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
+        return number, math.inf if until is None else float(until)
+
+    def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:
+        found: list[str] = []
+        for space in self.spaces():
+            if (after is None or space > after) and self.count(space, now)[0]:
+                found.append(space)
+                if len(found) == limit:
+                    break
+        return found
+
+    def spaces(self) -> list[str]:
+        """All namespaces that ever had records, in order."""
+        return sorted(decoded(name) for name in self._server.spaces())
+
+    def totals(self, namespace: str, now: float) -> list[Total]:
+        """As `Engine.totals`; it reads all headers."""
+        found: dict[tuple[str, int], Total] = {}
+        after = None
+        while True:
+            page = self.scan(namespace, Order.INSERTED, after=after, limit=MAX_RECORDS, fields=Fields.HEADER)
+            _add(found, page.items, now)
+            after = page.next
+            if after is None:
+                return [found[key] for key in sorted(found)]
+
+
+def _add(found: dict[tuple[str, int], Total], headers: Iterable[Header], now: float) -> None:
+    for header in headers:
+        if not has_expired(header, now):
+            key = header.codec, header.protocol
+            before = found.get(key, Total(*key, 0, 0, 0, 0))
+            found[key] = before._replace(records=before.records + 1, bytes=before.bytes + header.size)
+
+
+def _items(namespace: str, found: Sequence[bytes], fields: Fields) -> Iterator[Any]:
+    for place in range(0, len(found), 2):
+        try:
+            name = decoded(found[place])
+        except UnicodeDecodeError:
+            continue  # no name of ours; the contract leaves such names out of lists
+        yield unpack(found[place + 1], namespace, name, fields)
+
+
+def _bounds(order: Order, after: Any, until: Any, prefix: str, reverse: bool) -> tuple[bytes, ...]:
+    """The last arguments of SCAN."""
+    if order is Order.EXPIRY:
+        time, number = (None, 0) if after is None else after
+        return expiry_text(time), struct.pack(">Q", number), b"+inf" if until is None else expiry_text(until)
+    if order is Order.INSERTED:
+        low, high = (until, after) if reverse else (after, until)
+        return _score(low, b"-inf", is_open=not reverse), _score(high, b"+inf", is_open=reverse)
+    return _between(after, until, prefix, reverse)
+
+
+def _score(number: int | None, default: bytes, *, is_open: bool) -> bytes:
+    return default if number is None else b"(%d" % number if is_open else b"%d" % number
+
+
+def _between(after: str | None, until: str | None, prefix: str, reverse: bool) -> tuple[bytes, bytes]:
+    """The names from and to which a scan goes, as the server writes bounds: `[` with them, `(` without."""
+    end = successor(prefix) if prefix else None
+    low = b"[" + encoded(prefix) if prefix else b"-"
+    high = b"+" if end is None else b"(" + encoded(end)
+    if reverse:
+        if after is not None and (end is None or after < end):
+            high = b"(" + encoded(after)
+        if until is not None and until > prefix:
+            low = b"[" + encoded(until)
+        return low, high
+    if after is not None and after >= prefix:
+        low = b"(" + encoded(after)
+    if until is not None and (end is None or until < end):
+        high = b"[" + encoded(until)
+    return low, high

@@ -1,0 +1,228 @@
+"""One location as a process sees it: its nodes, the places of its threads, and the server's clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet, WeakValueDictionary
+
+import redis
+
+from store.engines.buffered_place import BufferedPlace
+from store.engines.redis.client import Client, Command
+from store.engines.redis.errors import DRIVER_ERRORS, translated
+from store.engines.redis.keys import keys_of, store_keys
+from store.engines.redis.location import Location
+from store.engines.redis.nodes import Cluster, Node, Single, Topology
+from store.engines.redis.scripts import ADD_SPACE, MAKE_SPACE, NO_SPACE, Script
+from store.engines.registry import in_transaction
+from store.engines.visitors import Visitors
+from store.errors import StorageError
+from store.system import forking
+from store.system.clock import steady_clock
+
+if TYPE_CHECKING:
+    from store.engines.redis.handle import Handle
+
+LEAST_SECONDS = 5.0
+"""How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
+CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
+
+
+class Server:
+    """What all handles of a process on one location share. Safe across threads; a forked child begins anew."""
+
+    def __init__(self, location: Location, patience: float) -> None:
+        self.location = location
+        self.shown = location.shown
+        self.patience = max(patience, LEAST_SECONDS)
+        self.id = b""
+        self.is_full = False
+        self.confirm: Callable[[float], Command] | None = None
+        """Makes the command that waits for copies of a write, `durability="full"`; see `confirming`."""
+        self.handles: WeakSet[Handle] = WeakSet()
+        self.visitors: Visitors[BufferedPlace] = Visitors(self._place)
+        self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
+        self.own = store_keys(location.prefix)
+        self.make_buffer: Callable[[], Any] | None = None
+        self._client: Client | None = None
+        self._offset = 0.0
+        self._offset_at = -2 * CLOCK_SECONDS
+        self._mutex = threading.RLock()
+
+    def _place(self) -> BufferedPlace:
+        assert self.make_buffer is not None
+        return BufferedPlace(self.shown, self.make_buffer())
+
+    # -- commands
+
+    @property
+    def client(self) -> Client:
+        """The connections, made on first use. Raises: redis.RedisError, RedisClusterException, OSError."""
+        if self._client is None:
+            with self._mutex:
+                if self._client is None:
+                    self._client = Client(self._topology())
+        return self._client
+
+    def _topology(self) -> Topology:
+        single = Single(self.location, self.patience)
+        deadline = steady_clock() + self.patience
+        while True:
+            node = single.primaries()[0]
+            try:
+                return self._by_mode(single, _ask(node, b"INFO", b"CLUSTER"))
+            except (redis.ConnectionError, redis.TimeoutError, OSError):
+                if steady_clock() >= deadline or len(self.location.urls) == 1:
+                    raise
+                single.refresh()
+
+    def _by_mode(self, single: Single, info: bytes) -> Topology:
+        if b"cluster_enabled:1" not in info:
+            return single
+        single.close()
+        if any(url.partition("?")[0].rpartition("/")[2] not in ("", "0") for url in self.location.urls):
+            raise ValueError(f"{self.shown}: a cluster has the database 0 only; leave it out of the URL")
+        return Cluster(self.location, self.patience)
+
+    def deadline(self, timeout: float = 0.0) -> float:
+        """Until when a command is tried, by `steady_clock`."""
+        return steady_clock() + max(timeout, LEAST_SECONDS)
+
+    def run(
+        self,
+        script: Script,
+        keys: Sequence[bytes],
+        arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
+        deadline: float | None = None,
+        after: Command | None = None,
+    ) -> Any:
+        """As `Client.run`, for the library's errors. Raises: StoreError, and redis.ResponseError with our words."""
+        try:
+            return self.client.run(script, keys, arguments, self.deadline() if deadline is None else deadline, after)
+        except DRIVER_ERRORS as exc:
+            if isinstance(exc, redis.ResponseError) and str(exc).startswith(OUR_WORDS):
+                raise
+            raise translated(exc, self.shown) from exc
+
+    def command(self, key: bytes, *command: Any) -> Any:
+        """The answer of a command that may be done twice, at the node of a key. Raises: StoreError."""
+        try:
+            return self.client.command(key, self.deadline(), *command)
+        except DRIVER_ERRORS as exc:
+            raise translated(exc, self.shown) from exc
+
+    def info(self) -> dict[str, str]:
+        """What the server that has the identity says of itself (INFO). Raises: StoreError."""
+        text: bytes = self.command(self.own.identity, b"INFO")
+        return dict(line.split(":", 1) for line in text.decode("utf-8", "replace").splitlines() if ":" in line)
+
+    # -- namespaces
+
+    def field(self, namespace: str, field: bytes) -> Any:
+        """A field of the namespace's `meta`. Raises: StorageError: it is of another store."""
+        keys = self.keys(namespace)
+        store_id, found = self.command(keys.meta, b"HMGET", keys.meta, b"id", field)
+        if store_id not in (None, self.id):
+            raise translated(redis.ResponseError("ANOTHERSTORE"), self.shown)
+        return found
+
+    def spaces(self) -> list[bytes]:
+        """The names of all namespaces that ever had records."""
+        found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
+        return found
+
+    def make_space(self, namespace: str) -> None:
+        """Make a namespace, known to the store before it has records. Raises: StorageError."""
+        keys = self.keys(namespace)
+        name = namespace.encode("utf-8", "surrogatepass")
+        try:
+            self.run(ADD_SPACE, (self.own.identity, self.own.spaces), (self.id, name))
+            found = self.run(MAKE_SPACE, (keys.meta,), (self.id,))
+        except redis.ResponseError as exc:
+            raise translated(exc, self.shown) from exc
+        if found != self.id:
+            raise StorageError(
+                f"{self.shown}: the namespace {namespace!r} has records of a store that was here before; remove them "
+                "with `store destroy`, or choose another prefix",
+                path=self.shown,
+            )
+
+    # -- the clock
+
+    def now(self) -> float:
+        """The time of the server, in Unix seconds; off by at most half a round trip to it."""
+        if steady_clock() - self._offset_at > CLOCK_SECONDS:
+            before = time.time()
+            seconds, micros = self.command(self.own.identity, b"TIME")
+            self._offset = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+            self._offset_at = steady_clock()
+        return time.time() + self._offset
+
+    # -- the life of a process
+
+    def close_unused(self) -> None:
+        """Close the connections, if no handle uses them."""
+        if not self.handles and self._client is not None:
+            self._client.topology.close()
+            self._client = None
+
+    def renew(self) -> None:
+        """In a forked child: leave the parent's connections alone, and begin with none."""
+        self._mutex = threading.RLock()
+        self.visitors.renew()
+        if self._client is not None:
+            self._client.renew()
+
+
+OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
+
+
+def _ask(node: Node, *command: Any) -> bytes:
+    conn = node.take()
+    try:
+        conn.send_command(*command)
+        found: bytes = conn.read_response()
+        return found
+    finally:
+        node.put_back(conn)
+
+
+_servers: WeakValueDictionary[str, Server] = WeakValueDictionary()
+_every: WeakSet[Server] = WeakSet()
+
+
+class _Lock:
+    """The lock of the table of servers, which a forked child renews."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        self.mutex = threading.RLock()
+
+
+_lock = _Lock()
+
+
+def server_at(location: Location, patience: float) -> Server:
+    """The server of a location, one for each process."""
+    with _lock.mutex:
+        server = _servers.get(location.shown)
+        if server is None or (server.location != location and not server.handles):
+            server = _servers[location.shown] = Server(location, patience)
+            _every.add(server)
+        return server
+
+
+def _after_fork_in_child() -> None:
+    _lock.renew()
+    for server in list(_every):
+        server.renew()
+
+
+in_transaction.append(lambda: any(server.visitors.is_in_transaction() for server in list(_every)))
+forking.register(forking.Stage.ENGINES, in_child=_after_fork_in_child)

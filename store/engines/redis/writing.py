@@ -1,0 +1,137 @@
+"""Writes the rows of the server, outside of any transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import redis
+
+from store.engines.contract import Applied, Change, Check, Delete, Load
+from store.engines.redis.confirming import missing_copies
+from store.engines.redis.errors import translated
+from store.engines.redis.packing import MAX_BYTES, pack
+from store.engines.redis.scripts import APPLY, CLEAR, CONFLICT, FREE, LEASED, MAX_RECORDS, NO_SPACE, Script
+from store.engines.redis.server import Server
+from store.engines.redis.writing_steps import conflict, leased_name, steps_of
+from store.errors import LockTimeout, OutcomeUnknown, label
+from store.rows.row import Row, stamp_of
+from store.system import running
+from store.system.clock import steady_clock
+
+KEPT_CHANGES = 10_000  # entries of the stream of changes, at least
+FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts, where another client edits the record
+
+
+class Writing:
+    """Makes changes by one script each. `unconfirmed` is left behind by one that too few copies have confirmed."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def put(self, row: Row, timeout: float) -> None:
+        self._checked(self._apply(row.namespace, steps_of(row.namespace, (row,)), APPLY, b"", timeout)[1])
+
+    def apply(
+        self, namespace: str, changes: Sequence[Change], timeout: float, *, stamps: bool = False
+    ) -> Applied:
+        """As `Engine.apply`."""
+        applied, problem = self.commit(namespace, changes, b"", timeout, stamps=stamps)
+        self._checked(problem)
+        return applied
+
+    def commit(
+        self, namespace: str, changes: Sequence[Change], owner: bytes, timeout: float, *, stamps: bool = False
+    ) -> tuple[Applied, OutcomeUnknown | None]:
+        """Make the changes as the owner of leases; the error, if too few copies have confirmed them."""
+        if not changes:
+            return Applied(0, []), None
+        if len(changes) == 1 and isinstance(changes[0], Row):
+            namespace = changes[0].namespace
+        elif all(isinstance(change, Row) for change in changes):
+            namespace = changes[0].namespace  # type: ignore[union-attr]
+        frees = all(isinstance(change, Delete | Check) for change in changes)
+        steps = steps_of(namespace, changes)
+        (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
+        if not stamps:
+            return Applied(deleted, []), problem
+        rows = [change if isinstance(change, Row) else change.row for change in changes if hasattr(change, "seal")
+                or hasattr(change, "row")]  # fmt: skip
+        return Applied(deleted, [stamp_of(revision, row.seal) for row, revision in zip(rows, revisions, strict=True)]), problem
+
+    def load(self, rows: Sequence[Row], timeout: float) -> None:
+        """As `Engine.load`, in steps of so many rows and bytes as a script takes."""
+        for namespace, group in groupby(rows, lambda row: row.namespace):
+            batch: list[Change] = []
+            size = 0
+            for row in group:
+                packed = len(pack(row))
+                if batch and (len(batch) == MAX_RECORDS or size + packed > MAX_BYTES):
+                    self.apply(namespace, batch, timeout)
+                    batch, size = [], 0
+                batch.append(Load(row))
+                size += packed
+            if batch:
+                self.apply(namespace, batch, timeout)
+
+    def clear(self, namespace: str, owner: bytes, timeout: float) -> None:
+        server = self._server
+        token = server.client.token()
+        _, problem = self._patiently(namespace, (), timeout, CLEAR, lambda again: (server.id, owner, token))
+        self._checked(problem)
+
+    def _apply(
+        self, namespace: str, steps: list[bytes], script: Script, owner: bytes, timeout: float
+    ) -> tuple[Any, OutcomeUnknown | None]:
+        server = self._server
+        token = server.client.token()
+        start = b""
+
+        def arguments(is_again: bool) -> list[Any]:
+            return [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps]
+
+        start = b"%d" % (server.now() - 1)
+        return self._patiently(namespace, steps, timeout, script, arguments)
+
+    def _patiently(
+        self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any
+    ) -> tuple[Any, OutcomeUnknown | None]:
+        """Run a script that writes, again until the timeout while another client edits one of the records."""
+        server, pause, end = self._server, FIRST_PAUSE, steady_clock() + timeout
+        keys = server.keys(namespace)
+        while True:
+            deadline = server.deadline(timeout)
+            after = None if server.confirm is None else server.confirm(deadline)
+            try:
+                found = server.run(script, keys, arguments, deadline, after)
+                return (found, None) if after is None else (found[0], missing_copies(found[1], after, server.shown))
+            except redis.ResponseError as exc:
+                text = str(exc)
+                if text.startswith(NO_SPACE):
+                    server.make_space(namespace)
+                    continue
+                if text.startswith(CONFLICT):
+                    raise conflict(text, steps, namespace) from None
+                if not text.startswith(LEASED):
+                    raise translated(exc, server.shown) from exc
+                left = end - steady_clock()
+                if left <= 0:
+                    raise leased(leased_name(text, steps), namespace, timeout, server.shown) from None
+            running.sleep(min(pause, left))
+            pause = min(2 * pause, LAST_PAUSE)
+
+    @staticmethod
+    def _checked(problem: OutcomeUnknown | None) -> None:
+        if problem is not None:
+            raise problem
+
+
+def leased(name: str | None, namespace: str, timeout: float, where: str) -> LockTimeout:
+    """The error for a record that another client has been editing for too long."""
+    what = f"a record of the namespace {namespace!r}" if name is None else label(name, namespace)
+    return LockTimeout(
+        f"{what} was being edited by another client for {timeout:g} seconds; try again, or open the store with a "
+        "longer timeout",
+        path=where,
+    )
