@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 # As a server that keeps data: each write is in a log, which is synced each second. Nothing is written in between.
@@ -18,9 +17,11 @@ NODE, CLUSTER = "one node", "a cluster of 6 nodes"
 @contextmanager
 def node() -> Iterator[str]:
     """The URL of a server that ends with the block."""
-    modules = _modules()
+    _import_samples()
+    import redis_server
+
     with tempfile.TemporaryDirectory(prefix="store-bench-") as folder:
-        server = modules.RedisServer(Path(folder), _program(modules), **SETTINGS)
+        server = redis_server.RedisServer(Path(folder), _program(), **SETTINGS)
         try:
             server.start()
             yield server.url
@@ -31,11 +32,11 @@ def node() -> Iterator[str]:
 @contextmanager
 def cluster() -> Iterator[str]:
     """The URL of a cluster that ends with the block."""
-    modules = _modules()
+    _import_samples()
     import redis_cluster
 
     with tempfile.TemporaryDirectory(prefix="store-bench-") as folder:
-        nodes = redis_cluster.RedisCluster(Path(folder), _program(modules), timeout_ms=15_000, **SETTINGS)
+        nodes = redis_cluster.RedisCluster(Path(folder), _program(), timeout_ms=15_000, **SETTINGS)
         try:
             nodes.start()
             yield nodes.url
@@ -52,17 +53,16 @@ def version(url: str) -> str:
     return f"{told.get('server_name', 'redis')} {told.get('valkey_version', told['redis_version'])}"
 
 
-def _modules() -> Any:
+def _import_samples() -> None:
     """What starts servers for the tests; its files import each other by their bare names."""
     if str(SAMPLES) not in sys.path:
         sys.path.append(str(SAMPLES))
-    import redis_server
-
-    return redis_server
 
 
-def _program(modules: Any) -> Path:
-    found = modules.on_path("redis-server") or modules.on_path("valkey-server")
+def _program() -> Path:
+    import redis_programs
+
+    found: Path | None = redis_programs.on_path("redis-server") or redis_programs.on_path("valkey-server")
     if found is None:
         raise SystemExit("no Redis server is installed here; Debian's package is redis-server")
-    return Path(found)
+    return found
