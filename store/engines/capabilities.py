@@ -47,6 +47,10 @@ class Transactions(Protocol):
     """Transactions that are held open; reads and writes on the handle in between are part of them."""
 
     @property
+    def optimistic(self) -> bool:
+        """Whether others may change what a transaction has read; then its commit raises `Conflict`."""
+
+    @property
     def shared(self) -> object:
         """An object that all handles on one place have: a transaction on one of them is one on all of them."""
 

@@ -123,7 +123,7 @@ class Put(NamedTuple):
 
 
 class Load(NamedTuple):
-    """Store a row unchanged, as `Engine.load` does. For engines whose transactions are optimistic; others refuse it."""
+    """Store a row unchanged, as `Engine.load` does: a change for engines whose transactions are optimistic."""
 
     row: Row
     expect: Expected = ANY
@@ -145,7 +145,7 @@ class Check(NamedTuple):
     expect: Any
 
 
-Change = Row | Put | Load | Delete | Check
+Change = Row | Put | Delete | Check
 """A bare row replaces any existing record of its name."""
 
 

@@ -38,7 +38,7 @@ class Committed(Reads, Protocol):
     @property
     def changes(self) -> Changes | None: ...
 
-    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+    def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         """As `Engine.apply`."""
 
 
@@ -60,7 +60,7 @@ class Optimistic:
         namespaces = {key[0] for key in changes} | {key[0] for key in expected}
         if len(namespaces) > 1:
             supported(None, self._engine.kind, "transactions over several namespaces")
-        steps: list[Change] = []
+        steps: list[Change | Load] = []
         for key, (row, is_new, base) in in_order(changes):
             if base is not None and (row is None or is_new):
                 steps.append(Delete(key[1], expected.pop(key, ANY)))

@@ -126,7 +126,7 @@ class Overlay:
 
     # -- writing
 
-    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+    def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         whole = [Put(change) if isinstance(change, Row) else change for change in changes]
         new: dict[Key, Buffered] = {}
         known = self._known(namespace, whole)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
+from store.engines.buffered_place import BufferedPlace
 from store.engines.capabilities import WHOLE, Scope
 from store.engines.reentry import defer, is_interrupting
-from store.engines.transaction import HeldTransaction, Place
+from store.engines.transaction import HeldTransaction
 from store.engines.visitors import Visitors
 
 
 class Handled(Protocol):
     """What all handles on one store share."""
 
-    visitors: Visitors[Place]
+    visitors: Visitors[BufferedPlace]
 
     @property
-    def handles(self) -> Sized: ...
+    def handles(self) -> Any: ...
 
 
 class Writable(Protocol):
@@ -32,7 +33,15 @@ class Writable(Protocol):
 class PlaceTransactions:
     """The contract `Transactions`: each thread or greenlet has one transaction, in its place."""
 
-    def __init__(self, shared: Handled, handle: Writable, must_restart: Callable[[BaseException], bool]) -> None:
+    def __init__(
+        self,
+        shared: Handled,
+        handle: Writable,
+        must_restart: Callable[[BaseException], bool],
+        *,
+        optimistic: bool = False,
+    ) -> None:
+        self.optimistic = optimistic
         self.shared: object = shared
         self._shared = shared
         self.must_restart = must_restart

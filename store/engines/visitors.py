@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from store.engines.reentry import Visitor, conflict
 from store.system import running
 
 
-class TransactingVisitor(Visitor):
+class TransactingVisitor(Visitor, Protocol):
     """A visitor that can tell whether it is in a transaction."""
 
     def live_transaction(self) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Order, Page, Usage
+from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Load, Order, Page, Usage
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
 from store.engines.overlay import Overlay
@@ -45,7 +45,7 @@ class MemoryEngine:
         self.handle = handle
         self.id = handle.shared.id
         self.locks = handle.shared.named_locks
-        self.transactions = PlaceTransactions(handle.shared, handle, lambda error: False)  # there is one writer at a time
+        self.transactions = PlaceTransactions(handle.shared, handle, lambda error: False)  # one writer at a time
         self.changes = MemoryChanges(handle)
         self.care = MemoryCare(handle)
 
@@ -93,7 +93,7 @@ class MemoryEngine:
     def put(self, row: Row) -> None:
         self.handle.write(lambda view: view.apply(row.namespace, [row]))
 
-    def apply(self, namespace: str, changes: Sequence[Change], *, stamps: bool = False) -> Applied:
+    def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         def apply(view: Overlay) -> Applied:
             for change in changes:
                 if isinstance(change, Check) and change.name is None:

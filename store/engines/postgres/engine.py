@@ -70,6 +70,8 @@ class PostgresEngine:
 class PostgresTransactions:
     """The contract `Transactions`."""
 
+    optimistic = False
+
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self._server = self.shared = handle.server

@@ -22,7 +22,7 @@ from redis.exceptions import (
 )  # fmt: skip
 
 from store.engines.redis.nodes import DRIVER_ERRORS, Node, Topology
-from store.engines.redis.scripts import Script
+from store.engines.redis.scripts.script import Script
 from store.system import running
 from store.system.clock import steady_clock
 
@@ -40,7 +40,8 @@ class Client:
 
     def token(self) -> bytes:
         """A name for a write that no other one has: 12 bytes."""
-        return next(self._tokens)
+        token: bytes = next(self._tokens)
+        return token
 
     def renew(self) -> None:
         """In a forked child: begin with no connection, and with other tokens."""

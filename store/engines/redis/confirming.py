@@ -5,48 +5,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from store.engines.redis.client import Command
 from store.errors import OutcomeUnknown
 from store.system.clock import steady_clock
 
 
-class Confirmation:
-    """The command that waits: for so many replicas, or with `syncs` also until they and the primary have synced."""
+class Confirmation(NamedTuple):
+    """The copies that a write waits for: so many replicas, with `syncs` on disk, and the primary's disk too."""
 
-    def __init__(self, replicas: int, *, syncs: bool) -> None:
-        self.replicas = replicas
-        self.syncs = syncs
+    replicas: int
+    syncs: bool
 
-    def __call__(self, deadline: float) -> Command:
+    def command(self, deadline: float) -> Command:
+        """The command that waits until then, by `steady_clock`."""
         milliseconds = max(1, int((deadline - steady_clock()) * 900))  # before the connection's own timeout
         if self.syncs:
             return b"WAITAOF", 1, self.replicas, milliseconds
         return b"WAIT", self.replicas, milliseconds
 
-
-def missing_copies(answer: Any, command: Command, where: str) -> OutcomeUnknown | None:
-    """The error for a write that fewer replicas or disks have than was asked for; None if none is missing."""
-    if isinstance(answer, Exception):
-        return _unknown(f"the server did not say how many copies there are ({answer})", where)
-    if command[0] == b"WAIT":
-        if answer >= command[1]:
+    def missing(self, answer: Any, where: str) -> OutcomeUnknown | None:
+        """The error for the answer to `command`, if fewer copies have the write; None if none is missing."""
+        if isinstance(answer, Exception):
+            return _unknown(f"the server did not say how many copies there are ({answer})", where)
+        synced, replicas = answer if self.syncs else (1, answer)
+        if synced and replicas >= self.replicas:
             return None
-        return _unknown(f"{answer} of {command[1]} replicas have confirmed it in time", where)
-    local, replicas = answer
-    if local >= 1 and replicas >= command[2]:
-        return None
-    return _unknown(
-        f"{'the server has' if local else 'the server has not'} synced it to its disk, and {replicas} of {command[2]} "
-        "replicas have, in time",
-        where,
-    )
+        disk = "" if not self.syncs else "it is on its disk, and " if synced else "it is not on its disk, and "
+        return _unknown(f"{disk}{replicas} of {self.replicas} replicas have confirmed it in time", where)
 
 
 def _unknown(what: str, where: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"{where}: it was written, and can be read, but may be lost if the primary is lost now: {what}; read it after a "
-        "failover, or write it again",
+        f"{where}: it was written, and can be read, but may be lost if the primary is lost now: {what}; read it after "
+        "a failover, or write it again",
         path=where,
     )

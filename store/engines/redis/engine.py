@@ -26,7 +26,7 @@ class RedisEngine:
         self.id, self.location = handle.server.id, handle.location
         self.now = handle.server.now
         self.close = handle.close
-        self.transactions = PlaceTransactions(handle.server, handle, self._must_restart)
+        self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
         self.changes = RedisChanges(handle.server)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)

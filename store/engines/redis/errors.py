@@ -16,7 +16,7 @@ from redis.exceptions import (
 
 from store.engines.redis.client import Lost, is_temporary
 from store.engines.redis.nodes import DRIVER_ERRORS as _OF_DRIVER
-from store.engines.redis.scripts import ANOTHER_STORE, TOO_MUCH, UNKNOWN
+from store.engines.redis.scripts.script import ANOTHER_STORE, TOO_MUCH, UNKNOWN
 from store.errors import LockTimeout, OutcomeUnknown, ReadOnly, StorageError, StoreError, Unsupported
 
 DRIVER_ERRORS = (*_OF_DRIVER, Lost)
@@ -27,20 +27,21 @@ def translated(error: Exception, where: str) -> StoreError:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Lost) or text.startswith(UNKNOWN):
         return OutcomeUnknown(
-            f"{where}: the connection was lost after the write was sent ({text}); whether it was done is unknown. Read "
-            "the records again, and repeat it if they are not as it leaves them",
+            f"{where}: the connection was lost after the write was sent ({text}); whether it was done is unknown. "
+            "Read the records again, and repeat it if they are not as it leaves them",
             path=where,
         )
     if isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError):
         return ReadOnly(
             f"{where}: the server refused the user ({text}); check user and password of the URL. The user needs all "
-            "commands on the keys with the store's prefix: ACL SETUSER name on >password ~store:* &* +@all -@dangerous "
-            "+info",
+            "commands on the keys with the store's prefix: ACL SETUSER name on >password ~store:* &* +@all "
+            "-@dangerous +info",
             path=where,
         )
     if isinstance(error, OutOfMemoryError) or text.startswith("OOM"):
         return StorageError(
-            f"{where}: the server has no memory left ({text}); nothing was written. Delete records, or raise maxmemory",
+            f"{where}: the server has no memory left ({text}); nothing was written. Delete records, or raise its "
+            "maxmemory",
             path=where,
             errno=errno.ENOMEM,
         )
@@ -62,8 +63,8 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
         return None
     if text.startswith(ANOTHER_STORE):
         return StorageError(
-            f"{where}: the store was destroyed since it was opened here, or its keys were deleted, and perhaps another "
-            "one was made in its place; nothing was read or written. Close this handle and open the store again",
+            f"{where}: the store was destroyed since it was opened here, or its keys were deleted, and perhaps "
+            "another one was made in its place; nothing was read or written. Close this handle and open the store again",
             path=where,
         )
     if text.startswith(TOO_MUCH):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from weakref import ref
 
-from store.engines.contract import Applied, Change, Reads
+from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
 from store.engines.redis.changes import RedisChanges
@@ -79,7 +79,7 @@ class Committing(Reading):
         self._owner = owner
         self._timeout = timeout
 
-    def apply(self, namespace: str, changes: list[Change], *, stamps: bool = False) -> Applied:
+    def apply(self, namespace: str, changes: Sequence[Change | Load], *, stamps: bool = False) -> Applied:
         applied, self.problem = self._writing.commit(namespace, changes, self._owner, self._timeout, stamps=stamps)
         return applied
 

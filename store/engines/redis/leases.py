@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import redis
 
 from store.engines.redis.errors import translated
-from store.engines.redis.scripts import RENEW_LEASES, TAKE_LEASE
+from store.engines.redis.scripts.leases import RENEW_LEASES, TAKE_LEASE
 from store.engines.redis.server import Server
 from store.engines.redis.writing import FIRST_PAUSE, LAST_PAUSE, leased
 from store.engines.redis.writing_steps import encoded
@@ -59,5 +59,3 @@ class Leases:
                 self._server.run(RENEW_LEASES, (keys.leases,), (self.owner, 0, *names))
             except (StoreError, redis.ResponseError):
                 pass
-
-

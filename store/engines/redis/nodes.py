@@ -12,7 +12,7 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 
-from store.engines.redis.location import Location
+from store.engines.redis.location import PORT, Location
 
 DRIVER_ERRORS = (redis.RedisError, RedisClusterException, OSError)
 
@@ -125,12 +125,12 @@ class Cluster:
     def __init__(self, location: Location, patience: float) -> None:
         settings = redis.ConnectionPool.from_url(location.urls[0], **options(patience)).connection_kwargs
         addresses = [redis.ConnectionPool.from_url(url).connection_kwargs for url in location.urls]
-        self._startup = [ClusterNode(one.get("host", "localhost"), one.get("port", 6379)) for one in addresses]
+        self._startup = [(one.get("host", "localhost"), one.get("port", PORT)) for one in addresses]
         self._settings = {name: value for name, value in settings.items() if name not in ("host", "port", "db")}
         if location.urls[0].startswith("rediss"):
             self._settings["ssl"] = True
         self._nodes: dict[tuple[str, int], Node] = {}
-        self._client: RedisCluster | None = None
+        self._client: Any = None  # a RedisCluster; its annotations are incomplete
 
     def node_of(self, key: bytes) -> Node:
         client = self._connected()
@@ -168,17 +168,22 @@ class Cluster:
         for node in list(self._nodes.values()):
             node.renew()
 
-    def _connected(self) -> RedisCluster:
+    def _connected(self) -> Any:
         if self._client is None:
             self._client = RedisCluster(
-                startup_nodes=list(self._startup), dynamic_startup_nodes=True, require_full_coverage=False,
+                startup_nodes=[_cluster_node(*one) for one in self._startup], dynamic_startup_nodes=True, require_full_coverage=False,
                 **self._settings,
             )  # fmt: skip
         return self._client
 
-    def _node(self, found: ClusterNode) -> Node:
+    def _node(self, found: Any) -> Node:
         address = found.host, found.port
         node = self._nodes.get(address)
         if node is None:
-            node = self._nodes.setdefault(address, Node(self._connected().get_redis_connection(found).connection_pool))
+            pool = self._connected().get_redis_connection(found).connection_pool
+            node = self._nodes.setdefault(address, Node(pool))
         return node
+
+
+def _cluster_node(host: str, port: int) -> Any:
+    return ClusterNode(host, port)  # type: ignore[no-untyped-call]  # its annotations are incomplete

@@ -13,7 +13,7 @@ from store.engines.redis.engine import RedisEngine
 from store.engines.redis.errors import translated
 from store.engines.redis.handle import Handle, RedisBuffer
 from store.engines.redis.location import parse
-from store.engines.redis.scripts import MAKE_STORE
+from store.engines.redis.scripts.spaces import MAKE_STORE
 from store.engines.redis.server import Server, server_at
 from store.errors import NotAStore, StorageError, StoreNotFound, Unsupported
 from store.system.rights import Rights

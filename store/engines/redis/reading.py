@@ -9,7 +9,8 @@ from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack
-from store.engines.redis.scripts import COUNT, GET, MAX_RECORDS, SCAN
+from store.engines.redis.scripts.reading import COUNT, GET, SCAN
+from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.server import Server
 from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too_many
 from store.rows.row import Header, Total, has_expired
@@ -33,9 +34,7 @@ class Reading:
             raise too_many(len(names))
         server = self._server
         keys = server.keys(namespace)
-        found = server.run(
-            GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names))
-        )
+        found = server.run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
         return {
             name: unpack(packed, namespace, name, fields)
             for name, packed in zip(names, found, strict=True) if packed is not None
@@ -151,14 +150,13 @@ def _bounds(order: Order, after: Any, until: Any, prefix: str, reverse: bool) ->
     if order is Order.EXPIRY:
         time, number = (None, 0) if after is None else after
         return expiry_text(time), struct.pack(">Q", number), b"+inf" if until is None else expiry_text(until)
-    if order is Order.INSERTED:
-        low, high = (until, after) if reverse else (after, until)
-        return _score(low, b"-inf", is_open=not reverse), _score(high, b"+inf", is_open=reverse)
-    return _between(after, until, prefix, reverse)
-
-
-def _score(number: int | None, default: bytes, *, is_open: bool) -> bytes:
-    return default if number is None else b"(%d" % number if is_open else b"%d" % number
+    if order is Order.NAME:
+        return _between(after, until, prefix, reverse)
+    if not reverse:
+        return b"-inf" if after is None else b"(%d" % after, b"+inf" if until is None else b"%d" % until
+    if after is not None and (until is None or after <= until):
+        return b"-inf", b"(%d" % after
+    return b"-inf", b"+inf" if until is None else b"%d" % until
 
 
 def _between(after: str | None, until: str | None, prefix: str, reverse: bool) -> tuple[bytes, bytes]:
@@ -166,14 +164,10 @@ def _between(after: str | None, until: str | None, prefix: str, reverse: bool) -
     end = successor(prefix) if prefix else None
     low = b"[" + encoded(prefix) if prefix else b"-"
     high = b"+" if end is None else b"(" + encoded(end)
-    if reverse:
-        if after is not None and (end is None or after < end):
-            high = b"(" + encoded(after)
-        if until is not None and until > prefix:
-            low = b"[" + encoded(until)
-        return low, high
-    if after is not None and after >= prefix:
-        low = b"(" + encoded(after)
     if until is not None and (end is None or until < end):
         high = b"[" + encoded(until)
+    if after is not None and reverse and after <= (until or after) and (end is None or after < end):
+        high = b"(" + encoded(after)
+    if after is not None and not reverse and after >= prefix:
+        low = b"(" + encoded(after)
     return low, high

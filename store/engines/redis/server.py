@@ -13,11 +13,13 @@ import redis
 
 from store.engines.buffered_place import BufferedPlace
 from store.engines.redis.client import Client, Command
+from store.engines.redis.confirming import Confirmation
 from store.engines.redis.errors import DRIVER_ERRORS, translated
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Node, Single, Topology
-from store.engines.redis.scripts import ADD_SPACE, MAKE_SPACE, NO_SPACE, Script
+from store.engines.redis.scripts.script import NO_SPACE, Script
+from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
 from store.errors import StorageError
@@ -41,8 +43,8 @@ class Server:
         self.patience = max(patience, LEAST_SECONDS)
         self.id = b""
         self.is_full = False
-        self.confirm: Callable[[float], Command] | None = None
-        """Makes the command that waits for copies of a write, `durability="full"`; see `confirming`."""
+        self.confirm: Confirmation | None = None
+        """The copies that a write waits for under `durability="full"`."""
         self.handles: WeakSet[Handle] = WeakSet()
         self.visitors: Visitors[BufferedPlace] = Visitors(self._place)
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
@@ -173,7 +175,6 @@ class Server:
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
         self._mutex = threading.RLock()
-        self.visitors.renew()
         if self._client is not None:
             self._client.renew()
 

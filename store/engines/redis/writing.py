@@ -9,12 +9,12 @@ from typing import Any
 import redis
 
 from store.engines.contract import Applied, Change, Check, Delete, Load
-from store.engines.redis.confirming import missing_copies
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
-from store.engines.redis.scripts import APPLY, CLEAR, CONFLICT, FREE, LEASED, MAX_RECORDS, NO_SPACE, Script
+from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
+from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE
 from store.engines.redis.server import Server
-from store.engines.redis.writing_steps import conflict, leased_name, steps_of
+from store.engines.redis.writing_steps import conflict, leased_name, rows_of, steps_of
 from store.errors import LockTimeout, OutcomeUnknown, label
 from store.rows.row import Row, stamp_of
 from store.system import running
@@ -34,7 +34,7 @@ class Writing:
         self._checked(self._apply(row.namespace, steps_of(row.namespace, (row,)), APPLY, b"", timeout)[1])
 
     def apply(
-        self, namespace: str, changes: Sequence[Change], timeout: float, *, stamps: bool = False
+        self, namespace: str, changes: Sequence[Change | Load], timeout: float, *, stamps: bool = False
     ) -> Applied:
         """As `Engine.apply`."""
         applied, problem = self.commit(namespace, changes, b"", timeout, stamps=stamps)
@@ -42,28 +42,24 @@ class Writing:
         return applied
 
     def commit(
-        self, namespace: str, changes: Sequence[Change], owner: bytes, timeout: float, *, stamps: bool = False
+        self, namespace: str, changes: Sequence[Change | Load], owner: bytes, timeout: float, *, stamps: bool = False
     ) -> tuple[Applied, OutcomeUnknown | None]:
         """Make the changes as the owner of leases; the error, if too few copies have confirmed them."""
         if not changes:
             return Applied(0, []), None
-        if len(changes) == 1 and isinstance(changes[0], Row):
-            namespace = changes[0].namespace
-        elif all(isinstance(change, Row) for change in changes):
-            namespace = changes[0].namespace  # type: ignore[union-attr]
+        if all(isinstance(change, Row) for change in changes):
+            namespace = changes[0].namespace  # type: ignore[union-attr]  # bare rows may be of another one
         frees = all(isinstance(change, Delete | Check) for change in changes)
         steps = steps_of(namespace, changes)
         (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
-        if not stamps:
-            return Applied(deleted, []), problem
-        rows = [change if isinstance(change, Row) else change.row for change in changes if hasattr(change, "seal")
-                or hasattr(change, "row")]  # fmt: skip
-        return Applied(deleted, [stamp_of(revision, row.seal) for row, revision in zip(rows, revisions, strict=True)]), problem
+        rows = rows_of(changes) if stamps else []
+        given = [stamp_of(revision, row.seal) for row, revision in zip(rows, revisions, strict=False)]
+        return Applied(deleted, given), problem
 
     def load(self, rows: Sequence[Row], timeout: float) -> None:
         """As `Engine.load`, in steps of so many rows and bytes as a script takes."""
         for namespace, group in groupby(rows, lambda row: row.namespace):
-            batch: list[Change] = []
+            batch: list[Change | Load] = []
             size = 0
             for row in group:
                 packed = len(pack(row))
@@ -102,10 +98,11 @@ class Writing:
         keys = server.keys(namespace)
         while True:
             deadline = server.deadline(timeout)
-            after = None if server.confirm is None else server.confirm(deadline)
+            confirm = server.confirm
+            after = None if confirm is None else confirm.command(deadline)
             try:
                 found = server.run(script, keys, arguments, deadline, after)
-                return (found, None) if after is None else (found[0], missing_copies(found[1], after, server.shown))
+                return (found, None) if confirm is None else (found[0], confirm.missing(found[1], server.shown))
             except redis.ResponseError as exc:
                 text = str(exc)
                 if text.startswith(NO_SPACE):

@@ -9,7 +9,8 @@ from typing import Any
 
 from store.engines.contract import ABSENT, ANY, Change, Delete, Expected, Load, Put
 from store.engines.redis.packing import MAX_BYTES, STAMP_ABSENT, STAMP_ANY, pack, pack_stamp
-from store.engines.redis.scripts import CHECK, CHECK_VERSION, DELETE, LOAD, MAX_RECORDS, PUT
+from store.engines.redis.scripts.script import MAX_RECORDS
+from store.engines.redis.scripts.writing import CHECK, CHECK_VERSION, DELETE, LOAD, PUT
 from store.errors import Conflict, Unsupported, label
 from store.rows.row import Row
 
@@ -25,7 +26,7 @@ def decoded(name: bytes) -> str:
     return str(name, "utf-8", "surrogatepass")
 
 
-def steps_of(namespace: str, changes: Sequence[Change]) -> list[bytes]:
+def steps_of(namespace: str, changes: Sequence[Change | Load]) -> list[bytes]:
     """The arguments for those changes. Raises: Unsupported: they are too many, or of several namespaces."""
     if len(changes) > MAX_RECORDS:
         raise too_many(len(changes))
@@ -41,17 +42,26 @@ def steps_of(namespace: str, changes: Sequence[Change]) -> list[bytes]:
     return steps
 
 
+def rows_of(changes: Sequence[Change | Load]) -> list[Row]:
+    """The rows that those changes put."""
+    return [
+        change if isinstance(change, Row) else change.row
+        for change in changes
+        if isinstance(change, Row | Put | Load)
+    ]  # fmt: skip
+
+
 def too_many(number: int) -> Unsupported:
     """The error for more records than one operation can have."""
     return Unsupported(
-        f"{number:,} records at once, and the engine 'redis' changes or reads up to {MAX_RECORDS:,} in one step; do it "
-        "in several, or keep the store in a file or on PostgreSQL",
+        f"{number:,} records at once, and the engine 'redis' changes or reads up to {MAX_RECORDS:,} in one step; do "
+        "it in several, or keep the store in a file or on PostgreSQL",
         engine="redis",
         feature=f"more than {MAX_RECORDS:,} records at once",
     )
 
 
-def _step(namespace: str, change: Change) -> tuple[bytes, bytes, bytes, bytes, bytes]:
+def _step(namespace: str, change: Change | Load) -> tuple[bytes, bytes, bytes, bytes, bytes]:
     if isinstance(change, Row):
         return _row(PUT, namespace, change, STAMP_ANY)
     if isinstance(change, Put | Load):

@@ -73,6 +73,8 @@ class SqliteEngine:
 class SqliteTransactions:
     """The contract `Transactions`."""
 
+    optimistic = False
+
     def __init__(self, handle: Handle) -> None:
         self._handle = handle
         self.shared = handle.engine

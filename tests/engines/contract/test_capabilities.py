@@ -135,7 +135,7 @@ class TestTransactions:
         with begin() as outer, begin() as inner:
             assert outer.claim("", "a") and not inner.claim("", "a") and inner.claim("x", "a")
 
-    def test_other_threads_see_nothing_of_it_and_wait(self, engine, begin):
+    def test_other_threads_see_nothing_of_it_and_wait_unless_it_is_optimistic(self, engine, begin):
         engine.put(row("a"))
         with begin():
             engine.apply("", [row("a", b"2"), row("b")])
@@ -145,8 +145,20 @@ class TestTransactions:
                 with begin(0.0):
                     pass
 
-            assert isinstance(in_thread(write), LockTimeout)
+            if not engine.transactions.optimistic:
+                assert isinstance(in_thread(write), LockTimeout)
         assert in_thread(lambda: names(engine)) == ["a", "b"]
+
+    def test_optimistic_one_is_overtaken(self, engine, begin):
+        if not engine.transactions.optimistic:
+            pytest.skip(f"the engine {engine.kind} has no optimistic transactions")
+        engine.apply("", [row("a"), row("b")])
+        with pytest.raises(Conflict) as raised, begin():
+            engine.get("", ["a"])
+            engine.put(row("b", b"2"))
+            assert in_thread(lambda: engine.put(row("a", b"2"))) is None
+        assert engine.transactions.must_restart(raised.value) and not engine.transactions.must_restart(Conflict(""))
+        assert body(engine, "b") == b"1"
 
     def test_whether_one_is_open(self, engine, second, begin):
         transactions = engine.transactions

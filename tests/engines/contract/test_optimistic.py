@@ -20,7 +20,8 @@ def transaction(engine):
         engine.changes.version_of("")
     except Unsupported as exc:
         pytest.skip(str(exc))
-    engine.apply("", [row("a"), row("b"), row("x", namespace="x")])
+    engine.apply("", [row("a"), row("b")])
+    engine.put(row("x", namespace="x"))
     return Optimistic(engine)
 
 

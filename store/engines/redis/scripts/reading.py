@@ -1,0 +1,124 @@
+"""Scripts that read rows."""
+
+from __future__ import annotations
+
+from store.engines.redis.scripts.script import Script
+
+_SAME_STORE = """
+local function another(found, id)
+  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+end
+"""
+
+# KEYS rows meta; ARGV id, bytes of each row (0: all; -1: all but the body), most bytes, names…
+GET = Script(
+    _SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
+if wrong then return wrong end
+local found = redis.call('HMGET', KEYS[1], unpack(ARGV, 4))
+local shown, total = tonumber(ARGV[2]), 0
+for i, row in ipairs(found) do
+  if row then
+    if shown > 0 then found[i] = row:sub(1, shown)
+    elseif shown < 0 then found[i] = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    total = total + #found[i]
+  end
+end
+if total > tonumber(ARGV[3]) and #found > 1 then return redis.error_reply('TOOMUCH ' .. total) end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows meta; ARGV id, most bytes, then pairs of a name and the seal that the client has with its body, or ''.
+# For a row with that seal all but the body.
+GET_CHANGED = Script(
+    _SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[2], 'id'), ARGV[1])
+if wrong then return wrong end
+local found, total = {}, 0
+for i = 3, #ARGV, 2 do
+  local row, seal = redis.call('HGET', KEYS[1], ARGV[i]), ARGV[i + 1]
+  if row then
+    if seal ~= '' and row:sub(47, 46 + row:byte(46)) == seal then
+      row = row:sub(1, #row - struct.unpack('<I4', row, 42))
+    end
+    total = total + #row
+  end
+  found[#found + 1] = row
+end
+if total > tonumber(ARGV[2]) and #found > 1 then return redis.error_reply('TOOMUCH ' .. total) end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows index meta; ARGV id, order, bytes of each row as in GET, limit, most bytes, reverse, then by the order:
+# inserted: from, to (scores); name: from, to (lexical bounds); expiry: score and id to begin after, last score.
+# Returns whether more rows may follow, then name and row by turns.
+SCAN = Script(
+    _SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
+if wrong then return wrong end
+local order, shown, reverse = ARGV[2], tonumber(ARGV[3]), ARGV[6] == '1'
+local limit, most = tonumber(ARGV[4]), tonumber(ARGV[5])
+local index, names = KEYS[2], nil
+if order == 'expiry' then
+  local first = 0
+  if ARGV[7] ~= '' then
+    local low = redis.call('ZCOUNT', index, '-inf', '(' .. ARGV[7])
+    local high = redis.call('ZCOUNT', index, '-inf', ARGV[7])
+    while low < high do
+      local middle = math.floor((low + high) / 2)
+      local member = redis.call('ZRANGE', index, middle, middle)[1]
+      if member:sub(1, 8) > ARGV[8] then high = middle else low = middle + 1 end
+    end
+    first = low
+  end
+  local last = math.min(first + limit, redis.call('ZCOUNT', index, '-inf', ARGV[9])) - 1
+  names = {}
+  if last >= first then
+    for i, member in ipairs(redis.call('ZRANGE', index, first, last)) do names[i] = member:sub(9) end
+  end
+elseif order == 'name' then
+  if reverse then names = redis.call('ZREVRANGEBYLEX', index, ARGV[8], ARGV[7], 'LIMIT', 0, limit)
+  else names = redis.call('ZRANGEBYLEX', index, ARGV[7], ARGV[8], 'LIMIT', 0, limit) end
+else
+  if reverse then names = redis.call('ZREVRANGEBYSCORE', index, ARGV[8], ARGV[7], 'LIMIT', 0, limit)
+  else names = redis.call('ZRANGEBYSCORE', index, ARGV[7], ARGV[8], 'LIMIT', 0, limit) end
+end
+local found, total = {#names == limit and 1 or 0}, 0
+for _, name in ipairs(names) do
+  local row = redis.call('HGET', KEYS[1], name)
+  if row then
+    if shown > 0 then row = row:sub(1, shown)
+    elseif shown < 0 then row = row:sub(1, #row - struct.unpack('<I4', row, 42)) end
+    if total > 0 and total + #row > most then
+      found[1] = 1
+      break
+    end
+    total = total + #row
+    found[#found + 1] = name
+    found[#found + 1] = row
+  end
+end
+return found
+""",
+    "no-writes",
+)
+
+# KEYS rows expiry meta; ARGV id, now. Returns how many records have not expired, and the next expiry.
+COUNT = Script(
+    _SAME_STORE
+    + """
+local wrong = another(redis.call('HGET', KEYS[3], 'id'), ARGV[1])
+if wrong then return wrong end
+local gone = redis.call('ZCOUNT', KEYS[2], '-inf', ARGV[2])
+local next = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+return {redis.call('HLEN', KEYS[1]) - gone, next[2] or false}
+""",
+    "no-writes",
+)

@@ -1,0 +1,30 @@
+"""The Lua scripts: each operation is one, so that it is atomic, and done whole or not at all.
+
+A script checks everything before its first write: Redis has no rollback. The first line makes the server refuse a
+script that writes before it starts, where it could not finish: without memory, on a replica, without the replicas
+that `min-replicas-to-write` asks for
+(https://redis.io/docs/latest/develop/programmability/eval-intro/, *Script flags*). Errors of ours begin with a word in capitals. Numbers that must keep all their bits pass as text or packed bytes: Lua
+prints 14 digits.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from hashlib import sha1
+
+ANOTHER_STORE, NO_SPACE, CONFLICT, LEASED = "ANOTHERSTORE", "NOSPACE", "CONFLICT", "LEASED"
+TOO_MUCH, UNKNOWN, NO_IDENTITY = "TOOMUCH", "UNKNOWN", "NOIDENTITY"
+MAX_RECORDS = 1000
+"""That one script reads or writes: one that took 6 seconds was a failover."""
+
+
+class Script:
+    """A script, and the digest by which the server knows it once it was loaded."""
+
+    def __init__(self, text: str, flags: str = "") -> None:
+        self.text = f"#!lua{f' flags={flags}' if flags else ''}\n{text}".encode()
+
+    @cached_property
+    def digest(self) -> bytes:
+        """Computed on first use, since importing this module must not cost it."""
+        return sha1(self.text, usedforsecurity=False).hexdigest().encode()

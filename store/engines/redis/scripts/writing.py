@@ -1,0 +1,202 @@
+"""Scripts that write rows."""
+
+from __future__ import annotations
+
+from store.engines.redis.scripts.script import Script
+
+PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", b"S"
+
+# KEYS rows order names expiry changes meta leases; ARGV id, owner of leases or '', token, when it was tried before
+# (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time, expiry
+# as text or ''.
+# Returns how many records were deleted, and the revision of each row that was put.
+APPLY_TEXT = """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared')
+if not meta[1] then return redis.error_reply('NOSPACE the namespace is not there') end
+if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+local next, version, bytes = tonumber(meta[2] or 0), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
+-- Keys of another type would end the script half-way.
+redis.call('HLEN', KEYS[1])
+redis.call('ZCARD', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
+redis.call('XLEN', KEYS[5])
+local leased = redis.call('HLEN', KEYS[7]) > 0
+local token = ARGV[3]
+
+if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
+  local newest, done, deleted, revisions = '+', false, 0, {}
+  local oldest, since = nil, tonumber(ARGV[4])
+  while true do
+    local entries = redis.call('XREVRANGE', KEYS[5], newest, '-', 'COUNT', 500)
+    oldest = entries[#entries] or oldest
+    for _, entry in ipairs(entries) do
+      if entry[2][4] == token then
+        done = true
+        if entry[2][6] == '0' then deleted = deleted + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
+      elseif done then
+        entries = {}
+        break
+      end
+    end
+    if #entries < 500 then break end
+    newest = '(' .. entries[#entries][1]
+  end
+  if done then
+    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection, for which WAIT waits
+    local answer = {deleted}
+    for i = 6, #ARGV, 5 do
+      if ARGV[i] == 'P' or ARGV[i] == 'L' then answer[#answer + 1] = revisions[ARGV[i + 1]] or 0 end
+    end
+    return answer
+  end
+  local is_trimmed = oldest and tonumber(oldest[2][8]) >= since and not oldest[1]:match('^1%-')
+  if is_trimmed or tonumber(meta[5] or 0) >= since then
+    return redis.error_reply('UNKNOWN the changes of that time are gone')
+  end
+end
+
+local now
+local function is_leased(name)
+  local lease = redis.call('HGET', KEYS[7], name)
+  if not lease or lease:sub(9, 24) == ARGV[2] then return false end
+  if not now then
+    local time = redis.call('TIME')
+    now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  end
+  return struct.unpack('<d', lease) > now
+end
+
+-- The state of each name after the steps so far: base and row (false: none), and whether the row is a new one.
+local states, changed, deleted, revisions = {}, {}, 0, {}
+for i = 6, #ARGV, 5 do
+  local op, name, expected, given, expires = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4]
+  if op == 'V' then
+    if expected ~= tostring(version) then return redis.error_reply('CONFLICT ' .. i) end
+  else
+    local state = states[name]
+    if not state then
+      local row = redis.call('HGET', KEYS[1], name)
+      state = {base = row, row = row, expires = false}
+      states[name] = state
+    end
+    local old = state.row
+    if op == 'P' and old and old:byte(33) == 1 and struct.unpack('<d', old, 34) <= struct.unpack('<d', given, 25) then
+      old = false
+    end
+    if op == 'S' then
+      if not old or old:sub(47, 46 + old:byte(46)) ~= expected then return redis.error_reply('CONFLICT ' .. i) end
+    elseif expected == 'A' then
+      if old then return redis.error_reply('CONFLICT ' .. i .. ' there') end
+    elseif expected ~= '' then
+      if not old then return redis.error_reply('CONFLICT ' .. i .. ' deleted') end
+      if 'S' .. old:sub(9, 16) .. old:sub(55, 46 + old:byte(46)) ~= expected then
+        return redis.error_reply('CONFLICT ' .. i .. ' changed')
+      end
+    end
+    local is_change = op ~= 'C'
+    if op == 'D' and (not old or (given ~= '' and old:byte(33) == 1
+        and struct.unpack('<d', old, 34) <= struct.unpack('<d', given))) then
+      is_change = false
+    end
+    if is_change then
+      if leased and is_leased(name) then return redis.error_reply('LEASED ' .. i) end
+      if not state.place then
+        changed[#changed + 1] = name
+        state.place = #changed
+      end
+      if op == 'D' then
+        state.row = false
+        deleted = deleted + 1
+      else
+        state.expires = expires
+        if op == 'S' then
+          state.row = old:sub(1, 32) .. given:sub(33)
+          state.expires = nil
+        elseif not old then
+          next = next + 1
+          local revision = op == 'P' and struct.pack('<I8', 1) or given:sub(9, 16)
+          state.row = struct.pack('<I8', next) .. revision .. given:sub(17)
+          state.new = next
+        elseif op == 'L' then
+          state.row = old:sub(1, 8) .. given:sub(9)
+        else
+          local modified = given:sub(25, 32)
+          if struct.unpack('<d', old, 17) > struct.unpack('<d', modified) then modified = old:sub(17, 24) end
+          state.row = old:sub(1, 8) .. struct.pack('<I8', struct.unpack('<I8', old, 9) + 1) .. old:sub(17, 24)
+            .. modified .. given:sub(33)
+        end
+        revisions[#revisions + 1] = struct.unpack('<I8', state.row, 9)
+      end
+    end
+  end
+end
+
+-- From here on nothing can fail.
+local function indexed(row, name) return struct.pack('>I8', struct.unpack('<I8', row)) .. name end
+if #changed > 0 then
+  version = version + 1
+  local time = redis.call('TIME')[1]
+  for place, name in ipairs(changed) do
+    local state = states[name]
+    local base, row = state.base, state.row
+    if base and base:byte(33) == 1 and (not row or state.expires ~= nil) then
+      redis.call('ZREM', KEYS[4], indexed(base, name))
+    end
+    if base then bytes = bytes - #base - #name end
+    if row then
+      bytes = bytes + #row + #name
+      redis.call('HSET', KEYS[1], name, row)
+      if state.new then redis.call('ZADD', KEYS[2], state.new, name) end
+      if not base then redis.call('ZADD', KEYS[3], 0, name) end
+      if state.expires and state.expires ~= '' then
+        redis.call('ZADD', KEYS[4], state.expires, indexed(row, name))
+      end
+    elseif base then
+      redis.call('HDEL', KEYS[1], name)
+      redis.call('ZREM', KEYS[2], name)
+      redis.call('ZREM', KEYS[3], name)
+    end
+    redis.call('XADD', KEYS[5], 'MAXLEN', '~', ARGV[5], version .. '-' .. place, 'n', name, 't', token,
+      'r', row and struct.unpack('<I8', row, 9) or 0, 's', time)
+    if leased and ARGV[2] ~= '' then
+      local lease = redis.call('HGET', KEYS[7], name)
+      if lease and lease:sub(9, 24) == ARGV[2] then redis.call('HDEL', KEYS[7], name) end
+    end
+  end
+  redis.call('HSET', KEYS[6], 'next', next, 'version', version, 'bytes', bytes)
+end
+return {deleted, unpack(revisions)}
+"""
+APPLY = Script(APPLY_TEXT)
+FREE = Script(APPLY_TEXT, "allow-oom")
+"""Only deletes, so it also runs while the server has no memory left."""
+
+# KEYS and the first three of ARGV as those of APPLY.
+CLEAR = Script(
+    """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by')
+if not meta[1] then return 0 end
+if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+if meta[3] == ARGV[3] then -- by the first attempt, whose answer was lost
+  redis.call('HSET', KEYS[6], 'cleared_by', ARGV[3])
+  return 1
+end
+local time = redis.call('TIME')
+if redis.call('HLEN', KEYS[7]) > 0 then
+  local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  local leases = redis.call('HGETALL', KEYS[7])
+  for i = 2, #leases, 2 do
+    if leases[i]:sub(9, 24) ~= ARGV[2] and struct.unpack('<d', leases[i]) > now then
+      return redis.error_reply('LEASED 0')
+    end
+  end
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('HSET', KEYS[6], 'version', tonumber(meta[2] or 0) + 1, 'bytes', 0, 'cleared', time[1],
+  'cleared_by', ARGV[3])
+return 1
+""",
+    "allow-oom",
+)
