@@ -50,13 +50,13 @@ class Bare:
     """It seals nothing, checks nothing, and retries nothing but what redis-py does."""
 
     def __init__(self, url: str) -> None:
+        from store.engines.contract import PAGE_ROWS
         from store.engines.redis.keys import keys_of
         from store.engines.redis.packing import MAX_BYTES
         from store.engines.redis.reading import PAGE_BYTES
-        from store.engines.redis.scripts import APPLY, GET, SCAN
+        from store.engines.redis.scripts.reading import GET, SCAN
+        from store.engines.redis.scripts.writing import APPLY
         from store.engines.redis.writing import KEPT_CHANGES
-
-        from store.engines.contract import PAGE_ROWS
 
         self.client = connect(url, DATABASE)
         self.keys, self.sessions = keys_of("bare:", ""), keys_of("bare:", "sessions")

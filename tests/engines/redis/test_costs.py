@@ -1,0 +1,50 @@
+"""How many round trips an operation takes on Redis. Counts, not times: each is a wait for the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from redis.connection import AbstractConnection
+
+from store import Store
+
+
+@pytest.fixture
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
+    """How many answers were read since the last call."""
+    count = 0
+    read_response = AbstractConnection.read_response
+
+    def counted(self: AbstractConnection, *args: object, **options: object) -> object:
+        nonlocal count
+        count += 1
+        return read_response(self, *args, **options)
+
+    def since() -> int:
+        nonlocal count
+        found, count = count, 0
+        return found
+
+    monkeypatch.setattr(AbstractConnection, "read_response", counted)
+    return since
+
+
+@pytest.fixture
+def s(redis_url: str) -> Iterator[Store]:
+    """A store whose first write, which looks for what has expired, is done."""
+    with Store(redis_url) as opened:
+        opened["x"] = 0
+        yield opened
+
+
+def test_set_and_get_are_one_round_trip_each(s, round_trips):
+    round_trips()
+    s["x"] = 1
+    assert round_trips() == 1
+    assert s["x"] == 1
+    assert round_trips() == 1
+    assert s.get_many(["x", "y"]) == {"x": 1}
+    assert round_trips() == 1
+    del s["x"]
+    assert round_trips() == 1
