@@ -98,7 +98,7 @@ class Server:
     def run(
         self,
         script: Script,
-        keys: Sequence[bytes],
+        keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float | None = None,
         after: Command | None = None,
@@ -155,7 +155,7 @@ class Server:
             )
 
     def add_sealer(self, key_id: bytes) -> None:
-        """Note that a key seals records here; once for each process, or each write would be two. Raises: StoreError."""
+        """Note that a key seals records here; once for each process, since it is a round trip. Raises: StoreError."""
         if key_id not in self._known_sealers:
             self.command(self.own.sealers, b"SADD", self.own.sealers, key_id)
             self._known_sealers.add(key_id)

@@ -32,9 +32,12 @@ def round_trips(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 @pytest.fixture
 def s(redis_url: str) -> Iterator[Store]:
-    """A store whose first write, which looks for what has expired, is done."""
+    """A store whose first write, which looks for what has expired, is done; the server has its scripts."""
     with Store(redis_url) as opened:
         opened["x"] = 0
+        opened.update(x=opened["x"])
+        opened.modify("x", lambda number: number + 1)
+        del opened["x"]
         yield opened
 
 
