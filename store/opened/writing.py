@@ -101,9 +101,25 @@ def update(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | Uns
     """See `Store.update`; `ttl` as in `put`, of all records."""
     seconds = seconds_to_live(ns, ttl)
     if hasattr(other, "__len__") and len(other) + len(named) <= BATCH:
-        _update(ns, other, named, (), seconds)
+        if ns.writeback is None and _is_optimistic(ns):
+            _update_once(ns, other, named, seconds)
+        else:
+            _update(ns, other, named, (), seconds)
     else:  # of several batches in two orders one would wait for the other: they have the namespace for themselves
         _update_all(ns, other, named, None, seconds)
+
+
+@restarted
+def _update_once(ns: Namespace, other: Any, named: Mapping[str, Any], ttl: float | None) -> None:
+    """As one change of the engine, all or nothing: an optimistic transaction would read the records first."""
+    rows = _packed(ns, pairs_of(other, named), ttl)
+    try:
+        if rows:
+            _put_all(ns, rows)
+    except BaseException:
+        for row in rows:
+            ns.values.discard(row)
+        raise
 
 
 def _update_all(
@@ -113,17 +129,26 @@ def _update_all(
     with ns.transaction(names=scope) as transaction:
         while batch := list(islice(pairs, BATCH)):
             rows = _packed(ns, batch, ttl)
-            ns.engine.add_sealer(rows[0].seal[:8])
-            commit = ns.engine.apply(ns.name, rows).commit
-            if commit is not None and ns.cache.limit:
-                ns.cache.learn(commit, rows, ns.values.decoder_of_own)
-            ns.count_writes(len(rows))
+            _put_all(ns, rows)
             if ns.writeback is not None:
                 for (_, value), row in zip(batch, rows, strict=True):
                     ns.writeback.learn(value, row, transaction)
 
 
 _update = restarted(_update_all)  # of a container, which can be read twice
+
+
+def _is_optimistic(ns: Namespace) -> bool:
+    transactions = ns.engine.transactions
+    return transactions is not None and transactions.optimistic
+
+
+def _put_all(ns: Namespace, rows: list[Row]) -> None:
+    ns.engine.add_sealer(rows[0].seal[:8])
+    commit = ns.engine.apply(ns.name, rows).commit
+    if commit is not None and ns.cache.limit:
+        ns.cache.learn(commit, rows, ns.values.decoder_of_own)
+    ns.count_writes(len(rows))
 
 
 @restarted

@@ -51,3 +51,12 @@ def test_set_and_get_are_one_round_trip_each(s, round_trips):
     assert round_trips() == 1
     del s["x"]
     assert round_trips() == 1
+
+
+def test_update_is_one_round_trip(s, round_trips):
+    round_trips()
+    s.update({f"n{number}": number for number in range(20)})
+    assert round_trips() == 1
+    s.update({"x": 1}, y=2)
+    assert round_trips() == 1
+    assert len(s) == 22
