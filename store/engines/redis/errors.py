@@ -64,7 +64,8 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
     if text.startswith(ANOTHER_STORE):
         return StorageError(
             f"{where}: the store was destroyed since it was opened here, or its keys were deleted, and perhaps "
-            "another one was made in its place; nothing was read or written. Close this handle and open the store again",
+            "another one was made in its place; nothing was read or written. Close this handle and open the store "
+            "again",
             path=where,
         )
     if text.startswith(TOO_MUCH):
