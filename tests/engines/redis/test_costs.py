@@ -8,6 +8,8 @@ import pytest
 from redis.connection import AbstractConnection
 
 from store import Store
+from store.engines.redis.leases import MOST_BYTES
+from store.errors import Corrupt
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def s(redis_url: str) -> Iterator[Store]:
     with Store(redis_url) as opened:
         opened["x"] = 0
         opened.update(x=opened["x"])
-        opened.modify("x", lambda number: number + 1)
+        opened.modify("x", lambda number: {})
+        with opened.edit("x"):
+            pass
         del opened["x"]
         yield opened
 
@@ -60,3 +64,40 @@ def test_update_is_one_round_trip(s, round_trips):
     s.update({"x": 1}, y=2)
     assert round_trips() == 1
     assert len(s) == 22
+
+
+def test_modify_is_two_round_trips(s, round_trips):
+    s["x"] = 1
+    round_trips()
+    assert s.modify("x", lambda number: number + 1) == 2
+    assert round_trips() == 2
+    with s.edit("y", {}) as value:
+        value["changed"] = True
+    assert round_trips() == 2
+    assert s.get_many(["x", "y"]) == {"x": 2, "y": {"changed": True}}
+
+
+def test_edit_that_changes_nothing_gives_its_lease_back(s, round_trips, redis):
+    s["x"] = {}
+    round_trips()
+    with s.edit("x"):
+        pass
+    assert round_trips() == 2
+    assert s.modify("x", len) == 0
+    assert redis.ask("KEYS", "*:leases") == []
+
+
+def test_large_record_comes_after_its_lease(s, round_trips):
+    s["x"] = "x" * MOST_BYTES
+    round_trips()
+    assert s.modify("x", len) == MOST_BYTES
+    assert round_trips() == 3
+
+
+def test_damaged_record_is_an_error_of_its_edit_and_leaves_no_lease(s, redis, redis_url):
+    s["x"] = 1
+    prefix = redis_url.rpartition("=")[2]
+    redis.ask("HSET", f"{prefix}{{=}}:rows", "x", "no row at all, but longer than the head of one would be")
+    with pytest.raises(Corrupt):
+        s.modify("x", len)
+    assert redis.ask("KEYS", "*:leases") == []
