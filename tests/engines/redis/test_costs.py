@@ -10,6 +10,7 @@ from redis.connection import AbstractConnection
 from store import Store
 from store.engines.redis.leases import MOST_BYTES
 from store.errors import Corrupt
+from store.sessions import Sessions
 
 
 @pytest.fixture
@@ -75,6 +76,24 @@ def test_modify_is_two_round_trips(s, round_trips):
         value["changed"] = True
     assert round_trips() == 2
     assert s.get_many(["x", "y"]) == {"x": 2, "y": {"changed": True}}
+
+
+def test_session_is_loaded_in_one_round_trip_and_saved_in_two(s, round_trips):
+    sessions = Sessions(s)
+    id = sessions.create({"cart": []})
+    assert sessions.load(id) and sessions.save(id, {}) and sessions.touch(id)
+    round_trips()
+    data = sessions.load(id)
+    assert round_trips() == 1
+    assert sessions.save(id, {**data, "cart": [1]})
+    assert round_trips() == 2
+    assert sessions.save(id, {"cart": [2]}, ttl=60)
+    assert round_trips() == 2
+    assert sessions.touch(id, ttl=120)
+    assert round_trips() == 2
+    assert sessions.load(id) == {"cart": [2]}
+    assert not sessions.save("x" * 43, {}) and not sessions.touch("x" * 43) and not sessions.delete("x" * 43)
+    assert sessions.delete(id) and not sessions.delete(id)
 
 
 def test_edit_that_changes_nothing_gives_its_lease_back(s, round_trips, redis):
