@@ -14,6 +14,7 @@ Each of those texts has its length before it, as uint16; 65535: None. Namespace 
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from store.engines.contract import Fields, Listed
@@ -24,38 +25,46 @@ MAX_BYTES = 64 * 2**20  # of a row, and of all that one script reads or writes
 _HEAD = struct.Struct("<QQddBdIB")
 _NUMBERS = struct.Struct("<qqHHHH")
 _NO_TEXT = 0xFFFF
+_HEAD_BYTES = _HEAD.size
+_pack_head, _pack_numbers = _HEAD.pack, _NUMBERS.pack
+_unpack_head, _unpack_numbers = _HEAD.unpack_from, _NUMBERS.unpack_from
 LISTED_BYTES = 41
 STAMP_ANY, STAMP_ABSENT, STAMP_IS = b"", b"A", b"S"
 
 
 def pack(row: Row) -> bytes:
     """A row as bytes. Raises: Unsupported: it is too large."""
-    seal, body = row.seal, row.body
-    texts = [None if text is None else text.encode() for text in (row.type, row.python, row.spill, row.codec)]
-    if len(body) > MAX_BYTES or any(text is not None and len(text) >= _NO_TEXT for text in texts) or len(seal) > 255:
-        raise too_large(row.namespace, row.name, len(body))
-    expires = row.expires
-    head = _HEAD.pack(
-        row.id or 0, row.revision, row.created, row.modified, expires is not None,
-        0.0 if expires is None else expires, len(body), len(seal),
+    (
+        id_, namespace, name, codec, protocol, cls, python, body, spill, seal, crc, revision, created, modified,
+        expires,
+    ) = row  # fmt: skip
+    lengths, texts = _texts(cls, python, spill, codec)
+    if len(body) > MAX_BYTES or max(lengths) > _NO_TEXT or len(seal) > 255:
+        raise too_large(namespace, name, len(body))
+    head = _pack_head(
+        id_ or 0, revision, created, modified, expires is not None, 0.0 if expires is None else expires, len(body),
+        len(seal),
     )  # fmt: skip
-    lengths = [_NO_TEXT if text is None else len(text) for text in texts]
-    numbers = _NUMBERS.pack(row.crc, row.protocol, *lengths)
-    return b"".join((head, seal, numbers, *(text for text in texts if text), body))
+    return b"".join((head, seal, _pack_numbers(crc, protocol, *lengths), texts, body))
+
+
+@lru_cache(maxsize=256)
+def _texts(*given: str | None) -> tuple[list[int], bytes]:
+    """The lengths of those texts, over _NO_TEXT for one that is too long, and the texts; most rows have the same."""
+    texts = [None if text is None else text.encode() for text in given]
+    lengths = [_NO_TEXT if text is None else len(text) + (len(text) >= _NO_TEXT) for text in texts]
+    return lengths, b"".join(text for text in texts if text)
 
 
 def unpack(packed: bytes, namespace: str, name: str, fields: Fields) -> Any:
     """Those fields of a row. Raises: Corrupt: it is not one."""
     try:
+        if fields is Fields.SEALED:
+            return _sealed(packed, namespace, name)
         if fields is Fields.LISTED:
             id_, _, _, _, has_expiry, expires = _LISTED.unpack_from(packed)
             return Listed(name, expires if has_expiry else None, id_)
         whole = _Parts(*_parts(packed))
-        if fields is Fields.SEALED:
-            return Sealed(
-                whole.id, namespace, name, whole.codec, whole.protocol, whole.expires, whole.spill, whole.body,
-                whole.seal,
-            )  # fmt: skip
         if fields is Fields.HEADER:
             return _header(whole, namespace, name)
         if fields is Fields.MARK:
@@ -109,6 +118,28 @@ def _parts(packed: bytes) -> tuple[Any, ...]:
     return (
         id_, revision, created, modified, expires if has_expiry else None, size, seal, crc, protocol, *texts, body,
     )  # fmt: skip
+
+
+def _sealed(packed: bytes, namespace: str, name: str) -> Sealed:
+    """Only the parts that a value is decoded from: all reads of values come by here, many at a time."""
+    id_, _, _, _, has_expiry, expires, size, seal_bytes = _unpack_head(packed)
+    place = _HEAD_BYTES + seal_bytes
+    _, protocol, of_type, of_python, of_spill, of_codec = _unpack_numbers(packed, place)
+    seal = packed[_HEAD_BYTES:place]
+    place += _NUMBERS.size
+    if of_type != _NO_TEXT:
+        place += of_type
+    if of_python != _NO_TEXT:
+        place += of_python
+    spill = None
+    if of_spill != _NO_TEXT:
+        spill = str(packed[place : place + of_spill], "utf-8")
+        place += of_spill
+    codec = str(packed[place : place + of_codec], "utf-8")
+    body = packed[place + of_codec :]
+    if len(body) not in (0, size) or of_codec == _NO_TEXT:
+        raise ValueError("its lengths do not match")
+    return Sealed(id_, namespace, name, codec, protocol, expires if has_expiry else None, spill, body, seal)
 
 
 def _row(whole: _Parts, namespace: str, name: str) -> Row:
