@@ -195,4 +195,4 @@ def _exchange(conn: Any, command: list[bytes], after: Command | None, asking: bo
 
 def _tokens() -> Any:
     start = os.urandom(8)
-    return (start + number.to_bytes(4, "big") for number in itertools.cycle(range(2**32)))
+    return (start + (number & 0xFFFFFFFF).to_bytes(4, "big") for number in itertools.count())
