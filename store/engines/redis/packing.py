@@ -135,10 +135,10 @@ def _sealed(packed: bytes, namespace: str, name: str) -> Sealed:
     if of_spill != _NO_TEXT:
         spill = str(packed[place : place + of_spill], "utf-8")
         place += of_spill
-    codec = str(packed[place : place + of_codec], "utf-8")
-    body = packed[place + of_codec :]
-    if len(body) not in (0, size) or of_codec == _NO_TEXT:
+    end = place + of_codec
+    if len(packed) - end not in (0, size) or of_codec == _NO_TEXT:
         raise ValueError("its lengths do not match")
+    codec, body = str(packed[place:end], "utf-8"), packed[end:]
     return Sealed(id_, namespace, name, codec, protocol, expires if has_expiry else None, spill, body, seal)
 
 
