@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
 from redis.connection import AbstractConnection
 
 from store import Store
+from store.engines.contract import Order, every_row, in_pages
 from store.engines.redis.leases import MOST_BYTES
+from store.engines.redis.reading import PAGE_SPACES
 from store.errors import Corrupt
 from store.sessions import Sessions
 
@@ -76,6 +79,18 @@ def test_modify_is_two_round_trips(s, round_trips):
         value["changed"] = True
     assert round_trips() == 2
     assert s.get_many(["x", "y"]) == {"x": 2, "y": {"changed": True}}
+
+
+def test_look_for_what_has_expired_asks_few_of_many_namespaces(s, round_trips):
+    for number in range(3 * PAGE_SPACES):
+        s.within(f"n{number}")["x"] = number
+    engine = s.opened.engine
+    round_trips()
+    page = engine.scan(None, Order.EXPIRY, until=engine.now(), limit=1)
+    assert page.items == [] and page.next is not None
+    assert round_trips() <= 1 + PAGE_SPACES
+    assert len(list(every_row(engine))) == 3 * PAGE_SPACES
+    assert list(in_pages(engine, None, Order.EXPIRY, until=math.inf)) == []
 
 
 def test_session_is_loaded_in_one_round_trip_and_saved_in_two(s, round_trips):
