@@ -14,6 +14,7 @@ Each of those texts has its length before it, as uint16; 65535: None. Namespace 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,9 +26,8 @@ MAX_BYTES = 64 * 2**20  # of a row, and of all that one script reads or writes
 _HEAD = struct.Struct("<QQddBdIB")
 _NUMBERS = struct.Struct("<qqHHHH")
 _NO_TEXT = 0xFFFF
-_HEAD_BYTES = _HEAD.size
+_HEAD_BYTES, _NUMBERS_BYTES = _HEAD.size, _NUMBERS.size
 _pack_head, _pack_numbers = _HEAD.pack, _NUMBERS.pack
-_unpack_head, _unpack_numbers = _HEAD.unpack_from, _NUMBERS.unpack_from
 LISTED_BYTES = 41
 STAMP_ANY, STAMP_ABSENT, STAMP_IS = b"", b"A", b"S"
 
@@ -58,9 +58,9 @@ def _texts(*given: str | None) -> tuple[list[int], bytes]:
 
 def unpack(packed: bytes, namespace: str, name: str, fields: Fields) -> Any:
     """Those fields of a row. Raises: Corrupt: it is not one."""
+    if fields is Fields.SEALED:
+        return unpack_sealed(namespace, ((name, packed),))[0]
     try:
-        if fields is Fields.SEALED:
-            return _sealed(packed, namespace, name)
         if fields is Fields.LISTED:
             id_, _, _, _, has_expiry, expires = _LISTED.unpack_from(packed)
             return Listed(name, expires if has_expiry else None, id_)
@@ -70,13 +70,51 @@ def unpack(packed: bytes, namespace: str, name: str, fields: Fields) -> Any:
         if fields is Fields.MARK:
             return Mark(name, whole.id, whole.created, whole.revision, whole.expires, whole.crc)
         return _row(whole, namespace, name)
-    except (struct.error, UnicodeDecodeError, ValueError) as exc:
-        raise Corrupt(
-            f"{label(name, namespace)}: its bytes on the server are not a record ({exc}); delete it, or restore it "
-            "from a backup",
-            name=name,
-            namespace=namespace,
-        ) from exc
+    except _ERRORS as exc:
+        raise _damaged(namespace, name, exc) from exc
+
+
+def unpack_sealed(namespace: str, rows: Iterable[tuple[str, bytes]]) -> list[Sealed]:
+    """The parts that values are decoded from, of rows with their names. Raises: Corrupt: one is no row.
+
+    All values come by here, many at a time: one loop, because with calls it would take half as long again.
+    """
+    found: list[Sealed] = []
+    name = ""
+    head, numbers, add = _HEAD.unpack_from, _NUMBERS.unpack_from, found.append
+    try:
+        for name, packed in rows:
+            id_, _, _, _, has_expiry, expires, size, seal_bytes = head(packed)
+            place = _HEAD_BYTES + seal_bytes
+            _, protocol, of_type, of_python, of_spill, of_codec = numbers(packed, place)
+            seal = packed[_HEAD_BYTES:place]
+            place += _NUMBERS_BYTES + (0 if of_type == _NO_TEXT else of_type)
+            if of_python != _NO_TEXT:
+                place += of_python
+            spill = None
+            if of_spill != _NO_TEXT:
+                spill = str(packed[place : place + of_spill], "utf-8")
+                place += of_spill
+            end = place + of_codec
+            if len(packed) - end not in (0, size) or of_codec == _NO_TEXT:
+                raise ValueError("its lengths do not match")
+            codec, expiry = str(packed[place:end], "utf-8"), expires if has_expiry else None
+            add(Sealed(id_, namespace, name, codec, protocol, expiry, spill, packed[end:], seal))
+    except _ERRORS as exc:
+        raise _damaged(namespace, name, exc) from exc
+    return found
+
+
+_ERRORS = (struct.error, UnicodeDecodeError, ValueError)
+
+
+def _damaged(namespace: str, name: str, error: Exception) -> Corrupt:
+    return Corrupt(
+        f"{label(name, namespace)}: its bytes on the server are not a record ({error}); delete it, or restore it "
+        "from a backup",
+        name=name,
+        namespace=namespace,
+    )
 
 
 _LISTED = struct.Struct("<QQddBd")
@@ -118,28 +156,6 @@ def _parts(packed: bytes) -> tuple[Any, ...]:
     return (
         id_, revision, created, modified, expires if has_expiry else None, size, seal, crc, protocol, *texts, body,
     )  # fmt: skip
-
-
-def _sealed(packed: bytes, namespace: str, name: str) -> Sealed:
-    """Only the parts that a value is decoded from: all reads of values come by here, many at a time."""
-    id_, _, _, _, has_expiry, expires, size, seal_bytes = _unpack_head(packed)
-    place = _HEAD_BYTES + seal_bytes
-    _, protocol, of_type, of_python, of_spill, of_codec = _unpack_numbers(packed, place)
-    seal = packed[_HEAD_BYTES:place]
-    place += _NUMBERS.size
-    if of_type != _NO_TEXT:
-        place += of_type
-    if of_python != _NO_TEXT:
-        place += of_python
-    spill = None
-    if of_spill != _NO_TEXT:
-        spill = str(packed[place : place + of_spill], "utf-8")
-        place += of_spill
-    end = place + of_codec
-    if len(packed) - end not in (0, size) or of_codec == _NO_TEXT:
-        raise ValueError("its lengths do not match")
-    codec, body = str(packed[place:end], "utf-8"), packed[end:]
-    return Sealed(id_, namespace, name, codec, protocol, expires if has_expiry else None, spill, body, seal)
 
 
 def _row(whole: _Parts, namespace: str, name: str) -> Row:

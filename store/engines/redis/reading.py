@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
-from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack
+from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack, unpack_sealed
 from store.engines.redis.scripts.reading import COUNT, GET, SCAN
 from store.engines.redis.scripts.script import MAX_RECORDS
 from store.engines.redis.server import Server
@@ -36,10 +36,10 @@ class Reading:
         server = self._server
         keys = server.keys(namespace)
         found = server.run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
-        return {
-            name: unpack(packed, namespace, name, fields)
-            for name, packed in zip(names, found, strict=True) if packed is not None
-        }  # fmt: skip
+        there = [(name, packed) for name, packed in zip(names, found, strict=True) if packed is not None]
+        if fields is Fields.SEALED:
+            return {row.name: row for row in unpack_sealed(namespace, there)}
+        return {name: unpack(packed, namespace, name, fields) for name, packed in there}
 
     def scan(
         self,
@@ -66,7 +66,11 @@ class Reading:
                 *_bounds(order, after, until, prefix, reverse),
             ),
         )  # fmt: skip
-        items = list(_items(namespace, found, fields))
+        there = _named(found)
+        if fields is Fields.SEALED:
+            items: list[Any] = unpack_sealed(namespace, there)
+        else:
+            items = [unpack(packed, namespace, name, fields) for name, packed in there]
         return Page(items, cursor_of(items[-1], order) if more and items else None)
 
     def _scan_all(self, order: Order, after: Any, until: Any, limit: int, fields: Fields) -> Page:
@@ -144,13 +148,13 @@ def _add(found: dict[tuple[str, int], Total], headers: Iterable[Header], now: fl
             found[key] = before._replace(records=before.records + 1, bytes=before.bytes + header.size)
 
 
-def _items(namespace: str, found: Sequence[bytes], fields: Fields) -> Iterator[Any]:
-    for place in range(0, len(found), 2):
+def _named(found: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Names and rows of what SCAN returns."""
+    for name, packed in zip(found[::2], found[1::2], strict=True):
         try:
-            name = decoded(found[place])
+            yield decoded(name), packed
         except UnicodeDecodeError:
             continue  # no name of ours; the contract leaves such names out of lists
-        yield unpack(found[place + 1], namespace, name, fields)
 
 
 def _bounds(order: Order, after: Any, until: Any, prefix: str, reverse: bool) -> tuple[bytes, ...]:
