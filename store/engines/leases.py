@@ -33,9 +33,9 @@ def _release_all() -> None:
 
 
 class Lease:
-    """The exclusive right to a key of the server, for a while. Its end is known by this machine's clock, a little early.
+    """The exclusive right to a key of the server, for a while; `ends` is by this machine's clock, a little early.
 
-    `names`: what of that key it is about, where it is not about all of it.
+    `names`: what of that key it is about, where it is not about all of it. `holder`: an object with which it ends.
     """
 
     def __init__(self, key: bytes, names: list[bytes] | None = None, holder: object = None) -> None:
@@ -79,7 +79,7 @@ class LeaseStatements(Protocol[S]):
         """A session, whose connection is made when it is first needed, and again after it was lost."""
 
     def renew(self, session: S, leases: Sequence[Lease], seconds: float) -> Mapping[UUID, bool]:
-        """By owner, whether the lease lasts for so many seconds from now, or was lost; without those not answered for.
+        """By owner, whether the lease was kept, for so many seconds from now; those that are unknown are left out.
 
         Raises: StoreError: the server did not answer.
         """

@@ -10,7 +10,7 @@ from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
 from store.engines.redis.changes import RedisChanges
-from store.engines.redis.leases import Leases
+from store.engines.redis.leases import EditLeases
 from store.engines.redis.reading import Reading
 from store.engines.redis.server import Server
 from store.engines.redis.writing import Writing
@@ -26,7 +26,7 @@ class RedisBuffer:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._leases = Leases(server)
+        self._leases = EditLeases(server)
         self._optimistic: Optimistic | None = None
         self._committing: Committing | None = None
         self._overtaken: ref[Conflict] | None = None
@@ -35,7 +35,7 @@ class RedisBuffer:
         assert isinstance(hold, HeldTransaction)
         space, names = hold.scope
         if names is not None and isinstance(space, str):
-            self._leases.take(space, names, timeout)
+            self._leases.take(space, names, timeout, hold)
         self._committing = Committing(self._server, self._leases.owner, timeout)
         self._optimistic = Optimistic(self._committing)
         return self._optimistic.view
@@ -47,6 +47,7 @@ class RedisBuffer:
         except Conflict as exc:
             self._overtaken = ref(exc)
             raise
+        self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
 
     def give(self, hold: Hold) -> None:
         self._optimistic = None
