@@ -136,7 +136,7 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
     """The error for a record that another client has been editing for too long."""
     what = f"a record of the namespace {namespace!r}" if name is None else label(name, namespace)
     return LockTimeout(
-        f"{what} was being edited by another client for {timeout:g} seconds; try again, or open the store with a "
-        "longer timeout",
+        f"another writer has been editing {what} for {timeout:g} seconds; try again, or open the store with a longer "
+        "timeout",
         path=where,
     )
