@@ -194,4 +194,4 @@ def _exchange(conn: Any, command: Command, after: Command | None, asking: bool) 
 
 def _tokens() -> Any:
     start = os.urandom(8)
-    return (start + number.to_bytes(4, "big") for number in itertools.cycle(range(2**32)))
+    return (start + (number & 0xFFFFFFFF).to_bytes(4, "big") for number in itertools.count())
