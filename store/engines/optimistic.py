@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
+from weakref import ref
 
 from store.engines.capabilities import Changes
 from store.engines.contract import (
@@ -26,7 +27,11 @@ from store.engines.contract import (
 )
 from store.engines.overlay import Overlay, in_order
 from store.engines.registry import supported
+from store.errors import Conflict, label
+from store.rows.row import Row
 
+KEPT_ROWS, KEPT_BYTES = 100, 65536
+"""How many rows a transaction keeps to read them again, and the longest body of one."""
 NEW_IDS = 2**60  # after those of the base, without asking it for its last one: others may add records meanwhile
 
 
@@ -51,8 +56,20 @@ class Optimistic:
         self.view = Overlay(self._seen, NEW_IDS)
         """Its reads and writes; `savepoint` and `roll_back_to` are methods of the view."""
 
+    @property
+    def overtaken(self) -> ref[Conflict] | None:
+        """The error for a record that others had changed, by which this transaction ended."""
+        return self._seen.overtaken
+
     def commit(self) -> None:
         """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
+        try:
+            self._commit()
+        except Conflict as exc:
+            self._seen.overtaken = ref(exc)
+            raise
+
+    def _commit(self) -> None:
         changes = self.view.changes
         if not self.view.is_changed:
             return
@@ -72,19 +89,40 @@ class Optimistic:
 
 
 class _Recorder:
-    """Reads an engine, and records the first state of each record that it reads, for the commit to expect."""
+    """Reads an engine, and records the first state of each record that it reads, for the commit to expect.
+
+    A record that is read again, also to be written, is the same as before: it comes from here, or it is a Conflict.
+    """
 
     def __init__(self, engine: Committed) -> None:
         self.expected: dict[tuple[str, str | None], Any] = {}
+        self.overtaken: ref[Conflict] | None = None
+        self._rows: dict[tuple[str, str], Row | None] = {}
         self._engine = engine
         self._versions = engine.changes
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
-        rows = self._engine.get(namespace, names)
-        for name in names:
-            row = rows.get(name)
-            self.expected.setdefault((namespace, name), ABSENT if row is None else row.stamp)
-        return {name: of_row(row, fields) for name, row in rows.items()}
+        kept = {name: self._rows[namespace, name] for name in names if (namespace, name) in self._rows}
+        others = [name for name in names if name not in kept]
+        read = self._engine.get(namespace, others) if others else {}
+        for name in others:
+            kept[name] = row = read.get(name)
+            self._see(namespace, name, row)
+        return {name: of_row(row, fields) for name in names if (row := kept[name]) is not None}
+
+    def _see(self, namespace: str, name: str, row: Row | None) -> None:
+        state = ABSENT if row is None else row.stamp
+        if self.expected.setdefault((namespace, name), state) != state:
+            error = Conflict(
+                f"{label(name, namespace)} was changed by another writer since this transaction read it; run the "
+                "transaction again",
+                name=name,
+                namespace=namespace,
+            )
+            self.overtaken = ref(error)
+            raise error
+        if len(self._rows) < KEPT_ROWS and (row is None or len(row.body) <= KEPT_BYTES):
+            self._rows[namespace, name] = row
 
     def scan(self, namespace: str | None, order: Order, **how: Any) -> Page:
         self._all_of(namespace)

@@ -42,15 +42,12 @@ class RedisBuffer:
 
     def commit(self, view: Overlay) -> None:
         assert self._optimistic is not None
-        try:
-            self._optimistic.commit()
-        except Conflict as exc:
-            self._overtaken = ref(exc)
-            raise
+        self._optimistic.commit()
         self._leases.ended_by_write(name for (_, name), (row, *_) in view.changes.items() if row is not None)
 
     def give(self, hold: Hold) -> None:
-        self._optimistic = None
+        if self._optimistic is not None:
+            self._overtaken, self._optimistic = self._optimistic.overtaken, None
         self._leases.give_back()
 
     def settle(self, timeout: float) -> None:
@@ -63,7 +60,7 @@ class RedisBuffer:
             raise StoreClosed(f"{self._server.shown} is closed; open the store again")
 
     def must_restart(self, error: BaseException) -> bool:
-        """Whether that error is the conflict by which the last commit failed."""
+        """Whether that error is the conflict by which the last transaction failed."""
         return self._overtaken is not None and self._overtaken() is error
 
 

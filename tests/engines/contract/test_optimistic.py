@@ -110,3 +110,32 @@ def test_one_deleted_and_written_anew_comes_at_the_end(engine, transaction):
     transaction.view.apply("", [Delete("a"), row("a", b"2")])
     transaction.commit()
     assert names(engine) == ["b", "a"] and engine.get("", ["a"])["a"].revision == 1
+
+
+def test_record_that_is_read_again_is_the_same(engine, transaction):
+    (first,) = transaction.view.get("", ["a"]).values()
+    assert transaction.view.get("", ["new"]) == {}
+    engine.apply("", [row("a", b"2"), row("new")])
+    assert transaction.view.get("", ["a", "new"]) == {"a": first}
+    transaction.view.apply("", [row("mine")])
+    with pytest.raises(Conflict) as caught:
+        transaction.commit()
+    assert transaction.overtaken() is caught.value
+
+
+def test_large_record_that_others_changed_is_a_conflict_when_it_is_read_again(engine, transaction, monkeypatch):
+    """It is not kept; that the transaction cannot succeed is known before its commit."""
+    monkeypatch.setattr("store.engines.optimistic.KEPT_BYTES", 0)
+    transaction.view.get("", ["a"])
+    transaction.view.get("", ["a"])
+    assert transaction.overtaken is None
+    engine.put(row("a", b"2"))
+    with pytest.raises(Conflict, match="was changed by another writer since this transaction read it") as caught:
+        transaction.view.get("", ["a"], Fields.MARK)
+    assert transaction.overtaken() is caught.value
+
+
+def test_rows_that_are_kept_to_be_read_again_are_bounded(engine, transaction, monkeypatch):
+    monkeypatch.setattr("store.engines.optimistic.KEPT_ROWS", 1)
+    transaction.view.get("", ["a", "b"])
+    assert len(transaction._seen._rows) == 1
