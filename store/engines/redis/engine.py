@@ -27,7 +27,7 @@ class RedisEngine:
         self.now = handle.server.now
         self.close = handle.close
         self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
-        self.changes = RedisChanges(handle.server)
+        self.changes = RedisChanges(handle.server, handle.check_open)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)
 

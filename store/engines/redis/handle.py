@@ -66,6 +66,10 @@ class RedisBuffer:
         return self._overtaken is not None and self._overtaken() is error
 
 
+def _always() -> None:
+    """A transaction is open while it commits."""
+
+
 class Committing(Reading):
     """The rows of the server as one transaction reads and changes them."""
 
@@ -73,7 +77,7 @@ class Committing(Reading):
 
     def __init__(self, server: Server, owner: bytes, timeout: float) -> None:
         super().__init__(server)
-        self.changes = RedisChanges(server)
+        self.changes = RedisChanges(server, _always)
         self.problem: OutcomeUnknown | None = None
         self._writing = Writing(server)
         self._owner = owner

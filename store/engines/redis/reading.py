@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from store.engines.contract import PAGE_ROWS, Cursor, Fields, Order, Page, cursor_of, successor
 from store.engines.redis.packing import LISTED_BYTES, MAX_BYTES, unpack
 from store.engines.redis.scripts.reading import COUNT, GET, SCAN
-from store.engines.redis.scripts.script import MAX_RECORDS
+from store.engines.redis.scripts.script import MAX_RECORDS, Script
 from store.engines.redis.server import Server
 from store.engines.redis.writing_steps import decoded, encoded, expiry_text, too_many
 from store.rows.row import Header, Total, has_expired
@@ -21,11 +21,16 @@ _SHOWN = {Fields.ROW: 0, Fields.SEALED: 0, Fields.HEADER: NO_BODY, Fields.MARK: 
 _INDEX = {Order.INSERTED: 1, Order.NAME: 2, Order.EXPIRY: 3}  # which of the keys
 
 
-class Reading:
-    """The contract `Reads`, outside of any transaction."""
+Run = Callable[[Script, Sequence[bytes], Sequence[Any]], Any]
+"""Runs a script with its keys and arguments, and returns its answer."""
 
-    def __init__(self, server: Server) -> None:
+
+class Reading:
+    """The contract `Reads`, outside of any transaction. `run`: instead of `Server.run`, which waits and repeats."""
+
+    def __init__(self, server: Server, run: Run | None = None) -> None:
         self._server = server
+        self._run = run or server.run
 
     def get(self, namespace: str, names: Sequence[str], fields: Fields = Fields.ROW) -> dict[str, Any]:
         if not names:
@@ -34,7 +39,7 @@ class Reading:
             raise too_many(len(names))
         server = self._server
         keys = server.keys(namespace)
-        found = server.run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
+        found = self._run(GET, (keys.rows, keys.meta), (server.id, _SHOWN[fields], MAX_BYTES, *map(encoded, names)))
         return {
             name: unpack(packed, namespace, name, fields)
             for name, packed in zip(names, found, strict=True) if packed is not None
@@ -57,7 +62,7 @@ class Reading:
         server = self._server
         keys = server.keys(namespace)
         number = min(limit, MAX_RECORDS)
-        more, *found = server.run(
+        more, *found = self._run(
             SCAN,
             (keys.rows, keys[_INDEX[order]], keys.meta),
             (
@@ -100,7 +105,7 @@ class Reading:
     def count(self, namespace: str, now: float) -> tuple[int, float]:
         server = self._server
         keys = server.keys(namespace)
-        number, until = server.run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
+        number, until = self._run(COUNT, (keys.rows, keys.expiry, keys.meta), (server.id, expiry_text(now)))
         return number, math.inf if until is None else float(until)
 
     def namespaces(self, now: float, after: str | None = None, limit: int | None = None) -> list[str]:

@@ -16,6 +16,7 @@ from store.engines.redis.client import Client, Command
 from store.engines.redis.confirming import Confirmation
 from store.engines.redis.errors import DRIVER_ERRORS, translated
 from store.engines.redis.keys import keys_of, store_keys
+from store.engines.redis.listening import Listening
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Node, Single, Topology
 from store.engines.redis.scripts.script import NO_SPACE, Script
@@ -50,6 +51,7 @@ class Server:
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
         self.own = store_keys(location.prefix)
         self.make_buffer: Callable[[], Any] | None = None
+        self.listening = Listening(self.shown, lambda: self.client.topology, lambda space: self.keys(space).changes)
         self._client: Client | None = None
         self._offset = 0.0
         self._offset_at = -2 * CLOCK_SECONDS
@@ -169,12 +171,14 @@ class Server:
     def close_unused(self) -> None:
         """Close the connections, if no handle uses them."""
         if not self.handles and self._client is not None:
+            self.listening.close()
             self._client.topology.close()
             self._client = None
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
         self._mutex = threading.RLock()
+        self.listening.renew()
         if self._client is not None:
             self._client.renew()
 

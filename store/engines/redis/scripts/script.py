@@ -17,6 +17,13 @@ TOO_MUCH, UNKNOWN, NO_IDENTITY = "TOOMUCH", "UNKNOWN", "NOIDENTITY"
 MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 
+SAME_STORE = """
+local function another(found, id)
+  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+end
+"""
+"""What scripts that read begin with: they refuse a namespace of another store."""
+
 
 class Script:
     """A script, and the digest by which the server knows it once it was loaded."""
