@@ -24,6 +24,8 @@ def client_of(url: str) -> Iterator[Any]:
     try:
         yield client
     finally:
+        if is_cluster:
+            client.disconnect_connection_pools()
         client.close()
 
 
