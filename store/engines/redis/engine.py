@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
 from store.engines.redis.changes import RedisChanges
@@ -14,12 +15,15 @@ from store.engines.registry import supported
 from store.engines.transactions import PlaceTransactions
 from store.rows.row import Row, Total
 
+if TYPE_CHECKING:
+    from store.engines.redis.eviction import RedisEviction
+
 
 class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = eviction = care = locks = None
+    coherence = blobs = snapshot = keep_bytes = care = locks = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -30,6 +34,13 @@ class RedisEngine:
         self.changes = RedisChanges(handle.server, handle.check_open)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)
+
+    @cached_property
+    def eviction(self) -> RedisEviction:
+        """Imported on first use: few programs need it."""
+        from store.engines.redis.eviction import RedisEviction
+
+        return RedisEviction(self.handle)
 
     def _must_restart(self, error: BaseException) -> bool:
         buffer = self.handle.server.visitors.current().buffer

@@ -62,12 +62,16 @@ def unpack(packed: bytes, namespace: str, name: str, fields: Fields) -> Any:
             return Mark(name, whole.id, whole.created, whole.revision, whole.expires, whole.crc)
         return _row(whole, namespace, name)
     except (struct.error, UnicodeDecodeError, ValueError) as exc:
-        raise Corrupt(
-            f"{label(name, namespace)}: its bytes on the server are not a record ({exc}); delete it, or restore it "
-            "from a backup",
-            name=name,
-            namespace=namespace,
-        ) from exc
+        raise _no_record(namespace, name, exc) from exc
+
+
+def _no_record(namespace: str, name: str, error: Exception) -> Corrupt:
+    return Corrupt(
+        f"{label(name, namespace)}: its bytes on the server are not a record ({error}); delete it, or restore it "
+        "from a backup",
+        name=name,
+        namespace=namespace,
+    )
 
 
 _LISTED = struct.Struct("<QQddBd")
@@ -125,6 +129,26 @@ def _header(whole: _Parts, namespace: str, name: str) -> Header:
         whole.id, namespace, name, whole.codec, whole.protocol, whole.type, whole.python, whole.size, whole.revision,
         whole.created, whole.modified, whole.expires, whole.seal,
     )  # fmt: skip
+
+
+class Head(NamedTuple):
+    """What the first bytes of a packed row say of it, without its codec and body."""
+
+    revision: int
+    modified: float
+    expires: float | None
+    size: int
+    seal: bytes
+
+
+def head_of(packed: bytes, namespace: str, name: str) -> Head:
+    """The head of a packed row, of which only that needs to be there. Raises: Corrupt: it is not one."""
+    try:
+        _, revision, _, modified, has_expiry, expires, size, seal_bytes = _HEAD.unpack_from(packed)
+    except struct.error as exc:
+        raise _no_record(namespace, name, exc) from exc
+    seal = packed[_HEAD.size : _HEAD.size + seal_bytes]
+    return Head(revision, modified, expires if has_expiry else None, size, seal)
 
 
 def pack_stamp(stamp: str) -> bytes:
