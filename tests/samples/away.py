@@ -6,16 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import redis_rows
 from changed import beside
-from redis_keys import client_of, keys_below, prefix_of
 
 
 @contextmanager
 def away(place: str) -> Iterator[None]:
     """During the block no program finds the store; afterwards it is there as before."""
-    rename = _renamed_file
-    if "://" in place:
-        rename = _renamed_schema if place.startswith("postgresql:") else _renamed_keys
+    rename = redis_rows.move if redis_rows.is_redis(place) else _renamed_schema if "://" in place else _renamed_file
     rename(place, "", "_moved")
     try:
         yield
@@ -24,12 +22,11 @@ def away(place: str) -> Iterator[None]:
 
 
 def is_absent(place: str) -> bool:
-    """Whether nothing was made there, not even an empty file or schema."""
+    """Whether nothing was made there, not even an empty file, schema or key."""
     if "://" not in place:
         return not os.path.lexists(place)
-    if not place.startswith("postgresql:"):
-        with client_of(place) as client:
-            return not keys_below(client, prefix_of(place))
+    if redis_rows.is_redis(place):
+        return redis_rows.keys(place) == []
     with beside(place) as (conn, schema):
         return conn.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None
 
@@ -41,11 +38,3 @@ def _renamed_file(path: str, before: str, after: str) -> None:
 def _renamed_schema(url: str, before: str, after: str) -> None:
     with beside(url) as (conn, schema):
         conn.execute(f'ALTER SCHEMA "{schema}{before}" RENAME TO "{schema}{after}"')
-
-
-def _renamed_keys(url: str, before: str, after: str) -> None:
-    """The braces stay, so that each key stays in its slot of a cluster."""
-    prefix = prefix_of(url)
-    with client_of(url) as client:
-        for key in keys_below(client, prefix + before + "{"):
-            client.rename(key, f"{prefix}{after}".encode() + key[len(prefix + before) :])

@@ -132,7 +132,7 @@ class RedisMonitor:
     def _ring(self) -> None:
         self._wake()
 
-    def _run(self, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
+    def _run(self, script: Script, keys: tuple[bytes, ...], arguments: Sequence[Any]) -> Any:
         return self._now(lambda: self._server.client.run(script, keys, arguments, steady_clock() + LOOK_SECONDS))
 
     def _command(self, key: bytes, *command: Any) -> Any:

@@ -38,7 +38,7 @@ class Confirmation(NamedTuple):
 
 def _unknown(what: str, where: str) -> OutcomeUnknown:
     return OutcomeUnknown(
-        f"{where}: it was written, and can be read, but may be lost if the primary is lost now: {what}; read it after "
-        "a failover, or write it again",
+        f"{where}: it was written, and can be read, but may be lost if the primary is lost now: {what}; read it "
+        "after a failover, or write it again",
         path=where,
     )

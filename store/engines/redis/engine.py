@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
+from store.engines.redis.care import RedisCare
 from store.engines.redis.changes import RedisChanges
 from store.engines.redis.handle import Handle, RedisBuffer
 from store.engines.redis.reading import Reading
@@ -23,7 +24,7 @@ class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = care = locks = None
+    coherence = blobs = snapshot = keep_bytes = locks = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -34,6 +35,7 @@ class RedisEngine:
         self.changes = RedisChanges(handle.server, handle.check_open)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)
+        self.care = RedisCare(handle, self._reading, self._writing)
 
     @cached_property
     def eviction(self) -> RedisEviction:
@@ -75,7 +77,7 @@ class RedisEngine:
 
     def usage(self) -> Usage:
         self.handle.check_open()
-        return Usage()
+        return Usage(data_bytes=self._reading.stored_bytes())
 
     def sealers(self) -> set[bytes]:
         self.handle.check_open()
@@ -105,8 +107,7 @@ class RedisEngine:
 
     def add_sealer(self, key_id: bytes) -> None:
         self.handle.check_open(is_writing=True)
-        server = self.handle.server
-        server.command(server.own.sealers, b"SADD", server.own.sealers, key_id)
+        self.handle.server.add_sealer(key_id)
 
     # -- handles
 

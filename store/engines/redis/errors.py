@@ -16,7 +16,7 @@ from redis.exceptions import (
 
 from store.engines.redis.client import Lost, is_temporary
 from store.engines.redis.nodes import DRIVER_ERRORS as _OF_DRIVER
-from store.engines.redis.scripts.script import ANOTHER_STORE, TOO_MUCH, UNKNOWN
+from store.engines.redis.scripts.script import ANOTHER_STORE, NO_IDENTITY, TOO_MUCH, UNKNOWN
 from store.errors import LockTimeout, OutcomeUnknown, ReadOnly, StorageError, StoreError, Unsupported
 
 DRIVER_ERRORS = (*_OF_DRIVER, Lost)
@@ -64,7 +64,15 @@ def _of_response(error: Exception, text: str, where: str) -> StoreError | None:
     if text.startswith(ANOTHER_STORE):
         return StorageError(
             f"{where}: the store was destroyed since it was opened here, or its keys were deleted, and perhaps "
-            "another one was made in its place; nothing was read or written. Close this handle and open the store again",
+            "another one was made in its place; nothing was read or written. Close this handle and open the store "
+            "again",
+            path=where,
+            errno=errno.ENOENT,
+        )
+    if text.startswith(NO_IDENTITY):
+        return StorageError(
+            f"{where}: the store has lost its id; restore it from a backup, or remove what is left of it with `store "
+            "destroy`",
             path=where,
         )
     if text.startswith(TOO_MUCH):

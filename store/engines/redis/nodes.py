@@ -178,9 +178,11 @@ class Cluster:
     def _connected(self) -> Any:
         if self._client is None:
             self._client = RedisCluster(
-                startup_nodes=[_cluster_node(*one) for one in self._startup], dynamic_startup_nodes=True, require_full_coverage=False,
+                startup_nodes=[_cluster_node(*one) for one in self._startup],
+                dynamic_startup_nodes=True,
+                require_full_coverage=False,
                 **self._settings,
-            )  # fmt: skip
+            )
         return self._client
 
     def _node(self, found: Any) -> Node:

@@ -12,10 +12,10 @@ from store.engines.contract import Applied, Change, Check, Delete, Load
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
 from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
-from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE
+from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE, RESEAL
 from store.engines.redis.server import Server
-from store.engines.redis.writing_steps import conflict, leased_name, rows_of, steps_of
-from store.errors import LockTimeout, OutcomeUnknown, label
+from store.engines.redis.writing_steps import conflict, encoded, leased_name, rows_of, steps_of
+from store.errors import Conflict, LockTimeout, OutcomeUnknown, label
 from store.rows.row import Row, stamp_of
 from store.system import running
 from store.system.clock import steady_clock
@@ -47,9 +47,9 @@ class Writing:
         """Make the changes as the owner of leases; the error, if too few copies have confirmed them."""
         if not changes:
             return Applied(0, []), None
-        if all(isinstance(change, Row) for change in changes):
+        if _are_all(changes, Row):
             namespace = changes[0].namespace  # type: ignore[union-attr]  # bare rows may be of another one
-        frees = all(isinstance(change, Delete | Check) for change in changes)
+        frees = _are_all(changes, Delete | Check)
         steps = steps_of(namespace, changes)
         (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
         rows = rows_of(changes) if stamps else []
@@ -70,6 +70,15 @@ class Writing:
                 size += packed
             if batch:
                 self.apply(namespace, batch, timeout)
+
+    def reseal(self, row: Row, before: bytes, timeout: float) -> bool:
+        """As `Care.reseal`."""
+        steps = [RESEAL, encoded(row.name), before, pack(row), b""]
+        try:
+            self._checked(self._apply(row.namespace, steps, APPLY, b"", timeout)[1])
+        except Conflict:
+            return False
+        return True
 
     def clear(self, namespace: str, owner: bytes, timeout: float) -> None:
         server = self._server
@@ -132,3 +141,11 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
         "longer timeout",
         path=where,
     )
+
+
+def _are_all(changes: Sequence[Any], kind: Any) -> bool:
+    # A loop, since an interrupt that strikes the end of a generator is lost.
+    for change in changes:  # noqa: SIM110
+        if not isinstance(change, kind):
+            return False
+    return True

@@ -7,8 +7,8 @@ from store.engines.redis.scripts.script import Script
 PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", b"S"
 
 # KEYS rows order names expiry changes meta leases; ARGV id, owner of leases or '', token, when it was tried before
-# (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time, expiry
-# as text or ''.
+# (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time,
+# expiry as text or ''.
 # Returns how many records were deleted, and the revision of each row that was put.
 APPLY_TEXT = """
 local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared')
