@@ -24,16 +24,16 @@ class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = locks = None
+    coherence = blobs = snapshot = locks = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
         self.id, self.location = handle.server.id, handle.location
         self.now = handle.server.now
-        self.close = handle.close
+        self.close, self.keep_bytes = handle.close, handle.bodies.keep_bytes
         self.transactions = PlaceTransactions(handle.server, handle, self._must_restart, optimistic=True)
         self.changes = RedisChanges(handle.server, handle.check_open)
-        self._reading = Reading(handle.server)
+        self._reading = Reading(handle.server, bodies=handle.bodies)
         self._writing = Writing(handle.server)
         self.care = RedisCare(handle, self._reading, self._writing)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from weakref import ref
 
+from store.engines.bodies import Bodies
 from store.engines.contract import Applied, Change, Load, Reads
 from store.engines.optimistic import Optimistic
 from store.engines.overlay import Overlay
@@ -99,6 +100,7 @@ class Handle:
         self.location = server.shown
         self.read_only = read_only
         self.timeout = timeout
+        self.bodies = Bodies()
         self._is_closed = False
         server.handles.add(self)
 
@@ -124,5 +126,6 @@ class Handle:
     def close(self) -> None:
         """Release the server; a second call does nothing."""
         self._is_closed = True
+        self.bodies.keep_bytes(0)
         self.server.handles.discard(self)
         self.server.close_unused()

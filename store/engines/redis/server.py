@@ -197,6 +197,8 @@ class Server:
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
         self._mutex = threading.RLock()
+        for handle in list(self.handles):
+            handle.bodies.renew()
         self.listening.renew()
         if self._client is not None:
             self._client.renew()
