@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
-from free import needs_capability
+from free import check_free_elsewhere, needs_capability
 from interrupting import Interrupter
 from postgres_beside import check_unlocked
-from redis_leases import check_unleased
 
 from store import Store
 from store.engines.sqlite.opening import attach as sqlite_attach
@@ -117,8 +116,8 @@ def check_free(s: Store, where: str) -> None:
     if s.location.startswith("postgresql:"):
         check_unlocked(s, where)
         return
-    if s.location.startswith("redis:"):
-        check_unleased(s, where)
+    if "://" in s.location:
+        check_free_elsewhere(s, where, ["a", "b"])
         return
     with open(f"{s.location}.lock", "rb+") as lock:
         try:

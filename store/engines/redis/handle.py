@@ -34,10 +34,12 @@ class RedisBuffer:
     def begin(self, hold: Hold, timeout: float, undo: Callable[[], None]) -> Overlay:
         assert isinstance(hold, HeldTransaction)
         space, names = hold.scope
+        found = {}
         if names is not None and isinstance(space, str):
-            self._leases.take(space, names, timeout, hold)
+            found = self._leases.take(space, names, timeout, hold)
         self._committing = Committing(self._server, self._leases.owner, timeout)
         self._optimistic = Optimistic(self._committing)
+        self._optimistic.saw(str(space), found)
         return self._optimistic.view
 
     def commit(self, view: Overlay) -> None:

@@ -35,7 +35,7 @@ class Runs(Protocol):
     def run(
         self,
         script: Script,
-        keys: Sequence[bytes],
+        keys: tuple[bytes, ...],
         arguments: Callable[[bool], Sequence[Any]] | Sequence[Any],
         deadline: float | None = None,
     ) -> Any: ...
@@ -103,5 +103,5 @@ class RedisLeases:
         arguments = [seconds, stay(seconds)]
         for lease in group:
             arguments += lease.owner.hex, lease.fence
-        kept = self._server.run(KEEP_LOCKS, [lease.key for lease in group], arguments, deadline)
+        kept = self._server.run(KEEP_LOCKS, tuple(lease.key for lease in group), arguments, deadline)
         return list(map(bool, kept))

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Any
 
 import redis
 
+from store.engines.contract import Fields
 from store.engines.leases import Lease
 from store.engines.polling import Polling
 from store.engines.redis.errors import translated
+from store.engines.redis.packing import unpack
 from store.engines.redis.scripts.leases import RENEW_LEASES, TAKE_LEASE
 from store.engines.redis.server import Server
 from store.engines.redis.writing import leased
 from store.engines.redis.writing_steps import encoded
-from store.errors import StorageError, StoreError
+from store.errors import Corrupt, StorageError, StoreError
+from store.rows.row import Row
 from store.system import running
 from store.system.clock import awake_or_not, steady_clock
 
 MOST_LEASES = 1000  # of a namespace, before those that have ended are removed
+MOST_BYTES = 2**17  # of a record that comes with its lease; a larger one may not be needed, or not all of it
+TAKEN, ABSENT = 0, 2  # what the script answers: another client has the lease; there is no record
 
 
 class EditLeases:
@@ -32,27 +39,36 @@ class EditLeases:
         """By which the server knows the transaction; b"" if it has no lease."""
         return b"" if self._lease is None else self._lease.owner.bytes
 
-    def take(self, namespace: str, names: Sequence[str], timeout: float, holder: object) -> None:
+    def take(self, namespace: str, names: Sequence[str], timeout: float, holder: object) -> dict[str, Row | None]:
         """Get them all, in one order; they are given back at the latest when `holder` is collected.
+
+        Returns the records as they were then, None for a name that has none; without those that are large or damaged.
 
         Raises: LockTimeout.
         """
         self.give_back()  # of a transaction that an interrupt ended
         lease = self._lease = Lease(self._server.keys(namespace).leases, [], holder)
         end = steady_clock() + timeout
+        found: dict[str, Row | None] = {}
         for name in sorted(set(names)):
-            self._take(lease, name, namespace, timeout, end)
+            state, *rows = self._take(lease, name, namespace, timeout, end)
+            if state == ABSENT:
+                found[name] = None
+            for packed in rows:
+                with suppress(Corrupt):  # it is raised where the record is read
+                    found[name] = unpack(packed, namespace, name, Fields.ROW)
+        return found
 
-    def _take(self, lease: Lease, name: str, namespace: str, timeout: float, end: float) -> None:
+    def _take(self, lease: Lease, name: str, namespace: str, timeout: float, end: float) -> list[Any]:
         server, polling, key = self._server, Polling(), encoded(name)
         assert lease.names is not None
-        is_first = not lease.names
+        keys, is_first = server.keys(namespace), not lease.names
         lease.names.append(key)  # before it is taken: an interrupt may come in between
         seconds = server.leases.seconds
-        arguments = key, lease.owner.bytes, seconds, MOST_LEASES, int(not is_first)
+        wanted = server.id, key, lease.owner.bytes, seconds, MOST_LEASES, MOST_BYTES, int(not is_first)
         try:
             ends = awake_or_not() + seconds
-            while not server.run(TAKE_LEASE, (lease.key,), arguments):
+            while (answer := server.run(TAKE_LEASE, (keys.leases, keys.rows, keys.meta), wanted))[0] == TAKEN:
                 left = end - steady_clock()
                 if left <= 0:
                     raise leased(name, namespace, timeout, server.shown)
@@ -63,6 +79,7 @@ class EditLeases:
         if is_first:
             lease.ends = ends
             self._keep(lease)
+        return list(answer)
 
     def _keep(self, lease: Lease) -> None:
         try:

@@ -123,19 +123,22 @@ def test_record_that_is_read_again_is_the_same(engine, transaction):
     assert transaction.overtaken() is caught.value
 
 
-def test_large_record_that_others_changed_is_a_conflict_when_it_is_read_again(engine, transaction, monkeypatch):
-    """It is not kept; that the transaction cannot succeed is known before its commit."""
-    monkeypatch.setattr("store.engines.optimistic.KEPT_BYTES", 0)
-    transaction.view.get("", ["a"])
-    transaction.view.get("", ["a"])
-    assert transaction.overtaken is None
-    engine.put(row("a", b"2"))
+def test_record_that_is_not_kept_and_was_changed_is_a_conflict_when_it_is_read_again(engine, transaction, monkeypatch):
+    monkeypatch.setattr("store.engines.optimistic.KEPT_BYTES", 500)  # room for one of them
+    transaction = Optimistic(engine)
+    first = transaction.view.get("", ["a", "b"])
+    assert transaction.view.get("", ["a", "b"]) == first and transaction.overtaken is None
+    engine.apply("", [row("a", b"2"), row("b", b"2")])
+    assert transaction.view.get("", ["a"]) == {"a": first["a"]}
     with pytest.raises(Conflict, match="was changed by another writer since this transaction read it") as caught:
-        transaction.view.get("", ["a"], Fields.MARK)
+        transaction.view.get("", ["b"], Fields.MARK)
     assert transaction.overtaken() is caught.value
 
 
-def test_rows_that_are_kept_to_be_read_again_are_bounded(engine, transaction, monkeypatch):
-    monkeypatch.setattr("store.engines.optimistic.KEPT_ROWS", 1)
-    transaction.view.get("", ["a", "b"])
-    assert len(transaction._seen._rows) == 1
+def test_records_that_were_read_before_it_began_are_expected_too(engine, transaction):
+    transaction.saw("", {"a": engine.get("", ["a"])["a"], "new": None})
+    engine.put(row("new"))
+    transaction.view.apply("", [row("mine")])
+    with pytest.raises(Conflict):
+        transaction.commit()
+    assert "mine" not in names(engine)
