@@ -133,9 +133,9 @@ def check_free(s: Store, where: str) -> None:
 
 
 def check_job(s: Store) -> None:
-    """The named lock is free."""
+    """The named lock is free; on a server a thread may be releasing it."""
     if s.opened.engine.locks is not None:
-        with s.lock("job", timeout=0):
+        with s.lock("job", timeout=20 if "://" in s.location else 0):
             pass
 
 
