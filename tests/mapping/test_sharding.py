@@ -140,7 +140,7 @@ def test_everything_is_in_order_of_insertion(sharded: ShardedStore[Any]) -> None
 def test_iterating_reads_a_page_of_each_shard(sharded: ShardedStore[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     sharded.update({f"{number:05}": number for number in range(4 * PAGE_ROWS * 3)})
     read: list[int] = []
-    for ns in (store.opened for store in sharded.stores):
+    for ns in (shard.opened for shard in sharded.stores):
         def scan(*args: Any, scan: Any = ns.engine.scan, **options: Any) -> Any:
             page = scan(*args, **options)
             read.append(len(page.items))
