@@ -1,4 +1,4 @@
-"""A TCP proxy between a client and a PostgreSQL server, which does something before the n-th message."""
+"""A TCP proxy between a client and a server, PostgreSQL or another, which does something before the n-th message."""
 
 from __future__ import annotations
 
@@ -28,9 +28,14 @@ class Link:
 
 
 class Proxy:
-    """Listens on a port of its own. `plan` says what happens before which message; `stall` stops all forwarding."""
+    """Listens on a port of its own. `plan` says what happens before which message; `stall` stops all forwarding.
 
-    def __init__(self, port: int) -> None:
+    `size_of(data, is_first)` is the size of the first message in some bytes, None while its end is not there. An
+    action that returns a number has so many bytes of its message forwarded; then it cuts the connection.
+    """
+
+    def __init__(self, port: int, size_of: Callable[[bytes, bool], int | None] | None = None) -> None:
+        self._size_of = size_of or _size
         self._target = ("127.0.0.1", port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -115,24 +120,27 @@ class Proxy:
         try:
             while more := link.sockets[whose].recv(BUFFER):
                 data += more
-                while (size := _size(data, is_first)) is not None:
+                while (size := self._size_of(data, is_first)) is not None:
                     message, data, is_first = data[:size], data[size:], False
-                    self._before(link, whose)
+                    part = self._before(link, whose)
                     self._flowing.wait()
-                    link.sockets[other].sendall(message)
+                    link.sockets[other].sendall(message if part is None else message[:part])
+                    if part is not None:
+                        link.cut()
         except OSError:
             pass
         self._flowing.wait()  # a partition hides the end of a connection too
         link.cut()
 
-    def _before(self, link: Link, whose: str) -> None:
+    def _before(self, link: Link, whose: str) -> int | None:
         with self._mutex:
             self.counts[whose] += 1
             planned = self._plan
             if planned is None or planned[:2] != (whose, self.counts[whose]):
-                return
+                return None
             self._plan = None
-        planned[2](link)
+        found: int | None = planned[2](link)
+        return found
 
 
 def _size(data: bytes, is_first: bool) -> int | None:

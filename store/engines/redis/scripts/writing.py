@@ -7,11 +7,15 @@ from store.engines.redis.scripts.script import Script
 PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", b"S"
 
 # KEYS rows order names expiry changes meta leases; ARGV id, owner of leases or '', token, when it was tried before
-# (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time, expiry
-# as text or ''.
+# (Unix seconds) or '', entries that the stream keeps, then steps of five: op, name, expected state, row or time,
+# expiry as text or ''.
 # Returns how many records were deleted, and the revision of each row that was put.
+#
+# An attempt whose answer was lost may reach the server late, after the next one. That one notes the token in
+# `retried` (ten digits of seconds, then the newest tokens), by which the script refuses the late one.
+REPEATED_SECONDS, REPEATED_TOKENS, REPEATED_CLEARS = 600, 1000, 100
 APPLY_TEXT = """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared')
+local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared', 'retried', 'base')
 if not meta[1] then return redis.error_reply('NOSPACE the namespace is not there') end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
 local next, version, bytes = tonumber(meta[2] or 0), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
@@ -22,9 +26,16 @@ redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('XLEN', KEYS[5])
 local leased = redis.call('HLEN', KEYS[7]) > 0
-local token = ARGV[3]
+local token, retried = ARGV[3], meta[6]
+if retried and ARGV[4] == '' and retried:find(token, 11, true) then
+  return redis.error_reply('REPEATED a later attempt has taken its place')
+end
 
 if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
+  if not (retried and retried:find(token, 11, true)) then
+    retried = redis.call('TIME')[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
+    redis.call('HSET', KEYS[6], 'retried', retried)
+  end
   local newest, done, deleted, revisions = '+', false, 0, {}
   local oldest, since = nil, tonumber(ARGV[4])
   while true do
@@ -39,18 +50,19 @@ if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
         break
       end
     end
-    if #entries < 500 then break end
+    if #entries < 500 or tonumber(oldest[2][8]) < since then break end
     newest = '(' .. entries[#entries][1]
   end
   if done then
-    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection, for which WAIT waits
+    redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection: WAIT waits for all before it
     local answer = {deleted}
     for i = 6, #ARGV, 5 do
       if ARGV[i] == 'P' or ARGV[i] == 'L' then answer[#answer + 1] = revisions[ARGV[i + 1]] or 0 end
     end
     return answer
   end
-  local is_trimmed = oldest and tonumber(oldest[2][8]) >= since and not oldest[1]:match('^1%-')
+  local first = string.format('%d-1', tonumber(meta[7] or 0) + 1)
+  local is_trimmed = oldest and tonumber(oldest[2][8]) >= since and oldest[1] ~= first
   if is_trimmed or tonumber(meta[5] or 0) >= since then
     return redis.error_reply('UNKNOWN the changes of that time are gone')
   end
@@ -165,24 +177,36 @@ if #changed > 0 then
     end
   end
   redis.call('HSET', KEYS[6], 'next', next, 'version', version, 'bytes', bytes)
+  if retried and tonumber(time) - tonumber(retried:sub(1, 10)) > REPEATED_SECONDS then
+    redis.call('HDEL', KEYS[6], 'retried')
+  end
 end
 return {deleted, unpack(revisions)}
-"""
+""".replace("REPEATED_SECONDS", str(REPEATED_SECONDS)).replace("REPEATED_TOKENS", str(REPEATED_TOKENS))
 APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS and the first three of ARGV as those of APPLY.
+# KEYS and the first three of ARGV as those of APPLY; ARGV[4] '1': it was tried before.
 CLEAR = Script(
     """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by')
+local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by', 'retried')
 if not meta[1] then return 0 end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-if meta[3] == ARGV[3] then -- by the first attempt, whose answer was lost
-  redis.call('HSET', KEYS[6], 'cleared_by', ARGV[3])
-  return 1
-end
+local token, cleared_by, retried = ARGV[3], meta[3] or '', meta[4]
 local time = redis.call('TIME')
+if ARGV[4] == '1' then -- the answer to the first attempt was lost: was it done?
+  if not (retried and retried:find(token, 11, true)) then
+    retried = time[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
+    redis.call('HSET', KEYS[6], 'retried', retried)
+  end
+  if cleared_by:find(token, 1, true) then
+    redis.call('HSET', KEYS[6], 'cleared_by', cleared_by) -- a write of this connection, as in APPLY
+    return 1
+  end
+elseif retried and retried:find(token, 11, true) then
+  return redis.error_reply('REPEATED a later attempt has taken its place')
+end
 if redis.call('HLEN', KEYS[7]) > 0 then
   local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   local leases = redis.call('HGETALL', KEYS[7])
@@ -193,10 +217,11 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local version = tonumber(meta[2] or 0) + 1
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('HSET', KEYS[6], 'version', tonumber(meta[2] or 0) + 1, 'bytes', 0, 'cleared', time[1],
-  'cleared_by', ARGV[3])
+redis.call('HSET', KEYS[6], 'version', version, 'base', version, 'bytes', 0, 'cleared', time[1],
+  'cleared_by', (token .. cleared_by):sub(1, 12 * REPEATED_CLEARS))
 return 1
-""",
+""".replace("REPEATED_TOKENS", str(REPEATED_TOKENS)).replace("REPEATED_CLEARS", str(REPEATED_CLEARS)),
     "allow-oom",
 )
