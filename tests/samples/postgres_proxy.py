@@ -17,9 +17,11 @@ class Link:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.sockets = {CLIENT: client, SERVER: server}
         self.threads: list[threading.Thread] = []
+        self.is_cut = False
 
     def cut(self) -> None:
         """End both connections, as a network does that resets them."""
+        self.is_cut = True
         for end in self.sockets.values():
             try:
                 end.shutdown(socket.SHUT_RDWR)
@@ -46,6 +48,7 @@ class Proxy:
         self._flowing.set()
         self._released = threading.Event()
         self._links: list[Link] = []
+        self._is_refusing = False
         self._accepting = threading.Thread(target=self._accept)
         self._accepting.start()
 
@@ -85,11 +88,24 @@ class Proxy:
 
     def delay(self, link: Link) -> None:
         """As an action: end the client's connection now; its message reaches the server after `release`."""
+        link.is_cut = True
         link.sockets[CLIENT].shutdown(socket.SHUT_RDWR)
         self._released.wait()
 
     def release(self) -> None:
         self._released.set()
+
+    def rearm(self) -> None:
+        """After `release`: actions wait for the next one."""
+        self._released.clear()
+
+    def ended(self) -> list[Link]:
+        """The connections whose client's side has ended."""
+        return [link for link in self._links if link.is_cut]
+
+    def refuse(self, is_refusing: bool = True) -> None:
+        """Close new connections at once, as if nobody listened."""
+        self._is_refusing = is_refusing
 
     def resume(self) -> None:
         """Forward what came meanwhile, and go on."""
@@ -101,6 +117,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_refusing:
+                client.close()
+                continue
             try:
                 server = socket.create_connection(self._target)
             except OSError:

@@ -16,14 +16,15 @@ from redis.exceptions import (
 
 from store.engines.redis.scripts.script import CONFLICT, LEASED, UNKNOWN
 
-DRIVER_ERRORS = (redis.RedisError, RedisClusterException, OSError)
-_LATER = ("TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS", "UNBLOCKED")
-_AFTER_SEARCH = (CONFLICT, LEASED, UNKNOWN)
-"""Refusals of scripts that look for their token first: the attempts before were not done, or it says UNKNOWN."""
-
 
 class Lost(Exception):
     """A connection was lost after a command was sent on it, so it may have been done."""
+
+
+DRIVER_ERRORS = (redis.RedisError, RedisClusterException, OSError, Lost)
+_LATER = ("TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "BUSY", "NOREPLICAS", "UNBLOCKED")
+_AFTER_SEARCH = (CONFLICT, LEASED, UNKNOWN)
+"""Refusals of scripts that look for their token first: the attempts before were not done, or it says UNKNOWN."""
 
 
 def is_unanswered(error: BaseException) -> bool:

@@ -17,11 +17,10 @@ from redis.exceptions import (
     RedisClusterException,
 )
 
-from store.engines.redis.causes import DRIVER_ERRORS, Lost, is_temporary
+from store.engines.redis.causes import Lost, is_temporary
 from store.engines.redis.scripts.script import ANOTHER_STORE, NO_IDENTITY, TOO_MUCH, UNKNOWN
 from store.errors import LockTimeout, OutcomeUnknown, ReadOnly, StorageError, StoreError, Unsupported
 
-CAUGHT = (*DRIVER_ERRORS, Lost)
 RIGHTS = (
     "+@read +@write +@connection +@scripting +info +time +wait +cluster|slots +cluster|shards +cluster|info "
     "+cluster|nodes +cluster|myid +command +config|get"

@@ -12,9 +12,10 @@ from weakref import WeakSet, WeakValueDictionary
 import redis
 
 from store.engines.buffered_place import BufferedPlace
+from store.engines.redis.causes import DRIVER_ERRORS
 from store.engines.redis.client import Client, Followers
 from store.engines.redis.confirming import Confirmation
-from store.engines.redis.errors import CAUGHT, translated
+from store.engines.redis.errors import translated
 from store.engines.redis.keys import keys_of, store_keys
 from store.engines.redis.location import Location
 from store.engines.redis.nodes import Cluster, Node, Single, Topology
@@ -96,7 +97,7 @@ class Server:
         """Raises: StoreError."""
         try:
             return self.client.topology.is_cluster
-        except CAUGHT as exc:
+        except DRIVER_ERRORS as exc:
             raise translated(exc, self.shown) from exc
 
     @property
@@ -119,7 +120,7 @@ class Server:
         """As `Client.run`, for the library's errors. Raises: StoreError, and redis.ResponseError with our words."""
         try:
             return self.client.run(script, keys, arguments, self.deadline() if deadline is None else deadline, after)
-        except CAUGHT as exc:
+        except DRIVER_ERRORS as exc:
             if isinstance(exc, redis.ResponseError) and str(exc).startswith(OUR_WORDS):
                 raise
             raise translated(exc, self.shown) from exc
@@ -128,7 +129,7 @@ class Server:
         """The answer of a command that may be done twice, at the node of a key. Raises: StoreError."""
         try:
             return self.client.command(key, self.deadline(), *command)
-        except CAUGHT as exc:
+        except DRIVER_ERRORS as exc:
             raise translated(exc, self.shown) from exc
 
     def ask_primaries(self, *command: Any) -> list[bytes]:
@@ -142,7 +143,7 @@ class Server:
                     problem = exc
             if not found and problem is not None:
                 raise problem
-        except CAUGHT as exc:
+        except DRIVER_ERRORS as exc:
             raise translated(exc, self.shown) from exc
         return found
 

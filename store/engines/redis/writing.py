@@ -74,8 +74,9 @@ class Writing:
     def clear(self, namespace: str, owner: bytes, timeout: float) -> None:
         server = self._server
         token = server.client.token()
+        start = self._start()
         _, problem = self._patiently(
-            namespace, (), timeout, CLEAR, lambda is_again: (server.id, owner, token, b"1" if is_again else b"")
+            namespace, (), timeout, CLEAR, lambda is_again: (server.id, owner, token, start if is_again else b"")
         )
         self._checked(problem)
 
@@ -84,11 +85,15 @@ class Writing:
     ) -> tuple[Any, OutcomeUnknown | None]:
         server = self._server
         token = server.client.token()
-        start = b"%d" % (server.now() - 1)
+        start = self._start()
         return self._patiently(
             namespace, steps, timeout, script,
             lambda is_again: [server.id, owner, token, start if is_again else b"", KEPT_CHANGES, *steps],
         )  # fmt: skip
+
+    def _start(self) -> bytes:
+        """A time of the server before any attempt that follows."""
+        return b"%d" % (self._server.now() - 1)
 
     def _patiently(
         self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any

@@ -13,6 +13,7 @@ from postgres_server import PostgresServer
 from store import Store
 from store.errors import StorageError
 
+
 class Line:
     """A store behind a proxy, and another handle on it that does not go through it."""
 

@@ -13,9 +13,41 @@ PUT, LOAD, DELETE, CHECK, CHECK_VERSION, RESEAL = b"P", b"L", b"D", b"C", b"V", 
 #
 # An attempt whose answer was lost may reach the server late, after the next one. That one notes the token in
 # `retried` (ten digits of seconds, then the newest tokens), by which the script refuses the late one.
-REPEATED_SECONDS, REPEATED_TOKENS, REPEATED_CLEARS = 600, 1000, 100
-APPLY_TEXT = """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'cleared', 'retried', 'base')
+REPEATED_SECONDS, REPEATED_TOKENS = 600, 1000
+_ATTEMPTS = """
+local function is_late(retried, token, again)
+  return again == '' and retried and retried:find(token, 11, true)
+end
+
+-- Note in `meta` that attempts with that token which arrive after this one are late.
+local function repeated(meta, retried, token)
+  if not (retried and retried:find(token, 11, true)) then
+    retried = redis.call('TIME')[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
+    redis.call('HSET', meta, 'retried', retried)
+  end
+  return retried
+end
+
+-- The entries that a write left in the stream, newest first, and whether those of that time are gone.
+local function entries_of(changes, token, since)
+  local found, newest, oldest = {}, '+', nil
+  while true do
+    local entries = redis.call('XREVRANGE', changes, newest, '-', 'COUNT', 500)
+    oldest = entries[#entries] or oldest
+    for _, entry in ipairs(entries) do
+      if entry[2][4] == token then found[#found + 1] = entry
+      elseif #found > 0 then return found, false end
+    end
+    if #entries < 500 or tonumber(oldest[2][8]) < since then break end
+    newest = '(' .. entries[#entries][1]
+  end
+  return found, oldest and tonumber(oldest[2][8]) >= since and oldest[1] ~= '1-1'
+end
+""".replace("REPEATED_TOKENS", str(REPEATED_TOKENS))
+APPLY_TEXT = (
+    _ATTEMPTS
+    + """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'next', 'version', 'bytes', 'retried')
 if not meta[1] then return redis.error_reply('NOSPACE the namespace is not there') end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
 local next, version, bytes = tonumber(meta[2] or 0), tonumber(meta[3] or 0), tonumber(meta[4] or 0)
@@ -26,46 +58,24 @@ redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('XLEN', KEYS[5])
 local leased = redis.call('HLEN', KEYS[7]) > 0
-local token, retried = ARGV[3], meta[6]
-if retried and ARGV[4] == '' and retried:find(token, 11, true) then
-  return redis.error_reply('REPEATED a later attempt has taken its place')
-end
+local token, retried = ARGV[3], meta[5]
+if is_late(retried, token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
 
 if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
-  if not (retried and retried:find(token, 11, true)) then
-    retried = redis.call('TIME')[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
-    redis.call('HSET', KEYS[6], 'retried', retried)
-  end
-  local newest, done, deleted, revisions = '+', false, 0, {}
-  local oldest, since = nil, tonumber(ARGV[4])
-  while true do
-    local entries = redis.call('XREVRANGE', KEYS[5], newest, '-', 'COUNT', 500)
-    oldest = entries[#entries] or oldest
-    for _, entry in ipairs(entries) do
-      if entry[2][4] == token then
-        done = true
-        if entry[2][6] == '0' then deleted = deleted + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
-      elseif done then
-        entries = {}
-        break
-      end
-    end
-    if #entries < 500 or tonumber(oldest[2][8]) < since then break end
-    newest = '(' .. entries[#entries][1]
-  end
-  if done then
+  retried = repeated(KEYS[6], retried, token)
+  local entries, are_gone = entries_of(KEYS[5], token, tonumber(ARGV[4]))
+  if #entries > 0 then
     redis.call('HSET', KEYS[6], 'bytes', bytes) -- a write of this connection: WAIT waits for all before it
-    local answer = {deleted}
+    local answer, revisions = {0}, {}
+    for _, entry in ipairs(entries) do
+      if entry[2][6] == '0' then answer[1] = answer[1] + 1 else revisions[entry[2][2]] = tonumber(entry[2][6]) end
+    end
     for i = 6, #ARGV, 5 do
       if ARGV[i] == 'P' or ARGV[i] == 'L' then answer[#answer + 1] = revisions[ARGV[i + 1]] or 0 end
     end
     return answer
   end
-  local first = string.format('%d-1', tonumber(meta[7] or 0) + 1)
-  local is_trimmed = oldest and tonumber(oldest[2][8]) >= since and oldest[1] ~= first
-  if is_trimmed or tonumber(meta[5] or 0) >= since then
-    return redis.error_reply('UNKNOWN the changes of that time are gone')
-  end
+  if are_gone then return redis.error_reply('UNKNOWN the changes of that time are gone') end
 end
 
 local now
@@ -182,31 +192,32 @@ if #changed > 0 then
   end
 end
 return {deleted, unpack(revisions)}
-""".replace("REPEATED_SECONDS", str(REPEATED_SECONDS)).replace("REPEATED_TOKENS", str(REPEATED_TOKENS))
+""".replace("REPEATED_SECONDS", str(REPEATED_SECONDS))
+)
 APPLY = Script(APPLY_TEXT)
 FREE = Script(APPLY_TEXT, "allow-oom")
 """Only deletes, so it also runs while the server has no memory left."""
 
-# KEYS and the first three of ARGV as those of APPLY; ARGV[4] '1': it was tried before.
+# KEYS and the first four of ARGV as those of APPLY. The stream of changes stays, for attempts that look for their
+# token. The clear is an entry with the place 2: a client that follows the stream misses place 1, and reads all again.
 CLEAR = Script(
-    """
-local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'cleared_by', 'retried')
+    _ATTEMPTS
+    + """
+local meta = redis.call('HMGET', KEYS[6], 'id', 'version', 'retried')
 if not meta[1] then return 0 end
 if meta[1] ~= ARGV[1] then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
-local token, cleared_by, retried = ARGV[3], meta[3] or '', meta[4]
-local time = redis.call('TIME')
-if ARGV[4] == '1' then -- the answer to the first attempt was lost: was it done?
-  if not (retried and retried:find(token, 11, true)) then
-    retried = time[1] .. token .. (retried or ''):sub(11, 10 + 12 * (REPEATED_TOKENS - 1))
-    redis.call('HSET', KEYS[6], 'retried', retried)
-  end
-  if cleared_by:find(token, 1, true) then
-    redis.call('HSET', KEYS[6], 'cleared_by', cleared_by) -- a write of this connection, as in APPLY
+local version, token = tonumber(meta[2] or 0), ARGV[3]
+if is_late(meta[3], token, ARGV[4]) then return redis.error_reply('REPEATED a later attempt has taken its place') end
+if ARGV[4] ~= '' then -- the answer to the first attempt was lost: was it done?
+  repeated(KEYS[6], meta[3], token)
+  local entries, are_gone = entries_of(KEYS[5], token, tonumber(ARGV[4]))
+  if #entries > 0 then
+    redis.call('HSET', KEYS[6], 'version', version) -- a write of this connection, as in APPLY
     return 1
   end
-elseif retried and retried:find(token, 11, true) then
-  return redis.error_reply('REPEATED a later attempt has taken its place')
+  if are_gone then return redis.error_reply('UNKNOWN the changes of that time are gone') end
 end
+local time = redis.call('TIME')
 if redis.call('HLEN', KEYS[7]) > 0 then
   local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   local leases = redis.call('HGETALL', KEYS[7])
@@ -217,11 +228,12 @@ if redis.call('HLEN', KEYS[7]) > 0 then
   end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local version = tonumber(meta[2] or 0) + 1
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-redis.call('HSET', KEYS[6], 'version', version, 'base', version, 'bytes', 0, 'cleared', time[1],
-  'cleared_by', (token .. cleared_by):sub(1, 12 * REPEATED_CLEARS))
+redis.call('XLEN', KEYS[5]) -- a key of another type ends the script here
+version = version + 1
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
+redis.call('XADD', KEYS[5], version .. '-2', 'n', '', 't', token, 'r', 0, 's', time[1])
+redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0)
 return 1
-""".replace("REPEATED_TOKENS", str(REPEATED_TOKENS)).replace("REPEATED_CLEARS", str(REPEATED_CLEARS)),
+""",
     "allow-oom",
 )
