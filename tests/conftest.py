@@ -71,8 +71,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """As `pytest_runtest_call`, where a fixture needs what the engine lacks."""
+    return (yield from _skipped_where_unsupported(item))
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """A test that takes an engine is skipped where that lacks what it is about; the contract says which lacks what."""
+    return (yield from _skipped_where_unsupported(item))
+
+
+def _skipped_where_unsupported(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield)
     except Unsupported as exc:

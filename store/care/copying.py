@@ -38,13 +38,30 @@ class Copying:
         self._mirrors = mirrors
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write those rows that the target does not have in this very state, in this order and all or none."""
+        """Write those rows that the target does not have in this very state, in this order and all or none.
+
+        A target whose transactions have one namespace each gets those of each namespace at once.
+        """
         alive, expired = self.divided(rows)
+        for some, gone in self._together(alive, expired if self._mirrors else []):
+            self._write_again(some, gone)
+        self.expired += len(expired)
+
+    def _together(self, alive: list[Row], gone: list[Key]) -> Iterator[tuple[list[Row], list[Key]]]:
+        transactions = self.to.engine.transactions
+        if transactions is None or not transactions.optimistic:
+            yield alive, gone
+            return
+        for space in dict.fromkeys([*(row.namespace for row in alive), *(key[0] for key in gone)]):
+            yield [row for row in alive if row.namespace == space], [key for key in gone if key[0] == space]
+
+    def _write_again(self, alive: list[Row], gone: list[Key]) -> None:
+        """Write them, again where other writers came first."""
         left = 0 if self.to.in_transaction() else ATTEMPTS - 1
         while True:
             try:
-                self._write(alive, expired if self._mirrors else [])
-                break
+                self._write(alive, gone)
+                return
             except Conflict:  # nothing was written
                 if not left:
                     raise
@@ -52,7 +69,6 @@ class Copying:
             except (StorageError, ValueError) as exc:
                 _blame_nul(alive, exc)
                 raise
-        self.expired += len(expired)
 
     def _write(self, alive: list[Row], gone: list[Key]) -> None:
         there = self.there(alive)
@@ -82,8 +98,9 @@ class Copying:
     def delete(self, keys: Sequence[Key]) -> None:
         """Delete those records in the target, as far as they are there."""
         for start in range(0, len(keys), BATCH):
-            with self._transaction() as transaction:
-                self.deleted += self._delete(keys[start : start + BATCH], transaction)
+            for _, some in self._together([], list(keys[start : start + BATCH])):
+                with self._transaction() as transaction:
+                    self.deleted += self._delete(some, transaction)
 
     def delete_others(self, namespace: str | None) -> None:
         """Delete the records of the target that the source does not have, in one namespace or in all."""

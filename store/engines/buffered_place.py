@@ -35,7 +35,7 @@ class Buffer(Protocol):
         """Give back what `begin` got; does nothing if `hold` does not have it."""
 
     def settle(self, timeout: float) -> None:
-        """Raises: OutcomeUnknown: what was committed last may be lost."""
+        """Raises: OutcomeUnknown: the last commit may be lost."""
 
     def check_open(self) -> None:
         """Raises: StoreClosed."""

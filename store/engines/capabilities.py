@@ -374,27 +374,18 @@ class Eviction(Protocol):
         """
 
 
-class Freed(Protocol):
+class Freed(NamedTuple):
     """The space that `compact` freed."""
 
-    @property
-    def files(self) -> int:
-        """Files of records that were replaced or deleted."""
-
-    @property
-    def orphans(self) -> int:
-        """Files of writes that never finished."""
-
-    @property
-    def file_bytes(self) -> int:
-        """The size of all those."""
-
-    @property
-    def database_bytes(self) -> int: ...
-
-    @property
-    def files_left(self) -> int:
-        """Unused files that must stay while a reader uses an older state of the data."""
+    files: int = 0
+    """Files of records that were replaced or deleted."""
+    orphans: int = 0
+    """Files of writes that never finished."""
+    file_bytes: int = 0
+    """The size of all those."""
+    database_bytes: int = 0
+    files_left: int = 0
+    """Unused files that must stay while a reader uses an older state of the data."""
 
 
 class Copy(Protocol):

@@ -177,7 +177,7 @@ class Usage(NamedTuple):
     """The part of the data that holds nothing, and is used again before the data grow."""
 
 
-def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:
+def in_pages(engine: Reads, namespace: str | None, order: Order, **how: Any) -> Iterator[Any]:
     """All items of a scan, page by page; see `Engine.scan`."""
     page = engine.scan(namespace, order, **how)
     yield from page.items
@@ -186,7 +186,7 @@ def in_pages(engine: Engine, namespace: str | None, order: Order, **how: Any) ->
         yield from page.items
 
 
-def every_row(engine: Engine) -> Iterator[Row]:
+def every_row(engine: Reads) -> Iterator[Row]:
     """The rows of all namespaces that exist at the start, except those that are deleted meanwhile."""
     return in_pages(engine, None, Order.INSERTED, until=engine.end(None))
 

@@ -54,7 +54,7 @@ class Optimistic:
     def commit(self) -> None:
         """Raises: Conflict: a record changed after it was read. Unsupported: it spans several namespaces."""
         changes = self.view.changes
-        if not changes:
+        if not self.view.is_changed:
             return
         expected = dict(self._seen.expected)
         namespaces = {key[0] for key in changes} | {key[0] for key in expected}
@@ -66,7 +66,9 @@ class Optimistic:
                 steps.append(Delete(key[1], expected.pop(key, ANY)))
             if row is not None:
                 steps.append(Load(row._replace(id=None), expected.pop(key, ANY)))
-        self._engine.apply(namespaces.pop(), [*(Check(key[1], found) for key, found in expected.items()), *steps])
+        if namespaces:
+            checks = [Check(key[1], found) for key, found in expected.items()]
+            self._engine.apply(namespaces.pop(), [*checks, *steps])
 
 
 class _Recorder:

@@ -52,6 +52,8 @@ class Overlay:
     def __init__(self, base: Reads, last_id: int | None = None) -> None:
         """`last_id`: new rows get the ids after it; None: after that of the base."""
         self.changes: dict[Key, Buffered] = {}
+        self.is_changed = False
+        """Whether anything was to be changed, also if there was nothing to delete."""
         self._base = base
         self._first_id = last_id
         self._last_id: int | None = None
@@ -157,9 +159,16 @@ class Overlay:
         self._change({(row.namespace, row.name): self._load(known[row.namespace, row.name], row) for row in rows})
 
     def clear(self, namespace: str) -> None:
-        names = [item.name for item in self.scan(namespace, Order.INSERTED, limit=2**62, fields=Fields.LISTED).items]
-        rows = self._base.get(namespace, names)
-        self._change({(namespace, name): Buffered(None, False, rows.get(name)) for name in names})
+        self.is_changed = True
+        after: Cursor = None
+        while True:
+            page = self.scan(namespace, Order.INSERTED, after=after, fields=Fields.LISTED)
+            names = [item.name for item in page.items]
+            rows = self._base.get(namespace, names)
+            self._change({(namespace, name): Buffered(None, False, rows.get(name)) for name in names})
+            after = page.next
+            if after is None:
+                return
 
     def reseal(self, row: Row, before: bytes) -> bool:
         """As `Care.reseal`."""
@@ -190,6 +199,7 @@ class Overlay:
 
     def _known(self, namespace: str, changes: Sequence[Put | Load | Delete | Check]) -> dict[Key, Buffered]:
         """The current state of all names in those changes."""
+        self.is_changed = True
         names: dict[str, list[str]] = {}
         for change in changes:
             space, name = _key_of(namespace, change)

@@ -24,9 +24,6 @@ engines.register("memory", "store.engines.memory.engine:open_memory")
 engines.register(
     "postgresql", "store.engines.postgres.engine:open_postgres", install="'psycopg[binary]' psycopg-pool"
 )  # the extra "postgres"
-for _scheme in ("redis", "rediss", "valkey", "valkeys"):
-    engines.register(_scheme, "store.engines.redis.opening:open_redis", install="redis")
-
 restorers = Registry("engine")
 """URL scheme of the target → `restore(backup, location, *, check_of, progress, timeout)`, which returns a `Copy` and
 whether a store was replaced. `check_of` makes the `check` of `Care.backup` from the id of the store."""
@@ -37,6 +34,11 @@ destroyers = Registry("engine")
 """URL scheme → `destroy(location)`, which raises as `store.care.destroy`."""
 destroyers.register("sqlite", "store.engines.sqlite.care.destroy:destroy")
 destroyers.register("postgresql", "store.engines.postgres.destroy:destroy", install="psycopg psycopg_pool")
+
+for _scheme in ("redis", "rediss", "valkey", "valkeys"):
+    engines.register(_scheme, "store.engines.redis.opening:open_redis", install="redis")
+    restorers.register(_scheme, "store.engines.redis.restore:restore", install="redis")
+    destroyers.register(_scheme, "store.engines.redis.destroy:destroy", install="redis")
 
 recoverers = Registry("engine")
 """URL scheme → `recovering(source, target)`, a context manager that gives a `DamagedStore`."""

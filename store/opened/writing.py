@@ -207,9 +207,35 @@ def pop(ns: Namespace, name: str, default: Any) -> Any:
     return default
 
 
-@restarted
 def popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     """See `Store.popitem`."""
+    transactions = ns.engine.transactions
+    if transactions is not None and transactions.optimistic and not transactions.is_open():
+        return _popitem_alone(ns, last=last)
+    return _popitem(ns, last=last)
+
+
+def _popitem_alone(ns: Namespace, *, last: bool) -> tuple[str, Any]:
+    """Compare one record: an optimistic transaction that looks for the end would fail for any other write."""
+    while True:
+        row = end_row(ns, last=last)
+        if row is None:
+            raise KeyError("popitem(): the store is empty")
+        value = ns.value_of(row)
+        try:
+            if ns.writeback is None:
+                ns.engine.apply(ns.name, [Delete(row.name, row.stamp)])
+            else:
+                with ns.transaction(names=()) as transaction:
+                    ns.writeback.forget(row.name, transaction)
+                    ns.engine.apply(ns.name, [Delete(row.name, row.stamp)])
+        except Conflict:  # another client took it
+            continue
+        return row.name, value
+
+
+@restarted
+def _popitem(ns: Namespace, *, last: bool) -> tuple[str, Any]:
     with ns.transaction():
         row = end_row(ns, last=last)
         if row is None:

@@ -46,7 +46,7 @@ def test_workflow_calls_the_script():
 
 def test_script_refuses_a_step_that_it_does_not_have():
     done = subprocess.run([ROOT / ".ci/run", "lnit"], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (2, "no step lnit: readme lint audit examples postgres heavy bare\n")
+    assert (done.returncode, done.stderr) == (2, "no step lnit: readme lint audit examples postgres redis heavy bare\n")
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
 

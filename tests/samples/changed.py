@@ -1,4 +1,4 @@
-"""Rows that are changed behind the store's back, on each engine that keeps them in tables."""
+"""Rows that are changed behind the store's back, on each engine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import redis_rows
+
 
 def change(place: str, statement: str, *values: Any) -> None:
     """Runs a statement on the tables of the store, as any program that may write them; `?` stands for a value."""
-    if "://" in place:
+    if redis_rows.is_redis(place):
+        _, changed = redis_rows.run(place, statement, *values)
+    elif "://" in place:
         changed = _on_server(place, statement, values)
     else:
         with closing(sqlite3.connect(place)) as conn:
@@ -23,7 +27,7 @@ def change(place: str, statement: str, *values: Any) -> None:
 
 @contextmanager
 def beside(url: str) -> Iterator[tuple[Any, str]]:
-    """A connection to the server of a store, which is none of the store's own, and the schema of the store."""
+    """A connection to the PostgreSQL server of a store, which is none of the store's own, and the schema of the store."""
     import psycopg
 
     split = urlsplit(url)

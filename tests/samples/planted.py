@@ -1,4 +1,4 @@
-"""SQL on the tables of a store as another program runs it, on each engine that has tables."""
+"""SQL on the tables of a store as another program runs it, on each engine."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import sqlite3
 from contextlib import closing
 from typing import Any
 
+import redis_rows
 from postgres_tables import server_url, table
 
 
 def planted(location: str, statement: str, *values: Any) -> list[Any]:
     """The rows that a statement gives; values are bound to each `?`."""
+    if redis_rows.is_redis(location):
+        return redis_rows.run(location, statement, *values)[0]
     if "://" in location:
         return _on_server(location, statement, values)
     with closing(sqlite3.connect(location)) as conn:

@@ -11,8 +11,9 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from store.engines.capabilities import Freed
 from store.engines.contract import DURABILITIES, Applied, Change, Check, Cursor, Fields, Load, Order, Page, Usage
 from store.engines.memory.handle import LOCATION, Handle, Shared
 from store.engines.memory.rows import Committed, totals_of
@@ -186,16 +187,6 @@ class MemoryMonitor:
         return self._handle.shared.rows
 
 
-class Nothing(NamedTuple):
-    """The contract `Freed`: all zero, since memory has no files."""
-
-    files: int = 0
-    orphans: int = 0
-    file_bytes: int = 0
-    database_bytes: int = 0
-    files_left: int = 0
-
-
 class MemoryCare:
     """The contract `Care`: nothing can be damaged, and a backup is an SQLite file."""
 
@@ -231,11 +222,11 @@ class MemoryCare:
     def orphans(self) -> list[str]:
         return []
 
-    def compact(self, progress: Callable[[int, int], None] | None) -> Nothing:
+    def compact(self, progress: Callable[[int, int], None] | None) -> Freed:
         self._handle.check_open(is_writing=True)
         refuse(self._handle.shared.visitors.current())
         self._refuse_inside("compacted")
-        return Nothing()
+        return Freed()
 
     def backup(self, path: str, check: Callable[[Row], bool], progress: Callable[[int, int], object] | None) -> Copy:
         self._refuse_inside("backed up")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from store.engines.capabilities import Freed
 from store.engines.contract import Order
 from store.engines.postgres.blobs import PostgresBlobs
 from store.engines.postgres.care_statements import CareStatements
@@ -27,17 +27,6 @@ if TYPE_CHECKING:
 STEP_PARTS = 16  # removed in one commit
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PostgresFreed:
-    """The contract `Freed`."""
-
-    files: int = 0
-    orphans: int = 0
-    file_bytes: int = 0
-    database_bytes: int = 0
-    files_left: int = 0
 
 
 class PostgresCare:
@@ -147,7 +136,7 @@ class PostgresCare:
     def orphans(self) -> list[str]:
         return self._blobs.orphans()
 
-    def compact(self, progress: Progress | None) -> PostgresFreed:
+    def compact(self, progress: Progress | None) -> Freed:
         handle = self._handle
         handle.check_open(is_writing=True)
         refuse(handle.server.visitor())
@@ -161,7 +150,7 @@ class PostgresCare:
             orphans, size, done = orphans + removed, size + removed_bytes, done + len(step)
             tell(done, done + len(self._statements.vacuum) + 1)
         self._vacuum(lambda step: tell(done + step, done + len(self._statements.vacuum)))
-        return PostgresFreed(0, orphans, size, max(0, before - self._bytes()))
+        return Freed(0, orphans, size, max(0, before - self._bytes()))
 
     def _vacuum(self, tell: Callable[[int], None]) -> None:
         """Free the space of deleted rows, if this user owns the tables; the server does so by itself, later."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from store.engines.contract import Applied, Change, Cursor, Fields, Order, Page, Usage
+from store.engines.redis.care import RedisCare
 from store.engines.redis.changes import RedisChanges
 from store.engines.redis.handle import Handle, RedisBuffer
 from store.engines.redis.reading import Reading
@@ -19,7 +20,7 @@ class RedisEngine:
     """One `Store`'s handle on a location. Safe across threads, processes, and forks outside of transactions."""
 
     kind = "redis"
-    coherence = blobs = snapshot = keep_bytes = eviction = care = locks = None
+    coherence = blobs = snapshot = keep_bytes = eviction = locks = None
 
     def __init__(self, handle: Handle) -> None:
         self.handle = handle
@@ -30,6 +31,7 @@ class RedisEngine:
         self.changes = RedisChanges(handle.server)
         self._reading = Reading(handle.server)
         self._writing = Writing(handle.server)
+        self.care = RedisCare(handle, self._reading, self._writing)
 
     def _must_restart(self, error: BaseException) -> bool:
         buffer = self.handle.server.visitors.current().buffer
@@ -64,7 +66,7 @@ class RedisEngine:
 
     def usage(self) -> Usage:
         self.handle.check_open()
-        return Usage()
+        return Usage(data_bytes=self._reading.stored_bytes())
 
     def sealers(self) -> set[bytes]:
         self.handle.check_open()

@@ -69,17 +69,29 @@ def _prepare(server: Server, mode: str, durability: str, deadline: float) -> Non
         caller.warn(FORGETS.format(server.shown))
 
 
+def make_store(server: Server, store_id: bytes) -> bool:
+    """Make a store of that id, unless one is there. Returns whether it was made."""
+    was_there = bool(server.command(server.own.identity, b"EXISTS", server.own.identity))
+    _made(server, store_id)
+    return not was_there
+
+
 def _identity(server: Server, mode: str) -> list[Any]:
     own = server.own
-    if mode not in ("c", "n"):
-        found: list[Any] = server.command(own.identity, b"HMGET", own.identity, b"id", b"format")
-        if found[0] is None:
-            raise StoreNotFound(f"there is no store at {server.shown}", path=server.shown)
-        return found
-    copies = server.copies
+    if mode in ("c", "n"):
+        return _made(server, os.urandom(ID_BYTES))
+    found: list[Any] = server.command(own.identity, b"HMGET", own.identity, b"id", b"format")
+    if found[0] is None:
+        raise StoreNotFound(f"there is no store at {server.shown}", path=server.shown)
+    return found
+
+
+def _made(server: Server, store_id: bytes) -> list[Any]:
+    """The id and the format of the store that is there; else make one of that id."""
+    own, copies = server.own, server.copies
     try:
         made, *answers = server.run(
-            MAKE_STORE, (own.identity, own.spaces, own.sealers), (os.urandom(ID_BYTES), FORMAT),
+            MAKE_STORE, (own.identity, own.spaces, own.sealers), (store_id, FORMAT),
             after=copies.commands if server.is_full else copies.briefly,
         )  # fmt: skip
     except redis.ResponseError as exc:

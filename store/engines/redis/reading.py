@@ -116,6 +116,10 @@ class Reading:
         """All namespaces that ever had records, in order."""
         return sorted(decoded(name) for name in self._server.spaces())
 
+    def stored_bytes(self) -> int:
+        """The bytes of all names and rows; the server takes more, for its own structures."""
+        return sum(int(self._server.field(space, b"bytes") or 0) for space in self.spaces())
+
     def totals(self, namespace: str, now: float) -> list[Total]:
         """As `Engine.totals`; it reads all headers."""
         found: dict[tuple[str, int], Total] = {}

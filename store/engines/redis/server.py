@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 import redis
@@ -27,9 +28,6 @@ from store.errors import StorageError
 from store.system import forking
 from store.system.clock import steady_clock
 
-if TYPE_CHECKING:
-    from store.engines.redis.handle import Handle
-
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
@@ -46,7 +44,7 @@ class Server:
         """Whether a handle of the process was opened with `durability="full"`: then it is that of all of them."""
         self.copies = Confirmation(0, False)
         """The copies that can confirm a write."""
-        self.handles: WeakSet[Handle] = WeakSet()
+        self.handles: WeakSet[Any] = WeakSet()
         self.visitors: Visitors[BufferedPlace] = Visitors(self._place)
         self.keys = lru_cache(maxsize=256)(lambda namespace: keys_of(location.prefix, namespace))
         self.own = store_keys(location.prefix)
@@ -78,7 +76,7 @@ class Server:
         while True:
             node = single.primaries()[0]
             try:
-                return self._by_mode(single, _ask(node, b"INFO", b"CLUSTER"))
+                return self._by_mode(single, ask(node, b"INFO", b"CLUSTER"))
             except (redis.ConnectionError, redis.TimeoutError, OSError):
                 if steady_clock() >= deadline or len(self.location.urls) == 1:
                     raise
@@ -138,7 +136,7 @@ class Server:
         try:
             for node in self.client.topology.primaries():
                 try:
-                    found.append(_ask(node, *command))
+                    found.append(ask(node, *command))
                 except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
                     problem = exc
             if not found and problem is not None:
@@ -161,6 +159,20 @@ class Server:
         """The names of all namespaces that ever had records."""
         found: list[bytes] = self.command(self.own.spaces, b"ZRANGE", self.own.spaces, 0, -1)
         return found
+
+    def every_key(self, prefix: str, count: int) -> Iterator[list[bytes]]:
+        """All keys that begin with the prefix, in lists, of all nodes."""
+        pattern = _GLOB.sub(rb"\\\g<0>", prefix.encode()) + b"*"
+        for node in self.client.topology.primaries():
+            cursor = b"0"
+            while True:
+                try:
+                    cursor, keys = ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", count)
+                except DRIVER_ERRORS as exc:
+                    raise translated(exc, self.shown) from exc
+                yield keys
+                if cursor == b"0":
+                    break
 
     def make_space(self, namespace: str) -> None:
         """Make a namespace, known to the store before it has records. Raises: StorageError."""
@@ -219,11 +231,15 @@ class Server:
 OUR_WORDS = ("CONFLICT", "LEASED", NO_SPACE, "NOIDENTITY")
 
 
-def _ask(node: Node, *command: Any) -> bytes:
+_GLOB = re.compile(rb"[\\*?\[\]]")
+
+
+def ask(node: Node, *command: Any) -> Any:
+    """The answer of one command at a node. Raises: redis.RedisError, OSError."""
     conn = node.take()
     try:
         conn.send_command(*command)
-        found: bytes = conn.read_response()
+        found = conn.read_response()
     except BaseException:
         conn.disconnect()
         raise

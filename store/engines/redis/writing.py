@@ -12,10 +12,10 @@ from store.engines.contract import Applied, Change, Check, Delete, Load
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
 from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
-from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE
+from store.engines.redis.scripts.writing import APPLY, CLEAR, FREE, RESEAL
 from store.engines.redis.server import Server
-from store.engines.redis.writing_steps import conflict, leased_name, rows_of, steps_of
-from store.errors import LockTimeout, OutcomeUnknown, label
+from store.engines.redis.writing_steps import conflict, encoded, leased_name, rows_of, steps_of
+from store.errors import Conflict, LockTimeout, OutcomeUnknown, label
 from store.rows.row import Row, stamp_of
 from store.system import running
 from store.system.clock import steady_clock
@@ -70,6 +70,15 @@ class Writing:
                 size += packed
             if batch:
                 self.apply(namespace, batch, timeout)
+
+    def reseal(self, row: Row, before: bytes, timeout: float) -> bool:
+        """As `Care.reseal`."""
+        steps = [RESEAL, encoded(row.name), before, pack(row), b""]
+        try:
+            self._checked(self._apply(row.namespace, steps, APPLY, b"", timeout)[1])
+        except Conflict:
+            return False
+        return True
 
     def clear(self, namespace: str, owner: bytes, timeout: float) -> None:
         server = self._server

@@ -198,9 +198,11 @@ class TestTransactions:
         with begin():
             engine.put(row("a"))
             assert [found.name for found in care.rows([])] == ["a"]
-            engine.load([row("x", namespace="x")])
+            if not engine.transactions.optimistic:  # they have one namespace
+                engine.load([row("x", namespace="x")])
             engine.clear("")
-            assert names(engine, namespace="x") == ["x"] and names(engine) == []
+            assert names(engine) == []
+            assert engine.transactions.optimistic or names(engine, namespace="x") == ["x"]
             for call in (lambda: care.compact(None), lambda: care.backup("/nowhere", lambda row: True, None)):
                 with pytest.raises(StoreError, match="inside its transaction"):
                     call()

@@ -76,6 +76,14 @@ def test_one_that_writes_nothing_is_never_in_conflict(engine, transaction):
     transaction.commit()
 
 
+def test_deletion_of_a_record_that_another_deleted_meanwhile_is_in_conflict(engine, transaction):
+    (row,) = transaction.view.scan("", Order.INSERTED, limit=1).items
+    engine.apply("", [Delete(row.name)])
+    assert transaction.view.apply("", [Delete(row.name)]).deleted == 0
+    with pytest.raises(Conflict):
+        transaction.commit()
+
+
 def test_one_namespace_at_a_time(engine, transaction):
     transaction.view.apply("", [row("a", b"2")])
     transaction.view.apply("x", [Delete("x")])

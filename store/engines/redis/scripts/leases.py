@@ -40,3 +40,17 @@ return kept
 """,
     "allow-oom",
 )
+
+# KEYS leases. Removes those that have ended.
+SWEEP_LEASES = Script(
+    """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local all, removed = redis.call('HGETALL', KEYS[1]), 0
+for i = 1, #all, 2 do
+  if struct.unpack('<d', all[i + 1]) <= now then removed = removed + redis.call('HDEL', KEYS[1], all[i]) end
+end
+return removed
+""",
+    "allow-oom",
+)

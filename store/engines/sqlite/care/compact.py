@@ -6,10 +6,10 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
+from store.engines.capabilities import Freed
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.care.check import miscounted
 from store.engines.sqlite.engine.engine import Engine
@@ -30,18 +30,7 @@ STEP_FILES = 500
 LEAST_PAGE_BYTES = 512
 
 
-@dataclass(frozen=True, slots=True)
-class SqliteFreed:
-    """The contract `Freed` of `store.engines.contract`."""
-
-    files: int = 0
-    orphans: int = 0
-    file_bytes: int = 0
-    database_bytes: int = 0
-    files_left: int = 0
-
-
-def compact(engine: Engine, timeout: float, progress: Progress | None) -> SqliteFreed:
+def compact(engine: Engine, timeout: float, progress: Progress | None) -> Freed:
     """Free as much as possible now. Raises: StoreError: inside a transaction. LockTimeout, StorageError."""
     if engine.connection().current() is not None:
         raise StoreError(f"{engine.path} cannot be compacted inside its transaction; leave the block first")
@@ -58,7 +47,7 @@ def compact(engine: Engine, timeout: float, progress: Progress | None) -> Sqlite
         raise error if isinstance(error, StoreError) else translate(error, engine.path)
     orphans, orphan_bytes = _remove_orphans(engine, timeout)
     steps.end()
-    return SqliteFreed(
+    return Freed(
         files, orphans, file_bytes + orphan_bytes, max(0, before - _database_bytes(engine)), _garbage(engine, timeout)
     )
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from store.engines.capabilities import Freed
 from store.engines.contract import Order
 from store.engines.sqlite import statements as sql
 from store.engines.sqlite.care.backup import backup
 from store.engines.sqlite.care.check import damage, unread_commits
-from store.engines.sqlite.care.compact import Progress, SqliteFreed, compact
+from store.engines.sqlite.care.compact import Progress, compact
 from store.engines.sqlite.care.copy import Copied
 from store.engines.sqlite.care.progress import Progress as BytesDone
 from store.engines.sqlite.engine.fetching import bad_index, until_repeated
@@ -106,7 +107,7 @@ class SqliteCare:
     def orphans(self) -> list[str]:
         return self._handle.engine.spill.orphans(self._handle.timeout)
 
-    def compact(self, progress: Progress | None) -> SqliteFreed:
+    def compact(self, progress: Progress | None) -> Freed:
         self._handle.check_writable()
         return compact(self._handle.engine, self._handle.timeout, progress)
 
