@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import redis
-from redis.exceptions import AskError, MovedError, NoScriptError
+from redis.exceptions import AskError, MovedError, NoScriptError, ReadOnlyError
 
 from store.engines.redis.causes import (
     DRIVER_ERRORS,
@@ -25,6 +25,7 @@ from store.system import running
 from store.system.clock import steady_clock
 
 FIRST_PAUSE, LAST_PAUSE = 0.002, 0.1  # seconds between two attempts
+GRACE_SECONDS = 1.0  # by which a server that waits for replicas may answer late: it looks ten times a second
 SHORT_SECONDS = ANSWER_SECONDS - 1  # where less is left, an attempt waits for no longer than that
 Command = Sequence[bytes | str | int | float]
 Followers = Callable[[float], Sequence[Command]]
@@ -89,16 +90,16 @@ class Client:
         is_again, pause = False, FIRST_PAUSE
         redirect: _Redirect | None = None
         while True:
-            node, left = None, max(deadline - steady_clock(), 0.001)
+            node, is_sent, left = None, False, max(deadline - steady_clock(), 0.001)
             is_redirected = redirect is not None
             try:
                 asking = redirect is not None and redirect.asking
-                target = self.topology.node_of(key) if redirect is None else redirect.node
-                conn = target.take(left)
-                node = target  # from here on it may be sent: an error of the connection does not say how far it got
+                node = self.topology.node_of(key) if redirect is None else redirect.node
+                conn = node.take(left)
+                is_sent = True  # perhaps: an error of the connection does not say how far it got
                 return _on(node, conn, lambda conn: exchange(conn, is_again, asking, left))  # noqa: B023
             except DRIVER_ERRORS as exc:
-                is_again = is_again or (node is not None and is_once and is_unanswered(exc))
+                is_again = is_again or (is_sent and is_once and is_unanswered(exc))
                 if not can_repeat(exc) or steady_clock() >= deadline:
                     if is_again and not is_of_all_attempts(exc):
                         raise Lost(str(exc)) from exc
@@ -110,8 +111,8 @@ class Client:
 
     def _after(self, error: BaseException, node: Node | None) -> _Redirect | None:
         """Where the next attempt goes, if the error says so."""
-        if node is not None and is_unanswered(error):
-            node.close()  # its idle connections are as old, and dead too where the server ended
+        if node is not None and (is_unanswered(error) or isinstance(error, ReadOnlyError)):
+            node.close()  # its idle connections are as old: dead too where the server ended, or to one that is a replica
         try:
             if is_of_topology(error):
                 self.topology.refresh(node)
@@ -164,7 +165,7 @@ def _exchange(conn: Any, command: list[bytes], after: Followers | None, asking: 
     if asking:
         commands = [packed((b"ASKING",)), *commands]
     conn.send_packed_command([chunk for one in commands for chunk in one])
-    end = steady_clock() + (left if after is not None else min(left, ANSWER_SECONDS))
+    end = steady_clock() + (min(left, ANSWER_SECONDS) if after is None else left + GRACE_SECONDS)
     answers = [_answer(conn, end) for _ in commands][asking:]
     if isinstance(answers[0], BaseException):
         raise answers[0]

@@ -10,7 +10,10 @@ import redis
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
     InvalidResponse,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -22,30 +25,30 @@ from store.engines.redis.scripts.script import ANOTHER_STORE, NO_IDENTITY, TOO_M
 from store.errors import LockTimeout, OutcomeUnknown, ReadOnly, StorageError, StoreError, Unsupported
 
 RIGHTS = (
-    "+@read +@write +@connection +@scripting +info +time +wait +cluster|slots +cluster|shards +cluster|info "
-    "+cluster|nodes +cluster|myid +command +config|get"
+    "+@read +@write +@connection -@dangerous +evalsha +script|load +time +info +config|get +cluster|slots "
+    "+cluster|info"
 )
-"""Rights that suffice. WAITAOF is a command of newer servers, in @connection there."""
-
-# The beginning of a server's refusal → what it means, and what to do. Nothing was done.
-_REFUSALS = {
-    "NOREPLICAS": "the primary has fewer replicas than min-replicas-to-write asks for; start them, or lower it",
-    "CLUSTERDOWN": "the cluster does not serve all its slots; start the nodes that are missing, and see CLUSTER INFO",
-    "MASTERDOWN": "the replica has lost its primary, and serves nothing (replica-serve-stale-data no); name another "
-    "server in the URL",
-    "LOADING": "the server is still loading its data; try again, or open the store with a longer timeout",
-    "MISCONF": "the server cannot write its snapshot, so it takes no writes; look after its disk and its log, or set "
-    "stop-writes-on-bgsave-error no",
+"""Rights that suffice. Those of the connection include WAIT; without config|get less can be said of the disk."""
+_NO_RIGHTS = ("NOPERM", "The user executing the script", "ACL failure in script")
+_MEANINGS: dict[type[Exception] | str, str] = {
+    BusyLoadingError: "the server is still loading its data; try again, or open the store with a longer timeout",
+    MasterDownError: "the replica has lost its primary, and serves nothing (replica-serve-stale-data no); name "
+    "another server in the URL",
+    ClusterDownError: "the cluster does not serve all its slots; start the nodes that are missing, and see CLUSTER "
+    "NODES and CLUSTER INFO",
+    "NOREPLICAS": "the primary has fewer replicas than its min-replicas-to-write; start them, or lower it",
+    "MISCONF": "the server cannot write its disk, so it takes no writes; look after the disk and the server's log, "
+    "or set stop-writes-on-bgsave-error no",
     "DENIED": "the server is in protected mode, and takes connections from its own machine only; give it a password "
     "(requirepass) and the address to listen on (bind), or set protected-mode no",
-    "ERR DB index": "the server has no database of that number; give another one in the URL, such as redis://host:port/0",
+    "SELECT is not allowed": "a cluster has the database 0 only; leave it out of the URL",
     "DB index": "the server has no database of that number; give another one in the URL, such as redis://host:port/0",
-    "ERR max number of clients": "the server has as many clients as it takes; raise its maxclients",
     "max number of clients": "the server has as many clients as it takes; raise its maxclients",
     "WRONGTYPE": "a key of the store holds something else; keep the store's prefix for the store alone",
-    NO_IDENTITY: "the store has lost its id, and its records cannot be read without; restore the key that ends in "
-    "{#}:identity from a backup of the server, or remove the rest with `store destroy`",
+    NO_IDENTITY: "the store has lost its id; restore it from a backup, or remove what is left of it with `store "
+    "destroy`",
 }
+"""The class of a refusal, or the beginning of its text → its meaning, and what to do. Nothing was done."""
 
 
 def translated(error: Exception, where: str) -> StoreError:
@@ -59,14 +62,14 @@ def translated(error: Exception, where: str) -> StoreError:
         )
     return (
         _of_user(error, text, where)
-        or _of_refusal(text, where)
+        or _of_refusal(error, text, where)
         or _of_response(error, text, where)
         or _of_connection(error, text, where)
     )
 
 
 def _of_user(error: Exception, text: str, where: str) -> StoreError | None:
-    if isinstance(error, NoPermissionError) or text.startswith("NOPERM"):
+    if isinstance(error, NoPermissionError) or text.startswith(_NO_RIGHTS):
         return ReadOnly(
             f"{where}: the user may not do that ({text}); nothing was written. These rights suffice, with the prefix "
             f"of the store for store: — ACL SETUSER name on >password ~store:* {RIGHTS}",
@@ -81,9 +84,9 @@ def _of_user(error: Exception, text: str, where: str) -> StoreError | None:
     return None
 
 
-def _of_refusal(text: str, where: str) -> StoreError | None:
-    for beginning, meaning in _REFUSALS.items():
-        if text.startswith(beginning):
+def _of_refusal(error: Exception, text: str, where: str) -> StoreError | None:
+    for sign, meaning in _MEANINGS.items():
+        if text.removeprefix("ERR ").startswith(sign) if isinstance(sign, str) else isinstance(error, sign):
             return StorageError(f"{where}: {meaning} ({text}); nothing was written", path=where)
     return None
 
@@ -140,7 +143,11 @@ def _of_connection(error: Exception, text: str, where: str) -> StoreError:
             path=where,
         )
     is_tls = where.startswith(("rediss:", "valkeys:"))
-    hint = "" if is_tls or not _is_ended(text) else ", and if it speaks TLS there, use rediss://"
+    hint = ""
+    if is_tls:  # a server that takes the greeting of TLS for the beginning of a command waits for its end
+        hint = "; if it has no TLS on this port, use redis://"
+    elif _is_ended(text):
+        hint = "; if it speaks TLS there, use rediss://"
     return StorageError(
         f"{where}: the server cannot be reached, there is no connection ({text}); nothing was written. Check that it "
         f"is up, and the host and port of the URL{hint}",

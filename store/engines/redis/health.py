@@ -61,6 +61,11 @@ class Health(NamedTuple):
                 f"the URL asks for {replicas} replicas, and a primary has {self.connected()}; start them, or give "
                 "replicas= the number that there is"
             )
+        if self._has_log() and self.fsync == "no":
+            return (
+                "the server leaves it to its system when its log gets to the disk (appendfsync no); do CONFIG SET "
+                "appendfsync always, and set it in the server's configuration"
+            )
         confirmed = self.confirmation(replicas)
         if confirmed.replicas or confirmed.syncs:
             return None

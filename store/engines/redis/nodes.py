@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from store.engines.redis.location import PORT, Location
@@ -27,8 +28,10 @@ class Node:
     command. Here only one that was idle for a while is polled: where the server ended meanwhile, nothing is sent.
     """
 
-    def __init__(self, pool: redis.ConnectionPool) -> None:
+    def __init__(self, pool: redis.ConnectionPool, *, is_primary: bool = False) -> None:
+        """`is_primary`: only connections to a primary count; one to a replica raises ReadOnlyError."""
         self._pool = pool
+        self._is_primary = is_primary
         self._process = os.getpid()
         self._idle: deque[tuple[Any, float]] = deque()
 
@@ -50,6 +53,8 @@ class Node:
         wait = min(settings["socket_connect_timeout"], seconds)
         conn = self._pool.connection_class(**{**settings, "socket_connect_timeout": wait})
         conn.connect()
+        if self._is_primary:
+            _check_primary(conn)
         return conn
 
     def put_back(self, conn: Any) -> None:
@@ -68,6 +73,18 @@ class Node:
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone."""
         self._process, self._idle = os.getpid(), deque()
+
+
+def _check_primary(conn: Any) -> None:
+    try:
+        conn.send_command(b"INFO", b"REPLICATION")
+        if b"role:slave" not in conn.read_response():
+            return
+    except BaseException:
+        conn.disconnect()
+        raise
+    conn.disconnect()
+    raise ReadOnlyError("it is a replica")
 
 
 def _is_alive(conn: Any) -> bool:
@@ -112,12 +129,15 @@ def options() -> dict[str, Any]:
 
 
 class Single:
-    """One server; of several that the URL names, the one that answers."""
+    """One server; of several that the URL names, the primary. A single one may be a replica, for reading."""
 
     is_cluster = False
 
     def __init__(self, location: Location) -> None:
-        self._nodes = [Node(redis.ConnectionPool.from_url(url, **options())) for url in location.urls]
+        self._nodes = [
+            Node(redis.ConnectionPool.from_url(url, **options()), is_primary=len(location.urls) > 1)
+            for url in location.urls
+        ]
 
     def node_of(self, key: bytes) -> Node:
         return self._nodes[0]

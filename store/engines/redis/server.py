@@ -25,11 +25,12 @@ from store.engines.redis.scripts.spaces import ADD_SPACE, MAKE_SPACE
 from store.engines.registry import in_transaction
 from store.engines.visitors import Visitors
 from store.errors import StorageError
-from store.system import forking
+from store.system import forking, running
 from store.system.clock import steady_clock
 
 LEAST_SECONDS = 5.0
 """How long a server is waited for at least, however short the timeout: that is meant for locks of others."""
+PAUSE = 0.01  # seconds between two looks for a primary among the servers of a URL
 CLOCK_SECONDS = 60.0  # how long a measured offset of the server's clock is used
 
 
@@ -77,10 +78,11 @@ class Server:
             node = single.primaries()[0]
             try:
                 return self._by_mode(single, ask(node, b"INFO", b"CLUSTER"))
-            except (redis.ConnectionError, redis.TimeoutError, OSError):
+            except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError, OSError):
                 if steady_clock() >= deadline or len(self.location.urls) == 1:
                     raise
                 single.refresh(node)
+                running.sleep(PAUSE)
 
     def _by_mode(self, single: Single, info: bytes) -> Topology:
         if b"cluster_enabled:1" not in info:
@@ -219,7 +221,7 @@ class Server:
         """Close the connections, if no handle uses them."""
         if not self.handles and self._client is not None:
             self._client.topology.close()
-            self._client = None
+            self._client, self.is_full = None, False
 
     def renew(self) -> None:
         """In a forked child: leave the parent's connections alone, and begin with none."""
