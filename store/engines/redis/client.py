@@ -37,16 +37,20 @@ class Client:
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
-        self._tokens = _Tokens()
+        self._renew_tokens()
 
     def token(self) -> bytes:
         """A name for a write that no other one has: 12 bytes."""
-        return self._tokens.next()
+        return self._start + (next(self._numbers) & 0xFFFFFFFF).to_bytes(4, "big")
 
     def renew(self) -> None:
         """In a forked child: begin with no connection, and with other tokens."""
         self.topology.renew()
-        self._tokens = _Tokens()
+        self._renew_tokens()
+
+    def _renew_tokens(self) -> None:
+        self._start = os.urandom(8)
+        self._numbers = itertools.count()  # no generator: an interrupt inside would end it, and threads share it
 
     def run(
         self,
@@ -129,17 +133,6 @@ class _Redirect(NamedTuple):
     node: Node
     asking: bool
     """The slot is moving there, so that it takes the command only when asked to."""
-
-
-class _Tokens:
-    """Names of writes, by the process and a number. Safe across threads."""
-
-    def __init__(self) -> None:
-        self._start = os.urandom(8)
-        self._numbers = itertools.count()
-
-    def next(self) -> bytes:
-        return self._start + (next(self._numbers) & 0xFFFFFFFF).to_bytes(4, "big")
 
 
 def _on(node: Node, conn: Any, exchange: Callable[[Any], Any]) -> Any:

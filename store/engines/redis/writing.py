@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from store.engines.contract import Applied, Change, Check, Delete, Load
+from store.engines.polling import Polling
 from store.engines.redis.errors import translated
 from store.engines.redis.packing import MAX_BYTES, pack
 from store.engines.redis.scripts.script import CONFLICT, LEASED, MAX_RECORDS, NO_SPACE, Script
@@ -21,7 +22,6 @@ from store.system import running
 from store.system.clock import steady_clock
 
 KEPT_CHANGES = 10_000  # entries of the stream of changes, at least
-FIRST_PAUSE, LAST_PAUSE = 0.001, 0.05  # seconds between two attempts, where another client edits the record
 
 
 class Writing:
@@ -47,9 +47,9 @@ class Writing:
         """Make the changes as the owner of leases; the error, if too few copies have confirmed them."""
         if not changes:
             return Applied(0, []), None
-        if all(isinstance(change, Row) for change in changes):
+        if _are_all(changes, Row):
             namespace = changes[0].namespace  # type: ignore[union-attr]  # bare rows may be of another one
-        frees = all(isinstance(change, Delete | Check) for change in changes)
+        frees = _are_all(changes, Delete | Check)
         steps = steps_of(namespace, changes)
         (deleted, *revisions), problem = self._apply(namespace, steps, FREE if frees else APPLY, owner, timeout)
         rows = rows_of(changes) if stamps else []
@@ -108,7 +108,7 @@ class Writing:
         self, namespace: str, steps: Sequence[Any], timeout: float, script: Script, arguments: Any
     ) -> tuple[Any, OutcomeUnknown | None]:
         """Run a script that writes, again until the timeout while another client edits one of the records."""
-        server, pause, end = self._server, FIRST_PAUSE, steady_clock() + timeout
+        server, polling, end = self._server, Polling(), steady_clock() + timeout
         keys, confirm = server.keys(namespace), server.confirm
         once = _Once(arguments)
         while True:
@@ -129,8 +129,7 @@ class Writing:
                 left = end - steady_clock()
                 if left <= 0:
                     raise leased(leased_name(text, steps), namespace, timeout, server.shown) from None
-            running.sleep(min(pause, left))
-            pause = min(2 * pause, LAST_PAUSE)
+            running.sleep(polling.next(left))
 
     @staticmethod
     def _checked(problem: OutcomeUnknown | None) -> None:
@@ -154,7 +153,15 @@ def leased(name: str | None, namespace: str, timeout: float, where: str) -> Lock
     """The error for a record that another client has been editing for too long."""
     what = f"a record of the namespace {namespace!r}" if name is None else label(name, namespace)
     return LockTimeout(
-        f"{what} was being edited by another client for {timeout:g} seconds; try again, or open the store with a "
-        "longer timeout",
+        f"another writer has been editing {what} for {timeout:g} seconds; try again, or open the store with a longer "
+        "timeout",
         path=where,
     )
+
+
+def _are_all(changes: Sequence[Any], kind: Any) -> bool:
+    # A loop, since an interrupt that strikes the end of a generator is lost.
+    for change in changes:  # noqa: SIM110
+        if not isinstance(change, kind):
+            return False
+    return True

@@ -21,6 +21,13 @@ MAX_RECORDS = 1000
 """That one script reads or writes: one that took 6 seconds was a failover."""
 KEPT_HEADS = 256  # beginnings of a script's commands, one for each set of keys
 
+SAME_STORE = """
+local function another(found, id)
+  if found and found ~= id then return redis.error_reply('ANOTHERSTORE it is not the store that was opened') end
+end
+"""
+"""The beginning of a script that must not touch another store."""
+
 
 class Script:
     """A script, and the digest by which the server knows it once it was loaded."""
