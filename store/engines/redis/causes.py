@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import redis
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     BusyLoadingError,
@@ -52,7 +53,7 @@ def can_repeat(error: BaseException) -> bool:
 def is_temporary(error: redis.ResponseError) -> bool:
     """Whether the server refused a command for now, and did nothing."""
     return isinstance(
-        error, TryAgainError | ClusterDownError | ReadOnlyError | MovedError
+        error, TryAgainError | ClusterDownError | ReadOnlyError | AskError
     ) or str(error).startswith(_LATER)  # fmt: skip
 
 
