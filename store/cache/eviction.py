@@ -6,6 +6,8 @@ and how often, is in the engine's notes of accesses; a record without a note cou
 
 A process looks at the size after it has written 1/SHARE of a bound, so that eight processes stay within 5 % of it;
 and after its first write, so that many short processes do too.
+
+One file because when it looks, which records go, and how they are deleted share what they know of the last attempt.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ class Reading:
             items: list[Any] = unpack_sealed(namespace, there)
         else:
             items = [unpack(packed, namespace, name, fields) for name, packed in there]
-        if more and order is Order.NAME:  # a name that is none of ours is no cursor
+        if more and order is Order.NAME:  # a name that no client of ours wrote is no cursor
             return Page(items, items[-1].name if items else None)
         return Page(items, _cursor(order, position, number_there) if more else None)
 

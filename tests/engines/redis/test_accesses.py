@@ -44,10 +44,12 @@ def table_of(s: Store[Any]) -> bytes:
 def trips(s: Store[int], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is asked of the server from now on."""
     client, found = s.opened.engine.handle.server.client, []  # type: ignore[attr-defined]
-    for name in ("run", "command"):
-        monkeypatch.setattr(
-            client, name, lambda *call, how=getattr(client, name), **more: (found.append(call[0]), how(*call, **more))[1]
-        )
+
+    def counted(ask: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *call, **how: (found.append(call[0]), ask(*call, **how))[1]
+
+    monkeypatch.setattr(client, "run", counted(client.run))
+    monkeypatch.setattr(client, "command", counted(client.command))
     return found
 
 

@@ -213,7 +213,7 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local version = tonumber(meta[2] or 0) + 1
 redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[8])
--- The stream is never without an entry: by its id and its token a watch sees whether it knows what came before.
+-- The stream is never without an entry: by its id and its token a watch knows whether it has seen all before it.
 redis.call('XADD', KEYS[5], version .. '-1', 'n', '', 't', ARGV[3], 'r', 0, 's', time[1])
 redis.call('HSET', KEYS[6], 'version', version, 'bytes', 0, 'cleared', time[1], 'cleared_by', ARGV[3])
 return 1
